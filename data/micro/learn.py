@@ -1,0 +1,143 @@
+"""Train one micro model from scratch on generated problems, and save it as bfloat16.
+
+The matrix products run in bfloat16 too: on a processor that has them a step takes two thirds of the time.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from families import FAMILIES, Family, generation_settings, model_config, save_tokenizer, train_tokenizer
+from problems import Problem, balanced, stream, write_answer
+from tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+BATCH = 32
+PEAK_RATE = 2.5e-3
+DEMO_SEED, REPORT_SEED, REWARD_SEED = 9001, 9002, 9003
+DEMO_COUNT, REPORT_COUNT = 100, 240
+
+
+def held_out() -> frozenset[str]:
+    """Questions that no training set may hold: the demo's and the report's."""
+    problems = balanced(DEMO_SEED, DEMO_COUNT) + balanced(REPORT_SEED, REPORT_COUNT)
+    return frozenset(problem.question for problem in problems)
+
+
+def conversations(family: Family, seed: int) -> Iterator[list[dict[str, str]]]:
+    """A question and a worked answer in the family's style, without end."""
+    rng = random.Random(seed + 1)
+    for problem in stream(seed, family.mixture, held_out()):
+        length = rng.choices(list(family.lengths), list(family.lengths.values()))[0]
+        yield conversation(problem, write_answer(problem, family.style, length))
+
+
+def conversation(problem: Problem, answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": problem.question}, {"role": "assistant", "content": answer}]
+
+
+def make_tokenizer(family: Family, folder: Path) -> PreTrainedTokenizerFast:
+    from transformers import AutoTokenizer
+
+    texts = (part["content"] for chat in islice(conversations(family, family.seed), 6000) for part in chat)
+    words = "system assistant user model Solve the problem. \n\n "
+    tokenizer: Tokenizer = train_tokenizer(family, [*texts, *[words] * 500])
+    save_tokenizer(family, tokenizer, folder)
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def encode(tokenizer: PreTrainedTokenizerFast, chats: list[list[dict[str, str]]]) -> list[tuple[list[int], int]]:
+    """Token ids of each conversation up to its end of turn, and the length of its prompt, which carries no loss."""
+    prompts = [tokenizer.apply_chat_template(chat[:1], tokenize=False, add_generation_prompt=True) for chat in chats]
+    whole = [tokenizer.apply_chat_template(chat, tokenize=False).rstrip("\n") for chat in chats]
+    heads = tokenizer(prompts, add_special_tokens=False)["input_ids"]
+    rows = tokenizer(whole, add_special_tokens=False)["input_ids"]
+    for head, row in zip(heads, rows, strict=True):
+        if row[: len(head)] != head:
+            raise ValueError(f"the chat template's generation prompt is no prefix of its conversation: {head} {row}")
+    return [(row, len(head)) for head, row in zip(heads, rows, strict=True)]
+
+
+def batches(tokenizer: PreTrainedTokenizerFast, family: Family) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """(ids, labels) without end: conversations of about the same length share a batch, padded on the right."""
+    rng = random.Random(family.seed)
+    chats = conversations(family, family.seed)
+    while True:
+        rows = sorted(encode(tokenizer, list(islice(chats, BATCH * 16))), key=lambda row: len(row[0]))
+        groups = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+        rng.shuffle(groups)
+        yield from (pad(group, tokenizer.pad_token_id) for group in groups)
+
+
+def pad(rows: list[tuple[list[int], int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    import torch
+
+    width = max(len(ids) for ids, _ in rows)
+    ids = torch.tensor([row + [pad_id] * (width - len(row)) for row, _ in rows])
+    labels = torch.tensor([[-100] * head + row[head:] + [-100] * (width - len(row)) for row, head in rows])
+    return ids, labels
+
+
+def learning_rate(step: int, steps: int) -> float:
+    """A short linear warm-up, then a cosine down to a fiftieth."""
+    warm = min(1.0, (step + 1) / 50)
+    return PEAK_RATE * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def settle(seed: int) -> None:
+    """One thread and no choice between algorithms: a seed then gives the same weights on one machine."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    torch.manual_seed(seed)
+
+
+def train(family: Family, folder: Path, steps: int | None = None) -> None:
+    """Tokenizer, weights and settings of one language model, written to `folder`."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    settle(family.seed)
+    tokenizer = make_tokenizer(family, folder)
+    model = AutoModelForCausalLM.from_config(model_config(family, tokenizer.backend_tokenizer), attn_implementation="eager")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, betas=(0.9, 0.97), weight_decay=0.05)
+    total, began, running = steps or family.steps, time.monotonic(), 0.0
+    print(f"{family.name}: {sum(p.numel() for p in model.parameters()):,} parameters, {total} steps", flush=True)
+    for step, (ids, labels) in enumerate(islice(batches(tokenizer, family), total)):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, total)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model(input_ids=ids, labels=labels, use_cache=False).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        running = loss.item() if step == 0 else 0.98 * running + 0.02 * loss.item()
+        if (step + 1) % 100 == 0:
+            print(f"{family.name} {step + 1} loss {running:.3f} {time.monotonic() - began:.0f} s", flush=True)
+    save(family, model, tokenizer, folder)
+
+
+def save(family: Family, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    import torch
+
+    model.to(torch.bfloat16).save_pretrained(folder)
+    settings = generation_settings(family, tokenizer.backend_tokenizer)
+    (folder / "generation_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    import sys
+
+    train(FAMILIES[sys.argv[1]], Path(__file__).parent / sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,1 @@
+"""datakit builds and audits preference datasets: sample, verify, score, select, export. Start reading at stages.py."""

@@ -1,0 +1,253 @@
+"""The `datakit` command: the only place that prints or exits.
+
+Heavy imports stand inside the commands, so that `datakit --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from datakit.errors import BadInput, DatakitError
+
+if TYPE_CHECKING:
+    from datakit.recipe import Recipe
+
+app = typer.Typer(
+    name="datakit",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="""Build and audit preference data: sample several source models, verify and score their answers, select pairs.
+
+A first try, on a laptop with nothing else:  [bold]datakit build --domain math[/]  and then  [bold]datakit inspect runs/math[/].
+With your own endpoints: copy the recipe that [bold]datakit recipe math[/] prints, change its sources, and give it as --recipe.
+
+Exit status: 0 done, 1 a limit of inspect passed, 2 bad input, 3 a source stopped the build, 130 and 143 interrupted.""",
+)
+
+DomainOption = Annotated[str | None, typer.Option(help="math (more to come). Without --recipe: the embedded default of it.")]
+RecipeOption = Annotated[Path | None, typer.Option(help="A recipe in YAML.", show_default=False)]
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.field=VALUE, e.g. select.margin=[0.01,0.2]")]
+
+
+@app.command()
+def build(
+    domain: DomainOption = None,
+    recipe: RecipeOption = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/<domain>")] = None,
+    until: Annotated[str, typer.Option(help="The last stage: collect, sample, verify, score, select, export.")] = "export",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.", show_default=False)] = None,
+    resample: Annotated[bool, typer.Option(help="Go on in a run made with other sampled settings; old rows stay.")] = False,
+    retry_failures: Annotated[bool, typer.Option(help="Ask again also for what failed for good.")] = False,
+) -> None:
+    """Build a dataset, or go on with one: a second call does only what is missing.
+
+    Ctrl-C is safe at any time; what was received is stored.
+    """
+    from datakit import stages
+    from datakit.export import export_run
+    from datakit.watch import Watch
+
+    stage = next((stage for stage in stages.STAGES if stage == until), None)
+    if stage is None:
+        raise BadInput(f"--until {until}: there is no such stage; stages are {', '.join(stages.STAGES)}")
+    loaded = _load(domain, recipe)
+    folder = out or Path("runs") / loaded.domain
+    again = "datakit build " + " ".join(_shell(arg) for arg in sys.argv[2:])
+    with Watch(go_on=again) as watch:
+        stages.build(loaded, folder, stages.Options(stage, limit, resample, retry_failures), watch)
+        if until == "export":
+            watch.stage("export", {})
+            counts = export_run(folder, folder, replace=True)
+            watch.say(f"{folder / 'sft'}: {counts['sft']:,} demos    {folder / 'dpo'}: {counts['dpo']:,} pairs")
+        watch.failures(folder)
+        watch.say(f"next: datakit inspect {folder}" if until == "export" else f"stopped after {until}, as asked")
+
+
+@app.command()
+def inspect(
+    folder: Annotated[Path, typer.Argument(help="A run folder or an export.", show_default=False)],
+    json: Annotated[bool, typer.Option("--json", help="The report as one JSON object on stdout.")] = False,
+) -> None:
+    """Audit a run or an export: the funnel, the sources, the pairs, the limits. Exit status 1 where a limit is passed."""
+    from datakit import audit
+
+    report = audit.inspect(folder)
+    if json:
+        _print_json(report)
+    else:
+        from datakit.report import draw, open_console
+
+        draw(report, open_console())
+    raise typer.Exit(0 if report["ok"] else 1)
+
+
+@app.command()
+def check(
+    domain: DomainOption = None,
+    recipe: RecipeOption = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.", show_default=False)] = None,
+) -> None:
+    """Check a recipe: it parses, extras are there, endpoints answer, every gold answer passes its own verifier."""
+    from datakit import checking
+    from datakit.watch import Watch
+
+    with Watch(go_on=None) as watch:
+        problems = checking.check(_load(domain, recipe), limit, watch)
+        for problem in problems:
+            watch.say(f"{problem.where}: {problem.what}", warning=True)
+        watch.say(f"{len(problems):,} problems" if problems else "all is well")
+    raise typer.Exit(2 if problems else 0)
+
+
+@app.command()
+def select(
+    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    settings: SetOption = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Show which pairs would come, go or change; write nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="With --diff: the changes as a JSON list on stdout.")] = False,
+) -> None:
+    """Select anew in a finished run: replaces demos, pairs, sft/ and dpo/. Needs no model; --set is kept in recipe.json."""
+    from datakit import stages
+    from datakit.export import export_run
+    from datakit.watch import Watch, draw_diff
+
+    if diff:
+        changes = stages.preview(run, settings or [])
+        _print_json(changes.to_dicts()) if json else draw_diff(changes)
+        return
+    with Watch(go_on=None) as watch:
+        stages.reselect(run, settings or [], watch)
+        export_run(run, run, replace=True)
+        watch.say(f"next: datakit inspect {run}")
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="A new folder; gets sft/ and dpo/.", show_default=False)],
+) -> None:
+    """Write a run's demos and pairs as folders that TRL takes, also of a run that is not finished."""
+    from datakit.export import export_run
+
+    counts = export_run(run, out)
+    typer.echo(f"{out / 'sft'}: {counts['sft']:,} demos    {out / 'dpo'}: {counts['dpo']:,} pairs", err=True)
+
+
+@app.command()
+def sql(
+    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    query: Annotated[str, typer.Argument(help='"select model, count(*) from responses group by 1"', show_default=False)],
+    format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
+) -> None:
+    """Ask a run a question in SQL (DuckDB). Tables: prompts, sources, responses, verdicts, scores, demos, pairs, failures."""
+    from datakit.store import Run
+
+    if format not in ("table", "csv", "json"):
+        raise BadInput(f"--format {format}: write table, csv or json")
+    with Run.open(run) as opened:
+        frame = opened.query(query)
+    if format == "json":
+        _print_json(frame.to_dicts())
+    elif format == "csv":
+        from datakit.watch import flat
+
+        typer.echo(flat(frame).write_csv(), nl=False)
+    else:
+        from datakit.watch import draw_table
+
+        draw_table(frame)
+
+
+@app.command()
+def serve(domain: DomainOption = None, recipe: RecipeOption = None) -> None:
+    """Run the servers of a recipe's `serve` sources in the foreground, until Ctrl-C."""
+    from datakit import serving, stages
+    from datakit.recipe import ServeSource
+
+    loaded = stages.resolve(_load(domain, recipe))
+    sources = [source for source in loaded.sources if isinstance(source, ServeSource)]
+    if not sources:
+        raise BadInput("this recipe has no source of type serve")
+    stages.preflight(loaded)
+    with serving.serve(loaded, sources, Path("runs") / "logs") as servers:
+        for source, server in zip(sources, servers, strict=True):
+            typer.echo(f"{server.base_url}  model {serving.requested_name(loaded, source)}  log {server.log}")
+        signal.pause()
+
+
+@app.command("recipe")
+def show_recipe(domain: Annotated[str, typer.Argument(help="math")]) -> None:
+    """Print the embedded recipe of a domain, to start one's own from."""
+    from datakit.recipe import bundled_recipe
+
+    typer.echo(bundled_recipe(domain).read_text(encoding="utf-8"), nl=False)
+
+
+def _load(domain: str | None, path: Path | None) -> Recipe:
+    from datakit.recipe import bundled_recipe, load
+
+    if domain is None and path is None:
+        raise BadInput("give --domain (for its embedded default) or --recipe FILE")
+    recipe = load(path or bundled_recipe(domain or ""))
+    if domain is not None and domain != recipe.domain:
+        raise BadInput(f"--domain {domain}: {path} is a recipe for domain '{recipe.domain}'; leave one of the two out")
+    return recipe
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+
+
+def _plain(value: object) -> object:
+    """JSON of what DuckDB gives beyond it: sums are decimals, times are times."""
+    from decimal import Decimal
+
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return str(value)
+
+
+def _shell(argument: str) -> str:
+    import shlex
+
+    return shlex.quote(argument)
+
+
+class Terminated(BaseException):
+    """SIGTERM, on its way out through every `finally`."""
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+def main() -> None:
+    """The console script: errors become one message and an exit status, without a traceback."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app(prog_name="datakit")
+    except DatakitError as error:
+        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit_status)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
+    except Terminated:
+        sys.exit(143)
+    except BrokenPipeError:  # the reader (head, less) went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

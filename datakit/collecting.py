@@ -1,0 +1,158 @@
+"""What a recipe's files and datasets hold: prompts, and the responses that exist already.
+
+Everything is read and checked before anything is written: a broken line stops the build with nothing half done.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import polars as pl
+
+from datakit.errors import BadInput
+from datakit.recipe import Recipe, ResponsesSource
+from datakit.sources import read_rows, source_name
+from datakit.tables import IMPORTED, TABLES, Prompt, Row, Rows, digest, digest_of_messages, make_response_id
+
+ReadPrompts = Callable[[Iterable[Row], str], Iterator[Prompt]]
+"""A domain's `read`: rows with our column names and the name of where they come from -> one Prompt a row."""
+
+NOT_WANTED = "not in the recipe"
+
+
+@dataclass
+class Inputs:
+    """What was read. `responses` are rows of the table without text where the file has none (they become failures)."""
+
+    prompts: dict[str, Prompt] = field(default_factory=dict)
+    responses: dict[str, Row] = field(default_factory=dict)
+    notes: Counter[str] = field(default_factory=Counter)
+    """Things that a user should know, with how often each was met."""
+
+    def prompt_frame(self) -> pl.DataFrame:
+        """The rows of `prompts`, in the order they were read."""
+        return TABLES["prompts"].frame(
+            [
+                asdict(prompt)
+                | {
+                    "messages_digest": digest_of_messages(prompt.messages),
+                    "reference_digest": digest(prompt.reference, prompt.test_style, prompt.entry_point),
+                }
+                for prompt in self.prompts.values()
+            ]
+        )
+
+    def source_frame(self, recipe: Recipe) -> pl.DataFrame:
+        """The rows of `sources`: what the recipe samples, and the models that came with responses."""
+        rows: Rows = [
+            {
+                "model": source.model,
+                "revision": source.revision,
+                "sampling": source.sampling_text,
+                "type": source.type,
+                "n": source.n,
+            }
+            for source in recipe.sampled
+        ]
+        most: Counter[str] = Counter()
+        for row in self.responses.values():
+            most[row["model"]] = max(most[row["model"]], row["sample_index"] + 1)
+        rows += [{"model": model, "sampling": IMPORTED, "type": "responses", "n": n} for model, n in most.items()]
+        return TABLES["sources"].frame(rows)
+
+
+def read_inputs(recipe: Recipe, read: ReadPrompts, limit: int | None) -> Inputs:
+    """Read every prompt and response of the recipe, at most `limit` prompts. BadInput where there are none."""
+    inputs = Inputs()
+    for source in recipe.prompts:
+        _read_prompts(inputs, source_name(source), read_rows(source, recipe), read, limit)
+    for responses in recipe.imported:
+        _read_responses(inputs, responses, read_rows(responses, recipe), read, limit, bring_prompts=not recipe.prompts)
+    if not inputs.prompts:
+        names = ", ".join(source_name(source) for source in (*recipe.prompts, *recipe.imported))
+        raise BadInput(f"{names}: no prompts in there; check the path and the split")
+    return inputs
+
+
+def _read_prompts(inputs: Inputs, name: str, rows: Iterator[Row], read: ReadPrompts, limit: int | None) -> None:
+    for row in rows:
+        if limit is not None and len(inputs.prompts) >= limit:
+            return
+        prompt = next(read((row,), name))
+        if prompt.prompt_id not in inputs.prompts:
+            inputs.prompts[prompt.prompt_id] = prompt
+        elif "prompt_id" in row:
+            raise BadInput(f"{name}: prompt_id '{prompt.prompt_id}' stands there twice; ids must be unique in the prompts")
+        else:
+            inputs.notes["prompts with the same messages as an earlier one, kept once"] += 1
+
+
+def _read_responses(
+    inputs: Inputs, source: ResponsesSource, rows: Iterator[Row], read: ReadPrompts, limit: int | None, bring_prompts: bool
+) -> None:
+    """The rows of one prompt id are one prompt, and the first reference wins."""
+    name = source_name(source)
+    counted: Counter[tuple[str, str]] = Counter(
+        (row["prompt_id"], row["model"]) for row in inputs.responses.values()
+    )
+    for row in rows:
+        prompt = next(read((row,), name))
+        known = inputs.prompts.get(prompt.prompt_id)
+        if known is None and bring_prompts and (limit is None or len(inputs.prompts) < limit):
+            known = inputs.prompts[prompt.prompt_id] = prompt
+        if known is None:
+            inputs.notes[f"responses to prompts outside of {'the limit' if bring_prompts else 'the prompts section'}"] += 1
+            continue
+        _note_differences(inputs, name, known, prompt)
+        response = _response(source, name, row, known, counted)
+        if response["response_id"] in inputs.responses:
+            raise BadInput(
+                f"{name}: two rows with prompt_id '{known.prompt_id}', model '{response['model']}', sample_index "
+                f"{response['sample_index']}; leave sample_index out of columns to number them in file order"
+            )
+        inputs.responses[response["response_id"]] = response
+
+
+def _note_differences(inputs: Inputs, name: str, known: Prompt, prompt: Prompt) -> None:
+    if prompt.reference is not None and prompt.reference != known.reference:
+        inputs.notes[f"{name}: rows whose reference differs from the first one of their prompt (the first one counts)"] += 1
+    if prompt.messages != known.messages:
+        inputs.notes[f"{name}: rows whose prompt differs from the first one of their prompt_id (the first one counts)"] += 1
+
+
+def _response(source: ResponsesSource, name: str, row: Row, prompt: Prompt, counted: Counter[tuple[str, str]]) -> Row:
+    model = source.model or row.get("model")
+    if not isinstance(model, str):
+        raise BadInput(
+            f"{name}: no model for the response to '{prompt.prompt_id}': map its column (columns: {{model: ...}}), "
+            "or give the source one name (model: ...)"
+        )
+    index = _integer(name, prompt, row, "sample_index")
+    if index is None:
+        index = counted[prompt.prompt_id, model]
+        counted[prompt.prompt_id, model] += 1
+    text = row.get("text")
+    if text is not None and not isinstance(text, str):
+        raise BadInput(f"{name}: text of a response to '{prompt.prompt_id}' is {text!r:.60}, not a string; check columns.text")
+    return {
+        "response_id": make_response_id(digest_of_messages(prompt.messages), model, None, IMPORTED, index),
+        "prompt_id": prompt.prompt_id,
+        "model": model,
+        "sampling": IMPORTED,
+        "sample_index": index,
+        "seed": _integer(name, prompt, row, "seed"),
+        "text": text if text and text.strip() else None,
+        "finish_reason": row.get("finish_reason"),
+        "n_prompt_tokens": _integer(name, prompt, row, "n_prompt_tokens"),
+        "n_tokens": _integer(name, prompt, row, "n_tokens"),
+    }
+
+
+def _integer(name: str, prompt: Prompt, row: Row, column: str) -> int | None:
+    value: Any = row.get(column)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise BadInput(f"{name}: {column} of a response to '{prompt.prompt_id}' is {value!r:.60}, not a whole number")

@@ -1,0 +1,66 @@
+"""Domains: what is asked, and what a right answer is. One protocol, one dict, one file each.
+
+A fifth domain is one file, one line in DOMAINS, one recipe and one table of test cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from datakit.recipe import Verify
+from datakit.tables import Prompt, Row, Rows
+
+if TYPE_CHECKING:
+    from datakit.engine import Worker
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a domain's verifier says of one response; `outcome` is one of tables.OUTCOMES."""
+
+    outcome: str
+    extracted: str | None = None
+    detail: str | None = None
+
+
+class Domain(Protocol):
+    """Reads prompts and judges answers to them. Cheap to make: what verify needs is loaded by `warm`."""
+
+    name: str
+    verifier: str | None
+    """Name and version ("math@1"), with a suffix for every option that is not at its default and can change a verdict
+    ("math@1+timeout_s=5"); None: this domain has no verifier."""
+    wrong: frozenset[str]
+    """The outcomes that count as a wrong answer."""
+
+    def read(self, rows: Iterable[Row], source: str) -> Iterator[Prompt]:
+        """Prompts from rows that have our column names; `source` is how messages and the table call their origin."""
+        ...
+
+    def warm(self) -> None:
+        """Load what verify needs; a worker calls it before any deadline runs."""
+        ...
+
+    def verify(self, rows: Rows) -> Iterator[Verdict]:
+        """One verdict a row, in order. Rows hold text, reference, finish_reason, ...; an exception is the checker's own."""
+        ...
+
+    def gold(self, prompt: Prompt) -> str | None:
+        """A response that must pass verify; None where nothing is known."""
+        ...
+
+
+def verifying_worker(name: str, options: Verify) -> Worker:
+    """A worker that turns response rows into the columns of their verdicts: an engine's start is a partial of this."""
+    domain = DOMAINS[name](options)
+    domain.warm()
+    return lambda rows: (asdict(verdict) for verdict in domain.verify(rows))
+
+
+from datakit.domains.math import Math  # noqa: E402 - the domains stand on the names above
+
+DOMAINS: dict[str, Callable[[Verify], Domain]] = {
+    "math": Math,
+}

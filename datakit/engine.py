@@ -1,0 +1,296 @@
+"""Where work on rows runs: an Engine gives every row of many batches to workers and yields a Result for each.
+
+LocalEngine keeps worker processes of its own. A worker sends each result as it is done, so its parent always knows which
+row is in progress: when that row passes its deadline, or the process dies on it, that row alone is blamed and the rest of
+the batch goes to a fresh process. Nothing inside a process can be trusted to stop it (C code does not return to Python
+for a signal handler), so the parent kills it, and all that is in its process group, with SIGKILL.
+
+Processes are started with subprocess rather than multiprocessing: the parent's `__main__` is not run again, there is no
+tracker process to outlive them, and the parent's secrets are never in a worker's environment.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from datakit.errors import DatakitError, WorkerError
+
+if TYPE_CHECKING:  # a worker process imports what its start needs, and no more
+    from datakit.tables import Row, Rows
+
+Worker: TypeAlias = "Callable[[Rows], Iterable[Row]]"
+"""Called in a worker process with a batch: yields one result a row, in order, each as soon as it is done."""
+
+_COMMAND = "import sys; sys.path[:] = sys.argv[3:]; from datakit.engine import serve; serve(*map(int, sys.argv[1:3]))"
+_SECRETS = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
+_MAX_LOST = 3  # processes that end one after the other without a row to blame
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one row: a value, or a fault and a message that says why there is none."""
+
+    row: Row
+    value: Row | None
+    fault: Literal["timeout", "crash"] | None
+    message: str | None
+    duration_s: float
+
+
+class Engine(Protocol):
+    """Runs a worker over batches of rows."""
+
+    def map(
+        self, start: Callable[[], Worker], batches: Iterable[Rows], deadline_s: float | None
+    ) -> Generator[Result, None, None]:
+        """One Result a row, in any order. Closing the generator ends the workers.
+
+        `start` is called once in every worker process and must be importable there; a DatakitError of its own is raised
+        here. A batch is read only when a worker is free for it. `deadline_s` bounds each row; a worker may take longer
+        to start.
+        """
+        ...
+
+
+class LocalEngine:
+    """Worker processes on this machine, one a core by default. They die with the thread that reads the results."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or available_cores()
+
+    def map(
+        self, start: Callable[[], Worker], batches: Iterable[Rows], deadline_s: float | None
+    ) -> Generator[Result, None, None]:
+        """See Engine.map."""
+        pending = filter(None, batches)
+        seats = [_Seat(start, deadline_s) for _ in range(self.workers)]
+        try:
+            while True:
+                for seat in seats:
+                    if not seat.rows:
+                        seat.give(next(pending, None))
+                busy = [seat for seat in seats if seat.rows]
+                if not busy:
+                    return
+                for seat in _stirring(busy, deadline_s):
+                    result = seat.receive()
+                    if result is not None:
+                        yield result
+        finally:
+            for seat in seats:
+                seat.close()
+
+
+def available_cores() -> int:
+    """Cores that this process may use: a container or a scheduler may allow fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Seat:
+    """One worker process, replaced when it dies, and the rows it has still to answer: the first is in progress."""
+
+    def __init__(self, start: Callable[[], Worker], deadline_s: float | None) -> None:
+        self.start = start
+        self.deadline_s = deadline_s
+        self.rows: deque[Row] = deque()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.pipe: Connection
+        self.began_at: float | None = None  # when the row in progress began, on this side's clock; None: none is
+        self.lost = 0
+
+    def give(self, rows: Rows | None) -> None:
+        """Take a batch (a process that is only starting gets it when it is ready), or none: no more work is here."""
+        if not rows:
+            self.close()
+            return
+        self.rows.extend(rows)
+        if self.process is None:
+            self._spawn()
+        else:
+            self._send()
+
+    def overdue(self) -> bool:
+        """Whether the row in progress has passed its deadline with no result waiting to be read."""
+        if self.deadline_s is None or self.began_at is None:
+            return False
+        return time.monotonic() >= self.began_at + self.deadline_s and not self.pipe.poll()
+
+    def receive(self) -> Result | None:
+        """Read one message of the process, or end it where its row is overdue. Raises what its start raised."""
+        if self.overdue():
+            return self._blame("timeout")
+        try:
+            kind, content, duration_s = self.pipe.recv()
+        except (EOFError, OSError):  # it died; what it was writing is not a result
+            return self._died()
+        if kind == "refused":
+            raise content
+        if kind == "ready":
+            self._send()
+            return None
+        return self._answer(kind, content, duration_s)
+
+    def close(self) -> int | None:
+        """Kill the process with its group and reap it; gives the exit status, None where there is no process."""
+        process, self.process, self.began_at = self.process, None, None
+        if process is None:
+            return None
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        self.pipe.close()
+        return process.wait()
+
+    def _spawn(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.pipe = Connection(ours.detach())
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", _COMMAND, str(theirs.fileno()), str(os.getpid()), *sys.path],
+                stdin=subprocess.DEVNULL,
+                stdout=2,  # the driver's stdout is for its results
+                env={name: value for name, value in os.environ.items() if not _is_secret(name)},
+                pass_fds=[theirs.fileno()],
+                process_group=0,  # Ctrl-C is the driver's to handle
+            )
+        with suppress(BrokenPipeError):  # it died already: the next read says so
+            self.pipe.send(self.start)
+
+    def _send(self) -> None:
+        try:
+            self.pipe.send(list(self.rows))
+            self.began_at = time.monotonic()
+        except (BrokenPipeError, ConnectionResetError):  # it died while idle: the next read says so
+            self.began_at = None
+
+    def _answer(self, kind: str, content: Any, duration_s: float) -> Result:
+        self.lost = 0
+        row = self.rows.popleft()
+        self.began_at = time.monotonic() if self.rows else None
+        if self.deadline_s is not None and duration_s > self.deadline_s:  # done just before it was killed: the same rule
+            return Result(row, None, "timeout", self._too_slow(), duration_s)
+        if kind == "crash":
+            return Result(row, None, "crash", content, duration_s)
+        return Result(row, content, None, None, duration_s)
+
+    def _died(self) -> Result | None:
+        """The process ended by itself: blame the row in progress. Without one, it must not happen again and again."""
+        if self.process is not None:
+            with suppress(subprocess.TimeoutExpired):  # wait for its own exit status, so that it is not our kill's
+                self.process.wait(timeout=1)
+        if self.began_at is not None:
+            return self._blame("crash")
+        status = self.close()
+        self.lost += 1
+        if self.lost > _MAX_LOST:
+            raise WorkerError(f"worker processes end before they answer anything; the last one {_ending(status)}")
+        self._spawn()
+        return None
+
+    def _blame(self, fault: Literal["timeout", "crash"]) -> Result:
+        """End the process: the row in progress gets the fault, the rest of the batch a fresh process."""
+        row = self.rows.popleft()
+        duration_s = time.monotonic() - (self.began_at or 0.0)
+        status = self.close()
+        if self.rows:
+            self._spawn()
+        message = self._too_slow() if fault == "timeout" else f"the worker process {_ending(status)}"
+        return Result(row, None, fault, message, duration_s)
+
+    def _too_slow(self) -> str:
+        return f"no result within {self.deadline_s:g} s"
+
+
+def _stirring(seats: list[_Seat], deadline_s: float | None) -> list[_Seat]:
+    """Wait until a process has something to say or a deadline passes; the seats where one of the two happened."""
+    begun = [seat.began_at for seat in seats if seat.began_at is not None]
+    timeout = max(0.0, min(begun) + deadline_s - time.monotonic()) if begun and deadline_s is not None else None
+    heard = wait([seat.pipe for seat in seats], timeout)
+    return [seat for seat in seats if seat.pipe in heard or seat.overdue()]
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name.upper() for word in _SECRETS) and not name.startswith("TOKENIZERS_")
+
+
+def _ending(status: int | None) -> str:
+    if status is None or status >= 0:
+        return f"ended with exit status {status}"
+    hint = " (out of memory?)" if -status == signal.SIGKILL else ""
+    return f"was killed by {signal.Signals(-status).name}{hint}"
+
+
+def serve(descriptor: int, parent: int) -> None:
+    """The main function of a worker process: start once, then answer batches until the parent is gone."""
+    _die_with(parent)
+    pipe = Connection(descriptor)
+    with suppress(EOFError, ConnectionResetError):
+        worker = _started(pipe)
+        while worker is not None:
+            _answer_batch(pipe, worker, pipe.recv())
+
+
+def _die_with(parent: int) -> None:
+    """End when the parent does, even when it is killed; elsewhere than on Linux the closed pipe has to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _started(pipe: Connection) -> Worker | None:
+    """Call the `start` that the parent sends. Its exception is the parent's to raise."""
+    refusal: DatakitError
+    try:
+        worker: Worker = pipe.recv()()
+    except DatakitError as error:
+        refusal = error
+    except Exception as error:  # noqa: BLE001 - whatever it is, it crosses to the parent and stops the stage there
+        refusal = WorkerError(f"a worker process cannot start: {_text(error)}")
+    else:
+        _say(pipe, "ready", None, 0.0)
+        return worker
+    _say(pipe, "refused", refusal, 0.0)
+    return None
+
+
+def _answer_batch(pipe: Connection, worker: Worker, rows: Rows) -> None:
+    """Say one message a row. An exception takes the row it happened on; the worker goes on behind it."""
+    done = 0
+    while done < len(rows):
+        began_at = time.monotonic()
+        try:
+            for value in worker(rows[done:]):
+                _say(pipe, "value", value, time.monotonic() - began_at)
+                done, began_at = done + 1, time.monotonic()
+                if done == len(rows):
+                    return
+            message = "the worker gave fewer results than rows"
+        except Exception as error:  # noqa: BLE001 - a row's error is data for the parent, not the end of a batch
+            message = _text(error)
+        _say(pipe, "crash", message, time.monotonic() - began_at)
+        done += 1
+
+
+def _say(pipe: Connection, kind: str, content: Any, duration_s: float) -> None:
+    try:
+        pipe.send((kind, content, duration_s))
+    except (BrokenPipeError, ConnectionResetError):
+        os._exit(1)  # the parent is gone
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:500]

@@ -1,0 +1,66 @@
+"""Every error a user can meet. A bad row is data, not an error: it becomes a row of `failures` and the build goes on.
+
+    DatakitError                 exit status 2 unless said otherwise
+    ├── BadInput                 something the user gave: a file, a field, a value, an option
+    │   ├── RecipeError          the recipe (file, field, value, what to write instead)
+    │   └── RunError             a run folder: locked, corrupted, or made with other settings
+    ├── MissingExtra             a package of an optional extra is not installed
+    ├── WorkerError              worker processes cannot be started
+    └── SourceStopped            3: a source model cannot be used, the build stops
+
+Messages say file, field, value and the next step. Only cli.py prints them, and only there does the process exit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+DISTRIBUTION = "fuse-datakit"
+
+
+class DatakitError(Exception):
+    """The root: `str(error)` is the whole message for the user."""
+
+    exit_status = 2
+
+
+class BadInput(DatakitError):
+    """Something the user gave cannot be used."""
+
+
+class RecipeError(BadInput):
+    """The recipe cannot be used."""
+
+
+class RunError(BadInput):
+    """The run folder cannot be used."""
+
+
+class MissingExtra(DatakitError):
+    """A package of an optional extra is missing."""
+
+
+class WorkerError(DatakitError):
+    """The workers of a stage cannot be started."""
+
+
+class SourceStopped(DatakitError):
+    """A source model cannot be reached or refuses every request; what was received is stored."""
+
+    exit_status = 3
+
+
+@contextmanager
+def needs_extra(extra: str, purpose: str) -> Iterator[None]:
+    """Turn a failed import inside the block into a MissingExtra that names the pip command.
+
+    >>> with needs_extra("local", "the ArmoRM reward model"):
+    ...     import json
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"{purpose} needs the package '{error.name}', which is not installed: pip install '{DISTRIBUTION}[{extra}]'"
+        ) from error

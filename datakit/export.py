@@ -1,0 +1,179 @@
+"""demos and pairs -> sft/ and dpo/ folders: train.parquet as TRL takes it, manifest.json, and a dataset card.
+
+A folder appears whole or not at all: it is written beside its place and renamed into it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+import yaml
+
+from datakit.domains import DOMAINS
+from datakit.errors import DISTRIBUTION, BadInput, RunError
+from datakit.recipe import Recipe, Select, digest
+from datakit.selection import chosen_judge
+from datakit.store import Run, load_sql, writing
+
+Kind = Literal["sft", "dpo"]
+TABLE: dict[Kind, str] = {"sft": "demos", "dpo": "pairs"}
+
+
+def export_run(run_folder: Path, out: Path, replace: bool = False) -> dict[Kind, int]:
+    """Write OUT/sft and OUT/dpo from the run's demos and pairs; gives how many rows each has.
+
+    BadInput where OUT has one of them already, unless `replace`: then each takes the place of the old one.
+    """
+    if not replace and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BadInput(f"{out}: exists already; give a new folder, or remove it first")
+    with Run.open(run_folder) as run:
+        recipe = run.recipe()
+        if recipe is None:
+            raise RunError(f"{run_folder}: not a run folder (no recipe.json)")
+        frames: dict[Kind, pl.DataFrame] = {
+            "sft": run.query(load_sql("export_demos")),
+            "dpo": run.query(load_sql("export_pairs"), {"judge": chosen_judge(recipe)}),
+        }
+        sources = run.frame("sources")
+        for kind, frame in frames.items():
+            _check_whole(run, kind, frame)
+    for kind, frame in frames.items():
+        manifest = make_manifest(kind, frame, recipe, sources)
+        _write(out / kind, frame, manifest, make_card(manifest))
+    return {kind: frame.height for kind, frame in frames.items()}
+
+
+def make_manifest(kind: Kind, frame: pl.DataFrame, recipe: Recipe, sources: pl.DataFrame) -> dict[str, Any]:
+    """What the folder holds and what made it: recipe and digest, models with revisions, counts, versions."""
+    counts = dict(frame["model"].value_counts().iter_rows())
+    return {
+        "kind": kind,
+        "rows": frame.height,
+        "columns": frame.columns,
+        "domain": recipe.domain,
+        "recipe_digest": digest(recipe),
+        "verifier": DOMAINS[recipe.domain](recipe.verify).verifier,
+        "judge": chosen_judge(recipe),
+        "sources": [{**source, "rows": counts.get(source["model"], 0)} for source in sources.to_dicts()],
+        "select": recipe.select.model_dump(mode="json"),
+        "limits": recipe.limits.model_dump(mode="json"),
+        "recipe": recipe.model_dump(mode="json"),
+        "versions": {name: version(name) for name in (DISTRIBUTION, "duckdb", "polars", "math-verify")},
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def make_card(manifest: dict[str, Any]) -> str:
+    """The dataset card: a YAML header as the Hugging Face hub reads it, the counts by source, and the rules in words."""
+    kind, rows = manifest["kind"], manifest["rows"]
+    header = {
+        "task_categories": ["text-generation"],
+        "tags": [kind, "preference" if kind == "dpo" else "demonstrations", manifest["domain"], "datakit"],
+        "size_categories": [_size_category(rows)],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "train.parquet"}]}],
+    }
+    what = "preference pairs for DPO" if kind == "dpo" else "demonstrations for SFT"
+    counts = "\n".join(
+        f"| {source['model']} | {source['revision'] or '-'} | `{source['sampling']}` | {source['rows']:,} |"
+        for source in manifest["sources"]
+    )
+    return f"""---
+{yaml.safe_dump(header, sort_keys=False).strip()}
+---
+
+# {rows:,} {what} ({manifest["domain"]})
+
+Built with datakit {manifest["versions"][DISTRIBUTION]} from recipe `{manifest["recipe_digest"]}` on {manifest["created"][:10]}.
+`manifest.json` holds the whole recipe; every row names its prompt and its responses by id.
+
+## Rows by source model
+
+| model | revision | sampling | rows |
+| --- | --- | --- | ---: |
+{counts}
+
+## How a row was chosen
+
+{chr(10).join(f"- {rule}" for rule in rules_in_words(manifest))}
+
+## Columns
+
+`{"`, `".join(manifest["columns"])}`
+
+Messages are lists of role and content. The terms of the prompts' and of the source models' licences apply to this data.
+"""
+
+
+def rules_in_words(manifest: dict[str, Any]) -> list[str]:
+    """The recipe's selection as sentences."""
+    select = Select.model_validate(manifest["select"])
+    verifier, judge = manifest["verifier"], manifest["judge"]
+    right = f"verified as right by `{verifier}`" if verifier else "not verified (this domain has no verifier)"
+    best = f"the highest score of `{judge}`" if judge else "no judge: ties are broken by a stable hash"
+    rules = [f"An answer that may be chosen is complete (not cut off) and {right}; among several: {best}."]
+    if manifest["kind"] == "sft":
+        rules.append("A demo is the best such answer of all source models.")
+    else:
+        rules.append(
+            "A pair is the best right answer against the worst wrong answer of "
+            + ("the same source model." if select.pairing == "same_source" else "any source models.")
+        )
+        rules += _pair_rules(select)
+    if select.split == "pairs_first":
+        rules.append("Prompts with a valid pair serve DPO, other prompts with a right answer serve SFT.")
+    else:
+        share = f"floor({select.sft_share:g} x N)"
+        rules.append(f"Of the N prompts with a valid pair {share} serve SFT, the rest DPO, in a stable hash order.")
+    return rules
+
+
+def _pair_rules(select: Select) -> list[str]:
+    rules = []
+    if select.margin is not None:
+        rules.append(f"The margin (chosen minus rejected score) lies in [{select.margin[0]:g}, {select.margin[1]:g}].")
+    if select.length_ratio_max is not None:
+        rules.append(f"The longer text has at most {select.length_ratio_max:g} times the characters of the shorter.")
+    if select.length_bins is not None:
+        rules.append(
+            f"In each bin of width {select.length_bins:g} of |ln(chosen/rejected characters)| there are as many pairs with the "
+            "longer answer chosen as with the longer answer rejected."
+        )
+    each = "the pair with the largest margin" if select.per_prompt == "one" else "each source model's pair"
+    return [*rules, f"Each prompt gives {each}."]
+
+
+def _size_category(rows: int) -> str:
+    edges = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
+    return next((name for edge, name in edges if rows < edge), "n>1M")
+
+
+def _check_whole(run: Run, kind: Kind, frame: pl.DataFrame) -> None:
+    """A pair whose texts are gone would be dropped by the join: that must not pass unseen."""
+    stored = run.frame(TABLE[kind]).height
+    if stored != frame.height:
+        raise RunError(
+            f"{run.folder}: {stored:,} {TABLE[kind]}, but only {frame.height:,} with their prompts and responses; "
+            f"run: datakit select {run.folder}"
+        )
+
+
+def _write(folder: Path, frame: pl.DataFrame, manifest: dict[str, Any], card: str) -> None:
+    """Write beside the place, then rename; an old folder of that name goes."""
+    new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    with writing(folder):
+        for leftover in (new, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        new.mkdir(parents=True)
+        frame.write_parquet(new / "train.parquet")
+        (new / "README.md").write_text(card, encoding="utf-8")
+        (new / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,102 @@
+"""How a terminal report writes things: bars and histograms in a line, numbers, short names, text that others wrote."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from rich.text import Text
+
+NAME_CHARS = 24
+
+
+@dataclass(frozen=True)
+class Ink:
+    """What bars are drawn with."""
+
+    ascii_only: bool
+
+    def text(self, value: object, style: str = "") -> Text:
+        """A value as it is, for reading."""
+        shown = "".join(" " if char == "\t" else _printable(char) for char in str(value))
+        if self.ascii_only:
+            shown = shown.encode("ascii", "backslashreplace").decode()
+        return Text(shown, style=style)
+
+    def bar(self, part: float, whole: float, width: int, style: str = "cyan") -> Text:
+        """A horizontal bar, `width` long where part is the whole; what is not zero can be seen."""
+        if not part or not whole:
+            return Text()
+        if self.ascii_only:
+            return Text("#" * max(1, round(width * part / whole)), style=style)
+        eighths = max(1, round(8 * width * part / whole))
+        return Text("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip(), style=style)
+
+    def spark(self, histogram: Mapping[str, Any] | None) -> Text:
+        """A histogram in one line, a character a bin."""
+        if histogram is None:
+            return Text("-", style="dim")
+        levels = ".:-=+*#" if self.ascii_only else "▁▂▃▄▅▆▇█"
+        most = max(histogram["counts"])
+        marks = (" " if not n else levels[math.ceil(n / most * len(levels)) - 1] for n in histogram["counts"])
+        return Text("".join(marks), style="cyan")
+
+
+def short_names(models: Iterable[str]) -> dict[str, str]:
+    """Each model's last path parts, as many as tell it from the others.
+
+    >>> short_names(["../data/micro/llama", "../data/micro/qwen2"])
+    {'../data/micro/llama': 'llama', '../data/micro/qwen2': 'qwen2'}
+    """
+    parts = {model: PurePosixPath(model).parts or (model,) for model in models}
+
+    def tail(model: str) -> str:
+        for n in range(1, len(parts[model])):
+            if sum(other[-n:] == parts[model][-n:] for other in parts.values()) == 1:
+                return "/".join(parts[model][-n:])
+        return model
+
+    shortened = {model: _middle(tail(model), NAME_CHARS) for model in parts}
+    return shortened if len(set(shortened.values())) == len(parts) else {model: tail(model) for model in parts}
+
+
+def _middle(name: str, most: int) -> str:
+    half = (most - 2) // 2
+    return name if len(name) <= most else f"{name[:half]}..{name[-half:]}"
+
+
+def shorten(text: str, most: int) -> str:
+    """Beginning and end of a long text: the end has the answer."""
+    text = text.strip()
+    if len(text) <= most:
+        return text
+    head, tail = text[: most * 2 // 3].rstrip(), text[-most // 3 :].lstrip()
+    return f"{head} [... {len(text) - len(head) - len(tail):,} characters ...] {tail}"
+
+
+def percent(part: int | None, whole: int | None) -> str:
+    return f"{part / whole:.0%}" if part is not None and whole else "-"
+
+
+def number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else decimal(value)
+
+
+def mean(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.1f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def decimal(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+
+
+def _printable(char: str) -> str:
+    return "?" if char != "\n" and unicodedata.category(char) in ("Cc", "Cs") else char

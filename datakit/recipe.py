@@ -1,0 +1,383 @@
+"""One YAML file -> one frozen Recipe. Sections are named after the stages; the doc of a field is the string under it.
+
+A recipe has no inheritance, interpolation or imports; relative paths are relative to its file; secrets are only named
+(`api_key_env`). `load` gives errors that say file, field, value and the nearest valid name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+from datakit.errors import RecipeError
+from datakit.tables import canonical_json
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(min_length=1)]
+Columns = dict[str, str]
+
+
+class Section(BaseModel):
+    """What every section of a recipe has in common: frozen, and no field that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class FilePrompts(Section):
+    type: Literal["file"]
+    path: Name
+    """JSON Lines or Parquet, JSON Lines also as .gz."""
+    columns: Columns = {}
+    """Our name: the file's name. Ours are prompt or messages, prompt_id, reference, solution, test_style, entry_point."""
+
+
+class HubPrompts(Section):
+    type: Literal["hub"]
+    dataset: Name
+    """A dataset's name on the hub, or a local folder, for `datasets.load_dataset`."""
+    split: Name = "train"
+    revision: str | None = None
+    """The commit, tag or branch of the dataset."""
+    columns: Columns = {}
+
+
+PromptSource = Annotated[FilePrompts | HubPrompts, Field(discriminator="type")]
+
+
+class Sampling(Section):
+    """The request's own sampling fields; everything that is set is sent, nothing else is."""
+
+    temperature: Annotated[float, Field(ge=0)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    stop: list[str] | None = None
+
+
+class Price(Section):
+    input: Annotated[float, Field(ge=0)] = 0.0
+    output: Annotated[float, Field(ge=0)] = 0.0
+    """Per million tokens, in whatever currency."""
+
+
+class Sampled(Section):
+    """What the two kinds of source that answer requests share."""
+
+    model: Name
+    """The name that requests ask for; for `serve` a hub id or a model folder."""
+    revision: Name | None = None
+    n: Annotated[int, Field(ge=1)] = 1
+    """Independent samples a prompt."""
+    request: Literal["n", "single", "auto"] = "auto"
+    """n: one request asks for all samples; single: one request a sample; auto: n until a server is seen to ignore it."""
+    system: str | None = None
+    """A system prompt put in front of every prompt of this source."""
+    sampling: Sampling = Sampling()
+    extra_body: dict[str, Any] = {}
+    """Further request fields: repetition_penalty, top_k, chat_template_kwargs, ..."""
+    max_in_flight: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Requests in flight at each base URL."""
+    timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    """How long one request may take."""
+    patience_s: Annotated[float, Field(gt=0)] = 900.0
+    """How long a source that has answered before, and then cannot be reached, is waited for."""
+    price: Price = Price()
+
+    @property
+    def sampling_text(self) -> str:
+        """The `sampling` column: the canonical JSON of everything but the messages, the model and n that shapes an answer."""
+        settings = self.sampling.model_dump(exclude_none=True)
+        if self.system is not None:
+            settings["system"] = self.system
+        if self.extra_body:
+            settings["extra_body"] = self.extra_body
+        return canonical_json(settings)
+
+
+class EndpointSource(Sampled):
+    type: Literal["endpoint"]
+    base_urls: Annotated[list[Name], Field(min_length=1)]
+    """OpenAI-compatible URLs (ending in /v1); several are replicas of one model."""
+    api_key_env: str | None = None
+    """The environment variable that holds the key. The key itself is never written anywhere."""
+
+
+class ServeSource(Sampled):
+    type: Literal["serve"]
+    engine: Literal["transformers", "vllm"]
+    """transformers: `transformers serve` of the `local` extra; vllm: a vLLM installation."""
+    python: str | None = None
+    """Another environment's Python interpreter, where the engine is installed there."""
+    args: list[str] = []
+    """More command-line arguments for the server."""
+    start_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    """How long the server may take until it answers."""
+
+
+class ResponsesSource(Section):
+    type: Literal["responses"]
+    path: str | None = None
+    dataset: str | None = None
+    split: Name = "train"
+    revision: str | None = None
+    columns: Columns = {}
+    """Our name: the file's name. Ours are text, model, sample_index, prompt_id, prompt or messages, reference, ..."""
+    model: Name | None = None
+    """The source model, where all rows come from one and no column says it."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> ResponsesSource:
+        if (self.path is None) == (self.dataset is None):
+            raise ValueError("a responses source has either path or dataset")
+        return self
+
+
+Source = Annotated[EndpointSource | ServeSource | ResponsesSource, Field(discriminator="type")]
+
+
+class Verify(Section):
+    timeout_s: Annotated[float, Field(gt=0)] = 2.0
+    """How long checking one answer may take before its checker is killed."""
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Worker processes; by default one a core. May change between runs."""
+
+
+class ArmoRM(Section):
+    type: Literal["armorm"]
+    model: Name
+    """A hub id or a model folder."""
+    revision: Name | None = None
+    """The commit on the hub: scores of different revisions do not mix. A folder's revision is made from its files."""
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    """Of the backbone; the reward and gating heads are always float32."""
+    device: str | None = None
+    """cpu, cuda, cuda:1, ...; by default a GPU where there is one."""
+    batch_size: Annotated[int, Field(ge=1)] = 16
+
+
+Reward = ArmoRM  # a union discriminated on `type` once there are two
+
+
+def _as_list(value: Any) -> Any:
+    """One reward model may be written without the list around it; null is no judge."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+class Select(Section):
+    judge: str | None = None
+    """Which judge, where there are several."""
+    split: Literal["pairs_first", "share"] = "pairs_first"
+    """pairs_first: prompts with a valid pair -> DPO, other prompts with a right answer -> SFT. share: of the prompts with a
+    valid pair floor(sft_share x N) -> SFT in a stable hash order, the rest -> DPO."""
+    sft_share: Share = 0.4
+    pairing: Literal["same_source", "any_source"] = "same_source"
+    """same_source: both answers of a pair come from one source model (FuseChat-3.0)."""
+    per_prompt: Literal["one", "one_per_source"] = "one"
+    """one: the pair with the largest margin; one_per_source: each source's pair."""
+    margin: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    """The window of chosen minus rejected score, both ends included; null for no window."""
+    length_ratio_max: Annotated[float, Field(ge=1)] | None = None
+    """Keep pairs whose longer text has at most this many times the characters of the shorter."""
+    length_bins: Annotated[float, Field(gt=0)] | None = None
+    """Bin width of |ln(chosen/rejected characters)|: in each bin as many pairs with longer chosen as with longer rejected."""
+
+    @model_validator(mode="after")
+    def _window(self) -> Select:
+        if self.margin is not None and self.margin[0] > self.margin[1]:
+            raise ValueError(f"margin must be [low, high], got {self.margin}")
+        return self
+
+
+class Limits(Section):
+    """What `inspect` holds the data to; past one it exits 1. Null switches a limit off."""
+
+    min_pairs: Annotated[int, Field(ge=0)] | None = 1
+    min_demos: Annotated[int, Field(ge=0)] | None = None
+    max_chosen_longer_share: Share | None = 0.8
+    """Share of pairs whose chosen answer is the longer one."""
+    max_truncated_share: Share | None = None
+    """Share of responses cut off at max_tokens."""
+    max_failure_share: Share | None = None
+    """Share of wanted responses that are missing and have a failure row."""
+
+
+class Recipe(Section):
+    """A whole build."""
+
+    domain: Name
+    prompts: list[PromptSource] = []
+    """May be left out where a responses source brings its own."""
+    sources: Annotated[list[Source], Field(min_length=1)]
+    verify: Verify = Verify()
+    score: Annotated[list[Reward], BeforeValidator(_as_list)] = []
+    """A reward model, a list of them, or null: no judge."""
+    select: Select = Select()
+    limits: Limits = Limits()
+
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths of this recipe start from."""
+        return self._folder
+
+    @property
+    def sampled(self) -> list[EndpointSource | ServeSource]:
+        """The sources that answer requests."""
+        return [s for s in self.sources if not isinstance(s, ResponsesSource)]
+
+    @property
+    def imported(self) -> list[ResponsesSource]:
+        """The sources that exist already."""
+        return [s for s in self.sources if isinstance(s, ResponsesSource)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        if not self.prompts and not self.imported:
+            raise ValueError("no prompts: add a prompts section, or a responses source that brings its own")
+        seen: dict[tuple[str | None, ...], int] = {}
+        for at, source in enumerate(self.sources):
+            if isinstance(source, ResponsesSource):
+                continue
+            identity = (source.model, source.revision, source.sampling_text)
+            if identity in seen:
+                raise ValueError(
+                    f"sources.{seen[identity]} and sources.{at} are the same model ({source.model}) with the same sampling; "
+                    "replicas of one model go into one source's base_urls"
+                )
+            seen[identity] = at
+        if not self.score and self.select.margin is not None:
+            raise ValueError("select.margin must be null without a judge (score: null)")
+        return self
+
+
+def at_path(recipe: Recipe, path: str) -> Path:
+    """A path of the recipe, made absolute from the recipe's folder."""
+    return (recipe.folder / Path(path).expanduser()).resolve()
+
+
+def model_folder(recipe: Recipe, model: str) -> Path | None:
+    """The folder that a model name means, or None where it is a hub id. A name that looks like a path must exist."""
+    path = at_path(recipe, model)
+    if path.is_dir():
+        return path
+    if model.startswith((".", "/", "~")):
+        raise RecipeError(f"model folder not found: {model} (looked at {path})")
+    return None
+
+
+def bundled_recipe(domain: str) -> Path:
+    """The embedded default of a domain: in a wheel inside the package, in a checkout at its root."""
+    inside = Path(__file__).parent / "_bundled" / "recipes"
+    folder = inside if inside.is_dir() else Path(__file__).parent.parent / "recipes"
+    path = folder / f"{domain}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(recipe.stem for recipe in folder.glob("*.yaml")))
+        raise RecipeError(f"--domain {domain}: there is no embedded recipe for it, only for {known}; give one with --recipe")
+    return path
+
+
+def load(path: Path) -> Recipe:
+    """Read a recipe. Raises RecipeError with one line a problem."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read as a recipe: {error}") from error
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    return parse(values, name=str(path), folder=path.parent.absolute())
+
+
+def parse(values: Any, name: str, folder: Path) -> Recipe:
+    """Build a recipe from parsed YAML or JSON; `name` is how messages call its origin."""
+    if not isinstance(values, dict):
+        raise RecipeError(f"{name}: a recipe is a mapping with domain, prompts, sources, ...; got {values!r:.60}")
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError("\n".join(f"{name}: {line}" for line in _explain(error, values))) from None
+    recipe._folder = folder
+    return recipe
+
+
+def digest(recipe: Recipe) -> str:
+    """A stable short id of everything in the recipe (SHA-256 of its canonical JSON, 16 hex digits)."""
+    return hashlib.sha256(canonical_json(recipe.model_dump(mode="json")).encode()).hexdigest()[:16]
+
+
+def assign(recipe: Recipe, settings: list[str]) -> Recipe:
+    """The recipe with `--set section.field=VALUE` applied; VALUE is YAML."""
+    values = recipe.model_dump(mode="json")
+    for setting in settings:
+        field, equals, text = setting.partition("=")
+        if not equals:
+            raise RecipeError(f"--set {setting}: write it as section.field=value, for example select.margin=[0.01,0.1]")
+        *sections, last = field.strip().split(".")
+        target: Any = values
+        for section in sections:
+            target = target.get(section) if isinstance(target, dict) else None
+        if not isinstance(target, dict):
+            raise RecipeError(f"--set {setting}: there is no section '{'.'.join(sections)}'")
+        try:
+            target[last] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"--set {setting}: '{text}' is not valid YAML") from error
+    return parse(values, name="--set", folder=recipe.folder)
+
+
+def _explain(error: ValidationError, values: Any) -> list[str]:
+    """One line a problem: the field's path, what is wrong, what was given, and the nearest valid name."""
+    lines = []
+    for problem in error.errors(include_url=False):
+        path = _without_tags(problem["loc"], values)
+        given = problem["input"]
+        shown = "" if isinstance(given, BaseModel) or (isinstance(given, dict) and given) else f" (got {given!r:.80})"
+        field = ".".join(str(part) for part in path)
+        if problem["type"] == "extra_forbidden":
+            known = _known_fields(problem["loc"])
+            near = difflib.get_close_matches(str(path[-1]), known, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else f"; known here: {', '.join(known)}"
+            lines.append(f"{field}: extra field not permitted{shown}{hint}")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            message = message[:1].lower() + message[1:]
+            lines.append(f"{field}: {message}{shown}" if field else message)
+    return lines
+
+
+def _without_tags(loc: tuple[int | str, ...], values: Any) -> list[int | str]:
+    """A pydantic location without the union tags that are not in the user's file."""
+    path: list[int | str] = []
+    for at, part in enumerate(loc):
+        inside = (isinstance(values, dict) and part in values) or (isinstance(values, list) and isinstance(part, int))
+        if inside and (isinstance(values, dict) or part < len(values)):  # type: ignore[operator]
+            path.append(part)
+            values = values[part]
+        elif at == len(loc) - 1 and isinstance(values, dict) and not _is_tag(part):
+            path.append(part)  # a field that is missing
+    return path
+
+
+def _is_tag(part: int | str) -> bool:
+    return part in {"endpoint", "serve", "responses", "file", "hub", "armorm"} or "[" in str(part)
+
+
+def _known_fields(loc: tuple[int | str, ...]) -> list[str]:
+    """The valid names where an unknown field was found, following the location through the models."""
+    tags: dict[int | str, type[BaseModel]] = {
+        "endpoint": EndpointSource, "serve": ServeSource, "responses": ResponsesSource, "file": FilePrompts,
+        "hub": HubPrompts, "armorm": ArmoRM, "ArmoRM": ArmoRM, "score": ArmoRM, "sampling": Sampling, "price": Price,
+        "verify": Verify, "select": Select, "limits": Limits,
+    }  # fmt: skip
+    owner = next((tags[part] for part in reversed(loc[:-1]) if part in tags), Recipe)
+    return sorted(owner.model_fields)

@@ -1,0 +1,326 @@
+"""Draws the dict of audit.py for a terminal of 80 columns or more; without colour, and piped, it says the same."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from datakit.ink import Ink, decimal, mean, number, percent, short_names, shorten
+from datakit.tables import OUTCOMES, Row, Rows
+
+WIDTH = 100  # where the output is no terminal, and the most that is used of one
+SHOWN_CHARS = 420  # of a text in an example
+BAR = 24
+BLANK = Text(" ")
+STEPS = {
+    "read": "prompts read",
+    "kept": "not dropped",
+    "answered": "answered",
+    "judged": "a right and a wrong answer",
+    "candidates": "both of one source",
+    "paired": "with a pair",
+}
+
+
+def open_console() -> Console:
+    """A console on stdout, WIDTH columns wide where that is no terminal and COLUMNS does not say otherwise."""
+    narrow = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(highlight=False, width=None if narrow else WIDTH)
+
+
+def draw(report: dict[str, Any], console: Console) -> None:
+    """Print the report."""
+    ink = Ink(console.options.ascii_only)
+    names = short_names([source["model"] for source in report["sources"]])
+    width = min(console.width, WIDTH)
+    console.print(_header(report, ink), width=width)
+    sections: dict[str, Iterable[RenderableType]] = {
+        "Prompts to pairs": _funnel(report, ink),
+        "Sources": _sources(report, names, ink),
+        "Pairs": _pairs(report, ink),
+        "Judge": _judge(report, ink),
+        "Duplicates": _duplicates(report, ink),
+        "Failures": _failures(report, names, ink),
+        "Warnings": _warnings(report, ink),
+        "Examples": _examples(report, names, ink),
+        "Limits": _limits(report, ink),
+    }
+    for title, parts in sections.items():
+        drawn = list(parts)
+        if drawn:
+            console.print(Text("\n" + title, style="bold"))
+        for part in drawn:
+            console.print(Padding(part, (0, 0, 0, 2), expand=False), width=width)
+
+
+# ----------------------------------------------------------------------------------------------------------------- sections
+
+
+def _header(report: dict[str, Any], ink: Ink) -> Table:
+    run = report["run"]
+    grid = Table.grid(expand=True, padding=(0, 1))
+    grid.add_column(ratio=1)
+    grid.add_column(justify="right", no_wrap=True)
+    verdict = Text("OK", style="bold green") if report["ok"] else Text("PAST A LIMIT", style="bold red")
+    grid.add_row(ink.text(run["folder"], "bold"), verdict)
+    facts = [f"{run['kind']} of domain {run['domain']}", f"recipe {run['recipe']}"]
+    facts += [f"verifier {run['verifier']}" if run["verifier"] else "no verifier"]
+    facts += [f"judge {run['judge']}" if run["judge"] else "no judge"]
+    grid.add_row(ink.text(", ".join(facts), "dim"))
+    if run["select"]:
+        unused = () if run["select"]["split"] == "share" else ("sft_share",)
+        used = {name: value for name, value in run["select"].items() if value is not None and name not in unused}
+        settings = (f"{name} {_setting(value)}" for name, value in used.items())
+        grid.add_row(ink.text("select: " + ", ".join(settings), "dim"))
+    return grid
+
+
+def _funnel(report: dict[str, Any], ink: Ink) -> Iterator[RenderableType]:
+    steps = report["funnel"]
+    if steps:
+        grid = _grid("left", "right", "right", "left")
+        read = steps[0]["prompts"]
+        for step in steps:
+            for loss in step["lost"]:
+                grid.add_row(ink.text(f"  - {loss['reason']}", "yellow"), Text(f"-{loss['prompts']:,}", style="yellow"))
+            label = ink.text(_step_label(step["step"], report["run"]))
+            count = Text(f"{step['prompts']:,}", style="bold")
+            grid.add_row(label, count, Text(percent(step["prompts"], read)), ink.bar(step["prompts"], read, BAR))
+        yield grid
+    if report["answers"]:
+        yield _listing("responses", [(row["use"], row["responses"]) for row in report["answers"]], ink)
+    if report["lost"]:
+        title = "candidates (prompt and source) that are no pair"
+        yield _listing(title, [(row["reason"], row["candidates"]) for row in report["lost"]], ink)
+    written = [f"{report['tables'][table]:,} {table}" for table in ("pairs", "demos") if table in report["tables"]]
+    yield Text(f"{'stored' if steps else 'exported'}: {', '.join(written)}", style="bold")
+
+
+def _sources(report: dict[str, Any], names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
+    sources = report["sources"]
+    if not sources:
+        yield Text("no sources", style="dim")
+        return
+    counts = _table("model", "n", "responses", "distinct", "cut off", "right", "tokens", "pairs", "demos")
+    for row in sources:
+        counts.add_row(
+            ink.text(names[row["model"]]),
+            number(row["n"]),
+            _answered(row),
+            percent(row["distinct"], row["responses"]),
+            percent(row["truncated"], row["responses"]),
+            "-" if row["pass_rate"] is None else f"{row['pass_rate']:.0%}",
+            mean(row["mean_tokens"]),
+            number(row["pairs"]),
+            number(row["demos"]),
+        )
+    yield counts
+    if report["run"]["kind"] == "run":
+        yield from _verdicts(sources, names, ink)
+        yield from _distributions(sources, names, ink)
+
+
+def _verdicts(sources: Rows, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
+    """Outcomes by source: only those that there are."""
+    met = [outcome for outcome in (*OUTCOMES, "no_verdict") if any(row[outcome] for row in sources)]
+    if met and met != ["no_verdict"]:
+        table = _table("verdicts", *(outcome.replace("_", " ") for outcome in met))
+        for row in sources:
+            table.add_row(ink.text(names[row["model"]]), *(number(row[outcome]) for outcome in met))
+        yield BLANK
+        yield table
+
+
+def _distributions(sources: Rows, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
+    chars, scores = _range_of(sources, "chars_histogram"), _range_of(sources, "score_histogram")
+    if chars is None:
+        return
+    titles = [f"characters {chars[0]:,.0f}..{chars[1]:,.0f}", "mean"]
+    titles += [f"score {decimal(scores[0])}..{decimal(scores[1])}", "mean"] if scores else []
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for at, title in enumerate(["distributions", *titles]):
+        table.add_column(title, justify="right" if title == "mean" else "left", no_wrap=at == 0)
+    for row in sources:
+        cells: list[Text | str] = [ink.text(names[row["model"]]), ink.spark(row["chars_histogram"]), mean(row["mean_chars"])]
+        cells += [ink.spark(row["score_histogram"]), decimal(row["mean_score"])] if scores else []
+        table.add_row(*cells)
+    yield BLANK
+    yield table
+
+
+def _pairs(report: dict[str, Any], ink: Ink) -> Iterator[RenderableType]:
+    pairs = report["pairs"]
+    if pairs["count"] is None:
+        return
+    if not pairs["count"]:
+        yield Text("no pairs", style="yellow")
+        return
+    margins = ", ".join(f"{decimal(pairs[f'margin_{name}'])} {name}" for name in ("min", "median", "max"))
+    yield Text(f"{pairs['count']:,} pairs" + (f"; margin {margins}" if pairs["margin_min"] is not None else ""))
+    yield Text(
+        f"the chosen answer is the longer one in {pairs['chosen_longer']:,} ({pairs['chosen_longer_share']:.0%}); "
+        f"length ratio (chosen/rejected characters) {pairs['length_ratio_geomean']:.2f} in the geometric mean"
+    )
+    columns = Table.grid(padding=(0, 4))
+    margin, length = pairs["margin_histogram"], pairs["length_histogram"]
+    drawn = [_histogram("margin", margin, decimal, ink)] if margin else []
+    drawn += [_histogram("length ratio", length, _ratio, ink)] if length else []
+    columns.add_row(*drawn)
+    yield BLANK
+    yield columns
+
+
+def _judge(report: dict[str, Any], ink: Ink) -> Iterator[RenderableType]:
+    scores = report["scores"]
+    if scores is None or report["run"]["judge"] is None or not scores["scored"] + scores["non_finite"]:
+        return
+    facts = [f"{scores['scored']:,} responses scored"]
+    facts += [f"{scores['unscored']:,} not scored"] if scores["unscored"] else []
+    facts += [f"{scores['non_finite']:,} scores not finite"] if scores["non_finite"] else []
+    yield Text(", ".join(facts))
+    if scores["ranking_accuracy"] is not None:
+        yield Text(
+            f"a right answer outscores a wrong one of the same prompt and source in {scores['ranking_accuracy']:.0%} "
+            f"of {scores['comparisons']:,} comparisons"
+        )
+    if scores["length_correlation"] is not None:
+        yield Text(f"correlation of score and length {scores['length_correlation']:+.2f}")
+
+
+def _duplicates(report: dict[str, Any], ink: Ink) -> Iterator[RenderableType]:
+    counts = report["duplicates"]
+    if counts is None:
+        return
+    yield Text(f"{counts['repeated_responses']:,} responses repeat a text of the same prompt and source (used once)")
+    yield Text(f"{counts['shared_responses']:,} texts came from several sources for one prompt")
+    yield Text(f"{counts['repeated_prompts']:,} prompts repeat another one's messages")
+
+
+def _failures(report: dict[str, Any], names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
+    failures = report["failures"]
+    pending = sum(source["pending"] or 0 for source in report["sources"])
+    if failures:
+        table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+        table.add_column("count", justify="right")
+        for title in ("stage", "source", "error", "again", "last message"):
+            table.add_column(title, overflow="fold")
+        for row in failures:
+            source, again = names.get(row["source"], row["source"]), "no" if row["permanent"] else "yes"
+            cells = (row["stage"], source, row["error"], again, shorten(row["example"] or "", 160))
+            table.add_row(f"{row['count']:,}", *(ink.text(cell) for cell in cells))
+        yield table
+    elif report["run"]["kind"] == "run":
+        yield Text("none", style="dim")
+    if pending:
+        yield Text(f"{pending:,} wanted responses are neither there nor failed: not asked for yet", style="yellow")
+
+
+def _warnings(report: dict[str, Any], ink: Ink) -> Iterator[RenderableType]:
+    grid = _grid("left", "left")
+    for warning in report["warnings"]:
+        grid.add_row(Text("!", style="bold yellow"), ink.text(warning, "yellow"))
+    if report["warnings"]:
+        yield grid
+
+
+def _examples(report: dict[str, Any], names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
+    for at, pair in enumerate(report["examples"]):
+        if at:
+            yield BLANK
+        facts = [pair["picked"] or "margin", decimal(pair["margin"])] if pair["margin"] is not None else ["no margin"]
+        yield ink.text(f"{' '.join(facts)}, prompt {pair['prompt_id']}", "dim")
+        yield ink.text(shorten("\n".join(message["content"] for message in pair["prompt"] or []), SHOWN_CHARS))
+        grid = Table.grid(expand=True, padding=(0, 2))
+        labels, texts = [], []
+        for side, model, colour in (("chosen", pair["model"], "green"), ("rejected", pair["rejected_model"], "red")):
+            grid.add_column(ratio=1, overflow="fold")
+            labels.append(ink.text(_side_label(pair, side, names.get(model, model)), f"bold {colour}"))
+            texts.append(ink.text(shorten(pair[side] or "", SHOWN_CHARS), colour))
+        grid.add_row(*labels)
+        grid.add_row(*texts)
+        yield Padding(grid, (0, 0, 0, 2))
+
+
+def _limits(report: dict[str, Any], ink: Ink) -> Iterator[RenderableType]:
+    grid = _grid("left", "left", "right", "left")
+    for limit in report["limits"]:
+        mark = Text("ok", style="green") if limit["ok"] else Text("PAST", style="bold red")
+        bound = f"{'at least' if limit['name'].startswith('min_') else 'at most'} {number(limit['limit'])}"
+        grid.add_row(mark, limit["name"], number(limit["value"]), bound)
+    yield grid if report["limits"] else Text("none set", style="dim")
+
+
+# ------------------------------------------------------------------------------------------------------------------- pieces
+
+
+def _grid(*justify: Any) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for side in justify:
+        grid.add_column(justify=side)
+    return grid
+
+
+def _table(first: str, *others: str) -> Table:
+    """Names on the left, numbers on the right."""
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column(first, no_wrap=True)
+    for title in others:
+        table.add_column(title, justify="right", no_wrap=True)
+    return table
+
+
+def _listing(title: str, counts: list[tuple[str, int]], ink: Ink) -> Text:
+    total = sum(count for _, count in counts)
+    return ink.text(f"{total:,} {title}: " + ", ".join(f"{count:,} {what}" for what, count in counts))
+
+
+def _histogram(title: str, histogram: Row, edge: Callable[[float], str], ink: Ink) -> Table:
+    """Bins as rows: from, to, a bar and the count."""
+    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
+    table.add_column(title, justify="left", no_wrap=True)
+    table.add_column("", width=BAR // 2)
+    table.add_column("", justify="right")
+    edges, counts = histogram["edges"], histogram["counts"]
+    for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
+        table.add_row(f"{edge(low)}..{edge(high)}", ink.bar(count, max(counts), BAR // 2), f"{count:,}")
+    return table
+
+
+def _step_label(step: str, run: Row) -> str:
+    if step == "judged" and not run["verifier"]:
+        return "an answer to choose and one to reject"
+    if step == "candidates" and run["select"]["pairing"] == "any_source":
+        return "that differ"
+    return STEPS[step]
+
+
+def _side_label(pair: Row, side: str, model: str) -> str:
+    score = pair[f"{side}_score"]
+    facts = [model, *([f"score {decimal(score)}"] if score is not None else []), f"{pair[f'{side}_chars']:,} chars"]
+    return f"{side}: {', '.join(facts)}"
+
+
+def _range_of(sources: Rows, name: str) -> tuple[float, float] | None:
+    edges = next((source[name]["edges"] for source in sources if source[name]), None)
+    return (edges[0], edges[-1]) if edges else None
+
+
+def _answered(source: Row) -> str:
+    responses, wanted = source["responses"], source["wanted"]
+    return number(responses) if wanted in (None, responses) else f"{responses:,} of {wanted:,}"
+
+
+def _ratio(log_ratio: float) -> str:
+    return f"{math.exp(log_ratio):.2f}"
+
+
+def _setting(value: object) -> str:
+    return f"{value[0]}..{value[1]}" if isinstance(value, list) else str(value)

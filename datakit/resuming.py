@@ -1,0 +1,78 @@
+"""What may change between two builds of one run folder, and what stops the second with the fields that differ.
+
+Whatever shapes a response (messages, model, revision, sampling) must stay; n, added or reordered prompts, URLs, key names,
+verify, score, select and limits may change freely.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from datakit.collecting import Inputs
+from datakit.errors import RunError
+from datakit.recipe import Recipe, Sampled
+from datakit.store import Run
+
+SHOWN = 8
+
+
+def check_same(run: Run, recipe: Recipe, inputs: Inputs, resample: bool) -> None:
+    """RunError with the fields that differ where the run was made with other messages, models, revisions or sampling."""
+    old = run.recipe()
+    if old is None:
+        return
+    if old.domain != recipe.domain:
+        raise RunError(
+            f"{run.folder}: this run is of domain '{old.domain}' and the recipe of '{recipe.domain}'; give another --out"
+        )
+    differences = _source_differences(old, recipe) + _prompt_differences(run, inputs) + _imported_differences(run, inputs)
+    if differences and not resample:
+        more = [f"... and {len(differences) - SHOWN} more"] if len(differences) > SHOWN else []
+        listed = "\n  ".join(differences[:SHOWN] + more)
+        raise RunError(
+            f"{run.folder}: made with other sampled settings:\n  {listed}\n"
+            "give another --out, or go on with --resample (the old rows stay, but are not used)"
+        )
+
+
+def _source_differences(old: Recipe, new: Recipe) -> list[str]:
+    """Fields of old and new sources that differ, matched by model, the rest in order. Sources may be added at will."""
+    gone: dict[str, Sampled] = {source.model: source for source in old.sampled}
+    added: list[tuple[int, Sampled]] = []
+    pairs: list[tuple[int, Sampled, Sampled]] = []
+    for at, source in enumerate(new.sources):
+        if isinstance(source, Sampled):
+            before = gone.pop(source.model, None)
+            if before is None:
+                added.append((at, source))
+            else:
+                pairs.append((at, before, source))
+    pairs += [(at, before, after) for (at, after), before in zip(added, gone.values(), strict=False)]
+    differences = []
+    for at, before, after in pairs:
+        for name in ("model", "revision", "system", "sampling", "extra_body"):
+            was, now = getattr(before, name), getattr(after, name)
+            if was != now:
+                differences.append(f"sources.{at}.{name}: {_short(was)} -> {_short(now)}")
+    return differences
+
+
+def _prompt_differences(run: Run, inputs: Inputs) -> list[str]:
+    stored = run.query("SELECT prompt_id, messages_digest FROM prompts")
+    new = inputs.prompt_frame().select("prompt_id", new="messages_digest")
+    changed = stored.join(new, on="prompt_id").filter(pl.col("messages_digest") != pl.col("new"))
+    return [f"prompts: the messages of '{prompt_id}' changed" for prompt_id in changed["prompt_id"]]
+
+
+def _imported_differences(run: Run, inputs: Inputs) -> list[str]:
+    stored = run.query("SELECT response_id, text FROM responses WHERE sampling = 'imported'")
+    return [
+        f"responses: the text of sample {row['sample_index']} of {row['model']} to '{row['prompt_id']}' changed"
+        for response_id, text in stored.iter_rows()
+        if (row := inputs.responses.get(response_id)) is not None and row["text"] != text
+    ]
+
+
+def _short(value: object) -> str:
+    dumped = value.model_dump(exclude_none=True) if hasattr(value, "model_dump") else value
+    return f"{dumped!r:.80}"

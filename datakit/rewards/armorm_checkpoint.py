@@ -1,0 +1,169 @@
+"""ArmoRM folders as published (RLHFlow/ArmoRM-Llama3-8B-v0.1): what they must hold, seen without torch, and loading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datakit import recipe
+from datakit.errors import BadInput, needs_extra
+from datakit.rewards.armorm import HEADER, HEADER_TOKENS, ArmoRM, Heads, last_match, render
+from datakit.rewards.checkpoint import (
+    Shape,
+    check_tensors,
+    check_tokenizer,
+    download,
+    positive_fields,
+    read_json,
+    weight_files,
+)
+from datakit.tables import fingerprint
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from transformers import LlamaModel, PreTrainedTokenizerBase
+
+FIELDS = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size",
+          "max_position_embeddings", "num_objectives", "gating_hidden_dim", "gating_n_hidden")  # fmt: skip
+
+
+def expected_shapes(config: Mapping[str, Any]) -> dict[str, Shape]:
+    """The name and shape of every tensor in a checkpoint with this config.json, as published."""
+    hidden, inner, objectives = config["hidden_size"], config["intermediate_size"], config["num_objectives"]
+    heads = config["num_attention_heads"]
+    head_dim = config.get("head_dim") or hidden // heads
+    queries, keys = heads * head_dim, (config.get("num_key_value_heads") or heads) * head_dim
+    layer: dict[str, Shape] = {
+        "self_attn.q_proj": (queries, hidden), "self_attn.k_proj": (keys, hidden), "self_attn.v_proj": (keys, hidden),
+        "self_attn.o_proj": (hidden, queries), "mlp.gate_proj": (inner, hidden), "mlp.up_proj": (inner, hidden),
+        "mlp.down_proj": (hidden, inner), "input_layernorm": (hidden,), "post_attention_layernorm": (hidden,),
+    }  # fmt: skip
+    shapes: dict[str, Shape] = {
+        "model.embed_tokens.weight": (config["vocab_size"], hidden),
+        "model.norm.weight": (hidden,),
+        "regression_layer.weight": (objectives, hidden),
+        "reward_transform_matrix": (objectives, objectives),
+        "gating.logit_scale": (1,),
+    }
+    for at in range(config["num_hidden_layers"]):
+        shapes |= {f"model.layers.{at}.{name}.weight": shape for name, shape in layer.items()}
+    widths = [hidden] + [config["gating_hidden_dim"]] * config["gating_n_hidden"] + [objectives]
+    for at, (inputs, outputs) in enumerate(pairwise(widths)):
+        shapes |= {f"gating.layers.{at}.weight": (outputs, inputs), f"gating.layers.{at}.bias": (outputs,)}
+    return shapes
+
+
+def check(folder: Path) -> dict[str, Any]:
+    """Refuse a folder that is no ArmoRM checkpoint, without torch; gives its config.json.
+
+    Raises BadInput that names the file and the field, tensor or token.
+    """
+    config = read_json(folder / "config.json")
+    if config.get("model_type") != "llama":
+        raise BadInput(f"{folder / 'config.json'}: model_type is {config.get('model_type')!r}; an ArmoRM is a llama")
+    positive_fields(folder, config, FIELDS)
+    temperature = config.get("gating_temperature")
+    if not isinstance(temperature, int | float) or temperature <= 0:
+        raise BadInput(f"{folder / 'config.json'}: gating_temperature must be a number above 0; got {temperature!r}")
+    check_tensors(folder, expected_shapes(config))
+    check_tokenizer(folder, HEADER_TOKENS)
+    return config
+
+
+def load(reward: recipe.ArmoRM, folder: Path | None) -> ArmoRM:
+    """Load the model of a folder, or of the hub where that is None, onto its device.
+
+    Raises BadInput where the checkpoint, its tokenizer or the device cannot be used, MissingExtra without torch.
+    """
+    with needs_extra("local", "the ArmoRM reward model"):
+        import torch
+        from transformers import PreTrainedTokenizerFast
+    folder = folder or download(reward.model, reward.revision)
+    config = check(folder)
+    device = _device(reward.device)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)  # tokenizer.json as it is, whatever class is named
+    return ArmoRM(
+        name=f"armorm@{reward.revision or fingerprint(folder)}",
+        backbone=_load_backbone(folder, getattr(torch, reward.dtype), device),
+        heads=_load_heads(folder, config, device),
+        tokenizer=tokenizer,
+        header_ids=_header_ids(folder, tokenizer, config["vocab_size"]),
+        max_tokens=config["max_position_embeddings"],
+        batch_size=reward.batch_size,
+    )
+
+
+def _device(name: str | None) -> torch.device:
+    import torch
+
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"score.device: {name} cannot be used here ({reason}); try cpu, or leave it out") from error
+    return device
+
+
+def _load_backbone(folder: Path, dtype: torch.dtype, device: torch.device) -> LlamaModel:
+    """The Llama under the heads, from all tensors but the heads'; refused where transformers would make some up."""
+    from transformers import LlamaModel
+
+    not_its_own = [r"^regression_layer\.", r"^reward_transform_matrix$", r"^gating\."]
+    kind: Any = type("ArmoRMBackbone", (LlamaModel,), {"_keys_to_ignore_on_load_unexpected": not_its_own})
+    with _no_progress_bar():
+        loaded, report = kind.from_pretrained(folder, dtype=dtype, use_safetensors=True, output_loading_info=True)
+    if report["missing_keys"]:
+        missing = ", ".join(sorted(report["missing_keys"]))
+        raise BadInput(f"{folder}: the checkpoint lacks {missing}; config.json and weights are not of one model")
+    backbone: LlamaModel = loaded.to(device).eval()
+    return backbone
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """transformers draws one while it loads; drawing is the command line's."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _load_heads(folder: Path, config: Mapping[str, Any], device: torch.device) -> Heads:
+    import torch
+    from safetensors import safe_open
+
+    wanted = {name for name in expected_shapes(config) if not name.startswith("model.")}
+    tensors: dict[str, Tensor] = {}
+    for path in weight_files(folder):
+        with safe_open(path, framework="pt") as file:
+            tensors |= {name: file.get_tensor(name).to(device, torch.float32) for name in wanted & set(file.keys())}
+    layers = [f"gating.layers.{at}" for at in range(config["gating_n_hidden"] + 1)]
+    return Heads(
+        regression=tensors["regression_layer.weight"],
+        transform=tensors["reward_transform_matrix"],
+        gate=tuple((tensors[f"{layer}.weight"], tensors[f"{layer}.bias"]) for layer in layers),
+        logit_scale=tensors["gating.logit_scale"],
+        temperature=float(config["gating_temperature"]),
+    )
+
+
+def _header_ids(folder: Path, tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> list[int]:
+    """The assistant header as this tokenizer writes it, refused where its own chat template does not lead to it."""
+    header: list[int] = tokenizer(HEADER, add_special_tokens=False)["input_ids"]
+    text = render(tokenizer, [{"role": "user", "content": "question"}, {"role": "assistant", "content": "answer"}])
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if last_match(ids, header) is None:
+        raise BadInput(f"{folder}: its chat template does not write the assistant header {HEADER!r}; use ArmoRM's own")
+    if len(tokenizer) > vocab_size:
+        raise BadInput(f"{folder}: the tokenizer has {len(tokenizer)} tokens, config.json's vocab_size is {vocab_size}")
+    return header

@@ -1,0 +1,133 @@
+"""Published model folders, read without torch: config.json, the tensors in safetensors files, tokenizer, template.
+
+Everything here raises BadInput that names folder, file, field or tensor, and what to do about it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from datakit.errors import BadInput, needs_extra
+
+Shape = tuple[int, ...]
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+_TEMPLATES = ("chat_template.jinja", "chat_template.json")
+_MAX_HEADER = 100_000_000  # bytes; the safetensors format's own limit
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def check_pinned(model: str, revision: str | None) -> None:
+    """Refuse a hub model whose revision is not a commit: a branch or a tag can move, and its scores would mix."""
+    if revision is None or not _COMMIT.fullmatch(revision):
+        raise BadInput(
+            f"score.revision: {model} is read from the hub, so pin the commit (40 hex digits, from the model page's "
+            f"'Files and versions'); got {revision!r}. Or give a model folder as score.model"
+        )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """One JSON object."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"{path.parent}: {path.name} is missing; give the whole published model folder") from None
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise BadInput(f"{path}: is not a JSON object")
+    return value
+
+
+def positive_fields(folder: Path, config: Mapping[str, Any], fields: Iterable[str]) -> dict[str, int]:
+    """Those fields of config.json, which must be there and be positive whole numbers."""
+    values = {}
+    for field in fields:
+        value = config.get(field)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            shown = f"is {value!r}, not a positive whole number" if field in config else "is missing"
+            raise BadInput(f"{folder / 'config.json'}: {field} {shown}; is this the model that the recipe means?")
+        values[field] = value
+    return values
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The checkpoint's safetensors files: the one file where there is one (as transformers has it), else the shards."""
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if not (folder / INDEX).is_file():
+        raise BadInput(f"{folder}: neither {WEIGHTS} nor {INDEX} is there; give the whole published model folder")
+    names = read_json(folder / INDEX).get("weight_map")
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise BadInput(f"{folder / INDEX}: has no weight_map from tensors to files; fetch it again")
+    shards = [folder / name for name in sorted(set(names.values()))]
+    for shard in shards:
+        if not shard.is_file():
+            raise BadInput(f"{folder}: {shard.name} is missing ({INDEX} names it); fetch it")
+    return shards
+
+
+def tensor_shapes(folder: Path) -> dict[str, Shape]:
+    """The shape of every tensor of the checkpoint, by name; reads the files' headers only."""
+    return {name: shape for path in weight_files(folder) for name, shape in _header_shapes(path).items()}
+
+
+def _header_shapes(path: Path) -> dict[str, Shape]:
+    """A safetensors file is 8 bytes of header length, a JSON header, and the tensors at the offsets it gives."""
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        header = file.read(length) if 0 < length <= _MAX_HEADER else b""
+    try:
+        entries = {name: entry for name, entry in json.loads(header).items() if name != "__metadata__"}
+        shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}
+        n_bytes = 8 + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+    except (ValueError, AttributeError, TypeError, LookupError):
+        raise BadInput(f"{path}: is not a safetensors file (a Git LFS pointer?); fetch it again") from None
+    if path.stat().st_size != n_bytes:
+        raise BadInput(f"{path}: has {path.stat().st_size} bytes where its header says {n_bytes}; fetch it again")
+    return shapes
+
+
+def check_tensors(folder: Path, wanted: Mapping[str, Shape]) -> None:
+    """Refuse a checkpoint that lacks a wanted tensor or has it in another shape. Further tensors do not matter."""
+    found = tensor_shapes(folder)
+    for name, shape in wanted.items():
+        if name not in found:
+            raise BadInput(f"{folder}: the checkpoint has no tensor {name}; is this the model that the recipe means?")
+        if found[name] != shape:
+            raise BadInput(
+                f"{folder}: tensor {name} has shape {list(found[name])}, config.json says {list(shape)}; "
+                "config.json and weights are not of one model"
+            )
+
+
+def check_tokenizer(folder: Path, special_tokens: Iterable[str]) -> None:
+    """Refuse a folder without tokenizer.json, without a chat template, or whose tokenizer lacks one of the tokens."""
+    settings = read_json(folder / "tokenizer_config.json")
+    if not settings.get("chat_template") and not any((folder / name).is_file() for name in _TEMPLATES):
+        raise BadInput(f"{folder / 'tokenizer_config.json'}: has no chat_template, and there is no {_TEMPLATES[0]}")
+    added = read_json(folder / "tokenizer.json").get("added_tokens") or []
+    known = {token.get("content") for token in added}
+    for token in special_tokens:
+        if token not in known:
+            raise BadInput(f"{folder / 'tokenizer.json'}: has no token {token}, so an answer's header cannot be found")
+
+
+def download(model: str, revision: str | None) -> Path:
+    """The folder of a hub model's configuration, tokenizer and safetensors files, fetched unless cached already."""
+    check_pinned(model, revision)
+    with needs_extra("local", f"fetching {model}"):
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HFValidationError
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=["*.json", "*.jinja", "*.safetensors"]))
+    except (OSError, HFValidationError) as error:  # OSError: HTTP errors, offline and not cached, disk full
+        reason = " ".join(str(error).split())
+        raise BadInput(f"score.model: {model} at revision {revision} cannot be fetched: {reason:.300}") from error

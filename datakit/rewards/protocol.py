@@ -1,0 +1,42 @@
+"""What every reward model promises: a score for each conversation, and what a score is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from datakit.tables import Messages
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a judge says of one conversation: `score`, and the objectives behind it where it has any.
+
+    `gating` is the weight of each objective, in the same order. `error` is set, and the score None, where this
+    conversation cannot be scored (it becomes a row of `failures`).
+    """
+
+    score: float | None
+    objectives: tuple[float, ...] | None = None
+    gating: tuple[float, ...] | None = None
+    error: str | None = None
+    message: str | None = None
+
+
+def no_score(error: str, message: str) -> Score:
+    """The Score of a conversation that cannot be scored: `error` is a word, `message` says it to the user."""
+    return Score(None, error=error, message=message)
+
+
+class RewardModel(Protocol):
+    """Scores conversations that end in an assistant's answer, higher is better."""
+
+    @property
+    def name(self) -> str:
+        """The `judge` of its scores, with its revision."""
+        ...
+
+    def score(self, conversations: Sequence[Messages]) -> Iterator[Score]:
+        """One Score a conversation, in order. A score does not depend on what else is in the list."""
+        ...

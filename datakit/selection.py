@@ -1,0 +1,90 @@
+"""Which answers become pairs and demos: a pure function of the other tables and the recipe's `select`, in SQL.
+
+FuseChat-3.0 (README, section on data construction): DPO pairs are the best right answer against the worst wrong answer of the
+same source model, SFT demos the right answer with the highest score. The rules stand in sql/select_*.sql.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from datakit.domains import DOMAINS
+from datakit.errors import BadInput
+from datakit.recipe import Recipe
+from datakit.rewards import judge_name
+from datakit.store import Run, load_sql
+from datakit.tables import TABLES
+
+
+def chosen_judge(recipe: Recipe) -> str | None:
+    """The judge whose scores select: the only one, or the one that `select.judge` names; None without any."""
+    names = [judge_name(reward) for reward in recipe.score]
+    wanted = recipe.select.judge
+    if wanted is None:
+        if len(names) > 1:
+            raise BadInput(f"select.judge: the recipe has several judges, name one of {', '.join(names)}")
+        return names[0] if names else None
+    matching = [name for name in names if wanted in (name, name.partition("@")[0])]
+    if len(matching) != 1:
+        raise BadInput(f"select.judge: '{wanted}' is not one of the recipe's judges: {', '.join(names) or 'there are none'}")
+    return matching[0]
+
+
+def judge_answers(run: Run, recipe: Recipe) -> None:
+    """Make the temporary tables `answers` (one row a response) and `pair_candidates` (one row a prompt and source)."""
+    domain = DOMAINS[recipe.domain](recipe.verify)
+    select = recipe.select
+    low, high = select.margin or (None, None)
+    run.make_table(
+        "answers",
+        load_sql("judge_answers"),
+        {"verifier": domain.verifier, "wrong": sorted(domain.wrong), "judge": chosen_judge(recipe)},
+    )
+    run.make_table(
+        "pair_candidates",
+        load_sql("select_pairs"),
+        {
+            "any_source": select.pairing == "any_source",
+            "margin_low": low,
+            "margin_high": high,
+            "length_ratio_max": select.length_ratio_max,
+            "one_per_source": select.per_prompt == "one_per_source",
+            "sft_share": select.sft_share if select.split == "share" else None,
+            "length_bins": select.length_bins,
+            "verified": domain.verifier is not None,
+        },
+    )
+
+
+def select_pairs(run: Run) -> pl.DataFrame:
+    """The pairs among the candidates of `judge_answers`."""
+    return run.query(f"SELECT {_columns('pairs')} FROM pair_candidates WHERE lost IS NULL ORDER BY prompt_id, model")
+
+
+def select_demos(run: Run, recipe: Recipe) -> pl.DataFrame:
+    """The demos that go with the candidates of `judge_answers`."""
+    return run.query(load_sql("select_demos"), {"share": recipe.select.split == "share"})
+
+
+def diff_pairs(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+    """Which pairs came, went or changed: prompt_id, model, change, and both answers' ids before and after."""
+    key: Sequence[str] = ("prompt_id", "model")
+    both = old.join(new, on=list(key), how="full", coalesce=True, suffix="_new")
+    change = (
+        pl.when(pl.col("chosen_id").is_null())
+        .then(pl.lit("came"))
+        .when(pl.col("chosen_id_new").is_null())
+        .then(pl.lit("went"))
+        .otherwise(pl.lit("changed"))
+    )
+    same = pl.struct("chosen_id", "rejected_id") == pl.struct(
+        pl.col("chosen_id_new").alias("chosen_id"), pl.col("rejected_id_new").alias("rejected_id")
+    )
+    columns = ["chosen_id", "rejected_id", "margin", "chosen_id_new", "rejected_id_new", "margin_new"]
+    return both.filter(~same.fill_null(False)).select(*key, change.alias("change"), *columns).sort("change", *key)
+
+
+def _columns(table: str) -> str:
+    return ", ".join(TABLES[table].schema)

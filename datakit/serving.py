@@ -1,0 +1,167 @@
+"""Start and stop the model servers that a recipe asks for: `transformers serve` and vLLM.
+
+Sources with the same engine, interpreter and arguments share one `transformers` server (it loads models by the request's
+name); a vLLM server holds one model. A server's log stands in the run's logs/ folder, and on Linux a server ends with the
+process that started it, however that ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from datakit.errors import BadInput, MissingExtra, SourceStopped
+from datakit.recipe import Recipe, ServeSource, at_path, model_folder
+
+STOP_S = 10.0
+PR_SET_PDEATHSIG = 1
+SECRETS = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that runs: where it answers, and the log that it writes."""
+
+    base_url: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+
+def requested_name(recipe: Recipe, source: ServeSource) -> str:
+    """The model's name in requests: the folder, or the hub id (with its revision for transformers)."""
+    folder = model_folder(recipe, source.model)
+    if folder is not None:
+        return str(folder)
+    revision = f"@{source.revision}" if source.engine == "transformers" and source.revision else ""
+    return source.model + revision
+
+
+def check(recipe: Recipe, source: ServeSource, field: str) -> None:
+    """What can be known before a server is started. Raises BadInput or MissingExtra."""
+    folder = model_folder(recipe, source.model)
+    if folder is not None and not (folder / "config.json").is_file():
+        raise BadInput(f"{field}.model: {source.model}: no config.json in {folder}; give a model folder or a hub id")
+    if source.python is not None:
+        if not at_path(recipe, source.python).is_file():
+            raise BadInput(f"{field}.python: no such interpreter: {source.python}")
+        return
+    needed, extra = ("transformers", "local") if source.engine == "transformers" else ("vllm", "")
+    packages = (needed, "fastapi", "uvicorn", "torch") if extra else (needed,)
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            how = f"pip install 'fuse-datakit[{extra}]'" if extra else "pip install vllm, or name its interpreter in python:"
+            raise MissingExtra(f"{field}: serving with {source.engine} needs the package '{package}': {how}")
+
+
+@contextmanager
+def serve(recipe: Recipe, sources: list[ServeSource], logs: Path) -> Iterator[list[Server]]:
+    """Servers for the sources, in their order, all answering when the block begins and gone when it ends."""
+    logs.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        servers: dict[tuple[str, ...], Server] = {}
+        for source in sources:
+            group = _group(source)
+            if group not in servers:
+                log = logs / f"serve-{len(servers)}-{source.engine}.log"
+                servers[group] = stack.enter_context(_running(recipe, source, log))
+        for source in sources:
+            _wait(servers[_group(source)], source.start_timeout_s)
+        yield [servers[_group(source)] for source in sources]
+
+
+def _group(source: ServeSource) -> tuple[str, ...]:
+    shared = () if source.engine == "transformers" else (source.model, source.revision or "")
+    return (source.engine, source.python or "", *source.args, *shared)
+
+
+@contextmanager
+def _running(recipe: Recipe, source: ServeSource, log: Path) -> Iterator[Server]:
+    port = _free_port()
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            _command(recipe, source, port),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=_environment(recipe, source),
+            start_new_session=True,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+        )
+    try:
+        yield Server(f"http://127.0.0.1:{port}/v1", log, process)
+    finally:
+        _stop(process)
+
+
+def _command(recipe: Recipe, source: ServeSource, port: int) -> list[str]:
+    python = str(recipe.folder / Path(source.python).expanduser()) if source.python else sys.executable
+    address = ["--host", "127.0.0.1", "--port", str(port)]
+    if source.engine == "transformers":
+        start = "import sys; from transformers.cli.transformers import main; sys.argv[0] = 'transformers'; main()"
+        return [python, "-c", start, "serve", *address, *source.args]
+    name = requested_name(recipe, source)
+    revision = ["--revision", source.revision] if source.revision and name == source.model else []
+    module = "vllm.entrypoints.openai.api_server"
+    return [python, "-m", module, "--model", name, *revision, *address, *source.args]
+
+
+def _environment(recipe: Recipe, source: ServeSource) -> dict[str, str]:
+    """The caller's environment without its secrets; a model folder needs no hub."""
+    kept = {name: value for name, value in os.environ.items() if not any(secret in name.upper() for secret in SECRETS)}
+    if model_folder(recipe, source.model) is None:
+        return kept | {name: os.environ[name] for name in ("HF_TOKEN",) if name in os.environ}
+    return kept | {"HF_HUB_OFFLINE": "1"}
+
+
+def _wait(server: Server, timeout_s: float) -> None:
+    """Until the server says that it is healthy. SourceStopped with the end of its log where it ends or takes too long."""
+    until = time.monotonic() + timeout_s
+    while time.monotonic() < until:
+        if server.process.poll() is not None:
+            raise SourceStopped(f"the model server ended (status {server.process.returncode}); {_log_end(server.log)}")
+        try:
+            with urllib.request.urlopen(server.base_url.removesuffix("/v1") + "/health", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise SourceStopped(f"the model server did not answer within {timeout_s:.0f} s (start_timeout_s); {_log_end(server.log)}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM to the server's whole process group, SIGKILL after ten seconds."""
+    for sign, patience_s in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, None)):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, sign)
+        try:
+            process.wait(patience_s)
+            break
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _log_end(log: Path, lines: int = 15) -> str:
+    last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+    return f"its log {log} ends:\n" + "\n".join(f"  {line}" for line in last)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,111 @@
+"""Rows of what exists already: JSON Lines and Parquet files, hub datasets, all under our own column names."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from datakit.errors import BadInput, needs_extra
+from datakit.recipe import FilePrompts, HubPrompts, Recipe, ResponsesSource, at_path
+from datakit.tables import Row
+
+COLUMNS = (
+    *("prompt_id", "prompt", "messages", "reference", "solution", "test_style", "entry_point"),
+    *("text", "model", "sample_index", "finish_reason", "n_prompt_tokens", "n_tokens", "seed"),
+)
+PEEK = 1000  # a mapped column must be seen in this many rows; JSON rows may leave out what is null
+
+
+def source_name(source: FilePrompts | HubPrompts | ResponsesSource) -> str:
+    """How messages and the `source` column call it: the file's or the dataset's name as the recipe writes it."""
+    if isinstance(source, FilePrompts):
+        return source.path
+    return source.dataset or (source.path or "" if isinstance(source, ResponsesSource) else "")
+
+
+def read_rows(source: FilePrompts | HubPrompts | ResponsesSource, recipe: Recipe) -> Iterator[Row]:
+    """The rows, lazily, with our column names only. BadInput where the file, a line or a mapped column is not there."""
+    name = source_name(source)
+    if isinstance(source, HubPrompts) or source.path is None:
+        raw = _read_dataset(name, source.split, source.revision, recipe)
+    else:
+        raw = _read_file(at_path(recipe, source.path), name)
+    wanted = {column: column for column in COLUMNS} | source.columns
+    for ours in source.columns:
+        if ours not in COLUMNS:
+            raise BadInput(f"{name}: columns.{ours}: not a column of ours; known are {', '.join(COLUMNS)}")
+    first = list(islice(raw, PEEK))
+    _check_columns(name, source.columns, first)
+    for row in chain(first, raw):
+        yield {ours: row[theirs] for ours, theirs in wanted.items() if row.get(theirs) is not None}
+
+
+def _check_columns(name: str, columns: dict[str, str], rows: list[Row]) -> None:
+    there = sorted({column for row in rows for column in row})
+    for ours, theirs in columns.items():
+        if rows and theirs not in there:
+            raise BadInput(
+                f"{name}: columns.{ours}: there is no column '{theirs}'; the file has {', '.join(there)}. "
+                f"Write the file's own name after '{ours}:'"
+            )
+
+
+def _read_file(path: Path, name: str) -> Iterator[Row]:
+    if not path.is_file():
+        raise BadInput(f"{name}: no such file (looked at {path}); relative paths start from the recipe's folder")
+    if path.name.endswith(".parquet"):
+        return _read_parquet(path, name)
+    if path.name.endswith((".jsonl", ".jsonl.gz", ".json", ".json.gz", ".ndjson")):
+        return _read_json_lines(path, name)
+    raise BadInput(f"{name}: not a known kind of file; give .jsonl, .jsonl.gz or .parquet")
+
+
+def _read_parquet(path: Path, name: str) -> Iterator[Row]:
+    try:
+        frame = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise BadInput(f"{name}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
+    return frame.iter_rows(named=True)
+
+
+def _read_json_lines(path: Path, name: str) -> Iterator[Row]:
+    opener = gzip.open if path.suffix == ".gz" else open
+    number = 0
+    try:
+        with opener(path, "rt", encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield _parse_line(line, name, number)
+    except (OSError, EOFError, UnicodeDecodeError, gzip.BadGzipFile) as error:
+        raise BadInput(f"{name}: cannot be read after line {number}: {error}") from error
+
+
+def _parse_line(line: str, name: str, number: int) -> Row:
+    try:
+        row: Any = json.loads(line)
+    except ValueError as error:
+        raise BadInput(f"{name}: line {number} is not valid JSON ({error}): {line.strip()[:60]!r}; mend or remove it") from None
+    if not isinstance(row, dict):
+        raise BadInput(f"{name}: line {number} is not a JSON object: {line.strip()[:60]!r}")
+    return row
+
+
+def _read_dataset(name: str, split: str, revision: str | None, recipe: Recipe) -> Iterator[Row]:
+    """Rows of `datasets.load_dataset`; a dataset's name that is a folder means that folder."""
+    with needs_extra("hub", f"the dataset {name}"):
+        import datasets
+    folder = at_path(recipe, name)
+    try:
+        rows: Iterable[Row] = datasets.load_dataset(str(folder) if folder.is_dir() else name, split=split, revision=revision)
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"{name}: the dataset (split {split}, revision {revision or 'default'}) cannot be loaded: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    return iter(rows)

@@ -1,0 +1,19 @@
+-- What the responses can be used for, and why not where they cannot.
+-- Reads audit_responses.
+--   $verified  answers were verified (otherwise every scored answer may be chosen or rejected: 'usable')
+--   $wrong     outcomes that count as wrong
+-- Gives use, responses: each response once, under the first reason that holds.
+SELECT
+    CASE
+        WHEN orphaned THEN 'prompt is gone'
+        WHEN repeated THEN 'repeated text'
+        WHEN is_right OR is_wrong THEN if($verified, if(is_right, 'right', 'wrong'), 'usable')
+        WHEN $verified AND outcome IS NULL THEN 'no verdict'
+        WHEN $verified AND outcome <> 'passed' AND NOT list_contains($wrong, outcome) THEN 'cannot judge: ' || outcome
+        WHEN $verified AND outcome = 'passed' AND truncated THEN 'right but truncated'
+        ELSE 'no score'
+    END AS use,
+    count(*) AS responses
+FROM audit_responses
+GROUP BY use
+ORDER BY list_position(['right', 'wrong', 'usable'], use) NULLS LAST, responses DESC, use

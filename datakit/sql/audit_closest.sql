@@ -1,0 +1,22 @@
+-- What became of every prompt that has candidates. Kept as the temporary table `audit_closest`.
+-- Reads pair_candidates (select_pairs.sql). No parameters.
+-- Gives prompt_id, paired, and for a prompt without a pair `lost`: the reason of the candidate that came closest to one.
+SELECT
+    prompt_id,
+    bool_or(lost IS NULL) AS paired,
+    arg_max(
+        lost,
+        coalesce(
+            list_position(
+                [
+                    'nothing to judge by', 'no right answer', 'no wrong answer', 'same text', 'tied scores',
+                    'margin below the window', 'margin above the window', 'length ratio', 'another source''s pair',
+                    'serves SFT', 'length bins'
+                ],
+                lost
+            ),
+            100
+        )
+    ) AS lost
+FROM pair_candidates
+GROUP BY prompt_id

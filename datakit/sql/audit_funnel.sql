@@ -1,0 +1,76 @@
+-- The way from prompts to pairs: how many prompts reach each step, and why the others do not.
+-- Reads prompts, audit_responses, audit_wanted, audit_closest.
+--   $verified  answers were verified (otherwise every scored answer may be chosen or rejected)
+-- Gives six rows in order: step, prompts that reach it, and `lost`, a list of {reason, prompts} of those that reached the step
+-- before and not this one.
+--   read, kept (not dropped), answered, judged (a right and a wrong answer), candidates (that may stand in one pair), paired
+WITH answered AS (
+    SELECT prompt_id, bool_or(is_right) AS has_right, bool_or(is_wrong) AS has_wrong
+    FROM audit_responses
+    GROUP BY prompt_id
+),
+
+unanswered AS (
+    SELECT
+        prompt_id,
+        CASE
+            WHEN bool_or(state = 'there') THEN 'same messages as another prompt'
+            WHEN bool_or(state = 'pending') THEN 'not asked yet'
+            WHEN bool_or(state = 'failed') THEN 'every request failed'
+            ELSE 'no response in the imported files'
+        END AS reason
+    FROM audit_wanted
+    GROUP BY prompt_id
+),
+
+placed AS (
+    SELECT
+        CASE
+            WHEN p.dropped IS NOT NULL THEN 1
+            WHEN a.prompt_id IS NULL THEN 2
+            WHEN NOT (a.has_right AND a.has_wrong) THEN 3
+            WHEN c.paired THEN 6
+            WHEN c.lost IN ('nothing to judge by', 'no right answer', 'no wrong answer', 'same text') THEN 4
+            ELSE 5
+        END AS n_steps,
+        CASE n_steps
+            WHEN 1 THEN p.dropped
+            WHEN 2 THEN coalesce(u.reason, 'not asked yet')
+            WHEN 3 THEN CASE
+                WHEN NOT a.has_right AND NOT a.has_wrong THEN 'nothing to judge by'
+                WHEN a.has_wrong THEN if($verified, 'no right answer', 'only truncated answers')
+                ELSE 'no wrong answer'
+            END
+            WHEN 4 THEN if(c.lost = 'same text', 'only one answer', 'right and wrong in different sources')
+            WHEN 5 THEN c.lost
+        END AS reason
+    FROM prompts AS p
+    LEFT JOIN answered AS a ON p.prompt_id = a.prompt_id
+    LEFT JOIN unanswered AS u ON p.prompt_id = u.prompt_id
+    LEFT JOIN audit_closest AS c ON p.prompt_id = c.prompt_id
+),
+
+losses AS (
+    SELECT n_steps + 1 AS place, reason, count(*) AS prompts
+    FROM placed
+    WHERE n_steps < 6
+    GROUP BY n_steps, reason
+),
+
+steps (place, step) AS (
+    VALUES (1, 'read'), (2, 'kept'), (3, 'answered'), (4, 'judged'), (5, 'candidates'), (6, 'paired')
+)
+
+SELECT
+    s.step,
+    (SELECT count(*) FROM placed WHERE n_steps >= s.place) AS prompts,
+    coalesce(
+        (
+            SELECT list({'reason': l.reason, 'prompts': l.prompts} ORDER BY l.prompts DESC, l.reason)
+            FROM losses AS l
+            WHERE l.place = s.place
+        ),
+        []
+    ) AS lost
+FROM steps AS s
+ORDER BY s.place

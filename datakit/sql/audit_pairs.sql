@@ -1,0 +1,14 @@
+-- The stored pairs with their lengths and scores. Kept as the temporary table `audit_pairs`.
+-- Reads pairs, responses, audit_responses. No parameters.
+-- Gives the columns of pairs, chosen_chars, rejected_chars, chosen_score, rejected_score (of the judge that selects).
+SELECT
+    p.*,
+    length(c.text) AS chosen_chars,
+    length(r.text) AS rejected_chars,
+    cs.score AS chosen_score,
+    rs.score AS rejected_score
+FROM pairs AS p
+LEFT JOIN responses AS c ON p.chosen_id = c.response_id
+LEFT JOIN responses AS r ON p.rejected_id = r.response_id
+LEFT JOIN audit_responses AS cs ON p.chosen_id = cs.response_id
+LEFT JOIN audit_responses AS rs ON p.rejected_id = rs.response_id

@@ -1,0 +1,90 @@
+-- What each source model gave.
+-- Reads sources, audit_responses, audit_wanted, pairs, demos, responses.
+--   $wrong  outcomes that count as wrong
+-- Gives one row a model, also where it gave nothing. A model with several samplings is one row: pairs are made by model.
+-- pass_rate = passed / (passed + wrong); most_distinct = the most different texts that one prompt got; wanted, failures and
+-- pending count responses that were asked for (of imported ones only those that are there).
+WITH models AS (
+    SELECT
+        model,
+        string_agg(DISTINCT revision, ', ' ORDER BY revision) AS revision,
+        string_agg(DISTINCT type, ', ' ORDER BY type) AS type,
+        sum(n)::BIGINT AS n
+    FROM sources
+    GROUP BY model
+),
+
+given AS (
+    SELECT
+        model,
+        count(DISTINCT prompt_id) AS prompts,
+        count(*) AS responses,
+        count(DISTINCT (prompt_id, text_digest)) AS distinct_texts,
+        count(*) FILTER (WHERE truncated) AS truncated,
+        count(*) FILTER (WHERE outcome = 'passed') AS passed,
+        count(*) FILTER (WHERE outcome = 'failed') AS failed,
+        count(*) FILTER (WHERE outcome = 'timeout') AS timeout,
+        count(*) FILTER (WHERE outcome = 'error') AS error,
+        count(*) FILTER (WHERE outcome = 'unparseable') AS unparseable,
+        count(*) FILTER (WHERE outcome = 'unverifiable') AS unverifiable,
+        count(*) FILTER (WHERE outcome IS NULL) AS no_verdict,
+        count(*) FILTER (WHERE list_contains($wrong, outcome)) AS wrong,
+        avg(score) FILTER (WHERE isfinite(score)) AS mean_score,
+        avg(n_tokens) AS mean_tokens,
+        avg(n_chars) AS mean_chars
+    FROM audit_responses
+    GROUP BY model
+),
+
+widest AS (
+    SELECT model, max(n_texts) AS most_distinct
+    FROM (SELECT model, count(DISTINCT text_digest) AS n_texts FROM audit_responses GROUP BY model, prompt_id)
+    GROUP BY model
+),
+
+asked AS (
+    SELECT
+        model,
+        count(DISTINCT response_id) FILTER (WHERE state <> 'absent') AS wanted,
+        count(DISTINCT response_id) FILTER (WHERE state = 'failed') AS failures,
+        count(DISTINCT response_id) FILTER (WHERE state = 'pending') AS pending
+    FROM audit_wanted
+    GROUP BY model
+)
+
+SELECT
+    m.model,
+    m.revision,
+    m.type,
+    m.n,
+    coalesce(g.prompts, 0) AS prompts,
+    coalesce(g.responses, 0) AS responses,
+    coalesce(g.distinct_texts, 0) AS distinct,
+    coalesce(w.most_distinct, 0) AS most_distinct,
+    coalesce(g.truncated, 0) AS truncated,
+    coalesce(g.passed, 0) AS passed,
+    coalesce(g.failed, 0) AS failed,
+    coalesce(g.timeout, 0) AS timeout,
+    coalesce(g.error, 0) AS error,
+    coalesce(g.unparseable, 0) AS unparseable,
+    coalesce(g.unverifiable, 0) AS unverifiable,
+    coalesce(g.no_verdict, 0) AS no_verdict,
+    g.passed / nullif(g.passed + g.wrong, 0) AS pass_rate,
+    g.mean_score,
+    g.mean_tokens,
+    g.mean_chars,
+    coalesce(a.wanted, 0) AS wanted,
+    coalesce(a.failures, 0) AS failures,
+    coalesce(a.pending, 0) AS pending,
+    (SELECT count(*) FROM pairs AS p WHERE p.model = m.model) AS pairs,
+    (
+        SELECT count(*)
+        FROM demos AS d
+        INNER JOIN responses AS r ON d.response_id = r.response_id
+        WHERE r.model = m.model
+    ) AS demos
+FROM models AS m
+LEFT JOIN given AS g ON m.model = g.model
+LEFT JOIN widest AS w ON m.model = w.model
+LEFT JOIN asked AS a ON m.model = a.model
+ORDER BY m.model

@@ -1,0 +1,16 @@
+-- The rows of an exported sft/ folder: what TRL reads (prompt, completion), and where each came from.
+-- Reads demos, prompts, responses. No parameters.
+SELECT
+    p.messages AS prompt,
+    [{'role': 'assistant', 'content': r.text}] AS completion,
+    d.prompt_id,
+    p.source,
+    r.model,
+    d.response_id,
+    d.score,
+    length(r.text) AS completion_chars,
+    r.n_tokens AS completion_tokens
+FROM demos AS d
+INNER JOIN prompts AS p ON d.prompt_id = p.prompt_id
+INNER JOIN responses AS r ON d.response_id = r.response_id
+ORDER BY d.prompt_id

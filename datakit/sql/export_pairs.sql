@@ -1,0 +1,27 @@
+-- The rows of an exported dpo/ folder: what TRL reads (prompt, chosen, rejected), and where each came from.
+-- Reads pairs, prompts, responses, scores. $judge: the judge that selected, or NULL.
+SELECT
+    p.messages AS prompt,
+    [{'role': 'assistant', 'content': c.text}] AS chosen,
+    [{'role': 'assistant', 'content': r.text}] AS rejected,
+    x.prompt_id,
+    p.source,
+    x.model,
+    x.rejected_model,
+    x.chosen_id,
+    x.rejected_id,
+    cs.score AS chosen_score,
+    rs.score AS rejected_score,
+    x.margin,
+    x.log_length_ratio,
+    length(c.text) AS chosen_chars,
+    length(r.text) AS rejected_chars,
+    c.n_tokens AS chosen_tokens,
+    r.n_tokens AS rejected_tokens
+FROM pairs AS x
+INNER JOIN prompts AS p ON x.prompt_id = p.prompt_id
+INNER JOIN responses AS c ON x.chosen_id = c.response_id
+INNER JOIN responses AS r ON x.rejected_id = r.response_id
+LEFT JOIN scores AS cs ON x.chosen_id = cs.response_id AND cs.judge = $judge
+LEFT JOIN scores AS rs ON x.rejected_id = rs.response_id AND rs.judge = $judge
+ORDER BY x.prompt_id, x.model

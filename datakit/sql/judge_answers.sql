@@ -1,0 +1,35 @@
+-- Every current response with its verdict and its score, and whether it may be chosen or rejected.
+-- Reads current_responses, prompts, verdicts, scores.
+--   $verifier  name of the verifier, or NULL where the domain has none: then every answer counts as right and as wrong
+--   $wrong     outcomes that count as wrong
+--   $judge     name of the judge, or NULL for no scores
+-- Gives one row a response. "Cannot judge" is neither right nor wrong: no verdict, no finite score, an outcome in between.
+-- A truncated answer is never right; of identical texts of one model to one prompt one may be used, the first by id.
+WITH judged AS (
+    SELECT
+        r.response_id,
+        r.prompt_id,
+        r.model,
+        length(r.text) AS n_chars,
+        r.n_tokens,
+        md5(r.text) AS text_digest,
+        coalesce(r.finish_reason = 'length', FALSE) AS truncated,
+        v.outcome,
+        s.score,
+        $judge IS NULL OR coalesce(isfinite(s.score), FALSE) AS scored,
+        row_number() OVER (
+            PARTITION BY r.prompt_id, r.model, r.text
+            ORDER BY coalesce(r.finish_reason = 'length', FALSE), NOT coalesce(isfinite(s.score), FALSE), r.response_id
+        ) > 1 AS repeated
+    FROM current_responses AS r
+    INNER JOIN prompts AS p ON r.prompt_id = p.prompt_id
+    LEFT JOIN verdicts AS v
+        ON r.response_id = v.response_id AND v.verifier = $verifier AND v.reference_digest = p.reference_digest
+    LEFT JOIN scores AS s ON r.response_id = s.response_id AND s.judge = $judge
+)
+
+SELECT
+    *,
+    scored AND NOT repeated AND NOT truncated AND ($verifier IS NULL OR coalesce(outcome = 'passed', FALSE)) AS is_right,
+    scored AND NOT repeated AND ($verifier IS NULL OR coalesce(list_contains($wrong, outcome), FALSE)) AS is_wrong
+FROM judged

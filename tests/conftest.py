@@ -1,0 +1,21 @@
+"""What all tests share: the hypothesis profile and the folder of real data, which few machines have."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).parents[1]
+
+settings.register_profile("datakit", deadline=None, derandomize=True, database=None, max_examples=30)
+settings.load_profile("datakit")
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of real data (DATAKIT_TEST_DATA); the test is skipped where there is none."""
+    folder = Path(os.environ.get("DATAKIT_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}: set DATAKIT_TEST_DATA to a folder that has it")
+    return folder

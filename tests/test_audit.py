@@ -1,0 +1,549 @@
+"""`datakit inspect`: hand-made runs and exports in, exact numbers out, and a drawing that shows them."""
+
+import json
+from datetime import UTC, datetime
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+
+import polars as pl
+import pytest
+from rich.console import Console
+
+from datakit import domains, recipe
+from datakit.audit import inspect
+from datakit.errors import BadInput
+from datakit.export import export_run
+from datakit.ink import short_names
+from datakit.report import draw, open_console
+from datakit.selection import judge_answers, select_demos, select_pairs
+from datakit.store import Run
+from datakit.tables import TABLES, digest, digest_of_messages, make_response_id
+
+JUDGE = "armorm@r1"
+VERIFIER = "math@1"
+SAMPLING = {"temperature": 0.5}
+SAMPLING_TEXT = '{"temperature":0.5}'
+
+
+def make_recipe(models=("llama", "qwen"), n=2, score=True, domain="math", **sections):
+    values = {
+        "domain": domain,
+        "prompts": [{"type": "file", "path": "problems.jsonl"}],
+        "sources": [
+            {"type": "endpoint", "model": model, "base_urls": ["http://x/v1"], "n": n, "sampling": SAMPLING} for model in models
+        ],
+        "score": {"type": "armorm", "model": "judge", "revision": "r1"} if score else None,
+        **sections,
+    }
+    return recipe.parse(values, "test", Path())
+
+
+class Build:
+    """A run made by hand: `answer` gives a response with its verdict and score, `finish` selects and closes."""
+
+    def __init__(self, folder, **settings):
+        self.folder = folder
+        self.recipe = make_recipe(**settings)
+        self.run = Run.create(folder)
+        self.run.save_recipe(self.recipe)
+        self.rows = {"prompts": [], "responses": [], "verdicts": [], "scores": [], "failures": []}
+        sources = [
+            {"model": s.model, "sampling": s.sampling_text, "type": s.type, "n": s.n, "revision": s.revision}
+            for s in self.recipe.sampled
+        ]
+        self.run.replace("sources", TABLES["sources"].frame(sources))
+
+    def prompt(self, prompt_id, dropped=None, content=None, reference="7"):
+        messages = [{"role": "user", "content": content or f"Question {prompt_id}?"}]
+        self.rows["prompts"].append(
+            {
+                "prompt_id": prompt_id,
+                "domain": self.recipe.domain,
+                "messages": messages,
+                "messages_digest": digest_of_messages(messages),
+                "reference": None if dropped else reference,
+                "reference_digest": digest(reference),
+                "dropped": dropped,
+            }
+        )
+
+    def response_id(self, prompt_id, model, index):
+        prompt = next(row for row in self.rows["prompts"] if row["prompt_id"] == prompt_id)
+        return make_response_id(prompt["messages_digest"], model, None, SAMPLING_TEXT, index)
+
+    def answer(self, prompt_id, model, index, text, outcome=None, score=None, finish="stop", n_tokens=4):
+        response_id = self.response_id(prompt_id, model, index)
+        ids = {"response_id": response_id, "prompt_id": prompt_id, "model": model, "sampling": SAMPLING_TEXT}
+        self.rows["responses"].append(
+            ids | {"sample_index": index, "text": text, "finish_reason": finish, "n_tokens": n_tokens}
+        )
+        if outcome:
+            verdict = {"verifier": VERIFIER, "reference_digest": digest("7"), "outcome": outcome}
+            self.rows["verdicts"].append({"response_id": response_id, **verdict})
+        if score is not None:
+            self.rows["scores"].append({"response_id": response_id, "judge": JUDGE, "score": score})
+
+    def failure(self, key, source, error="status 400", message="bad request", permanent=True, stage="sample"):
+        ids = {"stage": stage, "key": key, "source": source, "at": datetime(2025, 1, 1, tzinfo=UTC)}
+        self.rows["failures"].append(ids | {"error": error, "message": message, "attempts": 1, "permanent": permanent})
+
+    def write(self):
+        for table, rows in self.rows.items():
+            self.run.append(table, rows)
+
+    def finish(self):
+        self.write()
+        judge_answers(self.run, self.recipe)
+        demos, pairs = select_demos(self.run, self.recipe), select_pairs(self.run)
+        self.run.replace("demos", demos)
+        self.run.replace("pairs", pairs)
+        self.run.close()
+        return inspect(self.folder)
+
+
+def drawn(report, width=100, encoding="utf-8"):
+    """The report as a pipe gets it."""
+    pipe = TextIOWrapper(BytesIO(), encoding=encoding)
+    draw(report, Console(file=pipe, width=width))
+    pipe.flush()
+    return pipe.buffer.getvalue().decode(encoding)
+
+
+def build_small(folder):
+    """Five prompts: one pair, one prompt right and wrong in different sources, one unjudged, one unanswered, one dropped."""
+    build = Build(folder, select={"margin": [0.01, 0.1]})
+    for prompt_id in ("p0", "p1", "p2", "p3"):
+        build.prompt(prompt_id)
+    build.prompt("p4", dropped="no reference answer")
+    build.answer("p0", "llama", 0, "the answer is 7", "passed", 0.20, n_tokens=10)
+    build.answer("p0", "llama", 1, "it is 8", "failed", 0.15)
+    build.answer("p0", "qwen", 0, "7", "passed", 0.30)
+    build.answer("p0", "qwen", 1, "8", "failed", 0.10)
+    build.answer("p1", "llama", 0, "seven", "passed", 0.10)
+    build.answer("p1", "llama", 1, "seven", "passed", 0.10)
+    build.answer("p1", "qwen", 0, "9", "failed", 0.20)
+    build.answer("p1", "qwen", 1, "10", "failed", 0.30, finish="length")
+    build.answer("p2", "llama", 0, "hm", "unparseable", 0.10)
+    build.answer("p2", "qwen", 0, "7", "timeout", 0.10)
+    build.failure(build.response_id("p2", "llama", 1), "llama")
+    for index in (0, 1):
+        build.failure(build.response_id("p3", "llama", index), "llama", "timeout", "no answer in 600 s", permanent=False)
+    return build
+
+
+@pytest.fixture(scope="module")
+def small_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    build_small(folder).finish()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small(small_folder):
+    return inspect(small_folder)
+
+
+def by_model(report):
+    return {source["model"]: source for source in report["sources"]}
+
+
+def test_tables_count_stored_and_current_rows(small):
+    assert small["tables"] == {
+        **{"prompts": 5, "sources": 2, "responses": 10, "verdicts": 10, "scores": 10},
+        **{"demos": 1, "pairs": 1, "failures": 3},
+    }
+    assert small["current"] == small["tables"] | {"prompts": 4}
+
+
+def test_the_funnel_says_where_each_prompt_is_lost(small):
+    assert [(step["step"], step["prompts"], [tuple(loss.values()) for loss in step["lost"]]) for step in small["funnel"]] == [
+        ("read", 5, []),
+        ("kept", 4, [("no reference answer", 1)]),
+        ("answered", 3, [("not asked yet", 1)]),
+        ("judged", 2, [("nothing to judge by", 1)]),
+        ("candidates", 1, [("right and wrong in different sources", 1)]),
+        ("paired", 1, []),
+    ]
+
+
+def test_candidates_and_prompts_are_lost_for_reasons(small):
+    assert {row["reason"]: (row["candidates"], row["prompts"]) for row in small["lost"]} == {
+        "nothing to judge by": (2, 1),
+        "margin above the window": (1, 0),
+        "no right answer": (1, 0),
+        "no wrong answer": (1, 1),
+    }
+    assert {row["use"]: row["responses"] for row in small["answers"]} == {
+        **{"right": 3, "wrong": 4, "repeated text": 1, "cannot judge: unparseable": 1, "cannot judge: timeout": 1}
+    }
+
+
+def test_each_source_has_its_numbers(small):
+    llama, qwen = by_model(small)["llama"], by_model(small)["qwen"]
+    histograms = ("score_histogram", "chars_histogram")
+    assert {name: value for name, value in llama.items() if name not in histograms} == {
+        **{"model": "llama", "revision": None, "type": "endpoint", "n": 2, "prompts": 3, "responses": 5},
+        **{"distinct": 4, "most_distinct": 2, "truncated": 0, "passed": 3, "failed": 1, "timeout": 0, "error": 0},
+        **{"unparseable": 1, "unverifiable": 0, "no_verdict": 0, "pass_rate": 0.75, "mean_score": pytest.approx(0.13)},
+        **{"mean_tokens": 5.2, "mean_chars": 6.8, "wanted": 8, "failures": 3, "pending": 0, "pairs": 1, "demos": 1},
+    }
+    assert (qwen["responses"], qwen["distinct"], qwen["truncated"], qwen["timeout"], qwen["pending"]) == (5, 5, 1, 1, 3)
+    assert qwen["pass_rate"] == 0.25  # a timeout of the checker of mathematics is not a wrong answer
+    assert (qwen["pairs"], qwen["demos"]) == (0, 0)
+    for histogram in histograms:
+        assert llama[histogram]["edges"] == qwen[histogram]["edges"]
+        assert len(llama[histogram]["edges"]) == len(llama[histogram]["counts"]) + 1
+        assert sum(llama[histogram]["counts"]) == sum(qwen[histogram]["counts"]) == 5
+
+
+def test_pairs_have_margins_and_lengths(small):
+    pairs = {name: value for name, value in small["pairs"].items() if not name.endswith("histogram")}
+    assert pairs == {
+        **{"count": 1, "margin_min": pytest.approx(0.05), "margin_median": pytest.approx(0.05)},
+        **{"margin_max": pytest.approx(0.05), "chosen_longer": 1, "chosen_longer_share": 1.0},
+        **{"length_ratio_geomean": pytest.approx(15 / 7)},
+    }
+    assert sum(small["pairs"]["margin_histogram"]["counts"]) == sum(small["pairs"]["length_histogram"]["counts"]) == 1
+
+
+def test_the_judge_is_judged(small):
+    scores = small["scores"]
+    assert (scores["scored"], scores["unscored"], scores["non_finite"], scores["comparisons"]) == (10, 0, 0, 2)
+    assert scores["ranking_accuracy"] == 1.0
+    score = [0.2, 0.15, 0.3, 0.1, 0.1, 0.1, 0.2, 0.3, 0.1, 0.1]
+    chars = [15, 7, 1, 1, 5, 5, 1, 2, 2, 1]
+    expected = pl.DataFrame({"score": score, "chars": chars}).select(pl.corr("score", "chars")).item()
+    assert scores["length_correlation"] == pytest.approx(expected)
+
+
+def test_failures_stand_by_cause(small):
+    causes = [(row["count"], row["error"], row["permanent"], row["example"]) for row in small["failures"]]
+    assert causes == [(2, "timeout", False, "no answer in 600 s"), (1, "status 400", True, "bad request")]
+
+
+def test_an_example_has_its_texts_and_ids(small):
+    [pair] = small["examples"]
+    assert (pair["chosen"], pair["rejected"], pair["prompt"][0]["content"]) == ("the answer is 7", "it is 8", "Question p0?")
+    assert (pair["chosen_score"], pair["rejected_score"], pair["picked"], pair["prompt_id"]) == (0.20, 0.15, None, "p0")
+
+
+def test_warnings_are_sentences(small):
+    assert "prompts dropped: 1 (no reference answer)" in small["warnings"]
+    assert any("qwen: 3 of 8 responses are not there yet" in warning for warning in small["warnings"])
+    assert any("qwen: 20% of the responses were cut off" in warning for warning in small["warnings"])
+    assert any("failures that are not tried again: 1;" in warning for warning in small["warnings"])
+
+
+LIMITS = [  # name, value, a limit that is kept, one that is passed
+    ("min_pairs", 1, 1, 2),
+    ("min_demos", 1, 1, 2),
+    ("max_chosen_longer_share", 1.0, 1.0, 0.9),
+    ("max_truncated_share", 0.1, 0.1, 0.09),
+    ("max_failure_share", 3 / 16, 0.1875, 0.18),
+]
+
+
+def test_every_limit_kept_and_passed(tmp_path):
+    build_small(tmp_path).finish()
+    for ok, limits in ((True, {row[0]: row[2] for row in LIMITS}), (False, {row[0]: row[3] for row in LIMITS})):
+        with Run.create(tmp_path) as run:
+            run.save_recipe(make_recipe(select={"margin": [0.01, 0.1]}, limits=limits))
+        report = inspect(tmp_path)
+        assert report["limits"] == [
+            {"name": name, "value": pytest.approx(value), "limit": limits[name], "ok": ok} for name, value, *_ in LIMITS
+        ]
+        assert report["ok"] is ok
+        assert ("PAST A LIMIT" in drawn(report)) is not ok
+
+
+def test_one_limit_passed_is_enough_and_null_is_no_limit(small):
+    assert [(limit["name"], limit["ok"]) for limit in small["limits"]] == [
+        ("min_pairs", True),
+        ("max_chosen_longer_share", False),
+    ]
+    assert small["ok"] is False
+
+
+def test_a_share_of_no_pairs_is_no_limit_passed(tmp_path):
+    report = Build(tmp_path, limits={"min_pairs": 0}).finish()
+    assert report["limits"][1] == {"name": "max_chosen_longer_share", "value": None, "limit": 0.8, "ok": True}
+    assert report["ok"]
+
+
+@pytest.mark.parametrize("prompts", [0, 3])
+def test_a_run_without_responses(tmp_path, prompts):
+    build = Build(tmp_path)
+    for at in range(prompts):
+        build.prompt(f"p{at}")
+    report = build.finish()
+    assert [step["prompts"] for step in report["funnel"]] == [prompts, prompts, 0, 0, 0, 0]
+    assert {source["model"]: source["pending"] for source in report["sources"]} == {"llama": 2 * prompts, "qwen": 2 * prompts}
+    assert by_model(report)["llama"]["mean_score"] is None
+    assert (report["pairs"]["count"], report["pairs"]["margin_median"], report["ok"]) == (0, None, False)
+    json.dumps(report, allow_nan=False)
+    assert "no pairs" in drawn(report)
+
+
+def test_a_run_that_only_has_its_recipe(tmp_path):
+    with Run.create(tmp_path) as run:
+        run.save_recipe(make_recipe(score=False))
+    assert "no sources" in drawn(inspect(tmp_path))
+
+
+class Plain:
+    """A domain without a verifier."""
+
+    name, verifier, wrong = "plain", None, frozenset()
+
+    def __init__(self, options):
+        pass
+
+
+@pytest.mark.parametrize("score", [True, False])
+def test_a_domain_without_verdicts(tmp_path, monkeypatch, score):
+    monkeypatch.setitem(domains.DOMAINS, "plain", Plain)
+    build = Build(tmp_path, domain="plain", score=score)
+    build.prompt("p0")
+    build.answer("p0", "llama", 0, "good", score=0.9 if score else None)
+    build.answer("p0", "llama", 1, "bad", score=0.4 if score else None)
+    build.answer("p0", "qwen", 0, "same")
+    report = build.finish()
+    assert report["run"]["verifier"] is None
+    assert by_model(report)["llama"] | {"no_verdict": 2, "pass_rate": None} == by_model(report)["llama"]
+    assert report["pairs"]["count"] == (1 if score else 0)
+    uses = {row["use"]: row["responses"] for row in report["answers"]}
+    assert uses == ({"usable": 2, "no score": 1} if score else {"usable": 3})
+    assert not any("verdict" in warning for warning in report["warnings"])
+    assert report["scores"]["unscored"] == (1 if score else None)
+    text = drawn(report)
+    assert "no verifier" in text
+    assert ("no judge" in text) is not score
+
+
+def test_one_sample_a_source_gives_no_pair_and_says_why(tmp_path):
+    build = Build(tmp_path, n=1)
+    build.prompt("p0")
+    build.answer("p0", "llama", 0, "7", "passed", 0.2)
+    build.answer("p0", "qwen", 0, "8", "failed", 0.1)
+    report = build.finish()
+    why = "each source gave one response a prompt; same_source needs at least two different answers of one source: raise n"
+    assert any(why in warning for warning in report["warnings"])
+    assert "raise n or use pairing: any_source" in " ".join(drawn(report).split())
+
+
+def test_copies_give_no_pair_and_say_why(tmp_path):
+    build = Build(tmp_path, models=("llama",))
+    build.prompt("p0")
+    for index in (0, 1):
+        build.answer("p0", "llama", index, "7", "passed", 0.2)
+    warnings = build.finish()["warnings"]
+    assert any("no pair is possible: all samples of a source are copies" in warning for warning in warnings)
+    assert any(warning.startswith("llama: all samples of a prompt are the same text") for warning in warnings)
+
+
+def test_pairs_of_any_source_and_a_judge_that_errs(tmp_path):
+    build = Build(tmp_path, n=3, select={"pairing": "any_source"})
+    build.prompt("p0")
+    build.answer("p0", "llama", 0, "right", "passed", 0.2)
+    build.answer("p0", "llama", 1, "wrong", "failed", 0.2)
+    build.answer("p0", "llama", 2, "wrong too", "failed", 0.3)
+    build.answer("p0", "qwen", 0, "worst", "failed", 0.1)
+    report = build.finish()
+    assert (report["scores"]["ranking_accuracy"], report["scores"]["comparisons"]) == (0.25, 2)
+    assert (report["examples"][0]["model"], report["examples"][0]["rejected_model"]) == ("llama", "qwen")
+    assert (by_model(report)["llama"]["pairs"], by_model(report)["qwen"]["pairs"]) == (1, 0)
+    assert report["pairs"]["chosen_longer_share"] == 0  # as long as the rejected one
+    assert "that differ" in drawn(report)
+
+
+def test_scores_that_are_no_numbers_never_reach_json(tmp_path):
+    build = Build(tmp_path, models=("llama",), n=4)
+    build.prompt("p0")
+    for index, score in enumerate((float("nan"), float("inf"), 0.2, 0.1)):
+        build.answer("p0", "llama", index, f"answer {index}", "failed" if index % 2 else "passed", score)
+    report = build.finish()
+    json.dumps(report, allow_nan=False)
+    assert (report["scores"]["non_finite"], report["scores"]["scored"]) == (2, 2)
+    assert by_model(report)["llama"]["mean_score"] == pytest.approx(0.15)
+    assert any(warning.startswith("scores that are not finite: 2;") for warning in report["warnings"])
+    assert "2 scores not finite" in drawn(report)
+
+
+def test_duplicates_are_counted(tmp_path):
+    build = Build(tmp_path)
+    build.prompt("p0", content="One?")
+    build.prompt("p1", content="One?", reference="8")
+    build.answer("p0", "llama", 0, "7", "passed", 0.2)
+    build.answer("p0", "llama", 1, "7", "passed", 0.2)
+    build.answer("p0", "qwen", 0, "7", "passed", 0.2)
+    report = build.finish()
+    assert report["duplicates"] == {
+        **{"repeated_responses": 1, "shared_responses": 1, "repeated_prompts": 1, "differing_references": 1}
+    }
+    assert report["funnel"][2]["lost"] == [{"reason": "same messages as another prompt", "prompts": 1}]
+    assert by_model(report)["llama"]["wanted"] == 2
+    assert any("different reference answers" in warning for warning in report["warnings"])
+
+
+def test_what_is_stored_is_held_against_the_rule(tmp_path):
+    build = build_small(tmp_path)
+    build.write()
+    build.run.close()
+    assert any("nothing is selected yet" in warning for warning in inspect(tmp_path)["warnings"])
+    with Run.create(tmp_path) as run:
+        for table in ("demos", "pairs"):
+            run.replace(table, TABLES[table].frame())
+    assert any("out of date: 2 of them differ" in warning for warning in inspect(tmp_path)["warnings"])
+
+
+def test_holes_of_imported_responses_are_not_pending(tmp_path):
+    build = Build(tmp_path)
+    build.prompt("p0")
+    source = {"model": "old", "sampling": "imported", "type": "responses", "n": 3}
+    build.run.replace("sources", TABLES["sources"].frame([source]))
+    report = build.finish()
+    assert (report["sources"][0]["wanted"], report["sources"][0]["pending"]) == (0, 0)
+    assert report["funnel"][2]["lost"] == [{"reason": "no response in the imported files", "prompts": 1}]
+    assert any(warning == "old: gave no response at all" for warning in report["warnings"])
+
+
+def test_responses_of_a_prompt_id_that_is_gone(tmp_path):
+    build = Build(tmp_path)
+    build.prompt("p0")
+    build.answer("p0", "llama", 0, "7", "passed", 0.2)
+    build.rows["prompts"][0]["prompt_id"] = "renamed"
+    report = build.finish()
+    assert report["answers"] == [{"use": "prompt is gone", "responses": 1}]
+    assert (by_model(report)["llama"]["responses"], by_model(report)["llama"]["mean_chars"]) == (1, 1.0)
+    assert "responses whose prompt is not in prompts: 1; they are not used" in report["warnings"]
+
+
+def test_rows_of_another_recipe_are_stored_but_not_current(tmp_path):
+    build = build_small(tmp_path)
+    build.run.append("responses", [{"response_id": "stray", "prompt_id": "p0", "model": "gone", "sampling": "{}", "text": "7"}])
+    report = build.finish()
+    assert (report["tables"]["responses"], report["current"]["responses"]) == (11, 10)
+    assert list(by_model(report)) == ["llama", "qwen"]
+
+
+# ------------------------------------------------------------------------------------------------------------------ exports
+
+
+@pytest.fixture(scope="module")
+def exported(small_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exports") / "out"
+    export_run(small_folder, folder)
+    return folder
+
+
+def test_an_export_of_pairs(exported, small):
+    report = inspect(exported / "dpo")
+    assert report["run"] == small["run"] | {"kind": "export", "folder": str(exported / "dpo")}
+    assert report.keys() == small.keys()
+    assert report["tables"] == {"pairs": 1}
+    assert report["pairs"] == small["pairs"]
+    assert [(source["model"], source["pairs"], source["responses"]) for source in report["sources"]] == [
+        ("llama", 1, None),
+        ("qwen", 0, None),
+    ]
+    assert report["sources"][0].keys() == small["sources"][0].keys()
+    assert [limit["name"] for limit in report["limits"]] == ["min_pairs", "max_chosen_longer_share"]
+    assert (report["ok"], report["warnings"], report["examples"]) == (False, [], small["examples"])
+    json.dumps(report, allow_nan=False)
+    assert "1 pairs" in drawn(report)
+
+
+def test_an_export_of_demos(exported):
+    report = inspect(exported / "sft")
+    assert (report["tables"], report["limits"], report["ok"]) == ({"demos": 1}, [], True)
+    assert report["pairs"] == dict.fromkeys(inspect(exported / "dpo")["pairs"])
+    assert "exported: 1 demos" in drawn(report)
+
+
+def test_a_folder_of_exports(exported):
+    report = inspect(exported)
+    assert report["tables"] == {"demos": 1, "pairs": 1}
+    assert (by_model(report)["llama"]["demos"], by_model(report)["llama"]["pairs"]) == (1, 1)
+
+
+def test_an_export_that_was_changed(exported, tmp_path):
+    manifest = json.loads((exported / "sft" / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"rows": 3}))
+    (tmp_path / "train.parquet").write_bytes((exported / "sft" / "train.parquet").read_bytes())
+    assert ["its manifest says 3" in warning for warning in inspect(tmp_path)["warnings"]] == [True]
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (None, "there is no such folder"),
+        ({}, "neither a run .* nor an export"),
+        ({"manifest.json": "{"}, "manifest.json: not a readable manifest"),
+        ({"manifest.json": '{"kind": "web"}'}, "not the manifest of an export"),
+        ({"manifest.json": '{"kind": "dpo"}'}, "train.parquet: not the data of an export"),
+        ({"manifest.json": '{"kind": "dpo"}', "train.parquet": "x"}, "train.parquet: not the data of an export"),
+    ],
+)
+def test_what_is_neither_run_nor_export(tmp_path, files, words):
+    folder = tmp_path / "it"
+    if files is not None:
+        folder.mkdir()
+        for name, text in files.items():
+            (folder / name).write_text(text)
+    with pytest.raises(BadInput, match=words):
+        inspect(folder)
+
+
+# -------------------------------------------------------------------------------------------------------------- the drawing
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_the_drawing_shows_the_numbers(small, width):
+    lines = [" ".join(line.split()) for line in drawn(small, width).splitlines()]
+    assert max(len(line) for line in drawn(small, width).splitlines()) <= min(width, 100)
+    assert any(line.startswith("prompts read 5 100%") for line in lines)
+    assert any("- right and wrong in" in line for line in lines)
+    assert "stored: 1 pairs, 1 demos" in lines
+    if width >= 80:
+        assert "llama 2 5 of 8 80% 0% 75% 5.2 1 1" in lines
+        assert "PAST max_chosen_longer_share 1.000 at most 0.800" in lines
+
+
+def test_the_drawing_has_no_colours_in_a_pipe_and_no_blocks_in_ascii(small):
+    assert "\x1b" not in drawn(small)
+    assert "█" in drawn(small)
+    assert "####" in drawn(small, encoding="ascii")
+
+
+def test_text_that_looks_like_markup_or_moves_the_cursor(tmp_path):
+    build = Build(tmp_path, models=("../models/a", "../models/b"))
+    build.prompt("p0", content="[bold]Was [/bold] 是 [/]?")
+    build.answer("p0", "../models/a", 0, "[/bold] [red]7\x1b[2J", "passed", 0.2)
+    build.answer("p0", "../models/a", 1, "[link=x]8" + "z" * 900, "failed", 0.1)
+    build.failure(build.response_id("p0", "../models/b", 0), "../models/b", message="[/nonsense]")
+    report = build.finish()
+    text = drawn(report)
+    for part in ("[bold]Was [/bold] 是 [/]?", "[/bold] [red]7?[2J", "[link=x]8z", "[/nonsense]", "chosen: a, score 0.200"):
+        assert part in text
+    assert "\x1b" not in text
+    assert "characters ...]" in " ".join(text.split())
+    assert "\\u662f" in drawn(report, encoding="ascii")
+
+
+@pytest.mark.parametrize(
+    ("models", "short"),
+    [
+        (["../data/micro/llama", "../data/micro/qwen2"], ["llama", "qwen2"]),
+        (["a/base", "b/base", "c"], ["a/base", "b/base", "c"]),
+        (["google/gemma-2-27b-it"], ["gemma-2-27b-it"]),
+        (["x" * 40], ["x" * 11 + ".." + "x" * 11]),
+        (["x" * 20 + "1" + "x" * 20, "x" * 20 + "2" + "x" * 20], ["x" * 20 + "1" + "x" * 20, "x" * 20 + "2" + "x" * 20]),
+    ],
+)
+def test_short_names(models, short):
+    assert list(short_names(models).values()) == short
+
+
+def test_a_pipe_is_a_hundred_columns_wide(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert open_console().width == 100

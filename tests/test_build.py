@@ -1,0 +1,348 @@
+"""The main job through the real command: endpoints that answer, fail and go away; kills, resumes, changed recipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from command import DATAKIT, count, datakit, recipe_over, rows_of, write_problems, write_recipe
+from fake_endpoint import Body, Fake, body_text, error, running
+
+PROMPTS = 12
+
+
+@pytest.fixture
+def fake():
+    with running(Fake()) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def problems(tmp_path: Path) -> Path:
+    return write_problems(tmp_path / "problems.jsonl", PROMPTS)
+
+
+def build(tmp_path: Path, recipe: dict, *args: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    path = write_recipe(tmp_path / "recipe.yaml", recipe)
+    return datakit("build", "--recipe", path, "--out", tmp_path / "run", *args, env=env)
+
+
+def test_a_build_gives_every_sample_with_its_seed_and_a_second_build_asks_nothing(fake, problems, tmp_path):
+    first = build(tmp_path, recipe_over(fake.url, problems))
+    assert first.returncode == 0, first.stderr
+    run = tmp_path / "run"
+    rows = rows_of(run, "SELECT * FROM responses")
+    assert len(rows) == PROMPTS * 5
+    assert {row["sample_index"] for row in rows} == set(range(5))
+    assert all(row["seed"] is not None and row["finish_reason"] == "stop" and row["n_prompt_tokens"] == 11 for row in rows)
+    assert len(fake.requests) == PROMPTS and all(body["n"] == 5 for body in fake.requests)
+    by_prompt = rows_of(run, "SELECT prompt_id, sum(n_tokens) AS n, string_agg(text, ' ') AS t FROM responses GROUP BY 1")
+    assert all(row["n"] == len(row["t"].split()) for row in by_prompt), "tokens of one request add up to its usage"
+
+    outcomes = rows_of(run, "SELECT r.text, p.reference, v.outcome FROM responses r JOIN prompts p USING (prompt_id) "
+                            "JOIN verdicts v USING (response_id)")  # fmt: skip
+    for row in outcomes:
+        assert (row["outcome"] == "passed") == row["text"].endswith(f"is {row['reference']}."), row
+    assert count(run, "pairs") > 0
+    assert (run / "dpo" / "train.parquet").is_file() and (run / "sft" / "manifest.json").is_file()
+
+    before = {path: path.read_bytes() for path in run.glob("*/part-*.parquet")}
+    again = build(tmp_path, recipe_over(fake.url, problems))
+    assert again.returncode == 0 and len(fake.requests) == PROMPTS
+    assert {path: path.read_bytes() for path in run.glob("*/part-*.parquet")} == before, "selection is a pure function"
+
+
+def test_a_server_that_ignores_n_is_topped_up(fake, problems, tmp_path):
+    fake.ignore_n = True
+    assert build(tmp_path, recipe_over(fake.url, problems)).returncode == 0
+    distinct = rows_of(tmp_path / "run", "SELECT prompt_id, count(*) AS n, count(DISTINCT text) AS d FROM responses GROUP BY 1")
+    assert [row["n"] for row in distinct] == [5] * PROMPTS
+    assert all(row["d"] > 1 for row in distinct), "each sample has a seed of its own"
+    assert len(fake.requests) == PROMPTS * 5 and fake.asked_twice == 0
+
+
+@pytest.mark.parametrize("request_mode, requests", [("n", PROMPTS), ("single", PROMPTS * 5)])
+def test_request_mode(fake, problems, tmp_path, request_mode, requests):
+    assert build(tmp_path, recipe_over(fake.url, problems, request=request_mode)).returncode == 0
+    assert len(fake.requests) == requests and count(tmp_path / "run", "responses") == PROMPTS * 5
+
+
+def test_requests_in_flight_are_bounded_per_url(fake, problems, tmp_path):
+    fake.latency_s = 0.05
+    assert build(tmp_path, recipe_over(fake.url, problems, max_in_flight=3, request="single")).returncode == 0
+    assert 2 <= fake.most_in_flight <= 3
+
+
+def test_a_server_that_decodes_greedily_is_named(fake, problems, tmp_path):
+    fake.copies = True
+    done = build(tmp_path, recipe_over(fake.url, problems, request="single"))
+    assert done.returncode == 0 and "fake/one: all samples are one text for 12 of 12 prompts" in done.stderr
+
+
+def test_system_prompt_and_extra_body_are_sent_and_are_part_of_identity(fake, problems, tmp_path):
+    recipe = recipe_over(fake.url, problems, system="Be short.", extra_body={"top_k": 7}, n=1)
+    assert build(tmp_path, recipe).returncode == 0
+    body = fake.requests[0]
+    assert body["messages"][0] == {"role": "system", "content": "Be short."} and body["top_k"] == 7 and "n" not in body
+    recipe["sources"][0]["system"] = "Be long."
+    changed = build(tmp_path, recipe)
+    assert changed.returncode == 2 and "sources.0.system: 'Be short.' -> 'Be long.'" in changed.stderr
+
+
+# ------------------------------------------------------------------------------------------------------------------- faults
+
+
+def once_each(*answers):
+    """The first requests get these answers, the others real ones."""
+    return lambda number, body: answers[number - 1]() if number <= len(answers) else None
+
+
+EMPTY = json.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "content": "  "}, "finish_reason": "stop"}]})
+TRANSIENT = {
+    "500": lambda: error(500, "boom"),
+    "429": lambda: error(429, "slow down"),
+    "cut-off JSON": lambda: body_text('{"choices": [{"mess'),
+    "no choices": lambda: body_text('{"object": "chat.completion"}'),
+    "not an object": lambda: body_text("[]"),
+    "empty list": lambda: body_text('{"choices": []}'),
+    "blank text": lambda: body_text(EMPTY),
+    "null message": lambda: body_text('{"choices": [{"message": null}]}'),
+}
+
+
+@pytest.mark.parametrize("fault", TRANSIENT.values(), ids=TRANSIENT.keys())
+def test_what_is_transient_is_asked_again(fake, problems, tmp_path, fault):
+    fake.fault = once_each(fault)
+    done = build(tmp_path, recipe_over(fake.url, problems), "--until", "sample")
+    assert done.returncode == 0, done.stderr
+    assert count(tmp_path / "run", "responses") == PROMPTS * 5 and count(tmp_path / "run", "failures") == 0
+
+
+def refuse_third(number: int, body: Body) -> web.Response | None:
+    return error(400, "maximum context length") if "What is 3 +" in body["messages"][-1]["content"] else None
+
+
+def test_a_refused_request_is_a_failure_row_and_is_asked_again_only_on_request(fake, problems, tmp_path):
+    fake.fault = refuse_third
+    done = build(tmp_path, recipe_over(fake.url, problems))
+    assert done.returncode == 0 and "5 failed at sample, fake/one: http_400" in done.stderr
+    run = tmp_path / "run"
+    assert count(run, "responses") == (PROMPTS - 1) * 5
+    failures = rows_of(run, "SELECT * FROM failures")
+    assert len(failures) == 5 and all(row["permanent"] and "context length" in row["message"] for row in failures)
+
+    fake.requests.clear()
+    assert build(tmp_path, recipe_over(fake.url, problems)).returncode == 0 and fake.requests == []
+    fake.fault = Fake().fault
+    assert build(tmp_path, recipe_over(fake.url, problems), "--retry-failures").returncode == 0
+    assert count(run, "responses") == PROMPTS * 5 and count(run, "current_failures") == 0
+
+
+def test_blank_answers_are_never_stored(fake, problems, tmp_path):
+    fake.fault = lambda number, body: body_text(EMPTY) if "What is 2 +" in body["messages"][-1]["content"] else None
+    done = build(tmp_path, recipe_over(fake.url, problems))
+    assert done.returncode == 0
+    assert {row["error"] for row in rows_of(tmp_path / "run", "SELECT error FROM failures")} == {"empty"}
+    assert count(tmp_path / "run", "responses WHERE trim(text) = ''") == 0
+
+
+@pytest.mark.parametrize(
+    "trouble, said",
+    [
+        ({"key": "sesame"}, "does not accept the key (HTTP 401"),
+        ({"models": ("another",)}, "not found (HTTP 404"),
+    ],
+)
+def test_a_source_that_cannot_be_used_stops_the_build(problems, tmp_path, trouble, said):
+    with running(Fake(**trouble)) as fake:
+        done = build(tmp_path, recipe_over(fake.url, problems))
+    assert done.returncode == 3 and said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_source_that_refuses_everything_stops_the_build(fake, tmp_path):
+    fake.fault = lambda number, body: error(400, "temperature must be 1")
+    problems = write_problems(tmp_path / "many.jsonl", 60)
+    done = build(tmp_path, recipe_over(fake.url, problems))
+    assert done.returncode == 3 and "temperature must be 1" in done.stderr
+
+
+@pytest.mark.slow
+def test_an_endpoint_that_is_down_stops_the_build_within_a_minute(problems, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
+    began = time.monotonic()
+    done = build(tmp_path, recipe_over(url, problems))
+    assert done.returncode == 3 and "cannot be reached" in done.stderr and url in done.stderr
+    assert time.monotonic() - began < 60
+
+
+def test_replicas_share_the_load_and_one_that_is_down_does_not_matter(fake, problems, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        down = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
+    with running(Fake(latency_s=0.02)) as second:
+        recipe = recipe_over(fake.url, problems, request="single", max_in_flight=4)
+        recipe["sources"][0]["base_urls"] += [second.url, down]
+        fake.latency_s = 0.02
+        assert build(tmp_path, recipe, "--until", "sample").returncode == 0
+        assert len(fake.requests) + len(second.requests) == PROMPTS * 5 and min(len(fake.requests), len(second.requests)) > 5
+
+
+# -------------------------------------------------------------------------------------------------------------------- stops
+
+
+def start(tmp_path: Path, recipe: dict) -> subprocess.Popen[str]:
+    path = write_recipe(tmp_path / "recipe.yaml", recipe)
+    command = [*DATAKIT, "build", "--recipe", str(path), "--out", str(tmp_path / "run")]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "200"})
+
+
+def wait_for_requests(fake: Fake, n: int) -> None:
+    until = time.monotonic() + 30
+    while len(fake.requests) < n and time.monotonic() < until:
+        time.sleep(0.005)
+    assert len(fake.requests) >= n
+
+
+def answered_bodies(fake: Fake) -> set[tuple[str, int]]:
+    return {(body["messages"][-1]["content"], body["seed"]) for body in fake.requests}
+
+
+@pytest.mark.parametrize("mode", ["n", "single"])
+def test_kill_9_in_the_middle_loses_and_repeats_no_stored_response(fake, tmp_path, mode):
+    problems = write_problems(tmp_path / "many.jsonl", 80)
+    recipe = recipe_over(fake.url, problems, max_in_flight=4, request=mode)
+    fake.latency_s = 0.02
+    process = start(tmp_path, recipe)
+    wait_for_requests(fake, 40)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    run = tmp_path / "run"
+    stored = {row["response_id"]: row for row in rows_of(run, "SELECT * FROM responses")}
+    assert 0 < len(stored) < 80 * 5, "killed in the middle"
+    asked_before = len(fake.requests)
+
+    fake.latency_s = 0.0
+    assert build(tmp_path, recipe).returncode == 0
+    after = {row["response_id"]: row for row in rows_of(run, "SELECT * FROM responses")}
+    assert len(after) == 80 * 5 == count(run, "responses"), "nothing lost, nothing twice"
+    assert all(after[key] == row for key, row in stored.items())
+    assert fake.asked_twice <= 4 + 1, "only what was in flight is asked again"
+    assert len(fake.requests) - asked_before == (80 * 5 - len(stored)) // (5 if mode == "n" else 1)
+
+    whole = tmp_path / "whole"
+    assert datakit("build", "--recipe", tmp_path / "recipe.yaml", "--out", whole).returncode == 0
+    columns = "SELECT * EXCLUDE (latency_s) FROM responses ORDER BY response_id"
+    assert rows_of(run, columns) == rows_of(whole, columns), "equal to a build that was never killed"
+    pairs = "SELECT * FROM pairs ORDER BY prompt_id, model"
+    assert rows_of(run, pairs) == rows_of(whole, pairs)
+
+
+@pytest.mark.parametrize("sign, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_build_says_how_to_go_on_and_does(fake, tmp_path, sign, status):
+    problems = write_problems(tmp_path / "many.jsonl", 80)
+    recipe = recipe_over(fake.url, problems, max_in_flight=2)
+    fake.latency_s = 0.03
+    process = start(tmp_path, recipe)
+    wait_for_requests(fake, 20)
+    process.send_signal(sign)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == status, said
+    assert "Go on with: datakit build --recipe" in said and "Traceback" not in said
+    stored = count(tmp_path / "run", "responses")
+    assert 0 < stored < 80 * 5
+    fake.latency_s = 0.0
+    assert build(tmp_path, recipe).returncode == 0 and count(tmp_path / "run", "responses") == 80 * 5
+
+
+def test_two_builds_on_one_run_at_once(fake, problems, tmp_path):
+    fake.latency_s = 0.5
+    process = start(tmp_path, recipe_over(fake.url, problems, max_in_flight=1))
+    wait_for_requests(fake, 1)
+    second = build(tmp_path, recipe_over(fake.url, problems))
+    process.kill()
+    process.wait()
+    assert second.returncode == 2 and f"another datakit process (pid {process.pid})" in second.stderr
+
+
+# ------------------------------------------------------------------------------------------------------- changed recipes
+
+
+def test_what_may_change_asks_only_for_what_is_missing(fake, problems, tmp_path):
+    recipe = recipe_over(fake.url, problems, n=2)
+    assert build(tmp_path, recipe).returncode == 0
+    fake.requests.clear()
+    write_problems(problems, PROMPTS + 3)
+    lines = problems.read_text().splitlines()
+    problems.write_text("\n".join(reversed(lines)) + "\n")
+    recipe["sources"][0] |= {"n": 3, "base_urls": [fake.url + "/"]}
+    assert build(tmp_path, recipe).returncode == 0
+    assert count(tmp_path / "run", "responses") == (PROMPTS + 3) * 3
+    assert sorted(body.get("n", 1) for body in fake.requests) == [1] * PROMPTS + [3] * 3
+
+
+def test_changed_sampling_stops_with_the_fields_and_resample_goes_on_beside_the_old_rows(fake, problems, tmp_path):
+    recipe = recipe_over(fake.url, problems, n=2)
+    assert build(tmp_path, recipe).returncode == 0
+    recipe["sources"][0]["sampling"] = {"temperature": 1.0, "max_tokens": 64}
+    stopped = build(tmp_path, recipe)
+    assert stopped.returncode == 2
+    assert "sources.0.sampling: {'temperature': 0.8" in stopped.stderr and "--resample" in stopped.stderr
+    assert count(tmp_path / "run", "responses") == PROMPTS * 2
+    assert build(tmp_path, recipe, "--resample").returncode == 0
+    run = tmp_path / "run"
+    assert count(run, "responses") == PROMPTS * 4 and count(run, "current_responses") == PROMPTS * 2
+    used = rows_of(run, "SELECT DISTINCT r.sampling FROM pairs p JOIN responses r ON p.chosen_id = r.response_id")
+    assert all('"temperature":1.0' in row["sampling"] for row in used)
+
+
+def test_a_changed_question_stops_and_a_changed_gold_is_verified_again(fake, problems, tmp_path):
+    recipe = recipe_over(fake.url, problems, n=4)
+    assert build(tmp_path, recipe).returncode == 0
+    passed = count(tmp_path / "run", "verdicts WHERE outcome = 'passed'")
+    rows = [json.loads(line) for line in problems.read_text().splitlines()]
+    problems.write_text("".join(json.dumps(row | {"gold": "100000"}) + "\n" for row in rows))
+    assert build(tmp_path, recipe).returncode == 0
+    assert count(tmp_path / "run", "pairs") == 0 and passed > 0, "no answer is right by the new gold answers"
+    problems.write_text("".join(json.dumps(row | {"question": row["question"] + " 1 1"}) + "\n" for row in rows))
+    stopped = build(tmp_path, recipe)
+    assert stopped.returncode == 2 and "the messages of 'add/0' changed" in stopped.stderr
+
+
+def test_limit_and_then_all(fake, problems, tmp_path):
+    recipe = recipe_over(fake.url, problems, n=2)
+    assert build(tmp_path, recipe, "--limit", "4").returncode == 0 and count(tmp_path / "run", "responses") == 8
+    assert build(tmp_path, recipe).returncode == 0 and count(tmp_path / "run", "responses") == PROMPTS * 2
+    assert build(tmp_path, recipe, "--limit", "4").returncode == 0
+    assert count(tmp_path / "run", "current_responses") == 8 and count(tmp_path / "run", "responses") == PROMPTS * 2
+
+
+def test_the_key_is_sent_and_is_in_no_file(problems, tmp_path):
+    key = "sk-1234567890-very-secret"
+    with running(Fake(key=key)) as fake:
+        fake.fault = refuse_third
+        recipe = recipe_over(fake.url, problems, api_key_env="FAKE_KEY")
+        unset = build(tmp_path, recipe)
+        assert unset.returncode == 2 and "sources.0.api_key_env: the environment variable FAKE_KEY is not set" in unset.stderr
+        assert not (tmp_path / "run").exists()
+        done = build(tmp_path, recipe, env={"FAKE_KEY": key})
+    assert done.returncode == 0 and key not in done.stderr + done.stdout
+    for path in (tmp_path / "run").rglob("*"):
+        assert not path.is_file() or key.encode() not in path.read_bytes(), path
+
+
+def test_a_prompt_without_gold_answer_is_dropped_and_counted(fake, tmp_path):
+    problems = write_problems(tmp_path / "p.jsonl", 3)
+    with problems.open("a") as file:
+        file.write(json.dumps({"id": "x", "question": "What is 1 + 1?"}) + "\n")
+    done = build(tmp_path, recipe_over(fake.url, problems))
+    assert done.returncode == 0 and "1 prompts dropped: no reference answer" in done.stderr
+    assert count(tmp_path / "run", "responses") == 15

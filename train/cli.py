@@ -1,0 +1,124 @@
+"""`train sft|dpo --data EXPORT --model MODEL [any TRL flag]`; the only place that prints or exits.
+
+train sft --data runs/my/sft --model data/micro/target --config recipes/train/sft.yaml
+train dpo --data runs/my/dpo --model checkpoints/sft --config recipes/train/dpo.yaml
+accelerate launch --num_processes 8 -m train.cli sft --data ... --model ...
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from train.data import Export, open_export
+from train.errors import TrainError
+from train.finetune import check_target, finetune, merge_command
+from train.options import Options, Request, build_parser, parse_options, read_request
+
+_NEEDED = ("torch", "transformers", "accelerate", "datasets", "peft", "trl")
+
+_HELP = """\
+usage: train {sft,dpo} --data EXPORT --model MODEL [--config FILE.yaml] [any TRL flag]
+
+Fine-tune a target model on what datakit exports: demos first (sft), then pairs (dpo).
+
+  train sft --data runs/my/sft --model data/micro/target --config recipes/train/sft.yaml
+  train dpo --data runs/my/dpo --model checkpoints/sft --config recipes/train/dpo.yaml
+
+  --data    an export: a folder with train.parquet and manifest.json. Its kind and columns are
+            checked first, in a moment; nothing is converted.
+  --model   the target: a folder or a hub id (another name for TRL's --model_name_or_path).
+  --config  a YAML file of flags. recipes/train/ has one for every target of FuseChat-3.0:
+            {sft,dpo}-{llama-3.1-8b,qwen-2.5-7b,gemma-2-9b,llama-3.2-3b,llama-3.2-1b}.yaml
+
+Every flag of TRL's trainers works, on the command line (which wins) or in the YAML file:
+  --use_peft --lora_r 32            train a LoRA adapter instead of all weights
+  --loss_type sigmoid_norm          length-normalised DPO
+  --output_dir DIR                  by default checkpoints/sft and checkpoints/dpo
+  --resume_from_checkpoint true     go on from the last checkpoint there
+  --eval_share 0.02 --eval_strategy epoch      hold prompts out and evaluate on them
+
+Several GPUs: accelerate launch --num_processes 8 -m train.cli sft --data ... --model ...
+All flags: train sft --help, train dpo --help.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The exit status: 0 done, 2 bad input or a missing package (one message, no traceback), 130 interrupted."""
+    try:
+        return _run(sys.argv[1:] if argv is None else argv)
+    except TrainError as error:
+        _print(str(error), to_stderr=True, style="red")
+        return 2
+    except KeyboardInterrupt:
+        _print("Interrupted. If a checkpoint was saved, --resume_from_checkpoint true goes on.", to_stderr=True)
+        return 130
+
+
+def _run(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        _print(_HELP.rstrip(), to_stderr=not argv)
+        return 0 if argv else 2
+    kind, rest = argv[0], argv[1:]
+    if kind not in ("sft", "dpo"):
+        close = difflib.get_close_matches(kind, ("sft", "dpo"), n=1, cutoff=0.3)
+        hint = f"did you mean train {close[0]}?" if close else "there are train sft and train dpo"
+        raise TrainError(f"train {kind}: no such command; {hint}")
+    request = read_request(kind, rest)
+    if request.help:
+        _check_installed(kind)
+        _print(build_parser(kind).format_help().rstrip())
+        return 0
+    _train(request)
+    return 0
+
+
+def _train(request: Request) -> None:
+    """The cheap questions first: the data, the target, the packages; only then TRL is imported."""
+    kind = request.kind
+    if not request.data:
+        raise TrainError(f"train {kind}: no data; add --data with an export, for example --data runs/my/{kind}")
+    export = open_export(Path(request.data).expanduser(), kind)
+    target = check_target(request.model, kind)
+    _check_installed(kind)
+    options = parse_options(request)
+    options.model.model_name_or_path = target
+    out = finetune(export, options, _print)
+    _say_next(export, options, out)
+
+
+def _check_installed(kind: str) -> None:
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise TrainError(
+            f"train {kind} needs packages that are not installed ({', '.join(missing)}): pip install 'fuse-datakit[train]'"
+        )
+
+
+def _say_next(export: Export, options: Options, out: Path) -> None:
+    if options.model.use_peft:
+        _print(f"Saved the LoRA adapter in {out}. This makes a whole model of it:\n  {merge_command(out)}")
+        out = out.with_name(f"{out.name}-merged")
+    else:
+        _print(f"Saved the model and its tokenizer in {out} (trained on: {out / 'data_manifest.json'}).")
+    if export.kind == "sft":
+        pairs = export.path.parent / "dpo"
+        data = pairs if pairs.is_dir() else "RUN/dpo"
+        _print(f"Next: train dpo --data {data} --model {out} --config recipes/train/dpo.yaml")
+    else:
+        _print(f"Next: transformers and vLLM load it like any model, for example vllm serve {out}")
+
+
+def _print(message: str, *, to_stderr: bool = False, style: str | None = None) -> None:
+    """Only the first process of a launch speaks. Messages are plain text: no markup, no wrapping of paths."""
+    if os.environ.get("RANK", "0") == "0":
+        Console(stderr=to_stderr, markup=False, highlight=False, soft_wrap=True).print(message, style=style)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

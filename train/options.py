@@ -1,0 +1,245 @@
+"""The command line and the YAML of `--config`: TRL's own flags, `--data`, and the alias `--model`.
+
+Two readings. `read_request` needs nothing heavy and knows what the export is checked with. `parse_options` imports TRL,
+builds every flag from its config classes and refuses whatever none of them knows. A YAML file is a list of flags: each
+entry goes through the same parser, so that both are checked alike, and the command line comes later and wins.
+"""
+
+# No `from __future__ import annotations` here: TRL's parser reads the types of the dataclass below.
+import argparse
+import difflib
+import json
+import os
+import re
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
+
+from train.data import find_shipped
+from train.errors import TrainError
+
+# TRL's scripts name the data by these; here an export is the one way to name it.
+_OTHER_DATA = ("dataset_name", "dataset_config", "dataset_train_split", "dataset_test_split", "dataset_streaming",
+               "datasets", "streaming", "test_split_size")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Request:
+    """What can be known of a command without TRL: `argv` is the command line without `--config`."""
+
+    kind: str
+    argv: list[str]
+    config_path: Path | None
+    config: dict[str, Any]
+    data: str | None
+    model: str | None
+    help: bool
+
+
+@dataclass
+class DataArguments:
+    """The flags that are not TRL's."""
+
+    _argument_group_name: ClassVar[str] = "data and target model (datakit's own flags)"
+
+    data: str | None = field(
+        default=None,
+        metadata={"help": "The export to train on: a folder with train.parquet and manifest.json, like runs/my/sft."},
+    )
+    eval_share: float = field(
+        default=0.0,
+        metadata={"help": "Share of the prompts held out for evaluation; goes with --eval_strategy steps or epoch."},
+    )
+    overwrite: bool = field(
+        default=False, metadata={"help": "Start anew in an --output_dir that holds a model or checkpoints: they are removed."}
+    )
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything a training needs: `training` is TRL's SFTConfig or DPOConfig, `model` its ModelConfig."""
+
+    kind: str
+    data: DataArguments
+    training: Any
+    model: Any
+
+
+def read_request(kind: str, argv: list[str]) -> Request:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    _raise_errors(parser, f"train {kind}: ")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--config", type=find_shipped)
+    parser.add_argument("--data")
+    parser.add_argument("--model", "--model_name_or_path", "--model-name-or-path")
+    known, _ = parser.parse_known_args(argv)
+    config = read_config(known.config) if known.config and not known.help else {}
+    for name in _OTHER_DATA:
+        given = any(re.fullmatch(rf"--{name.replace('_', '[-_]')}(=.*)?", item) for item in argv)
+        if given or name in config:
+            where = f"--{name}" if given else f"{known.config}: {name}"
+            raise TrainError(f"{where}: the data has one name here, --data with an export like runs/my/{kind}")
+    return Request(
+        kind=kind,
+        argv=_without_config(argv),
+        config_path=known.config,
+        config=config,
+        data=known.data or config.get("data"),
+        model=known.model or config.get("model") or config.get("model_name_or_path"),
+        help=known.help,
+    )
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The YAML mapping in `path`, without its `env` entry, which goes to the environment (as in TRL's own files)."""
+    import yaml
+
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TrainError(f"--config {path}: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TrainError(f"--config {path}: not a YAML file ({' '.join(str(error).split())})") from None
+    if config is None:
+        return {}
+    if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
+        raise TrainError(f"--config {path}: must be a mapping of flag names to values, like `beta: 10`")
+    env = config.pop("env", None) or {}
+    if not isinstance(env, dict):
+        raise TrainError(f"{path}: env: must be a mapping of variable names to values")
+    os.environ.update({str(key): str(value) for key, value in env.items()})
+    return config
+
+
+def parse_options(request: Request) -> Options:
+    """All flags, checked by TRL's parser; TrainError names what is unknown or has a bad value, and its file."""
+    parser = build_parser(request.kind)
+    known = {name: action for action in parser._actions for name in action.option_strings}
+    flags: list[str] = []
+    for key, value in request.config.items():
+        if f"--{key}" not in known:
+            unknown = f"{request.config_path}: {key}: train {request.kind} has no such flag"
+            raise TrainError(unknown + _nearest(key, known))
+        flags += _as_flags(parser, known[f"--{key}"], key, value)
+    _raise_errors(parser, f"{request.config_path}: ")
+    parser.parse_known_args(flags)
+    _raise_errors(parser, f"train {request.kind}: ")
+    # TRL's own default for it, which newer versions of transformers call by another name
+    warnings.filterwarnings("ignore", message="`(is_)?gradient_checkpointing` is deprecated", category=FutureWarning)
+    try:
+        data, training, model, _, rest = parser.parse_args_into_dataclasses(
+            args=flags + request.argv, return_remaining_strings=True, look_for_args_file=False
+        )
+    except ValueError as error:  # what TRL's config classes refuse
+        raise TrainError(f"train {request.kind}: {_with_hint(str(error))}") from None
+    if rest:
+        raise TrainError(f"train {request.kind}: {rest[0].split('=')[0]}: no such flag{_nearest(rest[0], known)}")
+    options = Options(request.kind, data, training, model)
+    _check_values(options)
+    return options
+
+
+def build_parser(kind: str) -> Any:
+    """TRL's parser over its own config classes, with defaults that work on a laptop and never leave it."""
+    import torch
+    from transformers.utils import is_torch_bf16_gpu_available  # type: ignore[attr-defined]
+    from trl import DPOConfig, ModelConfig, SFTConfig, TrlParser  # type: ignore[attr-defined]
+
+    training = SFTConfig if kind == "sft" else DPOConfig
+    parser: Any = TrlParser(
+        (DataArguments, training, ModelConfig),  # type: ignore[arg-type]
+        prog=f"train {kind}",
+        usage=f"train {kind} --data EXPORT --model MODEL [--config FILE.yaml] [any flag below]",
+        description=_DESCRIPTION[kind],
+        allow_abbrev=False,
+    )
+    group = next(group for group in parser._action_groups if group.title == DataArguments._argument_group_name)
+    group.add_argument(
+        "--model", dest="model_name_or_path", help="The target: a folder or a hub id (TRL's --model_name_or_path)."
+    )
+    parser._action_groups.remove(group)
+    parser._action_groups.insert(0, group)  # the help begins with it
+    group.add_argument("--config", help="YAML file of flags (learning_rate: 5e-6); the command line wins over it.")
+    parser.set_defaults(output_dir=f"checkpoints/{kind}", report_to="none", bf16=is_torch_bf16_gpu_available())
+    parser.set_defaults(dataloader_pin_memory=torch.accelerator.is_available())
+    if kind == "sft":
+        parser.set_defaults(completion_only_loss=True)
+    return parser
+
+
+_DESCRIPTION = {
+    "sft": "Fine-tune a target model on the demos of an sft export, on the completions only (TRL's SFTTrainer).",
+    "dpo": "Train a target model on the pairs of a dpo export (TRL's DPOTrainer). The model as it is given is also the "
+    "reference. FuseChat's length-normalised DPO is --loss_type sigmoid_norm --beta 10.",
+}
+
+
+def _as_flags(parser: Any, action: argparse.Action, key: str, value: object) -> list[str]:
+    """One entry of a YAML file as the flags it stands for."""
+    if value is None:  # text cannot say null on a command line: such a flag keeps its default
+        return [] if action.type is str or action.default is None else [f"--{key}=none"]
+    if isinstance(value, dict):
+        return [f"--{key}={json.dumps(value)}"]
+    if isinstance(value, list) and action.nargs is None and action.type is str:
+        parser.set_defaults(**{action.dest: value})  # report_to and such: a list in YAML only
+        return []
+    if isinstance(value, list):
+        return [f"--{key}", *map(str, value)]
+    return [f"--{key}={value}"]
+
+
+def _check_values(options: Options) -> None:
+    training, share = options.training, options.data.eval_share
+    if not 0 <= share < 1:
+        raise TrainError(f"--eval_share {share}: must be at least 0 and below 1")
+    evaluates = str(getattr(training.eval_strategy, "value", training.eval_strategy)) != "no"
+    if share and not evaluates:
+        raise TrainError(f"--eval_share {share}: nothing evaluates the rows held out; add --eval_strategy epoch")
+    if evaluates and not share:
+        raise TrainError("--eval_strategy: there is nothing to evaluate on; hold prompts out with --eval_share 0.02")
+    if options.kind == "dpo":
+        _check_loss_type(training)
+
+
+def _check_loss_type(training: Any) -> None:
+    """TRL meets an unknown loss only at the first step, after the model is loaded; its help lists the names."""
+    text = type(training).__dataclass_fields__["loss_type"].metadata.get("help", "")
+    names = re.findall(r"`'(\w+)'`", text)
+    for name in training.loss_type:
+        if names and name not in names:
+            raise TrainError(f"train dpo: loss_type {name}: TRL has no such loss{_nearest(name, names)}")
+
+
+def _nearest(name: str, known: Any) -> str:
+    bare = name.split("=")[0].lstrip("-").replace("-", "_")
+    names = sorted({option.lstrip("-").replace("-", "_") for option in known})
+    close = difflib.get_close_matches(bare, names, n=1)
+    dashes = "--" if name.startswith("-") else ""
+    return f"; did you mean {dashes}{close[0]}?" if close else ""
+
+
+def _with_hint(message: str) -> str:
+    if "support bf16" in message:
+        return "bf16: this machine has no GPU that can do it; add --bf16 false (or --use_cpu for slow bf16 on the CPU)"
+    return message
+
+
+def _without_config(argv: list[str]) -> list[str]:
+    rest: list[str] = []
+    items = iter(argv)
+    for item in items:
+        if item == "--config":
+            next(items, None)
+        elif not item.startswith("--config="):
+            rest.append(item)
+    return rest
+
+
+def _raise_errors(parser: Any, where: str) -> None:
+    """argparse prints its usage and exits on a bad value: raise instead, with one line that says where."""
+
+    def fail(message: str) -> NoReturn:
+        raise TrainError(where + message)
+
+    parser.error = fail
