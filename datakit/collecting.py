@@ -95,9 +95,7 @@ def _read_responses(
 ) -> None:
     """The rows of one prompt id are one prompt, and the first reference wins."""
     name = source_name(source)
-    counted: Counter[tuple[str, str]] = Counter(
-        (row["prompt_id"], row["model"]) for row in inputs.responses.values()
-    )
+    counted: Counter[tuple[str, str]] = Counter((row["prompt_id"], row["model"]) for row in inputs.responses.values())
     for row in rows:
         prompt = next(read((row,), name))
         known = inputs.prompts.get(prompt.prompt_id)

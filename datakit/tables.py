@@ -178,9 +178,7 @@ def digest_of_messages(messages: Messages) -> str:
     return digest(canonical_json(messages))
 
 
-def make_response_id(
-    messages_digest: str, model: str, revision: str | None, sampling: str, sample_index: int
-) -> str:
+def make_response_id(messages_digest: str, model: str, revision: str | None, sampling: str, sample_index: int) -> str:
     """What determines a response: the messages, the model and its revision, the sampling text and the sample's index.
 
     `sampling` is the source's canonical JSON with its system prompt in it, or 'imported'.

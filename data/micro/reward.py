@@ -1,7 +1,8 @@
 """Train the micro reward model in ArmoRM's published layout: a backbone with 19 linear objectives, then a gate.
 
-Stage 1 teaches backbone and regression layer the attributes of `objectives.py`; stage 2 freezes them and fits the gate
-to preference pairs with the Bradley-Terry loss. The transform matrix between them subtracts verbosity, as ArmoRM's does.
+Stage 1 teaches backbone and regression layer the attributes of `objectives.py` on worked answers and corrupted copies of
+them; stage 2 freezes both and fits the gate to preference pairs of sampled answers with the Bradley-Terry loss. The
+transform matrix between them subtracts verbosity, as ArmoRM's does.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
-STEPS, BATCH, GATE_STEPS, GATE_WIDTH = 700, 48, 600, 32
-PROMPTS, COPIES, GATE_SHARE = 500, 2, 0.3
+STEPS, BATCH, GATE_STEPS, GATE_WIDTH = 700, 32, 600, 32
+PROMPTS, COPIES = 120, 3
 LONGER_SHARE = 0.3  # share of the gate's pairs in which the longer of two right answers is preferred, as people's labels do
 LENGTH_LIMIT = 0.3  # Spearman correlation with verbosity that an objective may keep
 TEMPERATURE, SHARPNESS, MEDIAN_SCORE = 10.0, 30.0, 0.13
@@ -110,16 +111,15 @@ def invented(rng: random.Random, problems: list[Problem]) -> list[tuple[Problem,
     return answers
 
 
-def learn_objectives(model: RewardModel, tokenizer: PreTrainedTokenizerFast, sampled: list[Sample]) -> None:
-    """Stage 1: mean squared error on the 19 labels, half of each batch sampled by the sources, half invented."""
+def learn_objectives(model: RewardModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Stage 1: mean squared error on the 19 labels of right and corrupted answers."""
     rng = random.Random(REWARD_SEED)
     problems = stream(REWARD_SEED + 1, mixture_of_all(), held_out())
     parts = [model.model.parameters(), model.regression_layer.parameters()]
     optimizer = torch.optim.AdamW([weight for part in parts for weight in part], weight_decay=0.02)
-    pool = encode(tokenizer, [(one.problem, one.text) for one in sampled])
     running = 0.1
     for step in range(STEPS):
-        rows = rng.sample(pool, BATCH // 2) + encode(tokenizer, invented(rng, list(islice(problems, BATCH // 4))))
+        rows = encode(tokenizer, invented(rng, list(islice(problems, BATCH // 2))))
         for group in optimizer.param_groups:
             group["lr"] = 0.5 * learning_rate(step, STEPS)
         with torch.autocast("cpu", torch.bfloat16):
@@ -200,19 +200,20 @@ def make_samples(root: Path) -> list[Sample]:
 def train(root: Path) -> None:
     """Write `root/reward`: the tokenizer and the backbone's start come from the llama source."""
     settle(REWARD_SEED)
-    samples = make_samples(root)
-    asked = sorted({one.problem.question for one in samples})
-    for_gate = set(random.Random(REWARD_SEED).sample(asked, int(GATE_SHARE * len(asked))))
-    settle(REWARD_SEED)
     tokenizer = AutoTokenizer.from_pretrained(root / "llama")
     tokenizer.chat_template = REWARD_TEMPLATE
     backbone = AutoModelForCausalLM.from_pretrained(root / "llama", dtype=torch.float32, attn_implementation="eager").model
     model = RewardModel(backbone)
-    learn_objectives(model, tokenizer, [one for one in samples if one.problem.question not in for_gate])
-    kept = [one for one in samples if one.problem.question in for_gate]
-    rows = encode(tokenizer, [(one.problem, one.text) for one in kept])
-    learn_gate(model, rows, preference_pairs(kept, random.Random(REWARD_SEED)))
+    learn_objectives(model, tokenizer)
+    choose_weights(model, tokenizer, make_samples(root))
     save(model, root)
+
+
+def choose_weights(model: RewardModel, tokenizer: PreTrainedTokenizerFast, samples: list[Sample]) -> None:
+    """Stage 2 on answers that the sources sampled."""
+    settle(REWARD_SEED)
+    rows = encode(tokenizer, [(one.problem, one.text) for one in samples])
+    learn_gate(model, rows, preference_pairs(samples, random.Random(REWARD_SEED)))
 
 
 def save(model: RewardModel, root: Path) -> None:
