@@ -12,6 +12,8 @@ import json
 import os
 import random
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +41,20 @@ class Replica:
     base_url: str
     client: Any
     free: asyncio.Semaphore
+    outstanding: int = 0  # requests that were given to it, on their way or waiting for their turn
     in_flight: int = 0
     resting_until: float = 0.0
+
+
+@asynccontextmanager
+async def _counted(replica: Replica) -> AsyncIterator[None]:
+    """One of the replica's places, while there is one."""
+    async with replica.free:
+        replica.in_flight += 1
+        try:
+            yield
+        finally:
+            replica.in_flight -= 1
 
 
 def read_key(env: str | None, field: str) -> str | None:
@@ -100,18 +114,18 @@ class ChatClient:
         import openai
 
         replica = self._least_loaded()
-        replica.in_flight += 1
+        replica.outstanding += 1
         try:
-            async with replica.free:
+            async with _counted(replica):
                 started = time.monotonic()
                 try:
                     raw = await replica.client.chat.completions.with_raw_response.create(**body)
                     answer = _checked(json.loads(raw.content))
                     self._last_contact, self._answered = time.monotonic(), True
                     return answer, self._last_contact - started
-                except openai.APITimeoutError as error:
-                    raise RequestFailed("timeout", f"{replica.base_url}: no answer within the limit", 1, False) from error
                 except openai.APIConnectionError as error:
+                    if _is_slow(error):
+                        raise RequestFailed("timeout", f"{replica.base_url}: no answer in timeout_s", 1, False) from error
                     self._lost(replica, error)
                     raise RequestFailed("unreachable", f"{replica.base_url}: {_cause(error)}", 1, False) from error
                 except openai.APIStatusError as error:
@@ -120,12 +134,12 @@ class ChatClient:
                 except (ValueError, TypeError, KeyError) as error:
                     raise RequestFailed("malformed", f"{replica.base_url}: {error!s:.200}", 1, False) from error
         finally:
-            replica.in_flight -= 1
+            replica.outstanding -= 1
 
     def _least_loaded(self) -> Replica:
         """The replica with the least outstanding requests; one that just failed rests."""
         now = time.monotonic()
-        return min(self.replicas, key=lambda replica: (replica.resting_until > now, replica.in_flight))
+        return min(self.replicas, key=lambda replica: (replica.resting_until > now, replica.outstanding))
 
     def _reached_status(self, replica: Replica, error: Any, model: str) -> None:
         """An HTTP status: some say that the whole source cannot be used."""
@@ -205,6 +219,14 @@ def _of_status(replica: Replica, error: Any) -> RequestFailed:
 def _said(error: Any) -> str:
     """What the server said, in short."""
     return " ".join(str(getattr(error, "message", error)).split())[:300]
+
+
+def _is_slow(error: BaseException) -> bool:
+    """Whether the server has the request and does not answer. A refused or broken connection comes as a ConnectTimeout too."""
+    import httpx2
+    import openai
+
+    return isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, httpx2.ConnectTimeout)
 
 
 def _cause(error: BaseException) -> str:

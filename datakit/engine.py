@@ -161,7 +161,7 @@ class _Seat:
                 [sys.executable, "-c", _COMMAND, str(theirs.fileno()), str(os.getpid()), *sys.path],
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # the driver's stdout is for its results
-                env={name: value for name, value in os.environ.items() if not _is_secret(name)},
+                env=environment_without_secrets(),
                 pass_fds=[theirs.fileno()],
                 process_group=0,  # Ctrl-C is the driver's to handle
             )
@@ -221,8 +221,13 @@ def _stirring(seats: list[_Seat], deadline_s: float | None) -> list[_Seat]:
     return [seat for seat in seats if seat.pipe in heard or seat.overdue()]
 
 
-def _is_secret(name: str) -> bool:
-    return any(word in name.upper() for word in _SECRETS) and not name.startswith("TOKENIZERS_")
+def environment_without_secrets() -> dict[str, str]:
+    """This process's environment for a child that has no use for its keys."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("TOKENIZERS_") or not any(word in name.upper() for word in _SECRETS)
+    }
 
 
 def _ending(status: int | None) -> str:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from datakit.client import ChatClient, RequestFailed
-from datakit.recipe import Sampled
+from datakit.recipe import Sampled, ServeSource
 from datakit.tables import Messages, Row, Rows, make_seed
 
 Store = Callable[[Rows, Rows], None]
@@ -44,7 +44,8 @@ class Sampler:
     n_tokens: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self.single = self.source.request == "single"
+        ignores_n = isinstance(self.source, ServeSource) and self.source.engine == "transformers"
+        self.single = self.source.request == "single" or (self.source.request == "auto" and ignores_n)
 
     async def sample(self, asks: Iterable[Ask], store: Store) -> None:
         """Hand response rows and failure rows to `store` as they come, in no order; prompts are read lazily.

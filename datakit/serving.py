@@ -1,8 +1,8 @@
 """Start and stop the model servers that a recipe asks for: `transformers serve` and vLLM.
 
-Sources with the same engine, interpreter and arguments share one `transformers` server (it loads models by the request's
-name); a vLLM server holds one model. A server's log stands in the run's logs/ folder, and on Linux a server ends with the
-process that started it, however that ends.
+Each source has a server of its own: `transformers serve` takes several models, but its continuous batching holds one at a
+time. A server's log stands in the run's logs/ folder, and on Linux a server ends with the process that started it, however
+that ends.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from datakit.engine import available_cores, environment_without_secrets
 from datakit.errors import BadInput, MissingExtra, SourceStopped
 from datakit.recipe import Recipe, ServeSource, at_path, model_folder
 
 STOP_S = 10.0
 PR_SET_PDEATHSIG = 1
-SECRETS = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
 @dataclass(frozen=True)
@@ -70,24 +70,27 @@ def serve(recipe: Recipe, sources: list[ServeSource], logs: Path) -> Iterator[li
     """Servers for the sources, in their order, all answering when the block begins and gone when it ends."""
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        servers: dict[tuple[str, ...], Server] = {}
-        for source in sources:
-            group = _group(source)
-            if group not in servers:
-                log = logs / f"serve-{len(servers)}-{source.engine}.log"
-                servers[group] = stack.enter_context(_running(recipe, source, log))
-        for source in sources:
-            _wait(servers[_group(source)], source.start_timeout_s)
-        yield [servers[_group(source)] for source in sources]
+        servers = []
+        for at, source in enumerate(sources):
+            log = logs / f"serve-{at}-{Path(source.model).name}.log"
+            servers.append(stack.enter_context(_running(recipe, source, log, threads=_threads(len(sources)))))
+        for server, source in zip(servers, sources, strict=True):
+            _wait(server, source.start_timeout_s)
+        try:
+            yield servers
+        except SourceStopped:
+            for server in servers:
+                _check_alive(server)
+            raise
 
 
-def _group(source: ServeSource) -> tuple[str, ...]:
-    shared = () if source.engine == "transformers" else (source.model, source.revision or "")
-    return (source.engine, source.python or "", *source.args, *shared)
+def _threads(servers: int) -> int:
+    """CPU threads for each of several servers: more threads than cores make all of them slower."""
+    return max(1, available_cores() // max(servers, 1))
 
 
 @contextmanager
-def _running(recipe: Recipe, source: ServeSource, log: Path) -> Iterator[Server]:
+def _running(recipe: Recipe, source: ServeSource, log: Path, threads: int) -> Iterator[Server]:
     port = _free_port()
     with log.open("wb") as file:
         process = subprocess.Popen(
@@ -95,7 +98,7 @@ def _running(recipe: Recipe, source: ServeSource, log: Path) -> Iterator[Server]
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
-            env=_environment(recipe, source),
+            env={"OMP_NUM_THREADS": str(threads), **_environment(recipe, source)},
             start_new_session=True,
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
@@ -107,11 +110,11 @@ def _running(recipe: Recipe, source: ServeSource, log: Path) -> Iterator[Server]
 
 def _command(recipe: Recipe, source: ServeSource, port: int) -> list[str]:
     python = str(recipe.folder / Path(source.python).expanduser()) if source.python else sys.executable
+    name = requested_name(recipe, source)
     address = ["--host", "127.0.0.1", "--port", str(port)]
     if source.engine == "transformers":
         start = "import sys; from transformers.cli.transformers import main; sys.argv[0] = 'transformers'; main()"
-        return [python, "-c", start, "serve", *address, *source.args]
-    name = requested_name(recipe, source)
+        return [python, "-c", start, "serve", name, *address, *source.args]
     revision = ["--revision", source.revision] if source.revision and name == source.model else []
     module = "vllm.entrypoints.openai.api_server"
     return [python, "-m", module, "--model", name, *revision, *address, *source.args]
@@ -119,24 +122,27 @@ def _command(recipe: Recipe, source: ServeSource, port: int) -> list[str]:
 
 def _environment(recipe: Recipe, source: ServeSource) -> dict[str, str]:
     """The caller's environment without its secrets; a model folder needs no hub."""
-    kept = {name: value for name, value in os.environ.items() if not any(secret in name.upper() for secret in SECRETS)}
-    if model_folder(recipe, source.model) is None:
-        return kept | {name: os.environ[name] for name in ("HF_TOKEN",) if name in os.environ}
-    return kept | {"HF_HUB_OFFLINE": "1"}
+    if model_folder(recipe, source.model) is None:  # the hub may want its own token
+        return environment_without_secrets() | {name: os.environ[name] for name in ("HF_TOKEN",) if name in os.environ}
+    return environment_without_secrets() | {"HF_HUB_OFFLINE": "1"}
 
 
 def _wait(server: Server, timeout_s: float) -> None:
     """Until the server says that it is healthy. SourceStopped with the end of its log where it ends or takes too long."""
     until = time.monotonic() + timeout_s
     while time.monotonic() < until:
-        if server.process.poll() is not None:
-            raise SourceStopped(f"the model server ended (status {server.process.returncode}); {_log_end(server.log)}")
+        _check_alive(server)
         try:
             with urllib.request.urlopen(server.base_url.removesuffix("/v1") + "/health", timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
     raise SourceStopped(f"the model server did not answer within {timeout_s:.0f} s (start_timeout_s); {_log_end(server.log)}")
+
+
+def _check_alive(server: Server) -> None:
+    if server.process.poll() is not None:
+        raise SourceStopped(f"the model server ended (status {server.process.returncode}); {_log_end(server.log)}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -164,4 +170,5 @@ def _free_port() -> int:
 
 
 def _end_with_parent() -> None:
+    """In the child: be killed when the process that started it ends, however it ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

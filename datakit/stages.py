@@ -261,6 +261,7 @@ def score(run: Run, recipe: Recipe, reward: Reward, engine: Engine, retry_failur
 
 def select(run: Run, recipe: Recipe, monitor: Monitor) -> None:
     """Replace demos and pairs by what the recipe's rule selects."""
+    monitor.stage("select", {})
     judge_answers(run, recipe)
     demos, pairs = select_demos(run, recipe), select_pairs(run)
     run.replace("demos", demos)

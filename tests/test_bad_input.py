@@ -282,7 +282,12 @@ def test_export_inspect_and_train_columns(run, tmp_path):
 
 
 def test_folders_that_are_no_run(tmp_path):
-    for command in (("inspect", tmp_path), ("select", tmp_path), ("sql", tmp_path, "SELECT 1"), ("export", tmp_path, tmp_path / "o")):
+    for command in (
+        ("inspect", tmp_path),
+        ("select", tmp_path),
+        ("sql", tmp_path, "SELECT 1"),
+        ("export", tmp_path, tmp_path / "o"),
+    ):
         done = datakit(*command)
         assert done.returncode == 2 and str(tmp_path) in done.stderr and "Traceback" not in done.stderr, command
 
@@ -351,8 +356,11 @@ def test_check_names_golds_that_do_not_pass_and_endpoints_that_do_not_answer(tmp
         problems.write_text("".join(json.dumps(row) + "\n" for row in rows))
         good = datakit("check", "--recipe", recipe)
         assert good.returncode == 0 and "all is well" in good.stderr, good.stderr
-        assert "does not serve 'other'; it serves fake/one" in datakit(
-            "check", "--recipe", write_recipe(tmp_path / "o.yaml", recipe_over(fake.url, problems, model="other"))
-        ).stderr
+        assert (
+            "does not serve 'other'; it serves fake/one"
+            in datakit(
+                "check", "--recipe", write_recipe(tmp_path / "o.yaml", recipe_over(fake.url, problems, model="other"))
+            ).stderr
+        )
     gone = datakit("check", "--recipe", recipe)
     assert gone.returncode == 2 and "does not answer" in gone.stderr

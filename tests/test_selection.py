@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from itertools import groupby
 from math import floor, inf, isfinite, log, nan
 from pathlib import Path
@@ -24,7 +25,7 @@ from datakit.domains import DOMAINS
 from datakit.errors import BadInput
 from datakit.recipe import Verify, parse
 from datakit.selection import chosen_judge, diff_pairs, judge_answers, select_demos, select_pairs
-from datakit.store import Run, load_sql
+from datakit.store import VIEWS, Run, load_sql
 from datakit.tables import OUTCOMES, TABLES, make_response_id
 
 JUDGE = "armorm@1"
@@ -139,23 +140,63 @@ class Selected:
     rows: pl.DataFrame
 
 
-def select(answers, domain="checked", judged=True, n=99, dropped=(), extra=None, parts=1, order=None, **rule):
-    """Run the selection over these answers; `extra` are more rows, `order` shuffles and `parts` splits the tables."""
+class InMemory(Run):
+    """A run without a folder: the tables are frames and the views are the store's. Quick, for many small examples."""
+
+    def __init__(self):
+        super().__init__(Path("nowhere"), lock=None)
+        connection = self._connect()
+        connection.execute("SET threads = 1")
+        for view in reversed(VIEWS):
+            connection.execute(f"DROP VIEW {view}")
+        for table, made in TABLES.items():
+            connection.execute(f"DROP VIEW {table}")
+            empty = made.frame()
+            connection.register("empty", empty)
+            connection.execute(f"CREATE TABLE {table} AS SELECT * FROM empty")
+        for view in VIEWS:
+            connection.execute(f"CREATE VIEW {view} AS {load_sql(view)}")
+
+    def fill(self, tables):
+        for table, rows in tables.items():
+            frame = TABLES[table].frame(rows)
+            self._connect().register("frame", frame)
+            self._connect().execute(f"DELETE FROM {table}; INSERT INTO {table} SELECT * FROM frame")
+
+
+@cache
+def in_memory():
+    return InMemory()
+
+
+def selected_in(run, recipe):
+    judge_answers(run, recipe)
+    return select_pairs(run), select_demos(run, recipe), run.query("SELECT * FROM pair_candidates")
+
+
+def select(answers, domain="checked", judged=True, n=99, dropped=(), extra=None, parts=0, order=None, **rule):
+    """Run the selection over these answers, in memory or in a run folder with so many parts a table.
+
+    `extra` are more rows, `order` shuffles all of them.
+    """
     answers = numbered(answers)
     tables = tables_of(answers, domain, n, dropped)
     by_id = {answer.id: answer for answer in answers}
     recipe = recipe_of(domain, judged, **rule)
-    with tempfile.TemporaryDirectory() as folder, Run.create(Path(folder)) as run:
-        for table, rows in tables.items():
-            rows = rows + (extra or {}).get(table, [])
-            if order is not None:
-                random.Random(order).shuffle(rows)
-            size = max(1, -(-len(rows) // parts))
-            for at in range(0, len(rows), size):
-                run.append(table, rows[at : at + size])
-        judge_answers(run, recipe)
-        pairs, demos = select_pairs(run), select_demos(run, recipe)
-        candidates = run.query("SELECT * FROM pair_candidates")
+    for table, rows in tables.items():
+        rows += (extra or {}).get(table, [])
+        if order is not None:
+            random.Random(order).shuffle(rows)
+    if parts:
+        with tempfile.TemporaryDirectory() as folder, Run.create(Path(folder)) as run:
+            for table, rows in tables.items():
+                size = max(1, -(-len(rows) // parts))
+                for at in range(0, len(rows), size):
+                    run.append(table, rows[at : at + size])
+            pairs, demos, candidates = selected_in(run, recipe)
+    else:
+        in_memory().fill(tables)
+        pairs, demos, candidates = selected_in(in_memory(), recipe)
     assert dict(pairs.schema) == dict(TABLES["pairs"].schema)
     assert dict(demos.schema) == dict(TABLES["demos"].schema)
     return Selected(
@@ -175,7 +216,7 @@ def demo_scores(selected):
     return {demo.prompt: (demo.model, demo.score) for demo in selected.demos}
 
 
-# ------------------------------------------------------------------------------------------------------------ FuseChat's rule
+# ---------------------------------------------------------------------------------------------------- FuseChat's rule
 
 MATH = [
     # p: both sources have right and wrong answers; b's margin is larger
@@ -249,7 +290,7 @@ def test_a_right_answer_may_score_less_than_a_wrong_one():
     assert scores(select(answers, margin=[0.01, 0.1])) == {}
 
 
-# ---------------------------------------------------------------------------------------------------------- right, wrong, neither
+# ---------------------------------------------------------------------------------------------- right, wrong, neither
 
 
 @pytest.mark.parametrize("outcome", [*OUTCOMES, None])
@@ -303,7 +344,7 @@ def test_a_missing_finish_reason_is_not_truncated():
     assert len(found.pairs) == 1
 
 
-# ------------------------------------------------------------------------------------------------------- without verdicts or judge
+# ------------------------------------------------------------------------------------------ without verdicts or judge
 
 
 def test_without_verdicts_best_against_worst():
@@ -341,7 +382,7 @@ def test_without_a_judge_one_source_a_prompt_is_taken_by_hash():
     assert [c.id for c, _, _ in found.pairs] == [min(a.id for a in answers if a.outcome == "passed")]
 
 
-# ------------------------------------------------------------------------------------------------------------ ties and equal texts
+# ----------------------------------------------------------------------------------------------- ties and equal texts
 
 
 def test_ties_are_broken_by_id():
@@ -387,7 +428,7 @@ def test_of_identical_texts_one_that_can_be_used_is_used(score, outcome):
         assert scores(select(answers)) == {"p": ("a", 0.5, "a", 0.1)}
 
 
-# ----------------------------------------------------------------------------------------------------------------- what is current
+# ---------------------------------------------------------------------------------------------------- what is current
 
 
 def test_verdicts_and_scores_of_another_time_are_not_read():
@@ -435,7 +476,7 @@ def test_rows_that_stand_there_twice_change_nothing():
     assert (again.pairs, again.demos, again.lost) == (once.pairs, once.demos, once.lost)
 
 
-# ------------------------------------------------------------------------------------------------------------------------ lengths
+# ------------------------------------------------------------------------------------------------------------ lengths
 
 
 def sized(prompt, chosen, rejected, margin=0.5):
@@ -509,29 +550,28 @@ def test_a_prompt_whose_pair_is_dropped_serves_sft():
     assert {demo.prompt for demo in select(answers, margin=[0.6, 0.9]).demos} == {"p", "q"}
 
 
-# ------------------------------------------------------------------------------------------------------------------------- shares
+# ------------------------------------------------------------------------------------------------------------- shares
 
 
 class Plain:
     """select_pairs.sql over a table `answers` of n prompts that all have a valid pair; quick enough for many n and shares."""
 
-    PARAMETERS = {
-        "any_source": False, "margin_low": None, "margin_high": None, "length_ratio_max": None,
-        "one_per_source": False, "length_bins": None, "verified": True,
-    }  # fmt: skip
-
     def __init__(self):
         self.connection = duckdb.connect()
+        self.parameters = {
+            "any_source": False, "margin_low": None, "margin_high": None, "length_ratio_max": None,
+            "one_per_source": False, "length_bins": None, "verified": True,
+        }  # fmt: skip
 
     def to_sft(self, n, share, backwards=False):
         order = "DESC" if backwards else "ASC"
         self.connection.execute(
-            "CREATE OR REPLACE TABLE answers AS SELECT 'p' || i AS prompt_id, 'a' AS model, 'p' || i || right AS response_id, "
-            "right::INT::DOUBLE AS score, 10 AS n_chars, md5(prompt_id || right) AS text_digest, right AS is_right, "
-            f"NOT right AS is_wrong FROM range($n) AS t(i), (VALUES (true), (false)) AS s(right) ORDER BY i {order}",
+            "CREATE OR REPLACE TABLE answers AS SELECT 'p' || i AS prompt_id, 'a' AS model, 'p' || i || good AS response_id, "
+            "good::INT::DOUBLE AS score, 10 AS n_chars, md5('p' || i || good) AS text_digest, good AS is_right, "
+            f"NOT good AS is_wrong FROM range($n) AS t(i), (VALUES (true), (false)) AS s(good) ORDER BY i {order}",
             {"n": n},
         )
-        rows = self.connection.sql(load_sql("select_pairs"), params=self.PARAMETERS | {"sft_share": share}).fetchall()
+        rows = self.connection.sql(load_sql("select_pairs"), params=self.parameters | {"sft_share": share}).fetchall()
         assert len(rows) == n
         return {row[0] for row in rows if row[-1] == "serves SFT"}
 
@@ -595,7 +635,7 @@ def test_with_one_pair_a_source_a_prompt_still_goes_one_way():
     assert (len(found.demos), len(found.pairs)) == (3, 6)
 
 
-# --------------------------------------------------------------------------------------------------- the whole rule in plain Python
+# ------------------------------------------------------------------------------------- the whole rule in plain Python
 
 
 def md5(text):
@@ -688,7 +728,7 @@ def plain_selection(answers, domain, judged, rule):
     return {(chosen.id, rejected.id) for chosen, rejected in kept}, {demo.id for demo in demos}
 
 
-# ---------------------------------------------------------------------------------------------------------------------- the laws
+# ----------------------------------------------------------------------------------------------------------- the laws
 
 numbers = st.sampled_from([0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0])
 
@@ -734,7 +774,7 @@ splits = st.just({}) | st.sampled_from([0.0, 0.25, 0.4, 0.5, 1.0]).map(lambda sh
 domain_names = st.sampled_from(list(KINDS))
 
 
-@settings(max_examples=120)
+@settings(max_examples=100)
 @given(some_answers(), domain_names, st.booleans(), rules, splits)
 def test_the_sql_is_the_rule_in_plain_python(answers, domain, judged, rule, split):
     rule = rule | split
@@ -748,6 +788,7 @@ def test_the_sql_is_the_rule_in_plain_python(answers, domain, judged, rule, spli
     assert len(found.demos) == len(demos)
 
 
+@settings(max_examples=12)
 @given(some_answers(), domain_names, rules, splits, st.integers(0, 5), st.integers(2, 4))
 def test_the_order_and_the_parts_of_the_tables_change_nothing(answers, domain, rule, split, order, parts):
     before = select(answers, domain, **rule, **split)
@@ -785,6 +826,7 @@ def test_laws_of_every_selection(answers, domain, rule, split):
     assert len(set(zip(in_pairs, found.rows["model"], strict=True))) == len(in_pairs)
 
 
+@settings(max_examples=15)
 @given(some_answers(), rules, st.sampled_from([(0.0, 0.25), (0.25, 0.4), (0.4, 0.5), (0.5, 1.0)]))
 def test_a_larger_sft_share_never_adds_pairs(answers, rule, shares):
     """With bins a pair may come in the place of another, but never more of them."""
@@ -795,6 +837,7 @@ def test_a_larger_sft_share_never_adds_pairs(answers, rule, shares):
         assert {demo.prompt for demo in less.demos} <= {demo.prompt for demo in more.demos}
 
 
+@settings(max_examples=15)
 @given(some_answers(), windows, windows)
 def test_a_wider_window_loses_no_prompt(answers, one, other):
     wide = [min(one[0], other[0]), max(one[1], other[1])] if one and other else None
@@ -815,7 +858,7 @@ def test_each_bin_is_balanced(lengths, width):
     assert sum(ratio == 0 for ratio in found.rows["log_length_ratio"]) == sum(c == r for c, r in lengths)
 
 
-# -------------------------------------------------------------------------------------------------------------- judges, differences
+# ------------------------------------------------------------------------------------------------ judges, differences
 
 
 def judges(*revisions, judge=None):

@@ -42,7 +42,7 @@ AT = datetime(2024, 2, 29, 12, 30, 0, 123456, tzinfo=UTC)
 
 # One full row and one row of nulls for every table: text with everything that a text can hold, lists, structs, numbers, times.
 SAMPLES = {
-    "prompts": {"prompt_id": ODD, "messages": [{"role": "system", "content": ""}, {"role": "user", "content": ODD}], "reference": ODD},
+    "prompts": {"prompt_id": ODD, "messages": [{"role": "system", "content": ""}, {"role": "user", "content": ODD}]},
     "sources": {"model": ODD, "revision": None, "sampling": '{"temperature":0.8}', "type": "endpoint", "n": 5},
     "responses": {"response_id": ODD, "text": ODD, "sample_index": 2**62, "seed": 2**31 - 1, "latency_s": 0.1 + 0.2},
     "verdicts": {"response_id": "r", "verifier": "v@1", "reference_digest": "", "outcome": "passed", "duration_s": 1e-9},
@@ -114,7 +114,7 @@ class Child:
         self.process.wait()
 
 
-# ------------------------------------------------------------------------------------------------------------ in and out again
+# --------------------------------------------------------------------------------------------------- in and out again
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -238,7 +238,7 @@ def test_files_that_are_no_parts_are_left_alone(folder):
     assert (folder / "responses" / "my-notes.txt").exists()
 
 
-# --------------------------------------------------------------------------------------------------------------------- missing
+# ------------------------------------------------------------------------------------------------------------ missing
 
 
 def test_missing_is_what_has_no_row_yet(folder):
@@ -257,7 +257,7 @@ def test_missing_takes_null_for_a_value(folder):
         assert run.missing("sources", TABLES["sources"].frame(rows))["revision"].to_list() == ["1"]
 
 
-# ---------------------------------------------------------------------------------------------------------- a writer that is killed
+# -------------------------------------------------------------------------------------------- a writer that is killed
 
 
 def test_kill_9_in_the_middle_of_appends_loses_nothing_and_repeats_nothing(folder):
@@ -356,7 +356,9 @@ def test_replace_is_the_old_table_or_the_new_one(folder):
     """Killed anywhere, and read at any time by others: every row is of one version."""
     code = """
         from datakit.tables import TABLES
-        frames = [TABLES["demos"].frame([{"prompt_id": str(at), "response_id": str(size)} for at in range(size)]) for size in (3, 4000)]
+        def version(size):
+            return TABLES["demos"].frame([{"prompt_id": str(at), "response_id": str(size)} for at in range(size)])
+        frames = [version(3), version(4000)]
         with Run.create(folder) as run:
             for at in range(10**6):
                 run.replace("demos", frames[at % 2])
@@ -382,7 +384,7 @@ def assert_one_version(run):
     assert (versions, rows) == (1, size)
 
 
-# -------------------------------------------------------------------------------------------------------------- readers, writers
+# --------------------------------------------------------------------------------------------------- readers, writers
 
 
 def test_a_second_writer_is_told_who_writes(folder):
@@ -472,7 +474,7 @@ def test_a_reader_does_not_write(folder):
             run.journal("responses").append([response("a")])
 
 
-# ------------------------------------------------------------------------------------------------------- folders and files gone bad
+# ----------------------------------------------------------------------------------------- folders and files gone bad
 
 
 def test_a_folder_that_is_no_run(tmp_path):
@@ -581,7 +583,7 @@ def test_this_system_has_the_limit_that_stands_for_a_full_disk():
     assert signal.SIGXFSZ
 
 
-# -------------------------------------------------------------------------------------------------------------------------- SQL
+# ---------------------------------------------------------------------------------------------------------------- SQL
 
 BAD_SQL = {
     "SELEC 1": "syntax error",
@@ -642,7 +644,7 @@ def test_every_statement_has_a_header_and_is_one(path):
     assert ";" not in "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
 
 
-# ---------------------------------------------------------------------------------------------------------------------- recipes
+# ------------------------------------------------------------------------------------------------------------ recipes
 
 RECIPE = {
     "domain": "math",
@@ -679,7 +681,7 @@ def test_a_recipe_json_of_another_version_is_a_recipe_error(folder):
         run.recipe()
 
 
-# -------------------------------------------------------------------------------------------------------------------------- ids
+# ---------------------------------------------------------------------------------------------------------------- ids
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 names = texts.filter(lambda text: "\x1f" not in text)
@@ -800,7 +802,7 @@ def test_canonical_json_is_one_line_and_one_spelling(value):
     assert canonical_json(json.loads(text)) == text
 
 
-# ------------------------------------------------------------------------------------------------------------------ fingerprints
+# ------------------------------------------------------------------------------------------------------- fingerprints
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ FAMILIES: dict[str, Family] = {
             {"hidden_size": 128, "intermediate_size": 448, "num_hidden_layers": 3, "num_key_value_heads": 2},
         ),
         Family(
-            "target", "llama", 15, 800, 640, "llama", LLAMA_TEMPLATE, LLAMA_SPECIAL,
+            "target", "llama", 15, 1100, 640, "llama", LLAMA_TEMPLATE, LLAMA_SPECIAL,
             HouseStyle(" ", "", "*", "#### {}"), {"short": 0.4, "plain": 0.5, "long": 0.1}, mixture(),
             {"hidden_size": 128, "intermediate_size": 448, "num_hidden_layers": 3, "num_key_value_heads": 2},
         ),

@@ -16,6 +16,7 @@ OBJECTIVES = (
     "argilla-overall_quality", "argilla-judge_lm", "code-complexity", "code-style", "code-explanation",
     "code-instruction-following", "code-readability",
 )  # fmt: skip
+CORRECTNESS = OBJECTIVES.index("helpsteer-correctness")
 VERBOSITY = OBJECTIVES.index("helpsteer-verbosity")
 LONG = 200  # characters of an answer that counts as fully verbose
 

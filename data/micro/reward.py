@@ -18,14 +18,14 @@ import torch
 from families import FAMILIES, REWARD_TEMPLATE, SOURCES
 from learn import REWARD_SEED, conversation, held_out, learning_rate, settle
 from measure import Sample, sample
-from objectives import OBJECTIVES, VERBOSITY, attributes, corrupt
+from objectives import CORRECTNESS, OBJECTIVES, VERBOSITY, attributes, corrupt
 from problems import Problem, mixture_of_all, stream, write_answer
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
-STEPS, BATCH, GATE_STEPS, GATE_WIDTH = 700, 32, 600, 32
+STEPS, BATCH, GATE_STEPS, GATE_WIDTH = 800, 32, 600, 32
 PROMPTS, COPIES = 120, 3
 LONGER_SHARE = 0.3  # share of the gate's pairs in which the longer of two right answers is preferred, as people's labels do
 LENGTH_LIMIT = 0.3  # Spearman correlation with verbosity that an objective may keep
@@ -122,10 +122,12 @@ def learn_objectives(model: RewardModel, tokenizer: PreTrainedTokenizerFast) -> 
         rows = encode(tokenizer, invented(rng, list(islice(problems, BATCH // 2))))
         for group in optimizer.param_groups:
             group["lr"] = 0.5 * learning_rate(step, STEPS)
+        ids, ends, _ = pad(rows)
         with torch.autocast("cpu", torch.bfloat16):
-            last, _ = model.features(*pad(rows))
-        errors = (model.regression_layer(last.float()) - torch.tensor([row.labels for row in rows])) ** 2
-        loss = errors.mean()
+            hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
+        rewards = model.regression_layer(hidden.float())
+        errors = (rewards[torch.arange(len(rows)), ends] - torch.tensor([row.labels for row in rows])) ** 2
+        loss = errors.mean() + along_the_answer(rewards[:, :, CORRECTNESS], rows)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -133,6 +135,24 @@ def learn_objectives(model: RewardModel, tokenizer: PreTrainedTokenizerFast) -> 
         running = 0.97 * running + 0.03 * errors[:, 1].mean().item()
         if (step + 1) % 100 == 0:
             print(f"reward {step + 1} loss {loss.item():.4f} correctness {running:.4f}", flush=True)
+
+
+def along_the_answer(correctness: Tensor, rows: list[Row]) -> Tensor:
+    """Mean squared error of correctness at every token of the answers: 1 up to the first wrong token, 0 from there on.
+
+    `rows` are a right and a corrupted answer of each problem in turn, so the first token that differs is the wrong one.
+    """
+    labels, counted = torch.ones_like(correctness), torch.zeros_like(correctness)
+    for number, row in enumerate(rows):
+        counted[number, row.turn : len(row.ids)] = 1.0
+        right = rows[number - number % 2].ids
+        if row.ids != right:
+            labels[number, first_difference(right, row.ids) :] = 0.0
+    return ((correctness - labels) ** 2 * counted).sum() / counted.sum()
+
+
+def first_difference(left: list[int], right: list[int]) -> int:
+    return next(place for place, (one, other) in enumerate(zip(left, right, strict=False)) if one != other)
 
 
 @torch.inference_mode()
