@@ -376,10 +376,18 @@ def test_without_a_judge_answers_are_taken_by_hash():
     assert margin is None
 
 
-def test_without_a_judge_one_source_a_prompt_is_taken_by_hash():
-    answers = numbered([make("p", model, None) for model in "abc" for make in (right, wrong)])
-    found = select(answers, judged=False)
-    assert [c.id for c, _, _ in found.pairs] == [min(a.id for a in answers if a.outcome == "passed")]
+def assert_plain(answers, judged=True, **rule):
+    """The selection of these answers is what the rule in plain Python gives."""
+    found = select(answers, judged=judged, **rule)
+    pairs, demos = plain_selection(numbered(answers), "checked", judged, rule)
+    assert {(chosen.id, rejected.id) for chosen, rejected, _ in found.pairs} == pairs
+    assert {demo.id for demo in found.demos} == demos
+    assert pairs or demos
+
+
+@pytest.mark.parametrize("judged", [True, False])
+def test_of_sources_with_equal_margins_one_is_taken_by_hash(judged):
+    assert_plain([make(f"p{at}", model, 0.5) for at in range(9) for model in "abc" for make in (right, wrong)], judged)
 
 
 # ----------------------------------------------------------------------------------------------- ties and equal texts
@@ -541,6 +549,14 @@ def test_bins_balance_what_dpo_sees():
     assert prompts_of(select(answers, length_bins=1, margin=[0.1, 0.6])) == set()
     found = select(answers, length_bins=1, split="share", sft_share=0.5)
     assert (len(found.pairs), len(found.demos)) == (0, 1)
+
+
+def test_pairs_that_are_lost_take_no_place_in_a_bin():
+    """Twenty pairs with longer chosen and twenty with longer rejected, every second of them above the window."""
+    answers = [a for at in range(20) for a in sized(f"p{at:02}", 20, 10, 0.9 if at % 2 else 0.5)]
+    answers += [a for at in range(20) for a in sized(f"q{at:02}", 10, 20, 0.9 if at % 4 else 0.5)]
+    assert_plain(answers, margin=[0.1, 0.6], length_bins=1)
+    assert_plain(answers, margin=[0.1, 0.6], length_bins=1, split="share", sft_share=0.3)
 
 
 def test_a_prompt_whose_pair_is_dropped_serves_sft():
@@ -774,7 +790,7 @@ splits = st.just({}) | st.sampled_from([0.0, 0.25, 0.4, 0.5, 1.0]).map(lambda sh
 domain_names = st.sampled_from(list(KINDS))
 
 
-@settings(max_examples=100)
+@settings(max_examples=80)
 @given(some_answers(), domain_names, st.booleans(), rules, splits)
 def test_the_sql_is_the_rule_in_plain_python(answers, domain, judged, rule, split):
     rule = rule | split

@@ -1,6 +1,6 @@
 """Make the micro models and the demo's problems: `python make.py all`, or one of them by name; `report` measures them.
 
-    python make.py all               everything, two models at a time, about half an hour on two cores
+    python make.py all               everything, two models at a time
     python make.py llama             one model (llama, qwen2, mistral, gemma2, target, reward)
     python make.py problems          ../math/problems.jsonl
     python make.py report            pass rates and the reward model's ranking, as Markdown and report.json

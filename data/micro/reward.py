@@ -29,7 +29,7 @@ STEPS, BATCH, GATE_STEPS, GATE_WIDTH = 800, 32, 600, 32
 PROMPTS, COPIES = 120, 3
 LONGER_SHARE = 0.3  # share of the gate's pairs in which the longer of two right answers is preferred, as people's labels do
 LENGTH_LIMIT = 0.3  # Spearman correlation with verbosity that an objective may keep
-TEMPERATURE, SHARPNESS, MEDIAN_SCORE = 10.0, 30.0, 0.13
+TEMPERATURE, SHARPNESS, MEDIAN_SCORE = 10.0, 15.0, 0.13
 PENALTIES = (0.0, 0.01, 0.025, *(n / 20 for n in range(1, 20)))
 
 
