@@ -88,7 +88,7 @@ def _report(run: Run, recipe: Recipe) -> dict[str, Any]:
     domain, judge = DOMAINS[recipe.domain](recipe.verify), chosen_judge(recipe)
     verified, wrong = domain.verifier is not None, sorted(domain.wrong)
     judge_answers(run, recipe)
-    for table in ("audit_responses", "audit_wanted", "audit_closest", "audit_pairs"):
+    for table in ("audit_wanted", "audit_closest", "audit_pairs"):
         run.make_table(table, load_sql(table))
     counts = _rows(run, "audit_tables")
     report: dict[str, Any] = {

@@ -25,7 +25,8 @@ def caution(report: dict[str, Any], repeated_keys: dict[str, int]) -> Iterator[s
     yield from _stage_warnings(report)
     duplicates = report["duplicates"]
     if duplicates["repeated_prompts"]:
-        yield f"prompts with the same messages as another one: {duplicates['repeated_prompts']:,}; they are asked once"
+        count = duplicates["repeated_prompts"]
+        yield f"prompts with the same messages as another one: {count:,}; they are asked once, and each is used"
     if duplicates["differing_references"]:
         yield f"questions under several ids with different reference answers: {duplicates['differing_references']:,}"
     accuracy, comparisons = report["scores"]["ranking_accuracy"], report["scores"]["comparisons"]
@@ -84,6 +85,3 @@ def _stage_warnings(report: dict[str, Any]) -> Iterator[str]:
         yield f"responses without a score of {report['run']['judge']}: {unscored:,}; build again to go on"
     if report["scores"]["non_finite"]:
         yield f"scores that are not finite: {report['scores']['non_finite']:,}; those answers are in no pair and no demo"
-    for row in report["answers"]:
-        if row["use"] == "prompt is gone":
-            yield f"responses whose prompt is not in prompts: {row['responses']:,}; they are not used"

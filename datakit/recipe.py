@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,9 +18,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 from datakit.errors import RecipeError
 from datakit.tables import canonical_json
 
-Share = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 Columns = dict[str, str]
+
+
+def _as_json(value: Any) -> Any:
+    """As a request and recipe.json will have it: keys are texts. ValueError for what JSON cannot write."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"must be plain JSON: {error}") from error
 
 
 class Section(BaseModel):
@@ -52,17 +61,17 @@ PromptSource = Annotated[FilePrompts | HubPrompts, Field(discriminator="type")]
 class Sampling(Section):
     """The request's own sampling fields; everything that is set is sent, nothing else is."""
 
-    temperature: Annotated[float, Field(ge=0)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
+    temperature: Annotated[float, Field(strict=True, ge=0)] | None = None
+    top_p: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
+    presence_penalty: Annotated[float, Field(strict=True)] | None = None
+    frequency_penalty: Annotated[float, Field(strict=True)] | None = None
     stop: list[str] | None = None
 
 
 class Price(Section):
-    input: Annotated[float, Field(ge=0)] = 0.0
-    output: Annotated[float, Field(ge=0)] = 0.0
+    input: Annotated[float, Field(strict=True, ge=0)] = 0.0
+    output: Annotated[float, Field(strict=True, ge=0)] = 0.0
     """Per million tokens, in whatever currency."""
 
 
@@ -72,20 +81,20 @@ class Sampled(Section):
     model: Name
     """The name that requests ask for; for `serve` a hub id or a model folder."""
     revision: Name | None = None
-    n: Annotated[int, Field(ge=1)] = 1
+    n: Annotated[int, Field(strict=True, ge=1)] = 1
     """Independent samples a prompt."""
     request: Literal["n", "single", "auto"] = "auto"
     """n: one request asks for all samples; single: one request a sample; auto: n until a server is seen to ignore it."""
     system: str | None = None
     """A system prompt put in front of every prompt of this source."""
     sampling: Sampling = Sampling()
-    extra_body: dict[str, Any] = {}
+    extra_body: Annotated[dict[str, Any], BeforeValidator(_as_json)] = {}
     """Further request fields: repetition_penalty, top_k, chat_template_kwargs, ..."""
-    max_in_flight: Annotated[int, Field(ge=1, le=4096)] = 64
+    max_in_flight: Annotated[int, Field(strict=True, ge=1, le=4096)] = 64
     """Requests in flight at each base URL."""
-    timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    timeout_s: Annotated[float, Field(strict=True, gt=0)] = 600.0
     """How long one request may take."""
-    patience_s: Annotated[float, Field(gt=0)] = 900.0
+    patience_s: Annotated[float, Field(strict=True, gt=0)] = 900.0
     """How long a source that has answered before, and then cannot be reached, is waited for."""
     price: Price = Price()
 
@@ -116,7 +125,7 @@ class ServeSource(Sampled):
     """Another environment's Python interpreter, where the engine is installed there."""
     args: list[str] = []
     """More command-line arguments for the server."""
-    start_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    start_timeout_s: Annotated[float, Field(strict=True, gt=0)] = 600.0
     """How long the server may take until it answers."""
 
 
@@ -142,9 +151,9 @@ Source = Annotated[EndpointSource | ServeSource | ResponsesSource, Field(discrim
 
 
 class Verify(Section):
-    timeout_s: Annotated[float, Field(gt=0)] = 2.0
+    timeout_s: Annotated[float, Field(strict=True, gt=0)] = 2.0
     """How long checking one answer may take before its checker is killed."""
-    workers: Annotated[int, Field(ge=1)] | None = None
+    workers: Annotated[int, Field(strict=True, ge=1)] | None = None
     """Worker processes; by default one a core. May change between runs."""
 
 
@@ -158,7 +167,7 @@ class ArmoRM(Section):
     """Of the backbone; the reward and gating heads are always float32."""
     device: str | None = None
     """cpu, cuda, cuda:1, ...; by default a GPU where there is one."""
-    batch_size: Annotated[int, Field(ge=1)] = 16
+    batch_size: Annotated[int, Field(strict=True, ge=1)] = 16
 
 
 Reward = ArmoRM  # a union discriminated on `type` once there are two
@@ -182,16 +191,16 @@ class Select(Section):
     """same_source: both answers of a pair come from one source model (FuseChat-3.0)."""
     per_prompt: Literal["one", "one_per_source"] = "one"
     """one: the pair with the largest margin; one_per_source: each source's pair."""
-    margin: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    margin: Annotated[list[Annotated[float, Field(strict=True)]], Field(min_length=2, max_length=2)] | None = None
     """The window of chosen minus rejected score, both ends included; null for no window."""
-    length_ratio_max: Annotated[float, Field(ge=1)] | None = None
+    length_ratio_max: Annotated[float, Field(strict=True, ge=1)] | None = None
     """Keep pairs whose longer text has at most this many times the characters of the shorter."""
-    length_bins: Annotated[float, Field(gt=0)] | None = None
+    length_bins: Annotated[float, Field(strict=True, gt=0)] | None = None
     """Bin width of |ln(chosen/rejected characters)|: in each bin as many pairs with longer chosen as with longer rejected."""
 
     @model_validator(mode="after")
     def _window(self) -> Select:
-        if self.margin is not None and self.margin[0] > self.margin[1]:
+        if self.margin is not None and not self.margin[0] <= self.margin[1]:
             raise ValueError(f"margin must be [low, high], got {self.margin}")
         return self
 
@@ -199,8 +208,8 @@ class Select(Section):
 class Limits(Section):
     """What `inspect` holds the data to; past one it exits 1. Null switches a limit off."""
 
-    min_pairs: Annotated[int, Field(ge=0)] | None = 1
-    min_demos: Annotated[int, Field(ge=0)] | None = None
+    min_pairs: Annotated[int, Field(strict=True, ge=0)] | None = 1
+    min_demos: Annotated[int, Field(strict=True, ge=0)] | None = None
     max_chosen_longer_share: Share | None = 0.8
     """Share of pairs whose chosen answer is the longer one."""
     max_truncated_share: Share | None = None
@@ -293,7 +302,7 @@ def load(path: Path) -> Recipe:
         raise RecipeError(f"{path}: cannot be read as a recipe: {error}") from error
     try:
         values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that there is not
         raise RecipeError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     return parse(values, name=str(path), folder=path.parent.absolute())
 
@@ -330,9 +339,12 @@ def assign(recipe: Recipe, settings: list[str]) -> Recipe:
             raise RecipeError(f"--set {setting}: there is no section '{'.'.join(sections)}'")
         try:
             target[last] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise RecipeError(f"--set {setting}: '{text}' is not valid YAML") from error
     return parse(values, name="--set", folder=recipe.folder)
+
+
+TYPES = {"prompts": ("file", "hub"), "sources": ("endpoint", "serve", "responses")}
 
 
 def _explain(error: ValidationError, values: Any) -> list[str]:
@@ -341,13 +353,18 @@ def _explain(error: ValidationError, values: Any) -> list[str]:
     for problem in error.errors(include_url=False):
         path = _without_tags(problem["loc"], values)
         given = problem["input"]
-        shown = "" if isinstance(given, BaseModel) or (isinstance(given, dict) and given) else f" (got {given!r:.80})"
+        hidden = problem["type"] == "missing" or isinstance(given, BaseModel) or (isinstance(given, dict) and given)
+        shown = "" if hidden else f" (got {given!r:.80})"
         field = ".".join(str(part) for part in path)
         if problem["type"] == "extra_forbidden":
             known = _known_fields(problem["loc"])
             near = difflib.get_close_matches(str(path[-1]), known, n=1)
             hint = f"; did you mean '{near[0]}'?" if near else f"; known here: {', '.join(known)}"
             lines.append(f"{field}: extra field not permitted{shown}{hint}")
+        elif problem["type"] == "union_tag_not_found":
+            lines.append(f"{field}.type: field required; one of {', '.join(TYPES[str(path[0])])}")
+        elif problem["type"] == "model_type":
+            lines.append(f"{field}: input should be a mapping{shown}")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             message = message[:1].lower() + message[1:]
@@ -358,18 +375,16 @@ def _explain(error: ValidationError, values: Any) -> list[str]:
 def _without_tags(loc: tuple[int | str, ...], values: Any) -> list[int | str]:
     """A pydantic location without the union tags that are not in the user's file."""
     path: list[int | str] = []
+    if len(loc) > 2 and loc[0] in TYPES:
+        loc = (*loc[:2], *loc[3:])
     for at, part in enumerate(loc):
         inside = (isinstance(values, dict) and part in values) or (isinstance(values, list) and isinstance(part, int))
         if inside and (isinstance(values, dict) or part < len(values)):  # type: ignore[operator]
             path.append(part)
             values = values[part]
-        elif at == len(loc) - 1 and isinstance(values, dict) and not _is_tag(part):
+        elif at == len(loc) - 1 and isinstance(values, dict):
             path.append(part)  # a field that is missing
     return path
-
-
-def _is_tag(part: int | str) -> bool:
-    return part in {"endpoint", "serve", "responses", "file", "hub", "armorm"} or "[" in str(part)
 
 
 def _known_fields(loc: tuple[int | str, ...]) -> list[str]:

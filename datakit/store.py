@@ -9,6 +9,7 @@ when the next writer finds it.
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import duckdb
 import polars as pl
@@ -27,6 +28,7 @@ from datakit.tables import TABLES, Row, canonical_json
 
 VIEWS = ("wanted_responses", "current_responses", "current_failures")
 JOURNAL_ROWS = 20_000
+MOVE_AWAY = "move it away and build again: only the rows in it are made anew"
 
 
 def load_sql(name: str) -> str:
@@ -55,9 +57,13 @@ class Run:
             folder.mkdir(parents=True, exist_ok=True)
             lock = _take_lock(folder)
         run = cls(folder, lock)
-        for table in TABLES:
-            run._recover(table)
-            run._check_parts(table)
+        try:
+            for table in TABLES:
+                run._recover(table)
+                run._check_parts(table)
+        except BaseException:
+            lock.close()
+            raise
         return run
 
     @classmethod
@@ -78,12 +84,14 @@ class Run:
 
     def close(self) -> None:
         """Turn open journals into parts and let the lock go."""
-        for journal in list(self._journals.values()):
-            journal.close()
-        self._forget_views()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        try:
+            for journal in self._journals.values():
+                journal.close()
+        finally:
+            self._forget_views()
+            if self._lock is not None:
+                self._lock.close()
+                self._lock = None
 
     def parts(self, table: str) -> list[Path]:
         """The table's Parquet parts, oldest first."""
@@ -113,9 +121,12 @@ class Run:
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """Run one SELECT over the tables and the views of sql/. BadInput with DuckDB's message where it cannot be run."""
         try:
-            frame: pl.DataFrame = self._connect().sql(sql, params=dict(params or {})).pl()
-        except duckdb.Error as error:
+            relation = self._connect().sql(sql, params=dict(params or {}))
+            frame: pl.DataFrame | None = None if relation is None else relation.pl()
+        except (duckdb.Error, pl.exceptions.PolarsError) as error:
             raise BadInput(f"SQL over {self.folder}: {str(error).strip()}") from error
+        if frame is None:
+            raise BadInput(f"SQL over {self.folder}: no rows come from this; give one SELECT")
         return frame
 
     def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None) -> None:
@@ -146,10 +157,16 @@ class Run:
         key = [column for column in TABLES[table].key if column in wanted.columns]
         return wanted.join(self.query(f"SELECT {', '.join(key)} FROM {table}"), on=key, how="anti", nulls_equal=True)
 
+    def check_writable(self) -> None:
+        """RunError where the run is open for reading only."""
+        if self._lock is None:
+            raise RunError(f"{self.folder}: open for reading only")
+
     def _connect(self) -> duckdb.DuckDBPyConnection:
         if self._connection is None:
             self._connection = duckdb.connect()
-            self._connection.execute("SET enable_progress_bar = false")
+            for setting in ("enable_progress_bar = false", "python_enable_replacements = false", "TimeZone = 'UTC'"):
+                self._connection.execute(f"SET {setting}")
             for table in TABLES:
                 self._make_view(self._connection, table)
             for view in VIEWS:
@@ -157,9 +174,19 @@ class Run:
         return self._connection
 
     def _make_view(self, connection: duckdb.DuckDBPyConnection, table: str) -> None:
-        """One view a table: its parts, and what still stands in journals."""
-        connection.register(f"{table}_loose", TABLES[table].frame(self._loose_rows(table)))
-        files = ", ".join("'" + str(part).replace("'", "''") + "'" for part in self.parts(table))
+        """One view a table: its parts, and what still stands in journals.
+
+        Journals are read before the parts are listed: one that becomes a part meanwhile counts as the part. Part 0 may be
+        replaced at any time, so it is read here, in one go.
+        """
+        journals = {path: _read_journal(path) for path in sorted((self.folder / table).glob("journal-*.jsonl"))}
+        parts = self.parts(table)
+        rows = [row for path, found in journals.items() if _part_of(path) not in parts for row in found]
+        loose = [TABLES[table].frame(rows)]
+        if parts and parts[0].stem == "part-000000":
+            loose.append(pl.read_parquet(io.BytesIO(parts.pop(0).read_bytes())))
+        connection.register(f"{table}_loose", pl.concat(loose, how="diagonal"))
+        files = ", ".join("'" + str(part).replace("'", "''") + "'" for part in parts)
         read = f" UNION ALL BY NAME SELECT * FROM read_parquet([{files}], union_by_name = true)" if files else ""
         connection.execute(f"CREATE VIEW {table} AS SELECT * FROM {table}_loose{read}")
 
@@ -167,10 +194,6 @@ class Run:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-    def _loose_rows(self, table: str) -> list[Row]:
-        journals = sorted((self.folder / table).glob("journal-*.jsonl"))
-        return [row for journal in journals if not _part_of(journal).exists() for row in _read_journal(journal)]
 
     def _recover(self, table: str) -> None:
         """What an interrupted writer left: journals become parts, temporary files go."""
@@ -183,7 +206,11 @@ class Run:
         """Turn a journal into the part of the same number, then remove it; a crash in between loses and repeats nothing."""
         number = int(journal.stem.removeprefix("journal-"))
         if not _part_of(journal).exists() and (rows := _read_journal(journal)):
-            self._write_part(table, TABLES[table].frame(rows), number)
+            try:
+                frame = TABLES[table].frame(rows)
+            except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+                raise RunError(f"{journal}: not rows of {table} ({str(error).splitlines()[0]}); {MOVE_AWAY}") from error
+            self._write_part(table, frame, number)
         journal.unlink()
         self._forget_views()
 
@@ -192,23 +219,24 @@ class Run:
             try:
                 pl.read_parquet_schema(part)
             except (pl.exceptions.PolarsError, OSError) as error:
-                raise RunError(
-                    f"{part}: not a readable Parquet file ({str(error).splitlines()[0]}); "
-                    "move it away and build again: only the rows in it are made anew"
-                ) from error
+                raise RunError(f"{part}: not a readable Parquet file ({str(error).splitlines()[0]}); {MOVE_AWAY}") from error
 
     def _next_number(self, table: str) -> int:
-        names = [path.stem for path in (self.folder / table).glob("*-*") if path.suffix != ".tmp"]
-        return max((int(name.rpartition("-")[2]) for name in names), default=0) + 1
+        files = [*self.parts(table), *(self.folder / table).glob("journal-*.jsonl")]
+        return max((int(file.stem.rpartition("-")[2]) for file in files), default=0) + 1
 
     def _write_part(self, table: str, frame: pl.DataFrame, number: int) -> None:
+        self.check_writable()
         schema = TABLES[table].schema
         part = self.folder / table / f"part-{number:06d}.parquet"
         with writing(self.folder):
             part.parent.mkdir(exist_ok=True)
             temporary = part.with_suffix(".tmp")
-            frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items()).write_parquet(temporary)
-            with temporary.open("rb") as file:
+            buffer = io.BytesIO()  # polars gives no OSError of its own where the disk is full
+            frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items()).write_parquet(buffer)
+            with temporary.open("wb") as file:
+                file.write(buffer.getbuffer())
+                file.flush()
                 os.fsync(file.fileno())
             temporary.rename(part)
         self._forget_views()
@@ -220,7 +248,8 @@ class Journal:
     def __init__(self, run: Run, table: str) -> None:
         self._run = run
         self._table = table
-        self._file: TextIO | None = None
+        self._file: BinaryIO | None = None
+        self._path = Path()
         self._rows = 0
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -228,14 +257,14 @@ class Journal:
         lines = [canonical_json({**row, "at": row["at"].isoformat()} if "at" in row else row) for row in rows]
         if not lines:
             return
+        self._run.check_writable()
         with writing(self._run.folder):
             if self._file is None:
                 folder = self._run.folder / self._table
                 folder.mkdir(exist_ok=True)
-                path = folder / f"journal-{self._run._next_number(self._table):06d}.jsonl"
-                self._file = path.open("a", encoding="utf-8")
-            self._file.write("".join(line + "\n" for line in lines))
-            self._file.flush()
+                self._path = folder / f"journal-{self._run._next_number(self._table):06d}.jsonl"
+                self._file = self._path.open("ab", buffering=0)  # no buffer that would be written later, after a failure
+            _write_whole(self._file, "".join(line + "\n" for line in lines).encode())
         self._rows += len(lines)
         self._run._forget_views()
         if self._rows >= JOURNAL_ROWS:
@@ -244,10 +273,9 @@ class Journal:
     def close(self) -> None:
         """Turn the journal into a part."""
         if self._file is not None:
-            path = Path(self._file.name)
             self._file.close()
             self._file, self._rows = None, 0
-            self._run._seal(self._table, path)
+            self._run._seal(self._table, self._path)
         self._run._forget_views()
 
 
@@ -258,14 +286,30 @@ def _part_of(journal: Path) -> Path:
 def _read_journal(path: Path) -> list[Row]:
     """The rows of a journal; a last line without its end was never acknowledged and is left out."""
     rows = []
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if line.endswith("\n"):
-                row = json.loads(line)
-                if "at" in row:
-                    row["at"] = datetime.fromisoformat(row["at"])
-                rows.append(row)
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:  # it became a part since it was listed
+        return []
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            row = dict(json.loads(line))
+            if "at" in row:
+                row["at"] = datetime.fromisoformat(row["at"])
+        except (ValueError, TypeError) as error:
+            raise RunError(f"{path}: line {number} is not a row ({error}); {MOVE_AWAY}") from error
+        rows.append(row)
     return rows
+
+
+def _write_whole(file: BinaryIO, data: bytes) -> None:
+    """Write all of it, or leave the file as it was."""
+    end = file.tell()
+    try:
+        while data:
+            data = data[file.write(data) :]
+    except OSError:
+        file.truncate(end)
+        raise
 
 
 def _take_lock(folder: Path) -> TextIO:

@@ -59,7 +59,8 @@ class Table:
 
     def frame(self, rows: Sequence[Mapping[str, Any]] = ()) -> pl.DataFrame:
         """Rows as a typed frame, columns in the table's order; a column that a row leaves out is null."""
-        return pl.DataFrame(rows, schema=dict(self.schema), orient="row")
+        columns = {name: pl.Series(name, [row.get(name) for row in rows], dtype=dtype) for name, dtype in self.schema.items()}
+        return pl.DataFrame(columns)
 
 
 TABLES: dict[str, Table] = {

@@ -1,11 +1,10 @@
 -- What the responses can be used for, and why not where they cannot.
--- Reads audit_responses.
+-- Reads answers.
 --   $verified  answers were verified (otherwise every scored answer may be chosen or rejected: 'usable')
 --   $wrong     outcomes that count as wrong
 -- Gives use, responses: each response once, under the first reason that holds.
 SELECT
     CASE
-        WHEN orphaned THEN 'prompt is gone'
         WHEN repeated THEN 'repeated text'
         WHEN is_right OR is_wrong THEN if($verified, if(is_right, 'right', 'wrong'), 'usable')
         WHEN $verified AND outcome IS NULL THEN 'no verdict'
@@ -14,6 +13,6 @@ SELECT
         ELSE 'no score'
     END AS use,
     count(*) AS responses
-FROM audit_responses
+FROM answers
 GROUP BY use
 ORDER BY list_position(['right', 'wrong', 'usable'], use) NULLS LAST, responses DESC, use

@@ -1,5 +1,5 @@
 -- Texts and prompts that stand there more than once.
--- Reads audit_responses, prompts. No parameters.
+-- Reads answers, prompts. No parameters.
 -- Gives one row: repeated_responses (beyond the first of one text, prompt and model), shared_responses (texts that several
 -- models gave to one prompt), repeated_prompts (ids beyond the first of the same messages), differing_references (messages that
 -- stand under several ids with different reference answers). Dropped prompts do not count.
@@ -12,13 +12,13 @@ WITH asked AS (
 
 shared AS (
     SELECT prompt_id, text_digest
-    FROM audit_responses
+    FROM answers
     GROUP BY prompt_id, text_digest
     HAVING count(DISTINCT model) > 1
 )
 
 SELECT
-    (SELECT count(*) - count(DISTINCT (prompt_id, model, text_digest)) FROM audit_responses) AS repeated_responses,
+    (SELECT count(*) - count(DISTINCT (prompt_id, model, text_digest)) FROM answers) AS repeated_responses,
     (SELECT count(*) FROM shared) AS shared_responses,
     (SELECT coalesce(sum(n_ids - 1), 0)::BIGINT FROM asked) AS repeated_prompts,
     (SELECT count(*) FROM asked WHERE n_references > 1) AS differing_references

@@ -1,12 +1,12 @@
 -- The way from prompts to pairs: how many prompts reach each step, and why the others do not.
--- Reads prompts, audit_responses, audit_wanted, audit_closest.
+-- Reads prompts, answers, audit_wanted, audit_closest.
 --   $verified  answers were verified (otherwise every scored answer may be chosen or rejected)
 -- Gives six rows in order: step, prompts that reach it, and `lost`, a list of {reason, prompts} of those that reached the step
 -- before and not this one.
 --   read, kept (not dropped), answered, judged (a right and a wrong answer), candidates (that may stand in one pair), paired
 WITH answered AS (
     SELECT prompt_id, bool_or(is_right) AS has_right, bool_or(is_wrong) AS has_wrong
-    FROM audit_responses
+    FROM answers
     GROUP BY prompt_id
 ),
 
@@ -14,7 +14,6 @@ unanswered AS (
     SELECT
         prompt_id,
         CASE
-            WHEN bool_or(state = 'there') THEN 'same messages as another prompt'
             WHEN bool_or(state = 'pending') THEN 'not asked yet'
             WHEN bool_or(state = 'failed') THEN 'every request failed'
             ELSE 'no response in the imported files'

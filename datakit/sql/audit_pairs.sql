@@ -1,5 +1,5 @@
 -- The stored pairs with their lengths and scores. Kept as the temporary table `audit_pairs`.
--- Reads pairs, responses, audit_responses. No parameters.
+-- Reads pairs, responses, answers. No parameters.
 -- Gives the columns of pairs, chosen_chars, rejected_chars, chosen_score, rejected_score (of the judge that selects).
 SELECT
     p.*,
@@ -10,5 +10,5 @@ SELECT
 FROM pairs AS p
 LEFT JOIN responses AS c ON p.chosen_id = c.response_id
 LEFT JOIN responses AS r ON p.rejected_id = r.response_id
-LEFT JOIN audit_responses AS cs ON p.chosen_id = cs.response_id
-LEFT JOIN audit_responses AS rs ON p.rejected_id = rs.response_id
+LEFT JOIN answers AS cs ON p.chosen_id = cs.response_id
+LEFT JOIN answers AS rs ON p.rejected_id = rs.response_id

@@ -1,12 +1,12 @@
 -- What the judge's scores are worth.
--- Reads audit_responses.
+-- Reads answers.
 --   $judge  name of the judge that selects, or NULL for none
 --   $wrong  outcomes that count as wrong
 -- Gives one row: scored, unscored, non_finite, length_correlation (Pearson, score and characters), ranking_accuracy: how often
 -- a right answer outscores a wrong one of the same prompt and source (a tie counts half), comparisons: of how many.
 WITH finite AS (
     SELECT prompt_id, model, outcome, score, n_chars
-    FROM audit_responses
+    FROM answers
     WHERE isfinite(score)
 ),
 
@@ -24,4 +24,4 @@ SELECT
     (SELECT CASE WHEN isfinite(corr(score, n_chars)) THEN corr(score, n_chars) END FROM finite) AS length_correlation,
     (SELECT avg(won) FROM compared) AS ranking_accuracy,
     (SELECT count(*) FROM compared) AS comparisons
-FROM audit_responses
+FROM answers

@@ -1,5 +1,5 @@
 -- What each source model gave.
--- Reads sources, audit_responses, audit_wanted, pairs, demos, responses.
+-- Reads sources, answers, audit_wanted, pairs, demos, responses.
 --   $wrong  outcomes that count as wrong
 -- Gives one row a model, also where it gave nothing. A model with several samplings is one row: pairs are made by model.
 -- pass_rate = passed / (passed + wrong); most_distinct = the most different texts that one prompt got; wanted, failures and
@@ -32,13 +32,13 @@ given AS (
         avg(score) FILTER (WHERE isfinite(score)) AS mean_score,
         avg(n_tokens) AS mean_tokens,
         avg(n_chars) AS mean_chars
-    FROM audit_responses
+    FROM answers
     GROUP BY model
 ),
 
 widest AS (
     SELECT model, max(n_texts) AS most_distinct
-    FROM (SELECT model, count(DISTINCT text_digest) AS n_texts FROM audit_responses GROUP BY model, prompt_id)
+    FROM (SELECT model, count(DISTINCT text_digest) AS n_texts FROM answers GROUP BY model, prompt_id)
     GROUP BY model
 ),
 

@@ -1,5 +1,5 @@
 -- How many rows each table has.
--- Reads all tables, audit_responses, current_failures. No parameters.
+-- Reads all tables, answers, current_failures. No parameters.
 -- Gives name, n_rows (stored), n_current (of those what the current recipe, verifier and judge read), n_repeated: rows
 -- beyond one a key (0 unless the files were tampered with; failures keep every attempt).
 SELECT
@@ -12,17 +12,17 @@ UNION ALL
 SELECT 'sources', count(*), count(*), count(*) - count(DISTINCT (model, revision, sampling))
 FROM sources
 UNION ALL
-SELECT 'responses', count(*), (SELECT count(*) FROM audit_responses), count(*) - count(DISTINCT response_id)
+SELECT 'responses', count(*), (SELECT count(*) FROM answers), count(*) - count(DISTINCT response_id)
 FROM responses
 UNION ALL
 SELECT
     'verdicts',
     count(*),
-    (SELECT count(outcome) FROM audit_responses),
+    (SELECT count(outcome) FROM answers),
     count(*) - count(DISTINCT (response_id, verifier, reference_digest))
 FROM verdicts
 UNION ALL
-SELECT 'scores', count(*), (SELECT count(score) FROM audit_responses), count(*) - count(DISTINCT (response_id, judge))
+SELECT 'scores', count(*), (SELECT count(score) FROM answers), count(*) - count(DISTINCT (response_id, judge))
 FROM scores
 UNION ALL
 SELECT 'demos', count(*), count(*), count(*) - count(DISTINCT prompt_id)

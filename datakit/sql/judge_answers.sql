@@ -4,7 +4,7 @@
 --   $wrong     outcomes that count as wrong
 --   $judge     name of the judge, or NULL for no scores
 -- Gives one row a response. "Cannot judge" is neither right nor wrong: no verdict, no finite score, an outcome in between.
--- A truncated answer is never right; of identical texts of one model to one prompt one may be used, the first by id.
+-- A truncated answer is never right; of identical texts of one model to one prompt one may be used, the first by id that can be.
 WITH judged AS (
     SELECT
         r.response_id,
@@ -19,7 +19,11 @@ WITH judged AS (
         $judge IS NULL OR coalesce(isfinite(s.score), FALSE) AS scored,
         row_number() OVER (
             PARTITION BY r.prompt_id, r.model, r.text
-            ORDER BY coalesce(r.finish_reason = 'length', FALSE), NOT coalesce(isfinite(s.score), FALSE), r.response_id
+            ORDER BY
+                NOT coalesce(isfinite(s.score), FALSE),
+                NOT coalesce(v.outcome = 'passed' OR list_contains($wrong, v.outcome), FALSE),
+                coalesce(r.finish_reason = 'length', FALSE),
+                r.response_id
         ) > 1 AS repeated
     FROM current_responses AS r
     INNER JOIN prompts AS p ON r.prompt_id = p.prompt_id

@@ -44,7 +44,7 @@ matched AS (
             WHEN NOT $verified AND coalesce(c.score - r.score, 0) <= 0 THEN 'tied scores'
             WHEN c.score - r.score < $margin_low THEN 'margin below the window'
             WHEN c.score - r.score > $margin_high THEN 'margin above the window'
-            WHEN greatest(c.n_chars, r.n_chars) > $length_ratio_max * least(c.n_chars, r.n_chars) THEN 'length ratio'
+            WHEN greatest(c.n_chars, r.n_chars, 1) / greatest(least(c.n_chars, r.n_chars), 1) > $length_ratio_max THEN 'length ratio'
         END AS lost
     FROM sides AS s
     LEFT JOIN chosen AS c ON s.prompt_id = c.prompt_id AND s.side = c.side
