@@ -150,10 +150,12 @@ def sample(run: Run, recipe: Recipe, retry_failures: bool, monitor: Monitor) -> 
     missing = run.query(load_sql("missing_samples"), {"retry_failures": retry_failures})
     wanted = {at: _missing_of(missing, source) for at, source in enumerate(recipe.sampled)}
     asked = [(source, wanted[at]) for at, source in enumerate(recipe.sampled) if wanted[at].height]
-    monitor.stage("sample", {source.model: rows.height for source, rows in asked})
     served = [source for source, _ in asked if isinstance(source, ServeSource)]
+    if served:
+        monitor.say(f"starting {len(served)} model servers; their logs are in {run.folder / 'logs'}")
     try:
         with serving.serve(recipe, served, run.folder / "logs") as servers:
+            monitor.stage("sample", {source.model: rows.height for source, rows in asked})
             urls = iter(server.base_url for server in servers)
             asyncio.run(_ask_all(run, recipe, asked, urls, monitor))
     finally:
