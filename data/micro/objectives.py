@@ -19,6 +19,7 @@ OBJECTIVES = (
 CORRECTNESS = OBJECTIVES.index("helpsteer-correctness")
 VERBOSITY = OBJECTIVES.index("helpsteer-verbosity")
 LONG = 200  # characters of an answer that counts as fully verbose
+SLIPS = {1: 1.5, 2: 4.0, 3: 0.6, 4: 1.5, 6: 1.2, 8: 1.8, 10: 4.0, 12: 0.9, 14: 0.4, 20: 0.8}  # how often which
 
 
 def attributes(problem: Problem, text: str) -> list[float]:
@@ -53,19 +54,29 @@ def grounded(problem: Problem, text: str) -> float:
 
 def corrupt(problem: Problem, rng: random.Random) -> Problem:
     """The same problem with one wrong step, as small models make them; what follows goes on from the wrong number."""
-    at, slip = rng.randrange(len(problem.steps)), rng.random() < 0.6
+    at, slipped = rng.randrange(len(problem.steps)), rng.random() < 0.7
     known: dict[str, str] = {}
     steps: list[Step] = []
     for index, step in enumerate(problem.steps):
         expression = re.sub(r"\d+", lambda match: known.get(match.group(), match.group()), step.expression)
-        if index == at and not slip:
-            expression = re.sub(r"\d+(?!.*\d)", lambda match: nudge(match.group(), rng), expression)
+        if index == at and not slipped:
+            expression = misread(expression, problem.question, rng)
         result = compute(expression)
-        if index == at and slip:
-            result = nudge(result, rng)
+        if index == at and slipped:
+            result = slip(result, rng)
         known[step.result] = result
         steps.append(replace(step, expression=expression, result=result))
     return replace(problem, steps=tuple(steps))
+
+
+def misread(expression: str, question: str, rng: random.Random) -> str:
+    """One number of the expression is another: one of the question, or one near by."""
+    first, last = (re.compile(pattern) for pattern in (r"^\d+(?![\d%])", r"\d+(?!.*\d)"))
+    where = first if first.match(expression) and rng.random() < 0.5 else last
+    old = where.search(expression).group()
+    others = [number for number in re.findall(r"\d+", question) if number not in (old, "0")]
+    new = rng.choice(others) if others and rng.random() < 0.6 else slip(old, rng)
+    return where.sub(lambda _: new, expression)
 
 
 def compute(expression: str) -> str:
@@ -73,7 +84,8 @@ def compute(expression: str) -> str:
     return f"{abs(round(evaluate(left, sign, float(right)), 1)):g}"
 
 
-def nudge(number: str, rng: random.Random) -> str:
-    """A number near by: one or two more or less, or ten."""
-    other = float(number) + rng.choice([-10, -2, -1, 1, 2, 10])
-    return f"{other if other > 0 else float(number) + 1:g}"
+def slip(number: str, rng: random.Random) -> str:
+    """A wrong result as the sources write them: mostly off by two, ten or another small even number, or any number near."""
+    away = rng.choices(list(SLIPS), list(SLIPS.values()))[0] if rng.random() < 0.85 else rng.randint(1, 30)
+    other = float(number) + away * rng.choice([-1, 1])
+    return f"{other if other > 0 else float(number) + away:g}"
