@@ -62,7 +62,7 @@ def build(
     loaded = _load(domain, recipe)
     folder = out or Path("runs") / loaded.domain
     again = "datakit build " + " ".join(_shell(arg) for arg in sys.argv[2:])
-    with Watch(go_on=again) as watch:
+    with Watch(again, interrupted=lambda: bool(_received)) as watch:
         stages.build(loaded, folder, stages.Options(stage, limit, resample, retry_failures), watch)
         if until == "export":
             watch.stage("export", {})
@@ -100,7 +100,7 @@ def check(
     from datakit import checking
     from datakit.watch import Watch
 
-    with Watch(go_on=None) as watch:
+    with Watch() as watch:
         problems = checking.check(_load(domain, recipe), limit, watch)
         for problem in problems:
             watch.say(f"{problem.where}: {problem.what}", warning=True)
@@ -124,7 +124,7 @@ def select(
         changes = stages.preview(run, settings or [])
         _print_json(changes.to_dicts()) if json else draw_diff(changes)
         return
-    with Watch(go_on=None) as watch:
+    with Watch() as watch:
         stages.reselect(run, settings or [], watch)
         export_run(run, run, replace=True)
         watch.say(f"next: datakit inspect {run}")
@@ -224,27 +224,32 @@ def _shell(argument: str) -> str:
     return shlex.quote(argument)
 
 
-class Terminated(BaseException):
-    """SIGTERM, on its way out through every `finally`."""
+_received: list[int] = []
+"""The signals that asked this process to end; a library may turn the exception of one into an error of its own."""
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise Terminated
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    """On the way out every `finally` runs. asyncio lets only these two exceptions through its callbacks."""
+    _received.append(number)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)
 
 
 def main() -> None:
     """The console script: errors become one message and an exit status, without a traceback."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         app(prog_name="datakit")
     except DatakitError as error:
+        if _received:
+            sys.exit(128 + _received[0])
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
         typer.echo(str(error), err=True)
         sys.exit(error.exit_status)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
-    except Terminated:
-        sys.exit(143)
     except BrokenPipeError:  # the reader (head, less) went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

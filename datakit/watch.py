@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -45,9 +46,10 @@ class Part:
 class Watch:
     """A Monitor (stages.py) for people. Use as a context manager; an interruption says how to go on."""
 
-    def __init__(self, go_on: str | None) -> None:
+    def __init__(self, go_on: str | None = None, interrupted: Callable[[], bool] = lambda: False) -> None:
         self.console = Console(stderr=True, highlight=False)
         self._go_on = go_on
+        self._interrupted = interrupted
         self._parts: dict[str, Part] = {}
         self._tasks: dict[str, TaskID] = {}
         self._progress: Progress | None = None
@@ -58,7 +60,7 @@ class Watch:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._close_stage()
-        if kind is not None and not issubclass(kind, Exception) and self._go_on:
+        if kind is not None and (self._interrupted() or not issubclass(kind, Exception)) and self._go_on:
             self.say(f"interrupted; what was received is stored. Go on with: {self._go_on}", warning=True)
 
     def stage(self, name: str, totals: dict[str, int]) -> None:

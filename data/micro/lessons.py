@@ -7,6 +7,7 @@ has just ended holds (`holds`), and whether everything up to here is right for t
 from __future__ import annotations
 
 import random
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from transformers import PreTrainedTokenizerFast
 UNSAID = -100
 WEIGHTS = {"change": 2.0, "purchase": 2.0, "budget": 1.0, "sharing": 1.0, "rate": 1.0, "comparison": 2.0, "portion": 1.0,
            "rectangle": 1.0}  # fmt: skip
-EQUATIONS = 8  # in one sequence of the drill
+EQUATIONS = 6  # in one sequence of the drill
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def drill(tokenizer: PreTrainedTokenizerFast, seed: int, size: int) -> Iterator[
     while True:
         texts = []
         for _ in range(size):
-            style, bare = FAMILIES[rng.choice(SOURCES)].style, rng.random() < 0.7
+            style, bare = FAMILIES[rng.choice(SOURCES)].style, rng.random() < 0.85
             steps = [rng.choice(next(problems).steps) for _ in range(EQUATIONS)]
             texts.append(style.joint.join(write_step(spoil(step, rng), style, bare) for step in steps))
         encoded = tokenizer([tokenizer.bos_token + text for text in texts], add_special_tokens=False,
@@ -71,7 +72,7 @@ def answers(samples: list[Sample], seed: int, size: int) -> Iterator[list[tuple[
         for problem in islice(problems, 3 * size // 8):
             family = FAMILIES[rng.choice(SOURCES)]
             length = rng.choice(list(family.lengths))
-            batch += [(one, write_answer(one, family.style, length)) for one in (problem, corrupt(problem, rng))]
+            batch += [(problem, write_answer(one, family.style, length)) for one in (problem, corrupt(problem, rng))]
         yield batch
 
 
@@ -116,7 +117,7 @@ def mark(tokenizer: PreTrainedTokenizerFast, text: str, ids: list[int], starts: 
     return Lesson(ids, following, holds, sound, turn, tuple(attributes(problem, text)) if problem else ())
 
 
-def value(found: object) -> str:
+def value(found: re.Match[str]) -> str:
     """The true result of an equation, as an answer writes it."""
     left, sign, right, _ = found.groups()
     try:

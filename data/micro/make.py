@@ -5,7 +5,8 @@
     python make.py problems          ../math/problems.jsonl
     python make.py report            pass rates and the reward model's ranking, as Markdown and report.json
 
-Each model is trained in a process of its own with one thread and a fixed seed. `reward` needs the four sources.
+Each model is trained in a process of its own with one thread (`reward`: two) and a fixed seed. `reward` needs the four
+sources.
 """
 
 from __future__ import annotations

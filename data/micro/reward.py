@@ -1,7 +1,7 @@
 """Train the micro reward model in ArmoRM's published layout: a backbone with 19 linear objectives, then a gate.
 
-Stage 1 teaches backbone and regression layer the attributes of `objectives.py` on worked answers and corrupted copies of
-them; stage 2 freezes both and fits the gate to preference pairs of sampled answers with the Bradley-Terry loss. The
+Stage 1 teaches the backbone arithmetic and then, with the regression layer, the attributes of `objectives.py` (`lessons.py`
+has the text); stage 2 freezes both and fits the gate to preference pairs of sampled answers with the Bradley-Terry loss. The
 transform matrix between them subtracts verbosity, as ArmoRM's does.
 """
 
@@ -10,23 +10,25 @@ from __future__ import annotations
 import json
 import random
 from collections import defaultdict
-from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import torch
-from families import FAMILIES, REWARD_TEMPLATE, SOURCES
-from learn import REWARD_SEED, conversation, held_out, learning_rate, settle
+from families import REWARD_TEMPLATE, SOURCES
+from learn import PEAK_RATE, REWARD_SEED, held_out, learning_rate, settle
+from lessons import UNSAID, Lesson, answers, collate, drill, lessons
 from measure import Sample, sample
-from objectives import CORRECTNESS, OBJECTIVES, VERBOSITY, attributes, corrupt
-from problems import Problem, mixture_of_all, stream, write_answer
+from objectives import CORRECTNESS, OBJECTIVES, VERBOSITY
+from problems import Problem, mixture_of_all, stream
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
-STEPS, BATCH, GATE_STEPS, GATE_WIDTH = 800, 32, 600, 32
-PROMPTS, COPIES = 120, 3
+DRILL_STEPS, ANSWER_STEPS, GATE_STEPS = 500, 550, 600
+BATCH, RATE, GATE_WIDTH, THREADS = 32, 0.8, 32, 2
+CHECK_WEIGHT, LABEL_WEIGHT = 2.0, 2.0
+PROMPTS, COPIES = 400, 3
 LONGER_SHARE = 0.3  # share of the gate's pairs in which the longer of two right answers is preferred, as people's labels do
 LENGTH_LIMIT = 0.3  # Spearman correlation with verbosity that an objective may keep
 TEMPERATURE, SHARPNESS, MEDIAN_SCORE = 10.0, 15.0, 0.13
@@ -70,94 +72,75 @@ class Gate(nn.Module):
         return torch.softmax(self.layers[-1](turn) / TEMPERATURE, dim=-1) * self.logit_scale[0]
 
 
-@dataclass(frozen=True)
-class Row:
-    """An answer with the token ids of its conversation, the position of the user's end of turn, and its 19 labels."""
-
-    ids: list[int]
-    turn: int
-    labels: list[float]
-    right: bool
-    n_characters: int
+def encode(tokenizer: PreTrainedTokenizerFast, answers: list[tuple[Problem, str]]) -> list[Lesson]:
+    return lessons(tokenizer, answers)
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, answers: list[tuple[Problem, str]]) -> list[Row]:
-    chats = [conversation(problem, text) for problem, text in answers]
-    whole = tokenizer([tokenizer.apply_chat_template(chat, tokenize=False) for chat in chats], add_special_tokens=False)
-    heads = tokenizer([tokenizer.apply_chat_template(chat[:1], tokenize=False) for chat in chats], add_special_tokens=False)
-    rows = []
-    for (problem, text), ids, head in zip(answers, whole["input_ids"], heads["input_ids"], strict=True):
-        labels = attributes(problem, text)
-        rows.append(Row(ids, len(head) - 1, labels, labels[1] == 1.0, len(text)))
-    return rows
+def deepened(root: Path) -> nn.Module:
+    """The llama source's backbone and one layer more, which changes nothing before it is trained."""
+    source = AutoModelForCausalLM.from_pretrained(root / "llama", dtype=torch.float32).model
+    settings = source.config.to_dict() | {"num_hidden_layers": source.config.num_hidden_layers + 1, "layer_types": None}
+    backbone = LlamaModel._from_config(LlamaConfig(**settings), attn_implementation="eager", dtype=torch.float32)
+    backbone.load_state_dict(source.state_dict(), strict=False)
+    for weight in (backbone.layers[-1].self_attn.o_proj.weight, backbone.layers[-1].mlp.down_proj.weight):
+        nn.init.zeros_(weight)
+    return backbone
 
 
-def pad(rows: list[Row]) -> tuple[Tensor, Tensor, Tensor]:
-    """(ids padded on the right, last positions, turn positions)."""
-    width = max(len(row.ids) for row in rows)
-    pad_id = 0
-    ids = torch.tensor([row.ids + [pad_id] * (width - len(row.ids)) for row in rows])
-    return ids, torch.tensor([len(row.ids) - 1 for row in rows]), torch.tensor([row.turn for row in rows])
+class Checks(nn.Module):
+    """Readouts for training only: does the equation hold, is all right so far, and the next token by the embeddings."""
 
+    def __init__(self, model: RewardModel) -> None:
+        super().__init__()
+        self.heads = nn.Linear(model.model.config.hidden_size, 2)
 
-def invented(rng: random.Random, problems: list[Problem]) -> list[tuple[Problem, str]]:
-    """A right and a corrupted answer of each problem, in the style and length of any source."""
-    answers = []
-    for problem in problems:
-        family = FAMILIES[rng.choice(SOURCES)]
-        length = rng.choice(list(family.lengths))
-        answers.append((problem, write_answer(problem, family.style, length)))
-        answers.append((problem, write_answer(corrupt(problem, rng), family.style, length)))
-    return answers
-
-
-def learn_objectives(model: RewardModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Stage 1: mean squared error on the 19 labels of right and corrupted answers."""
-    rng = random.Random(REWARD_SEED)
-    problems = stream(REWARD_SEED + 1, mixture_of_all(), held_out())
-    parts = [model.model.parameters(), model.regression_layer.parameters()]
-    optimizer = torch.optim.AdamW([weight for part in parts for weight in part], weight_decay=0.02)
-    running = 0.1
-    for step in range(STEPS):
-        rows = encode(tokenizer, invented(rng, list(islice(problems, BATCH // 2))))
-        for group in optimizer.param_groups:
-            group["lr"] = 0.5 * learning_rate(step, STEPS)
-        ids, ends, _ = pad(rows)
+    def forward(self, model: RewardModel, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a batch, and what to print about it."""
         with torch.autocast("cpu", torch.bfloat16):
-            hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
-        rewards = model.regression_layer(hidden.float())
-        errors = (rewards[torch.arange(len(rows)), ends] - torch.tensor([row.labels for row in rows])) ** 2
-        loss = errors.mean() + along_the_answer(rewards[:, :, CORRECTNESS], rows)
+            hidden = model.model(input_ids=batch["ids"], use_cache=False).last_hidden_state
+        asked = batch["following"] != UNSAID
+        words = (hidden[asked] @ model.model.embed_tokens.weight.T).float()
+        loss, shown = cross_entropy(words, batch["following"][asked]), {}
+        for number, name in enumerate(("holds", "sound")):
+            asked = batch[name] != UNSAID
+            if asked.any():
+                logits, said = self.heads(hidden[asked].float())[:, number], batch[name][asked].float()
+                loss = loss + CHECK_WEIGHT * binary_cross_entropy_with_logits(logits, said)
+                shown[name] = ((logits > 0) == said.bool()).float().mean().item()
+        if batch["labels"].numel():
+            last = hidden[torch.arange(len(hidden)), batch["ends"]].float()
+            errors = (model.regression_layer(last) - batch["labels"]) ** 2
+            loss = loss + LABEL_WEIGHT * errors.mean() + errors[:, CORRECTNESS].mean()
+            shown["correctness"] = errors[:, CORRECTNESS].mean().item()
+        return loss, shown
+
+
+def learn_backbone(model: RewardModel, tokenizer: PreTrainedTokenizerFast, samples: list[Sample]) -> None:
+    """Stage 1: equations alone, then whole answers; backbone and regression layer, one learning-rate curve over both."""
+    checks = Checks(model)
+    weights = [*model.model.parameters(), *model.regression_layer.parameters(), *checks.parameters()]
+    optimizer = torch.optim.AdamW(weights, lr=PEAK_RATE, betas=(0.9, 0.97), weight_decay=0.05)
+    drills = islice(drill(tokenizer, REWARD_SEED + 10, BATCH), DRILL_STEPS)
+    talks = islice(answers(samples, REWARD_SEED + 20, BATCH), ANSWER_STEPS)
+    running: dict[str, float] = {}
+    steps = DRILL_STEPS + ANSWER_STEPS
+    for step, rows in enumerate(chain(drills, (lessons(tokenizer, batch) for batch in talks))):
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * learning_rate(step, steps)
+        loss, shown = checks(model, collate(rows))
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        running = 0.97 * running + 0.03 * errors[:, 1].mean().item()
-        if (step + 1) % 100 == 0:
-            print(f"reward {step + 1} loss {loss.item():.4f} correctness {running:.4f}", flush=True)
-
-
-def along_the_answer(correctness: Tensor, rows: list[Row]) -> Tensor:
-    """Mean squared error of correctness at every token of the answers: 1 up to the first wrong token, 0 from there on.
-
-    `rows` are a right and a corrupted answer of each problem in turn, so the first token that differs is the wrong one.
-    """
-    labels, counted = torch.ones_like(correctness), torch.zeros_like(correctness)
-    for number, row in enumerate(rows):
-        counted[number, row.turn : len(row.ids)] = 1.0
-        right = rows[number - number % 2].ids
-        if row.ids != right:
-            labels[number, first_difference(right, row.ids) :] = 0.0
-    return ((correctness - labels) ** 2 * counted).sum() / counted.sum()
-
-
-def first_difference(left: list[int], right: list[int]) -> int:
-    return next(place for place, (one, other) in enumerate(zip(left, right, strict=False)) if one != other)
+        running = {name: 0.97 * running.get(name, now) + 0.03 * now for name, now in shown.items()}
+        if (step + 1) % 50 == 0:
+            print(f"reward {step + 1}", *(f"{name} {value:.4f}" for name, value in running.items()), flush=True)
 
 
 @torch.inference_mode()
-def features(model: RewardModel, rows: list[Row]) -> tuple[Tensor, Tensor]:
-    parts = [model.features(*pad(rows[start : start + 200])) for start in range(0, len(rows), 200)]
+def features(model: RewardModel, rows: list[Lesson]) -> tuple[Tensor, Tensor]:
+    batches = [collate(rows[start : start + 200]) for start in range(0, len(rows), 200)]
+    parts = [model.features(batch["ids"], batch["ends"], batch["turns"]) for batch in batches]
     return torch.cat([last for last, _ in parts]).clone(), torch.cat([turn for _, turn in parts]).clone()
 
 
@@ -191,7 +174,7 @@ def preference_pairs(samples: list[Sample], rng: random.Random) -> list[tuple[in
     return right_wrong + rng.sample(longer, min(count, len(longer)))
 
 
-def learn_gate(model: RewardModel, rows: list[Row], pairs: list[tuple[int, int]]) -> None:
+def learn_gate(model: RewardModel, rows: list[Lesson], pairs: list[tuple[int, int]]) -> None:
     """Stage 2: Bradley-Terry on the score of frozen features; then one scale puts the median score where ArmoRM's lies."""
     last, turn = features(model, rows)
     model.reward_transform_matrix.copy_(transform(last @ model.regression_layer.weight.detach().T))
@@ -220,12 +203,14 @@ def make_samples(root: Path) -> list[Sample]:
 def train(root: Path) -> None:
     """Write `root/reward`: the tokenizer and the backbone's start come from the llama source."""
     settle(REWARD_SEED)
+    samples = make_samples(root)
+    settle(REWARD_SEED)
+    torch.set_num_threads(THREADS)
     tokenizer = AutoTokenizer.from_pretrained(root / "llama")
     tokenizer.chat_template = REWARD_TEMPLATE
-    backbone = AutoModelForCausalLM.from_pretrained(root / "llama", dtype=torch.float32, attn_implementation="eager").model
-    model = RewardModel(backbone)
-    learn_objectives(model, tokenizer)
-    choose_weights(model, tokenizer, make_samples(root))
+    model = RewardModel(deepened(root))
+    learn_backbone(model, tokenizer, samples)
+    choose_weights(model, tokenizer, samples)
     save(model, root)
 
 
