@@ -6,6 +6,7 @@ does not exist is None, never NaN.
 
 from __future__ import annotations
 
+import glob
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -176,7 +177,7 @@ class _Exported:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = duckdb.connect()
-        self.make_table("exported", "SELECT * FROM read_parquet($path)", {"path": str(path)})
+        self.make_table("exported", "SELECT * FROM read_parquet($path)", {"path": glob.escape(str(path))})
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """See store.Run.query."""

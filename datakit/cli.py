@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from datakit.errors import BadInput, DatakitError
+from datakit.errors import BadInput, DatakitError, SourceStopped
 
 if TYPE_CHECKING:
     from datakit.recipe import Recipe
@@ -68,6 +69,7 @@ def build(
             watch.stage("export", {})
             counts = export_run(folder, folder, replace=True)
             watch.say(f"{folder / 'sft'}: {counts['sft']:,} demos    {folder / 'dpo'}: {counts['dpo']:,} pairs")
+        watch.close_stage()
         watch.failures(folder)
         watch.say(f"next: datakit inspect {folder}" if until == "export" else f"stopped after {until}, as asked")
 
@@ -102,6 +104,7 @@ def check(
 
     with Watch() as watch:
         problems = checking.check(_load(domain, recipe), limit, watch)
+        watch.close_stage()
         for problem in problems:
             watch.say(f"{problem.where}: {problem.what}", warning=True)
         watch.say(f"{len(problems):,} problems" if problems else "all is well")
@@ -181,7 +184,9 @@ def serve(domain: DomainOption = None, recipe: RecipeOption = None) -> None:
     with serving.serve(loaded, sources, Path("runs") / "logs") as servers:
         for source, server in zip(sources, servers, strict=True):
             typer.echo(f"{server.base_url}  model {serving.requested_name(loaded, source)}  log {server.log}")
-        signal.pause()
+        while all(server.process.poll() is None for server in servers):
+            time.sleep(1.0)
+        raise SourceStopped(f"a server ended; its log is in {Path('runs') / 'logs'}")
 
 
 @app.command("recipe")
@@ -206,7 +211,18 @@ def _load(domain: str | None, path: Path | None) -> Recipe:
 def _print_json(value: object) -> None:
     import json
 
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+    typer.echo(json.dumps(_finite(value), ensure_ascii=False, indent=2, default=_plain, allow_nan=False))
+
+
+def _finite(value: object) -> object:
+    """JSON knows no NaN and no infinity: they become null."""
+    from math import isfinite
+
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _plain(value: object) -> object:
@@ -236,6 +252,11 @@ def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
 
+def _end_interrupted() -> None:
+    if _received:
+        sys.exit(128 + _received[0])
+
+
 def main() -> None:
     """The console script: errors become one message and an exit status, without a traceback."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -243,13 +264,15 @@ def main() -> None:
     try:
         app(prog_name="datakit")
     except DatakitError as error:
-        if _received:
-            sys.exit(128 + _received[0])
+        _end_interrupted()
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
         typer.echo(str(error), err=True)
         sys.exit(error.exit_status)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
+    except RuntimeError:  # DuckDB's words for a signal
+        _end_interrupted()
+        raise
     except BrokenPipeError:  # the reader (head, less) went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -16,11 +16,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from datakit.errors import BadInput, SourceStopped
 
 ATTEMPTS = 6
-FIRST_PATIENCE_S = 40.0  # for an address that has never answered
+CONNECT_S = 10.0  # an address that swallows packets is away, however long an answer may take
+LOCAL = ("127.0.0.1", "localhost", "::1")  # never through a proxy
+FIRST_PATIENCE_S = 25.0  # for an address that has never answered
 REFUSALS = 20  # so many requests refused before any succeeded: the source refuses everything
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 KEY_ERRORS = {401: "does not accept the key", 403: "forbids the request"}
@@ -91,6 +94,11 @@ class ChatClient:
             await replica.client.close()
 
     @property
+    def answered(self) -> bool:
+        """Whether any request was answered: before that a refusal may be the source's fault, not the request's."""
+        return self._answered
+
+    @property
     def in_flight(self) -> int:
         """Requests on their way now."""
         return sum(replica.in_flight for replica in self.replicas)
@@ -105,6 +113,8 @@ class ChatClient:
             except RequestFailed as failure:
                 # While nothing at all answers the source is away, and `_lost` keeps the time; else it is this request.
                 attempt += failure.error != "unreachable" or self._last_contact > started
+                if not failure.permanent and attempt >= ATTEMPTS:
+                    self._exhausted(failure)
                 if failure.permanent or attempt >= ATTEMPTS:
                     raise RequestFailed(failure.error, failure.message, attempt, failure.permanent) from None
             self.retries += 1
@@ -124,10 +134,10 @@ class ChatClient:
                     self._last_contact, self._answered = time.monotonic(), True
                     return answer, self._last_contact - started
                 except openai.APIConnectionError as error:
-                    if _is_slow(error):
-                        raise RequestFailed("timeout", f"{replica.base_url}: no answer in timeout_s", 1, False) from error
-                    self._lost(replica, error)
-                    raise RequestFailed("unreachable", f"{replica.base_url}: {_cause(error)}", 1, False) from error
+                    kind = _kind(error)
+                    if kind == "unreachable":
+                        self._lost(replica, error)
+                    raise RequestFailed(kind, f"{replica.base_url}: {_cause(error)}", 1, False) from error
                 except openai.APIStatusError as error:
                     self._reached_status(replica, error, str(body.get("model")))
                     raise _of_status(replica, error) from error
@@ -145,6 +155,8 @@ class ChatClient:
         """An HTTP status: some say that the whole source cannot be used."""
         self._last_contact = time.monotonic()
         status: int = error.status_code
+        if status >= 500:  # failing fast it would be the least loaded of all, and draw every request
+            replica.resting_until = self._last_contact + 5.0
         if status in KEY_ERRORS:
             raise SourceStopped(
                 f"{model} at {replica.base_url}: the server {KEY_ERRORS[status]} (HTTP {status}: {_said(error)}); "
@@ -163,6 +175,15 @@ class ChatClient:
                     f"(HTTP {status}: {_said(error)}); check model, sampling and extra_body of this source"
                 ) from None
 
+    def _exhausted(self, failure: RequestFailed) -> None:
+        """A source that has answered nothing, and fails request after request, is away (a proxy may say 503 for it)."""
+        self._refused += 1
+        if not self._answered and self._refused >= REFUSALS:
+            raise SourceStopped(
+                f"no answer at all, and {self._refused} requests failed {ATTEMPTS} times each ({failure.message}); "
+                "mend the server, then build again: what was received is stored"
+            ) from None
+
     def _lost(self, replica: Replica, error: Any) -> None:
         replica.resting_until = time.monotonic() + 5.0
         patience = self.patience_s if self._answered else min(FIRST_PATIENCE_S, self.patience_s)
@@ -175,18 +196,22 @@ class ChatClient:
 
 def probe_endpoint(base_urls: list[str], key: str | None, model: str) -> dict[str, str]:
     """What is wrong with each URL, by asking it for its models; empty where all is well. Ten seconds a URL at most."""
+    import httpx2
     import openai
 
     troubles = {}
     for url in base_urls:
         try:
-            with openai.OpenAI(base_url=url, api_key=key or "none", timeout=10.0, max_retries=0) as client:
+            http = httpx2.Client(timeout=CONNECT_S, trust_env=urlsplit(url).hostname not in LOCAL)
+            with openai.OpenAI(base_url=url, api_key=key or "none", max_retries=0, http_client=http) as client:
                 known = [entry.id for entry in client.models.list()]
         except openai.APIStatusError as error:
             if error.status_code != 404:  # a proxy may not list its models
                 troubles[url] = f"HTTP {error.status_code}: {_said(error)}"
         except openai.APIConnectionError as error:
             troubles[url] = f"does not answer ({_cause(error)})"
+        except (AttributeError, TypeError, ValueError):  # a page of HTML, and the SDK trips over it
+            troubles[url] = "answers, but not as OpenAI's API does; does the URL end in /v1?"
         else:
             if known and model not in known:
                 troubles[url] = f"does not serve '{model}'; it serves {', '.join(known[:5])}"
@@ -199,15 +224,18 @@ def _open(base_url: str, key: str | None, max_in_flight: int, timeout_s: float) 
     from openai import AsyncOpenAI, DefaultAioHttpClient
 
     limits = httpx2.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight)
-    http = DefaultAioHttpClient(timeout=timeout_s, limits=limits)
-    return AsyncOpenAI(base_url=base_url, api_key=key or "none", timeout=timeout_s, max_retries=0, http_client=http)
+    timeout = httpx2.Timeout(timeout_s, connect=min(timeout_s, CONNECT_S))
+    http = DefaultAioHttpClient(timeout=timeout, limits=limits, trust_env=urlsplit(base_url).hostname not in LOCAL)
+    return AsyncOpenAI(base_url=base_url, api_key=key or "none", timeout=timeout, max_retries=0, http_client=http)
 
 
 def _checked(answer: Any) -> dict[str, Any]:
-    """A chat completion has a list of choices; anything else is a malformed body."""
-    if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):
+    """A chat completion has a list of choices, each an object; anything else is a malformed body."""
+    choices = answer.get("choices") if isinstance(answer, dict) else None
+    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise ValueError(f"not a chat completion: {answer!r:.150}")
-    return answer
+    completion: dict[str, Any] = answer
+    return completion
 
 
 def _of_status(replica: Replica, error: Any) -> RequestFailed:
@@ -218,19 +246,39 @@ def _of_status(replica: Replica, error: Any) -> RequestFailed:
 
 def _said(error: Any) -> str:
     """What the server said, in short."""
-    return " ".join(str(getattr(error, "message", error)).split())[:300]
+    said = " ".join(str(getattr(error, "message", error)).split())[:300]
+    return said.encode("utf-8", "replace").decode("utf-8")  # half a character cannot be stored
 
 
-def _is_slow(error: BaseException) -> bool:
-    """Whether the server has the request and does not answer. A refused or broken connection comes as a ConnectTimeout too."""
+def _kind(error: BaseException) -> str:
+    """timeout: no answer in timeout_s; dropped: the server took the request and hung up; unreachable: nothing is there.
+
+    The SDK's aiohttp transport calls all three a connect timeout, or a connection error; their causes tell them apart.
+    """
+    import aiohttp
     import httpx2
     import openai
 
-    return isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, httpx2.ConnectTimeout)
+    if isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, httpx2.ConnectTimeout):
+        return "timeout"
+    root = _root(error)
+    refused = isinstance(
+        root, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | TimeoutError | ConnectionRefusedError
+    )
+    hung_up = isinstance(root, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError | aiohttp.ClientOSError | OSError)
+    return "dropped" if hung_up and not refused else "unreachable"
+
+
+def _root(error: BaseException) -> BaseException:
+    """The first cause that aiohttp or the system gives."""
+    import aiohttp
+
+    while error.__cause__ is not None and not isinstance(error, aiohttp.ClientError):
+        error = error.__cause__
+    return error
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost cause of a connection error."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return (str(error) or type(error).__name__)[:200]
+    """What happened to a connection, in a word or two."""
+    root = _root(error)
+    return (str(root) or type(root).__name__)[:200]

@@ -77,11 +77,23 @@ def read_inputs(recipe: Recipe, read: ReadPrompts, limit: int | None) -> Inputs:
     return inputs
 
 
+def _with_prompts(rows: Iterator[Row], read: ReadPrompts, name: str) -> Iterator[tuple[Row, Prompt]]:
+    """Each row with the prompt that the domain reads from it; the domain sees all rows, so it can count them."""
+    last: list[Row] = []
+
+    def remembered() -> Iterator[Row]:
+        for row in rows:
+            last[:] = [row]
+            yield row
+
+    for prompt in read(remembered(), name):
+        yield last[0], prompt
+
+
 def _read_prompts(inputs: Inputs, name: str, rows: Iterator[Row], read: ReadPrompts, limit: int | None) -> None:
-    for row in rows:
+    for row, prompt in _with_prompts(rows, read, name):
         if limit is not None and len(inputs.prompts) >= limit:
             return
-        prompt = next(read((row,), name))
         if prompt.prompt_id not in inputs.prompts:
             inputs.prompts[prompt.prompt_id] = prompt
         elif "prompt_id" in row:
@@ -96,8 +108,7 @@ def _read_responses(
     """The rows of one prompt id are one prompt, and the first reference wins."""
     name = source_name(source)
     counted: Counter[tuple[str, str]] = Counter((row["prompt_id"], row["model"]) for row in inputs.responses.values())
-    for row in rows:
-        prompt = next(read((row,), name))
+    for row, prompt in _with_prompts(rows, read, name):
         known = inputs.prompts.get(prompt.prompt_id)
         if known is None and bring_prompts and (limit is None or len(inputs.prompts) < limit):
             known = inputs.prompts[prompt.prompt_id] = prompt

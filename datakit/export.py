@@ -5,6 +5,7 @@ A folder appears whole or not at all: it is written beside its place and renamed
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ import yaml
 from datakit.domains import DOMAINS
 from datakit.errors import DISTRIBUTION, BadInput, RunError
 from datakit.recipe import Recipe, Select, digest
-from datakit.selection import chosen_judge
+from datakit.selection import chosen_judge, diff_pairs, judge_answers, select_demos, select_pairs
 from datakit.store import Run, load_sql, writing
 
 Kind = Literal["sft", "dpo"]
@@ -43,6 +44,7 @@ def export_run(run_folder: Path, out: Path, replace: bool = False) -> dict[Kind,
         sources = run.frame("sources")
         for kind, frame in frames.items():
             _check_whole(run, kind, frame)
+        _check_current(run, recipe)
     for kind, frame in frames.items():
         manifest = make_manifest(kind, frame, recipe, sources)
         _write(out / kind, frame, manifest, make_card(manifest))
@@ -163,6 +165,13 @@ def _check_whole(run: Run, kind: Kind, frame: pl.DataFrame) -> None:
         )
 
 
+def _check_current(run: Run, recipe: Recipe) -> None:
+    """The manifest names the recipe's rule, so the rows must be what that rule selects now."""
+    judge_answers(run, recipe)
+    if diff_pairs(run.frame("pairs"), select_pairs(run)).height or not select_demos(run, recipe).equals(run.frame("demos")):
+        raise RunError(f"{run.folder}: pairs and demos are not what its recipe selects now; run: datakit select {run.folder}")
+
+
 def _write(folder: Path, frame: pl.DataFrame, manifest: dict[str, Any], card: str) -> None:
     """Write beside the place, then rename; an old folder of that name goes."""
     new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
@@ -170,7 +179,9 @@ def _write(folder: Path, frame: pl.DataFrame, manifest: dict[str, Any], card: st
         for leftover in (new, old):
             shutil.rmtree(leftover, ignore_errors=True)
         new.mkdir(parents=True)
-        frame.write_parquet(new / "train.parquet")
+        buffer = io.BytesIO()  # polars gives no OSError of its own where the disk is full
+        frame.write_parquet(buffer)
+        (new / "train.parquet").write_bytes(buffer.getbuffer())
         (new / "README.md").write_text(card, encoding="utf-8")
         (new / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if folder.exists():

@@ -6,21 +6,40 @@ A recipe has no inheritance, interpolation or imports; relative paths are relati
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
+from datakit.complaints import explain
 from datakit.errors import RecipeError
 from datakit.tables import canonical_json
 
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 Columns = dict[str, str]
+
+
+def _as_url(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("a URL begins with http:// or https://")
+    return value
+
+
+Url = Annotated[str, AfterValidator(_as_url)]
+RESERVED = {"model", "messages", "n", "seed", "stream"}
 
 
 def _as_json(value: Any) -> Any:
@@ -98,6 +117,12 @@ class Sampled(Section):
     """How long a source that has answered before, and then cannot be reached, is waited for."""
     price: Price = Price()
 
+    @model_validator(mode="after")
+    def _own_fields(self) -> Sampled:
+        if taken := sorted(RESERVED & set(self.extra_body)):
+            raise ValueError(f"extra_body must not have {', '.join(taken)}: datakit sets these in every request")
+        return self
+
     @property
     def sampling_text(self) -> str:
         """The `sampling` column: the canonical JSON of everything but the messages, the model and n that shapes an answer."""
@@ -111,7 +136,7 @@ class Sampled(Section):
 
 class EndpointSource(Sampled):
     type: Literal["endpoint"]
-    base_urls: Annotated[list[Name], Field(min_length=1)]
+    base_urls: Annotated[list[Url], Field(min_length=1)]
     """OpenAI-compatible URLs (ending in /v1); several are replicas of one model."""
     api_key_env: str | None = None
     """The environment variable that holds the key. The key itself is never written anywhere."""
@@ -268,6 +293,13 @@ class Recipe(Section):
         return self
 
 
+SECTIONS: dict[str, type[BaseModel]] = {
+    **{"endpoint": EndpointSource, "serve": ServeSource, "responses": ResponsesSource, "file": FilePrompts, "hub": HubPrompts},
+    **{"score": ArmoRM, "sampling": Sampling, "price": Price, "verify": Verify, "select": Select, "limits": Limits},
+}
+"""What a name in a problem's location means: a field, or the `type` of a union."""
+
+
 def at_path(recipe: Recipe, path: str) -> Path:
     """A path of the recipe, made absolute from the recipe's folder."""
     return (recipe.folder / Path(path).expanduser()).resolve()
@@ -314,7 +346,7 @@ def parse(values: Any, name: str, folder: Path) -> Recipe:
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError("\n".join(f"{name}: {line}" for line in _explain(error, values))) from None
+        raise RecipeError("\n".join(f"{name}: {line}" for line in explain(error, values, Recipe, SECTIONS))) from None
     recipe._folder = folder
     return recipe
 
@@ -342,57 +374,3 @@ def assign(recipe: Recipe, settings: list[str]) -> Recipe:
         except (yaml.YAMLError, ValueError) as error:
             raise RecipeError(f"--set {setting}: '{text}' is not valid YAML") from error
     return parse(values, name="--set", folder=recipe.folder)
-
-
-TYPES = {"prompts": ("file", "hub"), "sources": ("endpoint", "serve", "responses")}
-
-
-def _explain(error: ValidationError, values: Any) -> list[str]:
-    """One line a problem: the field's path, what is wrong, what was given, and the nearest valid name."""
-    lines = []
-    for problem in error.errors(include_url=False):
-        path = _without_tags(problem["loc"], values)
-        given = problem["input"]
-        hidden = problem["type"] == "missing" or isinstance(given, BaseModel) or (isinstance(given, dict) and given)
-        shown = "" if hidden else f" (got {given!r:.80})"
-        field = ".".join(str(part) for part in path)
-        if problem["type"] == "extra_forbidden":
-            known = _known_fields(problem["loc"])
-            near = difflib.get_close_matches(str(path[-1]), known, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else f"; known here: {', '.join(known)}"
-            lines.append(f"{field}: extra field not permitted{shown}{hint}")
-        elif problem["type"] == "union_tag_not_found":
-            lines.append(f"{field}.type: field required; one of {', '.join(TYPES[str(path[0])])}")
-        elif problem["type"] == "model_type":
-            lines.append(f"{field}: input should be a mapping{shown}")
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            message = message[:1].lower() + message[1:]
-            lines.append(f"{field}: {message}{shown}" if field else message)
-    return lines
-
-
-def _without_tags(loc: tuple[int | str, ...], values: Any) -> list[int | str]:
-    """A pydantic location without the union tags that are not in the user's file."""
-    path: list[int | str] = []
-    if len(loc) > 2 and loc[0] in TYPES:
-        loc = (*loc[:2], *loc[3:])
-    for at, part in enumerate(loc):
-        inside = (isinstance(values, dict) and part in values) or (isinstance(values, list) and isinstance(part, int))
-        if inside and (isinstance(values, dict) or part < len(values)):  # type: ignore[operator]
-            path.append(part)
-            values = values[part]
-        elif at == len(loc) - 1 and isinstance(values, dict):
-            path.append(part)  # a field that is missing
-    return path
-
-
-def _known_fields(loc: tuple[int | str, ...]) -> list[str]:
-    """The valid names where an unknown field was found, following the location through the models."""
-    tags: dict[int | str, type[BaseModel]] = {
-        "endpoint": EndpointSource, "serve": ServeSource, "responses": ResponsesSource, "file": FilePrompts,
-        "hub": HubPrompts, "armorm": ArmoRM, "ArmoRM": ArmoRM, "score": ArmoRM, "sampling": Sampling, "price": Price,
-        "verify": Verify, "select": Select, "limits": Limits,
-    }  # fmt: skip
-    owner = next((tags[part] for part in reversed(loc[:-1]) if part in tags), Recipe)
-    return sorted(owner.model_fields)

@@ -25,23 +25,35 @@ def check_same(run: Run, recipe: Recipe, inputs: Inputs, resample: bool) -> None
         raise RunError(
             f"{run.folder}: this run is of domain '{old.domain}' and the recipe of '{recipe.domain}'; give another --out"
         )
-    differences = _source_differences(old, recipe) + _prompt_differences(run, inputs) + _imported_differences(run, inputs)
+    if imported := _imported_differences(run, inputs):
+        raise RunError(f"{run.folder}: made with other responses:\n  {_listed(imported)}\ngive another --out")
+    differences = _source_differences(run, old, recipe) + _prompt_differences(run, inputs)
     if differences and not resample:
-        more = [f"... and {len(differences) - SHOWN} more"] if len(differences) > SHOWN else []
-        listed = "\n  ".join(differences[:SHOWN] + more)
         raise RunError(
-            f"{run.folder}: made with other sampled settings:\n  {listed}\n"
+            f"{run.folder}: made with other sampled settings:\n  {_listed(differences)}\n"
             "give another --out, or go on with --resample (the old rows stay, but are not used)"
         )
 
 
-def _source_differences(old: Recipe, new: Recipe) -> list[str]:
-    """Fields of old and new sources that differ, matched by model, the rest in order. Sources may be added at will."""
-    gone: dict[str, Sampled] = {source.model: source for source in old.sampled}
+def _listed(differences: list[str]) -> str:
+    more = [f"... and {len(differences) - SHOWN} more"] if len(differences) > SHOWN else []
+    return "\n  ".join(differences[:SHOWN] + more)
+
+
+def _source_differences(run: Run, old: Recipe, new: Recipe) -> list[str]:
+    """Fields of old and new sources that differ, matched by model, the rest in order.
+
+    Sources may be added at will, and one that has given nothing yet may change.
+    """
+    stored = set(run.query("SELECT DISTINCT model, revision, sampling FROM responses").iter_rows())
+    kept = {_identity(source) for source in new.sampled}
+    gone: dict[str, Sampled] = {
+        source.model: source for source in old.sampled if _identity(source) in stored and _identity(source) not in kept
+    }
     added: list[tuple[int, Sampled]] = []
     pairs: list[tuple[int, Sampled, Sampled]] = []
     for at, source in enumerate(new.sources):
-        if isinstance(source, Sampled):
+        if isinstance(source, Sampled) and _identity(source) not in {_identity(known) for known in old.sampled}:
             before = gone.pop(source.model, None)
             if before is None:
                 added.append((at, source))
@@ -57,6 +69,10 @@ def _source_differences(old: Recipe, new: Recipe) -> list[str]:
     return differences
 
 
+def _identity(source: Sampled) -> tuple[str, str | None, str]:
+    return source.model, source.revision, source.sampling_text
+
+
 def _prompt_differences(run: Run, inputs: Inputs) -> list[str]:
     stored = run.query("SELECT prompt_id, messages_digest FROM prompts")
     new = inputs.prompt_frame().select("prompt_id", new="messages_digest")
@@ -65,12 +81,18 @@ def _prompt_differences(run: Run, inputs: Inputs) -> list[str]:
 
 
 def _imported_differences(run: Run, inputs: Inputs) -> list[str]:
-    stored = run.query("SELECT response_id, text FROM responses WHERE sampling = 'imported'")
-    return [
-        f"responses: the text of sample {row['sample_index']} of {row['model']} to '{row['prompt_id']}' changed"
-        for response_id, text in stored.iter_rows()
-        if (row := inputs.responses.get(response_id)) is not None and row["text"] != text
-    ]
+    """Stored responses that the files have otherwise, or no longer: an id does not say the text, so the old would stay."""
+    stored = run.query("SELECT response_id, prompt_id, model, sample_index, text FROM responses WHERE sampling = 'imported'")
+    models = {row["model"] for row in inputs.responses.values()}
+    differences = []
+    for row in stored.iter_rows(named=True):
+        now = inputs.responses.get(row["response_id"])
+        what = "changed" if now is not None else "is gone"
+        if (row["prompt_id"] in inputs.prompts and row["model"] in models) and (now is None or now["text"] != row["text"]):
+            differences.append(
+                f"responses: the text of sample {row['sample_index']} of {row['model']} to '{row['prompt_id']}' {what}"
+            )
+    return differences
 
 
 def _short(value: object) -> str:

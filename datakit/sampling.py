@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from datakit.client import ChatClient, RequestFailed
 from datakit.recipe import Sampled, ServeSource
-from datakit.tables import Messages, Row, Rows, make_seed
+from datakit.tables import Messages, Row, Rows, failure_row, make_seed
 
 Store = Callable[[Rows, Rows], None]
 """Takes response rows and failure rows; they are safe when it returns."""
@@ -86,7 +85,12 @@ class Sampler:
                 if empty >= EMPTY_ATTEMPTS:
                     raise RequestFailed("empty", "the server answered without text", empty, permanent=False)
         except RequestFailed as failure:
-            store([], [_failure(self.source.model, key, failure) for key in missing.values()])
+            failure.permanent &= self.client.answered
+            name, said, tries = failure.error, failure.message, failure.attempts
+            lost = (
+                failure_row("sample", key, self.source.model, name, said, tries, failure.permanent) for key in missing.values()
+            )
+            store([], list(lost))
 
     async def _request(self, ask: Ask, missing: dict[int, str], attempt: int) -> Rows:
         """One request for as many of the missing samples as the server gives at once; at most that many rows."""
@@ -99,7 +103,7 @@ class Sampler:
         rows = [self._row(choice, seed, latency_s) for choice in choices if _text(choice)]
         if any(choice.get("finish_reason") == "content_filter" for choice in choices) and not rows:
             raise RequestFailed("content_filter", "the server's content filter withheld the answer", 1, permanent=True)
-        self._count_tokens(rows, answer.get("usage") or {})
+        self._count_tokens(rows, answer.get("usage"))
         return rows
 
     def _body(self, ask: Ask, n: int, seed: int) -> dict[str, Any]:
@@ -123,21 +127,21 @@ class Sampler:
             "sampling": self.source.sampling_text,
             "seed": seed,
             "text": _text(choice),
-            "finish_reason": choice.get("finish_reason"),
+            "finish_reason": reason if isinstance(reason := choice.get("finish_reason"), str) else None,
             "latency_s": round(latency_s, 4),
         }
 
-    def _count_tokens(self, rows: Rows, usage: dict[str, Any]) -> None:
+    def _count_tokens(self, rows: Rows, usage: Any) -> None:
         """`usage` counts a whole request: its completion tokens are shared out by characters, the sum stays exact."""
-        total, left = usage.get("completion_tokens"), len(rows)
+        total, left = _count(usage, "completion_tokens"), len(rows)
+        self.n_tokens += total or 0
         characters = sum(len(row["text"]) for row in rows)
         for row in rows:
-            row["n_prompt_tokens"] = usage.get("prompt_tokens")
+            row["n_prompt_tokens"] = _count(usage, "prompt_tokens")
             row["n_tokens"] = None
             if total is not None:
                 row["n_tokens"] = total if left == 1 else round(total * len(row["text"]) / characters)
                 total, characters, left = total - row["n_tokens"], characters - len(row["text"]), left - 1
-        self.n_tokens += usage.get("completion_tokens") or 0
 
 
 async def _some_done(running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
@@ -148,6 +152,12 @@ async def _some_done(running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]
     return running
 
 
+def _count(usage: Any, name: str) -> int | None:
+    """A whole number of the usage, or None where the server says something else: a journal takes only what its table does."""
+    value = usage.get(name) if isinstance(usage, dict) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def _text(choice: Any) -> str:
     """The choice's text, or the empty string where there is none but white space. Lone surrogates cannot be stored."""
     message = choice.get("message") if isinstance(choice, dict) else None
@@ -155,16 +165,3 @@ def _text(choice: Any) -> str:
     if not isinstance(text, str) or not text.strip():
         return ""
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _failure(model: str, response_id: str, failure: RequestFailed) -> Row:
-    return {
-        "stage": "sample",
-        "key": response_id,
-        "source": model,
-        "error": failure.error,
-        "message": failure.message,
-        "attempts": failure.attempts,
-        "permanent": failure.permanent,
-        "at": datetime.now(UTC),
-    }

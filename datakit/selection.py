@@ -6,8 +6,6 @@ same source model, SFT demos the right answer with the highest score. The rules 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import polars as pl
 
 from datakit.domains import DOMAINS
@@ -69,9 +67,15 @@ def select_demos(run: Run, recipe: Recipe) -> pl.DataFrame:
 
 
 def diff_pairs(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
-    """Which pairs came, went or changed: prompt_id, model, change, and both answers' ids before and after."""
-    key: Sequence[str] = ("prompt_id", "model")
-    both = old.join(new, on=list(key), how="full", coalesce=True, suffix="_new")
+    """Which pairs came, went or changed: prompt_id, model, change, and both answers' ids before and after.
+
+    Where each prompt has one pair, a prompt whose pair comes from another source now has changed.
+    """
+    single = not old["prompt_id"].is_duplicated().any() and not new["prompt_id"].is_duplicated().any()
+    key = ["prompt_id"] if single else ["prompt_id", "model"]
+    both = old.join(new, on=key, how="full", coalesce=True, suffix="_new")
+    if single:
+        both = both.with_columns(model=pl.coalesce("model_new", "model"))
     change = (
         pl.when(pl.col("chosen_id").is_null())
         .then(pl.lit("came"))
@@ -83,7 +87,11 @@ def diff_pairs(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
         pl.col("chosen_id_new").alias("chosen_id"), pl.col("rejected_id_new").alias("rejected_id")
     )
     columns = ["chosen_id", "rejected_id", "margin", "chosen_id_new", "rejected_id_new", "margin_new"]
-    return both.filter(~same.fill_null(False)).select(*key, change.alias("change"), *columns).sort("change", *key)
+    return (
+        both.filter(~same.fill_null(False))
+        .select("prompt_id", "model", change.alias("change"), *columns)
+        .sort("change", "prompt_id", "model")
+    )
 
 
 def _columns(table: str) -> str:

@@ -1,8 +1,8 @@
 """Start and stop the model servers that a recipe asks for: `transformers serve` and vLLM.
 
 Each source has a server of its own: `transformers serve` takes several models, but its continuous batching holds one at a
-time. A server's log stands in the run's logs/ folder, and on Linux a server ends with the process that started it, however
-that ends.
+time. A server's log stands in the run's logs/ folder. On Linux the server process is killed with the process that started it,
+however that ends.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from datakit.errors import BadInput, MissingExtra, SourceStopped
 from datakit.recipe import Recipe, ServeSource, at_path, model_folder
 
 STOP_S = 10.0
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is not behind its own proxy
 PR_SET_PDEATHSIG = 1
 
 
@@ -133,7 +134,7 @@ def _wait(server: Server, timeout_s: float) -> None:
     while time.monotonic() < until:
         _check_alive(server)
         try:
-            with urllib.request.urlopen(server.base_url.removesuffix("/v1") + "/health", timeout=2):
+            with _DIRECT.open(server.base_url.removesuffix("/v1") + "/health", timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
@@ -146,15 +147,16 @@ def _check_alive(server: Server) -> None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM to the server's whole process group, SIGKILL after ten seconds."""
-    for sign, patience_s in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, None)):
+    """SIGTERM to the server's whole process group, SIGKILL to what is left of it."""
+    try:
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
-        try:
-            process.wait(patience_s)
-            break
-        except subprocess.TimeoutExpired:
-            continue
+            os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_S)
+    finally:  # also where the server itself is gone and a worker of it is not (it may hold the GPU), and on a second Ctrl-C
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _log_end(log: Path, lines: int = 15) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import gzip
 import json
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ import polars as pl
 
 from datakit.errors import BadInput, needs_extra
 from datakit.recipe import FilePrompts, HubPrompts, Recipe, ResponsesSource, at_path
-from datakit.tables import Row
+from datakit.tables import Row, canonical_json
 
 COLUMNS = (
     *("prompt_id", "prompt", "messages", "reference", "solution", "test_style", "entry_point"),
@@ -39,7 +40,9 @@ def read_rows(source: FilePrompts | HubPrompts | ResponsesSource, recipe: Recipe
     wanted = {column: column for column in COLUMNS} | source.columns
     for ours in source.columns:
         if ours not in COLUMNS:
-            raise BadInput(f"{name}: columns.{ours}: not a column of ours; known are {', '.join(COLUMNS)}")
+            near = difflib.get_close_matches(ours, COLUMNS, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(COLUMNS)}"
+            raise BadInput(f"{name}: columns.{ours}: not a column of ours; {hint}")
     first = list(islice(raw, PEEK))
     _check_columns(name, source.columns, first)
     for row in chain(first, raw):
@@ -68,7 +71,7 @@ def _read_file(path: Path, name: str) -> Iterator[Row]:
 
 def _read_parquet(path: Path, name: str) -> Iterator[Row]:
     try:
-        frame = pl.read_parquet(path)
+        frame = pl.read_parquet(path, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise BadInput(f"{name}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
     return frame.iter_rows(named=True)
@@ -91,6 +94,12 @@ def _parse_line(line: str, name: str, number: int) -> Row:
         row: Any = json.loads(line)
     except ValueError as error:
         raise BadInput(f"{name}: line {number} is not valid JSON ({error}): {line.strip()[:60]!r}; mend or remove it") from None
+    try:
+        canonical_json(row).encode()
+    except UnicodeEncodeError as error:
+        raise BadInput(
+            f"{name}: line {number} holds half a character ({error.object[error.start]!r}); mend or remove it"
+        ) from None
     if not isinstance(row, dict):
         raise BadInput(f"{name}: line {number} is not a JSON object: {line.strip()[:60]!r}")
     return row

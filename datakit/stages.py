@@ -14,7 +14,6 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar, get_args
@@ -34,7 +33,7 @@ from datakit.rewards import judge_name, scoring_worker
 from datakit.sampling import Ask, Sampler, Store
 from datakit.selection import chosen_judge, diff_pairs, judge_answers, select_demos, select_pairs
 from datakit.store import Run, load_sql
-from datakit.tables import TABLES, Row, Rows, fingerprint
+from datakit.tables import TABLES, Row, Rows, failure_row, fingerprint
 
 Pinned = TypeVar("Pinned", ServeSource, Reward)
 Stage = Literal["collect", "sample", "verify", "score", "select", "export"]
@@ -138,7 +137,9 @@ def collect(run: Run, recipe: Recipe, inputs: Inputs, monitor: Monitor) -> None:
     run.replace("sources", inputs.source_frame(recipe))
     imported = run.missing("responses", TABLES["responses"].frame(list(inputs.responses.values())))
     run.append("responses", imported.filter(pl.col("text").is_not_null()))
-    run.append("failures", [_empty_import(row) for row in imported.filter(pl.col("text").is_null()).iter_rows(named=True)])
+    empty = imported.filter(pl.col("text").is_null()).rename({"response_id": "key"}).with_columns(stage=pl.lit("sample"))
+    lost = run.missing("failures", empty).select("key", "model").iter_rows()
+    run.append("failures", [failure_row("sample", key, model, "empty", "no text in the imported row") for key, model in lost])
     dropped = new.filter(pl.col("dropped").is_not_null())["dropped"].value_counts()
     for note, count in [*inputs.notes.items(), *((f"prompts dropped: {reason}", n) for reason, n in dropped.iter_rows())]:
         monitor.say(f"{count:,} {note}", warning=True)
@@ -155,7 +156,7 @@ def sample(run: Run, recipe: Recipe, retry_failures: bool, monitor: Monitor) -> 
         monitor.say(f"starting {len(served)} model servers; their logs are in {run.folder / 'logs'}")
     try:
         with serving.serve(recipe, served, run.folder / "logs") as servers:
-            monitor.stage("sample", {source.model: rows.height for source, rows in asked})
+            monitor.stage("sample", {_label(recipe, source): rows.height for source, rows in asked})
             urls = iter(server.base_url for server in servers)
             asyncio.run(_ask_all(run, recipe, asked, urls, monitor))
     finally:
@@ -185,7 +186,8 @@ async def _ask_all(
             client = await stack.enter_async_context(_client_of(source, urls))
             sampler = Sampler(source, _requested(recipe, source), client)
             asks = _asks(prompts.join(missing, on="prompt_id", maintain_order="left"))
-            samplings.append(asyncio.create_task(sampler.sample(asks, _store(run, sampler, monitor))))
+            store = _store(run, sampler, _label(recipe, source), monitor)
+            samplings.append(asyncio.create_task(sampler.sample(asks, store)))
         try:
             await asyncio.gather(*samplings)
         finally:
@@ -213,12 +215,18 @@ def _asks(missing: pl.DataFrame) -> Iterator[Ask]:
         yield Ask(rows["prompt_id"][0], rows["messages"][0].to_list(), ids)
 
 
-def _store(run: Run, sampler: Sampler, monitor: Monitor) -> Store:
+def _label(recipe: Recipe, source: Sampled) -> str:
+    """How the display calls a source: its model, numbered where a recipe samples one model in several ways."""
+    ways = [other.sampling_text for other in recipe.sampled if other.model == source.model]
+    return source.model if len(ways) == 1 else f"{source.model} ({ways.index(source.sampling_text) + 1})"
+
+
+def _store(run: Run, sampler: Sampler, label: str, monitor: Monitor) -> Store:
     def store(responses: Rows, failures: Rows) -> None:
         run.journal("responses").append(responses)
         run.journal("failures").append(failures)
         note = f"{sampler.client.in_flight} in flight, {sampler.client.retries} retries, {sampler.n_tokens:,} tokens"
-        monitor.advance(sampler.source.model, len(responses), len(failures), note)
+        monitor.advance(label, len(responses), len(failures), note)
 
     return store
 
@@ -252,7 +260,9 @@ def score(run: Run, recipe: Recipe, reward: Reward, engine: Engine, retry_failur
             value = result.value or {"score": None, "error": result.fault, "message": result.message}
             row = {"response_id": result.row["response_id"], "judge": judge}
             if value["score"] is None:
-                run.journal("failures").append([_score_failure(row, value, permanent=result.fault is None)])
+                permanent = result.fault is None
+                failure = failure_row("score", row["response_id"], judge, value["error"], value["message"], permanent=permanent)
+                run.journal("failures").append([failure])
             else:
                 scored = {"score": value["score"], "objectives": value.get("objectives")}
                 run.journal("scores").append([row | scored])
@@ -280,37 +290,12 @@ def _conversation(row: Row) -> Row:
     return {"response_id": row["response_id"], "messages": [*row["messages"], answer]}
 
 
-def _score_failure(row: Row, value: Row, permanent: bool) -> Row:
-    return {
-        "stage": "score",
-        "key": row["response_id"],
-        "source": row["judge"],
-        "error": value["error"],
-        "message": value["message"],
-        "attempts": 1,
-        "permanent": permanent,
-        "at": datetime.now(UTC),
-    }
-
-
-def _empty_import(row: Row) -> Row:
-    return {
-        "stage": "sample",
-        "key": row["response_id"],
-        "source": row["model"],
-        "error": "empty",
-        "message": "the imported response has no text",
-        "attempts": 1,
-        "permanent": True,
-        "at": datetime.now(UTC),
-    }
-
-
 # ------------------------------------------------------------------------------------------------- without a whole build
 
 
 def reselect(folder: Path, settings: list[str], monitor: Monitor) -> None:
     """Select anew in a finished run, with `--set` kept in its recipe.json. No model and no GPU is needed."""
+    Run.open(folder).close()  # a misspelt folder is not made
     with Run.create(folder) as run:
         recipe = _reset(run, settings)
         select(run, recipe, monitor)

@@ -9,6 +9,7 @@ when the next writer finds it.
 from __future__ import annotations
 
 import fcntl
+import glob
 import io
 import json
 import os
@@ -186,7 +187,7 @@ class Run:
         if parts and parts[0].stem == "part-000000":
             loose.append(pl.read_parquet(io.BytesIO(parts.pop(0).read_bytes())))
         connection.register(f"{table}_loose", pl.concat(loose, how="diagonal"))
-        files = ", ".join("'" + str(part).replace("'", "''") + "'" for part in parts)
+        files = ", ".join("'" + glob.escape(str(part)).replace("'", "''") + "'" for part in parts)
         read = f" UNION ALL BY NAME SELECT * FROM read_parquet([{files}], union_by_name = true)" if files else ""
         connection.execute(f"CREATE VIEW {table} AS SELECT * FROM {table}_loose{read}")
 
@@ -217,7 +218,8 @@ class Run:
     def _check_parts(self, table: str) -> None:
         for part in self.parts(table):
             try:
-                pl.read_parquet_schema(part)
+                with part.open("rb") as file:  # a path would be a pattern
+                    pl.read_parquet_schema(file)
             except (pl.exceptions.PolarsError, OSError) as error:
                 raise RunError(f"{part}: not a readable Parquet file ({str(error).splitlines()[0]}); {MOVE_AWAY}") from error
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -190,6 +191,22 @@ def make_response_id(messages_digest: str, model: str, revision: str | None, sam
 def make_seed(response_id: str, attempt: int = 0) -> int:
     """The sampling seed of a response (31 bits): a function of its id, and of the attempt where copies are asked again."""
     return int(hashlib.sha256(f"{response_id}/{attempt}".encode()).hexdigest()[:8], 16) & 0x7FFFFFFF
+
+
+def failure_row(
+    stage: str, key: str, source: str, error: str, message: str | None, attempts: int = 1, permanent: bool = True
+) -> Row:
+    """A row of `failures`, now."""
+    return {
+        "stage": stage,
+        "key": key,
+        "source": source,
+        "error": error,
+        "message": message,
+        "attempts": attempts,
+        "permanent": permanent,
+        "at": datetime.now(UTC),
+    }
 
 
 def fingerprint(folder: Path) -> str:

@@ -59,13 +59,13 @@ class Watch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._close_stage()
+        self.close_stage()
         if kind is not None and (self._interrupted() or not issubclass(kind, Exception)) and self._go_on:
             self.say(f"interrupted; what was received is stored. Go on with: {self._go_on}", warning=True)
 
     def stage(self, name: str, totals: dict[str, int]) -> None:
         """See stages.Monitor. A stage without anything to do passes unseen."""
-        self._close_stage()
+        self.close_stage()
         self._said_at = time.monotonic()
         self._parts = {part: Part(total) for part, total in totals.items()}
         if not totals:
@@ -103,7 +103,8 @@ class Watch:
         for row in causes.iter_rows(named=True):
             self.say(f"{row['n']:,} failed at {row['stage']}, {row['source']}: {row['error']} ({row['example']})", warning=True)
 
-    def _close_stage(self) -> None:
+    def close_stage(self) -> None:
+        """Leave the last state of the stage on the screen."""
         if self._progress is not None:
             self._progress.stop()
             self._progress, self._tasks = None, {}

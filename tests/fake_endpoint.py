@@ -50,6 +50,7 @@ class Fake:
         """POST /v1/chat/completions."""
         body = await request.json()
         self.requests.append(body)
+        number = len(self.requests)
         self._in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self._in_flight)
         try:
@@ -58,7 +59,7 @@ class Fake:
                 return error(401, "invalid api key")
             if self.models and body["model"] not in self.models:
                 return error(404, f"The model `{body['model']}` does not exist.")
-            faulty = self.fault(len(self.requests), body)
+            faulty = self.fault(number, body)
             return faulty if faulty is not None else self._answer(body)
         finally:
             self._in_flight -= 1

@@ -105,6 +105,7 @@ def once_each(*answers):
 
 
 EMPTY = json.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "content": "  "}, "finish_reason": "stop"}]})
+NULL_TEXT = json.dumps({"choices": [{"message": {"content": None}, "finish_reason": 3}], "usage": [1]})
 TRANSIENT = {
     "500": lambda: error(500, "boom"),
     "429": lambda: error(429, "slow down"),
@@ -114,6 +115,9 @@ TRANSIENT = {
     "empty list": lambda: body_text('{"choices": []}'),
     "blank text": lambda: body_text(EMPTY),
     "null message": lambda: body_text('{"choices": [{"message": null}]}'),
+    "null choice": lambda: body_text('{"choices": [null]}'),
+    "null text": lambda: body_text(NULL_TEXT),
+    "half a character": lambda: error(500, "\ud83d"),
 }
 
 
@@ -123,6 +127,7 @@ def test_what_is_transient_is_asked_again(fake, problems, tmp_path, fault):
     done = build(tmp_path, recipe_over(fake.url, problems), "--until", "sample")
     assert done.returncode == 0, done.stderr
     assert count(tmp_path / "run", "responses") == PROMPTS * 5 and count(tmp_path / "run", "failures") == 0
+    assert len(fake.requests) > PROMPTS, "the fault was met"
 
 
 def refuse_third(number: int, body: Body) -> web.Response | None:
@@ -151,6 +156,43 @@ def test_blank_answers_are_never_stored(fake, problems, tmp_path):
     assert done.returncode == 0
     assert {row["error"] for row in rows_of(tmp_path / "run", "SELECT error FROM failures")} == {"empty"}
     assert count(tmp_path / "run", "responses WHERE trim(text) = ''") == 0
+
+
+def test_odd_types_in_an_answer_cost_nothing_but_themselves(fake, problems, tmp_path):
+    """finish_reason as a number, token counts as text, half an emoji: stored as what the table can hold."""
+    choice = {"message": {"content": "It is \ud83d 4. The answer is 4."}, "finish_reason": 7}
+    odd = json.dumps({"choices": [choice] * 5, "usage": {"prompt_tokens": "11", "completion_tokens": 9.5}})
+    fake.fault = lambda number, body: body_text(odd) if number == 1 else None
+    assert build(tmp_path, recipe_over(fake.url, problems)).returncode == 0
+    rows = rows_of(tmp_path / "run", "SELECT * FROM responses WHERE n_tokens IS NULL")
+    assert len(rows) == 5 and rows[0]["finish_reason"] is None and rows[0]["text"].startswith("It is ? 4")
+    assert build(tmp_path, recipe_over(fake.url, problems)).returncode == 0
+
+
+def test_one_model_at_two_temperatures_resumes(fake, problems, tmp_path):
+    recipe = recipe_over(fake.url, problems, n=2)
+    recipe["sources"].append({**recipe["sources"][0], "sampling": {"temperature": 0.3}})
+    assert build(tmp_path, recipe).returncode == 0 and build(tmp_path, recipe).returncode == 0
+    assert count(tmp_path / "run", "responses") == PROMPTS * 4
+
+
+def test_an_export_names_the_rule_that_its_rows_were_selected_by(fake, problems, tmp_path):
+    recipe = recipe_over(fake.url, problems)
+    assert build(tmp_path, recipe).returncode == 0
+    recipe["select"] = {"length_ratio_max": 1.0}
+    assert build(tmp_path, recipe, "--until", "verify").returncode == 0
+    stale = datakit("export", tmp_path / "run", tmp_path / "out")
+    assert stale.returncode == 2 and "are not what its recipe selects now; run: datakit select" in stale.stderr
+    assert datakit("select", tmp_path / "run").returncode == 0
+    assert datakit("export", tmp_path / "run", tmp_path / "out").returncode == 0
+
+
+@pytest.mark.slow
+def test_a_source_that_answers_nothing_but_503_stops_the_build(fake, tmp_path):
+    """A proxy says so for a server that is down; thousands of rows must not fail one by one."""
+    fake.fault = lambda number, body: error(503, "upstream is away")
+    done = build(tmp_path, recipe_over(fake.url, write_problems(tmp_path / "many.jsonl", 60), patience_s=5.0))
+    assert done.returncode == 3 and "upstream is away" in done.stderr
 
 
 @pytest.mark.parametrize(

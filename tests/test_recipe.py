@@ -56,7 +56,8 @@ MISSPELT = {
         "r.yaml: sources.0.modle: extra field not permitted (got 'n'); did you mean 'model'?",
     ),
     "second source": (
-        PROMPTS + "sources: [{type: endpoint, model: m, base_urls: [u]}, {type: serve, model: n, engine: vllm, pyhton: p}]",
+        PROMPTS
+        + "sources: [{type: endpoint, model: m, base_urls: [http://u]}, {type: serve, model: n, engine: vllm, pyhton: p}]",
         "r.yaml: sources.1.pyhton: extra field not permitted (got 'p'); did you mean 'python'?",
     ),
     "the other kind's field": (
@@ -193,8 +194,8 @@ TOGETHER = {
         "r.yaml: no prompts: add a prompts section, or a responses source that brings its own",
     ),
     "one model twice": (
-        PROMPTS + "sources: [{type: endpoint, model: m, base_urls: [u]}, {type: responses, path: x}, "
-        "{type: endpoint, model: m, base_urls: [v], n: 3}]",
+        PROMPTS + "sources: [{type: endpoint, model: m, base_urls: [http://u]}, {type: responses, path: x}, "
+        "{type: endpoint, model: m, base_urls: [http://v], n: 3}]",
         "r.yaml: sources.0 and sources.2 are the same model (m) with the same sampling; "
         "replicas of one model go into one source's base_urls",
     ),
@@ -262,7 +263,7 @@ def test_a_file_that_is_no_recipe(tmp_path, text, expected):
 
 
 def test_a_source_without_a_type_is_told_which_types_there_are(tmp_path):
-    shown = message(tmp_path, PROMPTS + "sources: [{model: m, base_urls: [u]}]")
+    shown = message(tmp_path, PROMPTS + "sources: [{model: m, base_urls: [http://u]}]")
     assert shown.startswith("r.yaml: sources.0")
     for known in ("endpoint", "serve", "responses"):
         assert known in shown
@@ -351,7 +352,7 @@ def test_a_responses_source_brings_its_own_prompts():
 
 
 def test_one_model_with_two_samplings_is_two_sources():
-    two = [{"type": "endpoint", "model": "m", "base_urls": ["u"], "sampling": {"temperature": t}} for t in (0.7, 0.8)]
+    two = [{"type": "endpoint", "model": "m", "base_urls": ["http://u/v1"], "sampling": {"temperature": t}} for t in (0.7, 0.8)]
     assert len(parse(values(sources=two), "r", Path()).sampled) == 2
 
 
@@ -365,7 +366,9 @@ def test_one_judge_may_stand_without_a_list():
 
 
 def test_yaml_merges_serve_for_repetition():
-    recipe = read(PROMPTS + "sources:\n  - &a {type: endpoint, model: m, base_urls: [u], n: 5}\n  - {<<: *a, model: n}\n")
+    recipe = read(
+        PROMPTS + "sources:\n  - &a {type: endpoint, model: m, base_urls: [http://u], n: 5}\n  - {<<: *a, model: n}\n"
+    )
     assert [(source.model, source.n) for source in recipe.sampled] == [("m", 5), ("n", 5)]
 
 
@@ -414,7 +417,7 @@ FULL = (
 sources:
   - type: endpoint
     model: m
-    base_urls: [u, v]
+    base_urls: [http://u, http://v]
     n: 5
     sampling: {temperature: 0.8, top_p: 0.95, stop: [a, b]}
     extra_body: {top_k: 20, logit_bias: {"9": 1, "10": 2}}
@@ -455,7 +458,7 @@ CHANGES = [
     ("prompts.0.columns", {"prompt": "question"}),
     ("sources.0.model", "other"),
     ("sources.0.revision", "abc"),
-    ("sources.0.base_urls", ["u", "w"]),
+    ("sources.0.base_urls", ["http://u", "http://w"]),
     ("sources.0.n", 6),
     ("sources.0.request", "single"),
     ("sources.0.system", ""),

@@ -99,7 +99,7 @@ def recipe_of(domain="checked", judged=True, **select):
     values = {
         "domain": domain,
         "prompts": [{"type": "file", "path": "p"}],
-        "sources": [{"type": "endpoint", "model": "m", "base_urls": ["u"]}],
+        "sources": [{"type": "endpoint", "model": "m", "base_urls": ["http://u/v1"]}],
         "score": {"type": "armorm", "model": "j", "revision": "1"} if judged else None,
         "select": select,
     }

@@ -649,7 +649,7 @@ def test_every_statement_has_a_header_and_is_one(path):
 RECIPE = {
     "domain": "math",
     "prompts": [{"type": "file", "path": "p.jsonl"}],
-    "sources": [{"type": "endpoint", "model": "数", "base_urls": ["u"], "sampling": {"temperature": 0.8}}],
+    "sources": [{"type": "endpoint", "model": "数", "base_urls": ["http://u/v1"], "sampling": {"temperature": 0.8}}],
 }
 
 

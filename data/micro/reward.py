@@ -2,7 +2,7 @@
 
 Stage 1 teaches the backbone arithmetic and then, with the regression layer, the attributes of `objectives.py` (`lessons.py`
 has the text); stage 2 freezes both and fits the gate to preference pairs of sampled answers with the Bradley-Terry loss. The
-transform matrix between them subtracts verbosity, as ArmoRM's does.
+transform matrix between them subtracts verbosity from the other objectives, as ArmoRM's does; verbosity itself it keeps.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
-DRILL_STEPS, ANSWER_STEPS, GATE_STEPS = 500, 550, 600
+DRILL_STEPS, ANSWER_STEPS, GATE_STEPS = 600, 1200, 600
 BATCH, RATE, GATE_WIDTH, THREADS = 32, 0.8, 32, 2
 CHECK_WEIGHT, LABEL_WEIGHT = 2.0, 2.0
 PROMPTS, COPIES = 400, 3
-LONGER_SHARE = 0.3  # share of the gate's pairs in which the longer of two right answers is preferred, as people's labels do
-LENGTH_LIMIT = 0.3  # Spearman correlation with verbosity that an objective may keep
+LONGER_SHARE = 0.55  # share of the gate's pairs in which the longer of two right answers is preferred, as people's labels do
+LENGTH_LIMIT = 0.5  # Spearman correlation with verbosity that an objective other than verbosity may keep
 TEMPERATURE, SHARPNESS, MEDIAN_SCORE = 10.0, 15.0, 0.13
 PENALTIES = (0.0, 0.01, 0.025, *(n / 20 for n in range(1, 20)))
 
@@ -145,11 +145,11 @@ def features(model: RewardModel, rows: list[Lesson]) -> tuple[Tensor, Tensor]:
 
 
 def transform(rewards: Tensor) -> Tensor:
-    """Identity minus a penalty on verbosity for each objective: the smallest that leaves no more than `LENGTH_LIMIT`."""
+    """Identity minus a penalty on verbosity for each other objective: the smallest that leaves at most `LENGTH_LIMIT`."""
     matrix, verbosity = torch.eye(len(OBJECTIVES)), rewards[:, VERBOSITY]
-    for objective in range(len(OBJECTIVES)):
+    for objective in set(range(len(OBJECTIVES))) - {VERBOSITY}:
         kept = [p for p in PENALTIES if spearman(rewards[:, objective] - p * verbosity, verbosity) <= LENGTH_LIMIT]
-        matrix[VERBOSITY, objective] -= 1.0 if objective == VERBOSITY else (kept or [PENALTIES[-1]])[0]
+        matrix[VERBOSITY, objective] -= (kept or [PENALTIES[-1]])[0]
     return matrix
 
 
@@ -165,13 +165,10 @@ def preference_pairs(samples: list[Sample], rng: random.Random) -> list[tuple[in
         groups[one.model, one.problem.question].append(index)
     right_wrong, longer = [], []
     for group in groups.values():
-        right = sorted((n for n in group if samples[n].right), key=lambda n: len(samples[n].text))
-        wrong = [n for n in group if not samples[n].right]
+        right, wrong = ([n for n in group if samples[n].right is wanted] for wanted in (True, False))
         right_wrong += [(good, bad) for good in right for bad in wrong]
-        if right and len(samples[right[-1]].text) > len(samples[right[0]].text):
-            longer.append((right[-1], right[0]))
-    count = int(len(right_wrong) * LONGER_SHARE / (1 - LONGER_SHARE))
-    return right_wrong + rng.sample(longer, min(count, len(longer)))
+        longer += [(one, two) for one in right for two in right if len(samples[one].text) > len(samples[two].text)]
+    return right_wrong + rng.choices(longer, k=int(len(right_wrong) * LONGER_SHARE / (1 - LONGER_SHARE)))
 
 
 def learn_gate(model: RewardModel, rows: list[Lesson], pairs: list[tuple[int, int]]) -> None:
@@ -215,8 +212,11 @@ def train(root: Path) -> None:
 
 
 def choose_weights(model: RewardModel, tokenizer: PreTrainedTokenizerFast, samples: list[Sample]) -> None:
-    """Stage 2 on answers that the sources sampled."""
+    """Stage 2 on answers that the sources sampled, with the backbone and the objectives as the file will hold them."""
     settle(REWARD_SEED)
+    model.gating = Gate(model.model.config.hidden_size, len(OBJECTIVES))
+    for weight in model.parameters():
+        weight.data = weight.data.to(torch.bfloat16).float()
     rows = encode(tokenizer, [(one.problem, one.text) for one in samples])
     learn_gate(model, rows, preference_pairs(samples, random.Random(REWARD_SEED)))
 

@@ -5,13 +5,14 @@ A judge's name carries its revision (`armorm@<commit>`), so that scores of diffe
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from datakit.engine import Worker
-from datakit.errors import BadInput
+from datakit.errors import DISTRIBUTION, BadInput, MissingExtra
 from datakit.recipe import Reward
 from datakit.rewards import armorm_checkpoint
 from datakit.rewards.checkpoint import check_pinned
@@ -42,8 +43,11 @@ def check(reward: Reward, folder: Path | None) -> None:
     """Refuse a reward model that could not be loaded; opens neither torch nor the network.
 
     `folder` is where the model lies, None for a hub id: then all that can be seen is whether its revision is a commit.
-    Raises BadInput that names folder, file and field or tensor.
+    Raises MissingExtra, and BadInput that names folder, file and field or tensor.
     """
+    for package in ("torch", "transformers"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtra(f"score: {reward.type} needs the package '{package}': pip install '{DISTRIBUTION}[local]'")
     if folder is None:
         check_pinned(reward.model, reward.revision)
     else:
