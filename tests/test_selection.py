@@ -924,11 +924,15 @@ def test_a_difference_says_what_came_went_and_changed():
     ]
 
 
-def test_a_pair_of_another_source_came_and_went():
-    assert diff_pairs(pair_rows(("p", "a", "1", "2", 0.1)), pair_rows(("p", "b", "3", "4", 0.2)))["change"].to_list() == [
-        "came",
-        "went",
-    ]
+def test_a_pair_of_another_source_has_changed_where_each_prompt_has_one():
+    old, new = pair_rows(("p", "a", "1", "2", 0.1)), pair_rows(("p", "b", "3", "4", 0.2))
+    assert diff_pairs(old, new).rows() == [("p", "b", "changed", "1", "2", 0.1, "3", "4", 0.2)]
+
+
+def test_a_pair_of_another_source_came_and_went_where_a_prompt_has_several():
+    both = pair_rows(("p", "a", "1", "2", 0.1), ("p", "b", "3", "4", 0.2))
+    other = pair_rows(("p", "a", "1", "2", 0.1), ("p", "c", "5", "6", 0.2))
+    assert diff_pairs(both, other)["change"].to_list() == ["came", "went"]
 
 
 def test_no_difference_is_an_empty_table():
