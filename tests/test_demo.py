@@ -87,7 +87,7 @@ def test_the_target_trains_on_the_export(demo, tmp_path):
 
 
 def test_the_reward_model_that_travels_with_the_project(demo):
-    """data/micro/README.md says how good it is on held-out problems: better than a coin, and fond of length, as real ones are."""
+    """Better than a coin and fond of length, as real ones are; data/micro/README.md says how much, on held-out problems."""
     scores = report_of(demo)["scores"]
     assert scores["ranking_accuracy"] > 0.6 and scores["length_correlation"] > 0.2 and scores["non_finite"] == 0
 
