@@ -1,12 +1,16 @@
 """What all tests share: the hypothesis profile and the folder of real data, which few machines have."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
+
+# Where the tests run in the background a shell has them ignore Ctrl-C; those about it need Python's own handler.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("datakit", deadline=None, derandomize=True, database=None, max_examples=30)
 settings.load_profile("datakit")
