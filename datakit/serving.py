@@ -160,8 +160,11 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _log_end(log: Path, lines: int = 15) -> str:
-    last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
-    return f"its log {log} ends:\n" + "\n".join(f"  {line}" for line in last)
+    """The end of a log, and before it what earlier lines call an error (a command line's comes before its help)."""
+    said = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line for line in said[:-lines] if "error" in line.lower()][-3:]
+    shown = [*errors, *(["..."] if errors else []), *said[-lines:]]
+    return f"its log {log} ends:\n" + "\n".join(f"  {line}" for line in shown)
 
 
 def _free_port() -> int:
