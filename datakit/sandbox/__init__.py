@@ -1,0 +1,15 @@
+"""Untrusted Python under limits, and a verdict that it cannot forge.
+
+The program runs in one process (the solver), its tests in another (the tester), where every function of the program is a
+stub. They exchange plain data; what the tests expect never enters the solver, and only the tester gives a verdict. Both are
+forked from a warm process (the zygote) and confined before a line of the program or of the tests is read.
+
+    runner   the side that asks: Sandbox.check(program, tests, ...) -> Execution        (import this one)
+    tiers    what confines programs on this machine, found by trying
+    zygote   the warm process: forks solvers and testers, ends them, keeps the working folder
+    confine  Landlock, seccomp, limits: what a fork gives up before it reads anything
+    solver   runs the program          tester  runs the tests
+    remote   the program as its tests see it          wire  the data between solver and tester
+
+Everything here but `runner` and `tiers` runs without the rest of datakit, on the standard library alone.
+"""

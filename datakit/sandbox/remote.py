@@ -1,0 +1,281 @@
+"""The program as its tests see it: stubs for its functions, and proxies for the objects that stay with the solver.
+
+What a stub gives back is plain data, of exact builtin types; what is none stays with the solver and is a Proxy here, whose
+operations are the solver's but whose equality with plain values is not.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+from datakit.sandbox.wire import Channel, Encoder, Unreadable, Unsendable, decode, update
+
+_COMPARISONS = {"eq", "lt", "le", "gt", "ge", "bool", "instancecheck"}
+_ENDS_LOOPS = ("StopIteration", "StopAsyncIteration", "GeneratorExit")
+
+
+class Lost(BaseException):
+    """The solver is gone, or sent what is no message: the program failed. Tests may catch it; `trouble` remembers."""
+
+
+class Unjudgeable(BaseException):
+    """The tests themselves cannot be run here."""
+
+
+class Remote:
+    """The way to the solver."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.trouble: Lost | Unjudgeable | None = None
+        self.calls = 0
+        self.own_comparisons = False
+        self.proxies: dict[int, Proxy] = {}
+        self.exceptions: dict[int, type[BaseException]] = {}
+        self.callbacks: list[Callable[..., Any]] = []
+
+    def lost(self, why: str) -> Lost:
+        self.trouble = self.trouble or Lost(why)
+        return Lost(why)
+
+    def ask(self, *request: Any) -> Any:
+        """The solver's answer to a request. Raises what the program raised, or Lost."""
+        return self.answer(list(request))[0]
+
+    def answer(self, request: list[Any]) -> tuple[Any, Any]:
+        """The value, as data, and the arguments where the call changed them."""
+        if self.trouble is not None:
+            raise self.trouble
+        self.calls += 1
+        kind, content, *rest = self.exchange(request)
+        self.show(rest[-1] if rest else "")
+        if kind == "ok":
+            return content, rest[0] if rest else None
+        if kind == "raised":
+            raise self.exception(content)
+        raise self.lost(f"the program's answer {content!s:.200}")
+
+    def exchange(self, request: Any) -> list[Any]:
+        """Send, and answer callbacks until the answer is here."""
+        try:
+            self.channel.send(request)
+            while True:
+                message = self.channel.receive()
+                if not isinstance(message, list) or len(message) < 2:
+                    raise Unreadable("no answer")
+                if message[0] != "back":
+                    return message
+                self.channel.send(self.called_back(*message[1:]))
+        except Unsendable as error:
+            raise self.unjudgeable(f"the tests hand over a value that {error}") from None
+        except (EOFError, OSError):
+            raise self.lost("ended") from None
+        except (Unreadable, TypeError, ValueError) as error:
+            raise self.lost(f"sent what is no answer ({error})") from None
+
+    def unjudgeable(self, why: str) -> Unjudgeable:
+        self.trouble = self.trouble or Unjudgeable(why)
+        return Unjudgeable(why)
+
+    def show(self, printed: Any) -> None:
+        """What the program printed, where the tests look for it."""
+        if isinstance(printed, str) and printed:
+            sys.stdout.write(printed)
+
+    # --------------------------------------------------------------------------------------------------------- values
+
+    def call(self, target: list[Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        """Call a function of the program; mutable arguments change as the call changed them."""
+        named = {name: self.encode(value) for name, value in keywords.items()}
+        content, changed = self.answer(["call", target, self.encode(list(arguments)), named])
+        if changed is not None:
+            self.copy_back(arguments, keywords, changed)
+        return self.decode(content)
+
+    def copy_back(self, arguments: tuple[Any, ...], keywords: dict[str, Any], changed: Any) -> None:
+        try:
+            for old, new in zip(arguments, self.decode(changed[0]), strict=True):
+                update(old, new)
+            for name, old in keywords.items():
+                update(old, self.decode(changed[1][name]))
+        except (TypeError, ValueError, KeyError, AttributeError):
+            raise self.lost("sent what are no arguments") from None
+
+    def encode(self, value: Any) -> Any:
+        try:
+            return Encoder(self.reference).encode(value)
+        except (Unsendable, RecursionError) as error:
+            raise self.unjudgeable(f"the tests hand over a value that cannot cross: {error}") from None
+
+    def decode(self, data: Any) -> Any:
+        try:
+            return decode(data, self.resolve)
+        except (Unreadable, MemoryError) as error:
+            raise self.lost(f"sent what is no value ({error})") from None
+
+    def reference(self, value: Any) -> Any:
+        """What is no plain value, to the solver: its own objects, functions of the tests, what both sides have."""
+        if isinstance(value, Proxy):
+            return {"h": value._id}
+        module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", "")
+        if isinstance(value, type | types.BuiltinFunctionType) and module in sys.stdlib_module_names and name.isidentifier():
+            return {"fn": [module, name]}
+        if isinstance(value, types.FunctionType | types.MethodType | functools.partial | types.BuiltinMethodType):
+            self.callbacks.append(value)
+            return {"cb": len(self.callbacks) - 1}
+        raise Unsendable(f"is a {type(value).__name__} of the tests")
+
+    def resolve(self, tag: str, content: Any) -> Any:
+        match tag:
+            case "h":
+                return self.proxies.setdefault(int(content), Proxy(self, int(content)))
+            case "cb":
+                return self.callbacks[int(content)]
+            case "co":
+                return self.awaited(Proxy(self, int(content)))
+            case "fn" if content[0] == "builtins":
+                return _builtin(content[1])
+            case "ex":
+                return self.exception_class(content)
+            case "er":
+                return self.exception(content)
+        raise ValueError(f"tag {tag!r:.20}")
+
+    def exception_class(self, told: dict[str, Any]) -> type[BaseException]:
+        base = getattr(builtins, str(told["type"]), None)
+        if not (isinstance(base, type) and issubclass(base, BaseException)):
+            raise ValueError("no exception class")
+        if "id" not in told:
+            return base
+        number = int(told["id"])
+        if number not in self.exceptions:
+            self.exceptions[number] = type(str(told["name"])[:80], (base,), {})
+        return self.exceptions[number]
+
+    def exception(self, told: Any) -> BaseException:
+        """The exception that the program raised, as one of this side."""
+        try:
+            kind, arguments = self.exception_class(told), decode(told["args"], self.resolve)
+        except (Unreadable, TypeError, ValueError, KeyError) as error:
+            return self.lost(f"sent what is no exception ({error})")
+        if kind.__name__ in _ENDS_LOOPS:  # one of these would end a loop of the tests as if it had been passed
+            kind, arguments = RuntimeError, [f"the program raised {kind.__name__}"]
+        try:
+            raised = kind(*arguments)
+        except (TypeError, ValueError):
+            raised = kind.__new__(kind)
+        raised.__dict__["_at"] = str(told.get("at", ""))[:300]
+        return raised
+
+    async def awaited(self, coroutine: Proxy) -> Any:
+        """What the solver's event loop makes of the program's coroutine."""
+        return coroutine._do("await")
+
+    def called_back(self, number: Any, arguments: Any, keywords: Any) -> list[Any]:
+        """Call a function of the tests for the program, with plain values."""
+        if self.trouble is not None:
+            raise self.trouble
+        given, named = self.decode(arguments), {str(name): self.decode(value) for name, value in keywords.items()}
+        try:
+            return ["returned", self.encode(self.callbacks[number](*given, **named))]
+        except Exception as error:  # noqa: BLE001 - it is the program's to catch
+            return ["raised", type(error).__name__, self.encode([str(error)])]
+
+
+def _builtin(name: Any) -> Any:
+    """A builtin type by its name; a function of builtins is none that a test should get from a program."""
+    value = getattr(builtins, str(name), None)
+    if not isinstance(value, type):
+        raise ValueError("no builtin type")
+    return value
+
+
+class Proxy:
+    """An object that stays with the solver: calls, attributes and operators are asked for there."""
+
+    def __init__(self, remote: Remote, number: int) -> None:
+        object.__setattr__(self, "_remote", remote)
+        object.__setattr__(self, "_id", number)
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        return self._remote.call(["h", self._id], arguments, keywords)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._remote.decode(self._remote.ask("get", ["h", self._id], name))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._remote.ask("set", ["h", self._id], name, self._remote.encode(value))
+
+    def _do(self, operation: str, *arguments: Any) -> Any:
+        if operation in _COMPARISONS:
+            self._remote.own_comparisons = True
+        return self._remote.decode(self._remote.ask("do", ["h", self._id], operation, self._remote.encode(list(arguments))))
+
+    def __eq__(self, other: object) -> bool:
+        """Two objects of the program are as equal as it says; with a plain value only what it inherits from one counts."""
+        if isinstance(other, Proxy):
+            return self._id == other._id or self._do("eq", other) is True
+        base = self._remote.decode(self._remote.ask("value", ["h", self._id]))
+        return isinstance(base, list) and bool(base) and bool(base[0] == other)
+
+    def __hash__(self) -> int:
+        return hash(self._id)
+
+    def __iter__(self) -> Any:
+        found = self._do("iter")
+        return found if isinstance(found, Proxy) else iter(found)
+
+    def __next__(self) -> Any:
+        try:
+            return self._do("next")
+        except RuntimeError as error:
+            if str(error) == "the program raised StopIteration":
+                raise StopIteration from None
+            raise
+
+    def __bool__(self) -> bool:
+        return bool(self._do("bool"))
+
+    def __len__(self) -> int:
+        return len(range(self._do("len")))
+
+    def __str__(self) -> str:
+        return str(self._do("str"))
+
+    def __repr__(self) -> str:
+        return str(self._do("repr"))
+
+    def __int__(self) -> int:
+        return int(self._do("int"))
+
+    def __float__(self) -> float:
+        return float(self._do("float"))
+
+    def __enter__(self) -> Any:
+        return self._do("enter")
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        return bool(self._do("exit", None, None, None)) and kind is None
+
+    def __instancecheck__(self, instance: Any) -> bool:
+        return isinstance(instance, Proxy) and self._do("instancecheck", instance) is True
+
+
+def _operator(name: str) -> Callable[..., Any]:
+    def operate(self: Proxy, *arguments: Any) -> Any:
+        return self._do(name, *arguments)
+
+    return operate
+
+
+_FORWARDED = (
+    "getitem setitem delitem reversed round abs neg pos invert add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv"
+    " mod rmod pow rpow matmul and or xor lshift rshift lt le gt ge divmod"
+)
+for _name in _FORWARDED.split():
+    setattr(Proxy, f"__{_name}__", _operator(_name))

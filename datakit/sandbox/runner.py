@@ -1,0 +1,372 @@
+"""The side that asks: one Sandbox a worker process, one program at a time.
+
+with Sandbox() as sandbox:
+    sandbox.check("def f(n): return n + 1", "assert f(1) == 2", "asserts").outcome      # passed
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Literal
+
+from datakit.errors import DatakitError
+from datakit.sandbox import tiers
+
+_LATE = "late"
+STYLES = ("asserts", "humaneval_check", "stdin", "solution_method")
+Outcome = Literal["passed", "failed", "timeout", "unverifiable"]
+
+
+class SandboxError(DatakitError):
+    """Programs cannot be run here."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one execution may use."""
+
+    timeout_s: float = 5.0
+    """Seconds of wall clock for a program with all of its tests; for each input of style stdin."""
+    memory_mb: int = 1024
+    """Address space, of the solver and of the tester each."""
+    output_mb: int = 16
+    """What a script may print for one input."""
+    n_files: int = 1000
+    files_mb: int = 64
+    """What may lie in the working folder."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What became of a program. "unverifiable" is the harness's own trouble, or the tests': never a wrong answer."""
+
+    outcome: Outcome
+    detail: str
+    own_comparisons: bool = False
+    """Objects of the program's own classes were compared, as those classes see fit: a pass is worth less."""
+
+
+class Sandbox:
+    """A warm process, and what confines it: the first tier that holds, or the one that is asked for.
+
+    Raises SandboxError on entering where no tier holds (`unsafe` goes on without one), or a library is missing.
+    """
+
+    def __init__(
+        self, libraries: Sequence[str] = (), limits: Limits | None = None, tier: str | None = None, unsafe: bool = False
+    ) -> None:
+        self.libraries = list(libraries)
+        self.limits = limits or Limits()
+        self.tier = tier
+        self.unsafe = unsafe
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket
+        self._work: str | None = None
+
+    def __enter__(self) -> Sandbox:
+        if self.tier is None:
+            self._find_tier()
+        else:
+            self._start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the warm process; it ends what it runs and removes the working folder."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        self._control.close()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
+        if self._work is not None:
+            shutil.rmtree(self._work, ignore_errors=True)
+
+    def check(self, program: str, tests: str, style: str, entry_point: str | None = None) -> Execution:
+        """Whether a program passes its tests. Tests are Python, or for style stdin a JSON list of input and output.
+
+        Starts a process where there is none, and once more where it was lost; then the outcome is unverifiable.
+        """
+        for _ in range(2):
+            try:
+                self._start()
+                if style == "stdin":
+                    return self._check_script(program, tests)
+                return self._check_functions(program, tests, style, entry_point)
+            except (OSError, EOFError, ValueError):  # the warm process is gone, or answers no more
+                self.close()
+        return Execution("unverifiable", "the sandbox's process ended twice")
+
+    # ---------------------------------------------------------------------------------------------- functions and tests
+
+    def _check_functions(self, program: str, tests: str, style: str, entry_point: str | None) -> Execution:
+        suite = json.dumps({"tests": tests, "style": style, "entry_point": entry_point})
+        ours, theirs = socket.socketpair()
+        reader, writer = os.pipe()
+        with os.fdopen(reader, "rb", 0) as verdicts:
+            self._give(b"F", [_file(program), ours.detach(), _file(suite), theirs.detach(), writer])
+            told, late = self._verdict(verdicts)
+        return self._judged(told, late, self._end(wait=told.get("outcome") == "lost"))
+
+    def _verdict(self, verdicts: IO[bytes]) -> tuple[dict[str, Any], bool]:
+        """What the tester said last, and whether time ran out before its verdict."""
+        deadline = time.monotonic() + self.limits.timeout_s
+        told: dict[str, Any] = {}
+        data = b""
+        while "outcome" not in told:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([verdicts], [], [], left)[0]:
+                return told, True
+            part = verdicts.read(65536)
+            if not part:
+                break
+            *lines, data = (data + part).split(b"\n")
+            for line in lines:
+                told = json.loads(line)
+        return told, False
+
+    def _judged(self, told: dict[str, Any], late: bool, ended: dict[str, Any]) -> Execution:
+        at = f"{told['at']}: " if "at" in told else ""
+        if ended["limit"]:
+            return Execution("failed", f"{at}{ended['limit']}")
+        if late:
+            return Execution("timeout", f"{at}no answer within {self.limits.timeout_s:g} s")
+        if "outcome" not in told:
+            return Execution("unverifiable", f"{at}the tests' process {_ending(ended['tester'])}")
+        if told["outcome"] == "lost":
+            return Execution("failed", told["detail"].removesuffix("ended") + f"the program {_ending(ended['solver'])}")
+        return Execution(told["outcome"], told["detail"], told["own_comparisons"])
+
+    # -------------------------------------------------------------------------------------------------------- scripts
+
+    def _check_script(self, program: str, tests: str) -> Execution:
+        cases = read_cases(tests)
+        if isinstance(cases, str):
+            return Execution("unverifiable", cases)
+        for number, (given, expected) in enumerate(cases, start=1):
+            found = self._run_script(program, given, expected)
+            if found.outcome != "passed":
+                return replace(found, detail=f"input {number} of {len(cases)}: {found.detail}")
+        return Execution("passed", f"{len(cases)} inputs" if len(cases) != 1 else "1 input")
+
+    def _run_script(self, program: str, given: str, expected: str) -> Execution:
+        out_reader, out_writer = os.pipe()
+        reader, writer = os.pipe()
+        with os.fdopen(out_reader, "rb", 0) as output, os.fdopen(reader, "rb", 0) as report:
+            self._give(b"S", [_file(program), _file(given), out_writer, writer])
+            printed, why = self._printed(output)
+            ended = self._end(wait=why is None)
+            failure = report.read(4096).decode("utf-8", "replace")
+        status = ended["script"]
+        if ended["limit"]:
+            return Execution("failed", ended["limit"])
+        if why == _LATE:
+            return Execution("timeout", f"no end within {self.limits.timeout_s:g} s")
+        if why is not None or not status["own"]:
+            return Execution("failed", why or "closed its output and went on")
+        if status["status"] != 0:
+            return Execution("failed", failure or f"the program {_ending(status)}")
+        if not same_output(printed.decode("utf-8", "replace"), expected):
+            return Execution("failed", f"printed {_short(printed.decode('utf-8', 'replace'))}, not {_short(expected)}")
+        return Execution("passed", "")
+
+    def _printed(self, output: IO[bytes]) -> tuple[bytes, str | None]:
+        """What a script prints until it ends, and what stopped it before that."""
+        deadline = time.monotonic() + self.limits.timeout_s
+        parts: list[bytes] = []
+        room = self.limits.output_mb << 20
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([output], [], [], left)[0]:
+                return b"", _LATE
+            part = output.read(1 << 16)
+            if not part:
+                return b"".join(parts), None
+            room -= len(part)
+            if room < 0:
+                return b"", f"printed over {self.limits.output_mb} MB"
+            parts.append(part)
+
+    # ----------------------------------------------------------------------------------------------- the warm process
+
+    def _give(self, request: bytes, descriptors: list[int]) -> None:
+        """Hand a request over with its descriptors, which are the forks' from now on."""
+        try:
+            socket.send_fds(self._control, [request], descriptors)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _end(self, wait: bool) -> dict[str, Any]:
+        """Have everything that runs ended, or wait a moment for what is ending by itself; how it ended."""
+        self._control.sendall(b"W" if wait else b"E")
+        ended: dict[str, Any] = json.loads(self._line(10.0))
+        return ended
+
+    def _line(self, timeout_s: float) -> bytes:
+        self._control.settimeout(timeout_s)
+        data = b""
+        while not data.endswith(b"\n"):
+            part = self._control.recv(65536)
+            if not part:
+                raise EOFError
+            data += part
+        self._control.settimeout(None)
+        return data
+
+    def _find_tier(self) -> None:
+        """Take the first tier in which nothing of a hostile program gets through: found by running one."""
+        trouble: dict[str, str] = {}
+        for self.tier in tiers.TIERS:
+            try:
+                self._start()
+                trouble[self.tier] = self._let_through()
+            except (SandboxError, OSError) as error:
+                trouble[self.tier] = str(error)
+            if not trouble[self.tier]:
+                return
+            self.close()
+        if not self.unsafe:
+            raise SandboxError(tiers.advice(trouble))
+        self.tier = "none"
+        self._start()
+
+    def _let_through(self) -> str:
+        """What a program that tries to fork, signal, connect, read and write outside found open; empty: nothing."""
+        with tempfile.TemporaryDirectory(prefix="datakit-probe-") as folder:
+            outside = Path(folder) / "outside"
+            outside.write_text("x", encoding="utf-8")
+            found = self.check(f"OUTSIDE = {str(outside)!r}\n{tiers.ATTEMPTS}", tiers.NOTHING_THROUGH, "asserts")
+        return "" if found.outcome == "passed" else found.detail
+
+    def _start(self) -> None:
+        if self._process is not None:
+            return
+        tier = self.tier or "none"
+        self._control, theirs = socket.socketpair()
+        self._work = None if tier == "bubblewrap" else tempfile.mkdtemp(prefix="datakit-sandbox-")
+        settings = {
+            **{"control": theirs.fileno(), "tier": tier, "work": self._work or tiers.WORK},
+            **{"libraries": self.libraries, "paths": tiers.library_paths() if self.libraries else []},
+            **{"memory_mb": self.limits.memory_mb, "cpu_s": int(self.limits.timeout_s) + 2},
+            **{"n_files": self.limits.n_files, "files_mb": self.limits.files_mb},
+        }
+        with theirs:
+            self._process = subprocess.Popen(
+                tiers.command(tier, settings),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=tiers.environment(),
+                cwd="/",
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        try:
+            self._line(60.0)
+        except (OSError, EOFError):
+            raise SandboxError(self._why_not()) from None
+
+    def _why_not(self) -> str:
+        """The last words of a process that did not start."""
+        process = self._process
+        if process is None or process.stderr is None:
+            return "the sandbox does not start"
+        process.kill()
+        said = process.stderr.read().decode("utf-8", "replace").strip().splitlines()
+        self.close()
+        return f"the sandbox does not start: {said[-1] if said else 'no word'}"
+
+
+def _file(text: str) -> int:
+    """A descriptor of a file without a name that holds the text."""
+    with tempfile.TemporaryFile() as file:
+        file.write(text.encode("utf-8", "surrogatepass"))
+        file.seek(0)
+        return os.dup(file.fileno())
+
+
+def _ending(ended: dict[str, Any] | None) -> str:
+    """In words how a process ended by itself."""
+    import signal
+
+    if ended is None or not ended["own"]:
+        return "closed its channel"
+    status = int(ended["status"])
+    if status < 0:
+        try:
+            return f"was killed by {signal.Signals(-status).name}"
+        except ValueError:
+            return f"was killed by signal {-status}"
+    return f"ended with exit status {status}"
+
+
+def _short(text: str) -> str:
+    shown = text.strip()
+    return repr(shown if len(shown) <= 100 else shown[:100] + "...")
+
+
+def read_cases(tests: str) -> list[tuple[str, str]] | str:
+    """Inputs and expected outputs of style stdin, or what is wrong with them.
+
+    JSON: [{"input": ..., "output": ...}, ...], or {"inputs": [...], "outputs": [...]}; an input of lines may be a list.
+    """
+    try:
+        data = json.loads(tests)
+        if isinstance(data, dict):
+            pairs = list(zip(data["inputs"], data["outputs"], strict=True))
+        else:
+            pairs = [(case["input"], case["output"]) for case in data]
+        cases = [(_text(given), _text(expected)) for given, expected in pairs]
+    except (ValueError, KeyError, TypeError) as error:
+        return f"the tests are no list of inputs and outputs ({type(error).__name__}: {error})"
+    return cases or "there are no tests"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return "\n".join(map(_text, value))
+    if not isinstance(value, str):
+        raise TypeError(f"got {value!r:.60}")
+    return value
+
+
+def same_output(printed: str, expected: str) -> bool:
+    """Equal line by line, but for spaces at ends of lines and blank lines at the end; numbers may be spelled differently."""
+    left, right = ([line.split() for line in text.rstrip().splitlines()] for text in (printed, expected))
+    return len(left) == len(right) and all(map(_same_line, left, right))
+
+
+def _same_line(left: list[str], right: list[str]) -> bool:
+    return left == right or (len(left) == len(right) and all(map(_same_word, left, right)))
+
+
+def _same_word(left: str, right: str) -> bool:
+    """The same text, or the same decimal number to nine digits (1.50 and 1.5; 0.333333333 and 1/3 written out further)."""
+    if left == right:
+        return True
+    try:
+        mine, wanted = float(left), float(right)
+    except ValueError:
+        return False
+    if left.lstrip("+-").isdigit() and right.lstrip("+-").isdigit():
+        return int(left) == int(right)
+    return abs(mine - wanted) <= 1e-9 * max(1.0, abs(wanted))

@@ -1,0 +1,103 @@
+"""What confines programs on this machine: found by running hostile snippets, never by asking for versions.
+
+    landlock     Landlock and seccomp, of the Linux kernel (5.13 and later): nothing to install, no privileges needed
+    bubblewrap   bwrap with namespaces of its own, and seccomp: where the kernel has no Landlock
+    none         limits on resources and separate processes only; programs can read, write and reach what their user can
+
+macOS and other systems have no tier here: `none`, with limits on CPU time and files, is all there is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+TIERS = ("landlock", "bubblewrap")
+WORK = "/sandbox-work"  # the working folder inside of bubblewrap
+_PACKAGES = ("purelib", "platlib")
+_ROOT = Path(__file__).parents[2]
+_START = (
+    "import sys, json; sys.path.insert(0, sys.argv[1]); from datakit.sandbox.zygote import Settings, main; "
+    "main(Settings(**json.loads(sys.argv[2])))"
+)
+
+
+def command(tier: str, settings: dict[str, Any]) -> list[str]:
+    """The warm process of a tier, as a command."""
+    python = os.path.realpath(sys.executable)  # of a virtual environment the interpreter behind it: no site-packages
+    start = [python, "-s", "-S", "-c", _START, str(_ROOT), json.dumps(settings)]
+    return _bubblewrap(settings) + start if tier == "bubblewrap" else start
+
+
+def _bubblewrap(settings: dict[str, Any]) -> list[str]:
+    """New namespaces of everything, the interpreter and the libraries read-only, and a small file system to work in."""
+    here = Path(__file__).parent
+    system = ["/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", sys.base_prefix]
+    seen = [*system, str(here), str(here.parent / "__init__.py"), *settings["paths"]]
+    hidden = [sysconfig.get_path(name, vars={"base": sys.base_prefix, "platbase": sys.base_prefix}) for name in _PACKAGES]
+    hidden = [path for path in hidden if path not in settings["paths"]]
+    hidden += [f"{path}/{name}" for path in settings["paths"] for name in ("datakit", "train")]
+    masks = [part for path in hidden if Path(path).is_dir() for part in ("--tmpfs", path)]
+    binds = [part for path in seen for part in ("--ro-bind-try", path, path)]
+    size = str(settings["files_mb"] << 20)
+    return [
+        *("bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--dev", "/dev", "--proc", "/proc"),
+        *(*binds, *masks, "--size", size, "--tmpfs", WORK, "--chdir", "/", "--"),
+    ]
+
+
+def environment() -> dict[str, str]:
+    """All that the warm process gets: no secret, one thread a library, and the same order of sets every time."""
+    threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")}
+    found = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    return {**threads, **found, "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def library_paths() -> list[str]:
+    """Where this environment's installed packages are."""
+    return list(dict.fromkeys(sysconfig.get_path(name) for name in _PACKAGES))
+
+
+def advice(trouble: dict[str, str]) -> str:
+    """The message where no tier holds: what was tried, and what to install."""
+    if sys.platform != "linux":
+        how = (
+            f"there is no sandbox for {sys.platform}: build on Linux (a container will do), or set verify.allow_unsafe: true, "
+            "which runs model-written programs with limits on CPU time and files only: they can read and write what you can"
+        )
+    else:
+        how = (
+            "use a kernel with Landlock (5.13 or later, lsm=landlock,...), or install bubblewrap (apt-get install bubblewrap); "
+            "in a container allow Landlock's system calls. verify.allow_unsafe: true runs programs without protection"
+        )
+    found = "; ".join(f"{tier}: {why}" for tier, why in trouble.items())
+    return f"nothing here can confine model-written programs ({found}). Next step: {how}"
+
+
+ATTEMPTS = """
+import os, socket
+
+def refused(action):
+    try:
+        action()
+    except OSError:
+        return True
+    return False
+
+def attempts():
+    found = {
+        "fork": refused(os.fork),
+        "signal": refused(lambda: os.kill(os.getppid(), 0)),
+        "connect": refused(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM)),
+        "read": refused(lambda: open(OUTSIDE).read()),
+        "write": refused(lambda: open(OUTSIDE, "a")),
+        "list": refused(lambda: os.listdir(os.path.dirname(OUTSIDE))),
+        "execute": refused(lambda: os.execv("/bin/true", ["true"])),
+    }
+    return sorted(name for name, was_refused in found.items() if not was_refused)
+"""
+NOTHING_THROUGH = "through = attempts()\nassert through == [], f'it lets through: {through}'"

@@ -1,0 +1,272 @@
+"""The data between solver and tester: values as tagged JSON, framed by their length.
+
+Plain values cross by value and arrive as exact builtin types (and the standard library's Counter, deque, Decimal, ...): an
+instance of a subclass arrives as its base value, whatever methods it overrides. What is no plain value crosses as a
+reference, which the two ends make and resolve themselves. There is no pickle here, and nothing received is ever executed.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import socket
+import struct
+import sys
+from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+MAX_BYTES = 32 << 20  # of a message
+MAX_VALUES = 2_000_000  # in a message, containers' items counted
+MAX_DEPTH = 200
+_SMALL = 1 << 63
+_PLAIN = (bool, type(None), str, float)
+_DATES = (datetime.datetime, datetime.date, datetime.time)
+
+Reference = Callable[[Any], Any]
+"""What is no plain value -> its tag. Raises Unsendable where there is none."""
+Resolve = Callable[[str, Any], Any]
+"""A reference's tag and content -> what this end makes of it."""
+
+
+class Unsendable(Exception):
+    """A value cannot cross."""
+
+
+class Unreadable(Exception):
+    """The other end sent what is no message."""
+
+
+class Encoder:
+    """Values to JSON. One encoder a message: it counts what the message holds."""
+
+    def __init__(self, reference: Reference) -> None:
+        self.reference = reference
+        self.left = MAX_VALUES
+
+    def encode(self, value: Any, depth: int = 0) -> Any:
+        """A value as JSON-able data. Raises Unsendable where it is too large or too deep, or has no form."""
+        kind = type(value)
+        if kind in _PLAIN:
+            return value
+        if kind is int:
+            return value if -_SMALL < value < _SMALL else {"i": hex(value)}
+        if depth > MAX_DEPTH:
+            raise Unsendable(f"nested over {MAX_DEPTH} levels deep")
+        tag = _KINDS.get(kind)
+        if tag is None:
+            return self._odd(value, kind, depth)
+        return self._container(tag, value, depth)
+
+    def _items(self, values: Any, depth: int) -> list[Any]:
+        encoded = []
+        for value in values:
+            self.left -= 1
+            if self.left < 0:
+                raise Unsendable(f"holds over {MAX_VALUES:,} values")
+            encoded.append(self.encode(value, depth + 1))
+        return encoded
+
+    def _container(self, tag: str, value: Any, depth: int) -> Any:
+        match tag:
+            case "l":
+                return self._items(list.__iter__(value), depth)
+            case "t":
+                return {"t": self._items(tuple.__iter__(value), depth)}
+            case "s" | "fs":
+                return {tag: self._items(value, depth)}
+            case "d" | "C" | "O" | "D":
+                return {tag: self._pairs(value, depth)}
+            case "q":
+                return {"q": [self._items(value, depth), value.maxlen]}
+            case "b":
+                return {"b": value.hex()}
+            case "B":
+                return {"B": value.hex()}
+            case "c":
+                return {"c": [value.real, value.imag]}
+            case "r":
+                return {"r": [{"i": hex(part)} for part in (value.start, value.stop, value.step)]}
+            case _:
+                return {tag: _spelled(value)}
+
+    def _pairs(self, value: Any, depth: int) -> list[Any]:
+        return [self._items(pair, depth) for pair in dict.items(value)]
+
+    def _odd(self, value: Any, kind: type, depth: int) -> Any:
+        """Instances of subclasses of builtins by their base value; arrays; else a reference."""
+        if value is Ellipsis or value is NotImplemented:
+            return {"k": repr(value)}
+        if kind.__module__ == "numpy" and "numpy" in sys.modules:
+            return _array(value, self.reference)
+        base = base_of(kind)
+        if base is None:
+            return self.reference(value)
+        if base is tuple and type(getattr(kind, "_fields", None)) is tuple:
+            return {"n": [[str(field) for field in kind._fields], self._items(tuple.__iter__(value), depth)]}  # type: ignore[attr-defined]
+        return self.encode(_base_value(base, value), depth)
+
+
+def base_of(kind: type) -> type | None:
+    """The builtin type that a type inherits its value from."""
+    return next((base for base in kind.__mro__ if base in _BASES), None)
+
+
+def _base_value(base: type, value: Any) -> Any:
+    """The value as the builtin type itself sees it, past whatever the subclass overrides."""
+    if base in (int, float):
+        return base.__pos__(value)
+    if base is str:
+        return str.__str__(value)
+    if base in (bytes, bytearray):
+        return base(base.__getitem__(value, slice(None)))
+    return base(dict.items(value) if base is dict else base.__iter__(value))  # type: ignore[attr-defined]
+
+
+def _spelled(value: Any) -> Any:
+    if isinstance(value, Fraction):
+        return [hex(value.numerator), hex(value.denominator)]
+    if isinstance(value, datetime.timedelta):
+        return [value.days, value.seconds, value.microseconds]
+    return value.isoformat() if isinstance(value, _DATES) else str(value)
+
+
+def _array(value: Any, reference: Reference) -> Any:
+    """numpy's arrays and scalars of plain kinds, by their bytes."""
+    import numpy as np
+
+    if type(value) is np.ndarray or isinstance(value, np.generic):
+        array = np.asarray(value)
+        if array.dtype.kind in "biufcSUmM" and array.nbytes < MAX_BYTES // 4:
+            return {"a": [array.dtype.str, list(array.shape), array.tobytes().hex(), isinstance(value, np.generic)]}
+    return reference(value)
+
+
+_KINDS: dict[type, str] = {
+    **{list: "l", tuple: "t", set: "s", frozenset: "fs", dict: "d", Counter: "C", OrderedDict: "O", defaultdict: "D"},
+    **{deque: "q", bytes: "b", bytearray: "B", complex: "c", range: "r", Decimal: "x", Fraction: "f"},
+    **{datetime.datetime: "Y", datetime.date: "M", datetime.time: "H", datetime.timedelta: "T"},
+}
+_BASES = frozenset({int, float, str, bytes, bytearray, list, tuple, set, frozenset, dict})
+
+
+def decode(data: Any, resolve: Resolve) -> Any:
+    """The value of JSON-able data. Raises Unreadable for what no encoder writes."""
+    try:
+        return _decode(data, resolve)
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise Unreadable(f"{type(error).__name__} in a value") from error
+
+
+def _decode(data: Any, resolve: Resolve) -> Any:
+    if isinstance(data, list):
+        return [_decode(item, resolve) for item in data]
+    if not isinstance(data, dict):
+        return data
+    ((tag, content),) = data.items()
+    if tag in _MAKERS:
+        return _MAKERS[tag]([_decode(item, resolve) for item in content])
+    if tag in _PAIRED:
+        return _PAIRED[tag]((_decode(key, resolve), _decode(item, resolve)) for key, item in content)
+    if tag in _SPELLED:
+        return _SPELLED[tag](content)
+    match tag:
+        case "q":
+            return deque(_decode(content[0], resolve), content[1])
+        case "n":
+            return namedtuple("Row", content[0])(*_decode(content[1], resolve))
+        case "r":
+            return range(*_decode(content, resolve))
+        case "a":
+            return _read_array(*content)
+    return resolve(tag, content)
+
+
+def _read_array(kind: str, shape: list[int], data: str, scalar: bool) -> Any:
+    import numpy as np
+
+    array = np.frombuffer(bytes.fromhex(data), dtype=np.dtype(kind)).reshape(shape)
+    return array[()] if scalar else array.copy()
+
+
+_MAKERS: dict[str, Callable[[list[Any]], Any]] = {"t": tuple, "s": set, "fs": frozenset}
+_PAIRED: dict[str, Callable[[Any], Any]] = {
+    "d": dict,
+    "C": lambda pairs: Counter(dict(pairs)),
+    "O": OrderedDict,
+    "D": lambda pairs: defaultdict(None, pairs),
+}
+_SPELLED: dict[str, Callable[[Any], Any]] = {
+    "i": lambda text: int(text, 16),
+    "b": bytes.fromhex,
+    "B": bytearray.fromhex,
+    "c": lambda parts: complex(*parts),
+    "x": Decimal,
+    "f": lambda parts: Fraction(int(parts[0], 16), int(parts[1], 16)),
+    "Y": datetime.datetime.fromisoformat,
+    "M": datetime.date.fromisoformat,
+    "H": datetime.time.fromisoformat,
+    "T": lambda parts: datetime.timedelta(*parts),
+    "k": {"Ellipsis": Ellipsis, "NotImplemented": NotImplemented}.__getitem__,
+}
+
+
+def update(old: Any, new: Any) -> None:
+    """Make a container equal to its new value in place, and the containers in it, as a call that changed them would."""
+    if isinstance(old, list) and isinstance(new, list):
+        for mine, other in zip(old, new, strict=False):
+            update(mine, other)
+        old[:] = [_kept(mine, other) for mine, other in zip(old, new, strict=False)] + new[len(old) :]
+    elif isinstance(old, dict) and isinstance(new, dict):
+        for key in old.keys() & new.keys():
+            update(old[key], new[key])
+        merged = {key: _kept(old[key], value) if key in old else value for key, value in new.items()}
+        old.clear()
+        old.update(merged)
+    elif isinstance(old, set) and isinstance(new, set):
+        old.clear()
+        old.update(new)
+    elif isinstance(old, bytearray | deque) and type(old) is type(new):
+        old.clear()
+        old.extend(new)
+
+
+def _kept(old: Any, new: Any) -> Any:
+    """The old container where it was updated in place, else the new value."""
+    same = type(old) is type(new) and isinstance(old, list | dict | set | bytearray | deque)
+    return old if same else new
+
+
+class Channel:
+    """One end of the socket between solver and tester: whole messages, each with its length in front."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=descriptor)
+
+    def send(self, message: Any) -> None:
+        """Raises Unsendable where it is too large, OSError where the other end is gone."""
+        data = json.dumps(message, separators=(",", ":")).encode()
+        if len(data) > MAX_BYTES:
+            raise Unsendable(f"takes over {MAX_BYTES >> 20} MB")
+        self.socket.sendall(struct.pack("!I", len(data)) + data)
+
+    def receive(self) -> Any:
+        """The next message. Raises EOFError where the other end is gone, Unreadable for what is no message."""
+        (length,) = struct.unpack("!I", self._exactly(4))
+        if length > MAX_BYTES:
+            raise Unreadable(f"a message of {length:,} bytes")
+        try:
+            return json.loads(self._exactly(length))
+        except (ValueError, RecursionError) as error:
+            raise Unreadable(f"{type(error).__name__} in a message") from error
+
+    def _exactly(self, length: int) -> bytes:
+        data = bytearray()
+        while len(data) < length:
+            part = self.socket.recv(min(length - len(data), 1 << 20))
+            if not part:
+                raise EOFError
+            data += part
+        return bytes(data)

@@ -1,0 +1,324 @@
+"""The warm process: it has imported what programs import, and forks a confined solver and tester for each execution.
+
+It reads one byte and some descriptors a request, never a program, a test or an answer; those go from the runner to the forks
+through descriptors of their own. It ends what it forked, empties the working folder, and removes it when the runner is
+gone, however that ended.
+
+    F  fork solver and tester: descriptors of program, solver's channel, suite, tester's channel, verdict
+    S  fork a script: descriptors of program, stdin, stdout, report
+    E  end what runs; answers a line of JSON: how each ended, and a limit that it passed
+    W  the same, but first wait a moment for what is ending by itself
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, NoReturn
+
+from datakit.sandbox import confine, solver, tester
+
+PRELOADED = (
+    *("abc", "array", "bisect", "cmath", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal", "enum"),
+    *("fractions", "functools", "heapq", "io", "itertools", "json", "math", "numbers", "operator", "random", "re"),
+    *("statistics", "string", "struct", "sys", "textwrap", "threading", "time", "typing", "types"),
+)
+_HARNESS_TROUBLE = 70
+_A_USER_OF_NO_RIGHTS = 1_900_000_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the runner tells its zygote."""
+
+    control: int
+    tier: str
+    work: str
+    libraries: list[str]
+    paths: list[str]
+    memory_mb: int
+    cpu_s: int
+    n_files: int
+    files_mb: int
+
+
+def main(settings: Settings) -> None:
+    """Serve the runner until it is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.path[:] = [path for path in sys.path if path in _STANDARD] + settings.paths
+    control = socket.socket(fileno=settings.control)
+    modules = [importlib.import_module(name) for name in (*PRELOADED, *settings.libraries)]
+    os.environ.clear()
+    zygote = _Zygote(settings, control, modules)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    control.sendall(b"ready\n")
+    try:
+        zygote.serve()
+    finally:
+        zygote.end()
+        with suppress(OSError):
+            os.rmdir(settings.work)  # noqa: PTH106
+
+
+_STANDARD = [path for path in sys.path if path.startswith((sys.base_prefix, sys.base_exec_prefix))]
+
+
+class _Zygote:
+    """What every fork gets, and the forks that live."""
+
+    def __init__(self, settings: Settings, control: socket.socket, modules: list[ModuleType]) -> None:
+        self.settings = settings
+        self.control = control
+        self.children: dict[int, str] = {}
+        self.passed_limit: str | None = None
+        self.n_tasks = 0 if os.geteuid() == 0 else _tasks_of(os.geteuid()) + 256
+        self.ruleset: int | None = None
+        if settings.tier == "landlock":
+            self.ruleset = confine.make_ruleset(_folders(settings.work, modules))
+        self.filter = None
+        if settings.tier != "none":
+            self.filter = confine.fork_filter()
+            self.give_up_powers()
+        if sys.platform == "linux":
+            confine.adopt_orphans()
+
+    def give_up_powers(self) -> None:
+        """What the zygote needs no more and its forks inherit: it is done here once, for it takes time."""
+        if os.geteuid() == 0:
+            user = _A_USER_OF_NO_RIGHTS + os.getpid() % 100_000  # one of its own: a user's threads are counted together
+            with suppress(OSError):
+                os.chown(self.settings.work, user, user)
+            confine.drop_privileges(user, reads_any_file=not _open_to_all(os.__file__))
+        confine.no_new_privileges()
+        confine.zygote_filter().install()
+
+    # ------------------------------------------------------------------------------------------------------- requests
+
+    def serve(self) -> None:
+        while True:
+            while self.children and not select.select([self.control], [], [], 0.05)[0]:
+                self.watch_files()
+            request, descriptors, _, _ = socket.recv_fds(self.control, 1, 8)
+            match request:
+                case b"":
+                    return
+                case b"F":
+                    program, channel, suite, other, verdict = descriptors
+                    self.fork("tester", [other, suite, verdict])
+                    self.fork("solver", [channel, program])
+                case b"S":
+                    program, stdin, stdout, report = descriptors
+                    self.fork("script", [report, program], stdin, stdout)
+                case b"E" | b"W":
+                    ended = self.end(patience_s=0.2 if request == b"W" else 0.0)
+                    self.control.sendall(json.dumps(ended).encode() + b"\n")
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def fork(self, role: str, kept: list[int], stdin: int | None = None, stdout: int | None = None) -> None:
+        pid = os.fork()
+        if pid:
+            self.children[pid] = role
+            return
+        try:
+            self.become(role, kept, stdin, stdout)
+        finally:
+            os._exit(_HARNESS_TROUBLE)
+
+    def become(self, role: str, kept: list[int], stdin: int | None, stdout: int | None) -> NoReturn:
+        """In the fork: give everything up, then run the program or the tests."""
+        os.setsid()
+        os.chdir(self.settings.work)
+        ruleset = [] if self.ruleset is None else [self.ruleset]
+        first, payload, *rest = _arrange([*kept, *ruleset], stdin, stdout)
+        confine.set_rlimits(confine.Rlimits(self.settings.memory_mb, self.settings.cpu_s), self.n_tasks)
+        confine.die_with_parent()
+        confine.hide()
+        if ruleset:
+            confine.restrict(rest[-1])
+            os.close(rest.pop())
+        if self.filter is not None:
+            self.filter.install()
+        text = _read(payload)
+        _run(role, first, text, rest)
+        os._exit(0)
+
+    def watch_files(self) -> None:
+        """End an execution that fills the disk."""
+        n_files, n_bytes = _usage(self.settings.work, self.settings.n_files)
+        if n_files > self.settings.n_files:
+            self.passed_limit = f"over {self.settings.n_files:,} files"
+        elif n_bytes > self.settings.files_mb << 20:
+            self.passed_limit = f"over {self.settings.files_mb} MB of files"
+        if self.passed_limit is not None:
+            for pid, role in self.children.items():
+                if role != "tester":
+                    os.kill(pid, signal.SIGKILL)
+
+    def end(self, patience_s: float = 0.0) -> dict[str, Any]:
+        """Kill what lives and empty the working folder; how each ended (`own`: by itself)."""
+        patience = {"solver": patience_s, "script": patience_s}
+        ended: dict[str, Any] = {role: self.reap(pid, patience.get(role, 0.0)) for pid, role in self.children.items()}
+        self.children.clear()
+        if self.settings.tier == "none":
+            _end_orphans()
+        empty(self.settings.work)
+        ended["limit"], self.passed_limit = self.passed_limit, None
+        return ended
+
+    def reap(self, pid: int, patience_s: float) -> dict[str, Any]:
+        patient_until = time.monotonic() + patience_s
+        done, status, usage = os.wait4(pid, os.WNOHANG)
+        while not done and time.monotonic() < patient_until:
+            time.sleep(0.0005)
+            done, status, usage = os.wait4(pid, os.WNOHANG)
+        own = done == pid
+        if not own:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)  # its own session where it got as far as that
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            _, status, usage = os.wait4(pid, 0)
+        return {"own": own, "status": os.waitstatus_to_exitcode(status), "cpu_s": usage.ru_utime + usage.ru_stime}
+
+
+def _run(role: str, first: int, text: str, rest: list[int]) -> None:
+    gc.enable()
+    sys.dont_write_bytecode = True
+    if "random" in sys.modules:
+        sys.modules["random"].seed(0)
+    if role == "tester":
+        suite = json.loads(text)
+        tester.test(first, rest[0], suite["tests"], suite["style"], suite["entry_point"])
+    elif role == "solver":
+        solver.solve(first, text)
+    else:
+        solver.run_script(text, first)
+
+
+def _arrange(kept: list[int], stdin: int | None, stdout: int | None) -> list[int]:
+    """Descriptors 0, 1, 2 as a program expects them, then those to keep, and no others; gives the new numbers."""
+    null = os.open(os.devnull, os.O_RDWR)
+    wanted = [null if stdin is None else stdin, null if stdout is None else stdout, null, *kept]
+    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 200) for descriptor in wanted]
+    for number, descriptor in enumerate(high):
+        os.dup2(descriptor, number)
+    os.closerange(len(high), 300)
+    return list(range(3, len(high)))
+
+
+def _read(descriptor: int) -> str:
+    with os.fdopen(descriptor, "rb") as file:
+        file.seek(0)
+        return file.read().decode("utf-8", "surrogatepass")
+
+
+# ----------------------------------------------------------------------------------------------- what forks may see and use
+
+
+def _folders(work: str, modules: list[ModuleType]) -> confine.Folders:
+    """The standard library without site-packages, the folders of the libraries, the system's shared objects."""
+    library = os.path.dirname(os.__file__)  # noqa: PTH120 - a zygote does without pathlib
+    standard = [entry.path for entry in os.scandir(library) if entry.name not in ("site-packages", "dist-packages")]
+    system = [
+        "/usr/lib",
+        "/usr/lib64",
+        "/lib",
+        "/lib64",
+        "/usr/share/zoneinfo",
+        "/etc/ld.so.cache",
+        "/etc/localtime",
+        "/dev/urandom",
+    ]
+    return confine.Folders((*standard, *system, "/dev/urandom", *_packages()), (library, *sys.path), work)
+
+
+def _packages() -> list[str]:
+    """The folders of everything imported from outside of the standard library, with the shared objects beside them."""
+    found = set()
+    for module in list(sys.modules.values()):
+        path = getattr(module, "__file__", None) or ""
+        folder = next((folder for folder in sys.path if folder not in _STANDARD and path.startswith(folder + os.sep)), None)
+        if folder is not None:
+            name = path[len(folder) + 1 :].partition(os.sep)[0]
+            found |= {f"{folder}/{name}", f"{folder}/{name}.libs"}
+    return sorted(found)
+
+
+def _open_to_all(path: str) -> bool:
+    """Whether any user may read a file: every folder above it can be passed by all."""
+    while path != os.sep:
+        if not os.stat(path).st_mode & 0o004:  # noqa: PTH116
+            return False
+        path = os.path.dirname(path)  # noqa: PTH120
+    return True
+
+
+def _tasks_of(user: int) -> int:
+    """Processes and threads of a user: a limit on them counts all that there are."""
+    count = 0
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():  # noqa: PTH112, PTH208
+        with suppress(OSError):
+            if name.isdigit() and os.stat(f"/proc/{name}").st_uid == user:  # noqa: PTH116
+                count += len(os.listdir(f"/proc/{name}/task"))  # noqa: PTH208
+    return count
+
+
+def _usage(folder: str, enough: int) -> tuple[int, int]:
+    """How many files and bytes are below a folder, counted until there are enough."""
+    n_files = n_bytes = 0
+    folders = [folder]
+    while folders and n_files <= enough:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                n_files += 1
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    n_bytes += entry.stat(follow_symlinks=False).st_blocks * 512
+    return n_files, n_bytes
+
+
+def empty(folder: str) -> None:
+    """Remove all that is in a folder. What is deep is moved up first: no path gets too long, nothing recurses."""
+    moved = 0
+    while entries := [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in os.scandir(folder)]:
+        for name, is_folder in entries:
+            path = f"{folder}/{name}"
+            if not is_folder:
+                os.unlink(path)  # noqa: PTH108
+                continue
+            os.chmod(path, 0o700)  # noqa: PTH101 - a program may make a folder that it cannot read
+            for inner in [entry.name for entry in os.scandir(path)]:
+                os.rename(f"{path}/{inner}", f"{folder}/\x01{moved}")  # noqa: PTH104
+                moved += 1
+            os.rmdir(path)  # noqa: PTH106
+
+
+def _end_orphans() -> None:
+    """Without a filter a program may have forked: end what was left to this process (Linux)."""
+    for _ in range(1000):
+        try:
+            with open(f"/proc/self/task/{os.getpid()}/children") as file:  # noqa: PTH123
+                pids = [int(pid) for pid in file.read().split()]
+        except OSError:
+            return
+        if not pids:
+            return
+        for pid in pids:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
