@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from functools import partial
 
 from datakit.client import probe_endpoint, read_key
 from datakit.collecting import read_inputs
-from datakit.domains import DOMAINS, Domain, verifying_worker
-from datakit.engine import LocalEngine
+from datakit.domains import DOMAINS, Domain
+from datakit.domains.code_mutants import mutants
+from datakit.engine import available_cores
+from datakit.errors import BadInput
 from datakit.recipe import EndpointSource, Recipe
-from datakit.stages import FAULTS, VERIFY_BATCH, Monitor, preflight, resolve
-from datakit.tables import Prompt
+from datakit.stages import VERIFY_BATCH, Monitor, judge, preflight, resolve
+from datakit.tables import Prompt, Row, Rows
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,11 @@ class Problem:
     what: str
 
 
-def check(recipe: Recipe, limit: int | None, monitor: Monitor) -> list[Problem]:
+def check(recipe: Recipe, limit: int | None, monitor: Monitor, with_mutants: bool = False) -> list[Problem]:
     """Parse, keys, folders and extras (these raise); then endpoints that do not answer and golds that fail their verifier."""
     recipe = resolve(recipe)
+    if with_mutants and recipe.domain != "code":
+        raise BadInput(f"--mutants: there are mutants of programs only, and this recipe's domain is {recipe.domain}")
     preflight(recipe)
     domain = DOMAINS[recipe.domain](recipe.verify)
     problems = []
@@ -36,25 +40,65 @@ def check(recipe: Recipe, limit: int | None, monitor: Monitor) -> list[Problem]:
     inputs = read_inputs(recipe, domain.read, limit)
     for note, count in inputs.notes.items():
         monitor.say(f"{count:,} {note}", warning=True)
-    return problems + check_golds(list(inputs.prompts.values()), domain, recipe, monitor)
+    prompts = list(inputs.prompts.values())
+    problems += check_golds(prompts, domain, recipe, monitor)
+    return problems + (check_tests(prompts, domain, recipe, monitor) if with_mutants else [])
 
 
 def check_golds(prompts: list[Prompt], domain: Domain, recipe: Recipe, monitor: Monitor) -> list[Problem]:
     """Every gold answer must pass the verifier that will judge the models by it."""
     golds = [(prompt, domain.gold(prompt)) for prompt in prompts if prompt.dropped is None]
-    rows = [asdict(prompt) | {"text": gold, "finish_reason": None} for prompt, gold in golds if gold is not None]
+    rows = [_answer(prompt, gold) for prompt, gold in golds if gold is not None]
     monitor.say(f"{len(prompts):,} prompts, {len(rows):,} with a gold answer, {len(prompts) - len(golds):,} dropped")
+    problems = []
+    for row, verdict in _judged("check golds", rows, domain, recipe, monitor):
+        if verdict["outcome"] != "passed":
+            what = f"its gold answer is {verdict['outcome']} by {domain.verifier}: {_why(row, verdict)}"
+            problems.append(Problem(f"prompt {row['prompt_id']}", what))
+    return problems
+
+
+def check_tests(prompts: list[Prompt], domain: Domain, recipe: Recipe, monitor: Monitor) -> list[Problem]:
+    """Tests that pass for every mutant of the gold solution cannot tell wrong code from right."""
+    rows = [
+        _answer(prompt, f"```python\n{mutant.text}\n```") | {"mutant": mutant.what}
+        for prompt in prompts
+        if prompt.dropped is None and prompt.solution is not None
+        for mutant in mutants(prompt.solution)
+    ]
+    passing, n_mutants = defaultdict(list), defaultdict(int)
+    for row, verdict in _judged("check tests by mutants", rows, domain, recipe, monitor):
+        n_mutants[row["prompt_id"]] += 1
+        if verdict["outcome"] == "passed":
+            passing[row["prompt_id"]].append(row["mutant"])
+    caught = len(rows) - sum(map(len, passing.values()))
+    monitor.say(f"{len(rows):,} mutants of {len(n_mutants):,} solutions, {caught:,} of them caught by the tests")
+    return [
+        Problem(f"prompt {prompt_id}", f"weak tests: all {len(through)} mutants of its solution pass ({'; '.join(through)})"[:300])
+        for prompt_id, through in sorted(passing.items())
+        if len(through) == n_mutants[prompt_id]
+    ]
+
+
+def _answer(prompt: Prompt, text: str) -> Row:
+    return asdict(prompt) | {"text": text, "finish_reason": None}
+
+
+def _judged(stage: str, rows: Rows, domain: Domain, recipe: Recipe, monitor: Monitor) -> list[tuple[Row, Row]]:
+    """Rows with their verdicts, by the verifier that a build uses."""
     if domain.verifier is None:
         return []
-    monitor.stage("check golds", {domain.verifier: len(rows)})
+    monitor.stage(stage, {domain.verifier: len(rows)})
     batches = (rows[at : at + VERIFY_BATCH] for at in range(0, len(rows), VERIFY_BATCH))
-    start = partial(verifying_worker, domain.name, recipe.verify)
-    problems = []
-    with closing(LocalEngine(recipe.verify.workers).map(start, batches, recipe.verify.timeout_s)) as results:
-        for result in results:
-            outcome = result.value["outcome"] if result.value else FAULTS[result.fault or "crash"]
-            monitor.advance(domain.verifier, int(outcome == "passed"), int(outcome != "passed"), "")
-            if outcome != "passed":
-                what = f"its gold answer is {outcome} by {domain.verifier}: {result.row['reference']!r:.80}"
-                problems.append(Problem(f"prompt {result.row['prompt_id']}", what))
-    return problems
+    found = []
+    with closing(judge(domain, batches, recipe.verify.workers or available_cores(), monitor)) as judged:
+        for row, verdict, _ in judged:
+            passed = verdict["outcome"] == "passed"
+            monitor.advance(domain.verifier, int(passed), int(not passed), "")
+            found.append((row, verdict))
+    return found
+
+
+def _why(row: Row, verdict: Row) -> str:
+    """What a person needs to mend it: of code what failed, of mathematics the reference."""
+    return str(verdict["detail"])[:200] if row["test_style"] else f"{row['reference']!r:.80}"

@@ -34,7 +34,7 @@ With your own endpoints: copy the recipe that [bold]datakit recipe math[/] print
 Exit status: 0 done, 1 a limit of inspect passed, 2 bad input, 3 a source stopped the build, 130 and 143 interrupted.""",
 )
 
-DomainOption = Annotated[str | None, typer.Option(help="math (more to come). Without --recipe: the embedded default of it.")]
+DomainOption = Annotated[str | None, typer.Option(help="math or code. Without --recipe: the embedded default of it.")]
 RecipeOption = Annotated[Path | None, typer.Option(help="A recipe in YAML.", show_default=False)]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.field=VALUE, e.g. select.margin=[0.01,0.2]")]
 
@@ -97,13 +97,17 @@ def check(
     domain: DomainOption = None,
     recipe: RecipeOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.", show_default=False)] = None,
+    mutants: Annotated[bool, typer.Option("--mutants", help="Code: name prompts whose tests let wrong programs pass.")] = False,
 ) -> None:
-    """Check a recipe: it parses, extras are there, endpoints answer, every gold answer passes its own verifier."""
+    """Check a recipe: it parses, extras are there, endpoints answer, every gold answer passes its own verifier.
+
+    Exit status 2 where there is a problem.
+    """
     from datakit import checking
     from datakit.watch import Watch
 
     with Watch() as watch:
-        problems = checking.check(_load(domain, recipe), limit, watch)
+        problems = checking.check(_load(domain, recipe), limit, watch, mutants)
         watch.close_stage()
         for problem in problems:
             watch.say(f"{problem.where}: {problem.what}", warning=True)
@@ -190,7 +194,7 @@ def serve(domain: DomainOption = None, recipe: RecipeOption = None) -> None:
 
 
 @app.command("recipe")
-def show_recipe(domain: Annotated[str, typer.Argument(help="math")]) -> None:
+def show_recipe(domain: Annotated[str, typer.Argument(help="math or code")]) -> None:
     """Print the embedded recipe of a domain, to start one's own from."""
     from datakit.recipe import bundled_recipe
 

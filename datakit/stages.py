@@ -11,7 +11,7 @@ stopped. Stages tell a Monitor what they do; they never print.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,7 @@ from datakit import serving
 from datakit.client import ChatClient, read_key
 from datakit.collecting import NOT_WANTED, Inputs, read_inputs
 from datakit.domains import DOMAINS, Domain, verifying_worker
-from datakit.engine import Engine, LocalEngine
+from datakit.engine import Engine, LocalEngine, available_cores
 from datakit.errors import RecipeError, RunError
 from datakit.recipe import EndpointSource, Recipe, Reward, Sampled, ServeSource, assign, model_folder
 from datakit.resuming import check_same
@@ -40,7 +40,6 @@ Stage = Literal["collect", "sample", "verify", "score", "select", "export"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 VERIFY_BATCH = 64
 SCORE_BATCH = 256
-FAULTS = {"timeout": "timeout", "crash": "error"}  # what befell a verifier -> outcome
 
 
 class Monitor(Protocol):
@@ -88,7 +87,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> N
                 case "sample":
                     sample(run, recipe, options.retry_failures, monitor)
                 case "verify":
-                    verify(run, domain, recipe, LocalEngine(recipe.verify.workers), monitor)
+                    verify(run, domain, recipe.verify.workers or available_cores(), monitor)
                 case "score":
                     for reward in recipe.score:
                         score(run, recipe, reward, LocalEngine(workers=1), options.retry_failures, monitor)
@@ -124,6 +123,7 @@ def preflight(recipe: Recipe) -> None:
     for reward in recipe.score:
         check_reward(reward, model_folder(recipe, reward.model))
     chosen_judge(recipe)
+    DOMAINS[recipe.domain](recipe.verify).preflight()
 
 
 # --------------------------------------------------------------------------------------------------------------- the stages
@@ -231,21 +231,41 @@ def _store(run: Run, sampler: Sampler, label: str, monitor: Monitor) -> Store:
     return store
 
 
-def verify(run: Run, domain: Domain, recipe: Recipe, engine: Engine, monitor: Monitor) -> None:
+def verify(run: Run, domain: Domain, workers: int, monitor: Monitor) -> None:
     """responses -> verdicts. A checker that runs out of time or dies costs its own row only."""
     if domain.verifier is None:
         return
     missing = run.query(load_sql("missing_verdicts"), {"verifier": domain.verifier})
     monitor.stage("verify", {domain.verifier: missing.height} if missing.height else {})
-    start = partial(verifying_worker, domain.name, recipe.verify)
-    with closing(engine.map(start, _batches(missing, VERIFY_BATCH), recipe.verify.timeout_s)) as results:
-        for result in results:
-            verdict = result.value or {"outcome": FAULTS[result.fault or "crash"], "detail": result.message}
-            ids = {"response_id": result.row["response_id"], "reference_digest": result.row["reference_digest"]}
-            duration_s = round(result.duration_s, 4)
-            run.journal("verdicts").append([{**ids, "verifier": domain.verifier, **verdict, "duration_s": duration_s}])
+    with closing(judge(domain, _batches(missing, VERIFY_BATCH), workers, monitor)) as judged:
+        for row, verdict, duration_s in judged:
+            ids = {"response_id": row["response_id"], "reference_digest": row["reference_digest"], "verifier": domain.verifier}
+            run.journal("verdicts").append([{**ids, **verdict, "duration_s": round(duration_s, 4)}])
             monitor.advance(domain.verifier, 1, 0, "")
     run.journal("verdicts").close()
+
+
+def judge(
+    domain: Domain, batches: Iterator[Rows], workers: int, monitor: Monitor
+) -> Generator[tuple[Row, Row, float], None, None]:
+    """Every row with the columns of its verdict and the seconds that it took, in any order.
+
+    Where a domain says so, a timeout is tried once more at the end, with little beside it: slow, or only crowded out?
+    """
+    late: Rows = []
+    start = partial(verifying_worker, domain.name, domain.options)
+    for tries, engine in enumerate((LocalEngine(workers), LocalEngine(max(1, workers // 4)))):
+        with closing(engine.map(start, batches if tries == 0 else iter([late]), domain.deadline_s)) as results:
+            for result in results:
+                verdict = result.value or {"outcome": domain.faults[result.fault or "crash"], "detail": result.message}
+                if tries == 0 and domain.retries_timeouts and verdict["outcome"] == "timeout":
+                    late.append(result.row)
+                else:
+                    yield result.row, verdict, result.duration_s
+        if not late:
+            return
+        if tries == 0:
+            monitor.say(f"{len(late):,} answers took too long; each is tried once more, with little beside it")
 
 
 def score(run: Run, recipe: Recipe, reward: Reward, engine: Engine, retry_failures: bool, monitor: Monitor) -> None:

@@ -25,8 +25,7 @@ _CAPABILITY_VERSION = 0x20080522
 _READ_ANY_FILE = 1 << 2  # CAP_DAC_READ_SEARCH: an interpreter below root's home; Landlock says which files
 
 
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def _checked(status: int, what: str) -> int:
@@ -50,8 +49,8 @@ class Rlimits:
     n_threads: int = 64
 
 
-def set_rlimits(limits: Rlimits, n_tasks: int = 0) -> None:
-    """Soft and hard limits of this process; `n_tasks` is how many tasks its user has already. macOS refuses some."""
+def rlimits(limits: Rlimits, n_tasks: int = 0) -> list[tuple[int, int]]:
+    """Limits as numbers and values for `set_rlimits`; `n_tasks` is how many tasks the user of the process has already."""
     mb = 1 << 20
     wanted = {
         "AS": limits.memory_mb * mb,
@@ -66,11 +65,17 @@ def set_rlimits(limits: Rlimits, n_tasks: int = 0) -> None:
         "RTPRIO": 0,
         "SIGPENDING": 256,
     }
-    for name, value in wanted.items():
-        number = getattr(resource, f"RLIMIT_{name}", None)
-        if number is not None:
-            with suppress(ValueError, OSError):
-                resource.setrlimit(number, (value, value))
+    numbers = {name: getattr(resource, f"RLIMIT_{name}", None) for name in wanted}
+    return [(number, wanted[name]) for name, number in numbers.items() if number is not None]
+
+
+def set_rlimits(limits: list[tuple[int, int]]) -> None:
+    """Soft and hard limits of this process. macOS refuses some."""
+    for number, value in limits:
+        try:  # noqa: SIM105 - in every fork: the fewer objects it touches, the fewer pages are copied
+            resource.setrlimit(number, (value, value))
+        except (ValueError, OSError):
+            pass
 
 
 # ------------------------------------------------------------------------------------------------------------ privileges
@@ -80,8 +85,7 @@ def drop_privileges(user: int | None, reads_any_file: bool) -> None:
     """As root: become a user of no rights (`user`; where there is none to become, keep root's id without its powers)."""
     if os.geteuid() != 0 or sys.platform != "linux":
         return
-    libc = _libc()
-    libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    _LIBC.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
     with suppress(OSError):  # a container may not map the user
         if user is not None:
             os.setgroups([])
@@ -90,24 +94,24 @@ def drop_privileges(user: int | None, reads_any_file: bool) -> None:
     kept = _READ_ANY_FILE if reads_any_file else 0
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
     sets = (ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0)
-    _checked(libc.syscall(_CAPSET[platform.machine()], header, sets), "capset")
+    _checked(_LIBC.syscall(_CAPSET[platform.machine()], header, sets), "capset")
 
 
 def die_with_parent() -> None:
     """Be killed when the parent ends; a change of user forgets it, so call it after that."""
     if sys.platform == "linux":
-        _libc().prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
 
 
 def adopt_orphans() -> None:
     """Become the parent of what the forks leave behind."""
-    _libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def hide() -> None:
     """Not dumpable: other processes of the user cannot read this one's memory or descriptors under /proc."""
     if sys.platform == "linux":
-        _libc().prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 # -------------------------------------------------------------------------------------------------------------- Landlock
@@ -126,7 +130,7 @@ def landlock_abi() -> int:
     """The kernel's version of Landlock; 0 where there is none."""
     if sys.platform != "linux":
         return 0
-    return max(0, int(_libc().syscall(_CREATE_RULESET, None, 0, 1)))
+    return max(0, int(_LIBC.syscall(_CREATE_RULESET, None, 0, 1)))
 
 
 @dataclass(frozen=True)
@@ -144,18 +148,17 @@ def make_ruleset(folders: Folders) -> int:
     files = _FILES_BY_ABI.get(abi, (1 << 16) - 1)
     attributes = (ctypes.c_uint64 * 3)(files, _TCP if abi >= 4 else 0, _SCOPES if abi >= 6 else 0)
     size = 8 if abi < 4 else 16 if abi < 6 else 24
-    libc = _libc()
-    ruleset = _checked(libc.syscall(_CREATE_RULESET, attributes, size, 0), "landlock_create_ruleset")
+    ruleset = _checked(_LIBC.syscall(_CREATE_RULESET, attributes, size, 0), "landlock_create_ruleset")
     for path in folders.read:
-        _allow(libc, ruleset, path, _READ_FILE | _READ_DIR)
+        _allow(ruleset, path, _READ_FILE | _READ_DIR)
     for path in folders.lists:
-        _allow(libc, ruleset, path, _READ_DIR)
-    _allow(libc, ruleset, os.devnull, _READ_FILE | _WRITE_FILE)
-    _allow(libc, ruleset, folders.work, _WORK & files)
+        _allow(ruleset, path, _READ_DIR)
+    _allow(ruleset, os.devnull, _READ_FILE | _WRITE_FILE)
+    _allow(ruleset, folders.work, _WORK & files)
     return ruleset
 
 
-def _allow(libc: ctypes.CDLL, ruleset: int, path: str, access: int) -> None:
+def _allow(ruleset: int, path: str, access: int) -> None:
     try:
         descriptor = os.open(path, getattr(os, "O_PATH", 0) | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -164,19 +167,19 @@ def _allow(libc: ctypes.CDLL, ruleset: int, path: str, access: int) -> None:
         if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             access &= _OF_A_FILE
         rule = access.to_bytes(8, sys.byteorder) + descriptor.to_bytes(4, sys.byteorder)
-        _checked(libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0), f"landlock_add_rule {path}")
+        _checked(_LIBC.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0), f"landlock_add_rule {path}")
     finally:
         os.close(descriptor)
 
 
 def restrict(ruleset: int) -> None:
     """Put this process under the ruleset, for good."""
-    _checked(_libc().syscall(_RESTRICT_SELF, ruleset, 0), "landlock_restrict_self")
+    _checked(_LIBC.syscall(_RESTRICT_SELF, ruleset, 0), "landlock_restrict_self")
 
 
 def no_new_privileges() -> None:
     """What an unprivileged process must promise before Landlock and seccomp."""
-    _checked(_libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
+    _checked(_LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
 
 
 # --------------------------------------------------------------------------------------------------------------- seccomp
@@ -254,7 +257,7 @@ class Filter:
 
     def install(self) -> None:
         """For good, in this process and in all that it starts. Filters add up."""
-        _checked(_libc().prctl(_PR_SET_SECCOMP, 2, self._header, 0, 0), "seccomp")
+        _checked(_LIBC.prctl(_PR_SET_SECCOMP, 2, self._header, 0, 0), "seccomp")
 
 
 def zygote_filter() -> Filter:

@@ -12,11 +12,12 @@ gone, however that ended.
 
 from __future__ import annotations
 
-import fcntl
+import ctypes
 import gc
 import importlib
 import json
 import os
+import random
 import select
 import signal
 import socket
@@ -35,6 +36,7 @@ PRELOADED = (
     *("statistics", "string", "struct", "sys", "textwrap", "threading", "time", "typing", "types"),
 )
 _HARNESS_TROUBLE = 70
+_HIGH = 50  # where a fork's own descriptors stand
 _A_USER_OF_NO_RIGHTS = 1_900_000_000
 
 
@@ -56,6 +58,7 @@ class Settings:
 def main(settings: Settings) -> None:
     """Serve the runner until it is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.dont_write_bytecode = True
     sys.path[:] = [path for path in sys.path if path in _STANDARD] + settings.paths
     control = socket.socket(fileno=settings.control)
     modules = [importlib.import_module(name) for name in (*PRELOADED, *settings.libraries)]
@@ -64,6 +67,8 @@ def main(settings: Settings) -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 2)  # what it had to say about its start is said
     control.sendall(b"ready\n")
     try:
         zygote.serve()
@@ -84,11 +89,13 @@ class _Zygote:
         self.control = control
         self.children: dict[int, str] = {}
         self.passed_limit: str | None = None
-        self.n_tasks = 0 if os.geteuid() == 0 else _tasks_of(os.geteuid()) + 256
+        n_tasks = 0 if os.geteuid() == 0 else _tasks_of(os.geteuid()) + 256
+        self.rlimits = confine.rlimits(confine.Rlimits(settings.memory_mb, settings.cpu_s), n_tasks)
         self.ruleset: int | None = None
         if settings.tier == "landlock":
             self.ruleset = confine.make_ruleset(_folders(settings.work, modules))
         self.filter = None
+        os.chdir(settings.work)
         if settings.tier != "none":
             self.filter = confine.fork_filter()
             self.give_up_powers()
@@ -102,6 +109,7 @@ class _Zygote:
             with suppress(OSError):
                 os.chown(self.settings.work, user, user)
             confine.drop_privileges(user, reads_any_file=not _open_to_all(os.__file__))
+        confine.hide()
         confine.no_new_privileges()
         confine.zygote_filter().install()
 
@@ -129,7 +137,8 @@ class _Zygote:
                 os.close(descriptor)
 
     def fork(self, role: str, kept: list[int], stdin: int | None = None, stdout: int | None = None) -> None:
-        pid = os.fork()
+        gc.freeze()  # what the last execution left is no work for the forks' collector
+        pid = _fork()
         if pid:
             self.children[pid] = role
             return
@@ -140,18 +149,15 @@ class _Zygote:
 
     def become(self, role: str, kept: list[int], stdin: int | None, stdout: int | None) -> NoReturn:
         """In the fork: give everything up, then run the program or the tests."""
-        os.setsid()
-        os.chdir(self.settings.work)
-        ruleset = [] if self.ruleset is None else [self.ruleset]
-        first, payload, *rest = _arrange([*kept, *ruleset], stdin, stdout)
-        confine.set_rlimits(confine.Rlimits(self.settings.memory_mb, self.settings.cpu_s), self.n_tasks)
+        if self.filter is None:
+            os.setsid()  # so that what it may fork can be found
         confine.die_with_parent()
-        confine.hide()
-        if ruleset:
-            confine.restrict(rest[-1])
-            os.close(rest.pop())
+        confine.set_rlimits(self.rlimits)
+        if self.ruleset is not None:
+            confine.restrict(self.ruleset)
         if self.filter is not None:
             self.filter.install()
+        first, payload, *rest = _arrange(kept, stdin, stdout)
         text = _read(payload)
         _run(role, first, text, rest)
         os._exit(0)
@@ -195,15 +201,25 @@ class _Zygote:
         return {"own": own, "status": os.waitstatus_to_exitcode(status), "cpu_s": usage.ru_utime + usage.ru_stime}
 
 
+def _fork() -> int:
+    """The C library's fork. Python's own also sets up again what only a process with threads needs: half of the time.
+
+    This process has one thread, and its forks seed `random` themselves.
+    """
+    pid: int = ctypes.PyDLL(None).fork()
+    if pid < 0:
+        raise OSError("fork failed")
+    return pid
+
+
 def _run(role: str, first: int, text: str, rest: list[int]) -> None:
-    gc.enable()
-    sys.dont_write_bytecode = True
-    if "random" in sys.modules:
-        sys.modules["random"].seed(0)
+    random.seed(0)
     if role == "tester":
         suite = json.loads(text)
         tester.test(first, rest[0], suite["tests"], suite["style"], suite["entry_point"])
-    elif role == "solver":
+        return
+    gc.enable()
+    if role == "solver":
         solver.solve(first, text)
     else:
         solver.run_script(text, first)
@@ -211,19 +227,20 @@ def _run(role: str, first: int, text: str, rest: list[int]) -> None:
 
 def _arrange(kept: list[int], stdin: int | None, stdout: int | None) -> list[int]:
     """Descriptors 0, 1, 2 as a program expects them, then those to keep, and no others; gives the new numbers."""
-    null = os.open(os.devnull, os.O_RDWR)
-    wanted = [null if stdin is None else stdin, null if stdout is None else stdout, null, *kept]
-    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 200) for descriptor in wanted]
-    for number, descriptor in enumerate(high):
+    for number, descriptor in enumerate((stdin, stdout)):
+        if descriptor is not None:
+            os.dup2(descriptor, number)  # the rest of 0, 1, 2 is the zygote's own: nothing
+    for number, descriptor in enumerate(kept, start=_HIGH):
         os.dup2(descriptor, number)
-    os.closerange(len(high), 300)
-    return list(range(3, len(high)))
+    os.closerange(3, _HIGH)
+    os.closerange(_HIGH + len(kept), _HIGH + 100)
+    return list(range(_HIGH, _HIGH + len(kept)))
 
 
 def _read(descriptor: int) -> str:
-    with os.fdopen(descriptor, "rb") as file:
-        file.seek(0)
-        return file.read().decode("utf-8", "surrogatepass")
+    data = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+    os.close(descriptor)
+    return data.decode("utf-8", "surrogatepass")
 
 
 # ----------------------------------------------------------------------------------------------- what forks may see and use

@@ -7,6 +7,7 @@ SELECT
     p.reference_digest,
     r.text,
     r.finish_reason,
+    p.messages,
     p.reference,
     p.test_style,
     p.entry_point
