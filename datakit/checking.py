@@ -66,7 +66,8 @@ def check_tests(prompts: list[Prompt], domain: Domain, recipe: Recipe, monitor: 
         if prompt.dropped is None and prompt.solution is not None
         for mutant in mutants(prompt.solution)
     ]
-    passing, n_mutants = defaultdict(list), defaultdict(int)
+    passing: dict[str, list[str]] = defaultdict(list)
+    n_mutants: dict[str, int] = defaultdict(int)
     for row, verdict in _judged("check tests by mutants", rows, domain, recipe, monitor):
         n_mutants[row["prompt_id"]] += 1
         if verdict["outcome"] == "passed":
@@ -74,7 +75,9 @@ def check_tests(prompts: list[Prompt], domain: Domain, recipe: Recipe, monitor: 
     caught = len(rows) - sum(map(len, passing.values()))
     monitor.say(f"{len(rows):,} mutants of {len(n_mutants):,} solutions, {caught:,} of them caught by the tests")
     return [
-        Problem(f"prompt {prompt_id}", f"weak tests: all {len(through)} mutants of its solution pass ({'; '.join(through)})"[:300])
+        Problem(
+            f"prompt {prompt_id}", f"weak tests: all {len(through)} mutants of its solution pass ({'; '.join(through)})"[:300]
+        )
         for prompt_id, through in sorted(passing.items())
         if len(through) == n_mutants[prompt_id]
     ]

@@ -29,11 +29,22 @@ class Domain(Protocol):
     """Reads prompts and judges answers to them. Cheap to make: what verify needs is loaded by `warm`."""
 
     name: str
+    options: Verify
     verifier: str | None
     """Name and version ("math@1"), with a suffix for every option that is not at its default and can change a verdict
     ("math@1+timeout_s=5"); None: this domain has no verifier."""
     wrong: frozenset[str]
     """The outcomes that count as a wrong answer."""
+    deadline_s: float
+    """How long a row may take before the engine ends its worker."""
+    faults: dict[str, str]
+    """What a fault of the engine ("timeout", "crash") means as an outcome."""
+    retries_timeouts: bool
+    """Whether an answer that took too long is tried once more, when little else runs."""
+
+    def preflight(self) -> None:
+        """Raise a DatakitError where answers could not be verified here. Called before anything is sampled."""
+        ...
 
     def read(self, rows: Iterable[Row], source: str) -> Iterator[Prompt]:
         """Prompts from rows that have our column names; `source` is how messages and the table call their origin."""
@@ -59,8 +70,10 @@ def verifying_worker(name: str, options: Verify) -> Worker:
     return lambda rows: (asdict(verdict) for verdict in domain.verify(rows))
 
 
-from datakit.domains.math import Math  # noqa: E402 - the domains stand on the names above
+from datakit.domains.code import Code  # noqa: E402 - the domains stand on the names above
+from datakit.domains.math import Math  # noqa: E402
 
 DOMAINS: dict[str, Callable[[Verify], Domain]] = {
     "math": Math,
+    "code": Code,
 }

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from datakit.domains import Verdict
-from datakit.domains.code_answers import Program, extract, prompt_code
+from datakit.domains.code_answers import Program, extract
 from datakit.domains.code_static import analyse
 from datakit.domains.reading import read_prompts
 from datakit.errors import BadInput
@@ -79,7 +79,7 @@ class Code:
         if finding is not None:
             return Verdict("failed", program.text, f"static analysis: {finding}")
         done = self._run(program.text, row["reference"], row["test_style"], row["entry_point"])
-        notes = [program.way, *(["compares objects of its own classes"] if done.own_comparisons else []), self._tier]
+        notes = [program.way, *(["leans on operators of its own classes"] if done.own_operators else []), self._tier]
         return Verdict(done.outcome, program.text, f"{done.detail} [{', '.join(notes)}]")
 
     def _run(self, program: str, tests: str, style: str, entry_point: str | None) -> Execution:
@@ -133,7 +133,9 @@ def _completed(prompt: Prompt, source: str) -> Prompt:
         return replace(prompt, dropped=prompt.dropped or "no tests")
     style = prompt.test_style or _style_of(prompt.reference)
     if style not in STYLES:
-        raise BadInput(f"{source}: prompt {prompt.prompt_id}: test_style must be one of {', '.join(STYLES)} (got {style!r:.40})")
+        raise BadInput(
+            f"{source}: prompt {prompt.prompt_id}: test_style must be one of {', '.join(STYLES)} (got {style!r:.40})"
+        )
     nameless = style == "humaneval_check" and prompt.entry_point is None
     return replace(prompt, test_style=style, dropped="no entry_point for check(candidate)" if nameless else None)
 

@@ -6,15 +6,20 @@ reference cannot be read). The engine adds error (the checker broke) and timeout
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
-from datakit.domains import Verdict, math_answers, math_equality
+from datakit.domains import Verdict, math_answers, math_equality, math_parsing
+from datakit.domains.math_equality import LENIENT, MAX_LENGTH, Rules
 from datakit.domains.reading import read_prompts
 from datakit.recipe import Verify
 from datakit.tables import Prompt, Row, Rows
 
-VERSION = 1  # a change that can change a verdict makes a new one
+VERSION = 2  # a change that can change a verdict makes a new one
+DEADLINE_S = 2.0
+MEMORY_MB = 2048
 
 
 class Math:
@@ -22,11 +27,19 @@ class Math:
 
     name = "math"
     wrong = frozenset({"failed"})
+    faults = {"timeout": "timeout", "crash": "error"}  # noqa: RUF012 - read-only
+    """What a fault of the engine means as an outcome: the checker was too slow, or it broke; neither makes an answer wrong."""
+    retries_timeouts = False
 
     def __init__(self, options: Verify) -> None:
-        usual = Verify().timeout_s
-        suffix = "" if options.timeout_s == usual else f"+timeout_s={options.timeout_s:g}"
-        self.verifier: str | None = f"math@{VERSION}{suffix}"
+        self.options = options
+        self.deadline_s = options.timeout_s or DEADLINE_S
+        self.memory_mb = options.memory_mb or MEMORY_MB
+        self.rules = Rules(**{point: getattr(options, point) == "strict" for point in Rules._fields})
+        suffixes = [f"+{point}=strict" for point, strict in self.rules._asdict().items() if strict]
+        suffixes += [f"+memory_mb={self.memory_mb}"] if self.memory_mb != MEMORY_MB else []
+        suffixes += [f"+timeout_s={self.deadline_s:g}"] if self.deadline_s != DEADLINE_S else []
+        self.verifier: str | None = f"math@{VERSION}{''.join(suffixes)}"
 
     def read(self, rows: Iterable[Row], source: str) -> Iterator[Prompt]:
         """Prompts with their reference, which may be a number, an answer's text, or a solution that ends in one."""
@@ -34,14 +47,18 @@ class Math:
             missing = prompt.reference is None and prompt.dropped is None
             yield replace(prompt, dropped="no reference answer") if missing else prompt
 
+    def preflight(self) -> None:
+        """math-verify is always there."""
+
     def warm(self) -> None:
-        """Load math-verify."""
-        math_equality.load()
+        """Load math-verify, in a worker process whose memory is bounded from here on."""
+        math_parsing.load()
+        limit_memory(self.memory_mb)
 
     def verify(self, rows: Rows) -> Iterator[Verdict]:
         """One verdict a row of text, reference and finish_reason; `detail` says how the answer was found, or why not."""
         for row in rows:
-            yield judge(row["text"], row["reference"], truncated=row.get("finish_reason") == "length")
+            yield judge(row["text"], row["reference"], row.get("finish_reason") == "length", self.rules)
 
     def gold(self, prompt: Prompt) -> str | None:
         """The solution where there is one, else the reference put as an answer."""
@@ -50,21 +67,43 @@ class Math:
         return f"The answer is \\boxed{{{math_equality.reference_answer(prompt.reference)}}}."
 
 
-def judge(text: str, reference: str | None, truncated: bool = False) -> Verdict:
+def judge(text: str, reference: str | None, truncated: bool = False, rules: Rules = LENIENT) -> Verdict:
     """The verdict on one response. A response that was cut off is judged only by an answer that it had already given."""
     if reference is None or not reference.strip():
         return Verdict("unverifiable", detail="no reference answer")
-    answer = math_answers.extract(text)
+    gold = math_equality.reference_answer(reference)
+    answer = math_answers.extract(text, math_equality.is_choice(gold)) or _by_math_verify(text)
     if answer is None:
         return Verdict("unparseable", detail="no answer found")
+    if not answer.text:
+        return Verdict("unparseable", detail="the answer was left blank")
     if truncated and not answer.sure:
         return Verdict("unparseable", detail="cut off before an answer")
-    if len(reference) > math_equality.MAX_LENGTH and len(math_equality.reference_answer(reference)) > math_equality.MAX_LENGTH:
-        return Verdict("unverifiable", answer.text, detail=f"the reference is over {math_equality.MAX_LENGTH} characters")
-    if len(answer.text) > math_equality.MAX_LENGTH:
-        return Verdict("unparseable", detail=f"the answer is over {math_equality.MAX_LENGTH} characters")
+    if len(gold) > MAX_LENGTH:
+        return Verdict("unverifiable", _shown(answer.text), detail=f"the reference is over {MAX_LENGTH} characters")
+    if len(answer.text) > MAX_LENGTH:
+        return Verdict("unparseable", detail=f"the answer is over {MAX_LENGTH} characters")
     try:
-        passed = math_equality.equal(reference, answer.text)
-    except math_equality.UnreadableReference:
-        return Verdict("unverifiable", answer.text, detail="the reference cannot be read")
-    return Verdict("passed" if passed else "failed", answer.text, detail=answer.way)
+        passed = math_equality.equal(gold, answer.text, rules)
+    except math_parsing.UnreadableReference:
+        return Verdict("unverifiable", _shown(answer.text), detail="the reference cannot be read")
+    except math_parsing.CannotCompare as error:
+        return Verdict("error", _shown(answer.text), detail=f"math-verify broke: {error}")
+    return Verdict("passed" if passed else "failed", _shown(answer.text), detail=answer.way)
+
+
+def _by_math_verify(text: str) -> math_answers.Answer | None:
+    """The last resort: what math-verify takes for an answer where nothing of ours found one."""
+    found = math_parsing.answer_in(text)
+    return math_answers.Answer(found, "math-verify", False) if found else None
+
+
+def _shown(answer: str) -> str:
+    """An answer as a table can hold it: half of a surrogate pair is no text."""
+    return answer[:MAX_LENGTH].encode("utf-8", "replace").decode("utf-8")
+
+
+def limit_memory(megabytes: int) -> None:
+    """Bound this process's address space, where the platform can (macOS refuses)."""
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes * 2**20, megabytes * 2**20))

@@ -10,22 +10,40 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _BOX_OR_BRACE = re.compile(r"(\\{1,2}(?:boxed|fbox)\s*\{)|\\.|[{}]", re.DOTALL)
-_BETWEEN_BOXES = re.compile(r"[\s$,;.]*(?:\\text\{)?[\s,]*(?:and|or)?[\s}]*\$?\s*(?:[a-zA-Z]\s*=\s*)?\$?\s*")
+_BETWEEN_BOXES = re.compile(
+    r"[\s$.]*(?:\\text\s*\{)?\s*(?:[,;\uff0c、]\s*(?:and\b|or\b)?|and\b|or\b|和|或)[\s}]*\$?\s*(?:[a-zA-Z]\s*=\s*)?\$?\s*"
+)
+_MOST_BETWEEN_BOXES = 40  # characters
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
 _FIELD = re.compile(r"""["'](?:final[ _])?answer["']\s{0,20}:\s{0,20}""", re.IGNORECASE)
+_NEXT_FIELD = re.compile(r",\s{0,20}[\"']")
+_BARE_BOX = re.compile(r"\\(?:boxed|fbox)\s{0,20}(-?\d[\d.,/]{0,100})")
 _PHRASE = re.compile(
-    r"(?:\banswer\b[^\n.:=]{0,60}?(?:\bis\b|[:=])|^A:|答案[^\n。\uff1a:]{0,20}?[是为\uff1a:])[\s*:]{0,20}",
+    r"(?:\banswers?\b[^\n.:=]{0,60}?(?:\bis\b|\bare\b|[:=])|^A:|答案[^\n。\uff1a:]{0,20}?[是为\uff1a:])[\s*:\uff1a]{0,20}",
     re.IGNORECASE | re.MULTILINE,
 )
+_THEREFORE = re.compile(r"(?:因此|所以|综上|故)[^\n。]{0,60}?[为是][\s*:\uff1a]{0,20}")
+_LETTER = re.compile(  # of multiple choice, at the head of a statement; A and I may be words
+    r"[\s*$]*(?:\\[a-z]+\{\s*)?(?:(?:option|choice|选项|选)\s*)?"
+    r"(?:\(([A-J])\)|([A-J])(?=[.):]\s|[.):*}$\s]*\Z|\s+(?:because|since|as)\b)|([B-HJ])(?![a-zA-Z'^_=+*/\d-])(?!\s*[=+*/^-]))",
+    re.IGNORECASE,
+)
+_LETTERS = re.compile(  # and anywhere
+    r"\(([A-J])\)|\*\*\s*\(?([A-J])\)?[.:)]?(?:\s[^*\n]{0,80})?\*\*|\b(?:[Oo]ption|[Cc]hoice)\s+([A-J])\b"
+    r"|选\s*[:\uff1a]?\s*([A-J])(?![a-zA-Z])|^[ \t]*([A-J])[.)]?[ \t]*$|(?<![a-zA-Z\\{=])([A-J])[.!*)]{0,4}\Z",
+    re.MULTILINE,
+)
+_CHINESE_OR = re.compile(r"(?<=[\d$)])\s{0,9}(?:或者|或|和|与|、)\s{0,9}(?=[\d$\\(-])")
+_CHAIN = re.compile(r"[\d\s.,$()+\-*/\u00d7÷·^%]{1,200}=\s*")
 _SPAN = re.compile(
     r"\$\$([^$]{1,1000})\$\$|\$(?![\s$])([^$\n]{1,500})(?<!\s)\$(?!\d)|\\\(([^\n]{1,500}?)\\\)|\\\[(.{1,1000}?)\\\]", re.DOTALL
 )
 _NUMBER = re.compile(
-    r"(?<![\w.])-?(?:\\?\$)?-?(?:\d[\d,]*\d|\d)?(?:\.\d+|(?<=\d))(?:/-?\d+)?(?:\s?\\?%)?"
+    r"(?<![a-zA-Z0-9_.])-?(?:\\?\$)?-?(?:\d[\d,]*\d|\d)?(?:\.\d+|(?<=\d))(?:/-?\d+)?(?:\s?\\?%)?"
     r"|-?\\[dt]?frac\{-?\d+\}\{-?\d+\}"
 )
 _SENTENCE_END = re.compile(r"\.(?:\s|$)|\n|。")
-_WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
+_WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}|[\u4e00-\u9fff]")
 _END_OF_VALUE = {quote: re.compile(rf"\\.|{quote}", re.DOTALL) for quote in ("'", '"')}
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _TAIL = 2_000  # characters: an answer that nothing announces stands at the end, or is none
@@ -40,31 +58,34 @@ class Answer(NamedTuple):
     sure: bool
 
 
-def extract(text: str) -> Answer | None:
+def extract(text: str, letter: bool = False) -> Answer | None:
     """The final answer: the last of the explicit ones (box, `#### N`, JSON or tagged answer), else the last phrase
-    ("the answer is ..."), else the last expression or number anywhere. None where there is nothing, or a blank.
+    ("the answer is ..."), else the last expression or number anywhere. None where there is nothing; a blank has no text.
+    `letter`: a letter of multiple choice is wanted.
     """
     text = text.rstrip()
-    explicit = max(_explicit(text), key=lambda found: found[0], default=None)
+    explicit = max(_explicit(text, letter), key=lambda found: found[0], default=None)
     if explicit is not None:
         answer = explicit[1]
-        return answer if answer.text.strip("_ .") else None
-    return _phrase(text) or _last_resort(text)
+        return answer if answer.text.strip("_ .") else answer._replace(text="")
+    return (
+        _phrase(text, _PHRASE, letter) or _phrase(text, _THEREFORE, letter) or (_last_letter if letter else _last_resort)(text)
+    )
 
 
 def boxes(text: str) -> list[tuple[int, int, str]]:
     """Every closed `\\boxed{}` and `\\fbox{}`, the outermost of nested ones: where it begins, where it ends, what it holds."""
     found: list[tuple[int, int, str]] = []
-    opened: list[re.Match[str]] = []
+    opened: list[tuple[int, int]] = []  # where a brace's command begins, and where a box's content does (0: no box)
     for match in _BOX_OR_BRACE.finditer(text):
         if match[1] or match[0] == "{":
-            opened.append(match)
+            opened.append((match.start(), match.end() if match[1] else 0))
         elif match[0] == "}" and opened:
-            box = opened.pop()
-            if box[1]:
-                while found and found[-1][0] > box.start():
+            start, content = opened.pop()
+            if content:
+                while found and found[-1][0] > start:
                     found.pop()
-                found.append((box.start(), match.end(), text[box.end() : match.start()].strip()))
+                found.append((start, match.end(), text[content : match.start()].strip()))
     return found
 
 
@@ -74,10 +95,14 @@ def last_boxes(text: str) -> tuple[int, str] | None:
     if not found:
         return None
     first = len(found) - 1
-    while first > 0 and _BETWEEN_BOXES.fullmatch(text, found[first - 1][1], found[first][0]):
+    while first > 0 and _are_joined(text, found[first - 1][1], found[first][0]):
         first -= 1
     contents = list(dict.fromkeys(content for _, _, content in found[first:]))
     return found[-1][1], ", ".join(contents)
+
+
+def _are_joined(text: str, end: int, start: int) -> bool:
+    return start - end <= _MOST_BETWEEN_BOXES and _BETWEEN_BOXES.fullmatch(text, end, start) is not None
 
 
 def balanced(text: str) -> bool:
@@ -99,7 +124,7 @@ def _closing_brace(text: str, opening: int) -> int | None:
     return None
 
 
-def _explicit(text: str) -> Iterator[tuple[int, Answer]]:
+def _explicit(text: str, letter: bool) -> Iterator[tuple[int, Answer]]:
     """The last answer of each explicit kind, and where it ends: a box in a JSON field is the field's."""
     boxed = last_boxes(text)
     if boxed:
@@ -108,28 +133,31 @@ def _explicit(text: str) -> Iterator[tuple[int, Answer]]:
     if opened >= 0 and _closing_brace(text, text.index("{", opened)) is None:
         rest = text[opened:].partition("{")[2].partition("\n")[0]
         yield opened, Answer(rest.strip("$ ."), "open box", False)
+    *_, bare = [None, *_BARE_BOX.finditer(text)]
+    if bare:
+        yield bare.end(), Answer(bare[1].rstrip(".,/"), "box", bare.end() < len(text))
     *_, hashes = [None, *_HASHES.finditer(text)]
     if hashes:
-        yield hashes.end(), _inner(hashes[1], "hashes", hashes.end() < len(text))
+        yield hashes.end(), _inner(hashes[1], "hashes", hashes.end() < len(text), letter)
     closing = text.rfind("</answer>")
     opening = text.rfind("<answer>", 0, max(closing, 0))
     if opening >= 0:
-        yield closing, _inner(text[opening + len("<answer>") : closing], "tag", True)
+        yield closing, _inner(text[opening + len("<answer>") : closing], "tag", True, letter)
     *_, field = [None, *_FIELD.finditer(text)]
     if field:
-        yield _field(text, field.end())
+        yield _field(text, field.end(), letter)
 
 
-def _field(text: str, start: int) -> tuple[int, Answer]:
+def _field(text: str, start: int, letter: bool) -> tuple[int, Answer]:
     """The value that begins here, in JSON that may be broken: a string up to its quote, else the rest of the line."""
     quote = text[start : start + 1]
     if quote in _END_OF_VALUE:
         for match in _END_OF_VALUE[quote].finditer(text, start + 1):
             if match[0] == quote:
-                return match.end(), _inner(_unescaped(text[start + 1 : match.start()]), "json", True)
-        return len(text), _inner(_unescaped(text[start + 1 :]), "json", False)
+                return match.end(), _inner(_unescaped(text[start + 1 : match.start()]), "json", True, letter)
+        return len(text), _inner(_unescaped(text[start + 1 :]), "json", False, letter)
     line = text[start:].partition("\n")[0].strip().rstrip("`,}").strip()
-    value = line[1:].partition("]")[0] if line.startswith("[") else line.partition("}")[0]
+    value = line[1:].partition("]")[0] if line.startswith("[") else _NEXT_FIELD.split(line.partition("}")[0])[0]
     end = start + len(line)
     return end, Answer("" if value in ("null", "None", "{") else value, "json", end < len(text))
 
@@ -139,31 +167,48 @@ def _unescaped(raw: str) -> str:
     return _JSON_ESCAPE.sub(lambda m: m[1] or (chr(int(m[2], 16)) if m[2] else " "), raw)
 
 
-def _inner(value: str, way: str, sure: bool) -> Answer:
+def _inner(value: str, way: str, sure: bool, letter: bool) -> Answer:
     """A field's or tag's value, or what it says in turn: a box or a sentence in it."""
     boxed = last_boxes(value)
-    return Answer(boxed[1] if boxed else _stated(value), way, sure)
+    return Answer(boxed[1] if boxed else _stated(value, letter), way, sure)
 
 
-def _phrase(text: str) -> Answer | None:
-    for match in reversed(list(_PHRASE.finditer(text))):
+def _phrase(text: str, pattern: re.Pattern[str], letter: bool) -> Answer | None:
+    for match in reversed(list(pattern.finditer(text))):
         end = _SENTENCE_END.search(text, match.end())
         sentence = text[match.end() : end.start() if end else len(text)][:1000]
-        if found := _stated(sentence):
+        if found := _stated(sentence, letter):
             return Answer(found, "phrase", end is not None)
     return None
 
 
-def _stated(sentence: str) -> str:
+def _stated(sentence: str, letter: bool = False) -> str:
     """The answer in what follows "the answer is": its first formula or number where there are words around it."""
     sentence = sentence.strip().strip("*").strip()
+    if letter and (chosen := _LETTER.match(sentence)):
+        return str(next(filter(None, chosen.groups()))).upper()
+    sentence = _CHINESE_OR.sub(", ", sentence)
     words = [word for word in _WORD.findall(sentence) if word not in ("and", "or")]
     if not words and len(_SPAN.findall(sentence)) != 1:
         return sentence
     span, number = _SPAN.search(sentence), _NUMBER.search(sentence)
     if span and (number is None or span.start() <= number.start()):
         return next(group for group in span.groups() if group).strip()
-    return number[0].strip() if number else sentence
+    return _result(sentence, number).strip() if number else sentence
+
+
+def _result(sentence: str, number: re.Match[str]) -> str:
+    """The number, or what the arithmetic that begins with it comes to: 12 in "3 * 4 = 12 apples"."""
+    end = number.start()
+    while chain := _CHAIN.match(sentence, end):
+        end = chain.end()
+    last = _NUMBER.match(sentence, end)
+    return last[0] if last and last[0] else number[0]
+
+
+def _last_letter(text: str) -> Answer | None:
+    *_, found = [None, *_LETTERS.finditer(text[-_TAIL:])]
+    return Answer(next(filter(None, found.groups())), "last", False) if found else None
 
 
 def _last_resort(text: str) -> Answer | None:

@@ -1,73 +1,64 @@
 """Whether an answer is equal to the reference, mathematically.
 
-Exact steps decide most pairs in microseconds: equal text after the spelling is cleaned, then equal fractions. The rest
-goes to math-verify, whose own timeouts are switched off: the engine's deadline stops what does not end. Model text goes
-into math-verify's LaTeX grammar only, never into its plain-expression reader, which hands text to sympy's `parse_expr`
-(that evaluates Python). Nothing parsed is ever printed: `str` of a sympy object can hang.
+In steps, the cheap and exact ones first: a remembered pair; equal text after the spelling is cleaned; equal exact values;
+the same parts of lists, intervals, unions and matrices; math-verify for what is left. Model text goes into math-verify's
+LaTeX grammar only (see math_parsing). A reference that cannot be read gives no verdict.
 """
 
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from itertools import zip_longest
+from typing import NamedTuple
 
+from datakit.domains import math_parsing
 from datakit.domains.math_answers import balanced, boxes
+from datakit.domains.math_parsing import UnreadableReference
+from datakit.domains.math_shapes import Shape, shape_of
+from datakit.domains.math_spelling import cleaned, unwrapped, without_thousands
+from datakit.domains.math_units import measured, with_base, without_percent
+from datakit.domains.math_values import Value, same_number, value_of
 
 MAX_LENGTH = 1000  # characters of an answer or a reference that are worth comparing
+_MAX_PROSE = 3  # words of a reference that is text: a sentence can be said in many ways
 
-_NOISE = re.compile(r"(?<!\\)\\[!,;: ]|\\(?:left|right)(?![a-zA-Z])|\\\$|[$€£]|\\(?:displaystyle|quad|qquad)(?![a-zA-Z])|~")
-_MIXED = re.compile(r"([+-]?\d+) (\d+)/(\d+)")
-_THOUSANDS = re.compile(r"(?<=\d)(?:,|\{,\})(?=\d{3}(?!\d))")
-_PLAIN = re.compile(r"([+-]?)(\d+(?:\.\d*)?|\.\d+)(?:/(\d+))?(\\?%)?")
-_FRACTION = re.compile(r"([+-]?)\\[dtc]?frac\{([+-]?)(\d+)\}\{(\d+)\}")
-_NUMBER_AND_WORDS = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*(?:\\(?:text|mathrm|mbox)\{([^{}]*)\}|([a-zA-Z]{2,}(?: [a-zA-Z]+)*))")
-_VALUES = re.compile(
-    r"\b(?:pi|sqrt|sin|cos|tan|log|ln|exp|mod|over|squared|cubed|factorial|dozen|hundred|thousand|million|billion|infinity"
-    r"|times|plus|minus|and|or|half|thirds?|quarters?|to|by|choose)\b",
-    re.IGNORECASE,
+_ASSIGNED = re.compile(
+    r"((?:[a-zA-Z]|\\(?:theta|alpha|beta|lambda)\s?)(?:_\{?\w+\}?)?'*(?:\([a-zA-Z]\))?|\\frac\s*\{d\s?[a-z]?\}\{d\s?[a-z]\})"
+    r"\s*(?:=|\\in(?![a-zA-Z]))\s*(?=[^=<>]+$)"
 )
-_MEASURED = re.compile(r".*[\d}]\s*(?:\\(?:text|mathrm|mbox)\{)?\s*([a-zA-Z]{1,12})\.?\s*\}?(?:\^\{?\d\}?)?", re.DOTALL)
-_MEASURES = {
-    spelling: names.split()[0]
-    for names in (
-        "mm millimeter millimeters", "cm centimeter centimeters", "m meter meters metre metres",
-        "km kilometer kilometers", "in inch inches", "ft foot feet", "yd yard yards", "mi mile miles",
-        "mg milligram milligrams", "g gram grams", "kg kilogram kilograms", "lb lbs pound pounds", "oz ounce ounces",
-        "second seconds sec", "minute minutes min", "hour hours hr", "day days", "week weeks", "month months",
-        "year years", "cent cents", "dollar dollars", "degree degrees", "radian radians",
-    )
-    for spelling in names.split()
-}  # fmt: skip
-_BASE = re.compile(r"(-?[0-9a-zA-Z]+)_\{?(\d+)\}?")
-_SIGNS = str.maketrans(
-    {
-        "\u2212": "-", "\u00d7": r"\times ", "\u222a": r"\cup ", "·": r"\cdot ", "°": r"^\circ ", "²": "^2", "³": "^3",
-        "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "½": r"\frac{1}{2}",
-    }
-)  # fmt: skip
-_ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|(\w+))")
+_RELATION = re.compile(r"[=<>]|\\(?:le|ge|leq|geq|ne|neq|in|approx|equiv)(?![a-zA-Z])")
+_CHOICE = re.compile(r"\(?([A-J])\)?[.:)]?")
+_CHOSEN = re.compile(r"(?:(?:option|choice|answer)\s*)?(?:\(([A-J])\)|([A-J])(?:[.:)]|$))(?:\s.*)?", re.IGNORECASE | re.DOTALL)
+_PROSE = re.compile(r"[a-zA-Z]+[,.]? [a-zA-Z ,.'-]+")
+_WORDS = re.compile(r"[a-zA-Z]{2,}(?:[ '-]+[a-zA-Z]+)*")
 
 
-class UnreadableReference(Exception):
-    """math-verify cannot read the reference, so nothing can be said about an answer."""
+class Rules(NamedTuple):
+    """The strictness of each point: what `verify` in a recipe says of it."""
+
+    percent: bool = False
+    units: bool = False
+    base: bool = False
+    brackets: bool = False
+    rounding: bool = False
+
+
+LENIENT = Rules()
 
 
 @lru_cache(maxsize=10_000)
-def equal(reference: str, answer: str) -> bool:
-    """Whether the answer's text says the same as the reference's. Raises UnreadableReference."""
-    written = reference_answer(reference)
-    if _by_measure(written, answer) is False:
-        return False
-    gold, said = cleaned(written), cleaned(answer)
+def equal(reference: str, answer: str, rules: Rules = LENIENT) -> bool:
+    """Whether the answer's text says the same as the reference's. Raises UnreadableReference and CannotCompare."""
+    gold, said = cleaned(reference_answer(reference)), cleaned(answer)
+    if not gold or not balanced(gold):
+        raise UnreadableReference(reference)
     if gold == said:
         return True
-    for decide in (_by_base, _by_value, _by_brackets):
-        decided = decide(gold, said)
-        if decided is not None:
-            return decided
-    return _by_math_verify(gold, said)
+    joined = without_thousands(gold), without_thousands(said)
+    if _same(*joined, rules):
+        return True
+    return joined != (gold, said) and _same(gold, said, rules)  # 100,200 may be two numbers
 
 
 def reference_answer(reference: str) -> str:
@@ -78,89 +69,154 @@ def reference_answer(reference: str) -> str:
     return ", ".join(dict.fromkeys(content for _, _, content in found)) if found else reference.strip()
 
 
-def cleaned(text: str) -> str:
-    """One spelling for what is only layout: spaces, dollar signs, \\left, thousands' commas, a full stop, counted words."""
-    text = _ROOT.sub(lambda m: f"\\sqrt{{{m[1] or m[2]}}}", text).translate(_SIGNS)
-    text = " ".join(_NOISE.sub(" ", text).split()).rstrip(".,;").strip()
-    text = _THOUSANDS.sub("", text).replace(" percent", "%")
-    text = _MIXED.sub(r"\1\\frac{\2}{\3}", text)
-    match = _NUMBER_AND_WORDS.fullmatch(text)
-    return match[1] if match and not _VALUES.search(text) else text
+def is_choice(gold: str) -> bool:
+    """Whether a reference is a letter of multiple choice: B, (B), \\text{(B)}."""
+    return len(gold) < 30 and _CHOICE.fullmatch(unwrapped(gold)) is not None
 
 
-def _by_measure(gold: str, said: str) -> bool | None:
-    """5 cm is not 5 m; a unit that only one side writes is the question's."""
-    left, right = _MEASURED.fullmatch(gold), _MEASURED.fullmatch(said)
-    units = [_MEASURES.get(match[1].lower()) for match in (left, right) if match]
-    return False if len(units) == 2 and None not in units and units[0] != units[1] else None
-
-
-def _by_brackets(gold: str, said: str) -> bool | None:
-    """Open and closed ends, tuples and lists: where both sides have an outer pair of brackets, it must be the same."""
-    pairs = {gold[:1] + gold[-1:], said[:1] + said[-1:]}
-    return False if len(pairs) == 2 and pairs <= {"()", "[]", "(]", "[)"} else None
-
-
-def _by_base(gold: str, said: str) -> bool | None:
-    """Numbers with a base are digits with a base: both must agree; a base that only one side writes is the question's."""
-    left, right = _BASE.fullmatch(gold), _BASE.fullmatch(said)
-    if left is None or not left[1].lstrip("-").isdigit():
-        return None
-    if right is None:
-        return True if said == left[1] else None
-    return left.groups() == right.groups()
-
-
-def _by_value(gold: str, said: str) -> bool | None:
-    """Exact values where both sides are plain numbers; None where they are not, or where rounding might matter.
-
-    A percent sign that only one side writes may be the question's unit: 12% is 12 as well as 0.12.
-    """
-    left, right = _value(gold), _value(said)
-    if left is None or right is None:
-        return None
-    if left == right or (("%" in gold) != ("%" in said) and _value(gold.rstrip("\\%")) == _value(said.rstrip("\\%"))):
+def _same(gold: str, said: str, rules: Rules) -> bool:
+    """Equality of cleaned texts, by the first step that decides."""
+    if gold == said:
         return True
-    both_whole = left.denominator == right.denominator == 1
-    far = abs(left - right) > abs(left) / 1000
-    return False if both_whole or far else None
+    for decide in (_by_number, _by_choice, _by_words, _by_parts, _by_percent, _by_base, _by_unit, _by_assignment):
+        decided = decide(gold, said, rules)
+        if decided is not None:
+            return decided
+    return balanced(said) and math_parsing.equal(gold, said, rounding_allowed=not rules.rounding)
 
 
-def _value(text: str) -> Fraction | None:
-    if match := _PLAIN.fullmatch(text):
-        sign, number, denominator, percent = match.groups()
-        below = int(denominator or 1) * (100 if percent else 1)
-        return Fraction(f"{sign}{number}") / below if below else None
-    if match := _FRACTION.fullmatch(text):
-        outer, inner, above, denominator = match.groups()
-        sign = -1 if (outer == "-") != (inner == "-") else 1
-        return Fraction(sign * int(above), int(denominator)) if int(denominator) else None
-    return None
+def _by_number(gold: str, said: str, rules: Rules) -> bool | None:
+    left = value_of(gold)
+    right = value_of(said) if left else None
+    return _same_value(left, right, said, rules) if left and right else None
 
 
-def load() -> None:
-    """Import math-verify, build its parser once, and silence its warning that timeouts are off."""
-    import logging
-
-    logging.getLogger("math_verify").setLevel(logging.ERROR)
-    _by_math_verify(r"\frac{1}{2}", "0.25x")
+def _same_value(gold: Value, said: Value, text: str, rules: Rules) -> bool:
+    return same_number(gold, said, decimal="." in text, exactly=rules.rounding)
 
 
-def _by_math_verify(gold: str, said: str) -> bool:
-    from math_verify import verify
+def _by_choice(gold: str, said: str, rules: Rules) -> bool | None:
+    """A letter of multiple choice, in whatever brackets, with or without the text of the choice behind it."""
+    letter = _CHOICE.fullmatch(unwrapped(gold))
+    chosen = _CHOSEN.fullmatch(unwrapped(said)) if letter else None
+    return (chosen[1] or chosen[2]).upper() == letter[1] if letter and chosen else None
 
-    if not balanced(said):
+
+def _by_words(gold: str, said: str, rules: Rules) -> bool | None:
+    """Text is compared as text, whatever its case. A sentence that is not met word by word gives no verdict."""
+    left, right = unwrapped(gold), unwrapped(said)
+    if left == right:
+        return True
+    if value_of(gold) and _PROSE.fullmatch(right):
         return False
-    read = _parsed(gold) if balanced(gold) else []
-    if all(isinstance(value, str) for value in read):
+    if not _WORDS.fullmatch(left):
+        return None
+    if (left != gold or len(left) > 4 or left.istitle()) and left.casefold() == right.casefold():
+        return True
+    if len(left.split()) > _MAX_PROSE:
         raise UnreadableReference(gold)
-    return bool(verify(read, _parsed(said), timeout_seconds=None, raise_on_error=True))
+    is_text = left != gold or len(left) > 4 or left.istitle()  # "abc" may be a product of three variables
+    return False if is_text and _WORDS.fullmatch(right) else None
 
 
-@lru_cache(maxsize=256)
-def _parsed(text: str) -> list[Any]:
-    from math_verify import LatexExtractionConfig, parse
+def _by_percent(gold: str, said: str, rules: Rules) -> bool | None:
+    """A percent sign on both sides, or on one: there it may be the question's unit (12% is 12), or mean a hundredth."""
+    (left, left_has), (right, right_has) = without_percent(gold), without_percent(said)
+    if not left_has and not right_has:
+        return None
+    if left_has and right_has:
+        return _same(left, right, rules)
+    if not rules.percent and _same(left, right, rules):
+        return True
+    values = value_of(left), value_of(right)
+    if values[0] is None or values[1] is None:
+        return False
+    return _same_value(_hundredth(values[0], left_has), _hundredth(values[1], right_has), said, rules)
 
-    config = [LatexExtractionConfig(boxed_match_priority=0)]
-    parsed: list[Any] = parse(f"\\boxed{{{text}}}", extraction_config=config, parsing_timeout=None)
-    return parsed
+
+def _hundredth(value: Value, is_percent: bool) -> Value:
+    if not is_percent:
+        return value
+    return Value(value.number / 100, value.last_digit / 100 if value.last_digit else None)
+
+
+def _by_base(gold: str, said: str, rules: Rules) -> bool | None:
+    """Digits and base must both agree; a base that only one side writes is the question's."""
+    left, right = with_base(unwrapped(gold)), with_base(unwrapped(said))
+    if left is None and right is None:
+        return None
+    if left and right:
+        return left == right
+    digits, bare = (left[0], said) if left else (right[0] if right else "", gold)
+    if bare == digits:
+        return not rules.base
+    return False if value_of(bare) else None
+
+
+def _by_unit(gold: str, said: str, rules: Rules) -> bool | None:
+    """5 cm is not 5 m; a unit that only one side writes is the question's."""
+    left, right = measured(gold), measured(said, beside_number=value_of(gold) is not None)
+    if (left.value, right.value) == (gold, said):
+        return None
+    if left.unit != right.unit and (rules.units or (left.unit and right.unit)):
+        return False
+    return _same(left.value, right.value, rules)
+
+
+def _by_assignment(gold: str, said: str, rules: Rules) -> bool | None:
+    """x = 5 says what 5 says, and x \\in [0, 1] what [0, 1] does; y = 5 is another matter, and so is 2x + y = 5."""
+    left, right = _ASSIGNED.match(gold), _ASSIGNED.match(said)
+    if (left is None and right is None) or (left and right and left[1] != right[1]):
+        return None
+    if _RELATION.search(said if left and not right else gold if right and not left else ""):
+        return None
+    return _same(gold[left.end() :] if left else gold, said[right.end() :] if right else said, rules)
+
+
+def _by_parts(gold: str, said: str, rules: Rules) -> bool | None:
+    """Lists, sets, tuples, intervals, unions and matrices, part by part; None where the shapes do not compare."""
+    left, right = shape_of(gold), shape_of(said)
+    if left is None and right is None:
+        return None
+    if left is None or right is None:
+        bare, other = (gold, right) if left is None else (said, left)
+        if other and (len(other.parts) > 1 or other.kind.startswith("matrix")):  # 0 < x < 1 may be (0, 1)
+            return False if value_of(bare) else None
+    left, right = left or Shape("", [gold]), right or Shape("", [said])
+    if "union" in (left.kind, right.kind):
+        return _same_union(left, right, rules)
+    if "matrix" in (left.kind[:6], right.kind[:6]):
+        return _in_order(left, right, rules) if left.kind == right.kind else None
+    if left.kind != right.kind and (rules.brackets or (left.kind and right.kind)):
+        return False
+    if left.kind and len(left.parts) > 1:
+        return _in_order(left, right, rules)
+    return _as_sets(left.parts, right.parts, rules)
+
+
+def _same_union(gold: Shape, said: Shape, rules: Rules) -> bool | None:
+    """Piece by piece. Where only the brackets differ it is wrong; math-verify decides on a union that is cut in other ways."""
+    if gold.kind != said.kind or len(gold.parts) != len(said.parts):
+        return None
+    if _as_sets(gold.parts, said.parts, rules):
+        return True
+    ends = [", ".join(inner.parts if (inner := shape_of(part)) else [part]) for part in gold.parts]
+    others = [", ".join(inner.parts if (inner := shape_of(part)) else [part]) for part in said.parts]
+    return False if _as_sets(ends, others, rules) else None
+
+
+def _in_order(gold: Shape, said: Shape, rules: Rules) -> bool:
+    pairs = zip_longest(gold.parts, said.parts)
+    return all(left is not None and right is not None and _same(left, right, rules) for left, right in pairs)
+
+
+def _as_sets(gold: list[str], said: list[str], rules: Rules) -> bool:
+    """Whether every part has an equal one on the other side."""
+    matched: set[int] = set()
+    for left in dict.fromkeys(gold):
+        partners = {at for at, right in enumerate(said) if left == right}
+        partners = partners or {at for at, right in enumerate(said) if _same(left, right, rules)}
+        if not partners:
+            return False
+        matched |= partners
+    return len(matched) == len(said)

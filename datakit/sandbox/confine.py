@@ -210,7 +210,7 @@ DENIED: dict[str, tuple[int, int]] = {
     "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14), "lremovexattr": (198, 15),
     "fremovexattr": (199, 16), "setxattrat": (463, 463), "removexattrat": (466, 466), "mknod": (133, -1),
     "mknodat": (259, 33), "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265), "sync": (162, 81),
-    "syncfs": (306, 267),
+    "syncfs": (306, 267), "inotify_init": (253, -1), "inotify_init1": (294, 26), "inotify_add_watch": (254, 27),
     # what outlives a process, or is memory that no limit counts
     "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "semget": (64, 190), "msgget": (68, 186),
     "mq_open": (240, 180), "mq_unlink": (241, 181), "memfd_create": (319, 279), "memfd_secret": (447, 447),
@@ -224,7 +224,9 @@ DENIED: dict[str, tuple[int, int]] = {
     "fanotify_init": (300, 262), "personality": (135, 92), "iopl": (172, -1), "ioperm": (173, -1), "acct": (163, 89),
     "quotactl": (179, 60), "syslog": (103, 116), "settimeofday": (164, 170), "clock_settime": (227, 112),
     "clock_adjtime": (305, 266), "adjtimex": (159, 171), "vhangup": (153, 58), "mbind": (237, 235),
-    "set_mempolicy": (238, 237), "uselib": (134, -1), "modify_ldt": (154, -1),
+    "set_mempolicy": (238, 237), "uselib": (134, -1), "modify_ldt": (154, -1), "open_tree": (428, 428),
+    "move_mount": (429, 429), "fsopen": (430, 430), "fsconfig": (431, 431), "fsmount": (432, 432), "fspick": (433, 433),
+    "mount_setattr": (442, 442), "quotactl_fd": (443, 443), "lookup_dcookie": (212, 18), "nfsservctl": (180, 42),
 }  # fmt: skip
 # What the zygote needs and its forks must not have: new processes, signals to others, modes of files.
 DENIED_TO_FORKS: dict[str, tuple[int, int]] = {

@@ -15,8 +15,7 @@ from typing import Any
 
 from datakit.sandbox.wire import Channel, Encoder, Unreadable, Unsendable, decode, update
 
-_COMPARISONS = {"eq", "lt", "le", "gt", "ge", "bool", "instancecheck"}
-_ENDS_LOOPS = ("StopIteration", "StopAsyncIteration", "GeneratorExit")
+_ENDS_LOOPS = (StopIteration, StopAsyncIteration, GeneratorExit)
 
 
 class Lost(BaseException):
@@ -34,7 +33,7 @@ class Remote:
         self.channel = channel
         self.trouble: Lost | Unjudgeable | None = None
         self.calls = 0
-        self.own_comparisons = False
+        self.own_operators = False
         self.proxies: dict[int, Proxy] = {}
         self.exceptions: dict[int, type[BaseException]] = {}
         self.callbacks: list[Callable[..., Any]] = []
@@ -72,7 +71,7 @@ class Remote:
                     return message
                 self.channel.send(self.called_back(*message[1:]))
         except Unsendable as error:
-            raise self.unjudgeable(f"the tests hand over a value that {error}") from None
+            raise self.lost(f"made a value that cannot be handed back: {error}") from None
         except (EOFError, OSError):
             raise self.lost("ended") from None
         except (Unreadable, TypeError, ValueError) as error:
@@ -89,13 +88,13 @@ class Remote:
 
     # --------------------------------------------------------------------------------------------------------- values
 
-    def call(self, target: list[Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        """Call a function of the program; mutable arguments change as the call changed them."""
+    def call(self, target: list[Any], arguments: tuple[Any, ...], keywords: dict[str, Any], own: bool) -> Any:
+        """Call a function of the program; mutable arguments change as the call changed them. `own`: see Proxy."""
         named = {name: self.encode(value) for name, value in keywords.items()}
         content, changed = self.answer(["call", target, self.encode(list(arguments)), named])
         if changed is not None:
             self.copy_back(arguments, keywords, changed)
-        return self.decode(content)
+        return self.decode(content, own)
 
     def copy_back(self, arguments: tuple[Any, ...], keywords: dict[str, Any], changed: Any) -> None:
         try:
@@ -110,34 +109,37 @@ class Remote:
         try:
             return Encoder(self.reference).encode(value)
         except (Unsendable, RecursionError) as error:
-            raise self.unjudgeable(f"the tests hand over a value that cannot cross: {error}") from None
+            if isinstance(error, Unsendable) and error.of_the_tests:
+                raise self.unjudgeable(f"the tests hand over a value that cannot cross: {error}") from None
+            raise self.lost(f"made a value that cannot be handed back: {error}") from None
 
-    def decode(self, data: Any) -> Any:
+    def decode(self, data: Any, own: bool = False) -> Any:
         try:
-            return decode(data, self.resolve)
+            return decode(data, functools.partial(self.resolve, own=own))
         except (Unreadable, MemoryError) as error:
             raise self.lost(f"sent what is no value ({error})") from None
 
     def reference(self, value: Any) -> Any:
         """What is no plain value, to the solver: its own objects, functions of the tests, what both sides have."""
         if isinstance(value, Proxy):
-            return {"h": value._id}
+            return {"h": value._proxy_id}
         module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", "")
         if isinstance(value, type | types.BuiltinFunctionType) and module in sys.stdlib_module_names and name.isidentifier():
             return {"fn": [module, name]}
         if isinstance(value, types.FunctionType | types.MethodType | functools.partial | types.BuiltinMethodType):
             self.callbacks.append(value)
             return {"cb": len(self.callbacks) - 1}
-        raise Unsendable(f"is a {type(value).__name__} of the tests")
+        made_by_program = isinstance(value, BaseException | types.CoroutineType) or value in self.exceptions.values()
+        raise Unsendable(f"a {type(value).__name__}", of_the_tests=not made_by_program)
 
-    def resolve(self, tag: str, content: Any) -> Any:
+    def resolve(self, tag: str, content: Any, own: bool = False) -> Any:
         match tag:
             case "h":
-                return self.proxies.setdefault(int(content), Proxy(self, int(content)))
+                return self.proxies.setdefault(int(content), Proxy(self, int(content), own))
             case "cb":
                 return self.callbacks[int(content)]
             case "co":
-                return self.awaited(Proxy(self, int(content)))
+                return self.awaited(Proxy(self, int(content), own))
             case "fn" if content[0] == "builtins":
                 return _builtin(content[1])
             case "ex":
@@ -163,7 +165,7 @@ class Remote:
             kind, arguments = self.exception_class(told), decode(told["args"], self.resolve)
         except (Unreadable, TypeError, ValueError, KeyError) as error:
             return self.lost(f"sent what is no exception ({error})")
-        if kind.__name__ in _ENDS_LOOPS:  # one of these would end a loop of the tests as if it had been passed
+        if issubclass(kind, _ENDS_LOOPS):  # one of these would end a loop of the tests as if it had been passed
             kind, arguments = RuntimeError, [f"the program raised {kind.__name__}"]
         try:
             raised = kind(*arguments)
@@ -174,7 +176,7 @@ class Remote:
 
     async def awaited(self, coroutine: Proxy) -> Any:
         """What the solver's event loop makes of the program's coroutine."""
-        return coroutine._do("await")
+        return coroutine._proxy_do("await")
 
     def called_back(self, number: Any, arguments: Any, keywords: Any) -> list[Any]:
         """Call a function of the tests for the program, with plain values."""
@@ -196,86 +198,109 @@ def _builtin(name: Any) -> Any:
 
 
 class Proxy:
-    """An object that stays with the solver: calls, attributes and operators are asked for there."""
+    """An object that stays with the solver: calls, attributes and operators are asked for there.
 
-    def __init__(self, remote: Remote, number: int) -> None:
-        object.__setattr__(self, "_remote", remote)
-        object.__setattr__(self, "_id", number)
+    What stands on the other side of an operator may be what a test expects, so it goes to the solver only for objects that
+    the tests made themselves by naming one of the program's classes (`own`: Vector(1, 2) * 3). With any other object a plain
+    value is unequal and has no operators: f(2) - 4 could else be whatever the program's object says.
+    """
+
+    def __init__(self, remote: Remote, number: int, own: bool) -> None:
+        object.__setattr__(self, "_proxy_remote", remote)
+        object.__setattr__(self, "_proxy_id", number)
+        object.__setattr__(self, "_proxy_own", own)
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        return self._remote.call(["h", self._id], arguments, keywords)
+        return self._proxy_remote.call(["h", self._proxy_id], arguments, keywords, self._proxy_own)
 
     def __getattr__(self, name: str) -> Any:
-        return self._remote.decode(self._remote.ask("get", ["h", self._id], name))
+        return self._proxy_remote.decode(self._proxy_remote.ask("get", ["h", self._proxy_id], name), self._proxy_own)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self._remote.ask("set", ["h", self._id], name, self._remote.encode(value))
+        self._proxy_remote.ask("set", ["h", self._proxy_id], name, self._proxy_remote.encode(value))
 
-    def _do(self, operation: str, *arguments: Any) -> Any:
-        if operation in _COMPARISONS:
-            self._remote.own_comparisons = True
-        return self._remote.decode(self._remote.ask("do", ["h", self._id], operation, self._remote.encode(list(arguments))))
+    def _proxy_do(self, operation: str, *arguments: Any) -> Any:
+        given = self._proxy_remote.encode(list(arguments))
+        return self._proxy_remote.decode(self._proxy_remote.ask("do", ["h", self._proxy_id], operation, given), self._proxy_own)
+
+    def _proxy_with(self, operation: str, other: Any) -> Any:
+        """An operator with another operand."""
+        if not self._proxy_own and not isinstance(other, Proxy):
+            raise TypeError(f"unsupported operand of {operation}: an object of the program and a {type(other).__name__}")
+        self._proxy_remote.own_operators = True
+        return self._proxy_do(operation, other)
 
     def __eq__(self, other: object) -> bool:
-        """Two objects of the program are as equal as it says; with a plain value only what it inherits from one counts."""
-        if isinstance(other, Proxy):
-            return self._id == other._id or self._do("eq", other) is True
-        base = self._remote.decode(self._remote.ask("value", ["h", self._id]))
+        """As equal as the program says, of its own objects; with a plain value only what an object inherits from one counts."""
+        if isinstance(other, Proxy) and self._proxy_id == other._proxy_id:
+            return True
+        if self._proxy_own or isinstance(other, Proxy):
+            return self._proxy_with("eq", other) is True
+        base = self._proxy_remote.decode(self._proxy_remote.ask("value", ["h", self._proxy_id]))
         return isinstance(base, list) and bool(base) and bool(base[0] == other)
 
     def __hash__(self) -> int:
-        return hash(self._id)
+        return hash(self._proxy_id)
 
     def __iter__(self) -> Any:
-        found = self._do("iter")
+        found = self._proxy_do("iter")
         return found if isinstance(found, Proxy) else iter(found)
 
     def __next__(self) -> Any:
         try:
-            return self._do("next")
+            return self._proxy_do("next")
         except RuntimeError as error:
             if str(error) == "the program raised StopIteration":
                 raise StopIteration from None
             raise
 
     def __bool__(self) -> bool:
-        return bool(self._do("bool"))
+        return bool(self._proxy_do("bool"))
 
     def __len__(self) -> int:
-        return len(range(self._do("len")))
+        return len(range(self._proxy_do("len")))
 
     def __str__(self) -> str:
-        return str(self._do("str"))
+        return _text(self._proxy_do("str"))
 
     def __repr__(self) -> str:
-        return str(self._do("repr"))
+        return _text(self._proxy_do("repr"))
 
     def __int__(self) -> int:
-        return int(self._do("int"))
+        return int(self._proxy_do("int"))
 
     def __float__(self) -> float:
-        return float(self._do("float"))
+        return float(self._proxy_do("float"))
 
     def __enter__(self) -> Any:
-        return self._do("enter")
+        return self._proxy_do("enter")
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
-        return bool(self._do("exit", None, None, None)) and kind is None
+        return bool(self._proxy_do("exit", None, None, None)) and kind is None
 
     def __instancecheck__(self, instance: Any) -> bool:
-        return isinstance(instance, Proxy) and self._do("instancecheck", instance) is True
+        return isinstance(instance, Proxy) and self._proxy_do("instancecheck", instance) is True
 
 
-def _operator(name: str) -> Callable[..., Any]:
-    def operate(self: Proxy, *arguments: Any) -> Any:
-        return self._do(name, *arguments)
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("the program's object has no text")
+    return value
 
-    return operate
+
+def _unary(name: str) -> Callable[..., Any]:
+    return lambda self, *arguments: self._proxy_do(name, *arguments)
 
 
-_FORWARDED = (
-    "getitem setitem delitem reversed round abs neg pos invert add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv"
-    " mod rmod pow rpow matmul and or xor lshift rshift lt le gt ge divmod"
+def _binary(name: str) -> Callable[..., Any]:
+    return lambda self, other: self._proxy_with(name, other)
+
+
+_UNARY = "getitem setitem delitem reversed round abs neg pos invert"
+_BINARY = (
+    "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul and or xor lshift rshift lt le gt"
+    " ge divmod"
 )
-for _name in _FORWARDED.split():
-    setattr(Proxy, f"__{_name}__", _operator(_name))
+for _names, _make in ((_UNARY, _unary), (_BINARY, _binary)):
+    for _name in _names.split():
+        setattr(Proxy, f"__{_name}__", _make(_name))

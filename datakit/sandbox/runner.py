@@ -10,12 +10,14 @@ import json
 import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal
@@ -53,8 +55,8 @@ class Execution:
 
     outcome: Outcome
     detail: str
-    own_comparisons: bool = False
-    """Objects of the program's own classes were compared, as those classes see fit: a pass is worth less."""
+    own_operators: bool = False
+    """Operators of the program's own classes took part in the verdict: a pass is worth less."""
 
 
 class Sandbox:
@@ -109,9 +111,11 @@ class Sandbox:
             try:
                 self._start()
                 if style == "stdin":
-                    return self._check_script(program, tests)
-                return self._check_functions(program, tests, style, entry_point)
-            except (OSError, EOFError, ValueError):  # the warm process is gone, or answers no more
+                    done = self._check_script(program, tests)
+                else:
+                    done = self._check_functions(program, tests, style, entry_point)
+                return replace(done, detail=shown(done.detail))
+            except (OSError, EOFError, json.JSONDecodeError):  # the warm process is gone, or answers no more
                 self.close()
         return Execution("unverifiable", "the sandbox's process ended twice")
 
@@ -153,7 +157,7 @@ class Sandbox:
             return Execution("unverifiable", f"{at}the tests' process {_ending(ended['tester'])}")
         if told["outcome"] == "lost":
             return Execution("failed", told["detail"].removesuffix("ended") + f"the program {_ending(ended['solver'])}")
-        return Execution(told["outcome"], told["detail"], told["own_comparisons"])
+        return Execution(told["outcome"], told["detail"], told["own_operators"])
 
     # -------------------------------------------------------------------------------------------------------- scripts
 
@@ -306,8 +310,6 @@ def _file(text: str) -> int:
 
 def _ending(ended: dict[str, Any] | None) -> str:
     """In words how a process ended by itself."""
-    import signal
-
     if ended is None or not ended["own"]:
         return "closed its channel"
     status = int(ended["status"])
@@ -317,6 +319,11 @@ def _ending(ended: dict[str, Any] | None) -> str:
         except ValueError:
             return f"was killed by signal {-status}"
     return f"ended with exit status {status}"
+
+
+def shown(text: str) -> str:
+    """Text of a program's making, fit for a terminal and for UTF-8."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _short(text: str) -> str:
@@ -336,7 +343,7 @@ def read_cases(tests: str) -> list[tuple[str, str]] | str:
         else:
             pairs = [(case["input"], case["output"]) for case in data]
         cases = [(_text(given), _text(expected)) for given, expected in pairs]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         return f"the tests are no list of inputs and outputs ({type(error).__name__}: {error})"
     return cases or "there are no tests"
 
@@ -360,13 +367,15 @@ def _same_line(left: list[str], right: list[str]) -> bool:
 
 
 def _same_word(left: str, right: str) -> bool:
-    """The same text, or the same decimal number to nine digits (1.50 and 1.5; 0.333333333 and 1/3 written out further)."""
+    """The same text or number; where a fraction is expected, to nine digits (1.50 and 1.5; 0.333333333333 and 1/3 in full)."""
     if left == right:
         return True
     try:
-        mine, wanted = float(left), float(right)
-    except ValueError:
+        mine, wanted = Decimal(left), Decimal(right)
+        if not wanted.is_finite() or not mine.is_finite():
+            return False
+        if "." not in right and "e" not in right.lower():
+            return mine == wanted
+        return abs(float(left) - float(right)) <= 1e-9 * max(1.0, abs(float(right)))
+    except (ArithmeticError, ValueError):
         return False
-    if left.lstrip("+-").isdigit() and right.lstrip("+-").isdigit():
-        return int(left) == int(right)
-    return abs(mine - wanted) <= 1e-9 * max(1.0, abs(wanted))

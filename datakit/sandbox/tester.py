@@ -10,6 +10,7 @@ import builtins
 import functools
 import importlib
 import json
+import math
 import os
 import sys
 import traceback
@@ -20,10 +21,8 @@ from datakit.sandbox.remote import Lost, Proxy, Remote, Unjudgeable
 from datakit.sandbox.wire import Channel, Unreadable
 
 _FILE = "<tests>"
-_SHARED = {  # modules that tests may use by the program's import; nothing in them compares in a way of its own
-    *("math", "cmath", "re", "string", "random", "itertools", "functools", "collections", "heapq", "bisect", "statistics"),
-    *("datetime", "decimal", "fractions", "typing", "json", "copy", "time", "os", "sys"),
-}
+_TESTS = (ast.Assert, ast.For, ast.While, ast.With, ast.Try, ast.Expr)
+_ALIASES = {"np": "numpy", "pd": "pandas"}
 
 
 def test(descriptor: int, verdict: int, tests: str, style: str, entry_point: str | None) -> None:
@@ -31,7 +30,7 @@ def test(descriptor: int, verdict: int, tests: str, style: str, entry_point: str
     sys.setrecursionlimit(10_000)
     remote = Remote(Channel(descriptor))
     outcome, detail = _judge(remote, verdict, tests, style, entry_point)
-    _say(verdict, {"outcome": outcome, "detail": detail, "own_comparisons": remote.own_comparisons})
+    _say(verdict, {"outcome": outcome, "detail": detail, "own_operators": remote.own_operators})
 
 
 def _say(verdict: int, message: dict[str, Any]) -> None:
@@ -82,9 +81,17 @@ def _failed(running: list[str], error: BaseException) -> tuple[str, str]:
     if isinstance(error, ImportError) and "_at" not in error.__dict__:
         return "unverifiable", f"the tests need what is not here: {error}"
     where = next((step for step in reversed(traceback.extract_tb(error.__traceback__)) if step.filename == _FILE), None)
-    told = error.__dict__.get("_at") or f"{type(error).__name__}: {error}"[:300].removesuffix(": ")
+    told = error.__dict__.get("_at") or f"{type(error).__name__}: {_message(error)}"[:300].removesuffix(": ")
     line = f" (line {where.lineno} of the tests)" if where else ""
     return "failed", ": ".join([*running, told + line])
+
+
+def _message(error: BaseException) -> str:
+    """An exception's own text; one that holds an object of the program may do anything when asked for it."""
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001
+        return "(its message cannot be shown)"
 
 
 class Suite:
@@ -104,19 +111,17 @@ class Suite:
         self.calls_check = has_check and style != "asserts"
         if style == "humaneval_check" and not (has_check and entry_point):
             raise Unjudgeable("the tests define no check(candidate)" if entry_point else "there is no entry_point")
-        kinds = (ast.Assert, ast.For, ast.While, ast.With, ast.Try, ast.Expr)
-        self.count = 1 if self.calls_check else sum(isinstance(node, kinds) for node in self.tree.body)
+        self.count = 1 if self.calls_check else sum(isinstance(node, _TESTS) for node in self.tree.body)
 
     def steps(self, remote: Remote) -> Iterator[tuple[str, Callable[[], None]]]:
         """Each statement of the tests, then check(candidate) where the style calls it."""
         self.bind(remote)
         number = 0
         for node in self.tree.body:
-            if not isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef | ast.Assign):
-                number += 1
-            text = " ".join((ast.get_source_segment(self.text, node) or "").split())
-            name = "check" if self.calls_check else f"test {number} of {self.count}: {text[:160]}"
-            yield name, functools.partial(self.run, node)
+            number += isinstance(node, _TESTS)
+            text = " ".join((ast.get_source_segment(self.text, node) or "").split())[:160]
+            counted = f"test {number} of {self.count}: " if isinstance(node, _TESTS) else ""
+            yield "check" if self.calls_check else counted + text, functools.partial(self.run, node)
         if self.calls_check:
             candidate = self.candidate(remote)
             yield f"check({self.entry_point or 'candidate'})", lambda: self.namespace["check"](candidate)
@@ -127,20 +132,24 @@ class Suite:
     def bind(self, remote: Remote) -> None:
         """Stubs for the names that the tests use, do not make themselves, and the program defines."""
         free, own = _names(self.tree)
-        wanted = sorted(free - own - set(dir(builtins)))
-        if not _calls(self.tree) & set(wanted) and self.style != "stdin":  # a function called sum, tested as sum(1, 2)
-            wanted += sorted(_calls(self.tree) & free - own)
+        free -= own
+        wanted = free - set(dir(builtins))
+        called = _calls(self.tree)
+        if len(called & wanted) > 1:  # the program is asked for what it is to define, not for a comparison of its own
+            wanted -= called & set(dir(math)) - {self.entry_point}
+        if not wanted:  # a function called sum, tested as sum(1, 2)
+            wanted = called & free
         entry = (self.entry_point or "").partition(".")[0].removesuffix("()")
-        wanted += [name for name in {entry, "Solution"} if name and name not in wanted and name not in own]
-        found = remote.ask("names", wanted)
+        wanted |= {name for name in (entry, "Solution") if name and name not in own}
+        self.namespace.update({name: getattr(math, name) for name in called & free & set(dir(math)) - wanted})
+        found = remote.ask("names", sorted(wanted))
         remote.calls = 0
         if not isinstance(found, dict):
             raise remote.lost("sent what are no names")
-        for name in wanted:
-            if name in found:
-                self.namespace[name] = self.stub(remote, name, found[name])
+        for name in sorted(wanted & set(found)):
+            self.namespace[name] = self.stub(remote, name, found[name], is_called=name in called)
         if self.style == "solution_method":
-            self.bind_method(remote, free - own)
+            self.bind_method(remote, free)
 
     def bind_method(self, remote: Remote, free: set[str]) -> None:
         """`candidate` and the bare method's name, where tests use these instead of Solution().method."""
@@ -148,22 +157,31 @@ class Suite:
         for name in free & {"candidate", method} - set(self.namespace):
             self.namespace[name] = self.candidate(remote)
 
-    def stub(self, remote: Remote, name: str, told: Any) -> Any:
+    def stub(self, remote: Remote, name: str, told: Any, is_called: bool) -> Any:
+        """What stands for a name of the program. A name of a module is that module, whatever the program calls so."""
+        module = _ALIASES.get(name, name)
+        if not is_called and (module in sys.stdlib_module_names or told == ["module", module]):
+            return importlib.import_module(module)
         try:
             kind, content = told[0], told[1]
             if kind == "module":
-                if content not in _SHARED:
-                    return Missing(content)
-                return importlib.import_module(content)
+                return None
             if kind == "exception":
                 return remote.exception_class(content)
             if kind == "value":
                 return remote.decode(content)
-            proxy = Proxy(remote, int(content))
+            proxy = Proxy(remote, int(content), own=bool(told[2]) and self.uses_as_class(name))
         except (TypeError, ValueError, KeyError, IndexError):
             raise remote.lost("sent what is no description of a name") from None
         remote.proxies[int(content)] = proxy
         return proxy
+
+    def uses_as_class(self, name: str) -> bool:
+        """Whether the tests take a name for a class of the program: it is written as one, and they look at attributes."""
+        if not name[0].isupper() or name == "Solution":
+            return False
+        looked_at = (node.value for node in ast.walk(self.tree) if isinstance(node, ast.Attribute))
+        return any(not isinstance(value, ast.Name) or value.id not in sys.stdlib_module_names for value in looked_at)
 
     def candidate(self, remote: Remote) -> Callable[..., Any]:
         """What check(candidate) gets: the entry point, or the method of a new Solution each time."""
@@ -178,16 +196,6 @@ class Suite:
         if solution is None:
             raise NameError("name 'Solution' is not defined")
         return lambda *arguments, **keywords: getattr(solution(), method)(*arguments, **keywords)
-
-
-class Missing:
-    """A module of the program that the tests may not use by its name."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __getattr__(self, name: str) -> Any:
-        raise Unjudgeable(f"the tests use module {self._name} by the program's import")
 
 
 def _names(tree: ast.Module) -> tuple[set[str], set[str]]:

@@ -21,6 +21,7 @@ from typing import Any
 MAX_BYTES = 32 << 20  # of a message
 MAX_VALUES = 2_000_000  # in a message, containers' items counted
 MAX_DEPTH = 200
+_MAX_FIELDS = 100  # of a named tuple
 _SMALL = 1 << 63
 _PLAIN = (bool, type(None), str, float)
 _DATES = (datetime.datetime, datetime.date, datetime.time)
@@ -32,7 +33,11 @@ Resolve = Callable[[str, Any], Any]
 
 
 class Unsendable(Exception):
-    """A value cannot cross."""
+    """A value cannot cross. `of_the_tests`: it is the tests' own, so that the program is not to blame."""
+
+    def __init__(self, why: str, of_the_tests: bool = False) -> None:
+        super().__init__(why)
+        self.of_the_tests = of_the_tests
 
 
 class Unreadable(Exception):
@@ -45,6 +50,8 @@ class Encoder:
     def __init__(self, reference: Reference) -> None:
         self.reference = reference
         self.left = MAX_VALUES
+        self.seen: dict[int, int] = {}
+        self.done: set[int] = set()
 
     def encode(self, value: Any, depth: int = 0) -> Any:
         """A value as JSON-able data. Raises Unsendable where it is too large or too deep, or has no form."""
@@ -70,6 +77,11 @@ class Encoder:
         return encoded
 
     def _container(self, tag: str, value: Any, depth: int) -> Any:
+        if tag in _SHARABLE:  # a list that stands in two places stays one list
+            known = self.seen.setdefault(id(value), len(self.seen))
+            if known != len(self.seen) - 1 or known in self.done:
+                return {"=": known}
+            self.done.add(known)
         match tag:
             case "l":
                 return self._items(list.__iter__(value), depth)
@@ -87,8 +99,8 @@ class Encoder:
                 return {"B": value.hex()}
             case "c":
                 return {"c": [value.real, value.imag]}
-            case "r":
-                return {"r": [{"i": hex(part)} for part in (value.start, value.stop, value.step)]}
+            case "r" | "sl":
+                return {tag: self._items((value.start, value.stop, value.step), depth)}
             case _:
                 return {tag: _spelled(value)}
 
@@ -104,8 +116,9 @@ class Encoder:
         base = base_of(kind)
         if base is None:
             return self.reference(value)
-        if base is tuple and type(getattr(kind, "_fields", None)) is tuple:
-            return {"n": [[str(field) for field in kind._fields], self._items(tuple.__iter__(value), depth)]}  # type: ignore[attr-defined]
+        fields = getattr(kind, "_fields", None)
+        if base is tuple and type(fields) is tuple and len(fields) == tuple.__len__(value) <= _MAX_FIELDS:
+            return {"n": [[str(field) for field in fields], self._items(tuple.__iter__(value), depth)]}
         return self.encode(_base_value(base, value), depth)
 
 
@@ -146,42 +159,76 @@ def _array(value: Any, reference: Reference) -> Any:
 
 _KINDS: dict[type, str] = {
     **{list: "l", tuple: "t", set: "s", frozenset: "fs", dict: "d", Counter: "C", OrderedDict: "O", defaultdict: "D"},
-    **{deque: "q", bytes: "b", bytearray: "B", complex: "c", range: "r", Decimal: "x", Fraction: "f"},
+    **{deque: "q", bytes: "b", bytearray: "B", complex: "c", range: "r", slice: "sl", Decimal: "x", Fraction: "f"},
     **{datetime.datetime: "Y", datetime.date: "M", datetime.time: "H", datetime.timedelta: "T"},
 }
+_SHARABLE = frozenset("lsdCODqB")
 _BASES = frozenset({int, float, str, bytes, bytearray, list, tuple, set, frozenset, dict})
 
 
 def decode(data: Any, resolve: Resolve) -> Any:
     """The value of JSON-able data. Raises Unreadable for what no encoder writes."""
     try:
-        return _decode(data, resolve)
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError) as error:
+        return _Decoder(resolve).decode(data)
+    except _MISREAD as error:
         raise Unreadable(f"{type(error).__name__} in a value") from error
 
 
-def _decode(data: Any, resolve: Resolve) -> Any:
-    if isinstance(data, list):
-        return [_decode(item, resolve) for item in data]
-    if not isinstance(data, dict):
-        return data
-    ((tag, content),) = data.items()
-    if tag in _MAKERS:
-        return _MAKERS[tag]([_decode(item, resolve) for item in content])
-    if tag in _PAIRED:
-        return _PAIRED[tag]((_decode(key, resolve), _decode(item, resolve)) for key, item in content)
-    if tag in _SPELLED:
-        return _SPELLED[tag](content)
-    match tag:
-        case "q":
-            return deque(_decode(content[0], resolve), content[1])
-        case "n":
-            return namedtuple("Row", content[0])(*_decode(content[1], resolve))
-        case "r":
-            return range(*_decode(content, resolve))
-        case "a":
-            return _read_array(*content)
-    return resolve(tag, content)
+_MISREAD = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError, ImportError)
+
+
+class _Decoder:
+    """JSON to values: mutable containers are numbered as the encoder numbered them, before what they hold."""
+
+    def __init__(self, resolve: Resolve) -> None:
+        self.resolve = resolve
+        self.shared: list[Any] = []
+
+    def decode(self, data: Any) -> Any:
+        if isinstance(data, list):
+            return self.fill([], data)
+        if not isinstance(data, dict):
+            return data
+        ((tag, content),) = data.items()
+        if tag in _FILLED:
+            return self.fill(_FILLED[tag](), content)
+        if tag in _SPELLED:
+            return _SPELLED[tag](content)
+        match tag:
+            case "=":
+                return self.shared[content]
+            case "t" | "fs":
+                return (tuple if tag == "t" else frozenset)([self.decode(item) for item in content])
+            case "q":
+                return self.fill(deque(maxlen=content[1]), content[0])
+            case "B":
+                return self.fill(bytearray(), bytes.fromhex(content))
+            case "n":
+                return self.named(*content)
+            case "r" | "sl":
+                return (range if tag == "r" else slice)(*[self.decode(part) for part in content])
+            case "a":
+                return _read_array(*content)
+        return self.resolve(tag, content)
+
+    def fill(self, container: Any, content: Any) -> Any:
+        self.shared.append(container)
+        if isinstance(container, dict):
+            for key, item in content:
+                key = self.decode(key)
+                dict.__setitem__(container, key, self.decode(item))
+        elif isinstance(container, set):
+            container.update([self.decode(item) for item in content])
+        elif isinstance(content, bytes):
+            container.extend(content)
+        else:
+            container.extend([self.decode(item) for item in content])
+        return container
+
+    def named(self, fields: list[str], items: list[Any]) -> Any:
+        if len(fields) > _MAX_FIELDS:
+            raise ValueError("too many fields")
+        return namedtuple("Row", fields)(*[self.decode(item) for item in items])
 
 
 def _read_array(kind: str, shape: list[int], data: str, scalar: bool) -> Any:
@@ -191,17 +238,10 @@ def _read_array(kind: str, shape: list[int], data: str, scalar: bool) -> Any:
     return array[()] if scalar else array.copy()
 
 
-_MAKERS: dict[str, Callable[[list[Any]], Any]] = {"t": tuple, "s": set, "fs": frozenset}
-_PAIRED: dict[str, Callable[[Any], Any]] = {
-    "d": dict,
-    "C": lambda pairs: Counter(dict(pairs)),
-    "O": OrderedDict,
-    "D": lambda pairs: defaultdict(None, pairs),
-}
+_FILLED: dict[str, Callable[[], Any]] = {"s": set, "d": dict, "C": Counter, "O": OrderedDict, "D": defaultdict}
 _SPELLED: dict[str, Callable[[Any], Any]] = {
     "i": lambda text: int(text, 16),
     "b": bytes.fromhex,
-    "B": bytearray.fromhex,
     "c": lambda parts: complex(*parts),
     "x": Decimal,
     "f": lambda parts: Fraction(int(parts[0], 16), int(parts[1], 16)),
@@ -213,30 +253,33 @@ _SPELLED: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def update(old: Any, new: Any) -> None:
+def update(old: Any, new: Any, done: set[int] | None = None) -> None:
     """Make a container equal to its new value in place, and the containers in it, as a call that changed them would."""
-    if isinstance(old, list) and isinstance(new, list):
+    done = set() if done is None else done
+    if id(old) in done or not _kept(old, new):
+        return
+    done.add(id(old))
+    if isinstance(old, list):
         for mine, other in zip(old, new, strict=False):
-            update(mine, other)
-        old[:] = [_kept(mine, other) for mine, other in zip(old, new, strict=False)] + new[len(old) :]
-    elif isinstance(old, dict) and isinstance(new, dict):
+            update(mine, other, done)
+        old[:] = [mine if _kept(mine, other) else other for mine, other in zip(old, new, strict=False)] + new[len(old) :]
+    elif isinstance(old, dict):
         for key in old.keys() & new.keys():
-            update(old[key], new[key])
-        merged = {key: _kept(old[key], value) if key in old else value for key, value in new.items()}
+            update(old[key], new[key], done)
+        merged = {key: old[key] if key in old and _kept(old[key], value) else value for key, value in new.items()}
         old.clear()
         old.update(merged)
-    elif isinstance(old, set) and isinstance(new, set):
+    elif isinstance(old, tuple):
+        for mine, other in zip(old, new, strict=False):
+            update(mine, other, done)
+    else:
         old.clear()
-        old.update(new)
-    elif isinstance(old, bytearray | deque) and type(old) is type(new):
-        old.clear()
-        old.extend(new)
+        (old.update if isinstance(old, set) else old.extend)(new)
 
 
-def _kept(old: Any, new: Any) -> Any:
-    """The old container where it was updated in place, else the new value."""
-    same = type(old) is type(new) and isinstance(old, list | dict | set | bytearray | deque)
-    return old if same else new
+def _kept(old: Any, new: Any) -> bool:
+    """Whether the old object can take the new one's content."""
+    return type(old) is type(new) and isinstance(old, list | dict | set | bytearray | deque | tuple)
 
 
 class Channel:

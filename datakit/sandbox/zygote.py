@@ -12,6 +12,7 @@ gone, however that ended.
 
 from __future__ import annotations
 
+import builtins
 import ctypes
 import gc
 import importlib
@@ -36,7 +37,7 @@ PRELOADED = (
     *("statistics", "string", "struct", "sys", "textwrap", "threading", "time", "typing", "types"),
 )
 _HARNESS_TROUBLE = 70
-_HIGH = 50  # where a fork's own descriptors stand
+_HIGH = 50  # above every descriptor that a zygote has
 _A_USER_OF_NO_RIGHTS = 1_900_000_000
 
 
@@ -60,7 +61,10 @@ def main(settings: Settings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.dont_write_bytecode = True
     sys.path[:] = [path for path in sys.path if path in _STANDARD] + settings.paths
-    control = socket.socket(fileno=settings.control)
+    os.dup2(settings.control, 3)
+    os.closerange(4, settings.control + 1)
+    control = socket.socket(fileno=3)
+    builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]  # as the site module has them
     modules = [importlib.import_module(name) for name in (*PRELOADED, *settings.libraries)]
     os.environ.clear()
     zygote = _Zygote(settings, control, modules)
@@ -232,9 +236,10 @@ def _arrange(kept: list[int], stdin: int | None, stdout: int | None) -> list[int
             os.dup2(descriptor, number)  # the rest of 0, 1, 2 is the zygote's own: nothing
     for number, descriptor in enumerate(kept, start=_HIGH):
         os.dup2(descriptor, number)
-    os.closerange(3, _HIGH)
-    os.closerange(_HIGH + len(kept), _HIGH + 100)
-    return list(range(_HIGH, _HIGH + len(kept)))
+    for number in range(len(kept)):
+        os.dup2(_HIGH + number, 3 + number)
+    os.closerange(3 + len(kept), _HIGH + len(kept))
+    return list(range(3, 3 + len(kept)))
 
 
 def _read(descriptor: int) -> str:
@@ -299,13 +304,18 @@ def _usage(folder: str, enough: int) -> tuple[int, int]:
     n_files = n_bytes = 0
     folders = [folder]
     while folders and n_files <= enough:
-        with suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                n_files += 1
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                else:
-                    n_bytes += entry.stat(follow_symlinks=False).st_blocks * 512
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    n_files += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        n_bytes += entry.stat(follow_symlinks=False).st_blocks * 512
+        except FileNotFoundError:  # gone meanwhile
+            continue
+        except OSError:  # too deep to look at, or closed to its owner: nothing that a program needs
+            return enough + 1, n_bytes
     return n_files, n_bytes
 
 
@@ -319,7 +329,9 @@ def empty(folder: str) -> None:
                 os.unlink(path)  # noqa: PTH108
                 continue
             os.chmod(path, 0o700)  # noqa: PTH101 - a program may make a folder that it cannot read
-            for inner in [entry.name for entry in os.scandir(path)]:
+            for inner, is_folder in [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in os.scandir(path)]:
+                if is_folder:
+                    os.chmod(f"{path}/{inner}", 0o700)  # noqa: PTH101
                 os.rename(f"{path}/{inner}", f"{folder}/\x01{moved}")  # noqa: PTH104
                 moved += 1
             os.rmdir(path)  # noqa: PTH106

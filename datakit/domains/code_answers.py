@@ -1,0 +1,249 @@
+"""Where the program of a response stands: response and prompt in, the whole program to run out. Nothing is parsed or run.
+
+A program is what stands before the entry point in the prompt's code, then the answer's code: a fenced block with the
+helpers that other blocks define, bare code between prose, or the body that goes on where the prompt's code ends.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from datakit.domains.code_blocks import Block, chunks, dedented, fences, indent_of, kind_of, runs
+from datakit.domains.code_continuation import complete
+from datakit.domains.code_names import defines, definitions, helpers, is_stub, is_test, owner_and_name, uses
+
+_END = re.compile(
+    r"<\|(?:im_end|eot_id|endoftext|end_of_text|eom_id|end|EOT)\|>|(?:</s>|<end_of_turn>|<EOT>)[ \t]*$", re.MULTILINE
+)
+_TAG = re.compile(
+    r"(?P<close></code>(?:\s{0,9}</pre>)?|</(?:pre|answer|solution|python)>|\[/PYTHON\]|\[DONE\]|\[/CODE\])"
+    r"|(?:<pre\b[^>\n]{0,99}>\s{0,9})?<code\b[^>\n]{0,99}>|<(?:pre|answer|solution|python)>|\[PYTHON\]|\[BEGIN\]|\[CODE\]",
+    re.IGNORECASE,
+)
+_READS = re.compile(r"\binput\s*\(|\bstdin\b|\bopen\s*\(\s*0|\bfileinput\b|['\"]/dev/stdin")
+_SPEAKS = re.compile(r"\binput\s*\(|\bstdin\b|\bprint\s*\(|\bstdout\b")
+_CALLED = re.compile(r"(?<![.\w])([A-Za-z_]\w*)\s*\(")
+_SESSION = re.compile(r"^(?:>>>|\.\.\.)(?: (.*)|)$", re.MULTILINE)
+_CODE = ("def", "class", "import", "set", "do", "main")
+
+
+class Program(NamedTuple):
+    """The whole program to run, and how the answer was found: "fence", "fences" (with helpers of others), "open fence",
+    "whole text", "prose" (bare code in it), "indented", "continuation" or "fenced continuation".
+    `sure` is False where the text ends inside the code that counts: it may have been cut off.
+    """
+
+    text: str
+    way: str
+    sure: bool
+
+
+class _Part(NamedTuple):
+    text: str
+    way: str
+    sure: bool
+    raw: str  # with its indentation, as the response has it
+
+
+def extract(response: str, prompt: str, entry_point: str | None, style: str) -> Program | None:
+    """The program that a response gives; None where there is no code.
+
+    Of several blocks the last that defines the entry point counts, with what it uses of other blocks. Where the entry point
+    is not known: the last block that defines what the prompt calls; for `stdin` the last that reads its input.
+    """
+    text, ended = _cleaned(response)
+    script = style == "stdin"
+    parts = _parts(text, ended, None if script else entry_point, script)
+    chosen = _starting(parts) if script else _defining(parts, _wanted(parts, prompt, entry_point))
+    if not script and _may_go_on(chosen, parts, entry_point):
+        completed = _completed(text, ended, prompt, entry_point, chosen)
+        if completed:
+            return completed
+    if chosen is None:
+        return None
+    before = "" if script else preamble(prompt, entry_point)
+    part = _with_helpers(chosen, parts, before)
+    code = _as_method(part.text, entry_point) if style == "solution_method" else part.text
+    return Program(_joined(before, code), part.way, part.sure)
+
+
+def prompt_code(prompt: str, entry_point: str | None) -> str | None:
+    """The code that a prompt gives: its last fenced block or run of code that defines the entry point, or defines anything."""
+    blocks, outside = fences(prompt.replace("\r\n", "\n"))
+    found = [run for run, _ in runs(outside)] + [dedented(block.code) for block in blocks if block.language in ("python", "")]
+    found = [code for code in found if definitions(code)]
+    return next((code for code in reversed(found) if defines(code, entry_point)), found[-1] if found else None)
+
+
+def preamble(prompt: str, entry_point: str | None) -> str:
+    """What stands before the entry point in the prompt's code: imports, helpers, classes; "" where there is nothing."""
+    code = prompt_code(prompt, entry_point)
+    found = chunks(code) if code else []
+    last = [n for n, c in enumerate(found) if c.kind in ("def", "class") and (not entry_point or defines(c.text, entry_point))]
+    return "\n".join(chunk.text for chunk in found[: last[-1]]).strip("\n") if last else ""
+
+
+def _cleaned(response: str) -> tuple[str, bool]:
+    """The text without thoughts and what a chat template leaves, tags as fences; and whether the model's own end is in it."""
+    text = response.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
+    thought, mark, answer = text.rpartition("</think>")
+    text = answer if answer.strip() or not mark else thought
+    end = _END.search(text)
+    text = text[: end.start()] if end and text[: end.start()].strip() else text
+    if "```" not in text and (tag := _TAG.search(text)):
+        text = html.unescape(text) if tag[0].lower().startswith(("<pre", "<code")) else text
+        text = _TAG.sub(lambda tag: "\n```\n" if tag["close"] else "\n```python\n", text)
+    return text, end is not None
+
+
+def _parts(text: str, ended: bool, entry_point: str | None, script: bool) -> list[_Part]:
+    """Everything that may be code, the most trusted last: bare code, indented code where there is none, fenced blocks."""
+    blocks, outside = fences(text)
+    fenced = [part for block in blocks if (part := _fenced(block, ended))]
+    found = [(code, to_end) for run, to_end in runs(outside) if (code := _untranscribed(run)).strip()]
+    whole = not blocks and len(found) == 1 and found[0][0].strip() == text.strip()
+    way = "whole text" if whole else "prose"
+    bare = [_bare(code, way, ended or not to_end or bool(blocks), entry_point) for code, to_end in found]
+    if not whole and not (script and any(_SPEAKS.search(part.text) for part in bare)):
+        bare = [part for part in bare if any(chunk.kind in _CODE[:3] for chunk in chunks(part.text))]
+    if not fenced and not any(definitions(part.text) for part in bare):
+        bare += _indented(outside, ended)
+    return [*bare, *fenced]
+
+
+def _fenced(block: Block, ended: bool) -> _Part | None:
+    """A block's code; None where it is blank, in another language, or unnamed and no Python. One that nobody closed ends
+    where prose begins.
+    """
+    if block.language not in ("python", ""):
+        return None
+    code, sure = _untranscribed(dedented(block.code)), block.closed or ended
+    if not block.closed and (found := runs(code)) and definitions(found[0][0]):
+        code, sure = found[0][0], sure or not found[0][1]
+    kinds = {chunk.kind for chunk in chunks(code)} - {"blank"}
+    python = block.language == "python" or not kinds.isdisjoint(_CODE[:3]) or kinds.issubset(_CODE)
+    return _Part(code, "fence" if block.closed else "open fence", sure, block.code) if code.strip() and python else None
+
+
+def _untranscribed(code: str) -> str:
+    """The code without pasted interpreter sessions; of a code that is nothing else, what was typed in."""
+    if not _SESSION.search(code):
+        return code
+    found = chunks(code)
+    if not any(chunk.kind in ("def", "class") for chunk in found):
+        return "\n".join(_SESSION.findall(code))
+    kept, session = list[str](), False
+    for chunk in found:
+        session = chunk.kind == "prompt" or (session and chunk.kind == "prose")
+        kept += [] if session else [chunk.text]
+    return "\n".join(kept)
+
+
+def _indented(text: str, ended: bool) -> list[_Part]:
+    """Code that stands indented under prose, as in Markdown."""
+    lines = text.split("\n")
+    first = next((n for n, line in enumerate(lines) if indent_of(line) and kind_of(line.strip())[0] in _CODE[:3]), None)
+    if first is None:
+        return []
+    last = next((n for n in range(first, len(lines)) if lines[n].strip() and not indent_of(lines[n])), len(lines))
+    to_end = not any(line.strip() for line in lines[last:])
+    return [_Part(dedented("\n".join(lines[first:last])), "indented", ended or not to_end, "")]
+
+
+def _bare(code: str, way: str, sure: bool, entry_point: str | None) -> _Part:
+    """Bare code up to the text's end. It is sure where only what the entry point does not use can be cut off; such a last
+    chunk is left out where it is plainly unfinished.
+    """
+    *found, last = chunks(code)
+    rest = "\n".join(chunk.text for chunk in found)
+    if sure or not defines(rest, entry_point) or defines(last.text, entry_point) or uses(rest, last.names):
+        return _Part(code, way, sure, code)
+    return _Part(rest if last.open else code, way, True, code)
+
+
+def _wanted(parts: Sequence[_Part], prompt: str, entry_point: str | None) -> set[str]:
+    """The entry point, or what the prompt calls of all that the response defines."""
+    if entry_point:
+        return {entry_point}
+    called = set(_CALLED.findall(prompt))
+    return {name for part in parts for chunk in definitions(part.text) for name in chunk.names if name in called}
+
+
+def _defining(parts: Sequence[_Part], wanted: set[str]) -> _Part | None:
+    """The last part that defines what is wanted, a stub only where there is no other; else the last that defines anything."""
+    found = [part for part in parts if any(defines(part.text, name) for name in wanted)]
+    whole = [part for part in found if not all(is_stub(part.text, name) for name in wanted if defines(part.text, name))]
+    untested = [part for part in parts if definitions(part.text) and not is_test(part.text)]
+    best = whole or found or untested or parts
+    return best[-1] if best else None
+
+
+def _starting(parts: Sequence[_Part]) -> _Part | None:
+    """The last part that reads the input, or starts what reads it; else the last."""
+    reading = [part for part in parts if _READS.search(part.text)]
+    bound = {name for part in reading for chunk in definitions(part.text) for name in chunk.names}
+    starting = [part for part in parts if _acts(part.text) and (part in reading or uses(part.text, bound))]
+    best = starting or reading or parts
+    return best[-1] if best else None
+
+
+def _acts(code: str) -> bool:
+    return any(chunk.kind in ("do", "main") for chunk in chunks(code)) or not definitions(code)
+
+
+def _may_go_on(chosen: _Part | None, parts: Sequence[_Part], entry_point: str | None) -> bool:
+    """Whether the response does not define the entry point itself, or begins with the rest of another function."""
+    if chosen is None or not (defines(chosen.text, entry_point) if entry_point else definitions(chosen.text)):
+        return True
+    return chosen.way != "fence" and chunks(chosen.raw)[0].kind == "indented" and chosen is parts[0]
+
+
+def _completed(text: str, ended: bool, prompt: str, entry_point: str | None, chosen: _Part | None) -> Program | None:
+    """The prompt's code with the response, or with its chosen block, as its end."""
+    given = prompt_code(prompt, entry_point)
+    if given is None:
+        return None
+    fenced = chosen is not None and chosen.way in ("fence", "open fence")
+    body, known = (chosen.raw, chosen.sure) if chosen is not None and fenced else (text, ended)
+    found = complete(given, body, entry_point, known)
+    return Program(found.text, "fenced continuation" if fenced else "continuation", found.sure) if found else None
+
+
+def _with_helpers(chosen: _Part, parts: Sequence[_Part], before: str) -> _Part:
+    """The chosen part with the definitions in front that it misses, where the prompt does not give them."""
+    at = next(n for n, part in enumerate(parts) if part is chosen)
+    others = [part.text for part in parts]
+    known = {name for chunk in chunks(before) for name in chunk.names}
+    found = helpers(chosen.text, others[:at], others[at + 1 :], known)
+    if not found:
+        return chosen
+    return _Part("\n".join([*found, chosen.text]), "fences" if chosen.way == "fence" else chosen.way, chosen.sure, "")
+
+
+def _as_method(code: str, entry_point: str | None) -> str:
+    """The code with its functions as methods of the class that is asked for, where it has no such class."""
+    owner, name = owner_and_name(entry_point or "")
+    found = {name: chunk.text for chunk in definitions(code) for name in chunk.names}
+    if name not in found or owner in found:
+        return code
+    lines = [
+        f"    {own} = {own}" if re.match(r"def\s+\w+\s*\(\s*self\b", text) else f"    {own} = staticmethod({own})"
+        for own, text in found.items()
+        if kind_of(text)[0] == "def"
+    ]
+    return "\n".join([code.rstrip("\n"), "", "", f"class {owner}:", *lines])
+
+
+def _joined(before: str, code: str) -> str:
+    """The preamble without what the code says itself, then the code; imports from __future__ come first."""
+    code = code.strip("\n")
+    found = chunks(code)
+    own = {chunk.text.strip() for chunk in found}
+    missing = [chunk.text for chunk in chunks(before) if chunk.text.strip() and chunk.text.strip() not in own]
+    if not missing:
+        return code + "\n"
+    future = [chunk.text for chunk in found if chunk.text.startswith("from __future__")]
+    return "\n".join([*future, *missing, "", *(chunk.text for chunk in found if chunk.text not in future)]) + "\n"

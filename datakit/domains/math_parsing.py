@@ -1,0 +1,220 @@
+r"""math-verify behind a narrow door: what of it we use, and what of it we do not.
+
+Its own timeouts are switched off: the engine's deadline stops what does not end. Text goes into its LaTeX grammar only,
+never into its plain-expression reader, which hands text to sympy's `parse_expr` (that evaluates Python). The grammar does
+the same with the digits of every number, so its two readers of numbers are replaced by ours. Nothing parsed is ever
+printed: `str` of a sympy object can hang. Numbers are compared here, by their relative difference, because math-verify
+compares them by an absolute one; expressions with variables must also agree where numbers are put in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from datakit.domains.math_answers import balanced
+from datakit.domains.math_values import CLOSE, Value, same_number, value_of
+
+_DIGITS = 30  # that two numbers are worked out to
+_SAME = Fraction(1, 10**15)
+FAILS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)  # sympy's ways to give up
+_POINTS = ((7, 11), (-5, 13))  # variables take values from 7/11 on, or from -5/13
+_TAIL = 2_000  # characters: an answer stands at the end
+_ENVIRONMENT = re.compile(
+    r"\\begin\{((?:align|equation|gather|eqnarray|displaymath)\*?)\}(.{1,1000}?)(?:\\\\)?\s*\\end\{\1\}", re.DOTALL
+)
+
+
+class UnreadableReference(Exception):
+    """The reference cannot be read, so nothing can be said about an answer."""
+
+
+class CannotCompare(Exception):
+    """math-verify broke on two readable expressions: that is its trouble, not the answer's."""
+
+
+def load() -> None:
+    """Import math-verify, build its parser once, and silence its warning that timeouts are off."""
+    import logging
+
+    logging.getLogger("math_verify").setLevel(logging.ERROR)
+    equal(r"\frac{x}{2}", "0.25x", rounding_allowed=True)
+    answer_in(r"\begin{align} x \end{align}")
+
+
+def equal(gold: str, said: str, rounding_allowed: bool) -> bool:
+    """Whether cleaned texts mean the same, by math-verify. Raises UnreadableReference and CannotCompare."""
+    from math_verify import verify
+
+    read = _expressions(gold) if balanced(gold) else []
+    if not read:
+        raise UnreadableReference(gold)
+    other = _expressions(said)
+    if not other:
+        return False
+    left, right = _same_symbols(*_sides(read[0], other[0]))
+    if _is_no_number(left):
+        raise UnreadableReference(gold)
+    decided = _by_numbers(left, right, gold, said, rounding_allowed)
+    if decided is not None:
+        return decided
+    if not rounding_allowed and "." in gold + said:
+        return False
+    try:
+        return bool(verify(left, right, allow_set_relation_comp=True, timeout_seconds=None, raise_on_error=True))
+    except FAILS as error:
+        raise CannotCompare(type(error).__name__) from error
+
+
+def answer_in(text: str) -> str | None:
+    """What math-verify takes for the answer of a whole text: the last formula in it that it can read, as text."""
+    from math_verify import LatexExtractionConfig
+
+    tail = text[-_TAIL:]
+    if "\\" not in tail and "$" not in tail:
+        return None
+    displayed = _ENVIRONMENT.sub(lambda match: f"$${match[2].rpartition(chr(92) * 2)[2].replace('&', '')}$$", tail)
+    found = _parser()(displayed, extraction_config=[LatexExtractionConfig()], parsing_timeout=None)
+    answer = found[-1] if found and isinstance(found[-1], str) else ""
+    return answer.strip() or None
+
+
+@lru_cache(maxsize=1)
+def _parser() -> Callable[..., list[Any]]:
+    """math-verify's `parse`, after its readers of numbers are replaced: sympy.Number(text) evaluates the text as Python."""
+    from latex2sympy2_extended import latex2sympy2
+    from math_verify import parse
+
+    latex2sympy2.convert_number = _as_number
+    latex2sympy2._Latex2Sympy.parse_number = lambda _, text: _as_number(text)
+    return parse  # type: ignore[no-any-return]
+
+
+def _as_number(text: str) -> Any:
+    """An Integer for digits, a Float for a decimal or 1e5; ValueError for what is neither."""
+    from sympy import Float, Integer
+
+    text = text.replace(",", "").replace(" ", "")
+    return Integer(int(text)) if text.isdigit() else Float(text)
+
+
+@lru_cache(maxsize=256)
+def _expressions(text: str) -> list[Any]:
+    from latex2sympy2_extended import NormalizationConfig
+    from math_verify import LatexExtractionConfig
+
+    spelling = NormalizationConfig(units=False, malformed_operators=True, nits=True, boxed="all")  # units are ours to judge
+    config = [LatexExtractionConfig(boxed_match_priority=0, normalization_config=spelling)]
+    parsed = _parser()(f"\\boxed{{{text}}}", extraction_config=config, parsing_timeout=None)
+    return [value for value in parsed if not isinstance(value, str)]
+
+
+def _sides(gold: Any, said: Any) -> tuple[Any, Any]:
+    """The right side of an assignment (x = 5) where the other side is none."""
+    from sympy import Eq, Symbol
+
+    def value(one: Any, other: Any) -> Any:
+        return one.rhs if isinstance(one, Eq) and isinstance(one.lhs, Symbol) and not isinstance(other, Eq) else one
+
+    return value(gold, said), value(said, gold)
+
+
+def _is_no_number(value: Any) -> bool:
+    from sympy import nan, zoo
+
+    return value is nan or value is zoo  # a division by zero
+
+
+def _same_symbols(gold: Any, said: Any) -> tuple[Any, Any]:
+    """One symbol a name on both sides, whatever each was taken to be (real, complex), and i for the imaginary unit."""
+    from sympy import Basic, I
+
+    if not isinstance(gold, Basic) or not isinstance(said, Basic):
+        return gold, said
+    symbols = {symbol.name: symbol for symbol in said.free_symbols | gold.free_symbols} | {"i": I}
+
+    def renamed(one: Any) -> Any:
+        return one.xreplace({symbol: symbols[symbol.name] for symbol in one.free_symbols})
+
+    try:
+        return renamed(gold), renamed(said)
+    except FAILS:  # i < 1 may be about an index
+        return gold, said
+
+
+def _by_numbers(gold: Any, said: Any, gold_text: str, said_text: str, rounding_allowed: bool) -> bool | None:
+    """Compare numbers by their values, and expressions at a few points, where they may only be found to differ."""
+    from sympy import Expr
+
+    if not isinstance(gold, Expr) or not isinstance(said, Expr):
+        return None
+    symbols = sorted(gold.free_symbols | said.free_symbols, key=lambda symbol: symbol.name)
+    if symbols:
+        return False if _differ_somewhere(gold, said, symbols) else None
+    left, right = _number(gold), _number(said)
+    if left is None or right is None:
+        return None
+    if _near(left, right, _SAME):
+        return True
+    if not rounding_allowed or not isinstance(left, Fraction) or not isinstance(right, Fraction):
+        return False
+    known = value_of(gold_text)
+    if known is not None:
+        return same_number(known, Value(right, None), decimal="." in said_text)
+    return ("." in gold_text or "." in said_text) and _near(left, right, CLOSE)
+
+
+def _differ_somewhere(gold: Any, said: Any, symbols: list[Any]) -> bool | None:
+    """False is no proof of equality, so it is not said: True, or None. Sums and their kin mean little at a point."""
+    from sympy import Integral, Limit, Product, Sum
+
+    if gold.has(Sum, Product, Integral, Limit) or said.has(Sum, Product, Integral, Limit):
+        return None
+    return any(_differ_at(gold, said, symbols, *point) for point in _POINTS) or None
+
+
+def _differ_at(gold: Any, said: Any, symbols: list[Any], above: int, below: int) -> bool:
+    from sympy import Rational
+
+    values = {symbol: Rational(above + at if above > 0 else above - at, below) for at, symbol in enumerate(symbols)}
+    left, right = _number(gold, values), _number(said, values)
+    return left is not None and right is not None and not _near(left, right, CLOSE)
+
+
+def _number(expression: Any, values: dict[Any, Any] | None = None) -> Fraction | complex | None:
+    """A constant's value to 30 digits; None where it has none, or one that is not precise."""
+    try:
+        return _value(expression.subs(values or {}).doit().evalf(_DIGITS))
+    except FAILS:
+        return None
+
+
+def _value(number: Any) -> Fraction | complex | None:
+    if number.is_Float or number.is_Rational:
+        return _fraction(number)
+    if number.is_number and number.is_finite:
+        real, imaginary = number.as_real_imag()
+        if all(part.is_Float or part.is_Rational for part in (real, imaginary)):
+            return complex(float(real), float(imaginary))
+    return None
+
+
+def _fraction(number: Any) -> Fraction | None:
+    if number.is_Rational:
+        return Fraction(int(number.p), int(number.q))
+    if not number.is_finite:
+        return None
+    if number._prec == 1:  # nothing but the noise around zero
+        return Fraction(0)
+    sign, mantissa, exponent, _ = number._mpf_
+    return (-1 if sign else 1) * Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+
+
+def _near(left: Fraction | complex, right: Fraction | complex, tolerance: Fraction) -> bool:
+    if isinstance(left, Fraction) and isinstance(right, Fraction):
+        return abs(left - right) <= tolerance * max(abs(left), abs(right))
+    left, right = complex(left), complex(right)
+    return abs(left - right) <= max(float(tolerance), 1e-12) * max(abs(left), abs(right))

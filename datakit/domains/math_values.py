@@ -1,0 +1,234 @@
+r"""Exact values of arithmetic: `1/2^{99}`, `1\frac{1}{2}`, `1.5 \times 10^3`, `10!` as fractions of whole numbers.
+
+A grammar of our own, bounded in depth and in size, reads them; what it cannot read has no value here and is left to
+math-verify. Floating-point numbers are never used, so tiny numbers differ as much as large ones.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+from math import factorial, isqrt
+from typing import NamedTuple
+
+_MAX_BITS = 200_000  # of a number: some milliseconds for its greatest common divisors
+_MAX_DEPTH = 60
+_MAX_FACTORIAL = 1_000
+CLOSE = Fraction(1, 10**6)  # a decimal answer for an exact gold that cannot be written as a short decimal: 0.333333 for 1/3
+
+_DECIMAL = re.compile(r"([+-]?)(\d+\.\d+|\.\d+)(?: ?(?:\\times|\\cdot|\*) ?10\^\{?([+-]?\d{1,4})\}?)?")
+_REPEATING = re.compile(r"([+-]?)(\d*)\.(\d*)\\overline\s*\{(\d+)\}")
+_TOKEN = re.compile(r"\s*(?:(\d+\.\d+|\.\d+|\d+\.?)|(\\[a-zA-Z]+|[-+*/^!(){}]))")
+
+
+class Value(NamedTuple):
+    """A number, and where it is written as a decimal the worth of its last digit (0.01 in 3.14)."""
+
+    number: Fraction
+    last_digit: Fraction | None
+
+
+class _Unreadable(Exception):
+    """This is not plain arithmetic, or it is too large to be worked out here."""
+
+
+@lru_cache(maxsize=10_000)
+def value_of(text: str) -> Value | None:
+    """The value of cleaned text; None where it is not arithmetic of whole numbers and decimals, or too large."""
+    if text.isascii() and text.isdigit():
+        return Value(Fraction(int(text)), None)
+    if repeating := _REPEATING.fullmatch(text):
+        return Value(_repeated(*repeating.groups()), None)
+    try:
+        number = _Reader(text).read()
+    except _Unreadable:
+        return None
+    return Value(number, _last_digit(text))
+
+
+def same_number(gold: Value, said: Value, decimal: bool, exactly: bool = False) -> bool:
+    """Whether an answer's value is the gold's. `decimal`: the answer is written with a decimal point; `exactly`: no rounding.
+
+    A gold that is a decimal is met by whatever rounds to it at its own digits (half away from zero), so 3.14 by 3.14159 and
+    22/7, and 3.14159 not by 3.14. Any other gold is exact: a decimal answer must be within a millionth of it.
+    """
+    if gold.number == said.number:
+        return True
+    if exactly:
+        return False
+    if gold.last_digit is not None:
+        return gold.number == _rounded(said.number, gold.last_digit)
+    return decimal and abs(gold.number - said.number) <= CLOSE * min(Fraction(1), abs(gold.number))
+
+
+def _rounded(number: Fraction, last_digit: Fraction) -> Fraction:
+    steps = abs(number) / last_digit + Fraction(1, 2)
+    return (steps.numerator // steps.denominator) * last_digit * (-1 if number < 0 else 1)
+
+
+def _last_digit(text: str) -> Fraction | None:
+    match = _DECIMAL.fullmatch(text)
+    if match is None:
+        return None
+    return Fraction(10) ** (int(match[3] or 0) - len(match[2].partition(".")[2]))
+
+
+def _repeated(sign: str, whole: str, fixed: str, period: str) -> Fraction:
+    """0.1\\overline{6} is 1/6."""
+    number = Fraction(f"{whole or 0}.{fixed or 0}") + Fraction(int(period), 10 ** len(fixed) * (10 ** len(period) - 1))
+    return -number if sign == "-" else number
+
+
+class _Reader:
+    """Recursive descent over the tokens of one text; every rule gives a fraction or raises _Unreadable."""
+
+    def __init__(self, text: str) -> None:
+        self.tokens = _tokens(text)
+        self.at = 0
+        self.depth = 0
+
+    def read(self) -> Fraction:
+        number = self._sum()
+        if self.at < len(self.tokens):
+            raise _Unreadable
+        return number
+
+    def _peek(self) -> str:
+        return self.tokens[self.at] if self.at < len(self.tokens) else ""
+
+    def _take(self, *wanted: str) -> str:
+        token = self._peek()
+        if token not in wanted:
+            return ""
+        self.at += 1
+        return token
+
+    def _sum(self) -> Fraction:
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise _Unreadable
+        total = self._product()
+        while sign := self._take("+", "-"):
+            term = self._product()
+            total = _bounded(total + term if sign == "+" else total - term)
+        self.depth -= 1
+        return total
+
+    def _product(self) -> Fraction:
+        product = self._signed()
+        while True:
+            if self._take("*", "\\times", "\\cdot") or self._peek() in ("(", "\\frac", "\\sqrt"):
+                product = _bounded(product * self._signed())
+            elif self._take("/", "\\div"):
+                product = _bounded(_ratio(product, self._signed()))
+            else:
+                return product
+
+    def _signed(self) -> Fraction:
+        negative = False
+        while sign := self._take("+", "-"):
+            negative ^= sign == "-"
+            self.depth += 1
+            if self.depth > _MAX_DEPTH:
+                raise _Unreadable
+        number = self._power()
+        return -number if negative else number
+
+    def _power(self) -> Fraction:
+        base = self._atom()
+        if self._take("!"):
+            base = _factorial(base, self._peek())
+        if not self._take("^"):
+            return base
+        exponent = (
+            self._signed() if self._peek() == "-" else self._atom()
+        )  # 2^10 is 1024: what people mean, not what LaTeX sets
+        if self._peek() in ("^", "!"):
+            raise _Unreadable
+        return _raised(base, exponent)
+
+    def _atom(self) -> Fraction:
+        token = self._peek()
+        self.at += 1
+        if token[:1].isdigit() or token.startswith("."):
+            whole = Fraction(token)
+            return whole + self._fraction() if token.isdigit() and self._is_mixed() else whole
+        if token in ("(", "{"):
+            number = self._sum()
+            if not self._take(")" if token == "(" else "}"):
+                raise _Unreadable
+            return number
+        if token == "\\frac":
+            return _ratio(self._group(), self._group())
+        if token == "\\sqrt":
+            return _root(self._group())
+        raise _Unreadable
+
+    def _group(self) -> Fraction:
+        if self._peek() != "{":
+            raise _Unreadable
+        return self._atom()
+
+    def _is_mixed(self) -> bool:
+        """Whether a fraction of whole numbers below one stands right behind a whole number: 1\\frac{1}{2} is 3/2."""
+        ahead = self.tokens[self.at : self.at + 7]
+        if len(ahead) < 7 or [ahead[at] for at in (0, 1, 3, 4, 6)] != ["\\frac", "{", "}", "{", "}"]:
+            return False
+        above, below = ahead[2], ahead[5]
+        return above.isdigit() and below.isdigit() and int(above) < int(below)
+
+    def _fraction(self) -> Fraction:
+        self.at += 1
+        return _ratio(self._group(), self._group())
+
+
+def _tokens(text: str) -> list[str]:
+    tokens: list[str] = []
+    at = 0
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise _Unreadable
+        number, sign = match.groups()
+        if number and tokens and tokens[-1][:1].isdigit():
+            raise _Unreadable  # two numbers with a space between them
+        tokens.append(number or sign)
+        at = match.end()
+    return tokens
+
+
+def _bounded(number: Fraction) -> Fraction:
+    if number.numerator.bit_length() + number.denominator.bit_length() > _MAX_BITS:
+        raise _Unreadable
+    return number
+
+
+def _ratio(above: Fraction, below: Fraction) -> Fraction:
+    if not below:
+        raise _Unreadable
+    return above / below
+
+
+def _raised(base: Fraction, exponent: Fraction) -> Fraction:
+    bits = max(base.numerator.bit_length(), base.denominator.bit_length())
+    too_large = abs(exponent.numerator) * bits > _MAX_BITS and abs(base) != 1
+    if exponent.denominator != 1 or too_large or abs(exponent.numerator) > _MAX_BITS or (not base and exponent <= 0):
+        raise _Unreadable
+    return base**exponent.numerator
+
+
+def _factorial(number: Fraction, following: str) -> Fraction:
+    if following == "!" or number.denominator != 1 or not 0 <= number <= _MAX_FACTORIAL:
+        raise _Unreadable
+    return Fraction(factorial(number.numerator))
+
+
+def _root(number: Fraction) -> Fraction:
+    """The root of a square; other roots have no value here."""
+    if number < 0:
+        raise _Unreadable
+    above, below = isqrt(number.numerator), isqrt(number.denominator)
+    if above**2 != number.numerator or below**2 != number.denominator:
+        raise _Unreadable
+    return Fraction(above, below)
