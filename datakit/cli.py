@@ -196,13 +196,14 @@ def serve(domain: DomainOption = None, recipe: RecipeOption = None) -> None:
 @app.command("recipe")
 def show_recipe(domain: Annotated[str, typer.Argument(help="math or code")]) -> None:
     """Print the embedded recipe of a domain, to start one's own from."""
-    from datakit.recipe import bundled_recipe
+    from datakit.places import bundled_recipe
 
     typer.echo(bundled_recipe(domain).read_text(encoding="utf-8"), nl=False)
 
 
 def _load(domain: str | None, path: Path | None) -> Recipe:
-    from datakit.recipe import bundled_recipe, load
+    from datakit.places import bundled_recipe
+    from datakit.recipe import load
 
     if domain is None and path is None:
         raise BadInput("give --domain (for its embedded default) or --recipe FILE")

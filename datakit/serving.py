@@ -24,7 +24,8 @@ from pathlib import Path
 
 from datakit.engine import available_cores, environment_without_secrets
 from datakit.errors import BadInput, MissingExtra, SourceStopped
-from datakit.recipe import Recipe, ServeSource, at_path, model_folder
+from datakit.places import at_path, model_folder
+from datakit.recipe import Recipe, ServeSource
 
 STOP_S = 10.0
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is not behind its own proxy

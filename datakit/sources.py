@@ -13,7 +13,8 @@ from typing import Any
 import polars as pl
 
 from datakit.errors import BadInput, needs_extra
-from datakit.recipe import FilePrompts, HubPrompts, Recipe, ResponsesSource, at_path
+from datakit.places import at_path
+from datakit.recipe import FilePrompts, HubPrompts, Recipe, ResponsesSource
 from datakit.tables import Row, canonical_json
 
 COLUMNS = (

@@ -26,7 +26,8 @@ from datakit.collecting import NOT_WANTED, Inputs, read_inputs
 from datakit.domains import DOMAINS, Domain, verifying_worker
 from datakit.engine import Engine, LocalEngine, available_cores
 from datakit.errors import RecipeError, RunError
-from datakit.recipe import EndpointSource, Recipe, Reward, Sampled, ServeSource, assign, model_folder
+from datakit.places import model_folder
+from datakit.recipe import EndpointSource, Recipe, Reward, Sampled, ServeSource, assign
 from datakit.resuming import check_same
 from datakit.rewards import check as check_reward
 from datakit.rewards import judge_name, scoring_worker

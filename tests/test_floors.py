@@ -15,6 +15,7 @@ FLOORS = {
     0: ["errors"],
     1: ["tables", "complaints"],
     1.5: ["recipe"],
+    1.75: ["places"],
     2: ["store", "client", "sandbox", "engine", "sources", "ink", "cautions"],
     3: ["sampling", "serving", "rewards", "domains", "curation", "collecting"],
     3.5: ["selection", "resuming"],  # they join what the modules of floor 3 give

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from datakit.errors import BadInput, RecipeError
-from datakit.recipe import ResponsesSource, assign, at_path, bundled_recipe, digest, load, model_folder, parse
+from datakit.places import at_path, bundled_recipe, model_folder
+from datakit.recipe import ResponsesSource, assign, digest, load, parse
 
 ROOT = Path(__file__).parents[1]
 
@@ -438,8 +439,8 @@ def test_a_digest_does_not_see_the_order_of_fields():
     [
         "select: {}\n",
         "select: {split: pairs_first, sft_share: 0.4, margin: null}\n",
-        "verify: {timeout_s: 2}\n",
-        "verify: {timeout_s: 2.0}\n",
+        "verify: {timeout_s: null}\n",
+        "select: {sft_share: 0.40}\n",
         "score: null\n",
         "limits: {min_pairs: 1, max_chosen_longer_share: 0.8}\n",
     ],

@@ -18,7 +18,7 @@ from datakit.domains import Verdict
 from datakit.domains.code_answers import Program, extract
 from datakit.domains.code_static import analyse
 from datakit.domains.reading import read_prompts
-from datakit.errors import BadInput
+from datakit.errors import BadInput, WorkerError
 from datakit.recipe import Verify
 from datakit.sandbox.runner import STYLES, Execution, Limits, Sandbox
 from datakit.tables import Prompt, Row, Rows
@@ -26,6 +26,26 @@ from datakit.tables import Prompt, Row, Rows
 VERSION = 1  # a change that can change a verdict makes a new one
 TIMEOUT_S = 5.0
 MEMORY_MB = 1024
+_LEETCODE = """\
+from typing import *
+import bisect, collections, functools, heapq, itertools, math, operator, random, re, string
+from bisect import *
+from collections import *
+from functools import *
+from heapq import *
+from itertools import *
+from math import *
+
+class ListNode:
+    def __init__(self, val=0, next=None):
+        self.val, self.next = val, next
+
+class TreeNode:
+    def __init__(self, val=0, left=None, right=None):
+        self.val, self.left, self.right = val, left, right
+
+"""
+"""What LeetCode puts in front of a solution: its answers use List, Counter, ListNode, ... as given."""
 _REMEMBERED = 10_000  # verdicts on equal programs and tests: samples often agree
 
 
@@ -55,9 +75,11 @@ class Code:
             yield _completed(prompt, source)
 
     def preflight(self) -> None:
-        """Start a sandbox once, so that a missing tier or library stops the build before the first request is paid for."""
+        """Try the sandbox and ruff, so that what is missing stops the build before the first request is paid for."""
         with self._new_sandbox():
             pass
+        if analyse(["name"]) == [None]:
+            raise WorkerError("static analysis does not work: ruff finds nothing in a program with an undefined name")
 
     def warm(self) -> None:
         """Start this worker's sandbox."""
@@ -113,7 +135,7 @@ def _program(row: Row) -> Program | Verdict:
         return Verdict("unparseable", detail="no code found")
     if row.get("finish_reason") == "length" and not program.sure:
         return Verdict("unparseable", program.text, "cut off before the code ended")
-    return program
+    return program._replace(text=_LEETCODE + program.text) if row["test_style"] == "solution_method" else program
 
 
 def _asked(row: Row) -> str:

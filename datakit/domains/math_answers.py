@@ -75,7 +75,7 @@ def extract(text: str, letter: bool = False) -> Answer | None:
 
 def boxes(text: str) -> list[tuple[int, int, str]]:
     """Every closed `\\boxed{}` and `\\fbox{}`, the outermost of nested ones: where it begins, where it ends, what it holds."""
-    found: list[tuple[int, int, str]] = []
+    found: list[tuple[int, int, int]] = []
     opened: list[tuple[int, int]] = []  # where a brace's command begins, and where a box's content does (0: no box)
     for match in _BOX_OR_BRACE.finditer(text):
         if match[1] or match[0] == "{":
@@ -85,8 +85,8 @@ def boxes(text: str) -> list[tuple[int, int, str]]:
             if content:
                 while found and found[-1][0] > start:
                     found.pop()
-                found.append((start, match.end(), text[content : match.start()].strip()))
-    return found
+                found.append((start, match.end(), content))
+    return [(start, end, text[content : end - 1].strip()) for start, end, content in found]
 
 
 def last_boxes(text: str) -> tuple[int, str] | None:
