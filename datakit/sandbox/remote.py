@@ -186,7 +186,7 @@ class Remote:
         try:
             return ["returned", self.encode(self.callbacks[number](*given, **named))]
         except Exception as error:  # noqa: BLE001 - it is the program's to catch
-            return ["raised", type(error).__name__, self.encode([str(error)])]
+            return ["raised", type(error).__name__, []]  # without its text: that may say what the tests expect
 
 
 def _builtin(name: Any) -> Any:

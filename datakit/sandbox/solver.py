@@ -21,6 +21,7 @@ import os
 import sys
 import threading
 import types
+from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any
 
 from datakit.sandbox.wire import Channel, Encoder, Unreadable, Unsendable, base_of, decode
@@ -31,7 +32,7 @@ _OPERATIONS = (
     " rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul and or xor lshift rshift eq ne lt le gt ge divmod"
 )
 OPERATIONS = frozenset(_OPERATIONS.split())
-_MUTABLE = (list, dict, set, bytearray, tuple)
+_MUTABLE = (list, dict, set, bytearray, tuple, Counter, OrderedDict, defaultdict, deque)
 _CONSTANTS = (bool, int, float, str, bytes, type(None), list, dict, tuple, set, frozenset)
 
 

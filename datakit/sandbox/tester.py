@@ -100,7 +100,7 @@ class Suite:
     def __init__(self, tests: str, style: str, entry_point: str | None) -> None:
         try:
             self.tree = ast.parse(tests, _FILE)
-            compile(self.tree, _FILE, "exec")
+            compile(self.tree, _FILE, "exec", dont_inherit=True)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise Unjudgeable(f"the tests do not compile: {type(error).__name__}: {error}") from None
         self.text = tests
@@ -127,7 +127,7 @@ class Suite:
             yield f"check({self.entry_point or 'candidate'})", lambda: self.namespace["check"](candidate)
 
     def run(self, node: ast.stmt) -> None:
-        exec(compile(ast.Module([node], []), _FILE, "exec"), self.namespace)
+        exec(compile(ast.Module([node], []), _FILE, "exec", dont_inherit=True), self.namespace)
 
     def bind(self, remote: Remote) -> None:
         """Stubs for the names that the tests use, do not make themselves, and the program defines."""

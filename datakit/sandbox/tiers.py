@@ -45,8 +45,9 @@ def _bubblewrap(settings: dict[str, Any]) -> list[str]:
     binds = [part for path in seen for part in ("--ro-bind-try", path, path)]
     size = str(settings["files_mb"] << 20)
     return [
-        *("bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--dev", "/dev", "--proc", "/proc"),
-        *(*binds, *masks, "--size", size, "--tmpfs", WORK, "--chdir", "/", "--"),
+        *("bwrap", "--unshare-all", "--die-with-parent", "--new-session"),
+        *("--dev-bind", "/dev/null", "/dev/null", "--ro-bind", "/dev/urandom", "/dev/urandom"),
+        *(*binds, *masks, "--size", size, "--tmpfs", WORK, "--remount-ro", "/", "--chdir", "/", "--"),
     ]
 
 

@@ -105,7 +105,7 @@ class Encoder:
                 return {tag: _spelled(value)}
 
     def _pairs(self, value: Any, depth: int) -> list[Any]:
-        return [self._items(pair, depth) for pair in dict.items(value)]
+        return [self._items(pair, depth) for pair in value.items()]  # of an exact type: its own method
 
     def _odd(self, value: Any, kind: type, depth: int) -> Any:
         """Instances of subclasses of builtins by their base value; arrays; else a reference."""
@@ -216,7 +216,7 @@ class _Decoder:
         if isinstance(container, dict):
             for key, item in content:
                 key = self.decode(key)
-                dict.__setitem__(container, key, self.decode(item))
+                container[key] = self.decode(item)
         elif isinstance(container, set):
             container.update([self.decode(item) for item in content])
         elif isinstance(content, bytes):
