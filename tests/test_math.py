@@ -13,7 +13,8 @@ import pytest
 from datakit.domains import DOMAINS, Domain, verifying_worker
 from datakit.domains.math import judge
 from datakit.domains.math_answers import extract
-from datakit.domains.math_equality import UnreadableReference, equal, load
+from datakit.domains.math_equality import UnreadableReference, equal
+from datakit.domains.math_parsing import load
 from datakit.engine import LocalEngine
 from datakit.errors import BadInput
 from datakit.recipe import Verify
@@ -46,8 +47,8 @@ def math(**options) -> Domain:
 
 @pytest.mark.parametrize("case", cases("math_answers.jsonl"))
 def test_answers_are_found(case):
-    found = extract(case["text"])
-    assert (found.text, found.way) == (case["answer"], case["way"]) if case["answer"] else found is None
+    found = extract(case["text"], letter=case.get("letter", False))
+    assert (found and found.text, found and found.way) == (case["answer"], case["way"])
 
 
 @pytest.mark.parametrize("case", cases("math_equality.jsonl"))
@@ -59,13 +60,15 @@ def test_answers_are_compared(case):
     "piece",
     [r"\boxed{", r"\boxed{1}", r"\boxed{1} and ", " ", "$", "$a", "$ ", "1", "1,", "1.", "1/", "-", "1 ", r"\(", r"\[",
      "answer ", "the answer is ", "the answer is x. ", "####", "#### \n", '"answer": ', '"answer": "', "\\", "<answer>",
-     r"\frac{1", "A:\n", "*", "答案", "{", "\n", "a"],
+     r"\frac{1", "A:\n", "*", "答案", "{", "\n", "a",
+     "因此", "选", "(", "**", "B", "B ", "**B", "因此为 ", "3 或", r"\boxed 5", "1 = "],
 )  # fmt: skip
 @pytest.mark.parametrize("end", ["", " 5", '"'])
-def test_extraction_is_linear(piece, end):
+@pytest.mark.parametrize("letter", [False, True])
+def test_extraction_is_linear(piece, end, letter):
     text = piece * (100_000 // len(piece)) + end
     began_at = time.process_time()
-    extract(text)
+    extract(text, letter)
     assert time.process_time() - began_at < 1.0  # milliseconds; anything quadratic takes minutes
 
 
@@ -100,8 +103,9 @@ def test_an_unreadable_reference_is_no_verdict():
 
 
 def test_verifier_names_what_can_change_a_verdict():
-    assert math().verifier == math(workers=3).verifier == "math@1"
-    assert math(timeout_s=5).verifier == "math@1+timeout_s=5"
+    assert math().verifier == math(workers=3, timeout_s=2.0, memory_mb=2048).verifier == "math@2"
+    assert math(timeout_s=5).verifier == "math@2+timeout_s=5"
+    assert math(units="strict", percent="strict", memory_mb=512).verifier == "math@2+percent=strict+units=strict+memory_mb=512"
 
 
 def test_a_hostile_answer_takes_one_row():
@@ -196,3 +200,31 @@ def test_bad_rows_are_named(row, message):
     with pytest.raises(BadInput, match=message) as raised:
         list(math().read([{"prompt": "fine"}, row], "here"))
     assert str(raised.value).startswith("here: row 2")
+
+
+def test_what_stages_need_to_know():
+    domain = math()
+    assert (domain.deadline_s, domain.memory_mb, math(timeout_s=7.5, memory_mb=512).deadline_s) == (2.0, 2048, 7.5)
+    assert domain.faults == {"timeout": "timeout", "crash": "error"}
+    assert not domain.retries_timeouts and not domain.wrong & set(domain.faults.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "outcome", "detail"),
+    [
+        (r"\begin{align*} x &= \frac{a}{b} \end{align*}", r"\frac{a}{b}", "passed", "math-verify"),
+        (r"\begin{align*} x &= \frac{a}{b} \end{align*}", r"\frac{a}{c}", "failed", "math-verify"),
+        ('{"answer": null}', "5", "unparseable", "the answer was left blank"),
+        ("I do not know.", "5", "unparseable", "no answer found"),
+        ("The answer is (B).", "B", "passed", "phrase"),
+        ("Thus the right choice is\n\n**B**", "(B)", "passed", "last"),
+        (r"\boxed{\text{(B)}}", r"\text{(B)}", "passed", "box"),
+        ("So 12 in all.", "B", "unparseable", "no answer found"),
+        ("答案为 (C) 12", "C", "passed", "phrase"),
+        (r"\boxed{\frac{1}{2}}" + "\n" + r"\boxed{\frac{1}{3}}", "1/3", "passed", "box"),
+        (r"\boxed{5}", "5 " + "a" * 1100, "unverifiable", "the reference is over 1000 characters"),
+    ],
+)
+def test_details_say_how_an_answer_was_found(text, reference, outcome, detail):
+    verdict = judge(text, reference)
+    assert (verdict.outcome, verdict.detail) == (outcome, detail)

@@ -31,8 +31,8 @@ class Domain(Protocol):
     name: str
     options: Verify
     verifier: str | None
-    """Name and version ("math@1"), with a suffix for every option that is not at its default and can change a verdict
-    ("math@1+timeout_s=5"); None: this domain has no verifier."""
+    """Name and version ("math@2"), with a suffix for every option that is not at its default and can change a verdict
+    ("math@2+timeout_s=5"); None: this domain has no verifier."""
     wrong: frozenset[str]
     """The outcomes that count as a wrong answer."""
     deadline_s: float

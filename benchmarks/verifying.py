@@ -1,0 +1,27 @@
+"""How fast answers are verified, against the usual way, in one run on one machine: only the ratios travel.
+
+    python benchmarks/verifying.py math [--rows N] [--repeat N] [--data FILE]
+
+See benchmarks/README.md for what is compared, and what it gave.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from verifying_math import add_math
+
+
+def main() -> int:
+    """One subcommand a domain: each adds its arguments, and the function that runs it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    domains = parser.add_subparsers(dest="domain", required=True)
+    add_math(domains.add_parser("math", help="math-verify alone against our verifier"))
+    options = parser.parse_args()
+    options.run(options)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
