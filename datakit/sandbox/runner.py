@@ -24,8 +24,10 @@ from typing import IO, Any, Literal
 
 from datakit.errors import DatakitError
 from datakit.sandbox import tiers
+from datakit.sandbox.plain import is_plain
 
 _LATE = "late"
+_SUITES_A_TESTER = 500
 STYLES = ("asserts", "humaneval_check", "stdin", "solution_method")
 Outcome = Literal["passed", "failed", "timeout", "unverifiable"]
 
@@ -74,6 +76,8 @@ class Sandbox:
         self.unsafe = unsafe
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket
+        self._tester: socket.socket | None = None
+        self._n_suites = 0
         self._work: str | None = None
 
     def __enter__(self) -> Sandbox:
@@ -89,6 +93,9 @@ class Sandbox:
     def close(self) -> None:
         """End the warm process; it ends what it runs and removes the working folder."""
         process, self._process = self._process, None
+        if self._tester is not None:
+            self._tester.close()
+            self._tester = None
         if process is None:
             return
         self._control.close()
@@ -121,14 +128,41 @@ class Sandbox:
 
     # ---------------------------------------------------------------------------------------------- functions and tests
 
-    def _check_functions(self, program: str, tests: str, style: str, entry_point: str | None) -> Execution:
+    def _check_functions(
+        self, program: str, tests: str, style: str, entry_point: str | None, plain: bool | None = None
+    ) -> Execution:
+        plain = is_plain(tests) if plain is None else plain
         suite = json.dumps({"tests": tests, "style": style, "entry_point": entry_point})
         ours, theirs = socket.socketpair()
         reader, writer = os.pipe()
         with os.fdopen(reader, "rb", 0) as verdicts:
-            self._give(b"F", [_file(program), ours.detach(), _file(suite), theirs.detach(), writer])
+            if plain:
+                self._give(self._standing_tester(), b"T", [theirs.detach(), _file(suite), writer])
+                self._give(self._control, b"P", [_file(program), ours.detach()])
+            else:
+                self._give(self._control, b"F", [_file(program), ours.detach(), _file(suite), theirs.detach(), writer])
             told, late = self._verdict(verdicts)
-        return self._judged(told, late, self._end(wait=told.get("outcome") == "lost"))
+        ended = self._end(wait=told.get("outcome") == "lost")
+        if plain and told.get("outcome") not in ("passed", "failed", "lost"):
+            self._dismiss_tester()
+            if not late and "outcome" not in told:  # the tester died: was it this suite, or what came before?
+                return self._check_functions(program, tests, style, entry_point, plain=False)
+        return self._judged(told, late, ended)
+
+    def _standing_tester(self) -> socket.socket:
+        """The way to the tester for plain suites; a new one now and then, so that none grows old."""
+        if self._tester is None or self._n_suites >= _SUITES_A_TESTER:
+            self._dismiss_tester()
+            self._tester, theirs = socket.socketpair()
+            self._give(self._control, b"T", [theirs.detach()])
+        self._n_suites += 1
+        return self._tester
+
+    def _dismiss_tester(self) -> None:
+        if self._tester is not None:
+            self._tester.close()
+            self._control.sendall(b"K")
+        self._tester, self._n_suites = None, 0
 
     def _verdict(self, verdicts: IO[bytes]) -> tuple[dict[str, Any], bool]:
         """What the tester said last, and whether time ran out before its verdict."""
@@ -175,7 +209,7 @@ class Sandbox:
         out_reader, out_writer = os.pipe()
         reader, writer = os.pipe()
         with os.fdopen(out_reader, "rb", 0) as output, os.fdopen(reader, "rb", 0) as report:
-            self._give(b"S", [_file(program), _file(given), out_writer, writer])
+            self._give(self._control, b"S", [_file(program), _file(given), out_writer, writer])
             printed, why = self._printed(output)
             ended = self._end(wait=why is None)
             failure = report.read(4096).decode("utf-8", "replace")
@@ -211,10 +245,11 @@ class Sandbox:
 
     # ----------------------------------------------------------------------------------------------- the warm process
 
-    def _give(self, request: bytes, descriptors: list[int]) -> None:
-        """Hand a request over with its descriptors, which are the forks' from now on."""
+    @staticmethod
+    def _give(to: socket.socket, request: bytes, descriptors: list[int]) -> None:
+        """Hand a request over with its descriptors, which are the other side's from now on."""
         try:
-            socket.send_fds(self._control, [request], descriptors)
+            socket.send_fds(to, [request], descriptors)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)

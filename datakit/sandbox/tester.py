@@ -12,8 +12,10 @@ import importlib
 import json
 import math
 import os
+import socket
 import sys
 import traceback
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,11 +27,28 @@ _TESTS = (ast.Assert, ast.For, ast.While, ast.With, ast.Try, ast.Expr)
 _ALIASES = {"np": "numpy", "pd": "pandas"}
 
 
-def test(descriptor: int, verdict: int, tests: str, style: str, entry_point: str | None) -> None:
-    """The main function of a tester process: wait for the program, run the tests, write the verdict."""
+def serve(control: int) -> None:
+    """The main function of a standing tester: one plain suite after another, until the runner or the zygote ends it.
+
+    Each comes with descriptors of its own: the solver's channel, the suite, where the verdict goes.
+    """
+    runner = socket.socket(fileno=control)
+    while True:
+        request, descriptors, _, _ = socket.recv_fds(runner, 1, 3)
+        if not request:
+            return
+        channel, suite, verdict = descriptors
+        text = os.pread(suite, os.fstat(suite).st_size, 0).decode("utf-8", "surrogatepass")
+        test(channel, verdict, text)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def test(descriptor: int, verdict: int, text: str) -> None:
+    """Wait for the program, run the tests (JSON: tests, style, entry_point), write the verdict."""
     sys.setrecursionlimit(10_000)
     remote = Remote(Channel(descriptor))
-    outcome, detail = _judge(remote, verdict, tests, style, entry_point)
+    outcome, detail = _judge(remote, verdict, text)
     _say(verdict, {"outcome": outcome, "detail": detail, "own_operators": remote.own_operators})
 
 
@@ -39,10 +58,10 @@ def _say(verdict: int, message: dict[str, Any]) -> None:
         data = data[os.write(verdict, data) :]
 
 
-def _judge(remote: Remote, verdict: int, tests: str, style: str, entry_point: str | None) -> tuple[str, str]:
+def _judge(remote: Remote, verdict: int, text: str) -> tuple[str, str]:
     running: list[str] = []
     try:
-        suite = Suite(tests, style, entry_point)
+        suite = _suite(text)
         failure = _ready(remote)
         if failure is not None:
             return "failed", failure
@@ -94,6 +113,11 @@ def _message(error: BaseException) -> str:
         return "(its message cannot be shown)"
 
 
+@functools.lru_cache(maxsize=16)
+def _suite(text: str) -> Suite:
+    return Suite(**json.loads(text))
+
+
 class Suite:
     """The tests as steps, each with a name for the verdict."""
 
@@ -106,28 +130,38 @@ class Suite:
         self.text = tests
         self.style = style
         self.entry_point = entry_point
-        self.namespace: dict[str, Any] = {"__name__": "tests", "__builtins__": builtins}
+        self.namespace: dict[str, Any] = {}
         has_check = any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in self.tree.body)
         self.calls_check = has_check and style != "asserts"
         if style == "humaneval_check" and not (has_check and entry_point):
             raise Unjudgeable("the tests define no check(candidate)" if entry_point else "there is no entry_point")
+        self.named_tests = 0
         self.count = 1 if self.calls_check else sum(isinstance(node, _TESTS) for node in self.tree.body)
+
+        self.codes = [(self.named(node), self.compiled(node)) for node in self.tree.body]
+
+    def named(self, node: ast.stmt) -> str:
+        """How a verdict calls a statement: the tests are numbered, and shown."""
+        if self.calls_check:
+            return "check"
+        text = " ".join((ast.get_source_segment(self.text, node) or "").split())[:160]
+        if not isinstance(node, _TESTS):
+            return text
+        self.named_tests += 1
+        return f"test {self.named_tests} of {self.count}: {text}"
+
+    def compiled(self, node: ast.stmt) -> types.CodeType:
+        return compile(ast.Module([node], []), _FILE, "exec", dont_inherit=True)
 
     def steps(self, remote: Remote) -> Iterator[tuple[str, Callable[[], None]]]:
         """Each statement of the tests, then check(candidate) where the style calls it."""
+        self.namespace = {"__name__": "tests", "__builtins__": builtins}
         self.bind(remote)
-        number = 0
-        for node in self.tree.body:
-            number += isinstance(node, _TESTS)
-            text = " ".join((ast.get_source_segment(self.text, node) or "").split())[:160]
-            counted = f"test {number} of {self.count}: " if isinstance(node, _TESTS) else ""
-            yield "check" if self.calls_check else counted + text, functools.partial(self.run, node)
+        for name, code in self.codes:
+            yield name, functools.partial(exec, code, self.namespace)  # the dataset's tests, confined
         if self.calls_check:
             candidate = self.candidate(remote)
             yield f"check({self.entry_point or 'candidate'})", lambda: self.namespace["check"](candidate)
-
-    def run(self, node: ast.stmt) -> None:
-        exec(compile(ast.Module([node], []), _FILE, "exec", dont_inherit=True), self.namespace)
 
     def bind(self, remote: Remote) -> None:
         """Stubs for the names that the tests use, do not make themselves, and the program defines."""

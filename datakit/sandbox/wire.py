@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import json
-import socket
+import os
 import struct
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
@@ -286,14 +286,17 @@ class Channel:
     """One end of the socket between solver and tester: whole messages, each with its length in front."""
 
     def __init__(self, descriptor: int) -> None:
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=descriptor)
+        self.descriptor = descriptor
 
     def send(self, message: Any) -> None:
         """Raises Unsendable where it is too large, OSError where the other end is gone."""
-        data = json.dumps(message, separators=(",", ":")).encode()
+        data = _as_json(message).encode()
         if len(data) > MAX_BYTES:
             raise Unsendable(f"takes over {MAX_BYTES >> 20} MB")
-        self.socket.sendall(struct.pack("!I", len(data)) + data)
+        data = struct.pack("!I", len(data)) + data
+        sent = os.write(self.descriptor, data)
+        while sent < len(data):
+            sent += os.write(self.descriptor, memoryview(data)[sent : sent + (1 << 20)])
 
     def receive(self) -> Any:
         """The next message. Raises EOFError where the other end is gone, Unreadable for what is no message."""
@@ -306,10 +309,16 @@ class Channel:
             raise Unreadable(f"{type(error).__name__} in a message") from error
 
     def _exactly(self, length: int) -> bytes:
-        data = bytearray()
-        while len(data) < length:
-            part = self.socket.recv(min(length - len(data), 1 << 20))
-            if not part:
+        data = os.read(self.descriptor, length)
+        if len(data) == length:
+            return data
+        parts, left = [data], length - len(data)
+        while left:
+            if not parts[-1]:
                 raise EOFError
-            data += part
-        return bytes(data)
+            parts.append(os.read(self.descriptor, min(left, 1 << 20)))
+            left -= len(parts[-1])
+        return b"".join(parts)
+
+
+_as_json = json.JSONEncoder(separators=(",", ":")).encode

@@ -4,6 +4,8 @@ It reads one byte and some descriptors a request, never a program, a test or an 
 through descriptors of their own. It ends what it forked, empties the working folder, and removes it when the runner is
 gone, however that ended.
 
+    T  fork a tester that stays for plain suites: descriptor of its socket to the runner      K  end it
+    P  fork a solver for it: descriptors of program, solver's channel
     F  fork solver and tester: descriptors of program, solver's channel, suite, tester's channel, verdict
     S  fork a script: descriptors of program, stdin, stdout, report
     E  end what runs; answers a line of JSON: how each ended, and a limit that it passed
@@ -23,6 +25,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -67,6 +70,7 @@ def main(settings: Settings) -> None:
     builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]  # as the site module has them
     modules = [importlib.import_module(name) for name in (*PRELOADED, *settings.libraries)]
     os.environ.clear()
+    rehearse()
     zygote = _Zygote(settings, control, modules)
     gc.collect()
     gc.freeze()
@@ -77,11 +81,37 @@ def main(settings: Settings) -> None:
     try:
         zygote.serve()
     finally:
+        zygote.dismiss()
         zygote.end()
         with suppress(OSError):
             os.rmdir(settings.work)  # noqa: PTH106
 
 
+def rehearse() -> None:
+    """Let solver and tester play a few small programs of ours in this process.
+
+    The interpreter rewrites functions as they warm up, and fills caches: what has happened here happens in no fork, where
+    every page that is written to is copied first.
+    """
+    stdout, null = sys.stdout, os.open(os.devnull, os.O_WRONLY)
+    for _ in range(_REHEARSALS):
+        ours, theirs = (end.detach() for end in socket.socketpair())
+        thread = threading.Thread(target=solver.solve, args=(ours, _PROGRAM))
+        thread.start()
+        tester.test(theirs, null, _SUITE)
+        os.close(theirs)
+        thread.join()
+        os.close(ours)
+    os.close(null)
+    sys.stdout = stdout
+    del sys.modules[solver.MODULE]
+
+
+_REHEARSALS = 20
+_PROGRAM = "import math\n\ndef f(x, *rest):\n    if x is None:\n        raise ValueError(x)\n    return x\n"
+_VALUES = ("1", "2.5", "'text'", "[1, 2]", "(1, 'a')", "{1}", "{'a': 1}", "True", "[]", "[[1], [2]]")
+_TESTS = [*(f"assert f({value}) == {value}" for value in _VALUES), "try:\n    f(None)\nexcept ValueError:\n    pass"]
+_SUITE = json.dumps({"tests": "\n".join(_TESTS), "style": "asserts", "entry_point": None})
 _STANDARD = [path for path in sys.path if path.startswith((sys.base_prefix, sys.base_exec_prefix))]
 
 
@@ -92,9 +122,11 @@ class _Zygote:
         self.settings = settings
         self.control = control
         self.children: dict[int, str] = {}
+        self.standing: int | None = None
         self.passed_limit: str | None = None
         n_tasks = 0 if os.geteuid() == 0 else _tasks_of(os.geteuid()) + 256
         self.rlimits = confine.rlimits(confine.Rlimits(settings.memory_mb, settings.cpu_s), n_tasks)
+        self.rlimits_standing = confine.rlimits(confine.Rlimits(settings.memory_mb, 24 * 3600), n_tasks)
         self.ruleset: int | None = None
         if settings.tier == "landlock":
             self.ruleset = confine.make_ruleset(_folders(settings.work, modules))
@@ -127,25 +159,32 @@ class _Zygote:
             match request:
                 case b"":
                     return
+                case b"T":
+                    self.dismiss()
+                    self.standing = self.fork("standing", [*descriptors, descriptors[0]])
+                case b"K":
+                    self.dismiss()
+                case b"P":
+                    program, channel = descriptors
+                    self.children[self.fork("solver", [channel, program])] = "solver"
                 case b"F":
                     program, channel, suite, other, verdict = descriptors
-                    self.fork("tester", [other, suite, verdict])
-                    self.fork("solver", [channel, program])
+                    self.children[self.fork("tester", [other, suite, verdict])] = "tester"
+                    self.children[self.fork("solver", [channel, program])] = "solver"
                 case b"S":
                     program, stdin, stdout, report = descriptors
-                    self.fork("script", [report, program], stdin, stdout)
+                    self.children[self.fork("script", [report, program], stdin, stdout)] = "script"
                 case b"E" | b"W":
                     ended = self.end(patience_s=0.2 if request == b"W" else 0.0)
                     self.control.sendall(json.dumps(ended).encode() + b"\n")
             for descriptor in descriptors:
                 os.close(descriptor)
 
-    def fork(self, role: str, kept: list[int], stdin: int | None = None, stdout: int | None = None) -> None:
+    def fork(self, role: str, kept: list[int], stdin: int | None = None, stdout: int | None = None) -> int:
         gc.freeze()  # what the last execution left is no work for the forks' collector
         pid = _fork()
         if pid:
-            self.children[pid] = role
-            return
+            return pid
         try:
             self.become(role, kept, stdin, stdout)
         finally:
@@ -156,14 +195,12 @@ class _Zygote:
         if self.filter is None:
             os.setsid()  # so that what it may fork can be found
         confine.die_with_parent()
-        confine.set_rlimits(self.rlimits)
+        confine.set_rlimits(self.rlimits if role != "standing" else self.rlimits_standing)
         if self.ruleset is not None:
             confine.restrict(self.ruleset)
         if self.filter is not None:
             self.filter.install()
-        first, payload, *rest = _arrange(kept, stdin, stdout)
-        text = _read(payload)
-        _run(role, first, text, rest)
+        _run(role, *_arrange(kept, stdin, stdout))
         os._exit(0)
 
     def watch_files(self) -> None:
@@ -188,6 +225,12 @@ class _Zygote:
         empty(self.settings.work)
         ended["limit"], self.passed_limit = self.passed_limit, None
         return ended
+
+    def dismiss(self) -> None:
+        """End the standing tester."""
+        if self.standing is not None:
+            self.reap(self.standing, 0.0)
+            self.standing = None
 
     def reap(self, pid: int, patience_s: float) -> dict[str, Any]:
         patient_until = time.monotonic() + patience_s
@@ -216,11 +259,14 @@ def _fork() -> int:
     return pid
 
 
-def _run(role: str, first: int, text: str, rest: list[int]) -> None:
+def _run(role: str, first: int, payload: int, *rest: int) -> None:
     random.seed(0)
+    if role == "standing":
+        tester.serve(first)
+        return
+    text = _read(payload)
     if role == "tester":
-        suite = json.loads(text)
-        tester.test(first, rest[0], suite["tests"], suite["style"], suite["entry_point"])
+        tester.test(first, rest[0], text)
         return
     gc.enable()
     if role == "solver":

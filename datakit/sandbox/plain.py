@@ -1,0 +1,53 @@
+"""Tests that leave nothing behind: a tester process may run one such suite after another.
+
+Most suites are plain: assertions over calls, literals and operators. A plain suite can change nothing but its own names, so
+the next one, of another prompt, meets the process as it was. Any other suite gets a tester of its own, which ends with it.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+
+_MAX_LENGTH = 100_000
+_NODES = (
+    *(ast.Module, ast.Assert, ast.Expr, ast.Assign, ast.AugAssign, ast.If, ast.For, ast.Pass, ast.Break, ast.Continue),
+    *(ast.FunctionDef, ast.arguments, ast.arg, ast.Return, ast.Try, ast.ExceptHandler, ast.Raise, ast.Lambda),
+    *(ast.Constant, ast.Name, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Subscript, ast.Slice, ast.Starred, ast.Attribute),
+    *(ast.Call, ast.keyword, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.IfExp, ast.JoinedStr, ast.FormattedValue),
+    *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.comprehension, ast.expr_context, ast.operator),
+    *(ast.boolop, ast.unaryop, ast.cmpop),
+)
+_FUNCTIONS = (
+    "abs all any bool bytes chr complex dict divmod enumerate filter float frozenset hash int isinstance iter len list map max"
+    " min next ord pow print range repr reversed round set sorted str sum tuple type zip"
+)
+_HARMLESS = {*_FUNCTIONS.split()} | {
+    name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)
+}
+
+
+@functools.lru_cache(maxsize=1024)
+def is_plain(tests: str) -> bool:
+    """Whether Python tests can change nothing outside of themselves. False also where they cannot be read."""
+    if len(tests) > _MAX_LENGTH:
+        return False
+    try:
+        tree = ast.parse(tests)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return all(_is_plain(node) for node in ast.walk(tree))
+
+
+def _is_plain(node: ast.AST) -> bool:
+    match node:
+        case ast.Import(names=names):
+            return all(alias.name == "math" for alias in names)
+        case ast.Attribute(attr=name, ctx=context):
+            return isinstance(context, ast.Load) and not name.startswith("_")
+        case ast.Name(id=name):
+            return not name.startswith("__") and (not hasattr(builtins, name) or name in _HARMLESS)
+        case ast.FunctionDef(decorator_list=decorators):
+            return not decorators
+    return isinstance(node, _NODES)
