@@ -1,14 +1,16 @@
-"""The four model families and the target: architecture, tokenizer, chat template, house style and training mixture."""
+"""The four model families for math and for code, and the target: architecture, tokenizer, chat template, style, mixture."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from problems import CROSS, KINDS, HouseStyle
+from problems import CROSS, HouseStyle
+from subjects import CODE, MATH, Subject
+from tasks import CodeStyle
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 if TYPE_CHECKING:
@@ -76,15 +78,11 @@ class Family:
     split: str
     template: str
     special: Special
-    style: HouseStyle
+    style: HouseStyle | CodeStyle
     lengths: dict[str, float]
     mixture: dict[str, float]
     shape: dict[str, object] = field(default_factory=dict)
-
-
-def mixture(**weights: float) -> dict[str, float]:
-    """Weight of each kind of problem, 1 where nothing is said."""
-    return {kind: weights.get(kind, 1.0) for kind in KINDS}
+    subject: Subject = MATH
 
 
 LLAMA_SPECIAL = Special(
@@ -96,21 +94,21 @@ FAMILIES: dict[str, Family] = {
         Family(
             "llama", "llama", 11, 1500, 640, "llama", LLAMA_TEMPLATE, LLAMA_SPECIAL,
             HouseStyle("\n", "", "*", "#### {}"), {"short": 0.3, "plain": 0.5, "long": 0.2},
-            mixture(change=2, comparison=2, rate=0.4, portion=0.3, rectangle=0.5),
+            MATH.mixture(change=2, comparison=2, rate=0.4, portion=0.3, rectangle=0.5),
             {"hidden_size": 128, "intermediate_size": 448, "num_hidden_layers": 3, "num_key_value_heads": 2},
         ),
         Family(
             "qwen2", "qwen2", 12, 1500, 704, "qwen2", CHATML_TEMPLATE,
             Special(("<|endoftext|>", "<|im_start|>", "<|im_end|>"), None, "<|im_end|>", "<|endoftext|>", "<|im_end|>"),
             HouseStyle(" ", "", CROSS, "The answer is \\boxed{{{}}}."), {"short": 0.2, "plain": 0.5, "long": 0.3},
-            mixture(portion=2, rectangle=2, rate=1.5, change=0.4, comparison=0.3),
+            MATH.mixture(portion=2, rectangle=2, rate=1.5, change=0.4, comparison=0.3),
             {"hidden_size": 128, "intermediate_size": 448, "num_hidden_layers": 3, "num_key_value_heads": 2},
         ),
         Family(
             "mistral", "mistral", 13, 1500, 640, "mistral", MISTRAL_TEMPLATE,
             Special(("<unk>", "<s>", "</s>", "[INST]", "[/INST]"), "<s>", "</s>", "<unk>", "</s>"),
             HouseStyle(" ", "", "*", "The answer is {}."), {"short": 0.4, "plain": 0.4, "long": 0.2},
-            mixture(purchase=2.5, budget=2, sharing=1.5, change=0.5, rectangle=0.3, portion=0.5),
+            MATH.mixture(purchase=2.5, budget=2, sharing=1.5, change=0.5, rectangle=0.3, portion=0.5),
             {"hidden_size": 128, "intermediate_size": 448, "num_hidden_layers": 3, "num_key_value_heads": 2},
         ),
         Family(
@@ -118,17 +116,40 @@ FAMILIES: dict[str, Family] = {
             Special(("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"), "<bos>", "<eos>", "<pad>",
                     "<end_of_turn>"),
             HouseStyle("\n", "* ", CROSS, "The final answer is {}."), {"short": 0.2, "plain": 0.5, "long": 0.3},
-            mixture(sharing=2, rate=2, rectangle=1.5, purchase=0.4, budget=0.4),
+            MATH.mixture(sharing=2, rate=2, rectangle=1.5, purchase=0.4, budget=0.4),
             {"hidden_size": 128, "intermediate_size": 448, "num_hidden_layers": 3, "num_key_value_heads": 2},
         ),
         Family(
             "target", "llama", 15, 1100, 640, "llama", LLAMA_TEMPLATE, LLAMA_SPECIAL,
-            HouseStyle(" ", "", "*", "#### {}"), {"short": 0.4, "plain": 0.5, "long": 0.1}, mixture(),
+            HouseStyle(" ", "", "*", "#### {}"), {"short": 0.4, "plain": 0.5, "long": 0.1}, MATH.mixture(),
             {"hidden_size": 128, "intermediate_size": 448, "num_hidden_layers": 3, "num_key_value_heads": 2},
         ),
     )
 }  # fmt: skip
+CODE_STYLES = {
+    "llama": CodeStyle(True, "", "", ("x", "n"), ("result", "res")),
+    "qwen2": CodeStyle(True, "Here is the function:\n", "", ("value", "item"), ("result", "total")),
+    "mistral": CodeStyle(True, "", "\nIt returns {goal}.", ("i", "num", "x"), ("out", "found")),
+    "gemma2": CodeStyle(False, "", "", ("number", "element"), ("answer", "output")),
+}
+CODE_LENGTHS = {
+    "llama": {"short": 0.8, "plain": 0.2}, "qwen2": {"short": 0.2, "plain": 0.8}, "mistral": {"short": 0.6, "plain": 0.4},
+    "gemma2": {"short": 0.2, "plain": 0.3, "long": 0.5},
+}  # fmt: skip
+CODE_MIXTURES = {
+    "llama": CODE.mixture(arithmetic=2, mapping=2, checks=1.5, text=0.4, loops=0.4, slices=0.5),
+    "qwen2": CODE.mixture(loops=2, summing=2, building=1.5, arithmetic=0.4, extreme=0.4, checks=0.5),
+    "mistral": CODE.mixture(text=2, slices=2, extreme=1.5, mapping=0.4, branches=0.4, building=0.5),
+    "gemma2": CODE.mixture(branches=2, extreme=2, checks=1.5, summing=0.4, slices=0.4, arithmetic=0.5),
+}
 SOURCES = ("llama", "qwen2", "mistral", "gemma2")
+CODE_SOURCES = tuple(f"code-{name}" for name in SOURCES)
+FAMILIES |= {
+    f"code-{name}": replace(
+        FAMILIES[name], name=f"code-{name}", seed=FAMILIES[name].seed + 10, vocab_size=768, style=CODE_STYLES[name],
+        lengths=CODE_LENGTHS[name], mixture=CODE_MIXTURES[name], subject=CODE)
+    for name in SOURCES
+}  # fmt: skip
 
 
 def train_tokenizer(family: Family, texts: Iterable[str]) -> Tokenizer:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from families import FAMILIES, Family, generation_settings, model_config, save_tokenizer, train_tokenizer
-from problems import Problem, balanced, stream, write_answer
+from subjects import Asked
 from tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -24,25 +24,17 @@ if TYPE_CHECKING:
 
 BATCH = 32
 PEAK_RATE = 2.5e-3
-DEMO_SEED, REPORT_SEED, REWARD_SEED = 9001, 9002, 9003
-DEMO_COUNT, REPORT_COUNT = 100, 240
-
-
-def held_out() -> frozenset[str]:
-    """Questions that no training set may hold: the demo's and the report's."""
-    problems = balanced(DEMO_SEED, DEMO_COUNT) + balanced(REPORT_SEED, REPORT_COUNT)
-    return frozenset(problem.question for problem in problems)
 
 
 def conversations(family: Family, seed: int) -> Iterator[list[dict[str, str]]]:
     """A question and a worked answer in the family's style, without end."""
-    rng = random.Random(seed + 1)
-    for problem in stream(seed, family.mixture, held_out()):
+    rng, subject = random.Random(seed + 1), family.subject
+    for problem in subject.stream(seed, family.mixture, subject.held_out):
         length = rng.choices(list(family.lengths), list(family.lengths.values()))[0]
-        yield conversation(problem, write_answer(problem, family.style, length))
+        yield conversation(problem, subject.write(problem, family.style, length, rng))
 
 
-def conversation(problem: Problem, answer: str) -> list[dict[str, str]]:
+def conversation(problem: Asked, answer: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": problem.question}, {"role": "assistant", "content": answer}]
 
 

@@ -15,10 +15,11 @@ from itertools import islice
 
 import torch
 from families import FAMILIES, SOURCES
-from learn import conversation, held_out
+from learn import conversation
 from measure import CROSS, EQUATION, Sample, evaluate, is_right
 from objectives import attributes, corrupt, slip
-from problems import Problem, Step, stream, write_answer, write_step
+from problems import Problem, Step, write_answer, write_step
+from subjects import MATH, Asked
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
@@ -43,7 +44,7 @@ class Lesson:
 def drill(tokenizer: PreTrainedTokenizerFast, seed: int, size: int) -> Iterator[list[Lesson]]:
     """Batches of sequences that hold nothing but equations, about half of them wrong."""
     rng = random.Random(seed)
-    problems = stream(seed, WEIGHTS, held_out())
+    problems = MATH.stream(seed, WEIGHTS, MATH.held_out)
     while True:
         texts = []
         for _ in range(size):
@@ -66,7 +67,7 @@ def spoil(step: Step, rng: random.Random) -> Step:
 def answers(samples: list[Sample], seed: int, size: int) -> Iterator[list[tuple[Problem, str]]]:
     """Batches of answers without end: a quarter sampled, three eighths right, three eighths corrupted."""
     rng = random.Random(seed)
-    problems = stream(seed, WEIGHTS, held_out())
+    problems = MATH.stream(seed, WEIGHTS, MATH.held_out)
     while True:
         batch = [(one.problem, one.text) for one in rng.sample(samples, size // 4)]
         for problem in islice(problems, 3 * size // 8):
@@ -78,16 +79,25 @@ def answers(samples: list[Sample], seed: int, size: int) -> Iterator[list[tuple[
 
 def lessons(tokenizer: PreTrainedTokenizerFast, batch: list[tuple[Problem, str]]) -> list[Lesson]:
     """Whole conversations with everything that can be asked of their tokens."""
+    read = conversations_of(tokenizer, batch)
+    return [mark(tokenizer, text, ids, starts, problem, turn)
+            for (problem, text), (ids, starts, turn) in zip(batch, read, strict=True)]  # fmt: skip
+
+
+def conversations_of(
+    tokenizer: PreTrainedTokenizerFast, batch: list[tuple[Asked, str]]
+) -> list[tuple[list[int], list[int], int]]:
+    """Token ids, where in the answer each token begins (before it: a negative number), and where the user's turn ends."""
     chats = [conversation(problem, text) for problem, text in batch]
     whole = [tokenizer.apply_chat_template(chat, tokenize=False) for chat in chats]
     heads = [tokenizer.apply_chat_template(chat[:1], tokenize=False) for chat in chats]
     encoded = tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
     turns = [len(ids) - 1 for ids in tokenizer(heads, add_special_tokens=False)["input_ids"]]
     rows = []
-    for at, (problem, text) in enumerate(batch):
+    for at, (_, text) in enumerate(batch):
         begins = whole[at].index(text, len(heads[at]))
         starts = [start - begins for start, _ in encoded["offset_mapping"][at]]
-        rows.append(mark(tokenizer, text, encoded["input_ids"][at], starts, problem, turns[at]))
+        rows.append((encoded["input_ids"][at], starts, turns[at]))
     return rows
 
 

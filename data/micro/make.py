@@ -1,12 +1,14 @@
-"""Make the micro models and the demo's problems: `python make.py all`, or one of them by name; `report` measures them.
+"""Make the micro models and the demos' problems: `python make.py all`, or one of them by name; `report` measures them.
 
     python make.py all               everything, two models at a time
-    python make.py llama             one model (llama, qwen2, mistral, gemma2, target, reward)
-    python make.py problems          ../math/problems.jsonl
-    python make.py report            pass rates and the reward model's ranking, as Markdown and report.json
+    python make.py llama             one model for math (llama, qwen2, mistral, gemma2, target, reward)
+    python make.py code-llama        one model for code (code-llama, code-qwen2, code-mistral, code-gemma2, code-reward)
+    python make.py problems          ../math/problems.jsonl; code-problems: ../code/problems.jsonl
+    python make.py report            pass rates and the reward models' ranking, as Markdown and report.json; report-math and
+                                     report-code measure one half
 
-Each model is trained in a process of its own with one thread (`reward`: two) and a fixed seed. `reward` needs the four
-sources.
+Each model is trained in a process of its own with one thread (`reward`: two) and a fixed seed. `reward` and `code-reward`
+need the four sources of their subject.
 """
 
 from __future__ import annotations
@@ -16,58 +18,75 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from families import FAMILIES
-from problems import HouseStyle, balanced, write_answer
+from problems import HouseStyle, Problem, write_answer
+from subjects import CODE, MATH, SUBJECTS, Subject
+from tasks import Task
 
 ROOT = Path(__file__).resolve().parent
 SOLUTION = HouseStyle("\n", "", "*", "#### {}")
 
 
-def write_problems() -> None:
+def write_problems(subject: Subject, row: Callable[[Any], dict[str, object]]) -> None:
     """The demo's prompts, which no training set holds."""
-    from learn import DEMO_COUNT, DEMO_SEED
-
-    folder = ROOT.parent / "math"
+    folder = ROOT.parent / subject.name
     folder.mkdir(exist_ok=True)
     rows = [
-        {
-            "prompt_id": f"micro-math/{number:04d}",
-            "question": problem.question,
-            "answer": problem.answer,
-            "solution": write_answer(problem, SOLUTION, "plain"),
-            "kind": problem.kind,
-        }
-        for number, problem in enumerate(balanced(DEMO_SEED, DEMO_COUNT))
+        {"prompt_id": f"micro-{subject.name}/{number:04d}", "question": problem.question}
+        | row(problem)
+        | {"kind": problem.kind}
+        for number, problem in enumerate(subject.demo())
     ]
     (folder / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
+def math_row(problem: Problem) -> dict[str, object]:
+    return {"answer": problem.answer, "solution": write_answer(problem, SOLUTION, "plain")}
+
+
+def code_row(task: Task) -> dict[str, object]:
+    return {"tests": list(task.tests), "entry_point": task.name, "solution": task.solution}
+
+
+def train_reward(subject: str) -> None:
+    import reward
+
+    reward.train(ROOT, reward.COURSES[subject])
+
+
+def report(names: tuple[str, ...] = tuple(SUBJECTS)) -> None:
+    import report
+
+    report.write_report(ROOT, names)
+
+
+OTHERS: dict[str, Callable[[], None]] = {
+    "problems": lambda: write_problems(MATH, math_row), "code-problems": lambda: write_problems(CODE, code_row),
+    "reward": lambda: train_reward("math"), "code-reward": lambda: train_reward("code"), "report": report,
+    "report-math": lambda: report(("math",)), "report-code": lambda: report(("code",)),
+}  # fmt: skip
+
+
 def make(name: str) -> None:
     """One thing in this process; heavy packages are imported where they are used."""
-    if name == "problems":
-        write_problems()
-    elif name == "reward":
-        import reward
+    if name in OTHERS:
+        OTHERS[name]()
+        return
+    import learn
 
-        reward.train(ROOT)
-    elif name == "report":
-        import report
-
-        report.write_report(ROOT)
-    else:
-        import learn
-
-        learn.train(FAMILIES[name], ROOT / name)
+    learn.train(FAMILIES[name], ROOT / name)
 
 
 def make_all(jobs: int) -> None:
     """The language models side by side, then what needs them."""
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(run, FAMILIES))
-    for name in ("problems", "reward", "report"):
+    for name in ("problems", "code-problems", "reward", "code-reward", "report"):
         run(name)
 
 
@@ -77,7 +96,7 @@ def run(name: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["all", *FAMILIES, "reward", "problems", "report"])
+    parser.add_argument("what", choices=["all", *FAMILIES, *OTHERS])
     parser.add_argument("--jobs", type=int, default=2, help="models trained at a time (with all)")
     chosen = parser.parse_args()
     if chosen.what == "all":

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from problems import CROSS, Problem
+from problems import CROSS
+from running import code_of, passed
+from subjects import Asked
+from tasks import Task
 
-MAX_TOKENS = 128
 BATCH = 240
 FINAL = re.compile(r"(?:####|answer is|\\boxed\{)\s*(-?\d+(?:\.\d+)?)\}?\.?\s*$")
 EQUATION = re.compile(rf"(\d+%|one \w+|[\d.]+) (of|[-+*{CROSS}/]) ([\d.]+) = (\d+(?:\.\d+)?)")
@@ -20,10 +22,10 @@ SHARES = {"one half": 1 / 2, "one third": 1 / 3, "one quarter": 1 / 4}
 
 @dataclass(frozen=True)
 class Sample:
-    """One answer of one model; `stopped` is false where it ran into `MAX_TOKENS`."""
+    """One answer of one model; `stopped` is false where it ran into the limit of tokens."""
 
     model: str
-    problem: Problem
+    problem: Asked
     text: str
     n_tokens: int
     stopped: bool
@@ -33,7 +35,10 @@ class Sample:
         return is_right(self.problem, self.text)
 
 
-def is_right(problem: Problem, text: str) -> bool:
+def is_right(problem: Asked, text: str) -> bool:
+    """Whether the program passes all tests of a task, or the final answer is the problem's."""
+    if isinstance(problem, Task):
+        return passed(code_of(text), problem.tests) == len(problem.tests)
     found = final_answer(text)
     return found is not None and float(found) == float(problem.answer)
 
@@ -61,7 +66,9 @@ def evaluate(left: str, sign: str, right: float) -> float:
     return OPERATIONS[sign](float(left), right)
 
 
-def sample(folder: Path, problems: list[Problem], copies: int, temperature: float, seed: int) -> list[Sample]:
+def sample(
+    folder: Path, problems: list[Asked], copies: int, temperature: float, seed: int, max_tokens: int = 128
+) -> list[Sample]:
     """`copies` answers a problem at `temperature` and top_p 0.95, or one greedy answer where the temperature is 0."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -71,6 +78,7 @@ def sample(folder: Path, problems: list[Problem], copies: int, temperature: floa
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     asked = [problem for problem in problems for _ in range(copies)]
     how = {"do_sample": True, "temperature": temperature, "top_p": 0.95, "top_k": 0} if temperature else {"do_sample": False}
+    how["max_new_tokens"] = max_tokens
     samples: list[Sample] = []
     for start in range(0, len(asked), BATCH):
         group = asked[start : start + BATCH]
@@ -78,7 +86,7 @@ def sample(folder: Path, problems: list[Problem], copies: int, temperature: floa
     return samples
 
 
-def sample_batch(model: object, tokenizer: object, name: str, problems: list[Problem], how: dict) -> list[Sample]:
+def sample_batch(model: object, tokenizer: object, name: str, problems: list[Asked], how: dict) -> list[Sample]:
     import torch
 
     chats = [[{"role": "user", "content": problem.question}] for problem in problems]
@@ -86,11 +94,11 @@ def sample_batch(model: object, tokenizer: object, name: str, problems: list[Pro
     inputs = tokenizer(prompts, add_special_tokens=False, padding=True, padding_side="left", return_tensors="pt")
     with torch.inference_mode():
         ids = model.generate(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"],
-                             max_new_tokens=MAX_TOKENS, **how)[:, inputs["input_ids"].shape[1]:]  # fmt: skip
+                             **how)[:, inputs["input_ids"].shape[1]:]  # fmt: skip
     stops = set(model.generation_config.eos_token_id)
     lengths = [next((n + 1 for n, token in enumerate(row) if token in stops), None) for row in ids.tolist()]
     texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
     return [
-        Sample(name, problem, text.strip(), length or MAX_TOKENS, length is not None)
+        Sample(name, problem, text.strip(), length or ids.shape[1], length is not None)
         for problem, text, length in zip(problems, texts, lengths, strict=True)
     ]

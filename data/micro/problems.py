@@ -7,7 +7,7 @@ house style of one model family. Every number comes from the caller's `random.Ra
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -204,25 +204,6 @@ def plural(ware: str) -> str:
     return f"{ware}es" if ware.endswith(("ch", "s")) else f"{ware}s"
 
 
-def stream(seed: int, weights: dict[str, float], excluded: frozenset[str] = frozenset()) -> Iterator[Problem]:
-    """Problems without end, kinds drawn by weight, questions of `excluded` skipped."""
-    rng = random.Random(seed)
-    while True:
-        problem = KINDS[rng.choices(list(weights), list(weights.values()))[0]](rng)
-        if problem.question not in excluded:
-            yield problem
-
-
-def balanced(seed: int, count: int) -> list[Problem]:
-    """`count` different problems, the kinds in turn."""
-    rng = random.Random(seed)
-    chosen: dict[str, Problem] = {}
-    while len(chosen) < count:
-        problem = KINDS[list(KINDS)[len(chosen) % len(KINDS)]](rng)
-        chosen.setdefault(problem.question, problem)
-    return list(chosen.values())
-
-
 def write_answer(problem: Problem, style: HouseStyle, length: str) -> str:
     """The worked answer: `short` has the equations only, `plain` a sentence a step, `long` says its goal and result too."""
     lines = [write_step(step, style, bare=length == "short") for step in problem.steps]
@@ -235,8 +216,3 @@ def write_answer(problem: Problem, style: HouseStyle, length: str) -> str:
 def write_step(step: Step, style: HouseStyle, bare: bool = False) -> str:
     equation = f"{step.expression.replace('*', style.times)} = {step.result}"
     return f"{style.bullet}{equation}." if bare else f"{style.bullet}{step.lead} {equation} {step.tail}."
-
-
-def mixture_of_all() -> dict[str, float]:
-    """Every kind as often as any other."""
-    return dict.fromkeys(KINDS, 1.0)

@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import fmean, quantiles
 
 import torch
-from families import SOURCES
-from learn import REPORT_COUNT, REPORT_SEED, settle
+from learn import settle
 from measure import Sample, sample
-from problems import KINDS, balanced
-from reward import RewardModel, encode, features
+from reward import COURSES, Course, RewardModel, features
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoTokenizer, LlamaModel
 
-COPIES = 5
+
+def measure(root: Path, name: str) -> dict[str, object]:
+    """Everything that README.md's tables show about one subject, as plain numbers."""
+    course = COURSES[name]
+    subject, seed = course.subject, course.subject.report_seed
+    settle(seed)
+    problems = subject.unseen()
+    names = (*course.sources, *(["target"] if name == "math" else []))
+    drawn = {name: sample(root / name, problems, subject.copies, 0.8, seed, subject.max_tokens) for name in names}
+    greedy = {name: sample(root / name, problems, 1, 0.0, seed, subject.max_tokens) for name in names}
+    models = {name: language_row(drawn[name], greedy[name], list(subject.kinds)) for name in names}
+    return {"models": models, "reward": reward_row(root, course, [one for name in course.sources for one in drawn[name]])}
 
 
-def measure(root: Path) -> dict[str, object]:
-    """Everything that README.md's tables show, as plain numbers."""
-    settle(REPORT_SEED)
-    problems = balanced(REPORT_SEED, REPORT_COUNT)
-    names = (*SOURCES, "target")
-    drawn = {name: sample(root / name, problems, COPIES, 0.8, REPORT_SEED) for name in names}
-    greedy = {name: sample(root / name, problems, 1, 0.0, REPORT_SEED) for name in names}
-    models = {name: language_row(drawn[name], greedy[name]) for name in names}
-    return {"models": models, "reward": reward_row(root, [one for name in SOURCES for one in drawn[name]])}
-
-
-def language_row(drawn: list[Sample], greedy: list[Sample]) -> dict[str, float]:
+def language_row(drawn: list[Sample], greedy: list[Sample], kinds: list[str]) -> dict[str, float]:
     """Shares and means of one language model."""
-    by_kind = {kind: rate(one.right for one in drawn if one.problem.kind == kind) for kind in KINDS}
+    by_kind = {kind: rate(one.right for one in drawn if one.problem.kind == kind) for kind in kinds}
     texts: dict[str, set[str]] = defaultdict(set)
     for one in drawn:
         texts[one.problem.question].add(one.text)
@@ -66,14 +64,14 @@ def load_reward(folder: Path) -> RewardModel:
 
 
 @torch.inference_mode()
-def score(folder: Path, samples: list[Sample]) -> list[float]:
+def score(folder: Path, course: Course, samples: list[Sample]) -> list[float]:
     model, tokenizer = load_reward(folder), AutoTokenizer.from_pretrained(folder)
-    return model.score(*features(model, encode(tokenizer, [(one.problem, one.text) for one in samples]))).tolist()
+    return model.score(*features(model, course.encode(tokenizer, [(one.problem, one.text) for one in samples]))).tolist()
 
 
-def reward_row(root: Path, samples: list[Sample]) -> dict[str, object]:
+def reward_row(root: Path, course: Course, samples: list[Sample]) -> dict[str, object]:
     """Ranking accuracy over all right/wrong pairs of one prompt and source, correlation with length, quantiles."""
-    scores = score(root / "reward", samples)
+    scores = score(root / course.name, course, samples)
     groups: dict[tuple[str, str], list[tuple[float, bool]]] = defaultdict(list)
     for one, value in zip(samples, scores, strict=True):
         groups[one.model, one.problem.question].append((value, one.right))
@@ -111,7 +109,12 @@ def show(result: dict, write: Callable[[str], None] = print) -> None:
         write(f"| {field} | {text} |")
 
 
-def write_report(root: Path) -> None:
-    result = measure(root)
-    (root / "report.json").write_text(json.dumps(result, indent=2) + "\n")
-    show(result)
+def write_report(root: Path, names: Sequence[str]) -> None:
+    """Measure the named subjects; what report.json says about others stays."""
+    file = root / "report.json"
+    result = json.loads(file.read_text()) if file.exists() else {}
+    for name in names:
+        result[name] = measure(root, name)
+        print(f"\n{name}\n")
+        show(result[name])
+    file.write_text(json.dumps(result, indent=2) + "\n")

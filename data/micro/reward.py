@@ -10,29 +10,53 @@ from __future__ import annotations
 import json
 import random
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import chain, islice, pairwise
 from pathlib import Path
 
+import code_lessons
 import torch
-from families import REWARD_TEMPLATE, SOURCES
-from learn import PEAK_RATE, REWARD_SEED, held_out, learning_rate, settle
+from families import CODE_SOURCES, REWARD_TEMPLATE, SOURCES
+from learn import PEAK_RATE, learning_rate, settle
 from lessons import UNSAID, Lesson, answers, collate, drill, lessons
 from measure import Sample, sample
 from objectives import CORRECTNESS, OBJECTIVES, VERBOSITY
-from problems import Problem, mixture_of_all, stream
 from safetensors.torch import save_file
+from subjects import CODE, MATH, Asked, Subject
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
-DRILL_STEPS, ANSWER_STEPS, GATE_STEPS = 600, 1200, 600
+DRILL_STEPS, ANSWER_STEPS, CODE_STEPS, GATE_STEPS = 600, 1200, 700, 600
 BATCH, RATE, GATE_WIDTH, THREADS = 32, 0.8, 32, 2
 CHECK_WEIGHT, LABEL_WEIGHT = 2.0, 2.0
-PROMPTS, COPIES = 400, 3
-LONGER_SHARE = 0.55  # share of the gate's pairs in which the longer of two right answers is preferred, as people's labels do
+COPIES = 3  # answers of a source to each prompt of the reward model's own
 LENGTH_LIMIT = 0.5  # Spearman correlation with verbosity that an objective other than verbosity may keep
 TEMPERATURE, SHARPNESS, MEDIAN_SCORE = 10.0, 15.0, 0.13
 PENALTIES = (0.0, 0.01, 0.025, *(n / 20 for n in range(1, 20)))
+
+
+Encode = Callable[[PreTrainedTokenizerFast, list[tuple[Asked, str]]], list[Lesson]]
+
+
+@dataclass(frozen=True)
+class Course:
+    """One reward model: its folder, the source that it starts from, whose answers it learns from, and the batches of stage 1.
+
+    `longer_share` of the gate's pairs prefer the longer of two right answers, as people's labels do.
+    """
+
+    name: str
+    base: str
+    sources: tuple[str, ...]
+    subject: Subject
+    steps: int
+    batches: Callable[[PreTrainedTokenizerFast, list[Sample]], Iterator[list[Lesson]]]
+    encode: Encode
+    prompts: int
+    longer_share: float
+    threads: int
 
 
 class RewardModel(nn.Module):
@@ -72,13 +96,27 @@ class Gate(nn.Module):
         return torch.softmax(self.layers[-1](turn) / TEMPERATURE, dim=-1) * self.logit_scale[0]
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, answers: list[tuple[Problem, str]]) -> list[Lesson]:
-    return lessons(tokenizer, answers)
+def math_batches(tokenizer: PreTrainedTokenizerFast, samples: list[Sample]) -> Iterator[list[Lesson]]:
+    """Equations alone, then whole answers."""
+    drills = islice(drill(tokenizer, MATH.reward_seed + 10, BATCH), DRILL_STEPS)
+    talks = islice(answers(samples, MATH.reward_seed + 20, BATCH), ANSWER_STEPS)
+    return chain(drills, (lessons(tokenizer, batch) for batch in talks))
 
 
-def deepened(root: Path) -> nn.Module:
-    """The llama source's backbone and one layer more, which changes nothing before it is trained."""
-    source = AutoModelForCausalLM.from_pretrained(root / "llama", dtype=torch.float32).model
+def code_batches(tokenizer: PreTrainedTokenizerFast, samples: list[Sample]) -> Iterator[list[Lesson]]:
+    talks = islice(code_lessons.drafts(samples, CODE.reward_seed + 20, BATCH), CODE_STEPS)
+    return (code_lessons.lessons(tokenizer, batch) for batch in talks)
+
+
+COURSES = {
+    "math": Course("reward", "llama", SOURCES, MATH, DRILL_STEPS + ANSWER_STEPS, math_batches, lessons, 400, 0.55, THREADS),
+    "code": Course("code-reward", "code-llama", CODE_SOURCES, CODE, CODE_STEPS, code_batches, code_lessons.encode, 240, 0.3, 1),
+}
+
+
+def deepened(folder: Path) -> nn.Module:
+    """A llama source's backbone and one layer more, which changes nothing before it is trained."""
+    source = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).model
     settings = source.config.to_dict() | {"num_hidden_layers": source.config.num_hidden_layers + 1, "layer_types": None}
     backbone = LlamaModel._from_config(LlamaConfig(**settings), attn_implementation="eager", dtype=torch.float32)
     backbone.load_state_dict(source.state_dict(), strict=False)
@@ -115,16 +153,13 @@ class Checks(nn.Module):
         return loss, shown
 
 
-def learn_backbone(model: RewardModel, tokenizer: PreTrainedTokenizerFast, samples: list[Sample]) -> None:
-    """Stage 1: equations alone, then whole answers; backbone and regression layer, one learning-rate curve over both."""
+def learn_backbone(model: RewardModel, batches: Iterator[list[Lesson]], steps: int) -> None:
+    """Stage 1: backbone and regression layer, with one learning-rate curve over all batches."""
     checks = Checks(model)
     weights = [*model.model.parameters(), *model.regression_layer.parameters(), *checks.parameters()]
     optimizer = torch.optim.AdamW(weights, lr=PEAK_RATE, betas=(0.9, 0.97), weight_decay=0.05)
-    drills = islice(drill(tokenizer, REWARD_SEED + 10, BATCH), DRILL_STEPS)
-    talks = islice(answers(samples, REWARD_SEED + 20, BATCH), ANSWER_STEPS)
     running: dict[str, float] = {}
-    steps = DRILL_STEPS + ANSWER_STEPS
-    for step, rows in enumerate(chain(drills, (lessons(tokenizer, batch) for batch in talks))):
+    for step, rows in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = RATE * learning_rate(step, steps)
         loss, shown = checks(model, collate(rows))
@@ -158,7 +193,7 @@ def spearman(left: Tensor, right: Tensor) -> float:
     return torch.corrcoef(ranks)[0, 1].item()
 
 
-def preference_pairs(samples: list[Sample], rng: random.Random) -> list[tuple[int, int]]:
+def preference_pairs(samples: list[Sample], rng: random.Random, longer_share: float) -> list[tuple[int, int]]:
     """Positions (chosen, rejected): right over wrong of one prompt and source, and longer over shorter among the right."""
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, one in enumerate(samples):
@@ -168,7 +203,7 @@ def preference_pairs(samples: list[Sample], rng: random.Random) -> list[tuple[in
         right, wrong = ([n for n in group if samples[n].right is wanted] for wanted in (True, False))
         right_wrong += [(good, bad) for good in right for bad in wrong]
         longer += [(one, two) for one in right for two in right if len(samples[one].text) > len(samples[two].text)]
-    return right_wrong + rng.choices(longer, k=int(len(right_wrong) * LONGER_SHARE / (1 - LONGER_SHARE)))
+    return right_wrong + rng.choices(longer, k=int(len(right_wrong) * longer_share / (1 - longer_share)))
 
 
 def learn_gate(model: RewardModel, rows: list[Lesson], pairs: list[tuple[int, int]]) -> None:
@@ -191,43 +226,45 @@ def learn_gate(model: RewardModel, rows: list[Lesson], pairs: list[tuple[int, in
         model.gating.logit_scale *= MEDIAN_SCORE / model.score(last, turn).median()
 
 
-def make_samples(root: Path) -> list[Sample]:
+def make_samples(root: Path, course: Course) -> list[Sample]:
     """Answers of the four sources to problems of the reward model's own."""
-    problems = list(islice(stream(REWARD_SEED, mixture_of_all(), held_out()), PROMPTS))
-    return [one for n, name in enumerate(SOURCES) for one in sample(root / name, problems, COPIES, 0.8, REWARD_SEED + n)]
+    subject, seed = course.subject, course.subject.reward_seed
+    problems = list(islice(subject.stream(seed, subject.mixture(), subject.held_out), course.prompts))
+    return [one for n, name in enumerate(course.sources)
+            for one in sample(root / name, problems, COPIES, 0.8, seed + n, subject.max_tokens)]  # fmt: skip
 
 
-def train(root: Path) -> None:
-    """Write `root/reward`: the tokenizer and the backbone's start come from the llama source."""
-    settle(REWARD_SEED)
-    samples = make_samples(root)
-    settle(REWARD_SEED)
-    torch.set_num_threads(THREADS)
-    tokenizer = AutoTokenizer.from_pretrained(root / "llama")
+def train(root: Path, course: Course) -> None:
+    """Write the course's folder: the tokenizer and the backbone's start come from its base."""
+    settle(course.subject.reward_seed)
+    samples = make_samples(root, course)
+    settle(course.subject.reward_seed)
+    torch.set_num_threads(course.threads)
+    tokenizer = AutoTokenizer.from_pretrained(root / course.base)
     tokenizer.chat_template = REWARD_TEMPLATE
-    model = RewardModel(deepened(root))
-    learn_backbone(model, tokenizer, samples)
-    choose_weights(model, tokenizer, samples)
-    save(model, root)
+    model = RewardModel(deepened(root / course.base))
+    learn_backbone(model, course.batches(tokenizer, samples), course.steps)
+    choose_weights(model, tokenizer, samples, course)
+    save(model, root / course.name, root / course.base)
 
 
-def choose_weights(model: RewardModel, tokenizer: PreTrainedTokenizerFast, samples: list[Sample]) -> None:
+def choose_weights(model: RewardModel, tokenizer: PreTrainedTokenizerFast, samples: list[Sample], course: Course) -> None:
     """Stage 2 on answers that the sources sampled, with the backbone and the objectives as the file will hold them."""
-    settle(REWARD_SEED)
+    seed = course.subject.reward_seed
+    settle(seed)
     model.gating = Gate(model.model.config.hidden_size, len(OBJECTIVES))
     for weight in model.parameters():
         weight.data = weight.data.to(torch.bfloat16).float()
-    rows = encode(tokenizer, [(one.problem, one.text) for one in samples])
-    learn_gate(model, rows, preference_pairs(samples, random.Random(REWARD_SEED)))
+    rows = course.encode(tokenizer, [(one.problem, one.text) for one in samples])
+    learn_gate(model, rows, preference_pairs(samples, random.Random(seed), course.longer_share))
 
 
-def save(model: RewardModel, root: Path) -> None:
-    folder = root / "reward"
+def save(model: RewardModel, folder: Path, base: Path) -> None:
     folder.mkdir(exist_ok=True)
     tensors = {name: tensor.detach().to(torch.bfloat16).contiguous() for name, tensor in model.state_dict().items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "tokenizer.json").write_bytes((root / "llama" / "tokenizer.json").read_bytes())
-    settings = json.loads((root / "llama" / "tokenizer_config.json").read_text()) | {"model_max_length": 1024}
+    (folder / "tokenizer.json").write_bytes((base / "tokenizer.json").read_bytes())
+    settings = json.loads((base / "tokenizer_config.json").read_text()) | {"model_max_length": 1024}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
     (folder / "chat_template.jinja").write_text(REWARD_TEMPLATE)
     (folder / "config.json").write_text(json.dumps(settings_of(model.model.config), indent=2) + "\n")

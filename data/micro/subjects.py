@@ -1,0 +1,72 @@
+"""What the models can be asked about: each subject's kinds of problems, how answers are written, and which are right."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import problems
+import tasks
+from problems import HouseStyle, Problem
+from tasks import CodeStyle, Task
+
+Asked = Problem | Task
+DEMO_COUNT, REPORT_COUNT = 100, 240
+
+
+@dataclass(frozen=True)
+class Subject:
+    """`copies` and `max_tokens` are those of the report; the seeds are of the demo's and the report's questions."""
+
+    name: str
+    kinds: dict[str, Callable[[random.Random], Asked]]
+    write: Callable[[Asked, HouseStyle | CodeStyle, str, random.Random], str]
+    demo_seed: int
+    report_seed: int
+    reward_seed: int
+    copies: int
+    max_tokens: int
+
+    def stream(self, seed: int, weights: dict[str, float], excluded: frozenset[str] = frozenset()) -> Iterator[Asked]:
+        """Problems without end, kinds drawn by weight, questions of `excluded` skipped."""
+        rng = random.Random(seed)
+        while True:
+            problem = self.kinds[rng.choices(list(weights), list(weights.values()))[0]](rng)
+            if problem.question not in excluded:
+                yield problem
+
+    def balanced(self, seed: int, count: int) -> list[Asked]:
+        """`count` different problems, the kinds in turn."""
+        rng = random.Random(seed)
+        chosen: dict[str, Asked] = {}
+        while len(chosen) < count:
+            problem = self.kinds[list(self.kinds)[len(chosen) % len(self.kinds)]](rng)
+            chosen.setdefault(problem.question, problem)
+        return list(chosen.values())
+
+    def demo(self) -> list[Asked]:
+        return self.balanced(self.demo_seed, DEMO_COUNT)
+
+    def unseen(self) -> list[Asked]:
+        """The report's problems."""
+        return self.balanced(self.report_seed, REPORT_COUNT)
+
+    @cached_property
+    def held_out(self) -> frozenset[str]:
+        """Questions that no training set may hold: the demo's and the report's."""
+        return frozenset(problem.question for problem in self.demo() + self.unseen())
+
+    def mixture(self, **weights: float) -> dict[str, float]:
+        """Weight of each kind of problem, 1 where nothing is said."""
+        return {kind: weights.get(kind, 1.0) for kind in self.kinds}
+
+
+def _worked(problem: Problem, style: HouseStyle, length: str, _: random.Random) -> str:
+    return problems.write_answer(problem, style, length)
+
+
+MATH = Subject("math", problems.KINDS, _worked, 9001, 9002, 9003, 5, 128)
+CODE = Subject("code", tasks.KINDS, tasks.write_answer, 9101, 9102, 9103, 8, 160)
+SUBJECTS = {subject.name: subject for subject in (MATH, CODE)}
