@@ -135,14 +135,17 @@ class Sandbox:
         suite = json.dumps({"tests": tests, "style": style, "entry_point": entry_point})
         ours, theirs = socket.socketpair()
         reader, writer = os.pipe()
-        with os.fdopen(reader, "rb", 0) as verdicts:
+        tested = _file(suite)
+        with os.fdopen(reader, "rb", 0) as verdicts, os.fdopen(os.dup(tested), "rb", 0) as notes:
             if plain:
-                self._give(self._standing_tester(), b"T", [theirs.detach(), _file(suite), writer])
+                self._give(self._standing_tester(), b"T", [theirs.detach(), tested, writer])
                 self._give(self._control, b"P", [_file(program), ours.detach()])
             else:
-                self._give(self._control, b"F", [_file(program), ours.detach(), _file(suite), theirs.detach(), writer])
+                self._give(self._control, b"F", [_file(program), ours.detach(), tested, theirs.detach(), writer])
             told, late = self._verdict(verdicts)
-        ended = self._end(wait=told.get("outcome") == "lost")
+            ended = self._end(wait=told.get("outcome") == "lost")
+            if "outcome" not in told:
+                told["at"] = os.pread(notes.fileno(), 1000, len(suite)).partition(b"\0")[0].decode("utf-8", "replace")
         if plain and told.get("outcome") not in ("passed", "failed", "lost"):
             self._dismiss_tester()
             if not late and "outcome" not in told:  # the tester died: was it this suite, or what came before?
@@ -165,24 +168,27 @@ class Sandbox:
         self._tester, self._n_suites = None, 0
 
     def _verdict(self, verdicts: IO[bytes]) -> tuple[dict[str, Any], bool]:
-        """What the tester said last, and whether time ran out before its verdict."""
+        """What the tester says, nothing where it ended without a word; and whether time ran out before that."""
         deadline = time.monotonic() + self.limits.timeout_s
-        told: dict[str, Any] = {}
         data = b""
-        while "outcome" not in told:
+        while True:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([verdicts], [], [], left)[0]:
-                return told, True
+                return {}, True
             part = verdicts.read(65536)
-            if not part:
+            data += part
+            if not part or data.endswith(b"}"):
                 break
-            *lines, data = (data + part).split(b"\n")
-            for line in lines:
-                told = json.loads(line)
+        try:
+            told: dict[str, Any] = json.loads(data)
+        except ValueError:
+            told = {}
         return told, False
 
     def _judged(self, told: dict[str, Any], late: bool, ended: dict[str, Any]) -> Execution:
-        at = f"{told['at']}: " if "at" in told else ""
+        at = f"{told['at']}: " if told.get("at") else ""
+        if told.get("outcome") == "lost":
+            at = told["detail"].removesuffix("ended")
         if ended["limit"]:
             return Execution("failed", f"{at}{ended['limit']}")
         if late:
@@ -190,7 +196,7 @@ class Sandbox:
         if "outcome" not in told:
             return Execution("unverifiable", f"{at}the tests' process {_ending(ended['tester'])}")
         if told["outcome"] == "lost":
-            return Execution("failed", told["detail"].removesuffix("ended") + f"the program {_ending(ended['solver'])}")
+            return Execution("failed", f"{at}the program {_ending(ended['solver'])}")
         return Execution(told["outcome"], told["detail"], told["own_operators"])
 
     # -------------------------------------------------------------------------------------------------------- scripts
@@ -336,11 +342,17 @@ class Sandbox:
 
 
 def _file(text: str) -> int:
-    """A descriptor of a file without a name that holds the text."""
-    with tempfile.TemporaryFile() as file:
-        file.write(text.encode("utf-8", "surrogatepass"))
-        file.seek(0)
-        return os.dup(file.fileno())
+    """A descriptor of a file without a name that holds the text, at its beginning."""
+    data = text.encode("utf-8", "surrogatepass")
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("text")
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    with os.fdopen(os.dup(descriptor), "wb") as writing:
+        writing.write(data)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 def _ending(ended: dict[str, Any] | None) -> str:

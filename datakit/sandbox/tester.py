@@ -37,28 +37,32 @@ def serve(control: int) -> None:
         request, descriptors, _, _ = socket.recv_fds(runner, 1, 3)
         if not request:
             return
-        channel, suite, verdict = descriptors
-        text = os.pread(suite, os.fstat(suite).st_size, 0).decode("utf-8", "surrogatepass")
-        test(channel, verdict, text)
+        test(*descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def test(descriptor: int, verdict: int, text: str) -> None:
-    """Wait for the program, run the tests (JSON: tests, style, entry_point), write the verdict."""
+def test(channel: int, suite: int, verdict: int) -> None:
+    """Wait for the program, run the tests (a file of JSON: tests, style, entry_point), write the verdict.
+
+    The step that runs is noted behind the suite, in its file: the runner looks there when no verdict comes.
+    """
     sys.setrecursionlimit(10_000)
-    remote = Remote(Channel(descriptor))
-    outcome, detail = _judge(remote, verdict, text)
-    _say(verdict, {"outcome": outcome, "detail": detail, "own_operators": remote.own_operators})
+    size = os.fstat(suite).st_size
+    text = os.pread(suite, size, 0).decode("utf-8", "surrogatepass")
+    remote = Remote(Channel(channel))
 
+    def note(step: str) -> None:
+        os.pwrite(suite, step.encode("utf-8", "replace") + b"\0", size)
 
-def _say(verdict: int, message: dict[str, Any]) -> None:
-    data = json.dumps(message).encode() + b"\n"
+    outcome, detail = _judge(remote, text, note)
+    told = {"outcome": outcome, "detail": detail, "own_operators": remote.own_operators}
+    data = json.dumps(told).encode()
     while data:
         data = data[os.write(verdict, data) :]
 
 
-def _judge(remote: Remote, verdict: int, text: str) -> tuple[str, str]:
+def _judge(remote: Remote, text: str, note: Callable[[str], None]) -> tuple[str, str]:
     running: list[str] = []
     try:
         suite = _suite(text)
@@ -67,7 +71,7 @@ def _judge(remote: Remote, verdict: int, text: str) -> tuple[str, str]:
             return "failed", failure
         for at, run in suite.steps(remote):
             running[:] = [at]
-            _say(verdict, {"at": at})
+            note(at)
             run()
             if remote.trouble is not None:
                 raise remote.trouble

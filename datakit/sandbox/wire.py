@@ -52,6 +52,7 @@ class Encoder:
         self.left = MAX_VALUES
         self.seen: dict[int, int] = {}
         self.done: set[int] = set()
+        self.made: list[Any] = []
 
     def encode(self, value: Any, depth: int = 0) -> Any:
         """A value as JSON-able data. Raises Unsendable where it is too large or too deep, or has no form."""
@@ -119,7 +120,9 @@ class Encoder:
         fields = getattr(kind, "_fields", None)
         if base is tuple and type(fields) is tuple and len(fields) == tuple.__len__(value) <= _MAX_FIELDS:
             return {"n": [[str(field) for field in fields], self._items(tuple.__iter__(value), depth)]}
-        return self.encode(_base_value(base, value), depth)
+        plain = _base_value(base, value)
+        self.made.append(plain)  # kept, so that no other object gets its id
+        return self.encode(plain, depth)
 
 
 def base_of(kind: type) -> type | None:

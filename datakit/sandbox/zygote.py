@@ -70,7 +70,7 @@ def main(settings: Settings) -> None:
     builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]  # as the site module has them
     modules = [importlib.import_module(name) for name in (*PRELOADED, *settings.libraries)]
     os.environ.clear()
-    rehearse()
+    rehearse(settings.work)
     zygote = _Zygote(settings, control, modules)
     gc.collect()
     gc.freeze()
@@ -87,7 +87,7 @@ def main(settings: Settings) -> None:
             os.rmdir(settings.work)  # noqa: PTH106
 
 
-def rehearse() -> None:
+def rehearse(work: str) -> None:
     """Let solver and tester play a few small programs of ours in this process.
 
     The interpreter rewrites functions as they warm up, and fills caches: what has happened here happens in no fork, where
@@ -98,10 +98,14 @@ def rehearse() -> None:
         ours, theirs = (end.detach() for end in socket.socketpair())
         thread = threading.Thread(target=solver.solve, args=(ours, _PROGRAM))
         thread.start()
-        tester.test(theirs, null, _SUITE)
+        with open(f"{work}/suite", "wb+") as suite:  # noqa: PTH123
+            suite.write(_SUITE)
+            suite.flush()
+            tester.test(theirs, suite.fileno(), null)
         os.close(theirs)
         thread.join()
         os.close(ours)
+    empty(work)
     os.close(null)
     sys.stdout = stdout
     del sys.modules[solver.MODULE]
@@ -111,7 +115,7 @@ _REHEARSALS = 20
 _PROGRAM = "import math\n\ndef f(x, *rest):\n    if x is None:\n        raise ValueError(x)\n    return x\n"
 _VALUES = ("1", "2.5", "'text'", "[1, 2]", "(1, 'a')", "{1}", "{'a': 1}", "True", "[]", "[[1], [2]]")
 _TESTS = [*(f"assert f({value}) == {value}" for value in _VALUES), "try:\n    f(None)\nexcept ValueError:\n    pass"]
-_SUITE = json.dumps({"tests": "\n".join(_TESTS), "style": "asserts", "entry_point": None})
+_SUITE = json.dumps({"tests": "\n".join(_TESTS), "style": "asserts", "entry_point": None}).encode()
 _STANDARD = [path for path in sys.path if path.startswith((sys.base_prefix, sys.base_exec_prefix))]
 
 
@@ -205,7 +209,7 @@ class _Zygote:
 
     def watch_files(self) -> None:
         """End an execution that fills the disk."""
-        n_files, n_bytes = _usage(self.settings.work, self.settings.n_files)
+        n_files, n_bytes = _usage(".", self.settings.n_files)
         if n_files > self.settings.n_files:
             self.passed_limit = f"over {self.settings.n_files:,} files"
         elif n_bytes > self.settings.files_mb << 20:
@@ -222,7 +226,8 @@ class _Zygote:
         self.children.clear()
         if self.settings.tier == "none":
             _end_orphans()
-        empty(self.settings.work)
+        if os.listdir("."):  # noqa: PTH208
+            empty(".")
         ended["limit"], self.passed_limit = self.passed_limit, None
         return ended
 
@@ -264,10 +269,10 @@ def _run(role: str, first: int, payload: int, *rest: int) -> None:
     if role == "standing":
         tester.serve(first)
         return
-    text = _read(payload)
     if role == "tester":
-        tester.test(first, rest[0], text)
+        tester.test(first, payload, rest[0])
         return
+    text = _read(payload)
     gc.enable()
     if role == "solver":
         solver.solve(first, text)
