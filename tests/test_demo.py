@@ -120,3 +120,54 @@ def test_real_responses_of_fourteen_models(shared_data, tmp_path):
     assert report["pairs"]["count"] == 0 and report["ok"] is False
     assert any("any_source" in warning for warning in report["warnings"])
     assert datakit("inspect", run).returncode == 1
+
+
+# --------------------------------------------------------------------------------------------------------------------- code
+
+
+@pytest.fixture(scope="module")
+def code_demo(tmp_path_factory) -> Path:
+    """Twelve prompts of the embedded default: real servers, real programs, the sandbox, the tiny reward model."""
+    run = tmp_path_factory.mktemp("code_demo") / "run"
+    done = datakit("build", "--domain", "code", "--limit", 12, "--out", run)
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+def test_the_embedded_default_of_code_gives_four_sources_verdicts_pairs_and_demos(code_demo):
+    report = report_of(code_demo)
+    recipe = json.loads((code_demo / "recipe.json").read_text())["recipe"]
+    n = [source["n"] for source in recipe["sources"]]
+    assert len(n) == 4 and report["tables"]["responses"] == report["tables"]["verdicts"] == report["tables"][
+        "scores"
+    ] == 12 * sum(n)
+    assert sorted(source["responses"] for source in report["sources"]) == sorted(12 * each for each in n)
+    assert all(0.1 < source["pass_rate"] < 0.95 for source in report["sources"]), "none is good at all, none is useless"
+    assert all(source["distinct"] > source["responses"] / 4 for source in report["sources"])
+    assert report["pairs"]["count"] > 0 and report["tables"]["demos"] > 0
+    lengths = rows_of(code_demo, "SELECT max(abs(log_length_ratio)) AS m FROM pairs")[0]["m"]
+    assert lengths <= math.log(recipe["select"]["length_ratio_max"]) + 1e-9
+    outcomes = {
+        row["outcome"]: row["n"] for row in rows_of(code_demo, "SELECT outcome, count(*) AS n FROM verdicts GROUP BY 1")
+    }
+    assert outcomes["passed"] and outcomes["failed"] and "unverifiable" not in outcomes and "error" not in outcomes
+
+
+def test_every_pair_of_the_code_demo_is_a_pass_and_a_wrong_program_of_one_source(code_demo):
+    rows = rows_of(
+        code_demo,
+        """SELECT p.model, c.model AS m, r.model AS n, o.outcome AS a, w.outcome AS b, o.detail AS why,
+                  x.score - y.score AS margin, p.margin AS stored
+           FROM pairs p JOIN responses c ON p.chosen_id = c.response_id JOIN responses r ON p.rejected_id = r.response_id
+           JOIN verdicts o ON o.response_id = c.response_id JOIN verdicts w ON w.response_id = r.response_id
+           JOIN scores x ON x.response_id = c.response_id JOIN scores y ON y.response_id = r.response_id""",
+    )
+    assert len(rows) == count(code_demo, "pairs") > 0
+    for row in rows:
+        assert row["model"] == row["m"] == row["n"] and row["a"] == "passed" and row["b"] in ("failed", "timeout")
+        assert row["margin"] == pytest.approx(row["stored"]) and "no sandbox" not in row["why"]
+
+
+def test_golds_of_the_code_demo_pass_and_no_tests_of_it_are_weak():
+    done = datakit("check", "--domain", "code", "--mutants")
+    assert done.returncode == 0 and "all is well" in done.stderr, done.stderr

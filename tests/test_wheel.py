@@ -31,7 +31,9 @@ def test_what_is_in_the_wheel(wheel):
         assert inside in names or f"datakit/_bundled/{inside}" in names, inside
     for model in ("llama", "qwen2", "mistral", "gemma2", "target", "reward"):
         assert f"datakit/_bundled/data/micro/{model}/model.safetensors" in names
-    assert sum(info.file_size for info in zipfile.ZipFile(wheel).infolist() if "/data/micro/" in info.filename) < 10_000_000
+    sizes = {info.filename: info.file_size for info in zipfile.ZipFile(wheel).infolist() if "/data/" in info.filename}
+    for_code = sum(size for name, size in sizes.items() if "/micro/code" in name or "/data/code/" in name)
+    assert for_code < 10_000_000 and sum(sizes.values()) - for_code < 10_000_000
 
 
 def test_the_embedded_default_works_from_any_folder(wheel, tmp_path):
