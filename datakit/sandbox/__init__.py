@@ -10,7 +10,8 @@ forked from a warm process (the zygote) and confined before a line of the progra
     confine  Landlock, seccomp, limits: what a fork gives up before it reads anything
     solver   runs the program          tester  runs the tests
     remote   the program as its tests see it          wire  the data between solver and tester
-    plain    which tests may share a tester
+    plain    which tests may share a tester           outputs  what a script printed against what it should
+    folder   the working folder
 
-Everything here but `runner`, `tiers` and `plain` runs without the rest of datakit, on the standard library alone.
+Everything here but `runner`, `tiers`, `plain` and `outputs` runs without the rest of datakit, on the standard library alone.
 """

@@ -17,13 +17,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal
 
 from datakit.errors import DatakitError
 from datakit.sandbox import tiers
+from datakit.sandbox.outputs import read_cases, same_output
 from datakit.sandbox.plain import is_plain
 
 _LATE = "late"
@@ -376,53 +376,3 @@ def shown(text: str) -> str:
 def _short(text: str) -> str:
     shown = text.strip()
     return repr(shown if len(shown) <= 100 else shown[:100] + "...")
-
-
-def read_cases(tests: str) -> list[tuple[str, str]] | str:
-    """Inputs and expected outputs of style stdin, or what is wrong with them.
-
-    JSON: [{"input": ..., "output": ...}, ...], or {"inputs": [...], "outputs": [...]}; an input of lines may be a list.
-    """
-    try:
-        data = json.loads(tests)
-        if isinstance(data, dict):
-            pairs = list(zip(data["inputs"], data["outputs"], strict=True))
-        else:
-            pairs = [(case["input"], case["output"]) for case in data]
-        cases = [(_text(given), _text(expected)) for given, expected in pairs]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        return f"the tests are no list of inputs and outputs ({type(error).__name__}: {error})"
-    return cases or "there are no tests"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return "\n".join(map(_text, value))
-    if not isinstance(value, str):
-        raise TypeError(f"got {value!r:.60}")
-    return value
-
-
-def same_output(printed: str, expected: str) -> bool:
-    """Equal line by line, but for spaces at ends of lines and blank lines at the end; numbers may be spelled differently."""
-    left, right = ([line.split() for line in text.rstrip().splitlines()] for text in (printed, expected))
-    return len(left) == len(right) and all(map(_same_line, left, right))
-
-
-def _same_line(left: list[str], right: list[str]) -> bool:
-    return left == right or (len(left) == len(right) and all(map(_same_word, left, right)))
-
-
-def _same_word(left: str, right: str) -> bool:
-    """The same text or number; where a fraction is expected, to nine digits (1.50 and 1.5; 0.333333333333 and 1/3 in full)."""
-    if left == right:
-        return True
-    try:
-        mine, wanted = Decimal(left), Decimal(right)
-        if not wanted.is_finite() or not mine.is_finite():
-            return False
-        if "." not in right and "e" not in right.lower():
-            return mine == wanted
-        return abs(float(left) - float(right)) <= 1e-9 * max(1.0, abs(float(right)))
-    except (ArithmeticError, ValueError):
-        return False

@@ -33,6 +33,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from datakit.sandbox import confine, solver, tester
+from datakit.sandbox.folder import empty, usage
 
 PRELOADED = (
     *("abc", "array", "bisect", "cmath", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal", "enum"),
@@ -209,7 +210,7 @@ class _Zygote:
 
     def watch_files(self) -> None:
         """End an execution that fills the disk."""
-        n_files, n_bytes = _usage(".", self.settings.n_files)
+        n_files, n_bytes = usage(".", self.settings.n_files)
         if n_files > self.settings.n_files:
             self.passed_limit = f"over {self.settings.n_files:,} files"
         elif n_bytes > self.settings.files_mb << 20:
@@ -348,44 +349,6 @@ def _tasks_of(user: int) -> int:
             if name.isdigit() and os.stat(f"/proc/{name}").st_uid == user:  # noqa: PTH116
                 count += len(os.listdir(f"/proc/{name}/task"))  # noqa: PTH208
     return count
-
-
-def _usage(folder: str, enough: int) -> tuple[int, int]:
-    """How many files and bytes are below a folder, counted until there are enough."""
-    n_files = n_bytes = 0
-    folders = [folder]
-    while folders and n_files <= enough:
-        try:
-            with os.scandir(folders.pop()) as entries:
-                for entry in entries:
-                    n_files += 1
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    else:
-                        n_bytes += entry.stat(follow_symlinks=False).st_blocks * 512
-        except FileNotFoundError:  # gone meanwhile
-            continue
-        except OSError:  # too deep to look at, or closed to its owner: nothing that a program needs
-            return enough + 1, n_bytes
-    return n_files, n_bytes
-
-
-def empty(folder: str) -> None:
-    """Remove all that is in a folder. What is deep is moved up first: no path gets too long, nothing recurses."""
-    moved = 0
-    while entries := [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in os.scandir(folder)]:
-        for name, is_folder in entries:
-            path = f"{folder}/{name}"
-            if not is_folder:
-                os.unlink(path)  # noqa: PTH108
-                continue
-            os.chmod(path, 0o700)  # noqa: PTH101 - a program may make a folder that it cannot read
-            for inner, is_folder in [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in os.scandir(path)]:
-                if is_folder:
-                    os.chmod(f"{path}/{inner}", 0o700)  # noqa: PTH101
-                os.rename(f"{path}/{inner}", f"{folder}/\x01{moved}")  # noqa: PTH104
-                moved += 1
-            os.rmdir(path)  # noqa: PTH106
 
 
 def _end_orphans() -> None:

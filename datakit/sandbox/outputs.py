@@ -1,0 +1,57 @@
+"""Tests of style stdin: inputs and expected outputs, and when a printed text is the expected one."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+
+def read_cases(tests: str) -> list[tuple[str, str]] | str:
+    """Inputs and expected outputs of style stdin, or what is wrong with them.
+
+    JSON: [{"input": ..., "output": ...}, ...], or {"inputs": [...], "outputs": [...]}; an input of lines may be a list.
+    """
+    try:
+        data = json.loads(tests)
+        if isinstance(data, dict):
+            pairs = list(zip(data["inputs"], data["outputs"], strict=True))
+        else:
+            pairs = [(case["input"], case["output"]) for case in data]
+        cases = [(_text(given), _text(expected)) for given, expected in pairs]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return f"the tests are no list of inputs and outputs ({type(error).__name__}: {error})"
+    return cases or "there are no tests"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return "\n".join(map(_text, value))
+    if not isinstance(value, str):
+        raise TypeError(f"got {value!r:.60}")
+    return value
+
+
+def same_output(printed: str, expected: str) -> bool:
+    """Equal line by line, but for spaces at ends of lines and blank lines at the end; numbers may be spelled differently."""
+    left, right = ([line.split() for line in text.rstrip().splitlines()] for text in (printed, expected))
+    return len(left) == len(right) and all(map(_same_line, left, right))
+
+
+def _same_line(left: list[str], right: list[str]) -> bool:
+    return left == right or (len(left) == len(right) and all(map(_same_word, left, right)))
+
+
+def _same_word(left: str, right: str) -> bool:
+    """The same text or number; where a fraction is expected, to nine digits (1.50 and 1.5; 0.333333333333 and 1/3 in full)."""
+    if left == right:
+        return True
+    try:
+        mine, wanted = Decimal(left), Decimal(right)
+        if not wanted.is_finite() or not mine.is_finite():
+            return False
+        if "." not in right and "e" not in right.lower():
+            return mine == wanted
+        return abs(float(left) - float(right)) <= 1e-9 * max(1.0, abs(float(right)))
+    except (ArithmeticError, ValueError):
+        return False
