@@ -20,7 +20,7 @@ from datakit.store import Run
 from datakit.tables import TABLES, digest, digest_of_messages, make_response_id
 
 JUDGE = "armorm@r1"
-VERIFIER = "math@1"
+VERIFIER = domains.DOMAINS["math"](recipe.Verify()).verifier
 SAMPLING = {"temperature": 0.5}
 SAMPLING_TEXT = '{"temperature":0.5}'
 

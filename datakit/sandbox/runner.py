@@ -289,6 +289,10 @@ class Sandbox:
             if not trouble[self.tier]:
                 return
             self.close()
+        missing = [why for why in trouble.values() if "ModuleNotFoundError" in why]
+        if self.libraries and missing:
+            what = missing[0].partition("ModuleNotFoundError: ")[2]
+            raise SandboxError(f"verify.libraries: {what} in the environment that datakit runs in; install it there")
         if not self.unsafe:
             raise SandboxError(tiers.advice(trouble))
         self.tier = "none"

@@ -80,13 +80,13 @@ def advice(trouble: dict[str, str]) -> str:
 
 
 ATTEMPTS = """
-import os, socket
+import errno, os, socket
 
-def refused(action):
+def refused(action, by=None):
     try:
         action()
-    except OSError:
-        return True
+    except OSError as error:
+        return by is None or error.errno in by
     return False
 
 def attempts():
@@ -97,7 +97,7 @@ def attempts():
         "read": refused(lambda: open(OUTSIDE).read()),
         "write": refused(lambda: open(OUTSIDE, "a")),
         "list": refused(lambda: os.listdir(os.path.dirname(OUTSIDE))),
-        "execute": refused(lambda: os.execv("/bin/true", ["true"])),
+        "execute": refused(lambda: os.execv("/nothing/here", ["nothing"]), by=(errno.EPERM, errno.EACCES)),
     }
     return sorted(name for name, was_refused in found.items() if not was_refused)
 """

@@ -231,7 +231,7 @@ class _Decoder:
     def named(self, fields: list[str], items: list[Any]) -> Any:
         if len(fields) > _MAX_FIELDS:
             raise ValueError("too many fields")
-        return namedtuple("Row", fields)(*[self.decode(item) for item in items])
+        return namedtuple("Row", fields, rename=True)(*[self.decode(item) for item in items])
 
 
 def _read_array(kind: str, shape: list[int], data: str, scalar: bool) -> Any:
