@@ -379,7 +379,7 @@ def test_depth_and_number_of_values_are_bounded():
         {"Y": "yesterday"},
         {"C": 1},
         {"q": [[1], -1]},
-        {"n": [["a b"], [1]]},
+        {"n": [["a"], [1, 2]]},
         {"x": "one"},
         {"r": [1, 2, 0]},
     ],
