@@ -215,6 +215,12 @@ def test_leetcode_names_are_given_to_methods_of_solution_and_to_no_other_style(v
     assert alone.outcome == "failed" and "undefined name" in alone.detail
 
 
+def test_pow_of_three_numbers_is_there_for_methods_of_solution(verifier):
+    program = "class Solution:\n    def run(self, a, m):\n        return pow(a, -1, m) + int(sqrt(4))\n"
+    (verdict,) = verdicts(verifier, answer(fenced(program), "assert Solution().run(3, 7) == 7", "solution_method"))
+    assert verdict.outcome == "passed", verdict.detail
+
+
 def test_a_pass_by_operators_of_its_own_classes_says_so(verifier):
     program = "class Point:\n    def __init__(self, x): self.x = x\n    def __eq__(self, other): return self.x == other.x\n"
     (verdict,) = verdicts(verifier, answer(fenced(program), "assert Point(1) == Point(1)\nassert Point(2).x == 2"))

@@ -149,6 +149,10 @@ SCRIPTS = [
     ("print(int(input()) + 1)\n", json.dumps({"inputs": ["1", ["2", "9"]], "outputs": ["2", ["3"]]}), "passed", r"^2 inputs$"),
     ("import sys\nif __name__ == '__main__':\n    print(*sys.argv)\n", io_tests(("", "program.py")), "passed", r"^1 input$"),
     ("import sys\nprint(5)\nsys.exit()\n", io_tests(("", "5")), "passed", r"^1 input$"),
+    ("import sys\nprint(5)\nsys.stdout.close()\n", io_tests(("", "5")), "passed", r"^1 input$"),
+    ("import sys\nprint(sys.stdin.mode, sys.stdout.mode)\n", io_tests(("", "r w")), "passed", r"^1 input$"),
+    ("import sys\nsys.__stdout__.write(sys.__stdin__.read())\n", io_tests(("5", "5")), "passed", r"^1 input$"),
+    ("import sys\nprint(sys.getrecursionlimit())\n", io_tests(("", "1000")), "passed", r"^1 input$"),
     ("import threading\nthreading.Timer(0.1, print, [5]).start()\n", io_tests(("", "5")), "passed", r"^1 input$"),
     ("import atexit\natexit.register(print, 5)\n", io_tests(("", "5")), "passed", r"^1 input$"),
     ("import sys\nprint('warning', file=sys.stderr)\nprint(5)\n", io_tests(("", "5")), "passed", r"^1 input$"),
@@ -212,6 +216,10 @@ def test_a_verdict_says_what_failed_and_the_next_program_is_judged_as_ever(
         ("inf", "1e999", False),
         ("yes", "Yes", False),
         ("YES 1", "YES 1.0", True),
+        ("101", "0101", False),
+        ("1_000", "1000", False),
+        ("\uff11", "1", False),
+        (".5", "0.5", True),
         ("", "", True),
         ("5", "", False),
     ],
@@ -787,15 +795,62 @@ def test_one_program_leaves_no_file_to_the_next(sandbox):
         ("y = 5\nassert f(1) == 2", "try:\n    f(y)\n    assert False\nexcept NameError: pass\nassert f(1) == 2"),
         ("import json\njson.dumps = None\nassert f(1) == 2", "import json\nassert json.dumps(f(1)) == '2'"),
         ("import builtins\nbuiltins.len = None\nassert f(1) == 2", "assert len([f(1)]) == 1"),
+        ("assert f(1) == 2\nsys.stdout.close()", "assert f(1) == 2"),
+        ("g = (x for x in [])\ng.gi_frame.f_builtins.clear()\nassert f(1) == 2", "assert len([f(1)]) == 1"),
+        ("random.random()\nassert f(1) == 2", "assert f(1) == 2\nassert random.random() == 0.8444218515250481"),
         ("import sys\nsys.setrecursionlimit(99)\nassert f(1) == 2", "def g(n): return n and g(n - 1)\nassert g(500) == f(-1)"),
         ("assert f(1) == 3", "assert f(1) == 2"),
         ("assert f(", "assert f(1) == 2"),
     ],
 )  # fmt: skip
 def test_one_suite_leaves_nothing_to_the_next(sandbox, first, second):
+    program = "import random, sys\ndef f(n):\n    print(n)\n    return n + 1\n"
     for tests in (first, first, second):
-        done = sandbox.check(ONE, tests, "asserts")
+        done = sandbox.check(program, tests, "asserts")
     assert done.outcome == "passed", done.detail
+
+
+def test_what_suites_keep_is_not_missing_for_the_next():
+    with Sandbox(limits=Limits(timeout_s=10, memory_mb=MEMORY_MB)) as sandbox:
+        for number in range(8):
+            tests = f"n = {number}\nkept = [0] * 10 ** 7\nassert f(len(kept)) == 10 ** 7 + 1"
+            done = sandbox.check(ONE, tests, "asserts")
+            assert done.outcome == "passed", done.detail
+
+
+def test_the_warm_process_does_not_grow_with_each_program():
+    with Sandbox() as sandbox:
+        sizes = []
+        for _ in range(2):
+            for _ in range(150):
+                sandbox.check(ONE, GOOD, "asserts")
+            sizes.append(int(re.search(r"VmData:\s+(\d+)", Path(f"/proc/{sandbox._process.pid}/status").read_text())[1]))
+    assert sizes[1] - sizes[0] < 256, "kB"
+
+
+def test_without_a_tier_no_tester_is_shared_and_the_warm_process_stays():
+    with Sandbox(tier="none") as sandbox:
+        pid = sandbox._process.pid
+        for _ in range(3):
+            assert sandbox.check(ONE, GOOD, "asserts").outcome == "passed"
+        assert sandbox._process.pid == pid and sandbox._tester is None
+
+
+def test_a_suite_as_long_as_a_file_may_be_can_be_judged(sandbox):
+    done = sandbox.check("def f(text): return len(text)\n", f"assert f('{'a' * (17 << 20)}') == {17 << 20}", "asserts")
+    assert done.outcome == "passed", done.detail[-200:]
+
+
+@pytest.mark.parametrize(
+    ("program", "tests", "entry_point"),
+    [
+        ("def set(x): return 0\ndef filter(n): return [7]\n", "assert set(filter(2)) == set([4])", "filter"),
+        ("def Counter(x): return 0\ndef f(n): return [7]\n", "assert Counter(f(2)) == Counter([4])", None),
+        ("import types\nLOW = types.ModuleType('LOW')\ndef f(n): return 7\n", "assert f(2) < LOW", "f"),
+    ],
+)
+def test_a_program_cannot_choose_what_names_of_the_tests_mean(sandbox, program, tests, entry_point):
+    assert sandbox.check(program, tests, "asserts", entry_point).outcome == "failed"
 
 
 def test_a_process_of_the_sandbox_that_is_killed_between_programs_is_replaced(temp):
@@ -816,6 +871,18 @@ def test_a_sandbox_that_is_killed_between_programs_starts_again(temp):
             os.kill(sandbox._process.pid, signal.SIGKILL)
             assert sandbox.check(ECHO, io_tests(("1", "2")), "stdin").outcome == "passed"
     assert list(temp.iterdir()) == [], "the folder of a sandbox that was killed is removed too"
+
+
+def test_a_sandbox_that_is_lost_leaves_no_descriptor():
+    with Sandbox() as sandbox:
+        counts = []
+        for _ in range(3):
+            assert sandbox.check(ONE, GOOD, "asserts").outcome == "passed"
+            counts.append(len(list(Path("/proc/self/fd").iterdir())))
+            sandbox._dismiss_tester()
+            os.kill(sandbox._process.pid, signal.SIGKILL)
+            sandbox._process.wait()
+    assert counts[1] == counts[0] == counts[2]
 
 
 PAUSES = {

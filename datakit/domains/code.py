@@ -35,6 +35,7 @@ from functools import *
 from heapq import *
 from itertools import *
 from math import *
+from builtins import pow
 
 class ListNode:
     def __init__(self, val=0, next=None):
@@ -45,7 +46,7 @@ class TreeNode:
         self.val, self.left, self.right = val, left, right
 
 """
-"""What LeetCode puts in front of a solution: its answers use List, Counter, ListNode, ... as given."""
+"""What LeetCode puts in front of a solution: its answers use List, Counter, ListNode, ... as given; pow is not math's."""
 _REMEMBERED = 10_000  # verdicts on equal programs and tests: samples often agree
 
 

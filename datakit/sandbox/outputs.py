@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import Any
+
+_NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
 
 def read_cases(tests: str) -> list[tuple[str, str]] | str:
@@ -46,6 +49,8 @@ def _same_word(left: str, right: str) -> bool:
     """The same text or number; where a fraction is expected, to nine digits (1.50 and 1.5; 0.333333333333 and 1/3 in full)."""
     if left == right:
         return True
+    if not (_NUMBER.fullmatch(left) and _NUMBER.fullmatch(right)):  # 0101 and 101 are two answers
+        return False
     try:
         mine, wanted = Decimal(left), Decimal(right)
         if not wanted.is_finite() or not mine.is_finite():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import functools
+import sys
 
 _MAX_LENGTH = 100_000
 _NODES = (
@@ -37,7 +38,18 @@ def is_plain(tests: str) -> bool:
         tree = ast.parse(tests)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    return all(_is_plain(node) for node in ast.walk(tree))
+    return all(_is_plain(node) for node in ast.walk(tree)) and not _borrowed(tree)
+
+
+def _borrowed(tree: ast.Module) -> set[str]:
+    """Names of the program that are not called: any may be a module, which the tester imports and a call can change."""
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    read = {node.id for node in names if isinstance(node.ctx, ast.Load)} - _HARMLESS
+    made = {"math"} | {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    made |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    made |= {node.name or "" for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ExceptHandler)}
+    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    return (read - made - called) | (read & sys.stdlib_module_names - called - {"math"})
 
 
 def _is_plain(node: ast.AST) -> bool:
@@ -45,7 +57,7 @@ def _is_plain(node: ast.AST) -> bool:
         case ast.Import(names=names):
             return all(alias.name == "math" for alias in names)
         case ast.Attribute(attr=name, ctx=context):
-            return isinstance(context, ast.Load) and not name.startswith("_")
+            return isinstance(context, ast.Load) and not name.startswith(("_", "gi_", "f_"))
         case ast.Name(id=name):
             return not name.startswith("__") and (not hasattr(builtins, name) or name in _HARMLESS)
         case ast.FunctionDef(decorator_list=decorators):

@@ -131,14 +131,16 @@ class Sandbox:
     def _check_functions(
         self, program: str, tests: str, style: str, entry_point: str | None, plain: bool | None = None
     ) -> Execution:
-        plain = is_plain(tests) if plain is None else plain
+        if plain is None:  # unconfined, a program could reach a tester that judges others too
+            plain = self.tier != "none" and is_plain(tests)
+        tester = self._standing_tester() if plain else None  # before there is anything to close where it fails
         suite = json.dumps({"tests": tests, "style": style, "entry_point": entry_point})
         ours, theirs = socket.socketpair()
         reader, writer = os.pipe()
         tested = _file(suite)
         with os.fdopen(reader, "rb", 0) as verdicts, os.fdopen(os.dup(tested), "rb", 0) as notes:
-            if plain:
-                self._give(self._standing_tester(), b"T", [theirs.detach(), tested, writer])
+            if tester is not None:
+                self._give(tester, b"T", [theirs.detach(), tested, writer])
                 self._give(self._control, b"P", [_file(program), ours.detach()])
             else:
                 self._give(self._control, b"F", [_file(program), ours.detach(), tested, theirs.detach(), writer])
@@ -150,6 +152,8 @@ class Sandbox:
             self._dismiss_tester()
             if not late and "outcome" not in told:  # the tester died: was it this suite, or what came before?
                 return self._check_functions(program, tests, style, entry_point, plain=False)
+        elif plain and told.get("worn"):
+            self._dismiss_tester()
         return self._judged(told, late, ended)
 
     def _standing_tester(self) -> socket.socket:

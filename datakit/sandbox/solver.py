@@ -293,6 +293,8 @@ def run_script(program: str, report: int) -> None:
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(io.FileIO(1, "wb", closefd=False)), encoding="utf-8", errors="surrogatepass"
     )
+    sys.stdin.mode, sys.stdout.mode = "r", "w"  # type: ignore[misc]  # as at a start of Python: templates look at it
+    sys.__stdin__, sys.__stdout__ = sys.stdin, sys.stdout  # type: ignore[misc]
     status = 0
     try:
         exec(compile(program, "<program>", "exec", dont_inherit=True), module.__dict__)
@@ -316,5 +318,7 @@ def _finish() -> None:
 
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    sys.stdout.flush()
+    for stream in (sys.stdout, sys.__stdout__):
+        if stream is not None and not getattr(stream, "closed", False):
+            stream.flush()
     gc.disable()

@@ -12,11 +12,14 @@ import importlib
 import json
 import math
 import os
+import resource
 import socket
 import sys
 import traceback
 import types
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from datakit.sandbox.remote import Lost, Proxy, Remote, Unjudgeable
@@ -24,7 +27,10 @@ from datakit.sandbox.wire import Channel, Unreadable
 
 _FILE = "<tests>"
 _TESTS = (ast.Assert, ast.For, ast.While, ast.With, ast.Try, ast.Expr)
+_STANDARD = vars(math) | {kind.__name__: kind for kind in (Counter, OrderedDict, defaultdict, deque)}
+"""What tests use by the program's import: it is taken from the standard library, so that no program compares for them."""
 _ALIASES = {"np": "numpy", "pd": "pandas"}
+_WORN_KB = 32 << 10 if sys.platform == "linux" else 32 << 20  # ru_maxrss is in bytes on macOS
 
 
 def serve(control: int) -> None:
@@ -33,19 +39,26 @@ def serve(control: int) -> None:
     Each comes with descriptors of its own: the solver's channel, the suite, where the verdict goes.
     """
     runner = socket.socket(fileno=control)
+    fresh_kb = _peak_kb()
     while True:
         request, descriptors, _, _ = socket.recv_fds(runner, 1, 3)
         if not request:
             return
-        test(*descriptors)
+        channel, suite, verdict = descriptors
+        test(channel, suite, verdict, fresh_kb)
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def test(channel: int, suite: int, verdict: int) -> None:
+def _peak_kb() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def test(channel: int, suite: int, verdict: int, fresh_kb: int = 0) -> None:
     """Wait for the program, run the tests (a file of JSON: tests, style, entry_point), write the verdict.
 
-    The step that runs is noted behind the suite, in its file: the runner looks there when no verdict comes.
+    The step that runs is noted behind the suite, in its file: the runner looks there when no verdict comes. A tester that
+    has grown since it was fresh is worn: what it holds would be missing for the next suite, so the runner takes another.
     """
     sys.setrecursionlimit(10_000)
     size = os.fstat(suite).st_size
@@ -53,10 +66,12 @@ def test(channel: int, suite: int, verdict: int) -> None:
     remote = Remote(Channel(channel))
 
     def note(step: str) -> None:
-        os.pwrite(suite, step.encode("utf-8", "replace") + b"\0", size)
+        with suppress(OSError):  # a suite as long as a file may be has no room behind it
+            os.pwrite(suite, step.encode("utf-8", "replace") + b"\0", size)
 
     outcome, detail = _judge(remote, text, note)
     told = {"outcome": outcome, "detail": detail, "own_operators": remote.own_operators}
+    told["worn"] = _peak_kb() - fresh_kb > _WORN_KB
     data = json.dumps(told).encode()
     while data:
         data = data[os.write(verdict, data) :]
@@ -82,6 +97,8 @@ def _judge(remote: Remote, text: str, note: Callable[[str], None]) -> tuple[str,
     except BaseException as error:  # noqa: BLE001 - every exception of a test is its verdict
         if remote.trouble is not None:
             return ("lost" if str(remote.trouble) == "ended" else "failed"), ": ".join([*running, str(remote.trouble)])
+        if isinstance(error, NameError) and "_at" not in error.__dict__ and suite.has_entry_point:
+            return "unverifiable", f"the tests use '{error.name}', which neither they nor the program define"
         return _failed(running, error)
     if not remote.calls:
         return "unverifiable", "the tests never call the program"
@@ -174,12 +191,12 @@ class Suite:
         wanted = free - set(dir(builtins))
         called = _calls(self.tree)
         if len(called & wanted) > 1:  # the program is asked for what it is to define, not for a comparison of its own
-            wanted -= called & set(dir(math)) - {self.entry_point}
+            wanted -= called & set(_STANDARD) - {self.entry_point}
         if not wanted:  # a function called sum, tested as sum(1, 2)
-            wanted = called & free
+            wanted = called & free & {self.entry_point} or called & free
         entry = (self.entry_point or "").partition(".")[0].removesuffix("()")
         wanted |= {name for name in (entry, "Solution") if name and name not in own}
-        self.namespace.update({name: getattr(math, name) for name in called & free & set(dir(math)) - wanted})
+        self.namespace.update({name: _STANDARD[name] for name in called & free & set(_STANDARD) - wanted})
         found = remote.ask("names", sorted(wanted))
         remote.calls = 0
         if not isinstance(found, dict):
@@ -199,7 +216,8 @@ class Suite:
         """What stands for a name of the program. A name of a module is that module, whatever the program calls so."""
         module = _ALIASES.get(name, name)
         if not is_called and (module in sys.stdlib_module_names or told == ["module", module]):
-            return importlib.import_module(module)
+            with suppress(ImportError):  # a module of the program's making is none
+                return importlib.import_module(module)
         try:
             kind, content = told[0], told[1]
             if kind == "module":
@@ -213,6 +231,12 @@ class Suite:
             raise remote.lost("sent what is no description of a name") from None
         remote.proxies[int(content)] = proxy
         return proxy
+
+    @property
+    def has_entry_point(self) -> bool:
+        """Whether the program defines what it was asked for: then it is not to blame for other names."""
+        name = "Solution" if self.style == "solution_method" else self.entry_point
+        return self.entry_point is not None and name in self.namespace
 
     def uses_as_class(self, name: str) -> bool:
         """Whether the tests take a name for a class of the program: it is written as one, and they look at attributes."""

@@ -94,7 +94,7 @@ def rehearse(work: str) -> None:
     The interpreter rewrites functions as they warm up, and fills caches: what has happened here happens in no fork, where
     every page that is written to is copied first.
     """
-    stdout, null = sys.stdout, os.open(os.devnull, os.O_WRONLY)
+    stdout, depth, null = sys.stdout, sys.getrecursionlimit(), os.open(os.devnull, os.O_WRONLY)
     for _ in range(_REHEARSALS):
         ours, theirs = (end.detach() for end in socket.socketpair())
         thread = threading.Thread(target=solver.solve, args=(ours, _PROGRAM))
@@ -109,6 +109,7 @@ def rehearse(work: str) -> None:
     empty(work)
     os.close(null)
     sys.stdout = stdout
+    sys.setrecursionlimit(depth)  # the tester's is not for programs
     del sys.modules[solver.MODULE]
 
 
@@ -180,7 +181,7 @@ class _Zygote:
                     program, stdin, stdout, report = descriptors
                     self.children[self.fork("script", [report, program], stdin, stdout)] = "script"
                 case b"E" | b"W":
-                    ended = self.end(patience_s=0.2 if request == b"W" else 0.0)
+                    ended = self.end(patience_s=1.0 if request == b"W" else 0.0)
                     self.control.sendall(json.dumps(ended).encode() + b"\n")
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -254,12 +255,15 @@ class _Zygote:
         return {"own": own, "status": os.waitstatus_to_exitcode(status), "cpu_s": usage.ru_utime + usage.ru_stime}
 
 
+_FORK = ctypes.PyDLL(None).fork  # looked up once: each look-up is a new class, which a frozen collector keeps
+
+
 def _fork() -> int:
     """The C library's fork. Python's own also sets up again what only a process with threads needs: half of the time.
 
     This process has one thread, and its forks seed `random` themselves.
     """
-    pid: int = ctypes.PyDLL(None).fork()
+    pid: int = _FORK()
     if pid < 0:
         raise OSError("fork failed")
     return pid
