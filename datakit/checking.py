@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from contextlib import closing
+from collections import Counter, defaultdict
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 
 from datakit.client import probe_endpoint, read_key
 from datakit.collecting import read_inputs
 from datakit.domains import DOMAINS, Domain
-from datakit.domains.code_mutants import mutants
+from datakit.domains.code_answers import extract
+from datakit.domains.code_mutants import Mutant, mutants
 from datakit.engine import available_cores
 from datakit.errors import BadInput
 from datakit.recipe import EndpointSource, Recipe
@@ -49,7 +50,10 @@ def check_golds(prompts: list[Prompt], domain: Domain, recipe: Recipe, monitor: 
     """Every gold answer must pass the verifier that will judge the models by it."""
     golds = [(prompt, domain.gold(prompt)) for prompt in prompts if prompt.dropped is None]
     rows = [_answer(prompt, gold) for prompt, gold in golds if gold is not None]
-    monitor.say(f"{len(prompts):,} prompts, {len(rows):,} with a gold answer, {len(prompts) - len(golds):,} dropped")
+    dropped = Counter(prompt.dropped for prompt in prompts if prompt.dropped is not None)
+    monitor.say(f"{len(prompts):,} prompts, {len(rows):,} with a gold answer, {dropped.total():,} dropped")
+    for reason, count in dropped.items():
+        monitor.say(f"{count:,} prompts dropped: {reason}", warning=True)
     problems = []
     for row, verdict in _judged("check golds", rows, domain, recipe, monitor):
         if verdict["outcome"] != "passed":
@@ -64,7 +68,7 @@ def check_tests(prompts: list[Prompt], domain: Domain, recipe: Recipe, monitor: 
         _answer(prompt, f"```python\n{mutant.text}\n```") | {"mutant": mutant.what}
         for prompt in prompts
         if prompt.dropped is None and prompt.solution is not None
-        for mutant in mutants(prompt.solution)
+        for mutant in _mutants(prompt)
     ]
     passing: dict[str, list[str]] = defaultdict(list)
     n_mutants: dict[str, int] = defaultdict(int)
@@ -81,6 +85,18 @@ def check_tests(prompts: list[Prompt], domain: Domain, recipe: Recipe, monitor: 
         for prompt_id, through in sorted(passing.items())
         if len(through) == n_mutants[prompt_id]
     ]
+
+
+def _mutants(prompt: Prompt) -> list[Mutant]:
+    """Mutants of the solution. One that only goes on where the prompt's code ends (HumanEval's) is put behind it first; of one
+    that is no Python there are none, and it fails as a gold."""
+    with suppress(SyntaxError, ValueError, RecursionError):
+        return mutants(prompt.solution or "")
+    asked, style = prompt.messages[-1]["content"], prompt.test_style or ""
+    whole = extract(f"```python\n{(prompt.solution or '').strip()}\n```", asked, prompt.entry_point, style)
+    with suppress(SyntaxError, ValueError, RecursionError):
+        return mutants(whole.text) if whole else []
+    return []
 
 
 def _answer(prompt: Prompt, text: str) -> Row:

@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from datakit.errors import DatakitError, WorkerError
@@ -37,6 +40,8 @@ _COMMAND = "import sys; sys.path[:] = sys.argv[3:]; from datakit.engine import s
 _SECRETS = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
 _MAX_LOST = 3  # processes that end one after the other without a row to blame
 _PR_SET_PDEATHSIG = 1
+WORKERS_FOLDER = "datakit-workers-"
+"""How the temporary folder of the workers is called; they find it as TMPDIR."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,8 @@ class LocalEngine:
     ) -> Generator[Result, None, None]:
         """See Engine.map."""
         pending = filter(None, batches)
-        seats = [_Seat(start, deadline_s) for _ in range(self.workers)]
+        folder = _folder_of_workers()
+        seats = [_Seat(start, deadline_s, folder) for _ in range(self.workers)]
         try:
             while True:
                 for seat in seats:
@@ -92,6 +98,18 @@ class LocalEngine:
         finally:
             for seat in seats:
                 seat.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder_of_workers() -> str:
+    """A temporary folder for what a worker that is killed cannot remove itself. Those of drivers that were killed go."""
+    for left in Path(tempfile.gettempdir()).glob(f"{WORKERS_FOLDER}*"):
+        pid = left.name.removeprefix(WORKERS_FOLDER).partition("-")[0]
+        if sys.platform == "linux" and pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=f"{WORKERS_FOLDER}{os.getpid()}-")
+    Path(folder).chmod(0o1777)  # a worker's own processes may be of another user
+    return folder
 
 
 def available_cores() -> int:
@@ -102,8 +120,9 @@ def available_cores() -> int:
 class _Seat:
     """One worker process, replaced when it dies, and the rows it has still to answer: the first is in progress."""
 
-    def __init__(self, start: Callable[[], Worker], deadline_s: float | None) -> None:
+    def __init__(self, start: Callable[[], Worker], deadline_s: float | None, folder: str) -> None:
         self.start = start
+        self.folder = folder
         self.deadline_s = deadline_s
         self.rows: deque[Row] = deque()
         self.process: subprocess.Popen[bytes] | None = None
@@ -161,7 +180,7 @@ class _Seat:
                 [sys.executable, "-c", _COMMAND, str(theirs.fileno()), str(os.getpid()), *sys.path],
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # the driver's stdout is for its results
-                env=environment_without_secrets(),
+                env=environment_without_secrets() | {"TMPDIR": self.folder},
                 pass_fds=[theirs.fileno()],
                 process_group=0,  # Ctrl-C is the driver's to handle
             )

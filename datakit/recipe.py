@@ -179,7 +179,7 @@ Strictness = Literal["lenient", "strict"]
 
 
 class Verify(Section):
-    timeout_s: Annotated[float, Field(strict=True, gt=0)] | None = None
+    timeout_s: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None
     """How long checking one answer may take before its checker is killed; by default 2 for math, 5 for code."""
     memory_mb: Annotated[int, Field(strict=True, ge=64)] | None = None
     """The address space of a process that checks, where the platform can limit it; by default 2048 for math, 1024 for code."""

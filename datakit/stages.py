@@ -251,11 +251,11 @@ def judge(
 ) -> Generator[tuple[Row, Row, float], None, None]:
     """Every row with the columns of its verdict and the seconds that it took, in any order.
 
-    Where a domain says so, a timeout is tried once more at the end, with little beside it: slow, or only crowded out?
+    Where a domain says so, a timeout is tried once more at the end, alone: slow, or only crowded out?
     """
     late: Rows = []
     start = partial(verifying_worker, domain.name, domain.options)
-    for tries, engine in enumerate((LocalEngine(workers), LocalEngine(max(1, workers // 4)))):
+    for tries, engine in enumerate((LocalEngine(workers), LocalEngine(workers=1))):
         with closing(engine.map(start, batches if tries == 0 else iter([late]), domain.deadline_s)) as results:
             for result in results:
                 verdict = result.value or {"outcome": domain.faults[result.fault or "crash"], "detail": result.message}
@@ -266,7 +266,7 @@ def judge(
         if not late:
             return
         if tries == 0:
-            monitor.say(f"{len(late):,} answers took too long; each is tried once more, with little beside it")
+            monitor.say(f"{len(late):,} answers took too long; each is tried once more, alone")
 
 
 def score(run: Run, recipe: Recipe, reward: Reward, engine: Engine, retry_failures: bool, monitor: Monitor) -> None:

@@ -176,17 +176,17 @@ def test_verdicts_come_in_the_order_of_the_rows(verifier):
     assert [verdict.outcome for verdict in verdicts(verifier, *rows)] == [outcome for _, outcome, _ in VERDICTS]
 
 
-def test_every_verdict_that_ran_names_the_way_and_the_tier(verifier):
+def test_every_verdict_names_the_tier(verifier):
     tier = verifier._sandbox.tier
     assert tier in tiers.TIERS
-    ran = [verdict for verdict in verdicts(verifier, *[row for row, _, _ in VERDICTS]) if "[" in verdict.detail]
-    assert len(ran) > 12 and all(verdict.detail.endswith(f", {tier}]") for verdict in ran)
+    judged = verdicts(verifier, *[row for row, _, _ in VERDICTS])
+    assert len(judged) > 12 and all(verdict.detail.endswith(f"{tier}]") for verdict in judged)
 
 
 def test_a_finding_of_static_analysis_is_failed_before_anything_runs(verifier, monkeypatch):
     monkeypatch.setattr(Sandbox, "check", lambda *_: pytest.fail("it ran"))
     first, second = verdicts(verifier, answer(fenced("def add(a, b):\n    return A + b\n")), answer("no code"))
-    assert (first.outcome, first.detail) == ("failed", "static analysis: F821 undefined name 'A' (line 2)")
+    assert first.outcome == "failed" and first.detail.startswith("static analysis: F821 undefined name 'A' (line 2) [fence, ")
     assert first.extracted.strip() == "def add(a, b):\n    return A + b" and second.outcome == "unparseable"
 
 
@@ -273,6 +273,21 @@ GOLDS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("line", "outcome", "said"),
+    [
+        ("return pow(a + b, 1, 7)", "passed", "1 test"),
+        ("return [0, 1, 2, 3][pow(a + b, 1)]", "passed", "1 test"),
+        ("return sum(Counter([1, 1, 1]).values()) + gcd(2, 4) - 2", "passed", "1 test"),
+        ("return a + b if a < 9 else nobody", "failed", "static analysis: F821 undefined name 'nobody' (line "),
+    ],
+)
+def test_what_leetcode_gives_is_there_and_hides_neither_builtins_nor_undefined_names(verifier, line, outcome, said):
+    program = METHOD.replace("return a + b", line)
+    (verdict,) = verdicts(verifier, answer(fenced(program), "assert Solution().add(1, 2) == 3", "solution_method"))
+    assert verdict.outcome == outcome and (verdict.detail or "").startswith(said), verdict
+
+
 @pytest.mark.parametrize("row", [pytest.param(row, id=str(at)) for at, row in enumerate(GOLDS)])
 def test_a_gold_solution_passes_its_own_tests(verifier, row):
     (prompt,) = read(row)
@@ -333,7 +348,7 @@ def test_preflight_says_what_to_install_and_unsafe_goes_on(verifier, monkeypatch
 
 
 def test_preflight_names_a_missing_library(verifier):
-    with pytest.raises(DatakitError, match="No module named 'nosuchlib'"):
+    with pytest.raises(DatakitError, match=r"verify\.libraries: nosuchlib"):
         domain(libraries=["nosuchlib"]).preflight()
 
 

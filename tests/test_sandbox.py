@@ -1050,7 +1050,7 @@ def test_the_advice_for_other_systems_names_linux(monkeypatch):
 
 @pytest.mark.parametrize("unsafe", [False, True])
 def test_a_library_that_is_missing_is_named(unsafe, temp):
-    with pytest.raises(SandboxError, match="No module named 'nosuchlib'"), Sandbox(("nosuchlib",), unsafe=unsafe):
+    with pytest.raises(SandboxError, match=r"verify\.libraries: nosuchlib"), Sandbox(("nosuchlib",), unsafe=unsafe):
         pass
     assert list(temp.iterdir()) == []
 

@@ -9,7 +9,9 @@ FuseChat-3.0 (README, data construction): code is right when it passes static an
 
 from __future__ import annotations
 
+import importlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -47,6 +49,7 @@ class TreeNode:
 
 """
 """What LeetCode puts in front of a solution: its answers use List, Counter, ListNode, ... as given; pow is not math's."""
+_STARS = re.compile(r"^from (\w+) import \*$", re.MULTILINE)
 _REMEMBERED = 10_000  # verdicts on equal programs and tests: samples often agree
 
 
@@ -90,9 +93,12 @@ class Code:
     def verify(self, rows: Rows) -> Iterator[Verdict]:
         """One verdict a row of text, messages, reference, test_style, entry_point and finish_reason."""
         programs = [_program(row) for row in rows]
-        findings = iter(analyse([program.text for program in programs if isinstance(program, Program)]))
+        findings = iter(analyse([_named(program.text) for program in programs if isinstance(program, Program)]))
         for row, program in zip(rows, programs, strict=True):
-            yield program if isinstance(program, Verdict) else self._judged(row, program, next(findings))
+            if isinstance(program, Verdict):
+                yield replace(program, detail=f"{program.detail} [{self._tier}]")
+            else:
+                yield self._judged(row, program, next(findings))
 
     def gold(self, prompt: Prompt) -> str | None:
         """The solution as an answer."""
@@ -100,7 +106,7 @@ class Code:
 
     def _judged(self, row: Row, program: Program, finding: str | None) -> Verdict:
         if finding is not None:
-            return Verdict("failed", program.text, f"static analysis: {finding}")
+            return Verdict("failed", program.text, f"static analysis: {finding} [{program.way}, {self._tier}]")
         done = self._run(program.text, row["reference"], row["test_style"], row["entry_point"])
         notes = [program.way, *(["leans on operators of its own classes"] if done.own_operators else []), self._tier]
         return Verdict(done.outcome, program.text, f"{done.detail} [{', '.join(notes)}]")
@@ -137,6 +143,21 @@ def _program(row: Row) -> Program | Verdict:
     if row.get("finish_reason") == "length" and not program.sure:
         return Verdict("unparseable", program.text, "cut off before the code ended")
     return program._replace(text=_LEETCODE + program.text) if row["test_style"] == "solution_method" else program
+
+
+def _named(program: str) -> str:
+    """A program for static analysis: our own star imports, in front of LeetCode's, hide every undefined name from ruff."""
+    return _LEETCODE_NAMED + program.removeprefix(_LEETCODE) if program.startswith(_LEETCODE) else program
+
+
+def _all_of(module: str) -> str:
+    """`from module import *`, as the names that it gives."""
+    found = importlib.import_module(module)
+    names = getattr(found, "__all__", None) or [name for name in vars(found) if not name.startswith("_")]
+    return f"from {module} import {', '.join(names)}"
+
+
+_LEETCODE_NAMED = _STARS.sub(lambda star: _all_of(star[1]), _LEETCODE)  # line by line the same
 
 
 def _asked(row: Row) -> str:

@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -81,10 +82,13 @@ class Sandbox:
         self._work: str | None = None
 
     def __enter__(self) -> Sandbox:
-        if self.tier is None:
-            self._find_tier()
-        else:
-            self._start()
+        with ExitStack() as stack:
+            stack.callback(self.close)  # a Ctrl-C may come while it starts
+            if self.tier is None:
+                self._find_tier()
+            else:
+                self._start()
+            stack.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -121,7 +125,7 @@ class Sandbox:
                     done = self._check_script(program, tests)
                 else:
                     done = self._check_functions(program, tests, style, entry_point)
-                return replace(done, detail=shown(done.detail))
+                return replace(done, detail=self._with_limit(shown(done.detail)))
             except (OSError, EOFError, json.JSONDecodeError):  # the warm process is gone, or answers no more
                 self.close()
         return Execution("unverifiable", "the sandbox's process ended twice")
@@ -188,6 +192,10 @@ class Sandbox:
         except ValueError:
             told = {}
         return told, False
+
+    def _with_limit(self, detail: str) -> str:
+        """A MemoryError has no words of its own."""
+        return detail.replace("MemoryError: ", f"MemoryError: over {self.limits.memory_mb} MB ").replace("  ", " ")
 
     def _judged(self, told: dict[str, Any], late: bool, ended: dict[str, Any]) -> Execution:
         at = f"{told['at']}: " if told.get("at") else ""
@@ -283,6 +291,8 @@ class Sandbox:
 
     def _find_tier(self) -> None:
         """Take the first tier in which nothing of a hostile program gets through: found by running one."""
+        if missing := tiers.missing_libraries(self.libraries):
+            raise SandboxError(f"verify.libraries: {', '.join(missing)} is not installed in this environment; install it first")
         trouble: dict[str, str] = {}
         for self.tier in tiers.TIERS:
             try:
@@ -293,10 +303,6 @@ class Sandbox:
             if not trouble[self.tier]:
                 return
             self.close()
-        missing = [why for why in trouble.values() if "ModuleNotFoundError" in why]
-        if self.libraries and missing:
-            what = missing[0].partition("ModuleNotFoundError: ")[2]
-            raise SandboxError(f"verify.libraries: {what} in the environment that datakit runs in; install it there")
         if not self.unsafe:
             raise SandboxError(tiers.advice(trouble))
         self.tier = "none"

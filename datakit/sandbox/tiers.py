@@ -9,10 +9,12 @@ macOS and other systems have no tier here: `none`, with limits on CPU time and f
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,11 @@ def environment() -> dict[str, str]:
 def library_paths() -> list[str]:
     """Where this environment's installed packages are."""
     return list(dict.fromkeys(sysconfig.get_path(name) for name in _PACKAGES))
+
+
+def missing_libraries(names: Sequence[str]) -> list[str]:
+    """Those that this environment does not have: no tier is to blame for that."""
+    return [name for name in names if importlib.util.find_spec(name.partition(".")[0]) is None]
 
 
 def advice(trouble: dict[str, str]) -> str:

@@ -61,8 +61,21 @@ class Settings:
 
 
 def main(settings: Settings) -> None:
-    """Serve the runner until it is gone."""
+    """Serve the runner until it is gone; the working folder goes with it, also where the runner went before the start."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        _serve(settings)
+    finally:
+        with suppress(OSError):
+            empty(settings.work)
+            os.rmdir(settings.work)  # noqa: PTH106
+        above = os.path.dirname(settings.work)  # noqa: PTH120
+        if "/datakit-workers-" in above:  # the engine's, which may have been killed as well
+            with suppress(OSError):
+                os.rmdir(above)  # noqa: PTH106
+
+
+def _serve(settings: Settings) -> None:
     sys.dont_write_bytecode = True
     sys.path[:] = [path for path in sys.path if path in _STANDARD] + settings.paths
     os.dup2(settings.control, 3)
@@ -84,8 +97,6 @@ def main(settings: Settings) -> None:
     finally:
         zygote.dismiss()
         zygote.end()
-        with suppress(OSError):
-            os.rmdir(settings.work)  # noqa: PTH106
 
 
 def rehearse(work: str) -> None:
