@@ -255,7 +255,7 @@ def judge(
     """
     late: Rows = []
     start = partial(verifying_worker, domain.name, domain.options)
-    for tries, engine in enumerate((LocalEngine(workers), LocalEngine(workers=1))):
+    for tries, engine in enumerate((LocalEngine(workers, pinned=True), LocalEngine(workers=1))):
         with closing(engine.map(start, batches if tries == 0 else iter([late]), domain.deadline_s)) as results:
             for result in results:
                 verdict = result.value or {"outcome": domain.faults[result.fault or "crash"], "detail": result.message}

@@ -251,3 +251,22 @@ def _alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def where(rows):
+    """The cores that this process may use."""
+    return ({"cores": sorted(os.sched_getaffinity(0))} for _ in rows)
+
+
+def start_where():
+    return where
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not pin processes")
+def test_pinned_workers_take_one_core_each_and_only_where_all_are_taken():
+    cores = sorted(os.sched_getaffinity(0))
+    rows = [[{"at": at}] for at in range(4 * len(cores))]
+    pinned = {tuple(result.value["cores"]) for result in LocalEngine(pinned=True).map(start_where, rows, 20.0)}
+    assert pinned <= {(core,) for core in cores}
+    free = [result.value["cores"] for result in LocalEngine(len(cores) + 1, pinned=True).map(start_where, rows, 20.0)]
+    assert all(found == cores for found in free)
