@@ -32,7 +32,7 @@ def nested(opening, closing, depth, inside="5"):
 
 # What it attacks, the response, and the outcomes that are right for it: never `passed`, unless it is.
 HOSTILE = [
-    # VERIFY.md: what hung or ate the memory of the checkers that were measured
+    # what hung or ate the memory of the checkers that were measured
     ("a power tower", boxed("9^{9^{9^9}}"), CALM),
     ("a power tower without braces", boxed("9^9^9^9"), CALM),
     ("a power tower in a fraction", boxed(r"\frac{1}{9^{9^{9^9}}}"), CALM),
