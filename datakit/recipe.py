@@ -7,173 +7,51 @@ A recipe has no inheritance, interpolation or imports; relative paths are relati
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
 
 from datakit.complaints import explain
 from datakit.errors import RecipeError
+from datakit.recipe_rewards import ArmoRM, Reward
+from datakit.recipe_sources import (
+    EndpointSource,
+    FilePrompts,
+    HubPrompts,
+    Name,
+    Price,
+    PromptSource,
+    ResponsesSource,
+    Sampled,
+    Sampling,
+    Section,
+    ServeSource,
+    Share,
+    Source,
+)
 from datakit.tables import canonical_json
 
-Share = Annotated[float, Field(strict=True, ge=0, le=1)]
-Name = Annotated[str, Field(min_length=1)]
-Columns = dict[str, str]
-
-
-def _as_url(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("a URL begins with http:// or https://")
-    return value
-
-
-Url = Annotated[str, AfterValidator(_as_url)]
-RESERVED = {"model", "messages", "n", "seed", "stream"}
-
-
-def _as_json(value: Any) -> Any:
-    """As a request and recipe.json will have it: keys are texts. ValueError for what JSON cannot write."""
-    try:
-        return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"must be plain JSON: {error}") from error
-
-
-class Section(BaseModel):
-    """What every section of a recipe has in common: frozen, and no field that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class FilePrompts(Section):
-    type: Literal["file"]
-    path: Name
-    """JSON Lines or Parquet, JSON Lines also as .gz."""
-    columns: Columns = {}
-    """Our name: the file's name. Ours are prompt or messages, prompt_id, reference, solution, test_style, entry_point."""
-
-
-class HubPrompts(Section):
-    type: Literal["hub"]
-    dataset: Name
-    """A dataset's name on the hub, or a local folder, for `datasets.load_dataset`."""
-    split: Name = "train"
-    revision: str | None = None
-    """The commit, tag or branch of the dataset."""
-    columns: Columns = {}
-
-
-PromptSource = Annotated[FilePrompts | HubPrompts, Field(discriminator="type")]
-
-
-class Sampling(Section):
-    """The request's own sampling fields; everything that is set is sent, nothing else is."""
-
-    temperature: Annotated[float, Field(strict=True, ge=0)] | None = None
-    top_p: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
-    presence_penalty: Annotated[float, Field(strict=True)] | None = None
-    frequency_penalty: Annotated[float, Field(strict=True)] | None = None
-    stop: list[str] | None = None
-
-
-class Price(Section):
-    input: Annotated[float, Field(strict=True, ge=0)] = 0.0
-    output: Annotated[float, Field(strict=True, ge=0)] = 0.0
-    """Per million tokens, in whatever currency."""
-
-
-class Sampled(Section):
-    """What the two kinds of source that answer requests share."""
-
-    model: Name
-    """The name that requests ask for; for `serve` a hub id or a model folder."""
-    revision: Name | None = None
-    n: Annotated[int, Field(strict=True, ge=1)] = 1
-    """Independent samples a prompt."""
-    request: Literal["n", "single", "auto"] = "auto"
-    """n: one request asks for all samples; single: one request a sample; auto: n until a server is seen to ignore it."""
-    system: str | None = None
-    """A system prompt put in front of every prompt of this source."""
-    sampling: Sampling = Sampling()
-    extra_body: Annotated[dict[str, Any], BeforeValidator(_as_json)] = {}
-    """Further request fields: repetition_penalty, top_k, chat_template_kwargs, ..."""
-    max_in_flight: Annotated[int, Field(strict=True, ge=1, le=4096)] = 64
-    """Requests in flight at each base URL."""
-    timeout_s: Annotated[float, Field(strict=True, gt=0)] = 600.0
-    """How long one request may take."""
-    patience_s: Annotated[float, Field(strict=True, gt=0)] = 900.0
-    """How long a source that has answered before, and then cannot be reached, is waited for."""
-    price: Price = Price()
-
-    @model_validator(mode="after")
-    def _own_fields(self) -> Sampled:
-        if taken := sorted(RESERVED & set(self.extra_body)):
-            raise ValueError(f"extra_body must not have {', '.join(taken)}: datakit sets these in every request")
-        return self
-
-    @property
-    def sampling_text(self) -> str:
-        """The `sampling` column: the canonical JSON of everything but the messages, the model and n that shapes an answer."""
-        settings = self.sampling.model_dump(exclude_none=True)
-        if self.system is not None:
-            settings["system"] = self.system
-        if self.extra_body:
-            settings["extra_body"] = self.extra_body
-        return canonical_json(settings)
-
-
-class EndpointSource(Sampled):
-    type: Literal["endpoint"]
-    base_urls: Annotated[list[Url], Field(min_length=1)]
-    """OpenAI-compatible URLs (ending in /v1); several are replicas of one model."""
-    api_key_env: str | None = None
-    """The environment variable that holds the key. The key itself is never written anywhere."""
-
-
-class ServeSource(Sampled):
-    type: Literal["serve"]
-    engine: Literal["transformers", "vllm"]
-    """transformers: `transformers serve` of the `local` extra; vllm: a vLLM installation."""
-    python: str | None = None
-    """Another environment's Python interpreter, where the engine is installed there."""
-    args: list[str] = []
-    """More command-line arguments for the server."""
-    start_timeout_s: Annotated[float, Field(strict=True, gt=0)] = 600.0
-    """How long the server may take until it answers."""
-
-
-class ResponsesSource(Section):
-    type: Literal["responses"]
-    path: str | None = None
-    dataset: str | None = None
-    split: Name = "train"
-    revision: str | None = None
-    columns: Columns = {}
-    """Our name: the file's name. Ours are text, model, sample_index, prompt_id, prompt or messages, reference, ..."""
-    model: Name | None = None
-    """The source model, where all rows come from one and no column says it."""
-
-    @model_validator(mode="after")
-    def _one_place(self) -> ResponsesSource:
-        if (self.path is None) == (self.dataset is None):
-            raise ValueError("a responses source has either path or dataset")
-        return self
-
-
-Source = Annotated[EndpointSource | ServeSource | ResponsesSource, Field(discriminator="type")]
-
+__all__ = [
+    "ArmoRM",
+    "Budget",
+    "EndpointSource",
+    "FilePrompts",
+    "HubPrompts",
+    "Limits",
+    "Recipe",
+    "ResponsesSource",
+    "Reward",
+    "Sampled",
+    "Select",
+    "ServeSource",
+    "Verify",
+    "assign",
+    "digest",
+    "load",
+    "parse",
+]
 
 Strictness = Literal["lenient", "strict"]
 
@@ -207,22 +85,6 @@ ONLY_FOR = {
     **dict.fromkeys(("libraries", "allow_unsafe"), "code"),
 }
 """Options of `verify` that one domain reads."""
-
-
-class ArmoRM(Section):
-    type: Literal["armorm"]
-    model: Name
-    """A hub id or a model folder."""
-    revision: Name | None = None
-    """The commit on the hub: scores of different revisions do not mix. A folder's revision is made from its files."""
-    dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    """Of the backbone; the reward and gating heads are always float32."""
-    device: str | None = None
-    """cpu, cuda, cuda:1, ...; by default a GPU where there is one."""
-    batch_size: Annotated[int, Field(strict=True, ge=1)] = 16
-
-
-Reward = ArmoRM  # a union discriminated on `type` once there are two
 
 
 def _as_list(value: Any) -> Any:
@@ -270,6 +132,15 @@ class Limits(Section):
     """Share of wanted responses that are missing and have a failure row."""
 
 
+class Budget(Section):
+    """What a run may spend on samples, its earlier builds included; a build that comes to it stops with exit status 3."""
+
+    tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
+    """Prompt and completion tokens together, as the servers count them. May be passed by what is in flight then."""
+    cost: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None
+    """In the currency of the sources' prices."""
+
+
 class Recipe(Section):
     """A whole build."""
 
@@ -277,6 +148,7 @@ class Recipe(Section):
     prompts: list[PromptSource] = []
     """May be left out where a responses source brings its own."""
     sources: Annotated[list[Source], Field(min_length=1)]
+    budget: Budget = Budget()
     verify: Verify = Verify()
     score: Annotated[list[Reward], BeforeValidator(_as_list)] = []
     """A reward model, a list of them, or null: no judge."""
@@ -326,7 +198,15 @@ class Recipe(Section):
 
 SECTIONS: dict[str, type[BaseModel]] = {
     **{"endpoint": EndpointSource, "serve": ServeSource, "responses": ResponsesSource, "file": FilePrompts, "hub": HubPrompts},
-    **{"score": ArmoRM, "sampling": Sampling, "price": Price, "verify": Verify, "select": Select, "limits": Limits},
+    **{
+        "score": ArmoRM,
+        "sampling": Sampling,
+        "price": Price,
+        "budget": Budget,
+        "verify": Verify,
+        "select": Select,
+        "limits": Limits,
+    },
 }
 """What a name in a problem's location means: a field, or the `type` of a union."""
 

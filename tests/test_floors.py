@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[1]
 # A module imports only from lower floors. A half floor stands on the lower half of the same floor and on nothing above it.
 FLOORS = {
     0: ["errors"],
-    1: ["tables", "complaints"],
+    1: ["tables", "complaints", "progress"],
+    1.25: ["recipe_sources"],
+    1.4: ["recipe_rewards"],
     1.5: ["recipe"],
     1.75: ["places"],
     2: ["store", "client", "sandbox", "engine", "sources", "ink", "cautions"],

@@ -1,0 +1,172 @@
+"""Sections of a recipe that say where prompts and answers come from, and what all sections share.
+
+The doc of a field is the string under it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from datakit.tables import canonical_json
+
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
+Name = Annotated[str, Field(min_length=1)]
+Columns = dict[str, str]
+
+
+def _as_url(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("a URL begins with http:// or https://")
+    return value
+
+
+Url = Annotated[str, AfterValidator(_as_url)]
+RESERVED = {"model", "messages", "n", "seed", "stream"}
+
+
+def _as_json(value: Any) -> Any:
+    """As a request and recipe.json will have it: keys are texts. ValueError for what JSON cannot write."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"must be plain JSON: {error}") from error
+
+
+class Section(BaseModel):
+    """What every section of a recipe has in common: frozen, and no field that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class FilePrompts(Section):
+    type: Literal["file"]
+    path: Name
+    """JSON Lines or Parquet, JSON Lines also as .gz."""
+    columns: Columns = {}
+    """Our name: the file's name. Ours are prompt or messages, prompt_id, reference, solution, test_style, entry_point."""
+
+
+class HubPrompts(Section):
+    type: Literal["hub"]
+    dataset: Name
+    """A dataset's name on the hub, or a local folder, for `datasets.load_dataset`."""
+    split: Name = "train"
+    revision: str | None = None
+    """The commit, tag or branch of the dataset."""
+    columns: Columns = {}
+
+
+PromptSource = Annotated[FilePrompts | HubPrompts, Field(discriminator="type")]
+
+
+class Sampling(Section):
+    """The request's own sampling fields; everything that is set is sent, nothing else is."""
+
+    temperature: Annotated[float, Field(strict=True, ge=0)] | None = None
+    top_p: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
+    presence_penalty: Annotated[float, Field(strict=True)] | None = None
+    frequency_penalty: Annotated[float, Field(strict=True)] | None = None
+    stop: list[str] | None = None
+
+
+class Price(Section):
+    input: Annotated[float, Field(strict=True, ge=0)] = 0.0
+    output: Annotated[float, Field(strict=True, ge=0)] = 0.0
+    """Per million tokens, in whatever currency."""
+
+
+class Sampled(Section):
+    """What the two kinds of source that answer requests share."""
+
+    model: Name
+    """The name that requests ask for; for `serve` a hub id or a model folder."""
+    revision: Name | None = None
+    n: Annotated[int, Field(strict=True, ge=1)] = 1
+    """Independent samples a prompt."""
+    request: Literal["n", "single", "auto"] = "auto"
+    """n: one request asks for all samples; single: one request a sample; auto: n until a server is seen to ignore it."""
+    system: str | None = None
+    """A system prompt put in front of every prompt of this source."""
+    sampling: Sampling = Sampling()
+    extra_body: Annotated[dict[str, Any], BeforeValidator(_as_json)] = {}
+    """Further request fields: repetition_penalty, top_k, chat_template_kwargs, ..."""
+    max_in_flight: Annotated[int, Field(strict=True, ge=1, le=4096)] = 64
+    """Requests in flight at each base URL."""
+    timeout_s: Annotated[float, Field(strict=True, gt=0)] = 600.0
+    """How long one request may take."""
+    patience_s: Annotated[float, Field(strict=True, gt=0)] = 900.0
+    """How long a source that has answered before, and then cannot be reached, is waited for."""
+    price: Price = Price()
+
+    @model_validator(mode="after")
+    def _own_fields(self) -> Sampled:
+        if taken := sorted(RESERVED & set(self.extra_body)):
+            raise ValueError(f"extra_body must not have {', '.join(taken)}: datakit sets these in every request")
+        return self
+
+    @property
+    def sampling_text(self) -> str:
+        """The `sampling` column: the canonical JSON of everything but the messages, the model and n that shapes an answer."""
+        settings = self.sampling.model_dump(exclude_none=True)
+        if self.system is not None:
+            settings["system"] = self.system
+        if self.extra_body:
+            settings["extra_body"] = self.extra_body
+        return canonical_json(settings)
+
+
+class EndpointSource(Sampled):
+    type: Literal["endpoint"]
+    base_urls: Annotated[list[Url], Field(min_length=1)]
+    """OpenAI-compatible URLs (ending in /v1); several are replicas of one model."""
+    api_key_env: str | None = None
+    """The environment variable that holds the key. The key itself is never written anywhere."""
+
+
+class ServeSource(Sampled):
+    type: Literal["serve"]
+    engine: Literal["transformers", "vllm"]
+    """transformers: `transformers serve` of the `local` extra; vllm: a vLLM installation."""
+    python: str | None = None
+    """Another environment's Python interpreter, where the engine is installed there."""
+    dtype: Name | None = None
+    """The server's --dtype: bfloat16, float32, auto, ...; by default its own choice."""
+    tensor_parallel_size: Annotated[int, Field(strict=True, ge=1)] | None = None
+    """vLLM: over how many GPUs one copy of the model is spread."""
+    args: list[str] = []
+    """More command-line arguments for the server."""
+    env: dict[str, str] = {}
+    """Environment variables of the server: {CUDA_VISIBLE_DEVICES: '0,1'}. They are in recipe.json: no secrets here."""
+    pass_env: list[Name] = []
+    """Names of variables of yours that the server gets although they look like secrets: [HF_TOKEN]. Others it does not get."""
+    together: Annotated[bool, Field(strict=True)] = True
+    """true: runs beside the other servers. false: runs alone, after them: start, sample, stop, then the next such source."""
+    restarts: Annotated[int, Field(strict=True, ge=0)] = 2
+    """How often a server that dies while it is sampled from is started again."""
+    start_timeout_s: Annotated[float, Field(strict=True, gt=0)] = 600.0
+    """How long the server may take until it answers."""
+
+
+class ResponsesSource(Section):
+    type: Literal["responses"]
+    path: str | None = None
+    dataset: str | None = None
+    split: Name = "train"
+    revision: str | None = None
+    columns: Columns = {}
+    """Our name: the file's name. Ours are text, model, sample_index, prompt_id, prompt or messages, reference, ..."""
+    model: Name | None = None
+    """The source model, where all rows come from one and no column says it."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> ResponsesSource:
+        if (self.path is None) == (self.dataset is None):
+            raise ValueError("a responses source has either path or dataset")
+        return self
+
+
+Source = Annotated[EndpointSource | ServeSource | ResponsesSource, Field(discriminator="type")]
