@@ -40,6 +40,12 @@ class Server:
     log: Path
     process: subprocess.Popen[bytes]
 
+    def trouble(self) -> str | None:
+        """Why it will not answer any more; None while it runs."""
+        if self.process.poll() is None:
+            return None
+        return f"the model server ended (status {self.process.returncode}); {_log_end(self.log)}"
+
 
 def requested_name(recipe: Recipe, source: ServeSource) -> str:
     """The model's name in requests: the folder, or the hub id (with its revision for transformers)."""
