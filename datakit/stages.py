@@ -25,7 +25,7 @@ from datakit.client import ChatClient, read_key
 from datakit.collecting import NOT_WANTED, Inputs, read_inputs
 from datakit.domains import DOMAINS, Domain, verifying_worker
 from datakit.engine import Engine, LocalEngine, available_cores
-from datakit.errors import RecipeError, RunError
+from datakit.errors import RecipeError, RunError, SourceStopped
 from datakit.places import model_folder
 from datakit.recipe import EndpointSource, Recipe, Reward, Sampled, ServeSource, assign
 from datakit.resuming import check_same
@@ -33,6 +33,7 @@ from datakit.rewards import check as check_reward
 from datakit.rewards import judge_name, scoring_worker
 from datakit.sampling import Ask, Sampler, Store
 from datakit.selection import chosen_judge, diff_pairs, judge_answers, select_demos, select_pairs
+from datakit.serving import Server
 from datakit.store import Run, load_sql
 from datakit.tables import TABLES, Row, Rows, failure_row, fingerprint
 
@@ -155,11 +156,16 @@ def sample(run: Run, recipe: Recipe, retry_failures: bool, monitor: Monitor) -> 
     served = [source for source, _ in asked if isinstance(source, ServeSource)]
     if served:
         monitor.say(f"starting {len(served)} model servers; their logs are in {run.folder / 'logs'}")
+    logs = run.folder / "logs"
+    serving.end_orphans(logs, monitor.say)
+    endpoints = [pair for pair in asked if not isinstance(pair[0], ServeSource)]
+    turns = serving.in_turns(served) or [[]]
     try:
-        with serving.serve(recipe, served, run.folder / "logs") as servers:
-            monitor.stage("sample", {_label(recipe, source): rows.height for source, rows in asked})
-            urls = iter(server.base_url for server in servers)
-            asyncio.run(_ask_all(run, recipe, asked, urls, monitor))
+        for turn_at, turn in enumerate(turns):
+            now = [pair for pair in asked if pair[0] in turn] + (endpoints if turn_at == 0 else [])
+            with serving.serve(recipe, turn, logs, monitor.say) as servers:
+                monitor.stage("sample", {_label(recipe, source): rows.height for source, rows in now})
+                asyncio.run(_ask_all(run, recipe, now, servers, monitor))
     finally:
         run.journal("responses").close()
         run.journal("failures").close()
@@ -177,10 +183,11 @@ def _missing_of(missing: pl.DataFrame, source: Sampled) -> pl.DataFrame:
 
 
 async def _ask_all(
-    run: Run, recipe: Recipe, asked: Sequence[tuple[Sampled, pl.DataFrame]], urls: Iterator[str], monitor: Monitor
+    run: Run, recipe: Recipe, asked: Sequence[tuple[Sampled, pl.DataFrame]], servers: Sequence[Server], monitor: Monitor
 ) -> None:
     """All sources at once; the first that cannot be used ends the others, with everything received stored."""
     prompts = run.query("SELECT prompt_id, messages FROM prompts")
+    urls = iter(server.base_url for server in servers)
     async with AsyncExitStack() as stack:
         samplings = []
         for source, missing in asked:
@@ -189,12 +196,25 @@ async def _ask_all(
             asks = _asks(prompts.join(missing, on="prompt_id", maintain_order="left"))
             store = _store(run, sampler, _label(recipe, source), monitor)
             samplings.append(asyncio.create_task(sampler.sample(asks, store)))
+        watching = asyncio.create_task(_watch(servers))
         try:
-            await asyncio.gather(*samplings)
+            running: list[asyncio.Task[None]] = [watching, *samplings]
+            while len(running) > 1:
+                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in [task for task in running if task.done()]:
+                    running.remove(task)
+                    await task
         finally:
-            for task in samplings:
+            for task in (watching, *samplings):
                 task.cancel()
             await asyncio.gather(*samplings, return_exceptions=True)
+
+
+async def _watch(servers: Sequence[Server]) -> None:
+    """SourceStopped once a server is gone for good."""
+    while not (troubles := [trouble for server in servers if (trouble := server.trouble())]):
+        await asyncio.sleep(0.5)
+    raise SourceStopped(troubles[0])
 
 
 def _client_of(source: Sampled, urls: Iterator[str]) -> ChatClient:
@@ -202,7 +222,7 @@ def _client_of(source: Sampled, urls: Iterator[str]) -> ChatClient:
     if isinstance(source, EndpointSource):
         key = read_key(source.api_key_env, "api_key_env")
         return ChatClient(source.base_urls, key, source.max_in_flight, source.timeout_s, source.patience_s)
-    return ChatClient([next(urls)], None, source.max_in_flight, source.timeout_s, patience_s=30.0)
+    return ChatClient([next(urls)], None, source.max_in_flight, source.timeout_s, source.patience_s)
 
 
 def _requested(recipe: Recipe, source: Sampled) -> str:
