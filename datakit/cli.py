@@ -184,22 +184,45 @@ def sql(
 
 
 @app.command()
-def serve(domain: DomainOption = None, recipe: RecipeOption = None) -> None:
-    """Run the servers of a recipe's `serve` sources in the foreground, until Ctrl-C."""
+def serve(
+    domain: DomainOption = None,
+    recipe: RecipeOption = None,
+    source: Annotated[
+        list[int] | None, typer.Option(min=0, help="Only this source of the recipe, by its number from 0.")
+    ] = None,
+) -> None:
+    """Run the servers of a recipe's `serve` sources in the foreground, until Ctrl-C.
+
+    Those with `together: true`, or the sources that --source names.
+    """
     from datakit import serving, stages
     from datakit.recipe import ServeSource
 
     loaded = stages.resolve(_load(domain, recipe))
-    sources = [source for source in loaded.sources if isinstance(source, ServeSource)]
-    if not sources:
+    served = {at: source for at, source in enumerate(loaded.sources) if isinstance(source, ServeSource)}
+    if wrong := [at for at in source or [] if at not in served]:
+        raise BadInput(f"--source {wrong[0]}: not a source of type serve; those are {', '.join(map(str, served)) or 'none'}")
+    if not served:
         raise BadInput("this recipe has no source of type serve")
     stages.preflight(loaded)
-    with serving.serve(loaded, sources, Path("runs") / "logs") as servers:
-        for source, server in zip(sources, servers, strict=True):
-            typer.echo(f"{server.base_url}  model {serving.requested_name(loaded, source)}  log {server.log}")
-        while all(server.process.poll() is None for server in servers):
-            time.sleep(1.0)
-        raise SourceStopped(f"a server ended; its log is in {Path('runs') / 'logs'}")
+    turn = [served[at] for at in source] if source else serving.in_turns(list(served.values()))[0]
+    if left := [str(at) for at, other in served.items() if not source and other not in turn]:
+        _say(
+            f"not started, for they run alone (together: false): sources {', '.join(left)}; start one with --source",
+            warning=True,
+        )
+    logs = Path("runs") / "logs"
+    serving.end_orphans(logs, _say)
+    with serving.serve(loaded, turn, logs, _say) as servers:
+        for shown, server in zip(turn, servers, strict=True):
+            typer.echo(f"{server.base_url}  model {serving.requested_name(loaded, shown)}  log {server.log}")
+        while not (troubles := [trouble for server in servers if (trouble := server.trouble())]):
+            time.sleep(0.5)
+        raise SourceStopped(troubles[0])
+
+
+def _say(text: str, warning: bool = False) -> None:
+    typer.secho(f"{'!' if warning else ' '} {text}", fg="yellow" if warning else None, err=True)
 
 
 @app.command("recipe")

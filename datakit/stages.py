@@ -186,13 +186,14 @@ def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list
         run, recipe, options.retry_failures, options.keep_going, options.grace_s, monitor.say, over_budget=lambda: None
     )
     stopped: list[DatakitError] = []
+    serving.end_orphans(run.folder / "logs", monitor.say)
     monitor.stage("sample", {one.label: one.n_missing for one in asked}, {one.label: one.progress for one in asked})
     try:
         for turn in _turns(asked):
             served = [one.source for one in turn if isinstance(one.source, ServeSource)]
             if served:
                 monitor.say(f"starting {len(served)} model servers; their logs are in {run.folder / 'logs'}")
-            with serving.serve(recipe, served, run.folder / "logs") as servers:
+            with serving.serve(recipe, served, run.folder / "logs", monitor.say) as servers:
                 gathering.ask(turn, servers, options.signals)
             if gathering.stopped and not options.keep_going:
                 raise gathering.stopped[0]
@@ -205,11 +206,10 @@ def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list
 
 
 def _turns(asked: list[Asked]) -> Iterator[list[Asked]]:
-    """Which sources are asked at the same time: endpoints with the servers that run together, then each other server alone."""
-    alone = [one for one in asked if isinstance(one.source, ServeSource) and not one.source.together]
-    if together := [one for one in asked if one not in alone]:
-        yield together
-    yield from ([one] for one in alone)
+    """Which sources are asked at the same time: the servers as serving.in_turns has them, endpoints with the first of them."""
+    served = [one.source for one in asked if isinstance(one.source, ServeSource)]
+    for at, turn in enumerate(serving.in_turns(served) or [[]] if asked else []):
+        yield [one for one in asked if one.source in turn or (at == 0 and isinstance(one.source, EndpointSource))]
 
 
 def _name_copies(run: Run, monitor: Monitor) -> None:
