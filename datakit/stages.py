@@ -11,7 +11,7 @@ stopped. Stages tell a Monitor what they do; they never print.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +27,7 @@ from datakit.domains import DOMAINS, Domain, verifying_worker
 from datakit.engine import Engine, LocalEngine, available_cores
 from datakit.errors import RecipeError, RunError
 from datakit.places import model_folder
+from datakit.progress import Poll
 from datakit.recipe import EndpointSource, Recipe, Reward, Sampled, ServeSource, assign
 from datakit.resuming import check_same
 from datakit.rewards import check as check_reward
@@ -46,8 +47,11 @@ SCORE_BATCH = 256
 class Monitor(Protocol):
     """What a build tells whoever watches it."""
 
-    def stage(self, name: str, totals: dict[str, int]) -> None:
-        """A stage begins; for each of its parts (a source model, a judge) how many rows it is to make."""
+    def stage(self, name: str, totals: dict[str, int], polls: Mapping[str, Poll] | None = None) -> None:
+        """A stage begins; for each of its parts (a source model, a judge) how many rows it is to make.
+
+        A part with a poll is asked by it, from another thread; the others are told with `advance`.
+        """
         ...
 
     def advance(self, part: str, done: int, failed: int, note: str) -> None:
