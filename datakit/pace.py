@@ -102,7 +102,7 @@ def together(paces: Sequence[Pace], ended: bool = False) -> Pace:
         completion_tokens=sum(now.completion_tokens for now in nows),
         replicas=tuple(replica for now in nows for replica in now.replicas),
     )
-    took_s = max(pace.took_s for pace in paces)
+    took_s = max((pace.took_s for pace in paces), default=0.0)
     going = [pace for pace in paces if not pace.is_done]
     left = [pace.left_s for pace in going]
     return Pace(

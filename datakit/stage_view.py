@@ -53,6 +53,11 @@ class StageView:
         for part in self.parts.values():
             part.look()
 
+    @property
+    def whole(self) -> Pace:
+        """All parts as one."""
+        return together([part.pace(self.ended) for part in self.parts.values()], self.ended)
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         self.look()
         yield from self.draw(min(options.max_width, WIDTH), Ink(options.ascii_only))
@@ -62,7 +67,7 @@ class StageView:
         paces = [part.pace(self.ended) for part in self.parts.values()]
         names = list(short_names(self.parts).values())
         if len(paces) > 1:
-            paces.append(together(paces, self.ended))
+            paces.append(self.whole)
             names.append("all")
         gap = "  " if width >= 90 else " "
         columns = _columns(paces, self.ended, roomy=width >= ROOMY)

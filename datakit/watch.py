@@ -14,8 +14,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from datakit.pace import Part
+from datakit.ledger import draw_spending
+from datakit.pace import Pace, Part, together
 from datakit.progress import Poll
+from datakit.spending import spending
 from datakit.stage_view import StageView
 from datakit.store import Run
 
@@ -33,6 +35,8 @@ class Watch:
         self._interrupted = interrupted
         self._view = StageView({})
         self._showing: Live | Lines | None = None
+        self._stage = ""
+        self._sampled: list[Pace] = []
 
     def __enter__(self) -> Watch:
         return self
@@ -45,6 +49,7 @@ class Watch:
     def stage(self, name: str, totals: dict[str, int], polls: Mapping[str, Poll] | None = None) -> None:
         """See stages.Monitor. A stage without anything to do passes unseen."""
         self.close_stage()
+        self._stage = name
         self._view = StageView({part: Part(total, (polls or {}).get(part)) for part, total in totals.items()})
         if not totals:
             return
@@ -75,12 +80,21 @@ class Watch:
         for row in causes.iter_rows(named=True):
             self.say(f"{row['n']:,} failed at {row['stage']}, {row['source']}: {row['error']} ({row['example']})", warning=True)
 
+    def spending(self, folder: Path) -> None:
+        """What the samples of the run took, in all and in this build."""
+        with Run.open(folder) as run:
+            recipe = run.recipe()
+            if recipe is not None:
+                draw_spending(spending(run, recipe), recipe, together(self._sampled).now, self.console)
+
     def close_stage(self) -> None:
         """Leave the last state of the stage on the screen."""
         if self._showing is not None:
             self._view.ended = True
             self._showing.stop()
             self._showing = None
+            if self._stage == "sample":
+                self._sampled.append(self._view.whole)
 
 
 class Lines:
