@@ -50,7 +50,7 @@ class Window:
             self._begin(now)
 
     def overloaded(self, sent_at: float, now: float) -> bool:
-        """The server had too much: less from now on. Says whether this is news: one cut stands for all that was sent before it."""
+        """The server had too much. Says whether this is news: one cut stands for all that was sent before it."""
         if sent_at < self._cut_at:
             return False
         self._cut(0.5 if self._starting else 0.8, now)
