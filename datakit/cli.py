@@ -63,8 +63,6 @@ def build(
     Ctrl-C is safe at any time: what is on its way is stored first. A second Ctrl-C leaves at once.
     """
     from datakit import stages
-    from datakit.export import export_run
-    from datakit.watch import Watch
 
     stage = next((stage for stage in stages.STAGES if stage == until), None)
     if stage is None:
@@ -74,23 +72,35 @@ def build(
     options = stages.Options(stage, limit, resample, retry_failures, keep_going, grace, _signals)
     if dry_run or json:
         _dry_run(loaded, folder, options, dry_run, json)
-        return
+    else:
+        _build(loaded, folder, options)
+
+
+def _build(recipe: Recipe, folder: Path, options: Options) -> None:
+    """All stages, what came of them, and at the end the error of a source that ended early (exit status 3)."""
+    from datakit import stages
+    from datakit.export import export_run
+    from datakit.watch import Watch
+
     again = "datakit build " + " ".join(_shell(arg) for arg in sys.argv[2:])
     with Watch(again, interrupted=lambda: bool(_signals.received)) as watch:
         try:
-            stopped = stages.build(loaded, folder, options, watch)
+            stopped = stages.build(recipe, folder, options, watch)
         except (SourceStopped, BudgetSpent):
             watch.close_stage()
             watch.spending(folder)
             raise
-        if until == "export":
+        if options.until == "export":
             watch.stage("export", {})
             counts = export_run(folder, folder, replace=True)
             watch.say(f"{folder / 'sft'}: {counts['sft']:,} demos    {folder / 'dpo'}: {counts['dpo']:,} pairs")
         watch.close_stage()
         watch.failures(folder)
         watch.spending(folder)
-        watch.say(f"next: datakit inspect {folder}" if until == "export" else f"stopped after {until}, as asked")
+        next_step = (
+            f"next: datakit inspect {folder}" if options.until == "export" else f"stopped after {options.until}, as asked"
+        )
+        watch.say(next_step)
     if stopped:
         raise stopped[0] if len(stopped) == 1 else SourceStopped("\n".join(map(str, stopped)))
 
