@@ -70,7 +70,7 @@ class Server:
                 server.check_alive()
             now = time.monotonic()
             if now - began_at > self._launch.start_timeout_s:
-                limit = f"{self._launch.start_timeout_s:.0f} s (start_timeout_s)"
+                limit = f"{self._launch.start_timeout_s:g} s (start_timeout_s)"
                 raise SourceStopped(f"{self._launch.name}: its server did not answer within {limit}; {self._log_end()}")
             if now - said_at > LINE_EVERY_S:
                 said_at = now
