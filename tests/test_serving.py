@@ -167,7 +167,7 @@ def ends(process: subprocess.Popen, status: int, seconds: float = 60.0) -> str:
 
 
 @LINUX
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("sign", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_of_a_server_however_datakit_ends(model, sign):
     process = start(model, "serve", pass_env=["MY_TOKEN"])
     serving(process)

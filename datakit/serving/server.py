@@ -126,10 +126,10 @@ class Server:
         for done in range(self._launch.restarts + 1):
             self._guard.wait()
             self._end_rest()
-            ending = f"{self._launch.name}: {self._ending()}"
+            ending = self._ending()
             if done < self._launch.restarts:
                 count = f"restart {done + 1} of {self._launch.restarts}"
-                self._say_unless_dismissed(f"{ending}; {count}; {self._last_line()}")
+                self._say_unless_dismissed(f"{self._launch.name}: {ending}; {count}; {self._last_line()}")
                 if not self._start_again():
                     return
         if not self._unwanted.is_set():
@@ -144,7 +144,7 @@ class Server:
                 self._guard = self._start()
             self.wait()
         except OSError as error:  # no room for its log, no process left
-            self._trouble = f"{self._launch.name}: its server cannot be started again: {error}"
+            self._trouble = f"its server cannot be started again: {error}"
             return False
         except SourceStopped as error:
             if self._guard.poll() is None:
