@@ -251,7 +251,11 @@ def serve(
     with serving.serve(loaded, turn, logs, _say) as servers:
         for shown, server in zip(turn, servers, strict=True):
             typer.echo(f"{server.base_url}  model {serving.requested_name(loaded, shown)}  log {server.log}")
-        while not (troubles := [trouble for server in servers if (trouble := server.trouble())]):
+        while not (
+            troubles := [
+                f"{shown.model}: {why}" for shown, server in zip(turn, servers, strict=True) if (why := server.trouble())
+            ]
+        ):
             time.sleep(0.5)
         raise SourceStopped(troubles[0])
 
