@@ -38,22 +38,22 @@ def draw_spending(spending: pl.DataFrame, recipe: Recipe, this_build: Progress, 
         return
     priced, written = spending["cost"].count() > 0, _written(console)
 
-    def cells(responses: str, n_requests: int, tokens: tuple[int, int], cost: float | None) -> list[str]:
-        return [responses, number(n_requests), *map(written, tokens), *([_cost(cost)] if priced else [])]
+    def cells(responses: str, n_requests: int, tokens: tuple[int, int], cost: str) -> list[str]:
+        return [responses, number(n_requests), *map(written, tokens), *([cost] if priced else [])]
 
     lines = []
     for name, row in zip(_names(rows, recipe), rows, strict=True):
         tokens = (row["prompt_tokens"], row["completion_tokens"])
-        lines.append(Line(name, cells(_of(row["n_responses"], row["n_wanted"]), row["n_requests"], tokens, row["cost"])))
+        lines.append(Line(name, cells(_of(row["n_responses"], row["n_wanted"]), row["n_requests"], tokens, _cost(row["cost"]))))
     spent = total(spending)
     if len(rows) > 1:
         sums = [int(spending[column].sum()) for column in ("n_responses", "n_requests")]
         tokens = (spent.prompt_tokens, spent.completion_tokens)
-        lines.append(Line("all", cells(number(sums[0]), sums[1], tokens, spent.cost), "bold"))
+        lines.append(Line("all", cells(number(sums[0]), sums[1], tokens, money(spent.cost)), "bold"))
     now = this_build
     if now.requests and now.prompt_tokens + now.completion_tokens != spent.tokens:
         tokens = (now.prompt_tokens, now.completion_tokens)
-        lines.append(Line("in this build", cells(number(now.done), now.requests, tokens, None), "dim"))
+        lines.append(Line("in this build", cells(number(now.done), now.requests, tokens, ""), "dim"))
     titles = ["responses", "requests", "tokens in", "tokens out", *(["cost"] if priced else [])]
     _draw("samples of this run", titles, lines, console)
     if uncounted := int(spending["n_uncounted"].sum()):
