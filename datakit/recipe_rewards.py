@@ -31,7 +31,7 @@ class LocalReward(Section):
     devices: list[Name] = []
     """One worker each: [cuda:0, cuda:1]. By default every GPU there is, else [cpu]. May change between runs."""
     batch_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
-    """Tokens of a batch, padding included; by default 16384 on a GPU and 2048 on a CPU. Halved where memory does not suffice."""
+    """Tokens of a batch, padding included; by default 16384 on a GPU, 2048 on a CPU. Halved where memory does not suffice."""
 
     @model_validator(mode="before")
     @classmethod

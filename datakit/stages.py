@@ -24,14 +24,15 @@ from datakit import serving
 from datakit.client import ChatClient, read_key
 from datakit.collecting import NOT_WANTED, Inputs, read_inputs
 from datakit.domains import DOMAINS, Domain, verifying_worker
-from datakit.engine import Engine, LocalEngine, available_cores
+from datakit.engine import LocalEngine, available_cores
 from datakit.errors import RecipeError, RunError
 from datakit.places import model_folder
 from datakit.recipe import EndpointSource, Recipe, Reward, Sampled, ServeSource, assign
 from datakit.resuming import check_same
 from datakit.rewards import check as check_reward
-from datakit.rewards import judge_name, scoring_worker
+from datakit.rewards import judge_name
 from datakit.sampling import Ask, Sampler, Store
+from datakit.scoring import count_missing, score_missing
 from datakit.selection import chosen_judge, diff_pairs, judge_answers, select_demos, select_pairs
 from datakit.store import Run, load_sql
 from datakit.tables import TABLES, Row, Rows, failure_row, fingerprint
@@ -40,7 +41,6 @@ Pinned = TypeVar("Pinned", ServeSource, Reward)
 Stage = Literal["collect", "sample", "verify", "score", "select", "export"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 VERIFY_BATCH = 64
-SCORE_BATCH = 256
 
 
 class Monitor(Protocol):
@@ -91,7 +91,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> N
                     verify(run, domain, recipe.verify.workers or available_cores(), monitor)
                 case "score":
                     for reward in recipe.score:
-                        score(run, recipe, reward, LocalEngine(workers=1), options.retry_failures, monitor)
+                        score(run, recipe, reward, options.retry_failures, monitor)
                 case "select":
                     select(run, recipe, monitor)
 
@@ -269,25 +269,18 @@ def judge(
             monitor.say(f"{len(late):,} answers took too long; each is tried once more, alone")
 
 
-def score(run: Run, recipe: Recipe, reward: Reward, engine: Engine, retry_failures: bool, monitor: Monitor) -> None:
+def score(run: Run, recipe: Recipe, reward: Reward, retry_failures: bool, monitor: Monitor) -> None:
     """responses -> scores of one judge. What cannot be scored is a row of failures."""
     judge = judge_name(reward)
-    missing = run.query(load_sql("missing_scores"), {"judge": judge, "retry_failures": retry_failures})
-    monitor.stage("score", {judge: missing.height} if missing.height else {})
-    start = partial(scoring_worker, reward, model_folder(recipe, reward.model))
-    batches = ([_conversation(row) for row in batch] for batch in _batches(missing, SCORE_BATCH))
-    with closing(engine.map(start, batches, None)) as results:
-        for result in results:
-            value = result.value or {"score": None, "error": result.fault, "message": result.message}
-            row = {"response_id": result.row["response_id"], "judge": judge}
-            if value["score"] is None:
-                permanent = result.fault is None
-                failure = failure_row("score", row["response_id"], judge, value["error"], value["message"], permanent=permanent)
-                run.journal("failures").append([failure])
-            else:
-                scored = {"score": value["score"], "objectives": value.get("objectives")}
-                run.journal("scores").append([row | scored])
-            monitor.advance(judge, int(value["score"] is not None), int(value["score"] is None), "")
+    n_missing = count_missing(run, judge, retry_failures)
+    monitor.stage("score", {judge: n_missing} if n_missing else {})
+    if not n_missing:
+        return
+    with closing(score_missing(run, reward, model_folder(recipe, reward.model), retry_failures)) as chunks:
+        for scores, failures, note in chunks:
+            run.journal("scores").append(scores)
+            run.journal("failures").append(failures)
+            monitor.advance(judge, len(scores), len(failures), note)
     run.journal("scores").close()
     run.journal("failures").close()
 
@@ -304,11 +297,6 @@ def select(run: Run, recipe: Recipe, monitor: Monitor) -> None:
 
 def _batches(rows: pl.DataFrame, size: int) -> Iterator[Rows]:
     return (batch.to_dicts() for batch in rows.iter_slices(size))
-
-
-def _conversation(row: Row) -> Row:
-    answer = {"role": "assistant", "content": row["text"]}
-    return {"response_id": row["response_id"], "messages": [*row["messages"], answer]}
 
 
 # ------------------------------------------------------------------------------------------------- without a whole build
