@@ -48,6 +48,7 @@ def build(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.", show_default=False)] = None,
     resample: Annotated[bool, typer.Option(help="Go on in a run made with other sampled settings; old rows stay.")] = False,
     retry_failures: Annotated[bool, typer.Option(help="Ask again also for what failed for good.")] = False,
+    selfcheck: Annotated[bool, typer.Option("--selfcheck", help="First check the reward models, as check --rewards.")] = False,
 ) -> None:
     """Build a dataset, or go on with one: a second call does only what is missing.
 
@@ -64,7 +65,7 @@ def build(
     folder = out or Path("runs") / loaded.domain
     again = "datakit build " + " ".join(_shell(arg) for arg in sys.argv[2:])
     with Watch(again, interrupted=lambda: bool(_received)) as watch:
-        stages.build(loaded, folder, stages.Options(stage, limit, resample, retry_failures), watch)
+        stages.build(loaded, folder, stages.Options(stage, limit, resample, retry_failures, selfcheck), watch)
         if until == "export":
             watch.stage("export", {})
             counts = export_run(folder, folder, replace=True)
@@ -98,6 +99,9 @@ def check(
     recipe: RecipeOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.", show_default=False)] = None,
     mutants: Annotated[bool, typer.Option("--mutants", help="Code: name prompts whose tests let wrong programs pass.")] = False,
+    rewards: Annotated[
+        bool, typer.Option("--rewards", help="Reward models: one score in any batch, and known scores.")
+    ] = False,
 ) -> None:
     """Check a recipe: it parses, extras are there, endpoints answer, every gold answer passes its own verifier.
 
@@ -107,7 +111,7 @@ def check(
     from datakit.watch import Watch
 
     with Watch() as watch:
-        problems = checking.check(_load(domain, recipe), limit, watch, mutants)
+        problems = checking.check(_load(domain, recipe), limit, watch, mutants, rewards)
         watch.close_stage()
         for problem in problems:
             watch.say(f"{problem.where}: {problem.what}", warning=True)

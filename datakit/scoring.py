@@ -17,7 +17,8 @@ import polars as pl
 
 from datakit.engine import LocalEngine, Result
 from datakit.recipe import Reward
-from datakit.rewards import all_devices, judge_name, scoring_worker
+from datakit.rewards import all_devices, checking_worker, judge_name, scoring_worker
+from datakit.rewards.selfcheck import Findings
 from datakit.store import Run, load_sql
 from datakit.tables import Row, Rows, failure_row
 
@@ -44,15 +45,26 @@ def score_missing(run: Run, reward: Reward, folder: Path | None, retry_failures:
     """Scores of everything that the judge has not scored, by one worker on each of the recipe's devices."""
     judge = judge_name(reward)
     devices = all_devices(reward.devices)
-    missing = stream(run, load_sql("missing_scores"), {"judge": judge, "retry_failures": retry_failures}, CHUNK_ROWS)
+    batches = map(conversations, stream_missing(run, judge, retry_failures))
     start = partial(scoring_worker, reward, folder, devices)
-    with closing(LocalEngine(len(devices)).map(start, map(conversations, missing), None)) as results:
+    with closing(LocalEngine(len(devices)).map(start, batches, None)) as results:
         yield from chunks(results, judge)
 
 
-def stream(run: Run, sql: str, params: Row, rows: int) -> Iterator[pl.DataFrame]:
-    """The rows of a SELECT as they are now, some at a time."""
-    return run.query(sql, params).iter_slices(rows)
+def self_check(reward: Reward, folder: Path | None) -> Iterator[tuple[str, Findings]]:
+    """What the reward model's self-check finds, on each of its devices."""
+    devices = all_devices(reward.devices)
+    start = partial(checking_worker, reward, folder, devices)
+    with closing(LocalEngine(len(devices)).map(start, [[{"device": name}] for name in devices], None)) as results:
+        for result in results:
+            findings = result.value or {"differences": [f"the check was ended: {result.message}"], "notes": []}
+            yield result.row["device"], Findings(**findings)
+
+
+def stream_missing(run: Run, judge: str, retry_failures: bool) -> Iterator[pl.DataFrame]:
+    """The conversations that the judge has not scored now, some at a time."""
+    params = {"judge": judge, "retry_failures": retry_failures}
+    return run.query(load_sql("missing_scores"), params).iter_slices(CHUNK_ROWS)
 
 
 def conversations(frame: pl.DataFrame) -> Rows:

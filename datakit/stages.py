@@ -25,14 +25,14 @@ from datakit.client import ChatClient, read_key
 from datakit.collecting import NOT_WANTED, Inputs, read_inputs
 from datakit.domains import DOMAINS, Domain, verifying_worker
 from datakit.engine import LocalEngine, available_cores
-from datakit.errors import RecipeError, RunError
+from datakit.errors import BadInput, RecipeError, RunError
 from datakit.places import model_folder
 from datakit.recipe import EndpointSource, Recipe, Reward, Sampled, ServeSource, assign
 from datakit.resuming import check_same
 from datakit.rewards import check as check_reward
 from datakit.rewards import judge_name
 from datakit.sampling import Ask, Sampler, Store
-from datakit.scoring import count_missing, score_missing
+from datakit.scoring import count_missing, score_missing, self_check
 from datakit.selection import chosen_judge, diff_pairs, judge_answers, select_demos, select_pairs
 from datakit.store import Run, load_sql
 from datakit.tables import TABLES, Row, Rows, failure_row, fingerprint
@@ -70,12 +70,16 @@ class Options:
     """Go on in a run whose sampled settings differ; its old rows stay."""
     retry_failures: bool = False
     """Ask again also for what failed for good."""
+    selfcheck: bool = False
+    """Check the reward models first, on the devices that they will run on."""
 
 
 def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> None:
     """Run the stages up to `options.until`, going on where an earlier build of the run folder stopped."""
     recipe = resolve(recipe)
     preflight(recipe)
+    if options.selfcheck and (differences := check_scores(recipe, monitor)):
+        raise BadInput("the reward models do not give the scores that they must:\n  " + "\n  ".join(differences))
     domain = DOMAINS[recipe.domain](recipe.verify)
     inputs = read_inputs(recipe, domain.read, options.limit)
     with Run.create(folder) as run:
@@ -125,6 +129,18 @@ def preflight(recipe: Recipe) -> None:
         check_reward(reward, model_folder(recipe, reward.model))
     chosen_judge(recipe)
     DOMAINS[recipe.domain](recipe.verify).preflight()
+
+
+def check_scores(recipe: Recipe, monitor: Monitor) -> list[str]:
+    """What the self-check of the reward models finds wrong: batches that change scores, scores that are known to be others."""
+    differences = []
+    for at, reward in enumerate(recipe.score):
+        for device, findings in self_check(reward, model_folder(recipe, reward.model)):
+            where = f"score.{at}: {judge_name(reward)} on {device}"
+            differences += [f"{where}: {difference}" for difference in findings.differences]
+            for note in findings.notes:
+                monitor.say(f"{where}: {note}")
+    return differences
 
 
 # --------------------------------------------------------------------------------------------------------------- the stages

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,19 +20,31 @@ from datakit.rewards import armorm_checkpoint, classifier
 from datakit.rewards.checkpoint import check_pinned
 from datakit.rewards.devices import all_devices, take_device
 from datakit.rewards.protocol import RewardModel, Score
+from datakit.rewards.selfcheck import LocalModel, self_check
 from datakit.tables import Row, Rows
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["REWARDS", "RewardModel", "Score", "all_devices", "check", "judge_name", "load", "score_rows", "scoring_worker"]
+__all__ = [
+    "REWARDS",
+    "RewardModel",
+    "Score",
+    "all_devices",
+    "check",
+    "checking_worker",
+    "judge_name",
+    "load",
+    "score_rows",
+    "scoring_worker",
+]
 
 
 class Kind(NamedTuple):
     """How reward models of one `type` are checked (without torch) and loaded."""
 
     check: Callable[[Path], object]
-    load: Callable[[Any, Path | None, torch.device], RewardModel]
+    load: Callable[[Any, Path | None, torch.device], LocalModel]
 
 
 REWARDS: dict[str, Kind] = {
@@ -67,12 +80,18 @@ def check(reward: Reward, folder: Path | None) -> None:
         REWARDS[reward.type].check(folder)
 
 
-def load(reward: Reward, folder: Path | None, devices: list[str]) -> RewardModel:
+def load(reward: Reward, folder: Path | None, devices: list[str]) -> LocalModel:
     """The model, on the device of this worker process. Raises MissingExtra, and BadInput where it cannot be used."""
     with needs_extra("local", f"scoring with {reward.type}"):
         import torch  # noqa: F401 - its absence is said here
         import transformers  # noqa: F401
     return REWARDS[reward.type].load(reward, folder, take_device(devices))
+
+
+def checking_worker(reward: Reward, folder: Path | None, devices: list[str]) -> Worker:
+    """Load the model and check it (selfcheck.py): gives the findings for every row, whatever it is."""
+    model = load(reward, folder, devices)
+    return lambda rows: (asdict(self_check(model, reward, folder)) for _ in rows)
 
 
 def scoring_worker(reward: Reward, folder: Path | None, devices: list[str]) -> Worker:
