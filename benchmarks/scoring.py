@@ -188,10 +188,11 @@ def compare_memory(options: argparse.Namespace) -> None:
 
 def score_many(n_rows: int) -> None:
     """The score stage over so many rows of 2,000 characters, with a worker that answers at once."""
+    from scoring_rows import fill, start
+
     from datakit.engine import LocalEngine
     from datakit.scoring import chunks, conversations, stream_missing
     from datakit.store import Run
-    from scoring_rows import fill, start
 
     with tempfile.TemporaryDirectory() as folder, Run.create(Path(folder) / "run") as run:
         fill(run, n_rows)

@@ -195,7 +195,7 @@ CONVERSATIONS: list[Messages] = [
     _talk("Write a function that keeps the even numbers of a list.", _LOOP),
     _talk("Übersetze: the cat sleeps", "Die Katze schläft."),
     _talk("用一句话介绍长城。", "长城是中国古代的防御工程,绵延上万里。"),
-    _talk("What does 👩‍🔬 mean?", "A woman who works in science 🧪; ZWJ joins the two signs (\u200d).\n\n\tשלום"),
+    _talk("What does 👩‍🔬 mean?", "A woman who works in science 🧪; ZWJ joins the two signs (\u200d).\n\n\tनमस्ते"),
     _talk("How do I make the tincture?", _STEPS),
     _talk(f"Shorten this: {_STEPS}", "Pour a little more each time, wait a little longer, and write the colour down."),
     _talk("Count with me. One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight. That went well."),
