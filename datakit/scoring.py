@@ -64,7 +64,7 @@ def self_check(reward: Reward, folder: Path | None) -> Iterator[tuple[str, Findi
 def stream_missing(run: Run, judge: str, retry_failures: bool) -> Iterator[pl.DataFrame]:
     """The conversations that the judge has not scored now, some at a time."""
     params = {"judge": judge, "retry_failures": retry_failures}
-    return run.query(load_sql("missing_scores"), params).iter_slices(CHUNK_ROWS)
+    return run.stream(load_sql("missing_scores"), params, CHUNK_ROWS)
 
 
 def conversations(frame: pl.DataFrame) -> Rows:
@@ -80,7 +80,7 @@ def _conversation(row: Row) -> Row:
 
 
 @dataclass
-class Meter:
+class TokenMeter:
     """Tokens a second. Loading the model does not count."""
 
     tokens: int = 0
@@ -111,7 +111,7 @@ class _Pending:
 
 def chunks(results: Iterable[Result], judge: str) -> Iterator[Chunk]:
     """Results as table rows, one for each response of a conversation, some hundred at a time."""
-    pending, meter = _Pending(), Meter()
+    pending, meter = _Pending(), TokenMeter()
     for result in results:
         meter.read(result)
         for response_id in result.row["response_ids"]:
