@@ -57,6 +57,7 @@ def build(
     ] = 20.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked for; ask and write nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="With --dry-run: the plan as one JSON object on stdout.")] = False,
+    selfcheck: Annotated[bool, typer.Option("--selfcheck", help="First check the reward models, as check --rewards.")] = False,
 ) -> None:
     """Build a dataset, or go on with one: a second call does only what is missing.
 
@@ -69,7 +70,7 @@ def build(
         raise BadInput(f"--until {until}: there is no such stage; stages are {', '.join(stages.STAGES)}")
     loaded = _load(domain, recipe)
     folder = out or Path("runs") / loaded.domain
-    options = stages.Options(stage, limit, resample, retry_failures, keep_going, grace, _signals)
+    options = stages.Options(stage, limit, resample, retry_failures, keep_going, grace, selfcheck, _signals)
     if dry_run or json:
         _dry_run(loaded, folder, options, dry_run, json)
     else:
@@ -142,6 +143,9 @@ def check(
     recipe: RecipeOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.", show_default=False)] = None,
     mutants: Annotated[bool, typer.Option("--mutants", help="Code: name prompts whose tests let wrong programs pass.")] = False,
+    rewards: Annotated[
+        bool, typer.Option("--rewards", help="Reward models: one score in any batch, and known scores.")
+    ] = False,
 ) -> None:
     """Check a recipe: it parses, extras are there, endpoints answer, every gold answer passes its own verifier.
 
@@ -151,7 +155,7 @@ def check(
     from datakit.watch import Watch
 
     with Watch() as watch:
-        problems = checking.check(_load(domain, recipe), limit, watch, mutants)
+        problems = checking.check(_load(domain, recipe), limit, watch, mutants, rewards)
         watch.close_stage()
         for problem in problems:
             watch.say(f"{problem.where}: {problem.what}", warning=True)
