@@ -5,6 +5,7 @@ Everything is read and checked before anything is written: a broken line stops t
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -29,6 +30,8 @@ class Inputs:
 
     prompts: dict[str, Prompt] = field(default_factory=dict)
     responses: dict[str, Row] = field(default_factory=dict)
+    scores: Rows = field(default_factory=list)
+    """Rows of `scores` that came with the responses."""
     notes: Counter[str] = field(default_factory=Counter)
     """Things that a user should know, with how often each was met."""
 
@@ -70,7 +73,8 @@ def read_inputs(recipe: Recipe, read: ReadPrompts, limit: int | None) -> Inputs:
     for source in recipe.prompts:
         _read_prompts(inputs, source_name(source), read_rows(source, recipe), read, limit)
     for responses in recipe.imported:
-        _read_responses(inputs, responses, read_rows(responses, recipe), read, limit, bring_prompts=not recipe.prompts)
+        judge = None if responses.judge is None else recipe.imported_judges[responses.judge]
+        _read_responses(inputs, responses, read_rows(responses, recipe), read, limit, not recipe.prompts, judge)
     if not inputs.prompts:
         names = ", ".join(source_name(source) for source in (*recipe.prompts, *recipe.imported))
         raise BadInput(f"{names}: no prompts in there; check the path and the split")
@@ -103,12 +107,18 @@ def _read_prompts(inputs: Inputs, name: str, rows: Iterator[Row], read: ReadProm
 
 
 def _read_responses(
-    inputs: Inputs, source: ResponsesSource, rows: Iterator[Row], read: ReadPrompts, limit: int | None, bring_prompts: bool
+    inputs: Inputs,
+    source: ResponsesSource,
+    rows: Iterator[Row],
+    read: ReadPrompts,
+    limit: int | None,
+    bring_prompts: bool,
+    judge: str | None,
 ) -> None:
-    """The rows of one prompt id are one prompt, and the first reference wins."""
-    name = source_name(source)
+    """The rows of one prompt id are one prompt, and the first reference wins. `judge` is whose scores the rows have, if any."""
+    name, n_scores = source_name(source), len(inputs.scores)
     counted: Counter[tuple[str, str]] = Counter((row["prompt_id"], row["model"]) for row in inputs.responses.values())
-    for row, prompt in _with_prompts(rows, read, name):
+    for number, (row, prompt) in enumerate(_with_prompts(rows, read, name), start=1):
         known = inputs.prompts.get(prompt.prompt_id)
         if known is None and bring_prompts and (limit is None or len(inputs.prompts) < limit):
             known = inputs.prompts[prompt.prompt_id] = prompt
@@ -123,6 +133,21 @@ def _read_responses(
                 f"{response['sample_index']}; leave sample_index out of columns to number them in file order"
             )
         inputs.responses[response["response_id"]] = response
+        if judge is not None:
+            inputs.scores += _imported_score(f"{name}: row {number} (prompt_id {known.prompt_id})", row, response, judge)
+    if judge is not None and len(inputs.scores) == n_scores:
+        raise BadInput(f"{name}: no row has a score of judge '{source.judge}'; map its column (columns: {{score: ...}})")
+
+
+def _imported_score(where: str, row: Row, response: Row, judge: str) -> Rows:
+    """The row of `scores` of a response that came with one; a missing score is just missing."""
+    value = row.get("score")
+    if value is None:
+        return []
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadInput(f"{where}: score is {value!r:.60}, not a finite number; mend it, or leave it out (null)")
+    there = response["text"] is not None
+    return [{"response_id": response["response_id"], "judge": judge, "score": float(value)}] if there else []
 
 
 def _note_differences(inputs: Inputs, name: str, known: Prompt, prompt: Prompt) -> None:
