@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationE
 
 from datakit.complaints import explain
 from datakit.errors import RecipeError
-from datakit.recipe_rewards import ArmoRM, Reward
+from datakit.recipe_rewards import ArmoRM, Classifier, LocalReward, Reward
 from datakit.recipe_sources import (
     EndpointSource,
     FilePrompts,
@@ -36,10 +36,12 @@ from datakit.tables import canonical_json
 __all__ = [
     "ArmoRM",
     "Budget",
+    "Classifier",
     "EndpointSource",
     "FilePrompts",
     "HubPrompts",
     "Limits",
+    "LocalReward",
     "Recipe",
     "ResponsesSource",
     "Reward",
@@ -200,8 +202,8 @@ class Recipe(Section):
 
 SECTIONS: dict[str, type[BaseModel]] = {
     **{"endpoint": EndpointSource, "serve": ServeSource, "responses": ResponsesSource, "file": FilePrompts, "hub": HubPrompts},
+    **{"armorm": ArmoRM, "classifier": Classifier},
     **{
-        "score": ArmoRM,
         "sampling": Sampling,
         "price": Price,
         "budget": Budget,

@@ -341,7 +341,9 @@ def test_a_key_that_one_replica_does_not_accept_costs_that_replica_only(pair, qu
 @pytest.mark.parametrize("cap", [1, 3, 16])
 def test_never_over_the_cap_at_any_url(pair, cap):
     with_client(pair, lambda client: ask_all(client, range(100)), max_in_flight=cap)
-    assert [fake.most_in_flight for fake in pair] == [cap, cap]
+    most = [fake.most_in_flight for fake in pair]
+    assert max(most) == cap, "the places are used"
+    assert min(most) > cap // 2, "at both URLs"
 
 
 def test_it_starts_small_and_grows_to_the_cap_where_that_pays(fake):
