@@ -133,8 +133,8 @@ class Sampler:
         store([], [failure_row("sample", key, name, error, message, failure.attempts, permanent) for key in missing.values()])
         if error == "empty" and self.failed >= EMPTY_SAMPLES and not (self.done or self._proven):
             raise SourceStopped(
-                f"{name}: the first {self.failed} samples came without text (does the model think longer than max_tokens allows?); "
-                "mend the source's sampling or extra_body, then build again"
+                f"{name}: the first {self.failed} samples came without text; mend the source's sampling or extra_body "
+                "(does the model think for longer than max_tokens allows?), then build again"
             )
 
     async def _request(self, ask: Ask, missing: dict[int, str], attempt: int) -> Rows:
