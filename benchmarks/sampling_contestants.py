@@ -3,7 +3,7 @@
     python benchmarks/sampling_contestants.py NAME URL PROMPTS N IN_FLIGHT OUT
 
 asks the endpoint for N choices to each question of PROMPTS (JSON lines) and leaves in OUT what its user would have: for
-`plain` and `raw` a file of JSON lines, one a choice; for `distilabel` and `curator` their own dataset, in the same form once they end.
+`plain` and `raw` JSON lines, one a choice; for `distilabel` and `curator` their own dataset, and in the end the same lines.
 """
 
 from __future__ import annotations
