@@ -38,10 +38,10 @@ def check(recipe: Recipe, limit: int | None, monitor: Monitor, with_mutants: boo
         if isinstance(source, EndpointSource):
             trouble = probe_endpoint(source.base_urls, read_key(source.api_key_env, "api_key_env"), source.model)
             problems += [Problem(f"sources.{at}: {url}", what) for url, what in trouble.items()]
-    inputs = read_inputs(recipe, domain.read, limit)
+    prompts: list[Prompt] = []
+    inputs = read_inputs(recipe, domain.read, limit, prompts.append)
     for note, count in inputs.notes.items():
         monitor.say(f"{count:,} {note}", warning=True)
-    prompts = list(inputs.prompts.values())
     problems += check_golds(prompts, domain, recipe, monitor)
     return problems + (check_tests(prompts, domain, recipe, monitor) if with_mutants else [])
 

@@ -6,16 +6,15 @@ Heavy imports stand inside the commands, so that `datakit --help` answers at onc
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from datakit.errors import BadInput, DatakitError, SourceStopped
+from datakit.signals import Signals
 
 if TYPE_CHECKING:
     from datakit.recipe import Recipe
@@ -48,10 +47,17 @@ def build(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.", show_default=False)] = None,
     resample: Annotated[bool, typer.Option(help="Go on in a run made with other sampled settings; old rows stay.")] = False,
     retry_failures: Annotated[bool, typer.Option(help="Ask again also for what failed for good.")] = False,
+    keep_going: Annotated[
+        bool,
+        typer.Option(help="Finish with what there is where a source cannot be used or the budget is spent; exit status 3."),
+    ] = False,
+    grace: Annotated[
+        float, typer.Option(min=0, help="On Ctrl-C or SIGTERM: seconds in which answers on their way are still stored.")
+    ] = 20.0,
 ) -> None:
     """Build a dataset, or go on with one: a second call does only what is missing.
 
-    Ctrl-C is safe at any time; what was received is stored.
+    Ctrl-C is safe at any time: what is on its way is stored first. A second Ctrl-C leaves at once.
     """
     from datakit import stages
     from datakit.export import export_run
@@ -63,8 +69,9 @@ def build(
     loaded = _load(domain, recipe)
     folder = out or Path("runs") / loaded.domain
     again = "datakit build " + " ".join(_shell(arg) for arg in sys.argv[2:])
-    with Watch(again, interrupted=lambda: bool(_received)) as watch:
-        stages.build(loaded, folder, stages.Options(stage, limit, resample, retry_failures), watch)
+    options = stages.Options(stage, limit, resample, retry_failures, keep_going, grace, _signals)
+    with Watch(again, interrupted=lambda: bool(_signals.received)) as watch:
+        stopped = stages.build(loaded, folder, options, watch)
         if until == "export":
             watch.stage("export", {})
             counts = export_run(folder, folder, replace=True)
@@ -72,6 +79,8 @@ def build(
         watch.close_stage()
         watch.failures(folder)
         watch.say(f"next: datakit inspect {folder}" if until == "export" else f"stopped after {until}, as asked")
+    if stopped:
+        raise stopped[0] if len(stopped) == 1 else SourceStopped("\n".join(map(str, stopped)))
 
 
 @app.command()
@@ -175,22 +184,45 @@ def sql(
 
 
 @app.command()
-def serve(domain: DomainOption = None, recipe: RecipeOption = None) -> None:
-    """Run the servers of a recipe's `serve` sources in the foreground, until Ctrl-C."""
+def serve(
+    domain: DomainOption = None,
+    recipe: RecipeOption = None,
+    source: Annotated[
+        list[int] | None, typer.Option(min=0, help="Only this source of the recipe, by its number from 0.")
+    ] = None,
+) -> None:
+    """Run the servers of a recipe's `serve` sources in the foreground, until Ctrl-C.
+
+    Those with `together: true`, or the sources that --source names.
+    """
     from datakit import serving, stages
     from datakit.recipe import ServeSource
 
     loaded = stages.resolve(_load(domain, recipe))
-    sources = [source for source in loaded.sources if isinstance(source, ServeSource)]
-    if not sources:
+    served = {at: source for at, source in enumerate(loaded.sources) if isinstance(source, ServeSource)}
+    if wrong := [at for at in source or [] if at not in served]:
+        raise BadInput(f"--source {wrong[0]}: not a source of type serve; those are {', '.join(map(str, served)) or 'none'}")
+    if not served:
         raise BadInput("this recipe has no source of type serve")
     stages.preflight(loaded)
-    with serving.serve(loaded, sources, Path("runs") / "logs") as servers:
-        for source, server in zip(sources, servers, strict=True):
-            typer.echo(f"{server.base_url}  model {serving.requested_name(loaded, source)}  log {server.log}")
-        while all(server.process.poll() is None for server in servers):
-            time.sleep(1.0)
-        raise SourceStopped(f"a server ended; its log is in {Path('runs') / 'logs'}")
+    turn = [served[at] for at in source] if source else serving.in_turns(list(served.values()))[0]
+    if left := [str(at) for at, other in served.items() if not source and other not in turn]:
+        _say(
+            f"not started, for they run alone (together: false): sources {', '.join(left)}; start one with --source",
+            warning=True,
+        )
+    logs = Path("runs") / "logs"
+    serving.end_orphans(logs, _say)
+    with serving.serve(loaded, turn, logs, _say) as servers:
+        for shown, server in zip(turn, servers, strict=True):
+            typer.echo(f"{server.base_url}  model {serving.requested_name(loaded, shown)}  log {server.log}")
+        while not (troubles := [trouble for server in servers if (trouble := server.trouble())]):
+            time.sleep(0.5)
+        raise SourceStopped(troubles[0])
+
+
+def _say(text: str, warning: bool = False) -> None:
+    typer.secho(f"{'!' if warning else ' '} {text}", fg="yellow" if warning else None, err=True)
 
 
 @app.command("recipe")
@@ -245,39 +277,25 @@ def _shell(argument: str) -> str:
     return shlex.quote(argument)
 
 
-_received: list[int] = []
-"""The signals that asked this process to end; a library may turn the exception of one into an error of its own."""
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-    """On the way out every `finally` runs. asyncio lets only these two exceptions through its callbacks."""
-    _received.append(number)
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    raise SystemExit(128 + number)
-
-
-def _end_interrupted() -> None:
-    if _received:
-        sys.exit(128 + _received[0])
+_signals = Signals()
 
 
 def main() -> None:
     """The console script: errors become one message and an exit status, without a traceback."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    _signals.listen()
     try:
         app(prog_name="datakit")
     except DatakitError as error:
-        _end_interrupted()
-        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        typer.echo(str(error), err=True)
-        sys.exit(error.exit_status)
+        if _signals.exit_status is None:
+            typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+            typer.echo(str(error), err=True)
+        sys.exit(_signals.exit_status or error.exit_status)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     except RuntimeError:  # DuckDB's words for a signal
-        _end_interrupted()
-        raise
+        if _signals.exit_status is None:
+            raise
+        sys.exit(_signals.exit_status)
     except BrokenPipeError:  # the reader (head, less) went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

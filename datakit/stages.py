@@ -10,10 +10,9 @@ stopped. Stages tell a Monitor what they do; they never print.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import AsyncExitStack, closing
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar, get_args
@@ -21,19 +20,21 @@ from typing import Literal, Protocol, TypeVar, get_args
 import polars as pl
 
 from datakit import serving
-from datakit.client import ChatClient, read_key
-from datakit.collecting import NOT_WANTED, Inputs, read_inputs
+from datakit.client import read_key
+from datakit.collecting import NOT_WANTED, Inputs, prompt_row, read_inputs
 from datakit.domains import DOMAINS, Domain, verifying_worker
 from datakit.engine import Engine, LocalEngine, available_cores
-from datakit.errors import RecipeError, RunError
+from datakit.errors import BudgetSpent, DatakitError, RecipeError, RunError
+from datakit.gathering import Asked, Gathering, asked_sources
 from datakit.places import model_folder
-from datakit.recipe import EndpointSource, Recipe, Reward, Sampled, ServeSource, assign
+from datakit.progress import Poll
+from datakit.recipe import EndpointSource, Recipe, Reward, ServeSource, assign
 from datakit.resuming import check_same
 from datakit.rewards import check as check_reward
 from datakit.rewards import judge_name, scoring_worker
-from datakit.sampling import Ask, Sampler, Store
 from datakit.selection import chosen_judge, diff_pairs, judge_answers, select_demos, select_pairs
-from datakit.store import Run, load_sql
+from datakit.signals import Signals
+from datakit.store import Run, Spool, load_sql
 from datakit.tables import TABLES, Row, Rows, failure_row, fingerprint
 
 Pinned = TypeVar("Pinned", ServeSource, Reward)
@@ -46,8 +47,11 @@ SCORE_BATCH = 256
 class Monitor(Protocol):
     """What a build tells whoever watches it."""
 
-    def stage(self, name: str, totals: dict[str, int]) -> None:
-        """A stage begins; for each of its parts (a source model, a judge) how many rows it is to make."""
+    def stage(self, name: str, totals: dict[str, int], polls: Mapping[str, Poll] | None = None) -> None:
+        """A stage begins; for each of its parts (a source model, a judge) how many rows it is to make.
+
+        With `polls` the watcher asks each part itself how far it is, from any thread; else `advance` tells it.
+        """
         ...
 
     def advance(self, part: str, done: int, failed: int, note: str) -> None:
@@ -70,23 +74,35 @@ class Options:
     """Go on in a run whose sampled settings differ; its old rows stay."""
     retry_failures: bool = False
     """Ask again also for what failed for good."""
+    keep_going: bool = False
+    """A source that cannot be used, or a spent budget, ends its own sampling only; what there is goes through all stages."""
+    grace_s: float = 20.0
+    """How long answers on their way are waited for when the build is to end."""
+    signals: Signals = field(default_factory=Signals)
 
 
-def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> None:
-    """Run the stages up to `options.until`, going on where an earlier build of the run folder stopped."""
+def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> list[DatakitError]:
+    """Run the stages up to `options.until`, going on where an earlier build of the run folder stopped.
+
+    Gives what ended sampling early although `keep_going` let the build finish.
+    """
     recipe = resolve(recipe)
     preflight(recipe)
     domain = DOMAINS[recipe.domain](recipe.verify)
-    inputs = read_inputs(recipe, domain.read, options.limit)
+    stopped: list[DatakitError] = []
     with Run.create(folder) as run:
-        check_same(run, recipe, inputs, options.resample)
+        with run.abandoned_if_new():
+            prompts = run.spool("prompts")
+            inputs = read_inputs(recipe, domain.read, options.limit, lambda prompt: prompts.add(prompt_row(prompt)))
+            prompts.finish()
+            check_same(run, recipe, inputs, prompts, options.resample)
         run.save_recipe(recipe)
         for stage in STAGES[: STAGES.index(options.until) + 1]:
             match stage:
                 case "collect":
-                    collect(run, recipe, inputs, monitor)
+                    collect(run, recipe, inputs, prompts, monitor)
                 case "sample":
-                    sample(run, recipe, options.retry_failures, monitor)
+                    stopped = sample(run, recipe, options, monitor)
                 case "verify":
                     verify(run, domain, recipe.verify.workers or available_cores(), monitor)
                 case "score":
@@ -94,6 +110,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> N
                         score(run, recipe, reward, LocalEngine(workers=1), options.retry_failures, monitor)
                 case "select":
                     select(run, recipe, monitor)
+    return stopped
 
 
 # ---------------------------------------------------------------------------------------------------- before the first row
@@ -130,106 +147,78 @@ def preflight(recipe: Recipe) -> None:
 # --------------------------------------------------------------------------------------------------------------- the stages
 
 
-def collect(run: Run, recipe: Recipe, inputs: Inputs, monitor: Monitor) -> None:
+def collect(run: Run, recipe: Recipe, inputs: Inputs, prompts: Spool, monitor: Monitor) -> None:
     """sources -> prompts, and the responses that exist already. Prompts that are no longer wanted stay, marked as dropped."""
-    new = inputs.prompt_frame()
-    old = run.frame("prompts").join(new, on="prompt_id", how="anti").with_columns(dropped=pl.lit(NOT_WANTED))
-    run.replace("prompts", pl.concat([new, old]))
+    run.replace_by(_with_old_prompts(run, prompts))
     run.replace("sources", inputs.source_frame(recipe))
     imported = run.missing("responses", TABLES["responses"].frame(list(inputs.responses.values())))
     run.append("responses", imported.filter(pl.col("text").is_not_null()))
     empty = imported.filter(pl.col("text").is_null()).rename({"response_id": "key"}).with_columns(stage=pl.lit("sample"))
     lost = run.missing("failures", empty).select("key", "model").iter_rows()
     run.append("failures", [failure_row("sample", key, model, "empty", "no text in the imported row") for key, model in lost])
-    dropped = new.filter(pl.col("dropped").is_not_null())["dropped"].value_counts()
-    for note, count in [*inputs.notes.items(), *((f"prompts dropped: {reason}", n) for reason, n in dropped.iter_rows())]:
+    for note, count in [*inputs.notes.items(), *((f"prompts dropped: {reason}", n) for reason, n in inputs.dropped.items())]:
         monitor.say(f"{count:,} {note}", warning=True)
-    monitor.say(f"{new.height - int(dropped['count'].sum() or 0):,} prompts, {len(inputs.responses):,} responses imported")
+    kept = len(inputs.prompt_ids) - inputs.dropped.total()
+    monitor.say(f"{kept:,} prompts, {len(inputs.responses):,} responses imported")
 
 
-def sample(run: Run, recipe: Recipe, retry_failures: bool, monitor: Monitor) -> None:
-    """prompts x models x n -> responses. Servers are started only for sources that miss something. Raises SourceStopped."""
-    missing = run.query(load_sql("missing_samples"), {"retry_failures": retry_failures})
-    wanted = {at: _missing_of(missing, source) for at, source in enumerate(recipe.sampled)}
-    asked = [(source, wanted[at]) for at, source in enumerate(recipe.sampled) if wanted[at].height]
-    served = [source for source, _ in asked if isinstance(source, ServeSource)]
-    if served:
-        monitor.say(f"starting {len(served)} model servers; their logs are in {run.folder / 'logs'}")
+def _with_old_prompts(run: Run, new: Spool) -> Spool:
+    """The new prompts, and those of earlier builds that the recipe has no longer."""
+    gone = f"FROM prompts WHERE prompt_id NOT IN (SELECT prompt_id FROM {new.relation})"
+    if not run.query(f"SELECT 1 {gone} LIMIT 1").height:
+        return new
+    both = run.spool("prompts", "both.tmp")
+    rows = f"SELECT * FROM {new.relation} UNION ALL BY NAME SELECT * REPLACE ($dropped AS dropped) {gone}"
+    for frame in run.stream(rows, {"dropped": NOT_WANTED}, rows=10_000):
+        both.extend(frame)
+    both.finish()
+    new.path.unlink()
+    return both
+
+
+def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[DatakitError]:
+    """prompts x models x n -> responses. Servers are started only for sources that miss something.
+
+    Raises SourceStopped and BudgetSpent, or gives them where `keep_going` is set.
+    """
+    asked = asked_sources(run, recipe, options.retry_failures)
+    gathering = Gathering(
+        run, recipe, options.retry_failures, options.keep_going, options.grace_s, monitor.say, over_budget=lambda: None
+    )
+    stopped: list[DatakitError] = []
+    serving.end_orphans(run.folder / "logs", monitor.say)
+    monitor.stage("sample", {one.label: one.n_missing for one in asked}, {one.label: one.progress for one in asked})
     try:
-        with serving.serve(recipe, served, run.folder / "logs") as servers:
-            monitor.stage("sample", {_label(recipe, source): rows.height for source, rows in asked})
-            urls = iter(server.base_url for server in servers)
-            asyncio.run(_ask_all(run, recipe, asked, urls, monitor))
-    finally:
-        run.journal("responses").close()
-        run.journal("failures").close()
+        for turn in _turns(asked):
+            served = [one.source for one in turn if isinstance(one.source, ServeSource)]
+            if served:
+                monitor.say(f"starting {len(served)} model servers; their logs are in {run.folder / 'logs'}")
+            with serving.serve(recipe, served, run.folder / "logs", monitor.say) as servers:
+                gathering.ask(turn, servers, options.signals)
+            if gathering.stopped and not options.keep_going:
+                raise gathering.stopped[0]
+    except BudgetSpent as spent:
+        if not options.keep_going:
+            raise
+        stopped.append(spent)
+    _name_copies(run, monitor)
+    return [*gathering.stopped, *stopped]
+
+
+def _turns(asked: list[Asked]) -> Iterator[list[Asked]]:
+    """Which sources are asked at the same time: the servers as serving.in_turns has them, endpoints with the first of them."""
+    served = [one.source for one in asked if isinstance(one.source, ServeSource)]
+    for at, turn in enumerate(serving.in_turns(served) or [[]] if asked else []):
+        yield [one for one in asked if one.source in turn or (at == 0 and isinstance(one.source, EndpointSource))]
+
+
+def _name_copies(run: Run, monitor: Monitor) -> None:
     for model, prompts, copies in run.query(load_sql("find_copies")).iter_rows():
         monitor.say(
             f"{model}: all samples are one text for {copies:,} of {prompts:,} prompts; the server seems to decode greedily "
             "(does it honour temperature? is do_sample on?)",
             warning=True,
         )
-
-
-def _missing_of(missing: pl.DataFrame, source: Sampled) -> pl.DataFrame:
-    mine = (pl.col("model") == source.model) & (pl.col("sampling") == source.sampling_text)
-    return missing.filter(mine & pl.col("revision").eq_missing(pl.lit(source.revision, pl.String)))
-
-
-async def _ask_all(
-    run: Run, recipe: Recipe, asked: Sequence[tuple[Sampled, pl.DataFrame]], urls: Iterator[str], monitor: Monitor
-) -> None:
-    """All sources at once; the first that cannot be used ends the others, with everything received stored."""
-    prompts = run.query("SELECT prompt_id, messages FROM prompts")
-    async with AsyncExitStack() as stack:
-        samplings = []
-        for source, missing in asked:
-            client = await stack.enter_async_context(_client_of(source, urls))
-            sampler = Sampler(source, _requested(recipe, source), client)
-            asks = _asks(prompts.join(missing, on="prompt_id", maintain_order="left"))
-            store = _store(run, sampler, _label(recipe, source), monitor)
-            samplings.append(asyncio.create_task(sampler.sample(asks, store)))
-        try:
-            await asyncio.gather(*samplings)
-        finally:
-            for task in samplings:
-                task.cancel()
-            await asyncio.gather(*samplings, return_exceptions=True)
-
-
-def _client_of(source: Sampled, urls: Iterator[str]) -> ChatClient:
-    """A client of the source's own URLs, or of the server that was started for it."""
-    if isinstance(source, EndpointSource):
-        key = read_key(source.api_key_env, "api_key_env")
-        return ChatClient(source.base_urls, key, source.max_in_flight, source.timeout_s, source.patience_s)
-    return ChatClient([next(urls)], None, source.max_in_flight, source.timeout_s, patience_s=30.0)
-
-
-def _requested(recipe: Recipe, source: Sampled) -> str:
-    return serving.requested_name(recipe, source) if isinstance(source, ServeSource) else source.model
-
-
-def _asks(missing: pl.DataFrame) -> Iterator[Ask]:
-    """One Ask a prompt; rows of one prompt stand together."""
-    for rows in missing.partition_by("prompt_id", maintain_order=True):
-        ids = dict(zip(rows["sample_index"], rows["response_id"], strict=True))
-        yield Ask(rows["prompt_id"][0], rows["messages"][0].to_list(), ids)
-
-
-def _label(recipe: Recipe, source: Sampled) -> str:
-    """How the display calls a source: its model, numbered where a recipe samples one model in several ways."""
-    ways = [other.sampling_text for other in recipe.sampled if other.model == source.model]
-    return source.model if len(ways) == 1 else f"{source.model} ({ways.index(source.sampling_text) + 1})"
-
-
-def _store(run: Run, sampler: Sampler, label: str, monitor: Monitor) -> Store:
-    def store(responses: Rows, failures: Rows) -> None:
-        run.journal("responses").append(responses)
-        run.journal("failures").append(failures)
-        note = f"{sampler.client.in_flight} in flight, {sampler.client.retries} retries, {sampler.n_tokens:,} tokens"
-        monitor.advance(label, len(responses), len(failures), note)
-
-    return store
 
 
 def verify(run: Run, domain: Domain, workers: int, monitor: Monitor) -> None:

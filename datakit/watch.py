@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from datakit.progress import Poll
 from datakit.store import Run
 
 LINE_EVERY_S = 30.0
@@ -63,7 +64,7 @@ class Watch:
         if kind is not None and (self._interrupted() or not issubclass(kind, Exception)) and self._go_on:
             self.say(f"interrupted; what was received is stored. Go on with: {self._go_on}", warning=True)
 
-    def stage(self, name: str, totals: dict[str, int]) -> None:
+    def stage(self, name: str, totals: dict[str, int], polls: Mapping[str, Poll] | None = None) -> None:
         """See stages.Monitor. A stage without anything to do passes unseen."""
         self.close_stage()
         self._said_at = time.monotonic()
