@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datakit.errors import BadInput, DatakitError, SourceStopped
+from datakit.errors import BadInput, BudgetSpent, DatakitError, SourceStopped
 from datakit.signals import Signals
 
 if TYPE_CHECKING:
     from datakit.recipe import Recipe
+    from datakit.stages import Options
 
 app = typer.Typer(
     name="datakit",
@@ -54,6 +55,8 @@ def build(
     grace: Annotated[
         float, typer.Option(min=0, help="On Ctrl-C or SIGTERM: seconds in which answers on their way are still stored.")
     ] = 20.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked for; ask and write nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="With --dry-run: the plan as one JSON object on stdout.")] = False,
 ) -> None:
     """Build a dataset, or go on with one: a second call does only what is missing.
 
@@ -68,19 +71,41 @@ def build(
         raise BadInput(f"--until {until}: there is no such stage; stages are {', '.join(stages.STAGES)}")
     loaded = _load(domain, recipe)
     folder = out or Path("runs") / loaded.domain
-    again = "datakit build " + " ".join(_shell(arg) for arg in sys.argv[2:])
     options = stages.Options(stage, limit, resample, retry_failures, keep_going, grace, _signals)
+    if dry_run or json:
+        _dry_run(loaded, folder, options, dry_run, json)
+        return
+    again = "datakit build " + " ".join(_shell(arg) for arg in sys.argv[2:])
     with Watch(again, interrupted=lambda: bool(_signals.received)) as watch:
-        stopped = stages.build(loaded, folder, options, watch)
+        try:
+            stopped = stages.build(loaded, folder, options, watch)
+        except (SourceStopped, BudgetSpent):
+            watch.close_stage()
+            watch.spending(folder)
+            raise
         if until == "export":
             watch.stage("export", {})
             counts = export_run(folder, folder, replace=True)
             watch.say(f"{folder / 'sft'}: {counts['sft']:,} demos    {folder / 'dpo'}: {counts['dpo']:,} pairs")
         watch.close_stage()
         watch.failures(folder)
+        watch.spending(folder)
         watch.say(f"next: datakit inspect {folder}" if until == "export" else f"stopped after {until}, as asked")
     if stopped:
         raise stopped[0] if len(stopped) == 1 else SourceStopped("\n".join(map(str, stopped)))
+
+
+def _dry_run(recipe: Recipe, folder: Path, options: Options, asked: bool, json: bool) -> None:
+    from datakit import planning
+    from datakit.ledger import draw_plan
+    from datakit.report import open_console
+    from datakit.watch import Watch
+
+    if not asked:
+        raise BadInput("--json is for --dry-run; of a finished build: datakit inspect RUN --json")
+    with Watch() as watch:
+        plan = planning.plan(recipe, folder, options, watch)
+    _print_json(planning.as_json(plan)) if json else draw_plan(plan, open_console())
 
 
 @app.command()

@@ -15,9 +15,10 @@ from datakit import serving
 from datakit.client import Client, read_key
 from datakit.errors import BudgetSpent, SourceStopped
 from datakit.progress import Progress
-from datakit.recipe import EndpointSource, Recipe, Sampled, ServeSource
+from datakit.recipe import Budget, EndpointSource, Recipe, Sampled, ServeSource
 from datakit.sampling import Ask, Sampler
 from datakit.signals import Signals
+from datakit.spending import Spent, identity, over_budget, source_labels, spent_at
 from datakit.store import Run, load_sql
 from datakit.tables import Rows
 
@@ -45,12 +46,12 @@ def asked_sources(run: Run, recipe: Recipe, retry_failures: bool) -> list[Asked]
     """The sources that miss something, in the recipe's order."""
     with closing(run.snapshot()) as snapshot:
         counts = snapshot.query(load_sql("count_missing"), {"retry_failures": retry_failures})
-    by_source = {row[:3]: row[3:] for row in counts.iter_rows()}
+    by_source, labels = {row[:3]: row[3:] for row in counts.iter_rows()}, source_labels(recipe)
     asked = []
     for source in recipe.sampled:
-        _, n_there, n_missing = by_source.get((source.model, source.revision, source.sampling_text), (0, 0, 0))
+        _, n_there, n_missing = by_source.get(identity(source), (0, 0, 0))
         if n_missing:
-            asked.append(Asked(source, _label(recipe, source), n_missing, proven=n_there > 0))
+            asked.append(Asked(source, labels[identity(source)], n_missing, proven=n_there > 0))
     return asked
 
 
@@ -71,19 +72,39 @@ def missing_samples(run: Run, source: Sampled, retry_failures: bool) -> Generato
                 yield Ask(row["prompt_id"], row["messages"], ids)
 
 
+class Meter:
+    """What the run's samples take, from what earlier builds took on."""
+
+    def __init__(self, budget: Budget, before: Spent) -> None:
+        self._budget = budget
+        self._before = before
+        self._samplers: list[Sampler] = []
+
+    def watch(self, sampler: Sampler) -> None:
+        """Count what this one takes from now on."""
+        self._samplers.append(sampler)
+
+    def over_budget(self) -> str | None:
+        """The sentence for the user where the budget is used up, else None."""
+        if self._budget.tokens is None and self._budget.cost is None:
+            return None
+        spent = (spent_at(one.source.price, one.prompt_tokens, one.completion_tokens) for one in self._samplers)
+        return over_budget(self._budget, sum(spent, self._before))
+
+
 @dataclass
 class Gathering:
     """One turn: some sources, all asked at once."""
 
     run: Run
     recipe: Recipe
+    meter: Meter
     retry_failures: bool
     keep_going: bool
     """Whether a source that cannot be used lets the others finish."""
     grace_s: float
     """How long answers on their way are waited for when the work is to end."""
     say: Callable[[str], None]
-    over_budget: Callable[[], str | None]
     stopped: list[SourceStopped] = field(default_factory=list)
     _clients: list[Client] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -96,6 +117,8 @@ class Gathering:
 
         Sources that cannot be used are in `stopped` afterwards. Raises BudgetSpent, and what a signal raises.
         """
+        if (spent := self.meter.over_budget()) is not None:
+            raise BudgetSpent(spent)
         try:
             with signals.draining(self._drain_soon):
                 asyncio.run(self._ask(asked, iter(servers)))
@@ -122,8 +145,16 @@ class Gathering:
                 await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _sample(self, sampler: Sampler) -> None:
+        def store(responses: Rows, failures: Rows) -> None:
+            self.run.journal("responses").append(responses)
+            self.run.journal("failures").append(failures)
+            if (spent := self.meter.over_budget()) is not None and not self._ending:
+                self._spent = spent
+                self._drain("the budget is spent")
+
+        self.meter.watch(sampler)
         with closing(missing_samples(self.run, sampler.source, self.retry_failures)) as asks:
-            await sampler.sample(asks, self._store)
+            await sampler.sample(asks, store)
 
     async def _until_all_end(self) -> None:
         pending = set(self._tasks)
@@ -142,14 +173,6 @@ class Gathering:
             self._drain("a source cannot be used")
         elif len(self._tasks) > 1:
             self.say(f"{error}; the other sources go on")
-
-    def _store(self, responses: Rows, failures: Rows) -> None:
-        """The driver's: what is handed over is on its way to disk when this returns."""
-        self.run.journal("responses").append(responses)
-        self.run.journal("failures").append(failures)
-        if not self._ending and (spent := self.over_budget()) is not None:
-            self._spent = spent
-            self._drain("the budget is spent")
 
     def _drain_soon(self) -> None:
         """Called by a signal, at any moment."""
@@ -181,8 +204,3 @@ def _client_of(asked: Asked, servers: Iterator[serving.Server]) -> Client:
 
 def _requested(recipe: Recipe, source: Sampled) -> str:
     return serving.requested_name(recipe, source) if isinstance(source, ServeSource) else source.model
-
-
-def _label(recipe: Recipe, source: Sampled) -> str:
-    ways = [other.sampling_text for other in recipe.sampled if other.model == source.model]
-    return source.model if len(ways) == 1 else f"{source.model} ({ways.index(source.sampling_text) + 1})"

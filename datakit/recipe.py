@@ -187,6 +187,8 @@ class Recipe(Section):
                     "replicas of one model go into one source's base_urls"
                 )
             seen[identity] = at
+        if self.budget.cost is not None and not any(source.price.input or source.price.output for source in self.sampled):
+            raise ValueError("budget.cost needs prices: give sources a price, or set budget.tokens")
         for option, domain in ONLY_FOR.items():
             value = getattr(self.verify, option)
             if domain != self.domain and value != getattr(Verify(), option):

@@ -187,7 +187,7 @@ def _check(answer: Any) -> None:
     """A chat completion has a list of choices, each an object; anything else is a malformed body."""
     choices = answer.get("choices") if isinstance(answer, dict) else None
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
-        raise ValueError(f"not a chat completion: {answer!r:.150}".encode("utf-8", "replace").decode("utf-8"))
+        raise ValueError("not a chat completion")
 
 
 def _count(usage: Any, name: str) -> int | None:

@@ -25,7 +25,7 @@ from datakit.collecting import NOT_WANTED, Inputs, prompt_row, read_inputs
 from datakit.domains import DOMAINS, Domain, verifying_worker
 from datakit.engine import Engine, LocalEngine, available_cores
 from datakit.errors import BudgetSpent, DatakitError, RecipeError, RunError
-from datakit.gathering import Asked, Gathering, asked_sources
+from datakit.gathering import Asked, Gathering, Meter, asked_sources
 from datakit.places import model_folder
 from datakit.progress import Poll
 from datakit.recipe import EndpointSource, Recipe, Reward, ServeSource, assign
@@ -34,6 +34,7 @@ from datakit.rewards import check as check_reward
 from datakit.rewards import judge_name, scoring_worker
 from datakit.selection import chosen_judge, diff_pairs, judge_answers, select_demos, select_pairs
 from datakit.signals import Signals
+from datakit.spending import spending, total
 from datakit.store import Run, Spool, load_sql
 from datakit.tables import TABLES, Row, Rows, failure_row, fingerprint
 
@@ -50,7 +51,7 @@ class Monitor(Protocol):
     def stage(self, name: str, totals: dict[str, int], polls: Mapping[str, Poll] | None = None) -> None:
         """A stage begins; for each of its parts (a source model, a judge) how many rows it is to make.
 
-        With `polls` the watcher asks each part itself how far it is, from any thread; else `advance` tells it.
+        A part with a poll is asked by it, from another thread; the others are told with `advance`.
         """
         ...
 
@@ -93,8 +94,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> l
     with Run.create(folder) as run:
         with run.abandoned_if_new():
             prompts = run.spool("prompts")
-            inputs = read_inputs(recipe, domain.read, options.limit, lambda prompt: prompts.add(prompt_row(prompt)))
-            prompts.finish()
+            inputs = read_prompts(recipe, options.limit, prompts)
             check_same(run, recipe, inputs, prompts, options.resample)
         run.save_recipe(recipe)
         for stage in STAGES[: STAGES.index(options.until) + 1]:
@@ -147,6 +147,15 @@ def preflight(recipe: Recipe) -> None:
 # --------------------------------------------------------------------------------------------------------------- the stages
 
 
+def read_prompts(recipe: Recipe, limit: int | None, prompts: Spool) -> Inputs:
+    """Read all that the recipe names, the prompts into the spool: errors are met before anything is changed."""
+    inputs = read_inputs(
+        recipe, DOMAINS[recipe.domain](recipe.verify).read, limit, lambda prompt: prompts.add(prompt_row(prompt))
+    )
+    prompts.finish()
+    return inputs
+
+
 def collect(run: Run, recipe: Recipe, inputs: Inputs, prompts: Spool, monitor: Monitor) -> None:
     """sources -> prompts, and the responses that exist already. Prompts that are no longer wanted stay, marked as dropped."""
     run.replace_by(_with_old_prompts(run, prompts))
@@ -182,9 +191,8 @@ def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list
     Raises SourceStopped and BudgetSpent, or gives them where `keep_going` is set.
     """
     asked = asked_sources(run, recipe, options.retry_failures)
-    gathering = Gathering(
-        run, recipe, options.retry_failures, options.keep_going, options.grace_s, monitor.say, over_budget=lambda: None
-    )
+    meter = Meter(recipe.budget, total(spending(run, recipe)))
+    gathering = Gathering(run, recipe, meter, options.retry_failures, options.keep_going, options.grace_s, monitor.say)
     stopped: list[DatakitError] = []
     serving.end_orphans(run.folder / "logs", monitor.say)
     monitor.stage("sample", {one.label: one.n_missing for one in asked}, {one.label: one.progress for one in asked})

@@ -1,0 +1,24 @@
+-- Roughly how many tokens a prompt and a source's system prompt have: 4 characters a token, 1.5 of Chinese, Japanese and Korean.
+-- Kept as the temporary table `rough_tokens`.
+-- Reads prompts, sources, responses. No parameters. Gives one row a prompt (`sampling` null) and one a sampling with a system prompt.
+WITH texts AS (
+    SELECT p.prompt_id, NULL AS sampling, m.content AS text
+    FROM prompts AS p, unnest(p.messages) AS _ (m)
+    UNION ALL
+    SELECT NULL, sampling, sampling ->> '$.system'
+    FROM (SELECT sampling FROM sources WHERE type <> 'responses' UNION SELECT sampling FROM responses WHERE sampling <> 'imported')
+),
+
+sized AS (
+    SELECT
+        prompt_id,
+        sampling,
+        sum(length(text)) AS n_chars,
+        sum(length(regexp_replace(text, '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]', '', 'g'))) AS n_cjk
+    FROM texts
+    WHERE text IS NOT NULL
+    GROUP BY prompt_id, sampling
+)
+
+SELECT prompt_id, sampling, (n_chars - n_cjk) / 4 + n_cjk / 1.5 AS tokens
+FROM sized
