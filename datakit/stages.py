@@ -23,17 +23,19 @@ from datakit import serving
 from datakit.client import read_key
 from datakit.collecting import NOT_WANTED, Inputs, prompt_row, read_inputs
 from datakit.domains import DOMAINS, Domain, verifying_worker
-from datakit.engine import Engine, LocalEngine, available_cores
-from datakit.errors import BudgetSpent, DatakitError, RecipeError, RunError
+from datakit.engine import LocalEngine, available_cores
+from datakit.errors import BadInput, BudgetSpent, DatakitError, RecipeError, RunError
 from datakit.gathering import Asked, Gathering, Meter, asked_sources
 from datakit.places import model_folder
 from datakit.progress import Poll
-from datakit.recipe import EndpointSource, Recipe, Reward, ServeSource, assign
+from datakit.recipe import EndpointSource, Recipe, ResponsesSource, Reward, ServeSource, Source, assign
 from datakit.resuming import check_same
 from datakit.rewards import check as check_reward
-from datakit.rewards import judge_name, scoring_worker
-from datakit.selection import chosen_judge, diff_pairs, judge_answers, select_demos, select_pairs
+from datakit.rewards import judge_name
+from datakit.scoring import count_missing, score_missing, self_check
+from datakit.selection import chosen_judge, diff_pairs, foreign_window, judge_answers, judges, select_demos, select_pairs
 from datakit.signals import Signals
+from datakit.sources import scores_revision
 from datakit.spending import spending, total
 from datakit.store import Run, Spool, load_sql
 from datakit.tables import TABLES, Row, Rows, failure_row, fingerprint
@@ -42,7 +44,6 @@ Pinned = TypeVar("Pinned", ServeSource, Reward)
 Stage = Literal["collect", "sample", "verify", "score", "select", "export"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 VERIFY_BATCH = 64
-SCORE_BATCH = 256
 
 
 class Monitor(Protocol):
@@ -79,6 +80,8 @@ class Options:
     """A source that cannot be used, or a spent budget, ends its own sampling only; what there is goes through all stages."""
     grace_s: float = 20.0
     """How long answers on their way are waited for when the build is to end."""
+    selfcheck: bool = False
+    """Check the reward models first, on the devices that they will run on."""
     signals: Signals = field(default_factory=Signals)
 
 
@@ -89,6 +92,8 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> l
     """
     recipe = resolve(recipe)
     preflight(recipe)
+    if options.selfcheck and (differences := check_scores(recipe, monitor)):
+        raise BadInput("the reward models do not give the scores that they must:\n  " + "\n  ".join(differences))
     domain = DOMAINS[recipe.domain](recipe.verify)
     stopped: list[DatakitError] = []
     with Run.create(folder) as run:
@@ -107,7 +112,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> l
                     verify(run, domain, recipe.verify.workers or available_cores(), monitor)
                 case "score":
                     for reward in recipe.score:
-                        score(run, recipe, reward, LocalEngine(workers=1), options.retry_failures, monitor)
+                        score(run, recipe, reward, options.retry_failures, monitor)
                 case "select":
                     select(run, recipe, monitor)
     return stopped
@@ -117,7 +122,10 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> l
 
 
 def resolve(recipe: Recipe) -> Recipe:
-    """The recipe with a revision for every model that is a folder; RecipeError for a domain that there is not."""
+    """The recipe with a revision for every model that is a folder, and for every file with scores that are imported.
+
+    RecipeError for a domain that there is not.
+    """
     if recipe.domain not in DOMAINS:
         raise RecipeError(f"domain: there is no domain '{recipe.domain}'; known: {', '.join(DOMAINS)}")
 
@@ -127,7 +135,12 @@ def resolve(recipe: Recipe) -> Recipe:
             return section
         return section.model_copy(update={"revision": fingerprint(folder)})
 
-    sources = [pinned(source) if isinstance(source, ServeSource) else source for source in recipe.sources]
+    def with_revision(source: Source) -> Source:
+        if isinstance(source, ResponsesSource) and source.judge is not None:
+            return source.model_copy(update={"revision": scores_revision(source, recipe)})
+        return pinned(source) if isinstance(source, ServeSource) else source
+
+    sources = [with_revision(source) for source in recipe.sources]
     return recipe.model_copy(update={"sources": sources, "score": [pinned(reward) for reward in recipe.score]})
 
 
@@ -142,6 +155,18 @@ def preflight(recipe: Recipe) -> None:
         check_reward(reward, model_folder(recipe, reward.model))
     chosen_judge(recipe)
     DOMAINS[recipe.domain](recipe.verify).preflight()
+
+
+def check_scores(recipe: Recipe, monitor: Monitor) -> list[str]:
+    """What the self-check of the reward models finds wrong: batches that change scores, scores that are known to be others."""
+    differences = []
+    for at, reward in enumerate(recipe.score):
+        for device, findings in self_check(reward, model_folder(recipe, reward.model)):
+            where = f"score.{at}: {judge_name(reward)} on {device}"
+            differences += [f"{where}: {difference}" for difference in findings.differences]
+            for note in findings.notes:
+                monitor.say(f"{where}: {note}")
+    return differences
 
 
 # --------------------------------------------------------------------------------------------------------------- the stages
@@ -160,6 +185,8 @@ def collect(run: Run, recipe: Recipe, inputs: Inputs, prompts: Spool, monitor: M
     """sources -> prompts, and the responses that exist already. Prompts that are no longer wanted stay, marked as dropped."""
     run.replace_by(_with_old_prompts(run, prompts))
     run.replace("sources", inputs.source_frame(recipe))
+    run.replace("judges", TABLES["judges"].frame([{"judge": name, "type": kind} for name, kind in judges(recipe).items()]))
+    run.append("scores", run.missing("scores", TABLES["scores"].frame(inputs.scores)))
     imported = run.missing("responses", TABLES["responses"].frame(list(inputs.responses.values())))
     run.append("responses", imported.filter(pl.col("text").is_not_null()))
     empty = imported.filter(pl.col("text").is_null()).rename({"response_id": "key"}).with_columns(stage=pl.lit("sample"))
@@ -233,9 +260,11 @@ def verify(run: Run, domain: Domain, workers: int, monitor: Monitor) -> None:
     """responses -> verdicts. A checker that runs out of time or dies costs its own row only."""
     if domain.verifier is None:
         return
-    missing = run.query(load_sql("missing_verdicts"), {"verifier": domain.verifier})
-    monitor.stage("verify", {domain.verifier: missing.height} if missing.height else {})
-    with closing(judge(domain, _batches(missing, VERIFY_BATCH), workers, monitor)) as judged:
+    params = {"verifier": domain.verifier}
+    n_missing = int(run.query(load_sql("count_missing_verdicts"), params)["n"][0])
+    monitor.stage("verify", {domain.verifier: n_missing} if n_missing else {})
+    missing = run.stream(load_sql("missing_verdicts"), params, VERIFY_BATCH) if n_missing else iter(())
+    with closing(judge(domain, (frame.to_dicts() for frame in missing), workers, monitor)) as judged:
         for row, verdict, duration_s in judged:
             ids = {"response_id": row["response_id"], "reference_digest": row["reference_digest"], "verifier": domain.verifier}
             run.journal("verdicts").append([{**ids, **verdict, "duration_s": round(duration_s, 4)}])
@@ -266,25 +295,18 @@ def judge(
             monitor.say(f"{len(late):,} answers took too long; each is tried once more, alone")
 
 
-def score(run: Run, recipe: Recipe, reward: Reward, engine: Engine, retry_failures: bool, monitor: Monitor) -> None:
+def score(run: Run, recipe: Recipe, reward: Reward, retry_failures: bool, monitor: Monitor) -> None:
     """responses -> scores of one judge. What cannot be scored is a row of failures."""
     judge = judge_name(reward)
-    missing = run.query(load_sql("missing_scores"), {"judge": judge, "retry_failures": retry_failures})
-    monitor.stage("score", {judge: missing.height} if missing.height else {})
-    start = partial(scoring_worker, reward, model_folder(recipe, reward.model))
-    batches = ([_conversation(row) for row in batch] for batch in _batches(missing, SCORE_BATCH))
-    with closing(engine.map(start, batches, None)) as results:
-        for result in results:
-            value = result.value or {"score": None, "error": result.fault, "message": result.message}
-            row = {"response_id": result.row["response_id"], "judge": judge}
-            if value["score"] is None:
-                permanent = result.fault is None
-                failure = failure_row("score", row["response_id"], judge, value["error"], value["message"], permanent=permanent)
-                run.journal("failures").append([failure])
-            else:
-                scored = {"score": value["score"], "objectives": value.get("objectives")}
-                run.journal("scores").append([row | scored])
-            monitor.advance(judge, int(value["score"] is not None), int(value["score"] is None), "")
+    n_missing = count_missing(run, judge, retry_failures)
+    monitor.stage("score", {judge: n_missing} if n_missing else {})
+    if not n_missing:
+        return
+    with closing(score_missing(run, reward, model_folder(recipe, reward.model), retry_failures)) as chunks:
+        for scores, failures, note in chunks:
+            run.journal("scores").append(scores)
+            run.journal("failures").append(failures)
+            monitor.advance(judge, len(scores), len(failures), note)
     run.journal("scores").close()
     run.journal("failures").close()
 
@@ -297,15 +319,8 @@ def select(run: Run, recipe: Recipe, monitor: Monitor) -> None:
     run.replace("demos", demos)
     run.replace("pairs", pairs)
     monitor.say(f"{demos.height:,} demos for SFT, {pairs.height:,} pairs for DPO")
-
-
-def _batches(rows: pl.DataFrame, size: int) -> Iterator[Rows]:
-    return (batch.to_dicts() for batch in rows.iter_slices(size))
-
-
-def _conversation(row: Row) -> Row:
-    answer = {"role": "assistant", "content": row["text"]}
-    return {"response_id": row["response_id"], "messages": [*row["messages"], answer]}
+    if foreign := foreign_window(recipe):
+        monitor.say(foreign, warning=True)
 
 
 # ------------------------------------------------------------------------------------------------- without a whole build

@@ -183,9 +183,9 @@ WRONG = {
     ),
     "an unknown judge": (
         SMALL + "score: {type: armrm, model: j}\n",
-        "r.yaml: score.type: input should be 'armorm' (got 'armrm')",
+        "r.yaml: score: input tag 'armrm' found using 'type' does not match any of the expected tags: 'armorm', 'classifier'",
     ),
-    "a judge without a type": (SMALL + "score: {model: j}\n", "r.yaml: score.type: field required"),
+    "a judge without a type": (SMALL + "score: {model: j}\n", "r.yaml: score.type: field required; one of armorm, classifier"),
     "a judge without a model": (SMALL + "score: {type: armorm}\n", "r.yaml: score.model: field required"),
 }
 
