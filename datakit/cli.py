@@ -34,7 +34,7 @@ With your own endpoints: copy the recipe that [bold]datakit recipe math[/] print
 Exit status: 0 done, 1 a limit of inspect passed, 2 bad input, 3 a source stopped the build, 130 and 143 interrupted.""",
 )
 
-DomainOption = Annotated[str | None, typer.Option(help="math or code. Without --recipe: the embedded default of it.")]
+DomainOption = Annotated[str | None, typer.Option(help="math, code or instruct. Without --recipe: the embedded default of it.")]
 RecipeOption = Annotated[Path | None, typer.Option(help="A recipe in YAML.", show_default=False)]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.field=VALUE, e.g. select.margin=[0.01,0.2]")]
 
@@ -203,7 +203,10 @@ def sql(
     query: Annotated[str, typer.Argument(help='"select model, count(*) from responses group by 1"', show_default=False)],
     format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
 ) -> None:
-    """Ask a run a question in SQL (DuckDB). Tables: prompts, sources, responses, verdicts, scores, demos, pairs, failures."""
+    """Ask a run a question in SQL (DuckDB).
+
+    Tables: prompts, sources, judges, responses, verdicts, scores, demos, pairs, failures.
+    """
     from datakit.store import Run
 
     if format not in ("table", "csv", "json"):
@@ -269,7 +272,7 @@ def _say(text: str, warning: bool = False) -> None:
 
 
 @app.command("recipe")
-def show_recipe(domain: Annotated[str, typer.Argument(help="math or code")]) -> None:
+def show_recipe(domain: Annotated[str, typer.Argument(help="math, code or instruct")]) -> None:
     """Print the embedded recipe of a domain, to start one's own from."""
     from datakit.places import bundled_recipe
 
