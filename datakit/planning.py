@@ -15,12 +15,10 @@ from typing import Literal
 
 import polars as pl
 
-from datakit.collecting import read_inputs
-from datakit.domains import DOMAINS
 from datakit.recipe import Budget, Recipe, Sampled, ServeSource
 from datakit.resuming import check_same
 from datakit.spending import Spent, identity, is_priced, source_labels, spending, spent_at, total
-from datakit.stages import Monitor, Options, collect, resolve
+from datakit.stages import Monitor, Options, collect, read_prompts, resolve
 from datakit.store import Run, load_sql
 from datakit.tables import IMPORTED, TABLES, Row, Rows
 
@@ -103,16 +101,17 @@ def plan(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Pl
 @contextmanager
 def _begun(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Iterator[Run]:
     """The run as the build would have it before the first request, without the texts of its answers, in a temporary folder."""
-    inputs = read_inputs(recipe, DOMAINS[recipe.domain](recipe.verify).read, options.limit)
     with TemporaryDirectory(prefix="datakit-") as temporary, Run.create(Path(temporary)) as run:
+        prompts = run.spool("prompts")
+        inputs = read_prompts(recipe, options.limit, prompts)
         if (folder / "recipe.json").is_file():
             with Run.open(folder) as old:
-                check_same(old, recipe, inputs, options.resample)
+                check_same(old, recipe, inputs, prompts, options.resample)
                 run.append("failures", old.frame("failures"))
                 columns = ", ".join(name for name in TABLES["responses"].schema if name != "text")
                 there = old.query(f"SELECT {columns} FROM responses WHERE sampling <> '{IMPORTED}'")
                 run.append("responses", there.with_columns(text=pl.lit(None, pl.String)))
-        collect(run, recipe, inputs, monitor)
+        collect(run, recipe, inputs, prompts, monitor)
         yield run
 
 
