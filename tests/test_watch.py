@@ -126,8 +126,8 @@ def test_several_sources_have_a_sum_and_names_that_tell_them_apart():
 
 def test_a_column_never_gets_narrower():
     state, clock, heads = [Progress()], Clock(), []
-    view = StageView({"m": Part(10_000, lambda: state[0], clock)})
-    for progress in (Progress(done=1000, requests=900_000, retries=12_345), Progress(done=2000, requests=900_001, retries=1)):
+    view = StageView({"m": Part(1_000_000, lambda: state[0], clock)})
+    for progress in (Progress(done=1000, requests=200), Progress(done=9000, requests=1800)):  # 11:06:00 left, and 2:26:49
         state[0], clock.now = progress, clock.now + 40
         view.look()
         heads.append(next(view.draw(100, Ink(False))).plain)
