@@ -15,18 +15,18 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from command import datakit, rows_of, write_recipe
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
-from tiny_models import CONVERSATIONS, make_armorm, make_classifier, talk
+from command import datakit, rows_of, write_recipe  # noqa: E402
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
+from tiny_models import CONVERSATIONS, make_armorm, make_classifier, talk  # noqa: E402
 
-from datakit import rewards, scoring
-from datakit.engine import LocalEngine, Result
-from datakit.recipe import ArmoRM, Classifier
-from datakit.rewards import batching, selfcheck
-from datakit.store import Run
-from datakit.tables import IMPORTED, TABLES, digest_of_messages, make_response_id
+from datakit import rewards, scoring  # noqa: E402
+from datakit.engine import LocalEngine, Result  # noqa: E402
+from datakit.recipe import ArmoRM, Classifier  # noqa: E402
+from datakit.rewards import batching, selfcheck  # noqa: E402
+from datakit.store import Run  # noqa: E402
+from datakit.tables import IMPORTED, TABLES, digest_of_messages, make_response_id  # noqa: E402
 
 JUDGE = "armorm@r1+dtype=float32"
 
