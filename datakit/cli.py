@@ -34,7 +34,7 @@ With your own endpoints: copy the recipe that [bold]datakit recipe math[/] print
 Exit status: 0 done, 1 a limit of inspect passed, 2 bad input, 3 a source stopped the build, 130 and 143 interrupted.""",
 )
 
-DomainOption = Annotated[str | None, typer.Option(help="math or code. Without --recipe: the embedded default of it.")]
+DomainOption = Annotated[str | None, typer.Option(help="math, code or instruct. Without --recipe: the embedded default of it.")]
 RecipeOption = Annotated[Path | None, typer.Option(help="A recipe in YAML.", show_default=False)]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.field=VALUE, e.g. select.margin=[0.01,0.2]")]
 
@@ -64,8 +64,6 @@ def build(
     Ctrl-C is safe at any time: what is on its way is stored first. A second Ctrl-C leaves at once.
     """
     from datakit import stages
-    from datakit.export import export_run
-    from datakit.watch import Watch
 
     stage = next((stage for stage in stages.STAGES if stage == until), None)
     if stage is None:
@@ -75,23 +73,35 @@ def build(
     options = stages.Options(stage, limit, resample, retry_failures, keep_going, grace, selfcheck, _signals)
     if dry_run or json:
         _dry_run(loaded, folder, options, dry_run, json)
-        return
+    else:
+        _build(loaded, folder, options)
+
+
+def _build(recipe: Recipe, folder: Path, options: Options) -> None:
+    """All stages, what came of them, and at the end the error of a source that ended early (exit status 3)."""
+    from datakit import stages
+    from datakit.export import export_run
+    from datakit.watch import Watch
+
     again = "datakit build " + " ".join(_shell(arg) for arg in sys.argv[2:])
     with Watch(again, interrupted=lambda: bool(_signals.received)) as watch:
         try:
-            stopped = stages.build(loaded, folder, options, watch)
+            stopped = stages.build(recipe, folder, options, watch)
         except (SourceStopped, BudgetSpent):
             watch.close_stage()
             watch.spending(folder)
             raise
-        if until == "export":
+        if options.until == "export":
             watch.stage("export", {})
             counts = export_run(folder, folder, replace=True)
             watch.say(f"{folder / 'sft'}: {counts['sft']:,} demos    {folder / 'dpo'}: {counts['dpo']:,} pairs")
         watch.close_stage()
         watch.failures(folder)
         watch.spending(folder)
-        watch.say(f"next: datakit inspect {folder}" if until == "export" else f"stopped after {until}, as asked")
+        next_step = (
+            f"next: datakit inspect {folder}" if options.until == "export" else f"stopped after {options.until}, as asked"
+        )
+        watch.say(next_step)
     if stopped:
         raise stopped[0] if len(stopped) == 1 else SourceStopped("\n".join(map(str, stopped)))
 
@@ -193,7 +203,10 @@ def sql(
     query: Annotated[str, typer.Argument(help='"select model, count(*) from responses group by 1"', show_default=False)],
     format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
 ) -> None:
-    """Ask a run a question in SQL (DuckDB). Tables: prompts, sources, responses, verdicts, scores, demos, pairs, failures."""
+    """Ask a run a question in SQL (DuckDB).
+
+    Tables: prompts, sources, judges, responses, verdicts, scores, demos, pairs, failures.
+    """
     from datakit.store import Run
 
     if format not in ("table", "csv", "json"):
@@ -245,7 +258,11 @@ def serve(
     with serving.serve(loaded, turn, logs, _say) as servers:
         for shown, server in zip(turn, servers, strict=True):
             typer.echo(f"{server.base_url}  model {serving.requested_name(loaded, shown)}  log {server.log}")
-        while not (troubles := [trouble for server in servers if (trouble := server.trouble())]):
+        while not (
+            troubles := [
+                f"{shown.model}: {why}" for shown, server in zip(turn, servers, strict=True) if (why := server.trouble())
+            ]
+        ):
             time.sleep(0.5)
         raise SourceStopped(troubles[0])
 
@@ -255,7 +272,7 @@ def _say(text: str, warning: bool = False) -> None:
 
 
 @app.command("recipe")
-def show_recipe(domain: Annotated[str, typer.Argument(help="math or code")]) -> None:
+def show_recipe(domain: Annotated[str, typer.Argument(help="math, code or instruct")]) -> None:
     """Print the embedded recipe of a domain, to start one's own from."""
     from datakit.places import bundled_recipe
 

@@ -5,6 +5,7 @@ Everything is read and checked before anything is written: a broken line stops t
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ class Inputs:
     responses: dict[str, Row] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
     """Why prompts are left out, with how often."""
+    scores: Rows = field(default_factory=list)
+    """Rows of `scores` that came with the responses."""
     notes: Counter[str] = field(default_factory=Counter)
     """Things that a user should know, with how often each was met."""
 
@@ -75,7 +78,8 @@ def read_inputs(recipe: Recipe, read: ReadPrompts, limit: int | None, keep: Call
     for source in recipe.prompts:
         _read_prompts(reading, source_name(source), read_rows(source, recipe))
     for responses in recipe.imported:
-        _read_responses(reading, responses, read_rows(responses, recipe), bring_prompts=not recipe.prompts)
+        judge = None if responses.judge is None else recipe.imported_judges[responses.judge]
+        _read_responses(reading, responses, read_rows(responses, recipe), not recipe.prompts, judge)
     if not reading.inputs.prompt_ids:
         names = ", ".join(source_name(source) for source in (*recipe.prompts, *recipe.imported))
         raise BadInput(f"{names}: no prompts in there; check the path and the split")
@@ -132,11 +136,13 @@ def _read_prompts(reading: _Reading, name: str, rows: Iterator[Row]) -> None:
             reading.inputs.notes["prompts with the same messages as an earlier one, kept once"] += 1
 
 
-def _read_responses(reading: _Reading, source: ResponsesSource, rows: Iterator[Row], bring_prompts: bool) -> None:
-    """The rows of one prompt id are one prompt, and the first reference wins."""
-    name, inputs = source_name(source), reading.inputs
+def _read_responses(
+    reading: _Reading, source: ResponsesSource, rows: Iterator[Row], bring_prompts: bool, judge: str | None
+) -> None:
+    """The rows of one prompt id are one prompt, and the first reference wins. `judge` is whose scores the rows have, if any."""
+    name, inputs, n_scores = source_name(source), reading.inputs, len(reading.inputs.scores)
     counted: Counter[tuple[str, str]] = Counter((row["prompt_id"], row["model"]) for row in inputs.responses.values())
-    for row, prompt in _with_prompts(rows, reading.read, name):
+    for number, (row, prompt) in enumerate(_with_prompts(rows, reading.read, name), start=1):
         if bring_prompts and prompt.prompt_id not in inputs.known and not reading.full:
             reading.take(prompt)
         known = inputs.known.get(prompt.prompt_id)
@@ -151,6 +157,21 @@ def _read_responses(reading: _Reading, source: ResponsesSource, rows: Iterator[R
                 f"{response['sample_index']}; leave sample_index out of columns to number them in file order"
             )
         inputs.responses[response["response_id"]] = response
+        if judge is not None:
+            inputs.scores += _imported_score(f"{name}: row {number} (prompt_id {known.prompt_id})", row, response, judge)
+    if judge is not None and len(inputs.scores) == n_scores:
+        raise BadInput(f"{name}: no row has a score of judge '{source.judge}'; map its column (columns: {{score: ...}})")
+
+
+def _imported_score(where: str, row: Row, response: Row, judge: str) -> Rows:
+    """The row of `scores` of a response that came with one; a missing score is just missing."""
+    value = row.get("score")
+    if value is None:
+        return []
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadInput(f"{where}: score is {value!r:.60}, not a finite number; mend it, or leave it out (null)")
+    there = response["text"] is not None
+    return [{"response_id": response["response_id"], "judge": judge, "score": float(value)}] if there else []
 
 
 def _note_differences(inputs: Inputs, name: str, known: Prompt, prompt: Prompt) -> None:

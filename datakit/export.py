@@ -18,8 +18,8 @@ import yaml
 
 from datakit.domains import DOMAINS
 from datakit.errors import DISTRIBUTION, BadInput, RunError
-from datakit.recipe import Recipe, Select, digest
-from datakit.selection import chosen_judge, diff_pairs, judge_answers, select_demos, select_pairs
+from datakit.recipe import MEAN_RANK, Quantiles, Recipe, Select, digest
+from datakit.selection import chosen_judge, diff_pairs, judge_answers, judges, margin_window, select_demos, select_pairs
 from datakit.store import Run, load_sql, writing
 
 Kind = Literal["sft", "dpo"]
@@ -37,22 +37,29 @@ def export_run(run_folder: Path, out: Path, replace: bool = False) -> dict[Kind,
         recipe = run.recipe()
         if recipe is None:
             raise RunError(f"{run_folder}: not a run folder (no recipe.json)")
+        judge_answers(run, recipe)
         frames: dict[Kind, pl.DataFrame] = {
             "sft": run.query(load_sql("export_demos")),
-            "dpo": run.query(load_sql("export_pairs"), {"judge": chosen_judge(recipe)}),
+            "dpo": run.query(load_sql("export_pairs")),
         }
+        window = margin_window(run, recipe)
         sources = run.frame("sources")
         for kind, frame in frames.items():
             _check_whole(run, kind, frame)
         _check_current(run, recipe)
     for kind, frame in frames.items():
-        manifest = make_manifest(kind, frame, recipe, sources)
+        manifest = make_manifest(kind, frame, recipe, sources, window)
         _write(out / kind, frame, manifest, make_card(manifest))
     return {kind: frame.height for kind, frame in frames.items()}
 
 
-def make_manifest(kind: Kind, frame: pl.DataFrame, recipe: Recipe, sources: pl.DataFrame) -> dict[str, Any]:
-    """What the folder holds and what made it: recipe and digest, models with revisions, counts, versions."""
+def make_manifest(
+    kind: Kind, frame: pl.DataFrame, recipe: Recipe, sources: pl.DataFrame, window: tuple[float | None, float | None]
+) -> dict[str, Any]:
+    """What the folder holds and what made it: recipe and digest, models with revisions, judges, counts, versions.
+
+    `window` is the margin window in numbers.
+    """
     counts = dict(frame["model"].value_counts().iter_rows())
     return {
         "kind": kind,
@@ -62,6 +69,8 @@ def make_manifest(kind: Kind, frame: pl.DataFrame, recipe: Recipe, sources: pl.D
         "recipe_digest": digest(recipe),
         "verifier": DOMAINS[recipe.domain](recipe.verify).verifier,
         "judge": chosen_judge(recipe),
+        "judges": list(judges(recipe)),
+        "margin_window": None if recipe.select.margin is None else list(window),
         "sources": [{**source, "rows": counts.get(source["model"], 0)} for source in sources.to_dicts()],
         "select": recipe.select.model_dump(mode="json"),
         "limits": recipe.limits.model_dump(mode="json"),
@@ -118,6 +127,9 @@ def rules_in_words(manifest: dict[str, Any]) -> list[str]:
     verifier, judge = manifest["verifier"], manifest["judge"]
     right = f"verified as right by `{verifier}`" if verifier else "not verified (this domain has no verifier)"
     best = f"the highest score of `{judge}`" if judge else "no judge: ties are broken by a stable hash"
+    if judge == MEAN_RANK:
+        named = ", ".join(f"`{name}`" for name in manifest["judges"])
+        best = f"the highest mean rank (0 to 1), among the answers of its prompt, over the judges {named}"
     rules = [f"An answer that may be chosen is complete (not cut off) and {right}; among several: {best}."]
     if manifest["kind"] == "sft":
         rules.append("A demo is the best such answer of all source models.")
@@ -126,7 +138,7 @@ def rules_in_words(manifest: dict[str, Any]) -> list[str]:
             "A pair is the best right answer against the worst wrong answer of "
             + ("the same source model." if select.pairing == "same_source" else "any source models.")
         )
-        rules += _pair_rules(select)
+        rules += _pair_rules(select, manifest["margin_window"])
     if select.split == "pairs_first":
         rules.append("Prompts with a valid pair serve DPO, other prompts with a right answer serve SFT.")
     else:
@@ -135,10 +147,13 @@ def rules_in_words(manifest: dict[str, Any]) -> list[str]:
     return rules
 
 
-def _pair_rules(select: Select) -> list[str]:
+def _pair_rules(select: Select, window: list[float | None] | None) -> list[str]:
     rules = []
-    if select.margin is not None:
-        rules.append(f"The margin (chosen minus rejected score) lies in [{select.margin[0]:g}, {select.margin[1]:g}].")
+    if window is not None and window[0] is not None and window[1] is not None:
+        rules.append(f"The margin (chosen minus rejected score) lies in [{window[0]:g}, {window[1]:g}].")
+    if isinstance(select.margin, Quantiles):
+        low, high = select.margin.quantiles
+        rules.append(f"That window is the quantiles {low:g} and {high:g} of the margins of this run's candidates.")
     if select.length_ratio_max is not None:
         rules.append(f"The longer text has at most {select.length_ratio_max:g} times the characters of the shorter.")
     if select.length_bins is not None:
@@ -166,8 +181,7 @@ def _check_whole(run: Run, kind: Kind, frame: pl.DataFrame) -> None:
 
 
 def _check_current(run: Run, recipe: Recipe) -> None:
-    """The manifest names the recipe's rule, so the rows must be what that rule selects now."""
-    judge_answers(run, recipe)
+    """The manifest names the recipe's rule, so the rows must be what that rule selects now (after judge_answers)."""
     if diff_pairs(run.frame("pairs"), select_pairs(run)).height or not select_demos(run, recipe).equals(run.frame("demos")):
         raise RunError(f"{run.folder}: pairs and demos are not what its recipe selects now; run: datakit select {run.folder}")
 

@@ -129,7 +129,7 @@ class Gathering:
             raise BudgetSpent(self._spent)
 
     async def _ask(self, asked: Sequence[Asked], servers: Iterator[serving.Server]) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._clients, self._tasks = asyncio.get_running_loop(), [], []
         async with AsyncExitStack() as stack:
             try:
                 for one in asked:

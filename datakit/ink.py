@@ -109,9 +109,9 @@ def compact(value: float) -> str:
     """
     if 0 < value < 9.95:
         return str(value) if isinstance(value, int) else f"{value:.1f}"
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if value >= 0.9995 * size:
-            scaled = value / (1e3 if unit == "k" else size)
+    for least, size, unit in ((0.9995e9, 1e9, "G"), (0.9995e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if value >= least:
+            scaled = value / size
             return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f}{unit}"
     return f"{value:,.0f}"
 

@@ -2,117 +2,154 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import polars as pl
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from datakit.ink import Ink, number, short_names
+from datakit.ink import Ink, compact, number, short_names, shorten_name
 from datakit.planning import Plan, SourcePlan
 from datakit.progress import Progress
 from datakit.recipe import Recipe
 from datakit.spending import money, source_labels, total
+from datakit.tables import Rows
+
+NARROW = 100
+LEAST_NAME = 14
+
+
+@dataclass(frozen=True)
+class Line:
+    """A source, or a sum, in a table."""
+
+    name: str
+    cells: list[str]
+    style: str = ""
 
 
 def draw_spending(spending: pl.DataFrame, recipe: Recipe, this_build: Progress, console: Console) -> None:
-    """A line a source over all builds of the run, their sum, and this build's where that is less. Nothing for no requests."""
-    rows = [row for row in spending.to_dicts() if row["n_responses"] or row["n_wanted"]]
+    """A line a source over all builds of the run, their sum, and this build's where that is less. Nothing for no samples."""
+    rows = spending.to_dicts()
     if not any(row["n_responses"] for row in rows):
         return
-    ink, priced = Ink(console.options.ascii_only), spending["cost"].count() > 0
-    labels = source_labels(recipe)
-    earlier = [f"{row['model']} (earlier settings)" for row in rows]
-    names = [labels.get((row["model"], row["revision"], row["sampling"]), old) for row, old in zip(rows, earlier, strict=True)]
-    short, spent = short_names(names), total(spending)
-    table = _table("", "responses", "requests", "tokens in", "tokens out", *(["cost"] if priced else []))
-    for name, row in zip(names, rows, strict=True):
-        counts = [_of(row["n_responses"], row["n_wanted"]), number(row["n_requests"])]
-        counts += [number(row["prompt_tokens"]), number(row["completion_tokens"])]
-        table.add_row(ink.text(short[name]), *counts, *([_cost(row["cost"])] if priced else []))
+    priced, written = spending["cost"].count() > 0, _written(console)
+
+    def cells(responses: str, n_requests: int, tokens: tuple[int, int], cost: str) -> list[str]:
+        return [responses, number(n_requests), *map(written, tokens), *([cost] if priced else [])]
+
+    lines = []
+    for name, row in zip(_names(rows, recipe), rows, strict=True):
+        tokens = (row["prompt_tokens"], row["completion_tokens"])
+        lines.append(Line(name, cells(_of(row["n_responses"], row["n_wanted"]), row["n_requests"], tokens, _cost(row["cost"]))))
+    spent = total(spending)
     if len(rows) > 1:
-        counts = [number(int(spending[column].sum())) for column in ("n_responses", "n_requests")]
-        counts += [number(spent.prompt_tokens), number(spent.completion_tokens)]
-        table.add_row("all", *counts, *([_cost(spent.cost)] if priced else []), style="bold")
-    if this_build.requests and this_build.prompt_tokens + this_build.completion_tokens != spent.tokens:
-        counts = [number(this_build.done), number(this_build.requests)]
-        table.add_row(
-            "this build", *counts, number(this_build.prompt_tokens), number(this_build.completion_tokens), style="dim"
-        )
-    console.print(Text("samples of this run", style="bold"))
-    console.print(Padding(table, (0, 0, 0, 2), expand=False))
+        sums = [int(spending[column].sum()) for column in ("n_responses", "n_requests")]
+        tokens = (spent.prompt_tokens, spent.completion_tokens)
+        lines.append(Line("all", cells(number(sums[0]), sums[1], tokens, money(spent.cost)), "bold"))
+    now = this_build
+    if now.requests and now.prompt_tokens + now.completion_tokens != spent.tokens:
+        tokens = (now.prompt_tokens, now.completion_tokens)
+        lines.append(Line("in this build", cells(number(now.done), now.requests, tokens, ""), "dim"))
+    titles = ["responses", "requests", "tokens in", "tokens out", *(["cost"] if priced else [])]
+    _draw("samples of this run", titles, lines, console)
     if uncounted := int(spending["n_uncounted"].sum()):
         console.print(Text(f"  {uncounted:,} responses came without token counts; the sums leave them out", style="yellow"))
 
 
 def draw_plan(plan: Plan, console: Console) -> None:
     """What a build would ask for; what is only roughly known is marked, and said how it is known."""
-    ink = Ink(console.options.ascii_only)
-    console.print(Text(f"{plan.prompts:,} prompts", style="bold"))
-    if not plan.sources:
-        console.print("  no source answers requests: nothing would be asked for")
-        return
+    title = f"dry run of {plan.prompts:,} prompts; nothing was asked or written"
     priced = any(source.cost is not None for source in plan.sources)
-    short = short_names([source.source for source in plan.sources])
-    table = _table("", "responses", "there", "to ask", "requests", "tokens in", "tokens out", *(["cost"] if priced else []))
-    for source in plan.sources:
-        numbers = [number(source.wanted), number(source.there), number(source.missing), *_amounts(source, ink)]
-        table.add_row(ink.text(short[source.source]), *numbers, *([_cost(source.cost)] if priced else []))
-    if len(plan.sources) > 1:
-        sums = [sum(getattr(one, name) for one in plan.sources) for name in ("wanted", "there", "missing", "requests")]
-        sums += [plan.planned.prompt_tokens, plan.planned.completion_tokens]
-        table.add_row("all", *map(number, sums), *([_cost(plan.planned.cost)] if priced else []), style="bold")
-    for part in (table, *_remarks(plan, short, ink)):
-        console.print(Padding(part, (0, 0, 0, 2), expand=False))
+    names = short_names([source.source for source in plan.sources])
+    lines = [Line(names[source.source], _amounts([source], priced, console)) for source in plan.sources]
+    if len(lines) > 1:
+        lines.append(Line("all", _amounts(plan.sources, priced, console), "bold"))
+    titles = ["wanted", "there", "to ask", "requests", "tokens in", "tokens out", *(["cost"] if priced else [])]
+    _draw(title, titles, lines, console)
+    for remark, style in _remarks(plan, names) if lines else [("no source answers requests: there is nothing to ask for", "")]:
+        console.print(Padding(Ink(console.options.ascii_only).text(remark, style), (0, 0, 0, 2)))
 
 
-def _amounts(source: SourcePlan, ink: Ink) -> Iterator[str]:
-    """Requests and tokens, with what is known of them: about, at least, at most."""
-    about, least, most = ("~", ">=", "<=") if ink.ascii_only else ("~", "≥", "≤")
-    yield (least if source.requests_at_least and source.missing else "") + number(source.requests)
-    yield (about if source.missing else "") + number(source.prompt_tokens)
-    if source.completion_tokens is None:
-        yield "?"
-    else:
-        mark = about if source.completion_tokens_by == "run" else most
-        yield (mark if source.missing else "") + number(source.completion_tokens)
+def _amounts(sources: Sequence[SourcePlan], priced: bool, console: Console) -> list[str]:
+    """What the sources together are to give; with what is known of it: about, at least, at most."""
+    written = _written(console)
+    about, least, most = ("~", ">=", "<=") if console.options.ascii_only else ("~", "≥", "≤")
+    asked = [source for source in sources if source.missing]
+    known = {source.completion_tokens_by for source in asked}
+    mark = "" if not asked else about if known == {"run"} else most if "unknown" not in known else least
+    cells = [number(sum(getattr(one, name) for one in sources)) for name in ("wanted", "there", "missing")]
+    cells += [(least if any(one.requests_at_least for one in asked) else "") + number(sum(one.requests for one in sources))]
+    cells += [(about if asked else "") + written(sum(one.prompt_tokens for one in sources))]
+    cells += ["?" if known == {"unknown"} else mark + written(sum(one.completion_tokens or 0 for one in sources))]
+    costs = [one.cost for one in sources if one.cost is not None]
+    return [*cells, *([mark + money(sum(costs)) if costs else "-"] if priced else [])]
 
 
-def _remarks(plan: Plan, short: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
-    """How the numbers are known, and whether budgets hold."""
+def _remarks(plan: Plan, names: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """How the numbers are known, and whether budgets hold; with their styles."""
     asked = [source for source in plan.sources if source.missing]
-    known = {
-        "tokens in: as this run's requests to the model took": [s for s in asked if s.prompt_tokens_by == "run"],
-        "tokens in: rough, 4 characters a token (1.5 of Chinese, Japanese, Korean)": [
-            s for s in asked if s.prompt_tokens_by == "characters"
-        ],
-        "tokens out: the mean of this run's answers": [s for s in asked if s.completion_tokens_by == "run"],
-        "tokens out: at most max_tokens each": [s for s in asked if s.completion_tokens_by == "max_tokens"],
-        "tokens out: not known without max_tokens": [s for s in asked if s.completion_tokens_by == "unknown"],
-        "requests: at least, where the server honours n": [s for s in asked if s.requests_at_least],
-    }
-    for what, sources in known.items():
+    by_run = [one for one in asked if one.prompt_tokens_by == "run"]
+    rough = [one for one in asked if one.prompt_tokens_by == "characters"]
+    known = {way: [one for one in asked if one.completion_tokens_by == way] for way in ("run", "max_tokens", "unknown")}
+    for what, sources in (
+        ("requests: at least; a server that ignores n is asked once a sample", [one for one in asked if one.requests_at_least]),
+        ("tokens in: as this run's requests to the model took", by_run),
+        ("tokens in: rough, 4 characters a token (1.5 of Chinese, Japanese and Korean)", rough),
+        ("tokens out: the mean of this run's answers", known["run"]),
+        ("tokens out: at most, max_tokens for each answer", known["max_tokens"]),
+        ("tokens out: cannot be told without max_tokens", known["unknown"]),
+    ):
         if sources:
-            who = "" if len(sources) == len(plan.sources) else f": {', '.join(short[one.source] for one in sources)}"
-            yield ink.text(what + who, "dim")
+            who = "" if len(sources) == len(asked) else f" ({', '.join(names[one.source] for one in sources)})"
+            yield what + who, "dim"
     for source in plan.sources:
         if source.refused:
-            what = f"{short[source.source]}: {source.refused:,} failed for good before; --retry-failures asks again"
-            yield ink.text(what, "yellow")
+            yield f"{names[source.source]}: {source.refused:,} failed for good before; --retry-failures asks again", "yellow"
     for name, budget in plan.budgets.items():
-        written = money if name == "cost" else lambda amount: f"{amount:,.0f}"
-        said = f"budget.{name}: {written(budget.spent)} spent and {written(budget.planned)} planned of {written(budget.limit)}"
-        yield ink.text(f"{said}: {budget.verdict}", "" if budget.verdict == "holds" else "yellow")
+        spent, planned, limit = map(money if name == "cost" else number, (budget.spent, budget.planned, budget.limit))
+        said = f"budget.{name}: {spent} spent and {planned} planned of {limit}: {budget.verdict}"
+        yield said, "green" if budget.verdict == "holds" else "yellow"
 
 
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column(first, no_wrap=True)
-    for title in others:
-        table.add_column(title, justify="right", no_wrap=True)
-    return table
+# ------------------------------------------------------------------------------------------------------------------- pieces
+
+
+def _draw(title: str, titles: Sequence[str], lines: Sequence[Line], console: Console) -> None:
+    """Names on the left, shortened to what numbers leave of the terminal."""
+    console.print(Text(title, style="bold"))
+    if not lines:
+        return
+    ink, gap = Ink(console.options.ascii_only), 2 if console.width >= NARROW else 1
+    widths = [max(map(len, column)) for column in zip(titles, *(line.cells for line in lines), strict=True)]
+    room = max(LEAST_NAME, console.width - 2 - sum(width + gap for width in widths))
+    table = Table(box=None, header_style="dim", padding=(0, gap, 0, 0), pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for name in titles:
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in lines:
+        table.add_row(ink.text(shorten_name(line.name, room)), *line.cells, style=line.style)
+    console.print(Padding(table, (0, 0, 0, 2), expand=False))
+
+
+def _names(rows: Rows, recipe: Recipe) -> list[str]:
+    labels = source_labels(recipe)
+    keys = [(row["model"], row["revision"], row["sampling"]) for row in rows]
+    short = short_names(row["model"] for row in rows)
+    return [
+        short[model] + labels[model, revision, sampling].removeprefix(model)
+        if (model, revision, sampling) in labels
+        else f"{short[model]} before"
+        for model, revision, sampling in keys
+    ]
+
+
+def _written(console: Console) -> Callable[[int], str]:
+    """How tokens are written: in short where there is little room."""
+    return number if console.width >= NARROW else compact
 
 
 def _of(there: int, wanted: int | None) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, PrivateAttr, Tag, ValidationError, model_validator
 
 from datakit.complaints import explain
 from datakit.errors import RecipeError
@@ -32,6 +32,7 @@ from datakit.recipe_sources import (
     Source,
 )
 from datakit.tables import canonical_json
+from datakit.tables import digest as digest_of
 
 __all__ = [
     "ArmoRM",
@@ -42,12 +43,14 @@ __all__ = [
     "HubPrompts",
     "Limits",
     "LocalReward",
+    "Quantiles",
     "Recipe",
     "ResponsesSource",
     "Reward",
     "Sampled",
     "Select",
     "ServeSource",
+    "Source",
     "Verify",
     "assign",
     "digest",
@@ -96,9 +99,33 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
+MEAN_RANK = "mean_rank"
+
+
+class Quantiles(Section):
+    quantiles: Annotated[list[Share], Field(min_length=2, max_length=2)]
+    """[0.1, 0.9]: from the margin that a tenth of the candidates do not pass to the one that nine tenths do not, ends included.
+    Candidates are the best right against the worst wrong answer, one a prompt and source (one a prompt with any_source), before
+    any rule about margins or lengths; they are taken from the run itself."""
+
+    @model_validator(mode="after")
+    def _order(self) -> Quantiles:
+        if not self.quantiles[0] < self.quantiles[1]:
+            raise ValueError(f"quantiles must be [low, high], got {self.quantiles}")
+        return self
+
+
+Window = Annotated[list[Annotated[float, Field(strict=True)]], Field(min_length=2, max_length=2)]
+
+
+def _kind_of_margin(value: Any) -> str:
+    return "quantiles of margins" if isinstance(value, dict | Quantiles) else "window"
+
+
 class Select(Section):
     judge: str | None = None
-    """Which judge, where there are several."""
+    """Which judge, where there are several: its name with or without the revision; mean_rank: all of them, by the mean over
+    judges of the share of a prompt's other answers that an answer outscores (a tie counts half), from 0 to 1."""
     split: Literal["pairs_first", "share"] = "pairs_first"
     """pairs_first: prompts with a valid pair -> DPO, other prompts with a right answer -> SFT. share: of the prompts with a
     valid pair floor(sft_share x N) -> SFT in a stable hash order, the rest -> DPO."""
@@ -107,8 +134,14 @@ class Select(Section):
     """same_source: both answers of a pair come from one source model (FuseChat-3.0)."""
     per_prompt: Literal["one", "one_per_source"] = "one"
     """one: the pair with the largest margin; one_per_source: each source's pair."""
-    margin: Annotated[list[Annotated[float, Field(strict=True)]], Field(min_length=2, max_length=2)] | None = None
-    """The window of chosen minus rejected score, both ends included; null for no window."""
+    margin: (
+        Annotated[
+            Annotated[Window, Tag("window")] | Annotated[Quantiles, Tag("quantiles of margins")], Discriminator(_kind_of_margin)
+        ]
+        | None
+    ) = None
+    """The window of chosen minus rejected score, both ends included: [low, high], or quantiles of the run's own margins
+    ({quantiles: [0.1, 0.9]}) for a judge whose scores have no scale of their own; null for no window."""
     length_ratio_max: Annotated[float, Field(strict=True, ge=1)] | None = None
     """Keep pairs whose longer text has at most this many times the characters of the shorter."""
     length_bins: Annotated[float, Field(strict=True, gt=0)] | None = None
@@ -116,7 +149,7 @@ class Select(Section):
 
     @model_validator(mode="after")
     def _window(self) -> Select:
-        if self.margin is not None and not self.margin[0] <= self.margin[1]:
+        if isinstance(self.margin, list) and not self.margin[0] <= self.margin[1]:
             raise ValueError(f"margin must be [low, high], got {self.margin}")
         return self
 
@@ -174,6 +207,21 @@ class Recipe(Section):
         """The sources that exist already."""
         return [s for s in self.sources if isinstance(s, ResponsesSource)]
 
+    @property
+    def imported_judges(self) -> dict[str, str]:
+        """The judges whose scores came with responses, as the recipe calls them: the names that their scores have.
+
+        The version is that of the file or dataset (`NAME@<revision>`), of several sources of one judge a digest of theirs.
+        """
+        revisions: dict[str, list[str]] = {}
+        for source in self.imported:
+            if source.judge is not None:
+                revisions.setdefault(source.judge, []).append(source.revision or "")
+        return {
+            name: f"{name}@{found[0] if len(found) == 1 else digest_of(*sorted(found))[:12]}"
+            for name, found in revisions.items()
+        }
+
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
         if not self.prompts and not self.imported:
@@ -195,8 +243,10 @@ class Recipe(Section):
             value = getattr(self.verify, option)
             if domain != self.domain and value != getattr(Verify(), option):
                 raise ValueError(f"verify.{option} is for domain {domain}, this recipe's is {self.domain} (got {value!r})")
-        if not self.score and self.select.margin is not None:
+        if not self.score and not self.imported_judges and self.select.margin is not None:
             raise ValueError("select.margin must be null without a judge (score: null)")
+        if twice := sorted({reward.type for reward in self.score} & set(self.imported_judges)):
+            raise ValueError(f"judge: '{twice[0]}' is the name of a reward model in score; call the imported judge otherwise")
         return self
 
 
@@ -209,6 +259,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
         "budget": Budget,
         "verify": Verify,
         "select": Select,
+        "margin": Quantiles,
         "limits": Limits,
     },
 }

@@ -158,14 +158,20 @@ class ResponsesSource(Section):
     split: Name = "train"
     revision: str | None = None
     columns: Columns = {}
-    """Our name: the file's name. Ours are text, model, sample_index, prompt_id, prompt or messages, reference, ..."""
+    """Our name: the file's name. Ours are text, model, sample_index, prompt_id, prompt or messages, reference, score, ..."""
     model: Name | None = None
     """The source model, where all rows come from one and no column says it."""
+    judge: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]*$")] | None = None
+    """Who gave the column `score`; these scores are imported under this name, with the file's digest as its version."""
 
     @model_validator(mode="after")
     def _one_place(self) -> ResponsesSource:
         if (self.path is None) == (self.dataset is None):
             raise ValueError("a responses source has either path or dataset")
+        if self.judge is None and "score" in self.columns:
+            raise ValueError("columns.score needs a name for who gave the scores: judge: NAME")
+        if self.judge == "mean_rank":
+            raise ValueError("judge: 'mean_rank' means all judges in select.judge; give another name")
         return self
 
 

@@ -22,6 +22,7 @@ Store = Callable[[Rows, Rows], None]
 """Takes the response rows of one request, or failure rows; they are safe when it returns."""
 
 EMPTY_ATTEMPTS = 4  # times that a server may answer a sample with nothing before it is a failure
+EMPTY_SAMPLES = 20  # so many samples lost for that before any had text: the source gives none
 MOST_CHOICES = 64  # that one request asks for; servers hang or refuse at several hundred
 PATH = "/chat/completions"
 
@@ -52,6 +53,8 @@ class Sampler:
     def __post_init__(self) -> None:
         ignores_n = isinstance(self.source, ServeSource) and self.source.engine == "transformers"
         self.single = self.source.request == "single" or (self.source.request == "auto" and ignores_n)
+        self._gives_several = False
+        self._proven = self.client.answered
 
     def progress(self) -> Progress:
         """What it has done so far; may be called from another thread."""
@@ -128,6 +131,11 @@ class Sampler:
         self.failed += len(missing)
         name, error, message = self.source.model, failure.error, failure.message
         store([], [failure_row("sample", key, name, error, message, failure.attempts, permanent) for key in missing.values()])
+        if error == "empty" and self.failed >= EMPTY_SAMPLES and not (self.done or self._proven):
+            raise SourceStopped(
+                f"{name}: the first {self.failed} samples came without text; mend the source's sampling or extra_body "
+                "(does the model think for longer than max_tokens allows?), then build again"
+            )
 
     async def _request(self, ask: Ask, missing: dict[int, str], attempt: int) -> Rows:
         """One request for as many of the missing samples as the server gives at once; at most that many rows."""
@@ -135,11 +143,12 @@ class Sampler:
         seed = make_seed(next(iter(missing.values())), attempt)
         answer, latency_s = await self.client.post(PATH, self._body(ask.messages, wanted, seed), _check)
         choices = answer["choices"][:wanted]
-        if self.source.request == "auto" and len(choices) == 1 < wanted:
-            self.single = True  # this server ignores n: from now on a request a sample
+        self._gives_several |= len(choices) > 1
         rows = [self._row(choice, seed, latency_s) for choice in choices if _text(choice)]
         if not rows and any(_is_withheld(choice) for choice in choices):
             raise RequestFailed("content_filter", "the server withheld the answer (content filter or refusal)", 1, True)
+        if self.source.request == "auto" and len(rows) == 1 < wanted and not self._gives_several:
+            self.single = True  # this server ignores n: from now on a request a sample
         self._count_tokens(rows, answer.get("usage"))
         return rows
 
@@ -187,7 +196,7 @@ def _check(answer: Any) -> None:
     """A chat completion has a list of choices, each an object; anything else is a malformed body."""
     choices = answer.get("choices") if isinstance(answer, dict) else None
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
-        raise ValueError(f"not a chat completion: {answer!r:.150}".encode("utf-8", "replace").decode("utf-8"))
+        raise ValueError("not a chat completion")
 
 
 def _count(usage: Any, name: str) -> int | None:

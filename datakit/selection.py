@@ -10,50 +10,100 @@ import polars as pl
 
 from datakit.domains import DOMAINS
 from datakit.errors import BadInput
-from datakit.recipe import Recipe
+from datakit.recipe import MEAN_RANK, Recipe
 from datakit.rewards import judge_name
 from datakit.store import Run, load_sql
 from datakit.tables import TABLES
 
+ARMORM_HIGH = 0.2  # ArmoRM's best and worst answers differ by some 0.01 to 0.1: a window up to here is meant for it
+
+
+def judges(recipe: Recipe) -> dict[str, str]:
+    """The judges whose scores the recipe wants, its reward models and then the imported ones: name -> type.
+
+    The type of an imported judge is its name without the version: scores that were imported as `armorm` count as ArmoRM's.
+    """
+    return {judge_name(reward): reward.type for reward in recipe.score} | {
+        full: name for name, full in recipe.imported_judges.items()
+    }
+
 
 def chosen_judge(recipe: Recipe) -> str | None:
-    """The judge whose scores select: the only one, or the one that `select.judge` names; None without any."""
-    names = [judge_name(reward) for reward in recipe.score]
-    wanted = recipe.select.judge
+    """The judge whose scores select: the only one, the one that `select.judge` names, or mean_rank; None without any.
+
+    BadInput where that is not one of the recipe's judges.
+    """
+    names, wanted = list(judges(recipe)), recipe.select.judge
     if wanted is None:
         if len(names) > 1:
-            raise BadInput(f"select.judge: the recipe has several judges, name one of {', '.join(names)}")
+            raise BadInput(f"select.judge: the recipe has several judges, name one of {', '.join([*names, MEAN_RANK])}")
         return names[0] if names else None
+    if wanted == MEAN_RANK and names:
+        return MEAN_RANK
     matching = [name for name in names if wanted in (name, name.partition("@")[0])]
     if len(matching) != 1:
         raise BadInput(f"select.judge: '{wanted}' is not one of the recipe's judges: {', '.join(names) or 'there are none'}")
     return matching[0]
 
 
+def foreign_window(recipe: Recipe) -> str | None:
+    """What to say where the margin window is one for ArmoRM's scores and another judge selects; None elsewhere."""
+    margin, judge = recipe.select.margin, chosen_judge(recipe)
+    if not isinstance(margin, list) or judge is None or margin[1] > ARMORM_HIGH:
+        return None
+    if judge != MEAN_RANK and judges(recipe)[judge] == "armorm":
+        return None
+    scale = "mean ranks lie in [0, 1]" if judge == MEAN_RANK else f"the scores of {judge} may have any scale"
+    return (
+        f"select.margin [{margin[0]:g}, {margin[1]:g}] is a window for ArmoRM's scores, and {scale}: "
+        "look at the margins in datakit inspect, or write margin: {quantiles: [0.1, 0.9]}"
+    )
+
+
 def judge_answers(run: Run, recipe: Recipe) -> None:
     """Make the temporary tables `answers` (one row a response) and `pair_candidates` (one row a prompt and source)."""
-    domain = DOMAINS[recipe.domain](recipe.verify)
+    match_answers(run, recipe, chosen_judge(recipe))
     select = recipe.select
-    low, high = select.margin or (None, None)
-    run.make_table(
-        "answers",
-        load_sql("judge_answers"),
-        {"verifier": domain.verifier, "wrong": sorted(domain.wrong), "judge": chosen_judge(recipe)},
-    )
+    low, high = margin_window(run, recipe)
     run.make_table(
         "pair_candidates",
         load_sql("select_pairs"),
         {
-            "any_source": select.pairing == "any_source",
             "margin_low": low,
             "margin_high": high,
             "length_ratio_max": select.length_ratio_max,
             "one_per_source": select.per_prompt == "one_per_source",
             "sft_share": select.sft_share if select.split == "share" else None,
             "length_bins": select.length_bins,
-            "verified": domain.verifier is not None,
         },
     )
+
+
+def match_answers(run: Run, recipe: Recipe, judge: str | None) -> None:
+    """Make the temporary tables `answers` and `matched`, the candidates before any rule about margins or lengths."""
+    domain = DOMAINS[recipe.domain](recipe.verify)
+    counted = list(judges(recipe)) if judge == MEAN_RANK else [judge] if judge is not None else []
+    run.make_table(
+        "answers",
+        load_sql("judge_answers"),
+        {"verifier": domain.verifier, "wrong": sorted(domain.wrong), "judges": counted},
+    )
+    if judge == MEAN_RANK:
+        run.make_table("answers", load_sql("rank_answers"), {"judges": counted})
+    run.make_table(
+        "matched",
+        load_sql("match_answers"),
+        {"any_source": recipe.select.pairing == "any_source", "verified": domain.verifier is not None},
+    )
+
+
+def margin_window(run: Run, recipe: Recipe) -> tuple[float | None, float | None]:
+    """Both ends of the recipe's window in numbers, for the margins of `matched`; None and None for no window."""
+    margin = recipe.select.margin
+    if margin is None or isinstance(margin, list):
+        return (margin[0], margin[1]) if margin else (None, None)
+    low, high = margin.quantiles
+    return run.query(load_sql("select_window"), {"low": low, "high": high}).row(0)
 
 
 def select_pairs(run: Run) -> pl.DataFrame:

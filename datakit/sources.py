@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import difflib
 import gzip
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from datakit.errors import BadInput, needs_extra
+from datakit.errors import BadInput, RecipeError, needs_extra
 from datakit.places import at_path
 from datakit.recipe import FilePrompts, HubPrompts, Recipe, ResponsesSource
-from datakit.tables import Row, canonical_json
+from datakit.tables import Row, canonical_json, fingerprint
 
 COLUMNS = (
     *("prompt_id", "prompt", "messages", "reference", "solution", "test_style", "entry_point"),
-    *("text", "model", "sample_index", "finish_reason", "n_prompt_tokens", "n_tokens", "seed"),
+    *("text", "model", "sample_index", "finish_reason", "n_prompt_tokens", "n_tokens", "seed", "score"),
 )
 ROWS_AT_A_TIME = 5_000
 PEEK = 1000  # a mapped column must be seen in this many rows; JSON rows may leave out what is null
@@ -28,6 +29,24 @@ def source_name(source: FilePrompts | HubPrompts | ResponsesSource) -> str:
     if isinstance(source, FilePrompts):
         return source.path
     return source.dataset or (source.path or "" if isinstance(source, ResponsesSource) else "")
+
+
+def scores_revision(source: ResponsesSource, recipe: Recipe) -> str | None:
+    """The version of a source's imported scores: a digest of its file or folder, of a dataset on the hub its revision.
+
+    None for a file that is not there: reading it says so. RecipeError for a dataset without a revision.
+    """
+    path = at_path(recipe, source.path or source.dataset or "")
+    if source.path is not None:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return "local-" + hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    if path.is_dir():
+        return fingerprint(path)
+    if source.revision is None:
+        raise RecipeError(f"{source.dataset}: scores of judge '{source.judge}' need the dataset's revision: revision: <commit>")
+    return source.revision
 
 
 def read_rows(source: FilePrompts | HubPrompts | ResponsesSource, recipe: Recipe) -> Iterator[Row]:
@@ -113,8 +132,9 @@ def _read_dataset(name: str, split: str, revision: str | None, recipe: Recipe) -
     with needs_extra("hub", f"the dataset {name}"):
         import datasets
     folder = at_path(recipe, name)
+    place, commit = (str(folder), None) if folder.is_dir() else (name, revision)
     try:
-        rows: Iterable[Row] = datasets.load_dataset(str(folder) if folder.is_dir() else name, split=split, revision=revision)
+        rows: Iterable[Row] = datasets.load_dataset(place, split=split, revision=commit)
     except (OSError, ValueError) as error:
         raise BadInput(
             f"{name}: the dataset (split {split}, revision {revision or 'default'}) cannot be loaded: "

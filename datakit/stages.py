@@ -28,13 +28,14 @@ from datakit.errors import BadInput, BudgetSpent, DatakitError, RecipeError, Run
 from datakit.gathering import Asked, Gathering, Meter, asked_sources
 from datakit.places import model_folder
 from datakit.progress import Poll
-from datakit.recipe import EndpointSource, Recipe, Reward, ServeSource, assign
+from datakit.recipe import EndpointSource, Recipe, ResponsesSource, Reward, ServeSource, Source, assign
 from datakit.resuming import check_same
 from datakit.rewards import check as check_reward
 from datakit.rewards import judge_name
 from datakit.scoring import count_missing, score_missing, self_check
-from datakit.selection import chosen_judge, diff_pairs, judge_answers, select_demos, select_pairs
+from datakit.selection import chosen_judge, diff_pairs, foreign_window, judge_answers, judges, select_demos, select_pairs
 from datakit.signals import Signals
+from datakit.sources import scores_revision
 from datakit.spending import spending, total
 from datakit.store import Run, Spool, load_sql
 from datakit.tables import TABLES, Row, Rows, failure_row, fingerprint
@@ -121,7 +122,10 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> l
 
 
 def resolve(recipe: Recipe) -> Recipe:
-    """The recipe with a revision for every model that is a folder; RecipeError for a domain that there is not."""
+    """The recipe with a revision for every model that is a folder, and for every file with scores that are imported.
+
+    RecipeError for a domain that there is not.
+    """
     if recipe.domain not in DOMAINS:
         raise RecipeError(f"domain: there is no domain '{recipe.domain}'; known: {', '.join(DOMAINS)}")
 
@@ -131,7 +135,12 @@ def resolve(recipe: Recipe) -> Recipe:
             return section
         return section.model_copy(update={"revision": fingerprint(folder)})
 
-    sources = [pinned(source) if isinstance(source, ServeSource) else source for source in recipe.sources]
+    def with_revision(source: Source) -> Source:
+        if isinstance(source, ResponsesSource) and source.judge is not None:
+            return source.model_copy(update={"revision": scores_revision(source, recipe)})
+        return pinned(source) if isinstance(source, ServeSource) else source
+
+    sources = [with_revision(source) for source in recipe.sources]
     return recipe.model_copy(update={"sources": sources, "score": [pinned(reward) for reward in recipe.score]})
 
 
@@ -176,6 +185,8 @@ def collect(run: Run, recipe: Recipe, inputs: Inputs, prompts: Spool, monitor: M
     """sources -> prompts, and the responses that exist already. Prompts that are no longer wanted stay, marked as dropped."""
     run.replace_by(_with_old_prompts(run, prompts))
     run.replace("sources", inputs.source_frame(recipe))
+    run.replace("judges", TABLES["judges"].frame([{"judge": name, "type": kind} for name, kind in judges(recipe).items()]))
+    run.append("scores", run.missing("scores", TABLES["scores"].frame(inputs.scores)))
     imported = run.missing("responses", TABLES["responses"].frame(list(inputs.responses.values())))
     run.append("responses", imported.filter(pl.col("text").is_not_null()))
     empty = imported.filter(pl.col("text").is_null()).rename({"response_id": "key"}).with_columns(stage=pl.lit("sample"))
@@ -249,9 +260,11 @@ def verify(run: Run, domain: Domain, workers: int, monitor: Monitor) -> None:
     """responses -> verdicts. A checker that runs out of time or dies costs its own row only."""
     if domain.verifier is None:
         return
-    missing = run.query(load_sql("missing_verdicts"), {"verifier": domain.verifier})
-    monitor.stage("verify", {domain.verifier: missing.height} if missing.height else {})
-    with closing(judge(domain, _batches(missing, VERIFY_BATCH), workers, monitor)) as judged:
+    params = {"verifier": domain.verifier}
+    n_missing = int(run.query(load_sql("count_missing_verdicts"), params)["n"][0])
+    monitor.stage("verify", {domain.verifier: n_missing} if n_missing else {})
+    missing = run.stream(load_sql("missing_verdicts"), params, VERIFY_BATCH) if n_missing else iter(())
+    with closing(judge(domain, (frame.to_dicts() for frame in missing), workers, monitor)) as judged:
         for row, verdict, duration_s in judged:
             ids = {"response_id": row["response_id"], "reference_digest": row["reference_digest"], "verifier": domain.verifier}
             run.journal("verdicts").append([{**ids, **verdict, "duration_s": round(duration_s, 4)}])
@@ -306,10 +319,8 @@ def select(run: Run, recipe: Recipe, monitor: Monitor) -> None:
     run.replace("demos", demos)
     run.replace("pairs", pairs)
     monitor.say(f"{demos.height:,} demos for SFT, {pairs.height:,} pairs for DPO")
-
-
-def _batches(rows: pl.DataFrame, size: int) -> Iterator[Rows]:
-    return (batch.to_dicts() for batch in rows.iter_slices(size))
+    if foreign := foreign_window(recipe):
+        monitor.say(foreign, warning=True)
 
 
 # ------------------------------------------------------------------------------------------------- without a whole build

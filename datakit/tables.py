@@ -2,7 +2,8 @@
 
 One table is one folder of Parquet parts under the run. `prompts`, `sources`, `demos` and `pairs` are replaced whole; the
 others only grow, so an id must say everything that determines its row: a changed temperature, verifier or judge makes new
-ids. `sources` says which responses the current recipe wants: model, revision and sampling, sample_index below n.
+ids. `sources` says which responses the current recipe wants: model, revision and sampling, sample_index below n; `judges`
+whose scores.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ TABLES: dict[str, Table] = {
             "n": pl.Int64,
         },
     ),
+    "judges": Table(("judge",), {"judge": pl.String, "type": pl.String}),
     "responses": Table(
         ("response_id",),
         {

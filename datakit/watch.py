@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +20,7 @@ from datakit.ledger import draw_spending
 from datakit.pace import Pace, Part, together
 from datakit.progress import Poll
 from datakit.spending import spending
-from datakit.stage_view import StageView
+from datakit.stage_view import WIDTH, StageView
 from datakit.store import Run
 
 LINE_EVERY_S = 30.0
@@ -30,7 +32,7 @@ class Watch:
     def __init__(
         self, go_on: str | None = None, interrupted: Callable[[], bool] = lambda: False, console: Console | None = None
     ) -> None:
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or _open_console()
         self._go_on = go_on
         self._interrupted = interrupted
         self._view = StageView({})
@@ -95,6 +97,12 @@ class Watch:
             self._showing = None
             if self._stage == "sample":
                 self._sampled.append(self._view.whole)
+
+
+def _open_console() -> Console:
+    """On stderr; as wide as the view gets where that is no terminal and COLUMNS does not say otherwise."""
+    given = sys.stderr.isatty() or "COLUMNS" in os.environ
+    return Console(stderr=True, highlight=False, width=None if given else WIDTH)
 
 
 class Lines:

@@ -160,8 +160,9 @@ def test_blank_answers_are_never_stored(fake, problems, tmp_path):
 
 def test_odd_types_in_an_answer_cost_nothing_but_themselves(fake, problems, tmp_path):
     """finish_reason as a number, token counts as text, half an emoji: stored as what the table can hold."""
-    choice = {"message": {"content": "It is \ud83d 4. The answer is 4."}, "finish_reason": 7}
-    odd = json.dumps({"choices": [choice] * 5, "usage": {"prompt_tokens": "11", "completion_tokens": 9.5}})
+    texts = [f"It is \ud83d 4. The answer is {at}." for at in range(5)]
+    choices = [{"message": {"content": text}, "finish_reason": 7} for text in texts]
+    odd = json.dumps({"choices": choices, "usage": {"prompt_tokens": "11", "completion_tokens": 9.5}})
     fake.fault = lambda number, body: body_text(odd) if number == 1 else None
     assert build(tmp_path, recipe_over(fake.url, problems)).returncode == 0
     rows = rows_of(tmp_path / "run", "SELECT * FROM responses WHERE n_tokens IS NULL")

@@ -575,8 +575,7 @@ class Plain:
     def __init__(self):
         self.connection = duckdb.connect()
         self.parameters = {
-            "any_source": False, "margin_low": None, "margin_high": None, "length_ratio_max": None,
-            "one_per_source": False, "length_bins": None, "verified": True,
+            "margin_low": None, "margin_high": None, "length_ratio_max": None, "one_per_source": False, "length_bins": None,
         }  # fmt: skip
 
     def to_sft(self, n, share, backwards=False):
@@ -587,6 +586,8 @@ class Plain:
             f"NOT good AS is_wrong FROM range($n) AS t(i), (VALUES (true), (false)) AS s(good) ORDER BY i {order}",
             {"n": n},
         )
+        match = f"CREATE OR REPLACE TABLE matched AS {load_sql('match_answers')}"
+        self.connection.execute(match, {"any_source": False, "verified": True})
         rows = self.connection.sql(load_sql("select_pairs"), params=self.parameters | {"sft_share": share}).fetchall()
         assert len(rows) == n
         return {row[0] for row in rows if row[-1] == "serves SFT"}
@@ -897,7 +898,7 @@ def test_of_several_judges_one_is_named():
 @pytest.mark.parametrize(
     ("recipe", "said"),
     [
-        (judges("1", "2"), "select.judge: the recipe has several judges, name one of armorm@1, armorm@2"),
+        (judges("1", "2"), "select.judge: the recipe has several judges, name one of armorm@1, armorm@2, mean_rank"),
         (judges("1", judge="other"), "select.judge: 'other' is not one of the recipe's judges: armorm@1"),
         (judges("1", "2", judge="armorm"), "select.judge: 'armorm' is not one of the recipe's judges: armorm@1, armorm@2"),
         (judges(judge="armorm"), "select.judge: 'armorm' is not one of the recipe's judges: there are none"),

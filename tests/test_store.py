@@ -44,6 +44,7 @@ AT = datetime(2024, 2, 29, 12, 30, 0, 123456, tzinfo=UTC)
 SAMPLES = {
     "prompts": {"prompt_id": ODD, "messages": [{"role": "system", "content": ""}, {"role": "user", "content": ODD}]},
     "sources": {"model": ODD, "revision": None, "sampling": '{"temperature":0.8}', "type": "endpoint", "n": 5},
+    "judges": {"judge": "j@1", "type": "armorm"},
     "responses": {"response_id": ODD, "text": ODD, "sample_index": 2**62, "seed": 2**31 - 1, "latency_s": 0.1 + 0.2},
     "verdicts": {"response_id": "r", "verifier": "v@1", "reference_digest": "", "outcome": "passed", "duration_s": 1e-9},
     "scores": {"response_id": "r", "judge": "j@1", "score": -0.0, "objectives": [0.5, inf, -inf, 1e300]},
@@ -750,6 +751,7 @@ def test_current_failures_are_the_last_of_each_row_that_is_still_missing(folder)
     with Run.create(folder) as run:
         run.replace("prompts", TABLES["prompts"].frame([{"prompt_id": "a", "messages_digest": "1"}]))
         run.replace("sources", TABLES["sources"].frame([{"model": "m", "sampling": "{}", "type": "endpoint", "n": 3}]))
+        run.replace("judges", TABLES["judges"].frame([{"judge": "j"}, {"judge": "k"}]))
         run.append("responses", [response(two), response(three)])
         run.append("scores", [{"response_id": three, "judge": "j"}])
         run.append("failures", [
@@ -759,6 +761,7 @@ def test_current_failures_are_the_last_of_each_row_that_is_still_missing(folder)
             failure(two, "score", "j", error="no score"),
             failure(three, "score", "j", error="came later"),
             failure(three, "score", "k", error="no score of k"),
+            failure(three, "score", "one that left the recipe", error="no score either"),
         ])  # fmt: skip
         found = run.query("SELECT stage, source, error FROM current_failures ORDER BY ALL").rows()
     assert found == [("sample", "m", "last"), ("score", "j", "no score"), ("score", "k", "no score of k")]

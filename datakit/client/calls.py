@@ -23,8 +23,8 @@ ATTEMPTS = {"broken": 6, "overload": 20, "slow": 3}
 FIRST_PATIENCE_S = 25.0  # for a source that has never answered
 REFUSALS = 20  # so many requests refused before any was answered: the source refuses everything
 WATCH_EVERY_S = 2.0
-QUIET_S = 10.0  # a replica with requests on their way that is silent for so long is probed
-MISSES = 3  # probes without an answer, one after the other: it hangs
+QUIET_S = 5.0  # a replica with requests on their way that is silent for so long is probed
+MISSES = 2  # probes without an answer, one after the other: it hangs
 AGAIN = "then build again: what was received is stored"
 
 
@@ -120,15 +120,15 @@ class Client:
                 content = json.loads(raw)
                 check(content)
             except (ValueError, RecursionError) as error:
-                raise Fault("broken", "malformed", str(error)[:200]) from error
+                said = replica.hide(raw)[:150].decode("utf-8", "replace")
+                raise Fault("broken", "malformed", f"{str(error)[:100]}: {said!r}") from error
             self._heard_at = now = time.monotonic()
             self.answered, self._failed = True, 0
             replica.answered(now)
             return Answer(content, now - started)
         except Fault as fault:
             fault.message = self._hide(fault.message)
-            if fault.meaning == "overload":
-                replica.window.overloaded(started, time.monotonic())
+            fault.sent_at = started
             raise
         finally:
             replica.window.in_flight -= 1
@@ -179,7 +179,7 @@ class Client:
         if replica.failed(fault):
             await replica.go_down()
             self._start(self._revive(replica))
-        elif pause := replica.pause_after(fault):
+        elif fault.meaning == "overload" and (pause := replica.overloaded(fault, fault.sent_at)):
             self._rest(replica, min(pause, self.patience_s))
         if self._failed >= REFUSALS:
             self._check_patience()

@@ -45,6 +45,7 @@ class Fault(Exception):
     def __init__(self, meaning: Meaning, error: str, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.meaning, self.error, self.message, self.retry_after_s = meaning, error, message, retry_after_s
+        self.sent_at = 0.0
 
 
 def of_status(status: int, body: bytes, headers: Mapping[str, str]) -> Fault:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CONNECT_S = 10.0  # an address that swallows packets is away, however long an answer may take
 KEEP_ALIVE_S = 4.0  # servers close idle connections after five seconds or later
-PROBE_S = 5.0
+PROBE_S = 3.0
 FAILURES = 5  # one after the other, with no answer between them: down
 LONGEST_PAUSE_S = 30.0
 LOCAL = ("127.0.0.1", "localhost", "::1")  # never through a proxy
@@ -40,6 +40,7 @@ class Replica:
         self.resting_until = 0.0
         self.heard_at = time.monotonic()
         self._outages = 0
+        self._key = key
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
@@ -70,9 +71,13 @@ class Replica:
                 body = await response.read()
                 if response.status == 200:
                     return body
-                raise of_status(response.status, body, response.headers)
+                raise of_status(response.status, self.hide(body), response.headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise of_exception(error) from error
+
+    def hide(self, said: bytes) -> bytes:
+        """What it said without the key: servers repeat keys, and what is cut short may still hold most of one."""
+        return said.replace(self._key.encode(), b"[the key]") if self._key else said
 
     def answered(self, now: float) -> None:
         """It gave a usable answer."""
@@ -82,17 +87,16 @@ class Replica:
 
     def failed(self, fault: Fault) -> bool:
         """It failed. Whether that means that it is down: nothing is there, or it failed too often in a row."""
-        self._overloads += fault.meaning == "overload"
         self._failures += fault.meaning != "overload"
         return fault.meaning in ("away", "unusable") or self._failures >= FAILURES
 
-    def pause_after(self, fault: Fault) -> float:
-        """Seconds without new requests after an overload: what it asks for (Retry-After), else longer each time; 0 for none."""
+    def overloaded(self, fault: Fault, sent_at: float) -> float:
+        """It had too much. Seconds without new requests: what it asks for (Retry-After), else longer each time; 0 for none."""
+        news = self.window.overloaded(sent_at, time.monotonic())
+        self._overloads += news
         if fault.retry_after_s is not None:
             return fault.retry_after_s
-        if fault.meaning != "overload":
-            return 0.0
-        return backoff(self._overloads)
+        return backoff(self._overloads) if news else 0.0
 
     def rest(self, seconds: float) -> None:
         """No new requests for so long."""

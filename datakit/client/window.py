@@ -25,6 +25,7 @@ class Window:
         self._rate = 0.0  # answers a second at that size
         self._quiet = 0  # rounds since the last trial
         self._waiting: int | None = None
+        self._since_cut = self.size  # answers
         self._cut_at = self._began_at = 0.0
         self._begin(0.0)
 
@@ -41,34 +42,40 @@ class Window:
     def answered(self, now: float) -> None:
         """A request was answered at the time `now` (seconds, monotonic)."""
         self._answers += 1
+        self._since_cut += 1
         self._began_at = self._began_at or now
         wanted = self.size if self._starting or self._before is None else 2 * self.size
         if self._answers > wanted and now - self._began_at >= ROUND_S:
             self._end_round((self._answers - 1) / (now - self._began_at))
             self._begin(now)
 
-    def overloaded(self, sent_at: float, now: float) -> None:
-        """The server had too much. One cut for all that was sent before it: their answers say nothing of the new size."""
+    def overloaded(self, sent_at: float, now: float) -> bool:
+        """The server had too much. Says whether this is news: one cut stands for all that was sent before it."""
         if sent_at < self._cut_at:
-            return
-        self.size = max(1, int(self.size * (0.5 if self._starting else 0.8)))
-        self._settle(now)
+            return False
+        self._cut(0.5 if self._starting else 0.8, now)
+        return True
 
     def queue(self, waiting: int, now: float) -> None:
-        """The server's own queue has `waiting` requests: one that is long and grows means that less is enough."""
-        grows = self._waiting is not None and waiting > self._waiting
+        """The server's own queue has `waiting` requests: where it is long, and not shorter than last time, less is enough.
+
+        What a cut does is seen only when so many requests as were in flight have been answered.
+        """
+        stays = waiting >= (self._waiting or 0)
         self._waiting = waiting
-        if grows and waiting > max(2, self.size // 8) and now - self._cut_at >= ROUND_S:
-            self.size = max(1, int(self.size * 0.8))
-            self._settle(now)
+        if stays and waiting > max(2, self.size // 8) and self._since_cut >= self.size:
+            self._cut(0.8, now)
 
     def restart(self) -> None:
         """Back from an outage: one request first, then as at the start."""
         self.size, self._starting, self._before, self._rate = 1, True, None, 0.0
         self._begin(0.0)
 
-    def _settle(self, now: float) -> None:
-        self._starting, self._before, self._quiet, self._rate, self._cut_at = False, None, 0, 0.0, now
+    def _cut(self, share: float, now: float) -> None:
+        """Fewer places, and no trial in this round: where one goes on, the size before it is enough."""
+        self.size = max(1, min(int(self.size * share), self._before or self.size))
+        self._starting, self._before, self._quiet, self._rate = False, None, 0, 0.0
+        self._since_cut, self._cut_at = 0, now
         self._begin(now)
 
     def _begin(self, now: float) -> None:

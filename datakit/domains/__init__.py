@@ -71,9 +71,11 @@ def verifying_worker(name: str, options: Verify) -> Worker:
 
 
 from datakit.domains.code import Code  # noqa: E402 - the domains stand on the names above
+from datakit.domains.instruct import Instruct  # noqa: E402
 from datakit.domains.math import Math  # noqa: E402
 
 DOMAINS: dict[str, Callable[[Verify], Domain]] = {
     "math": Math,
     "code": Code,
+    "instruct": Instruct,
 }

@@ -79,7 +79,8 @@ def command(recipe: Recipe, source: ServeSource, port: int) -> list[str]:
     python = _interpreter(recipe, source)
     if source.engine == "transformers":
         return [python, "-c", _TRANSFORMERS, "serve", name, *common, *source.args]
-    revision = ["--revision", source.revision] if source.revision and name == source.model else []
+    of_hub = source.revision is not None and model_folder(recipe, source.model) is None
+    revision = ["--revision", str(source.revision)] if of_hub else []
     tensor_parallel = ["--tensor-parallel-size", str(source.tensor_parallel_size)] if source.tensor_parallel_size else []
     module = "vllm.entrypoints.openai.api_server"
     return [python, "-m", module, "--model", name, *revision, *common, *tensor_parallel, *source.args]

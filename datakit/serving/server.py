@@ -70,7 +70,7 @@ class Server:
                 server.check_alive()
             now = time.monotonic()
             if now - began_at > self._launch.start_timeout_s:
-                limit = f"{self._launch.start_timeout_s:.0f} s (start_timeout_s)"
+                limit = f"{self._launch.start_timeout_s:g} s (start_timeout_s)"
                 raise SourceStopped(f"{self._launch.name}: its server did not answer within {limit}; {self._log_end()}")
             if now - said_at > LINE_EVERY_S:
                 said_at = now
@@ -126,10 +126,10 @@ class Server:
         for done in range(self._launch.restarts + 1):
             self._guard.wait()
             self._end_rest()
-            ending = f"{self._launch.name}: {self._ending()}"
+            ending = self._ending()
             if done < self._launch.restarts:
                 count = f"restart {done + 1} of {self._launch.restarts}"
-                self._say_unless_dismissed(f"{ending}; {count}; {self._last_line()}")
+                self._say_unless_dismissed(f"{self._launch.name}: {ending}; {count}; {self._last_line()}")
                 if not self._start_again():
                     return
         if not self._unwanted.is_set():
@@ -144,7 +144,7 @@ class Server:
                 self._guard = self._start()
             self.wait()
         except OSError as error:  # no room for its log, no process left
-            self._trouble = f"{self._launch.name}: its server cannot be started again: {error}"
+            self._trouble = f"its server cannot be started again: {error}"
             return False
         except SourceStopped as error:
             if self._guard.poll() is None:

@@ -10,5 +10,5 @@ SELECT
 FROM pairs AS p
 LEFT JOIN responses AS c ON p.chosen_id = c.response_id
 LEFT JOIN responses AS r ON p.rejected_id = r.response_id
-LEFT JOIN answers AS cs ON p.chosen_id = cs.response_id
-LEFT JOIN answers AS rs ON p.rejected_id = rs.response_id
+LEFT JOIN answers AS cs ON p.prompt_id = cs.prompt_id AND p.chosen_id = cs.response_id
+LEFT JOIN answers AS rs ON p.prompt_id = rs.prompt_id AND p.rejected_id = rs.response_id

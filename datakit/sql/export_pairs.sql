@@ -1,5 +1,5 @@
 -- The rows of an exported dpo/ folder: what TRL reads (prompt, chosen, rejected), and where each came from.
--- Reads pairs, prompts, responses, scores. $judge: the judge that selected, or NULL.
+-- Reads pairs, prompts, responses, answers (judge_answers.sql: with the scores that selected). No parameters.
 SELECT
     p.messages AS prompt,
     [{'role': 'assistant', 'content': c.text}] AS chosen,
@@ -22,6 +22,6 @@ FROM pairs AS x
 INNER JOIN prompts AS p ON x.prompt_id = p.prompt_id
 INNER JOIN responses AS c ON x.chosen_id = c.response_id
 INNER JOIN responses AS r ON x.rejected_id = r.response_id
-LEFT JOIN scores AS cs ON x.chosen_id = cs.response_id AND cs.judge = $judge
-LEFT JOIN scores AS rs ON x.rejected_id = rs.response_id AND rs.judge = $judge
+LEFT JOIN answers AS cs ON x.prompt_id = cs.prompt_id AND x.chosen_id = cs.response_id
+LEFT JOIN answers AS rs ON x.prompt_id = rs.prompt_id AND x.rejected_id = rs.response_id
 ORDER BY x.prompt_id, x.model

@@ -2,10 +2,18 @@
 -- Reads current_responses, prompts, verdicts, scores.
 --   $verifier  name of the verifier, or NULL where the domain has none: then every answer counts as right and as wrong
 --   $wrong     outcomes that count as wrong
---   $judge     name of the judge, or NULL for no scores
--- Gives one row a response. "Cannot judge" is neither right nor wrong: no verdict, no finite score, an outcome in between.
--- A truncated answer is never right; of identical texts of one model to one prompt one may be used, the first by id that can be.
-WITH judged AS (
+--   $judges    the judges whose scores count: one, none, or several (then `score` is left to rank_answers.sql)
+-- Gives one row a response. "Cannot judge" is neither right nor wrong: no verdict, an outcome in between, a judge without a
+-- finite score (`scored` is FALSE). A truncated answer is never right; of identical texts of one model to one prompt one may be
+-- used, the first by id that can be (the others are `repeated`).
+WITH judgements AS (
+    SELECT response_id, any_value(score) AS score, count(DISTINCT judge) FILTER (WHERE isfinite(score)) AS n_judges
+    FROM scores
+    WHERE list_contains($judges::VARCHAR [], judge)
+    GROUP BY response_id
+),
+
+judged AS (
     SELECT
         r.response_id,
         r.prompt_id,
@@ -15,12 +23,12 @@ WITH judged AS (
         md5(r.text) AS text_digest,
         coalesce(r.finish_reason = 'length', FALSE) AS truncated,
         v.outcome,
-        s.score,
-        $judge IS NULL OR coalesce(isfinite(s.score), FALSE) AS scored,
+        if(len($judges::VARCHAR []) = 1, s.score, NULL) AS score,
+        coalesce(s.n_judges, 0) = len($judges::VARCHAR []) AS scored,
         row_number() OVER (
             PARTITION BY r.prompt_id, r.model, r.text
             ORDER BY
-                NOT coalesce(isfinite(s.score), FALSE),
+                NOT scored,
                 NOT coalesce(v.outcome = 'passed' OR list_contains($wrong, v.outcome), FALSE),
                 coalesce(r.finish_reason = 'length', FALSE),
                 r.response_id
@@ -29,7 +37,7 @@ WITH judged AS (
     INNER JOIN prompts AS p ON r.prompt_id = p.prompt_id
     LEFT JOIN verdicts AS v
         ON r.response_id = v.response_id AND v.verifier = $verifier AND v.reference_digest = p.reference_digest
-    LEFT JOIN scores AS s ON r.response_id = s.response_id AND s.judge = $judge
+    LEFT JOIN judgements AS s ON r.response_id = s.response_id
 )
 
 SELECT

@@ -1,54 +1,22 @@
 -- FuseChat-3.0's pair rule: the best right answer against the worst wrong answer, of one source model (or of any).
--- Reads answers (judge_answers.sql).
---   $any_source        a pair may join two source models
+-- Reads matched (match_answers.sql).
 --   $margin_low, $margin_high   window of chosen minus rejected score, ends included; NULL: none
 --   $length_ratio_max  longer text at most this many times the characters of the shorter; NULL: none
 --   $one_per_source    keep every source's pair of a prompt, not only the one with the largest margin
 --   $sft_share         share of the prompts with a valid pair that serve SFT instead; NULL: none (pairs_first)
 --   $length_bins       width of the bins of |log length ratio| that are balanced; NULL: none
---   $verified          answers were verified: without verdicts a pair needs a margin above 0
 -- Gives one row a prompt and source with both answers of its best pair and `lost`: why it is no pair, NULL for a pair.
 -- Ties are broken by id (ids are hashes), never by position. Bins come last: they balance what DPO will see.
-WITH chosen AS (
-    SELECT prompt_id, if($any_source, '', model) AS side, model, response_id, score, n_chars, text_digest
-    FROM answers
-    WHERE is_right
-    QUALIFY row_number() OVER (PARTITION BY prompt_id, side ORDER BY score DESC NULLS LAST, response_id) = 1
-),
-
-rejected AS (
-    SELECT prompt_id, if($any_source, '', model) AS side, model, response_id, score, n_chars, text_digest
-    FROM answers
-    WHERE is_wrong
-    QUALIFY row_number() OVER (PARTITION BY prompt_id, side ORDER BY score ASC NULLS LAST, response_id) = 1
-),
-
-sides AS (
-    SELECT DISTINCT prompt_id, if($any_source, '', model) AS side FROM answers
-),
-
-matched AS (
+WITH windowed AS (
     SELECT
-        s.prompt_id,
-        coalesce(c.model, nullif(s.side, '')) AS model,
-        r.model AS rejected_model,
-        c.response_id AS chosen_id,
-        r.response_id AS rejected_id,
-        c.score - r.score AS margin,
-        ln(greatest(c.n_chars, 1) / greatest(r.n_chars, 1)) AS log_length_ratio,
+        * EXCLUDE (lost),
         CASE
-            WHEN c.response_id IS NULL AND r.response_id IS NULL THEN 'nothing to judge by'
-            WHEN c.response_id IS NULL THEN 'no right answer'
-            WHEN r.response_id IS NULL THEN 'no wrong answer'
-            WHEN c.text_digest = r.text_digest THEN 'same text'
-            WHEN NOT $verified AND coalesce(c.score - r.score, 0) <= 0 THEN 'tied scores'
-            WHEN c.score - r.score < $margin_low THEN 'margin below the window'
-            WHEN c.score - r.score > $margin_high THEN 'margin above the window'
-            WHEN greatest(c.n_chars, r.n_chars, 1) / greatest(least(c.n_chars, r.n_chars), 1) > $length_ratio_max THEN 'length ratio'
+            WHEN lost IS NOT NULL THEN lost
+            WHEN margin < $margin_low THEN 'margin below the window'
+            WHEN margin > $margin_high THEN 'margin above the window'
+            WHEN length_ratio > $length_ratio_max THEN 'length ratio'
         END AS lost
-    FROM sides AS s
-    LEFT JOIN chosen AS c ON s.prompt_id = c.prompt_id AND s.side = c.side
-    LEFT JOIN rejected AS r ON s.prompt_id = r.prompt_id AND s.side = r.side
+    FROM matched
 ),
 
 per_prompt AS (
@@ -61,7 +29,7 @@ per_prompt AS (
                     PARTITION BY prompt_id, lost IS NULL ORDER BY margin DESC NULLS LAST, chosen_id
                 ) > 1 THEN 'another source''s pair'
         END AS lost
-    FROM matched
+    FROM windowed
 ),
 
 shares AS (
