@@ -88,9 +88,9 @@ def main() -> int:
         alone, killed = Path(folder) / "alone", Path(folder) / "killed"
         with fake_of(options) as fake:
             first_s, whole_s = leave_alone(build_command(Path(folder), fake, alone, options), fake)
-        print(f"left alone it takes {whole_s:.1f} s, the first answer comes after {first_s:.1f} s")
+        print(f"left alone it takes {whole_s:.1f} s, the first answer comes after {first_s:.1f} s", flush=True)
         with fake_of(options) as fake:
-            story = kill_often(build_command(Path(folder), fake, killed, options), first_s, whole_s - first_s, options)
+            story = kill_often(build_command(Path(folder), fake, killed, options), fake, first_s, whole_s - first_s, options)
         troubles = [*story.troubles, *differences(alone, killed), *left_over(killed), *asked_twice(fake, story)]
     print(
         f"{len(story.kills)} builds killed, {story.terminated} of them by SIGTERM; {story.finished} ended before their signal"
@@ -132,23 +132,38 @@ def leave_alone(command: list[str | Path], fake: Recording) -> tuple[float, floa
     return fake.given[0][1] - began_at, time.monotonic() - began_at
 
 
-def kill_often(command: list[str | Path], first_s: float, work_s: float, options: argparse.Namespace) -> Story:
+def kill_often(command: list[str | Path], fake: Recording, first_s: float, work_s: float, options: argparse.Namespace) -> Story:
     """Start the build, stop it at a random instant, and so on; then let it come to its end.
 
-    A kill is aimed at the time before the first request, or else at an instant after it whose mean is such that all kills
+    A kill is aimed at the time before the first answer, or else at an instant after it whose mean is such that all kills
     together fall over the whole of the work.
     """
     chance, story = random.Random(options.seed), Story()
     while len(story.kills) < options.kills and not story.troubles:
         process = start(command)
-        working_s = chance.expovariate((1 - STARTING) * options.kills / work_s)
-        delay_s = chance.uniform(0, first_s) if chance.random() < STARTING else first_s + working_s
+        if chance.random() < STARTING:
+            delay_s = chance.uniform(0, first_s)
+        else:
+            wait_for_work(process, fake, first_s, options.prompts * N)
+            delay_s = chance.expovariate((1 - STARTING) * options.kills / work_s)
         stop(process, delay_s, signal.SIGTERM if chance.random() < options.terminate else signal.SIGKILL, story)
+        if len(story.kills) % 10 == 0:
+            print(f"{len(story.kills)} kills, {fake.n_responses:,} answers given", flush=True)
     process = start(command)
     _, said = process.communicate()
     if process.returncode != 0:
         story.troubles.append(f"the last start ended with exit status {process.returncode}:\n{said}")
     return story
+
+
+def wait_for_work(process: subprocess.Popen[str], fake: Recording, first_s: float, n_wanted: int) -> None:
+    """Wait for the build's first answer, or for as long as that took at first where all is answered."""
+    began_at, n_before = time.monotonic(), fake.n_answered
+    all_there = fake.n_responses - fake.responses_twice >= n_wanted
+    while process.poll() is None and fake.n_answered == n_before:
+        if all_there and time.monotonic() - began_at > first_s:
+            return
+        time.sleep(0.01)
 
 
 def stop(process: subprocess.Popen[str], delay_s: float, by: signal.Signals, story: Story) -> None:
