@@ -82,7 +82,7 @@ def test_requests_in_flight_are_bounded_per_url(fake, problems, tmp_path):
 def test_a_server_that_decodes_greedily_is_named(fake, problems, tmp_path):
     fake.copies = True
     done = build(tmp_path, recipe_over(fake.url, problems, request="single"))
-    assert done.returncode == 0 and "fake/one: all samples are one text for 12 of 12 prompts" in done.stderr
+    assert done.returncode == 0 and "fake/one: samples are copies of one text for 12 of 12 prompts" in done.stderr
 
 
 def test_system_prompt_and_extra_body_are_sent_and_are_part_of_identity(fake, problems, tmp_path):
