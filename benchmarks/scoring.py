@@ -78,7 +78,7 @@ def compare_speed(options: argparse.Namespace) -> None:
 
 
 def conversations(mix: str, rows: int) -> list[Messages]:
-    """Real prompts and responses; "short and long" is half the shortest of chinese, half the longest of instruct_scored, shuffled."""
+    """Real conversations; "short and long" is half the shortest of chinese, half the longest of instruct_scored, shuffled."""
     if mix == "short and long":
         short = sorted(read("chinese", None), key=lambda row: len(row["response"]))[: rows // 2]
         long = sorted(read("instruct_scored", None), key=lambda row: -len(row["response"]))[: rows - len(short)]

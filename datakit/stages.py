@@ -250,7 +250,7 @@ def _turns(asked: list[Asked]) -> Iterator[list[Asked]]:
 def _name_copies(run: Run, monitor: Monitor) -> None:
     for model, prompts, copies in run.query(load_sql("find_copies")).iter_rows():
         monitor.say(
-            f"{model}: samples are copies of one text for {copies:,} of {prompts:,} prompts, also where they were asked for again; "
+            f"{model}: samples are copies of one text for {copies:,} of {prompts:,} prompts, also when asked again; "
             "does the server honour temperature and seed? (transformers: is do_sample on in generation_config.json?)",
             warning=True,
         )
