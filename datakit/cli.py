@@ -155,7 +155,10 @@ def sql(
     query: Annotated[str, typer.Argument(help='"select model, count(*) from responses group by 1"', show_default=False)],
     format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
 ) -> None:
-    """Ask a run a question in SQL (DuckDB). Tables: prompts, sources, judges, responses, verdicts, scores, demos, pairs, failures."""
+    """Ask a run a question in SQL (DuckDB).
+
+    Tables: prompts, sources, judges, responses, verdicts, scores, demos, pairs, failures.
+    """
     from datakit.store import Run
 
     if format not in ("table", "csv", "json"):

@@ -21,8 +21,10 @@ FLOORS = {
     2: ["store", "client", "sandbox", "engine", "sources", "ink", "cautions"],
     3: ["sampling", "serving", "rewards", "domains", "curation", "collecting"],
     3.5: ["selection", "resuming"],  # they join what the modules of floor 3 give
+    3.75: ["judging"],
     4: ["stages", "export", "audit"],
     4.5: ["checking"],
+    4.75: ["report_judges"],
     5: ["report", "watch"],
     5.5: ["cli"],
 }
