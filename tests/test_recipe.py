@@ -50,7 +50,8 @@ MISSPELT = {
     "top level": (SMALL + "selct: {}\n", "r.yaml: selct: extra field not permitted (got {}); did you mean 'select'?"),
     "nothing near": (
         SMALL + "zzz: 1\n",
-        "r.yaml: zzz: extra field not permitted (got 1); known here: budget, domain, limits, prompts, score, select, sources, verify",
+        "r.yaml: zzz: extra field not permitted (got 1); known here: budget, domain, limits, prompts, score, select, "
+        "sources, verify",
     ),
     "endpoint": (
         endpoint("modle: n"),
@@ -182,9 +183,9 @@ WRONG = {
     ),
     "an unknown judge": (
         SMALL + "score: {type: armrm, model: j}\n",
-        "r.yaml: score.type: input should be 'armorm' (got 'armrm')",
+        "r.yaml: score: input tag 'armrm' found using 'type' does not match any of the expected tags: 'armorm', 'classifier'",
     ),
-    "a judge without a type": (SMALL + "score: {model: j}\n", "r.yaml: score.type: field required"),
+    "a judge without a type": (SMALL + "score: {model: j}\n", "r.yaml: score.type: field required; one of armorm, classifier"),
     "a judge without a model": (SMALL + "score: {type: armorm}\n", "r.yaml: score.model: field required"),
 }
 
