@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+VLLM := .venv-vllm
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo train-demo test test-slow lint clean
+.PHONY: demo train-demo test test-slow test-vllm lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/datakit build --domain math
@@ -20,6 +21,9 @@ test: $(INSTALLED)
 test-slow: $(INSTALLED)  ## real servers, real training, every labelled row
 	$(PYTEST) -m slow
 
+test-vllm: $(INSTALLED) $(VLLM)/.installed  ## real vLLM on CPUs: 3.4 GB, in an environment of its own
+	DATAKIT_VLLM_PYTHON=$(CURDIR)/$(VLLM)/bin/python $(PYTEST) -m vllm
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -31,5 +35,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[hub,local,train,dev]'
 	touch $@
 
+$(VLLM)/.installed: constraints-vllm.txt
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet --no-deps --requirement constraints-vllm.txt
+	touch $@
+
 clean:
-	rm -rf .venv runs checkpoints build dist
+	rm -rf .venv $(VLLM) runs checkpoints build dist

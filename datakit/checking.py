@@ -14,7 +14,7 @@ from datakit.domains.code_mutants import Mutant, mutants
 from datakit.engine import available_cores
 from datakit.errors import BadInput
 from datakit.recipe import EndpointSource, Recipe
-from datakit.stages import VERIFY_BATCH, Monitor, judge, preflight, resolve
+from datakit.stages import VERIFY_BATCH, Monitor, check_scores, judge, preflight, resolve
 from datakit.tables import Prompt, Row, Rows
 
 
@@ -26,24 +26,33 @@ class Problem:
     what: str
 
 
-def check(recipe: Recipe, limit: int | None, monitor: Monitor, with_mutants: bool = False) -> list[Problem]:
+def check(
+    recipe: Recipe, limit: int | None, monitor: Monitor, with_mutants: bool = False, with_rewards: bool = False
+) -> list[Problem]:
     """Parse, keys, folders and extras (these raise); then endpoints that do not answer and golds that fail their verifier."""
     recipe = resolve(recipe)
     if with_mutants and recipe.domain != "code":
         raise BadInput(f"--mutants: there are mutants of programs only, and this recipe's domain is {recipe.domain}")
+    if with_rewards and not recipe.score:
+        raise BadInput("--rewards: the recipe has no reward model (score: null)")
     preflight(recipe)
     domain = DOMAINS[recipe.domain](recipe.verify)
-    problems = []
+    problems = [_problem(difference) for difference in check_scores(recipe, monitor)] if with_rewards else []
     for at, source in enumerate(recipe.sources):
         if isinstance(source, EndpointSource):
             trouble = probe_endpoint(source.base_urls, read_key(source.api_key_env, "api_key_env"), source.model)
             problems += [Problem(f"sources.{at}: {url}", what) for url, what in trouble.items()]
-    inputs = read_inputs(recipe, domain.read, limit)
+    prompts: list[Prompt] = []
+    inputs = read_inputs(recipe, domain.read, limit, prompts.append)
     for note, count in inputs.notes.items():
         monitor.say(f"{count:,} {note}", warning=True)
-    prompts = list(inputs.prompts.values())
     problems += check_golds(prompts, domain, recipe, monitor)
     return problems + (check_tests(prompts, domain, recipe, monitor) if with_mutants else [])
+
+
+def _problem(text: str) -> Problem:
+    where, _, what = text.partition(": ")
+    return Problem(where, what)
 
 
 def check_golds(prompts: list[Prompt], domain: Domain, recipe: Recipe, monitor: Monitor) -> list[Problem]:

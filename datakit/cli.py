@@ -6,19 +6,19 @@ Heavy imports stand inside the commands, so that `datakit --help` answers at onc
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datakit.errors import BadInput, DatakitError, SourceStopped
+from datakit.errors import BadInput, BudgetSpent, DatakitError, SourceStopped
+from datakit.signals import Signals
 
 if TYPE_CHECKING:
     from datakit.recipe import Recipe
+    from datakit.stages import Options
 
 app = typer.Typer(
     name="datakit",
@@ -48,30 +48,75 @@ def build(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.", show_default=False)] = None,
     resample: Annotated[bool, typer.Option(help="Go on in a run made with other sampled settings; old rows stay.")] = False,
     retry_failures: Annotated[bool, typer.Option(help="Ask again also for what failed for good.")] = False,
+    keep_going: Annotated[
+        bool,
+        typer.Option(help="Finish with what there is where a source cannot be used or the budget is spent; exit status 3."),
+    ] = False,
+    grace: Annotated[
+        float, typer.Option(min=0, help="On Ctrl-C or SIGTERM: seconds in which answers on their way are still stored.")
+    ] = 20.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked for; ask and write nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="With --dry-run: the plan as one JSON object on stdout.")] = False,
+    selfcheck: Annotated[bool, typer.Option("--selfcheck", help="First check the reward models, as check --rewards.")] = False,
 ) -> None:
     """Build a dataset, or go on with one: a second call does only what is missing.
 
-    Ctrl-C is safe at any time; what was received is stored.
+    Ctrl-C is safe at any time: what is on its way is stored first. A second Ctrl-C leaves at once.
     """
     from datakit import stages
-    from datakit.export import export_run
-    from datakit.watch import Watch
 
     stage = next((stage for stage in stages.STAGES if stage == until), None)
     if stage is None:
         raise BadInput(f"--until {until}: there is no such stage; stages are {', '.join(stages.STAGES)}")
     loaded = _load(domain, recipe)
     folder = out or Path("runs") / loaded.domain
+    options = stages.Options(stage, limit, resample, retry_failures, keep_going, grace, selfcheck, _signals)
+    if dry_run or json:
+        _dry_run(loaded, folder, options, dry_run, json)
+    else:
+        _build(loaded, folder, options)
+
+
+def _build(recipe: Recipe, folder: Path, options: Options) -> None:
+    """All stages, what came of them, and at the end the error of a source that ended early (exit status 3)."""
+    from datakit import stages
+    from datakit.export import export_run
+    from datakit.watch import Watch
+
     again = "datakit build " + " ".join(_shell(arg) for arg in sys.argv[2:])
-    with Watch(again, interrupted=lambda: bool(_received)) as watch:
-        stages.build(loaded, folder, stages.Options(stage, limit, resample, retry_failures), watch)
-        if until == "export":
+    with Watch(again, interrupted=lambda: bool(_signals.received)) as watch:
+        try:
+            stopped = stages.build(recipe, folder, options, watch)
+        except (SourceStopped, BudgetSpent):
+            watch.close_stage()
+            watch.spending(folder)
+            raise
+        if options.until == "export":
             watch.stage("export", {})
             counts = export_run(folder, folder, replace=True)
             watch.say(f"{folder / 'sft'}: {counts['sft']:,} demos    {folder / 'dpo'}: {counts['dpo']:,} pairs")
         watch.close_stage()
         watch.failures(folder)
-        watch.say(f"next: datakit inspect {folder}" if until == "export" else f"stopped after {until}, as asked")
+        watch.spending(folder)
+        next_step = (
+            f"next: datakit inspect {folder}" if options.until == "export" else f"stopped after {options.until}, as asked"
+        )
+        watch.say(next_step)
+    if stopped:
+        raise stopped[0] if len(stopped) == 1 else SourceStopped("\n".join(map(str, stopped)))
+
+
+def _dry_run(recipe: Recipe, folder: Path, options: Options, asked: bool, json: bool) -> None:
+    from datakit import planning
+    from datakit.ledger import draw_plan
+    from datakit.report import open_console
+    from datakit.watch import Watch
+
+    if not asked:
+        raise BadInput("--json is for --dry-run; of a finished build: datakit inspect RUN --json")
+    with Watch() as watch:
+        plan = planning.plan(recipe, folder, options, watch)
+    _print_json(planning.as_json(plan)) if json else draw_plan(plan, open_console())
 
 
 @app.command()
@@ -98,6 +143,9 @@ def check(
     recipe: RecipeOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.", show_default=False)] = None,
     mutants: Annotated[bool, typer.Option("--mutants", help="Code: name prompts whose tests let wrong programs pass.")] = False,
+    rewards: Annotated[
+        bool, typer.Option("--rewards", help="Reward models: one score in any batch, and known scores.")
+    ] = False,
 ) -> None:
     """Check a recipe: it parses, extras are there, endpoints answer, every gold answer passes its own verifier.
 
@@ -107,7 +155,7 @@ def check(
     from datakit.watch import Watch
 
     with Watch() as watch:
-        problems = checking.check(_load(domain, recipe), limit, watch, mutants)
+        problems = checking.check(_load(domain, recipe), limit, watch, mutants, rewards)
         watch.close_stage()
         for problem in problems:
             watch.say(f"{problem.where}: {problem.what}", warning=True)
@@ -178,22 +226,49 @@ def sql(
 
 
 @app.command()
-def serve(domain: DomainOption = None, recipe: RecipeOption = None) -> None:
-    """Run the servers of a recipe's `serve` sources in the foreground, until Ctrl-C."""
+def serve(
+    domain: DomainOption = None,
+    recipe: RecipeOption = None,
+    source: Annotated[
+        list[int] | None, typer.Option(min=0, help="Only this source of the recipe, by its number from 0.")
+    ] = None,
+) -> None:
+    """Run the servers of a recipe's `serve` sources in the foreground, until Ctrl-C.
+
+    Those with `together: true`, or the sources that --source names.
+    """
     from datakit import serving, stages
     from datakit.recipe import ServeSource
 
     loaded = stages.resolve(_load(domain, recipe))
-    sources = [source for source in loaded.sources if isinstance(source, ServeSource)]
-    if not sources:
+    served = {at: source for at, source in enumerate(loaded.sources) if isinstance(source, ServeSource)}
+    if wrong := [at for at in source or [] if at not in served]:
+        raise BadInput(f"--source {wrong[0]}: not a source of type serve; those are {', '.join(map(str, served)) or 'none'}")
+    if not served:
         raise BadInput("this recipe has no source of type serve")
     stages.preflight(loaded)
-    with serving.serve(loaded, sources, Path("runs") / "logs") as servers:
-        for source, server in zip(sources, servers, strict=True):
-            typer.echo(f"{server.base_url}  model {serving.requested_name(loaded, source)}  log {server.log}")
-        while all(server.process.poll() is None for server in servers):
-            time.sleep(1.0)
-        raise SourceStopped(f"a server ended; its log is in {Path('runs') / 'logs'}")
+    turn = [served[at] for at in source] if source else serving.in_turns(list(served.values()))[0]
+    if left := [str(at) for at, other in served.items() if not source and other not in turn]:
+        _say(
+            f"not started, for they run alone (together: false): sources {', '.join(left)}; start one with --source",
+            warning=True,
+        )
+    logs = Path("runs") / "logs"
+    serving.end_orphans(logs, _say)
+    with serving.serve(loaded, turn, logs, _say) as servers:
+        for shown, server in zip(turn, servers, strict=True):
+            typer.echo(f"{server.base_url}  model {serving.requested_name(loaded, shown)}  log {server.log}")
+        while not (
+            troubles := [
+                f"{shown.model}: {why}" for shown, server in zip(turn, servers, strict=True) if (why := server.trouble())
+            ]
+        ):
+            time.sleep(0.5)
+        raise SourceStopped(troubles[0])
+
+
+def _say(text: str, warning: bool = False) -> None:
+    typer.secho(f"{'!' if warning else ' '} {text}", fg="yellow" if warning else None, err=True)
 
 
 @app.command("recipe")
@@ -248,39 +323,25 @@ def _shell(argument: str) -> str:
     return shlex.quote(argument)
 
 
-_received: list[int] = []
-"""The signals that asked this process to end; a library may turn the exception of one into an error of its own."""
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-    """On the way out every `finally` runs. asyncio lets only these two exceptions through its callbacks."""
-    _received.append(number)
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    raise SystemExit(128 + number)
-
-
-def _end_interrupted() -> None:
-    if _received:
-        sys.exit(128 + _received[0])
+_signals = Signals()
 
 
 def main() -> None:
     """The console script: errors become one message and an exit status, without a traceback."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    _signals.listen()
     try:
         app(prog_name="datakit")
     except DatakitError as error:
-        _end_interrupted()
-        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        typer.echo(str(error), err=True)
-        sys.exit(error.exit_status)
+        if _signals.exit_status is None:
+            typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+            typer.echo(str(error), err=True)
+        sys.exit(_signals.exit_status or error.exit_status)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     except RuntimeError:  # DuckDB's words for a signal
-        _end_interrupted()
-        raise
+        if _signals.exit_status is None:
+            raise
+        sys.exit(_signals.exit_status)
     except BrokenPipeError:  # the reader (head, less) went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

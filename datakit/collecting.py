@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -26,27 +26,21 @@ NOT_WANTED = "not in the recipe"
 
 @dataclass
 class Inputs:
-    """What was read. `responses` are rows of the table without text where the file has none (they become failures)."""
+    """What was read, beside the prompts themselves.
 
-    prompts: dict[str, Prompt] = field(default_factory=dict)
+    `responses` are rows of the table without text where the file has none (they become failures).
+    """
+
+    prompt_ids: set[str] = field(default_factory=set)
+    known: dict[str, Prompt] = field(default_factory=dict)
+    """The prompts by id, where the recipe has responses that belong to them."""
     responses: dict[str, Row] = field(default_factory=dict)
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Why prompts are left out, with how often."""
     scores: Rows = field(default_factory=list)
     """Rows of `scores` that came with the responses."""
     notes: Counter[str] = field(default_factory=Counter)
     """Things that a user should know, with how often each was met."""
-
-    def prompt_frame(self) -> pl.DataFrame:
-        """The rows of `prompts`, in the order they were read."""
-        return TABLES["prompts"].frame(
-            [
-                asdict(prompt)
-                | {
-                    "messages_digest": digest_of_messages(prompt.messages),
-                    "reference_digest": digest(prompt.reference, prompt.test_style, prompt.entry_point),
-                }
-                for prompt in self.prompts.values()
-            ]
-        )
 
     def source_frame(self, recipe: Recipe) -> pl.DataFrame:
         """The rows of `sources`: what the recipe samples, and the models that came with responses."""
@@ -67,18 +61,54 @@ class Inputs:
         return TABLES["sources"].frame(rows)
 
 
-def read_inputs(recipe: Recipe, read: ReadPrompts, limit: int | None) -> Inputs:
-    """Read every prompt and response of the recipe, at most `limit` prompts. BadInput where there are none."""
-    inputs = Inputs()
+def prompt_row(prompt: Prompt) -> Row:
+    """The row of `prompts`."""
+    return vars(prompt) | {
+        "messages_digest": digest_of_messages(prompt.messages),
+        "reference_digest": digest(prompt.reference, prompt.test_style, prompt.entry_point),
+    }
+
+
+def read_inputs(recipe: Recipe, read: ReadPrompts, limit: int | None, keep: Callable[[Prompt], None]) -> Inputs:
+    """Read every prompt and response of the recipe, at most `limit` prompts. BadInput where there are none.
+
+    Every prompt that is kept is handed to `keep` as it is read: they may be more than memory holds.
+    """
+    reading = _Reading(Inputs(), read, limit, keep, remembers=bool(recipe.imported))
     for source in recipe.prompts:
-        _read_prompts(inputs, source_name(source), read_rows(source, recipe), read, limit)
+        _read_prompts(reading, source_name(source), read_rows(source, recipe))
     for responses in recipe.imported:
         judge = None if responses.judge is None else recipe.imported_judges[responses.judge]
-        _read_responses(inputs, responses, read_rows(responses, recipe), read, limit, not recipe.prompts, judge)
-    if not inputs.prompts:
+        _read_responses(reading, responses, read_rows(responses, recipe), not recipe.prompts, judge)
+    if not reading.inputs.prompt_ids:
         names = ", ".join(source_name(source) for source in (*recipe.prompts, *recipe.imported))
         raise BadInput(f"{names}: no prompts in there; check the path and the split")
-    return inputs
+    return reading.inputs
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What reading one source after the other shares."""
+
+    inputs: Inputs
+    read: ReadPrompts
+    limit: int | None
+    keep: Callable[[Prompt], None]
+    remembers: bool
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many prompts as are wanted."""
+        return self.limit is not None and len(self.inputs.prompt_ids) >= self.limit
+
+    def take(self, prompt: Prompt) -> None:
+        """One more prompt."""
+        self.inputs.prompt_ids.add(prompt.prompt_id)
+        if self.remembers:
+            self.inputs.known[prompt.prompt_id] = prompt
+        if prompt.dropped is not None:
+            self.inputs.dropped[prompt.dropped] += 1
+        self.keep(prompt)
 
 
 def _with_prompts(rows: Iterator[Row], read: ReadPrompts, name: str) -> Iterator[tuple[Row, Prompt]]:
@@ -94,34 +124,28 @@ def _with_prompts(rows: Iterator[Row], read: ReadPrompts, name: str) -> Iterator
         yield last[0], prompt
 
 
-def _read_prompts(inputs: Inputs, name: str, rows: Iterator[Row], read: ReadPrompts, limit: int | None) -> None:
-    for row, prompt in _with_prompts(rows, read, name):
-        if limit is not None and len(inputs.prompts) >= limit:
+def _read_prompts(reading: _Reading, name: str, rows: Iterator[Row]) -> None:
+    for row, prompt in _with_prompts(rows, reading.read, name):
+        if reading.full:
             return
-        if prompt.prompt_id not in inputs.prompts:
-            inputs.prompts[prompt.prompt_id] = prompt
+        if prompt.prompt_id not in reading.inputs.prompt_ids:
+            reading.take(prompt)
         elif "prompt_id" in row:
             raise BadInput(f"{name}: prompt_id '{prompt.prompt_id}' stands there twice; ids must be unique in the prompts")
         else:
-            inputs.notes["prompts with the same messages as an earlier one, kept once"] += 1
+            reading.inputs.notes["prompts with the same messages as an earlier one, kept once"] += 1
 
 
 def _read_responses(
-    inputs: Inputs,
-    source: ResponsesSource,
-    rows: Iterator[Row],
-    read: ReadPrompts,
-    limit: int | None,
-    bring_prompts: bool,
-    judge: str | None,
+    reading: _Reading, source: ResponsesSource, rows: Iterator[Row], bring_prompts: bool, judge: str | None
 ) -> None:
     """The rows of one prompt id are one prompt, and the first reference wins. `judge` is whose scores the rows have, if any."""
-    name, n_scores = source_name(source), len(inputs.scores)
+    name, inputs, n_scores = source_name(source), reading.inputs, len(reading.inputs.scores)
     counted: Counter[tuple[str, str]] = Counter((row["prompt_id"], row["model"]) for row in inputs.responses.values())
-    for number, (row, prompt) in enumerate(_with_prompts(rows, read, name), start=1):
-        known = inputs.prompts.get(prompt.prompt_id)
-        if known is None and bring_prompts and (limit is None or len(inputs.prompts) < limit):
-            known = inputs.prompts[prompt.prompt_id] = prompt
+    for number, (row, prompt) in enumerate(_with_prompts(rows, reading.read, name), start=1):
+        if bring_prompts and prompt.prompt_id not in inputs.known and not reading.full:
+            reading.take(prompt)
+        known = inputs.known.get(prompt.prompt_id)
         if known is None:
             inputs.notes[f"responses to prompts outside of {'the limit' if bring_prompts else 'the prompts section'}"] += 1
             continue

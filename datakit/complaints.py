@@ -8,7 +8,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 VLLM_FIELDS = {"top_k", "min_p", "repetition_penalty", "length_penalty", "min_tokens", "stop_token_ids", "ignore_eos"}
-TYPES = {"prompts": ("file", "hub"), "sources": ("endpoint", "serve", "responses")}
+TYPES = {
+    "prompts": ("file", "hub"),
+    "sources": ("endpoint", "serve", "responses"),
+    "score": ("armorm", "classifier"),
+}
 
 
 def explain(error: ValidationError, values: Any, root: type[BaseModel], sections: dict[str, type[BaseModel]]) -> list[str]:
@@ -48,8 +52,8 @@ def _without_tags(loc: tuple[int | str, ...], values: Any) -> list[int | str]:
         if inside and (isinstance(values, dict) or part < len(values)):  # type: ignore[operator]
             path.append(part)
             values = values[part]
-        elif at == len(loc) - 1 and isinstance(values, dict):
-            path.append(part)  # a field that is missing
+        elif at == len(loc) - 1 and isinstance(values, dict) and isinstance(part, str):
+            path.append(part)  # a field that is missing; a number is the place in a list that the user did not write
     return path
 
 

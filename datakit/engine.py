@@ -40,6 +40,7 @@ _COMMAND = "import sys; sys.path[:] = sys.argv[3:]; from datakit.engine import s
 _SECRETS = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
 _MAX_LOST = 3  # processes that end one after the other without a row to blame
 _PR_SET_PDEATHSIG = 1
+_NUMBER = "DATAKIT_WORKER"
 WORKERS_FOLDER = "datakit-workers-"
 """How the temporary folder of the workers is called; they find it as TMPDIR."""
 
@@ -86,7 +87,7 @@ class LocalEngine:
         pending = filter(None, batches)
         folder = _folder_of_workers()
         cores = sorted(os.sched_getaffinity(0)) if self.pinned and hasattr(os, "sched_getaffinity") else [None] * self.workers
-        seats = [_Seat(start, deadline_s, folder, core) for core in cores]
+        seats = [_Seat(number, start, deadline_s, folder, core) for number, core in enumerate(cores)]
         try:
             while True:
                 for seat in seats:
@@ -121,10 +122,18 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def worker_number() -> int:
+    """In a worker process: which of its engine's it is, from 0, so that each can take a device of its own."""
+    return int(os.environ.get(_NUMBER, "0"))
+
+
 class _Seat:
     """One worker process, replaced when it dies, and the rows it has still to answer: the first is in progress."""
 
-    def __init__(self, start: Callable[[], Worker], deadline_s: float | None, folder: str, core: int | None = None) -> None:
+    def __init__(
+        self, number: int, start: Callable[[], Worker], deadline_s: float | None, folder: str, core: int | None = None
+    ) -> None:
+        self.number = number
         self.start = start
         self.folder = folder
         self.core = core
@@ -185,7 +194,7 @@ class _Seat:
                 [sys.executable, "-c", _COMMAND, str(theirs.fileno()), str(os.getpid()), *sys.path],
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # the driver's stdout is for its results
-                env=environment_without_secrets() | {"TMPDIR": self.folder},
+                env=environment_without_secrets() | {"TMPDIR": self.folder, _NUMBER: str(self.number)},
                 pass_fds=[theirs.fileno()],
                 process_group=0,  # Ctrl-C is the driver's to handle
             )

@@ -6,7 +6,8 @@
     │   └── RunError             a run folder: locked, corrupted, or made with other settings
     ├── MissingExtra             a package of an optional extra is not installed
     ├── WorkerError              worker processes cannot be started
-    └── SourceStopped            3: a source model cannot be used, the build stops
+    ├── SourceStopped            3: a source model cannot be used, the build stops
+    └── BudgetSpent              3: the recipe's budget is spent, the build stops
 
 Messages say file, field, value and the next step. Only cli.py prints them, and only there does the process exit.
 """
@@ -47,6 +48,12 @@ class WorkerError(DatakitError):
 
 class SourceStopped(DatakitError):
     """A source model cannot be reached or refuses every request; what was received is stored."""
+
+    exit_status = 3
+
+
+class BudgetSpent(DatakitError):
+    """The recipe's budget is spent; what was received is stored."""
 
     exit_status = 3
 

@@ -36,6 +36,14 @@ class Ink:
         eighths = max(1, round(8 * width * part / whole))
         return Text("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip(), style=style)
 
+    def meter(self, part: float, whole: float, width: int, style: str = "cyan") -> Text:
+        """A bar on its track, always `width` long."""
+        halves = min(2 * width, math.floor(2 * width * part / whole)) if whole else 0
+        if self.ascii_only:
+            return Text("#" * (halves // 2), style=style).append("-" * (width - halves // 2), style="dim")
+        drawn = "━" * (halves // 2) + "╸" * (halves % 2)
+        return Text(drawn, style=style).append("━" * (width - len(drawn)), style="bright_black")
+
     def spark(self, histogram: Mapping[str, Any] | None) -> Text:
         """A histogram in one line, a character a bin."""
         if histogram is None:
@@ -60,11 +68,16 @@ def short_names(models: Iterable[str]) -> dict[str, str]:
                 return "/".join(parts[model][-n:])
         return model
 
-    shortened = {model: _middle(tail(model), NAME_CHARS) for model in parts}
+    shortened = {model: shorten_name(tail(model), NAME_CHARS) for model in parts}
     return shortened if len(set(shortened.values())) == len(parts) else {model: tail(model) for model in parts}
 
 
-def _middle(name: str, most: int) -> str:
+def shorten_name(name: str, most: int) -> str:
+    """Beginning and end of a long name: models differ in both.
+
+    >>> shorten_name("Mistral-Large-Instruct-2407", 16)
+    'Mistral..ct-2407'
+    """
     half = (most - 2) // 2
     return name if len(name) <= most else f"{name[:half]}..{name[-half:]}"
 
@@ -86,6 +99,34 @@ def number(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:,}" if isinstance(value, int) else decimal(value)
+
+
+def compact(value: float) -> str:
+    """At most six characters for anything below a million millions.
+
+    >>> [compact(value) for value in (0, 0.25, 12.34, 512.0, 9999, 12_345, 1_234_567, 5_000_000_000)]
+    ['0', '0.2', '12', '512', '9,999', '12.3k', '1.23M', '5.00G']
+    """
+    if 0 < value < 9.95:
+        return str(value) if isinstance(value, int) else f"{value:.1f}"
+    for least, size, unit in ((0.9995e9, 1e9, "G"), (0.9995e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if value >= least:
+            scaled = value / size
+            return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f}{unit}"
+    return f"{value:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """As a clock shows it.
+
+    >>> [duration(seconds) for seconds in (7, 83.4, 3_725, 200_000)]
+    ['0:07', '1:23', '1:02:05', '2d 07h']
+    """
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24}d {hours % 24:02}h"
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def mean(value: float | None) -> str:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, Discriminator, Field, PrivateAt
 
 from datakit.complaints import explain
 from datakit.errors import RecipeError
-from datakit.recipe_rewards import ArmoRM, Reward
+from datakit.recipe_rewards import ArmoRM, Classifier, LocalReward, Reward
 from datakit.recipe_sources import (
     EndpointSource,
     FilePrompts,
@@ -37,10 +37,12 @@ from datakit.tables import digest as digest_of
 __all__ = [
     "ArmoRM",
     "Budget",
+    "Classifier",
     "EndpointSource",
     "FilePrompts",
     "HubPrompts",
     "Limits",
+    "LocalReward",
     "Quantiles",
     "Recipe",
     "ResponsesSource",
@@ -231,6 +233,8 @@ class Recipe(Section):
                     "replicas of one model go into one source's base_urls"
                 )
             seen[identity] = at
+        if self.budget.cost is not None and not any(source.price.input or source.price.output for source in self.sampled):
+            raise ValueError("budget.cost needs prices: give sources a price, or set budget.tokens")
         for option, domain in ONLY_FOR.items():
             value = getattr(self.verify, option)
             if domain != self.domain and value != getattr(Verify(), option):
@@ -244,8 +248,8 @@ class Recipe(Section):
 
 SECTIONS: dict[str, type[BaseModel]] = {
     **{"endpoint": EndpointSource, "serve": ServeSource, "responses": ResponsesSource, "file": FilePrompts, "hub": HubPrompts},
+    **{"armorm": ArmoRM, "classifier": Classifier},
     **{
-        "score": ArmoRM,
         "sampling": Sampling,
         "price": Price,
         "budget": Budget,

@@ -2,24 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from datakit.recipe_sources import Name, Section
 
 
-class ArmoRM(Section):
-    type: Literal["armorm"]
+class LocalReward(Section):
+    """What reward models that run on this machine share."""
+
+    shaping: ClassVar = ("dtype", "exact", "max_tokens", "truncate")
+    """Fields that change scores: where one is not at its default, the judge's name says so."""
+
     model: Name
     """A hub id or a model folder."""
     revision: Name | None = None
     """The commit on the hub: scores of different revisions do not mix. A folder's revision is made from its files."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    """Of the backbone; the reward and gating heads are always float32."""
-    device: str | None = None
-    """cpu, cuda, cuda:1, ...; by default a GPU where there is one."""
-    batch_size: Annotated[int, Field(strict=True, ge=1)] = 16
+    """Of the backbone; what stands on it (heads, gate) is always float32."""
+    exact: Annotated[bool, Field(strict=True)] = False
+    """Score one conversation at a time. In float32 a score is the same in any company; in bfloat16 it moves a little."""
+    max_tokens: Annotated[int, Field(strict=True, ge=16)] | None = None
+    """The longest conversation, in tokens; by default as many as the model has positions."""
+    truncate: Literal["never", "left"] = "never"
+    """never: a longer conversation is a failure. left: its oldest tokens are cut (scores.n_tokens_cut says how many); the
+    last assistant header and the answer behind it are always whole."""
+    devices: list[Name] = []
+    """One worker each: [cuda:0, cuda:1]. By default every GPU there is, else [cpu]. May change between runs."""
+    batch_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
+    """Tokens of a batch, padding included; by default 16384 on a GPU, 2048 on a CPU. Halved where memory does not suffice."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_before(cls, values: Any) -> Any:
+        """Recipes of version 0.1 have one `device` and a `batch_size` in rows."""
+        if isinstance(values, dict) and {"device", "batch_size"} & set(values) and "devices" not in values:
+            device = values.get("device")
+            kept = {name: value for name, value in values.items() if name not in ("device", "batch_size")}
+            return kept | ({} if device is None else {"devices": [device]})
+        return values
 
 
-Reward = ArmoRM  # a union discriminated on `type` once there are two
+class ArmoRM(LocalReward):
+    type: Literal["armorm"]
+    objectives: Annotated[bool, Field(strict=True)] = False
+    """Store the 19 objectives' rewards beside the score, of answers that are scored from then on."""
+
+
+class Classifier(LocalReward):
+    """A sequence classifier of transformers with one label: Skywork-Reward-V2 and kin. Its scores are unbounded logits."""
+
+    type: Literal["classifier"]
+
+
+Reward = Annotated[ArmoRM | Classifier, Field(discriminator="type")]

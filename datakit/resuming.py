@@ -6,17 +6,15 @@ verify, score, select and limits may change freely.
 
 from __future__ import annotations
 
-import polars as pl
-
 from datakit.collecting import Inputs
 from datakit.errors import RunError
 from datakit.recipe import Recipe, Sampled
-from datakit.store import Run
+from datakit.store import Run, Spool
 
 SHOWN = 8
 
 
-def check_same(run: Run, recipe: Recipe, inputs: Inputs, resample: bool) -> None:
+def check_same(run: Run, recipe: Recipe, inputs: Inputs, prompts: Spool, resample: bool) -> None:
     """RunError with the fields that differ where the run was made with other messages, models, revisions or sampling."""
     old = run.recipe()
     if old is None:
@@ -27,7 +25,7 @@ def check_same(run: Run, recipe: Recipe, inputs: Inputs, resample: bool) -> None
         )
     if imported := _imported_differences(run, inputs):
         raise RunError(f"{run.folder}: made with other responses:\n  {_listed(imported)}\ngive another --out")
-    differences = _source_differences(run, old, recipe) + _prompt_differences(run, inputs)
+    differences = _source_differences(run, old, recipe) + _prompt_differences(run, prompts)
     if differences and not resample:
         raise RunError(
             f"{run.folder}: made with other sampled settings:\n  {_listed(differences)}\n"
@@ -73,10 +71,11 @@ def _identity(source: Sampled) -> tuple[str, str | None, str]:
     return source.model, source.revision, source.sampling_text
 
 
-def _prompt_differences(run: Run, inputs: Inputs) -> list[str]:
-    stored = run.query("SELECT prompt_id, messages_digest FROM prompts")
-    new = inputs.prompt_frame().select("prompt_id", new="messages_digest")
-    changed = stored.join(new, on="prompt_id").filter(pl.col("messages_digest") != pl.col("new"))
+def _prompt_differences(run: Run, prompts: Spool) -> list[str]:
+    changed = run.query(
+        f"SELECT o.prompt_id FROM prompts AS o INNER JOIN {prompts.relation} AS n ON o.prompt_id = n.prompt_id "
+        "WHERE o.messages_digest <> n.messages_digest ORDER BY 1"
+    )
     return [f"prompts: the messages of '{prompt_id}' changed" for prompt_id in changed["prompt_id"]]
 
 
@@ -88,7 +87,7 @@ def _imported_differences(run: Run, inputs: Inputs) -> list[str]:
     for row in stored.iter_rows(named=True):
         now = inputs.responses.get(row["response_id"])
         what = "changed" if now is not None else "is gone"
-        if (row["prompt_id"] in inputs.prompts and row["model"] in models) and (now is None or now["text"] != row["text"]):
+        if (row["prompt_id"] in inputs.prompt_ids and row["model"] in models) and (now is None or now["text"] != row["text"]):
             differences.append(
                 f"responses: the text of sample {row['sample_index']} of {row['model']} to '{row['prompt_id']}' {what}"
             )

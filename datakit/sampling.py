@@ -1,8 +1,8 @@
 """n independent samples a prompt from one source model.
 
-Every sample ends as a response or as a failure: choices are counted, a shortfall is asked for, empty texts are asked again.
-What is truncated stays as it came (asking until an answer is short would select for short ones). A sample's seed is a
-function of its id, so the same build asks the same questions.
+Every sample ends as a response or as a failure: choices are counted, a shortfall is asked for, and empty texts and copies that
+a server makes of one answer are asked again. What is truncated stays as it came (asking until an answer is short would select
+for short ones). A sample's seed is a function of its id, so the same build asks the same questions.
 """
 
 from __future__ import annotations
@@ -12,14 +12,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from datakit.client import ChatClient, RequestFailed
+from datakit.client import Client, Drained, RequestFailed
+from datakit.errors import SourceStopped
+from datakit.progress import Progress, ReplicaProgress
 from datakit.recipe import Sampled, ServeSource
 from datakit.tables import Messages, Row, Rows, failure_row, make_seed
 
 Store = Callable[[Rows, Rows], None]
-"""Takes response rows and failure rows; they are safe when it returns."""
+"""Takes the response rows of one request, or failure rows; they are safe when it returns."""
 
 EMPTY_ATTEMPTS = 4  # times that a server may answer a sample with nothing before it is a failure
+EMPTY_SAMPLES = 20  # so many samples lost for that before any had text: the source gives none
+MOST_CHOICES = 64  # that one request asks for; servers hang or refuse at several hundred
+PATH = "/chat/completions"
 
 
 @dataclass(frozen=True)
@@ -33,98 +38,140 @@ class Ask:
 
 @dataclass
 class Sampler:
-    """Asks one source model; counts what it sees for the progress display."""
+    """Asks one source model, and counts what it sees."""
 
     source: Sampled
     requested_model: str
     """The name that the server knows the model by; differs from source.model for a served folder."""
-    client: ChatClient
+    client: Client
     single: bool = field(init=False)
-    n_tokens: int = field(default=0, init=False)
+    done: int = field(default=0, init=False)
+    failed: int = field(default=0, init=False)
+    prompt_tokens: int = field(default=0, init=False)
+    completion_tokens: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
+        source = self.source
+        self._of_source = {"model": source.model, "revision": source.revision, "sampling": source.sampling_text}
+        self._settings = source.sampling.model_dump(exclude_none=True) | source.extra_body
         ignores_n = isinstance(self.source, ServeSource) and self.source.engine == "transformers"
         self.single = self.source.request == "single" or (self.source.request == "auto" and ignores_n)
+        self._gives_several = False
+        self._proven = self.client.answered
+
+    def progress(self) -> Progress:
+        """What it has done so far; may be called from another thread."""
+        return Progress(
+            done=self.done,
+            failed=self.failed,
+            requests=self.client.requests,
+            retries=self.client.retries,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            replicas=tuple(
+                ReplicaProgress(replica.url, replica.state, replica.in_flight, replica.window.size, replica.waiting)
+                for replica in self.client.replicas
+            ),
+        )
 
     async def sample(self, asks: Iterable[Ask], store: Store) -> None:
         """Hand response rows and failure rows to `store` as they come, in no order; prompts are read lazily.
 
-        Raises SourceStopped; what was stored before stays.
+        Ends early, with all that was answered stored, once the client is drained. Raises SourceStopped.
         """
-        running: set[asyncio.Task[None]] = set()
+        parts = (part for ask in asks for part in self._parts(ask))
+        # More than can be in flight: some wait before they ask again.
+        workers = [asyncio.create_task(self._work(parts, store)) for _ in range(self.client.capacity * 5 // 4 + 8)]
         try:
-            for part in (part for ask in asks for part in self._parts(ask)):
-                if len(running) >= 2 * self.client.capacity:
-                    running = await _some_done(running)
-                running.add(asyncio.create_task(self._answer(part, store)))
-            while running:
-                running = await _some_done(running)
+            await asyncio.gather(*workers)
         finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        if self.failed and not self.client.answered:
+            raise SourceStopped(
+                f"{self.source.model}: answered none of {self.failed:,} samples ({self.client.last_fault}); "
+                "mend the server or the source's settings, then build again: what was received is stored"
+            )
 
     def _parts(self, ask: Ask) -> Iterator[Ask]:
         """With one request a sample each sample is asked for by itself, else a prompt's samples together."""
-        if self.single:
-            return (Ask(ask.prompt_id, ask.messages, {index: key}) for index, key in ask.missing.items())
-        return iter((ask,))
+        most = 1 if self.single else MOST_CHOICES
+        missing = list(ask.missing.items())
+        for at in range(0, len(missing), most):
+            yield Ask(ask.prompt_id, ask.messages, dict(missing[at : at + most]))
+
+    async def _work(self, parts: Iterator[Ask], store: Store) -> None:
+        try:
+            for part in parts:
+                await self._answer(part, store)
+        except Drained:
+            return
 
     async def _answer(self, ask: Ask, store: Store) -> None:
         """Ask until every missing sample is a response or a failure."""
         missing = dict(ask.missing)
-        empty = 0
+        empty = copied = 0
         try:
             while missing:
                 rows = await self._request(ask, missing, empty)
+                if not copied and self._are_copies(rows):
+                    rows, copied = rows[:1], 1  # one of them is an answer; the others are asked for once more, with new seeds
                 for row in rows:
                     index = next(iter(missing))
                     row |= {"response_id": missing.pop(index), "prompt_id": ask.prompt_id, "sample_index": index}
+                self.done += len(rows)
                 store(rows, [])
                 empty += not rows
                 if empty >= EMPTY_ATTEMPTS:
                     raise RequestFailed("empty", "the server answered without text", empty, permanent=False)
         except RequestFailed as failure:
-            failure.permanent &= self.client.answered
-            name, said, tries = failure.error, failure.message, failure.attempts
-            lost = (
-                failure_row("sample", key, self.source.model, name, said, tries, failure.permanent) for key in missing.values()
+            self._lose(missing, failure, store)
+
+    def _lose(self, missing: dict[int, str], failure: RequestFailed, store: Store) -> None:
+        """Failure rows. While nothing was answered at all a refusal may be the source's fault, not the request's."""
+        permanent = failure.permanent and self.client.answered
+        self.failed += len(missing)
+        name, error, message = self.source.model, failure.error, failure.message
+        store([], [failure_row("sample", key, name, error, message, failure.attempts, permanent) for key in missing.values()])
+        if error == "empty" and self.failed >= EMPTY_SAMPLES and not (self.done or self._proven):
+            raise SourceStopped(
+                f"{name}: the first {self.failed} samples came without text; mend the source's sampling or extra_body "
+                "(does the model think for longer than max_tokens allows?), then build again"
             )
-            store([], list(lost))
 
     async def _request(self, ask: Ask, missing: dict[int, str], attempt: int) -> Rows:
         """One request for as many of the missing samples as the server gives at once; at most that many rows."""
         wanted = 1 if self.single else len(missing)
         seed = make_seed(next(iter(missing.values())), attempt)
-        answer, latency_s = await self.client.complete(self._body(ask, wanted, seed))
+        answer, latency_s = await self.client.post(PATH, self._body(ask.messages, wanted, seed), _check)
         choices = answer["choices"][:wanted]
-        if self.source.request == "auto" and len(choices) < wanted:
-            self.single = True  # this server ignores n: from now on a request a sample
+        self._gives_several |= len(choices) > 1
         rows = [self._row(choice, seed, latency_s) for choice in choices if _text(choice)]
-        if any(choice.get("finish_reason") == "content_filter" for choice in choices) and not rows:
-            raise RequestFailed("content_filter", "the server's content filter withheld the answer", 1, permanent=True)
+        if not rows and any(_is_withheld(choice) for choice in choices):
+            raise RequestFailed("content_filter", "the server withheld the answer (content filter or refusal)", 1, True)
+        if self.source.request == "auto" and len(rows) == 1 < wanted and not self._gives_several:
+            self.single = True  # this server ignores n: from now on a request a sample
         self._count_tokens(rows, answer.get("usage"))
         return rows
 
-    def _body(self, ask: Ask, n: int, seed: int) -> dict[str, Any]:
+    def _body(self, messages: Messages, n: int, seed: int) -> dict[str, Any]:
         system: Messages = [{"role": "system", "content": self.source.system}] if self.source.system is not None else []
         body: dict[str, Any] = {
             "model": self.requested_model,
-            "messages": system + ask.messages,
+            "messages": system + messages,
             "seed": seed,
-            **self.source.sampling.model_dump(exclude_none=True),
+            **self._settings,
         }
-        if n > 1:
-            body["n"] = n
-        if self.source.extra_body:
-            body["extra_body"] = self.source.extra_body
-        return body
+        return body | {"n": n} if n > 1 else body
+
+    def _are_copies(self, rows: Rows) -> bool:
+        """Several choices of one request that are all one text, though they were to be sampled."""
+        return len(rows) > 1 and self.source.sampling.temperature != 0 and len({row["text"] for row in rows}) == 1
 
     def _row(self, choice: dict[str, Any], seed: int, latency_s: float) -> Row:
         return {
-            "model": self.source.model,
-            "revision": self.source.revision,
-            "sampling": self.source.sampling_text,
+            **self._of_source,
             "seed": seed,
             "text": _text(choice),
             "finish_reason": reason if isinstance(reason := choice.get("finish_reason"), str) else None,
@@ -133,23 +180,23 @@ class Sampler:
 
     def _count_tokens(self, rows: Rows, usage: Any) -> None:
         """`usage` counts a whole request: its completion tokens are shared out by characters, the sum stays exact."""
-        total, left = _count(usage, "completion_tokens"), len(rows)
-        self.n_tokens += total or 0
+        asked, total, left = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"), len(rows)
+        self.prompt_tokens += asked or 0
+        self.completion_tokens += total or 0
         characters = sum(len(row["text"]) for row in rows)
         for row in rows:
-            row["n_prompt_tokens"] = _count(usage, "prompt_tokens")
+            row["n_prompt_tokens"] = asked
             row["n_tokens"] = None
             if total is not None:
                 row["n_tokens"] = total if left == 1 else round(total * len(row["text"]) / characters)
                 total, characters, left = total - row["n_tokens"], characters - len(row["text"]), left - 1
 
 
-async def _some_done(running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
-    """Wait for the next task to end, raise what it raised, and give back those that still run."""
-    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-    for task in done:
-        task.result()
-    return running
+def _check(answer: Any) -> None:
+    """A chat completion has a list of choices, each an object; anything else is a malformed body."""
+    choices = answer.get("choices") if isinstance(answer, dict) else None
+    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+        raise ValueError("not a chat completion")
 
 
 def _count(usage: Any, name: str) -> int | None:
@@ -158,10 +205,15 @@ def _count(usage: Any, name: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _text(choice: Any) -> str:
+def _is_withheld(choice: dict[str, Any]) -> bool:
+    message = choice.get("message")
+    return choice.get("finish_reason") == "content_filter" or (isinstance(message, dict) and bool(message.get("refusal")))
+
+
+def _text(choice: dict[str, Any]) -> str:
     """The choice's text, or the empty string where there is none but white space. Lone surrogates cannot be stored."""
-    message = choice.get("message") if isinstance(choice, dict) else None
+    message = choice.get("message")
     text = message.get("content") if isinstance(message, dict) else None
     if not isinstance(text, str) or not text.strip():
         return ""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

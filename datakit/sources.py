@@ -11,8 +11,6 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from datakit.errors import BadInput, RecipeError, needs_extra
 from datakit.places import at_path
 from datakit.recipe import FilePrompts, HubPrompts, Recipe, ResponsesSource
@@ -22,6 +20,7 @@ COLUMNS = (
     *("prompt_id", "prompt", "messages", "reference", "solution", "test_style", "entry_point"),
     *("text", "model", "sample_index", "finish_reason", "n_prompt_tokens", "n_tokens", "seed", "score"),
 )
+ROWS_AT_A_TIME = 5_000
 PEEK = 1000  # a mapped column must be seen in this many rows; JSON rows may leave out what is null
 
 
@@ -90,11 +89,14 @@ def _read_file(path: Path, name: str) -> Iterator[Row]:
 
 
 def _read_parquet(path: Path, name: str) -> Iterator[Row]:
+    from pyarrow import ArrowException, parquet
+
     try:
-        frame = pl.read_parquet(path, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(ROWS_AT_A_TIME):
+                yield from batch.to_pylist()
+    except (ArrowException, OSError) as error:
         raise BadInput(f"{name}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
-    return frame.iter_rows(named=True)
 
 
 def _read_json_lines(path: Path, name: str) -> Iterator[Row]:

@@ -10,10 +10,9 @@ stopped. Stages tell a Monitor what they do; they never print.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import AsyncExitStack, closing
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar, get_args
@@ -21,34 +20,40 @@ from typing import Literal, Protocol, TypeVar, get_args
 import polars as pl
 
 from datakit import serving
-from datakit.client import ChatClient, read_key
-from datakit.collecting import NOT_WANTED, Inputs, read_inputs
+from datakit.client import read_key
+from datakit.collecting import NOT_WANTED, Inputs, prompt_row, read_inputs
 from datakit.domains import DOMAINS, Domain, verifying_worker
-from datakit.engine import Engine, LocalEngine, available_cores
-from datakit.errors import RecipeError, RunError
+from datakit.engine import LocalEngine, available_cores
+from datakit.errors import BadInput, BudgetSpent, DatakitError, RecipeError, RunError
+from datakit.gathering import Asked, Gathering, Meter, asked_sources
 from datakit.places import model_folder
-from datakit.recipe import EndpointSource, Recipe, ResponsesSource, Reward, Sampled, ServeSource, Source, assign
+from datakit.progress import Poll
+from datakit.recipe import EndpointSource, Recipe, ResponsesSource, Reward, ServeSource, Source, assign
 from datakit.resuming import check_same
 from datakit.rewards import check as check_reward
-from datakit.rewards import judge_name, scoring_worker
-from datakit.sampling import Ask, Sampler, Store
+from datakit.rewards import judge_name
+from datakit.scoring import count_missing, score_missing, self_check
 from datakit.selection import chosen_judge, diff_pairs, foreign_window, judge_answers, judges, select_demos, select_pairs
+from datakit.signals import Signals
 from datakit.sources import scores_revision
-from datakit.store import Run, load_sql
+from datakit.spending import spending, total
+from datakit.store import Run, Spool, load_sql
 from datakit.tables import TABLES, Row, Rows, failure_row, fingerprint
 
 Pinned = TypeVar("Pinned", ServeSource, Reward)
 Stage = Literal["collect", "sample", "verify", "score", "select", "export"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 VERIFY_BATCH = 64
-SCORE_BATCH = 256
 
 
 class Monitor(Protocol):
     """What a build tells whoever watches it."""
 
-    def stage(self, name: str, totals: dict[str, int]) -> None:
-        """A stage begins; for each of its parts (a source model, a judge) how many rows it is to make."""
+    def stage(self, name: str, totals: dict[str, int], polls: Mapping[str, Poll] | None = None) -> None:
+        """A stage begins; for each of its parts (a source model, a judge) how many rows it is to make.
+
+        A part with a poll is asked by it, from another thread; the others are told with `advance`.
+        """
         ...
 
     def advance(self, part: str, done: int, failed: int, note: str) -> None:
@@ -71,30 +76,46 @@ class Options:
     """Go on in a run whose sampled settings differ; its old rows stay."""
     retry_failures: bool = False
     """Ask again also for what failed for good."""
+    keep_going: bool = False
+    """A source that cannot be used, or a spent budget, ends its own sampling only; what there is goes through all stages."""
+    grace_s: float = 20.0
+    """How long answers on their way are waited for when the build is to end."""
+    selfcheck: bool = False
+    """Check the reward models first, on the devices that they will run on."""
+    signals: Signals = field(default_factory=Signals)
 
 
-def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> None:
-    """Run the stages up to `options.until`, going on where an earlier build of the run folder stopped."""
+def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> list[DatakitError]:
+    """Run the stages up to `options.until`, going on where an earlier build of the run folder stopped.
+
+    Gives what ended sampling early although `keep_going` let the build finish.
+    """
     recipe = resolve(recipe)
     preflight(recipe)
+    if options.selfcheck and (differences := check_scores(recipe, monitor)):
+        raise BadInput("the reward models do not give the scores that they must:\n  " + "\n  ".join(differences))
     domain = DOMAINS[recipe.domain](recipe.verify)
-    inputs = read_inputs(recipe, domain.read, options.limit)
+    stopped: list[DatakitError] = []
     with Run.create(folder) as run:
-        check_same(run, recipe, inputs, options.resample)
+        with run.abandoned_if_new():
+            prompts = run.spool("prompts")
+            inputs = read_prompts(recipe, options.limit, prompts)
+            check_same(run, recipe, inputs, prompts, options.resample)
         run.save_recipe(recipe)
         for stage in STAGES[: STAGES.index(options.until) + 1]:
             match stage:
                 case "collect":
-                    collect(run, recipe, inputs, monitor)
+                    collect(run, recipe, inputs, prompts, monitor)
                 case "sample":
-                    sample(run, recipe, options.retry_failures, monitor)
+                    stopped = sample(run, recipe, options, monitor)
                 case "verify":
                     verify(run, domain, recipe.verify.workers or available_cores(), monitor)
                 case "score":
                     for reward in recipe.score:
-                        score(run, recipe, reward, LocalEngine(workers=1), options.retry_failures, monitor)
+                        score(run, recipe, reward, options.retry_failures, monitor)
                 case "select":
                     select(run, recipe, monitor)
+    return stopped
 
 
 # ---------------------------------------------------------------------------------------------------- before the first row
@@ -136,14 +157,33 @@ def preflight(recipe: Recipe) -> None:
     DOMAINS[recipe.domain](recipe.verify).preflight()
 
 
+def check_scores(recipe: Recipe, monitor: Monitor) -> list[str]:
+    """What the self-check of the reward models finds wrong: batches that change scores, scores that are known to be others."""
+    differences = []
+    for at, reward in enumerate(recipe.score):
+        for device, findings in self_check(reward, model_folder(recipe, reward.model)):
+            where = f"score.{at}: {judge_name(reward)} on {device}"
+            differences += [f"{where}: {difference}" for difference in findings.differences]
+            for note in findings.notes:
+                monitor.say(f"{where}: {note}")
+    return differences
+
+
 # --------------------------------------------------------------------------------------------------------------- the stages
 
 
-def collect(run: Run, recipe: Recipe, inputs: Inputs, monitor: Monitor) -> None:
+def read_prompts(recipe: Recipe, limit: int | None, prompts: Spool) -> Inputs:
+    """Read all that the recipe names, the prompts into the spool: errors are met before anything is changed."""
+    inputs = read_inputs(
+        recipe, DOMAINS[recipe.domain](recipe.verify).read, limit, lambda prompt: prompts.add(prompt_row(prompt))
+    )
+    prompts.finish()
+    return inputs
+
+
+def collect(run: Run, recipe: Recipe, inputs: Inputs, prompts: Spool, monitor: Monitor) -> None:
     """sources -> prompts, and the responses that exist already. Prompts that are no longer wanted stay, marked as dropped."""
-    new = inputs.prompt_frame()
-    old = run.frame("prompts").join(new, on="prompt_id", how="anti").with_columns(dropped=pl.lit(NOT_WANTED))
-    run.replace("prompts", pl.concat([new, old]))
+    run.replace_by(_with_old_prompts(run, prompts))
     run.replace("sources", inputs.source_frame(recipe))
     run.replace("judges", TABLES["judges"].frame([{"judge": name, "type": kind} for name, kind in judges(recipe).items()]))
     run.append("scores", run.missing("scores", TABLES["scores"].frame(inputs.scores)))
@@ -152,104 +192,79 @@ def collect(run: Run, recipe: Recipe, inputs: Inputs, monitor: Monitor) -> None:
     empty = imported.filter(pl.col("text").is_null()).rename({"response_id": "key"}).with_columns(stage=pl.lit("sample"))
     lost = run.missing("failures", empty).select("key", "model").iter_rows()
     run.append("failures", [failure_row("sample", key, model, "empty", "no text in the imported row") for key, model in lost])
-    dropped = new.filter(pl.col("dropped").is_not_null())["dropped"].value_counts()
-    for note, count in [*inputs.notes.items(), *((f"prompts dropped: {reason}", n) for reason, n in dropped.iter_rows())]:
+    for note, count in [*inputs.notes.items(), *((f"prompts dropped: {reason}", n) for reason, n in inputs.dropped.items())]:
         monitor.say(f"{count:,} {note}", warning=True)
-    monitor.say(f"{new.height - int(dropped['count'].sum() or 0):,} prompts, {len(inputs.responses):,} responses imported")
+    kept = len(inputs.prompt_ids) - inputs.dropped.total()
+    monitor.say(f"{kept:,} prompts, {len(inputs.responses):,} responses imported")
 
 
-def sample(run: Run, recipe: Recipe, retry_failures: bool, monitor: Monitor) -> None:
-    """prompts x models x n -> responses. Servers are started only for sources that miss something. Raises SourceStopped."""
-    missing = run.query(load_sql("missing_samples"), {"retry_failures": retry_failures})
-    wanted = {at: _missing_of(missing, source) for at, source in enumerate(recipe.sampled)}
-    asked = [(source, wanted[at]) for at, source in enumerate(recipe.sampled) if wanted[at].height]
-    served = [source for source, _ in asked if isinstance(source, ServeSource)]
-    if served:
-        monitor.say(f"starting {len(served)} model servers; their logs are in {run.folder / 'logs'}")
+def _with_old_prompts(run: Run, new: Spool) -> Spool:
+    """The new prompts, and those of earlier builds that the recipe has no longer."""
+    gone = f"FROM prompts WHERE prompt_id NOT IN (SELECT prompt_id FROM {new.relation})"
+    if not run.query(f"SELECT 1 {gone} LIMIT 1").height:
+        return new
+    both = run.spool("prompts", "both.tmp")
+    rows = f"SELECT * FROM {new.relation} UNION ALL BY NAME SELECT * REPLACE ($dropped AS dropped) {gone}"
+    for frame in run.stream(rows, {"dropped": NOT_WANTED}, rows=10_000):
+        both.extend(frame)
+    both.finish()
+    new.path.unlink()
+    return both
+
+
+def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[DatakitError]:
+    """prompts x models x n -> responses. Servers are started only for sources that miss something.
+
+    Raises SourceStopped and BudgetSpent, or gives them where `keep_going` is set.
+    """
+    asked = asked_sources(run, recipe, options.retry_failures)
+    meter = Meter(recipe.budget, total(spending(run, recipe)))
+    gathering = Gathering(run, recipe, meter, options.retry_failures, options.keep_going, options.grace_s, monitor.say)
+    stopped: list[DatakitError] = []
+    serving.end_orphans(run.folder / "logs", monitor.say)
+    monitor.stage("sample", {one.label: one.n_missing for one in asked}, {one.label: one.progress for one in asked})
     try:
-        with serving.serve(recipe, served, run.folder / "logs") as servers:
-            monitor.stage("sample", {_label(recipe, source): rows.height for source, rows in asked})
-            urls = iter(server.base_url for server in servers)
-            asyncio.run(_ask_all(run, recipe, asked, urls, monitor))
-    finally:
-        run.journal("responses").close()
-        run.journal("failures").close()
+        for turn in _turns(asked):
+            served = [one.source for one in turn if isinstance(one.source, ServeSource)]
+            if served:
+                monitor.say(f"starting {len(served)} model servers; their logs are in {run.folder / 'logs'}")
+            with serving.serve(recipe, served, run.folder / "logs", monitor.say) as servers:
+                gathering.ask(turn, servers, options.signals)
+            if gathering.stopped and not options.keep_going:
+                raise gathering.stopped[0]
+    except BudgetSpent as spent:
+        if not options.keep_going:
+            raise
+        stopped.append(spent)
+    _name_copies(run, monitor)
+    return [*gathering.stopped, *stopped]
+
+
+def _turns(asked: list[Asked]) -> Iterator[list[Asked]]:
+    """Which sources are asked at the same time: the servers as serving.in_turns has them, endpoints with the first of them."""
+    served = [one.source for one in asked if isinstance(one.source, ServeSource)]
+    for at, turn in enumerate(serving.in_turns(served) or [[]] if asked else []):
+        yield [one for one in asked if one.source in turn or (at == 0 and isinstance(one.source, EndpointSource))]
+
+
+def _name_copies(run: Run, monitor: Monitor) -> None:
     for model, prompts, copies in run.query(load_sql("find_copies")).iter_rows():
         monitor.say(
-            f"{model}: all samples are one text for {copies:,} of {prompts:,} prompts; the server seems to decode greedily "
-            "(does it honour temperature? is do_sample on?)",
+            f"{model}: samples are copies of one text for {copies:,} of {prompts:,} prompts, also when asked again; "
+            "does the server honour temperature and seed? (transformers: is do_sample on in generation_config.json?)",
             warning=True,
         )
-
-
-def _missing_of(missing: pl.DataFrame, source: Sampled) -> pl.DataFrame:
-    mine = (pl.col("model") == source.model) & (pl.col("sampling") == source.sampling_text)
-    return missing.filter(mine & pl.col("revision").eq_missing(pl.lit(source.revision, pl.String)))
-
-
-async def _ask_all(
-    run: Run, recipe: Recipe, asked: Sequence[tuple[Sampled, pl.DataFrame]], urls: Iterator[str], monitor: Monitor
-) -> None:
-    """All sources at once; the first that cannot be used ends the others, with everything received stored."""
-    prompts = run.query("SELECT prompt_id, messages FROM prompts")
-    async with AsyncExitStack() as stack:
-        samplings = []
-        for source, missing in asked:
-            client = await stack.enter_async_context(_client_of(source, urls))
-            sampler = Sampler(source, _requested(recipe, source), client)
-            asks = _asks(prompts.join(missing, on="prompt_id", maintain_order="left"))
-            store = _store(run, sampler, _label(recipe, source), monitor)
-            samplings.append(asyncio.create_task(sampler.sample(asks, store)))
-        try:
-            await asyncio.gather(*samplings)
-        finally:
-            for task in samplings:
-                task.cancel()
-            await asyncio.gather(*samplings, return_exceptions=True)
-
-
-def _client_of(source: Sampled, urls: Iterator[str]) -> ChatClient:
-    """A client of the source's own URLs, or of the server that was started for it."""
-    if isinstance(source, EndpointSource):
-        key = read_key(source.api_key_env, "api_key_env")
-        return ChatClient(source.base_urls, key, source.max_in_flight, source.timeout_s, source.patience_s)
-    return ChatClient([next(urls)], None, source.max_in_flight, source.timeout_s, patience_s=30.0)
-
-
-def _requested(recipe: Recipe, source: Sampled) -> str:
-    return serving.requested_name(recipe, source) if isinstance(source, ServeSource) else source.model
-
-
-def _asks(missing: pl.DataFrame) -> Iterator[Ask]:
-    """One Ask a prompt; rows of one prompt stand together."""
-    for rows in missing.partition_by("prompt_id", maintain_order=True):
-        ids = dict(zip(rows["sample_index"], rows["response_id"], strict=True))
-        yield Ask(rows["prompt_id"][0], rows["messages"][0].to_list(), ids)
-
-
-def _label(recipe: Recipe, source: Sampled) -> str:
-    """How the display calls a source: its model, numbered where a recipe samples one model in several ways."""
-    ways = [other.sampling_text for other in recipe.sampled if other.model == source.model]
-    return source.model if len(ways) == 1 else f"{source.model} ({ways.index(source.sampling_text) + 1})"
-
-
-def _store(run: Run, sampler: Sampler, label: str, monitor: Monitor) -> Store:
-    def store(responses: Rows, failures: Rows) -> None:
-        run.journal("responses").append(responses)
-        run.journal("failures").append(failures)
-        note = f"{sampler.client.in_flight} in flight, {sampler.client.retries} retries, {sampler.n_tokens:,} tokens"
-        monitor.advance(label, len(responses), len(failures), note)
-
-    return store
 
 
 def verify(run: Run, domain: Domain, workers: int, monitor: Monitor) -> None:
     """responses -> verdicts. A checker that runs out of time or dies costs its own row only."""
     if domain.verifier is None:
         return
-    missing = run.query(load_sql("missing_verdicts"), {"verifier": domain.verifier})
-    monitor.stage("verify", {domain.verifier: missing.height} if missing.height else {})
-    with closing(judge(domain, _batches(missing, VERIFY_BATCH), workers, monitor)) as judged:
+    params = {"verifier": domain.verifier}
+    n_missing = int(run.query(load_sql("count_missing_verdicts"), params)["n"][0])
+    monitor.stage("verify", {domain.verifier: n_missing} if n_missing else {})
+    missing = run.stream(load_sql("missing_verdicts"), params, VERIFY_BATCH) if n_missing else iter(())
+    with closing(judge(domain, (frame.to_dicts() for frame in missing), workers, monitor)) as judged:
         for row, verdict, duration_s in judged:
             ids = {"response_id": row["response_id"], "reference_digest": row["reference_digest"], "verifier": domain.verifier}
             run.journal("verdicts").append([{**ids, **verdict, "duration_s": round(duration_s, 4)}])
@@ -280,25 +295,18 @@ def judge(
             monitor.say(f"{len(late):,} answers took too long; each is tried once more, alone")
 
 
-def score(run: Run, recipe: Recipe, reward: Reward, engine: Engine, retry_failures: bool, monitor: Monitor) -> None:
+def score(run: Run, recipe: Recipe, reward: Reward, retry_failures: bool, monitor: Monitor) -> None:
     """responses -> scores of one judge. What cannot be scored is a row of failures."""
     judge = judge_name(reward)
-    missing = run.query(load_sql("missing_scores"), {"judge": judge, "retry_failures": retry_failures})
-    monitor.stage("score", {judge: missing.height} if missing.height else {})
-    start = partial(scoring_worker, reward, model_folder(recipe, reward.model))
-    batches = ([_conversation(row) for row in batch] for batch in _batches(missing, SCORE_BATCH))
-    with closing(engine.map(start, batches, None)) as results:
-        for result in results:
-            value = result.value or {"score": None, "error": result.fault, "message": result.message}
-            row = {"response_id": result.row["response_id"], "judge": judge}
-            if value["score"] is None:
-                permanent = result.fault is None
-                failure = failure_row("score", row["response_id"], judge, value["error"], value["message"], permanent=permanent)
-                run.journal("failures").append([failure])
-            else:
-                scored = {"score": value["score"], "objectives": value.get("objectives")}
-                run.journal("scores").append([row | scored])
-            monitor.advance(judge, int(value["score"] is not None), int(value["score"] is None), "")
+    n_missing = count_missing(run, judge, retry_failures)
+    monitor.stage("score", {judge: n_missing} if n_missing else {})
+    if not n_missing:
+        return
+    with closing(score_missing(run, reward, model_folder(recipe, reward.model), retry_failures)) as chunks:
+        for scores, failures, note in chunks:
+            run.journal("scores").append(scores)
+            run.journal("failures").append(failures)
+            monitor.advance(judge, len(scores), len(failures), note)
     run.journal("scores").close()
     run.journal("failures").close()
 
@@ -313,15 +321,6 @@ def select(run: Run, recipe: Recipe, monitor: Monitor) -> None:
     monitor.say(f"{demos.height:,} demos for SFT, {pairs.height:,} pairs for DPO")
     if foreign := foreign_window(recipe):
         monitor.say(foreign, warning=True)
-
-
-def _batches(rows: pl.DataFrame, size: int) -> Iterator[Rows]:
-    return (batch.to_dicts() for batch in rows.iter_slices(size))
-
-
-def _conversation(row: Row) -> Row:
-    answer = {"role": "assistant", "content": row["text"]}
-    return {"response_id": row["response_id"], "messages": [*row["messages"], answer]}
 
 
 # ------------------------------------------------------------------------------------------------- without a whole build

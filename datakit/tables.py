@@ -129,6 +129,7 @@ TABLES: dict[str, Table] = {
             "judge": pl.String,
             "score": pl.Float64,
             "objectives": pl.List(pl.Float64),
+            "n_tokens_cut": pl.Int64,
         },
     ),
     "demos": Table(

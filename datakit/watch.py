@@ -2,58 +2,43 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
 import polars as pl
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from datakit.ledger import draw_spending
+from datakit.pace import Pace, Part, together
+from datakit.progress import Poll
+from datakit.spending import spending
+from datakit.stage_view import WIDTH, StageView
 from datakit.store import Run
 
 LINE_EVERY_S = 30.0
 
 
-@dataclass
-class Part:
-    """What is known of one line of the display."""
-
-    total: int
-    done: int = 0
-    failed: int = 0
-    note: str = ""
-    began_at: float = field(default_factory=time.monotonic)
-
-    @property
-    def rate(self) -> float:
-        """Rows a second since the stage began."""
-        return (self.done + self.failed) / max(time.monotonic() - self.began_at, 1e-6)
-
-    def line(self, name: str) -> str:
-        """One line for a log file."""
-        left = self.total - self.done - self.failed
-        eta = f", {left / self.rate:,.0f} s left" if left and self.rate > 0.01 else ""
-        failed = f", {self.failed:,} failed" if self.failed else ""
-        note = f", {self.note}" if self.note else ""
-        return f"  {name}: {self.done:,} of {self.total:,}{failed}, {self.rate:,.1f}/s{note}{eta}"
-
-
 class Watch:
     """A Monitor (stages.py) for people. Use as a context manager; an interruption says how to go on."""
 
-    def __init__(self, go_on: str | None = None, interrupted: Callable[[], bool] = lambda: False) -> None:
-        self.console = Console(stderr=True, highlight=False)
+    def __init__(
+        self, go_on: str | None = None, interrupted: Callable[[], bool] = lambda: False, console: Console | None = None
+    ) -> None:
+        self.console = console or _open_console()
         self._go_on = go_on
         self._interrupted = interrupted
-        self._parts: dict[str, Part] = {}
-        self._tasks: dict[str, TaskID] = {}
-        self._progress: Progress | None = None
-        self._said_at = time.monotonic()
+        self._view = StageView({})
+        self._showing: Live | Lines | None = None
+        self._stage = ""
+        self._sampled: list[Pace] = []
 
     def __enter__(self) -> Watch:
         return self
@@ -63,31 +48,25 @@ class Watch:
         if kind is not None and (self._interrupted() or not issubclass(kind, Exception)) and self._go_on:
             self.say(f"interrupted; what was received is stored. Go on with: {self._go_on}", warning=True)
 
-    def stage(self, name: str, totals: dict[str, int]) -> None:
+    def stage(self, name: str, totals: dict[str, int], polls: Mapping[str, Poll] | None = None) -> None:
         """See stages.Monitor. A stage without anything to do passes unseen."""
         self.close_stage()
-        self._said_at = time.monotonic()
-        self._parts = {part: Part(total) for part, total in totals.items()}
+        self._stage = name
+        self._view = StageView({part: Part(total, (polls or {}).get(part)) for part, total in totals.items()})
         if not totals:
             return
         self.console.print(Text(name, style="bold"))
-        if self.console.is_terminal:
-            self._progress = _progress(self.console)
-            self._progress.start()
-            self._tasks = {part: self._progress.add_task(part, total=total, note="") for part, total in totals.items()}
+        if self.console.is_interactive and self.console.file.isatty():
+            self._showing = Live(self._view, console=self.console, refresh_per_second=4)
+        else:
+            self._showing = Lines(self._view, self.console)
+        self._showing.start()
 
     def advance(self, part: str, done: int, failed: int, note: str) -> None:
         """See stages.Monitor."""
-        row = self._parts[part]
-        row.done, row.failed, row.note = row.done + done, row.failed + failed, note
-        if self._progress is not None:
-            failures = f"{row.failed:,} failed " if row.failed else ""
-            self._progress.update(
-                self._tasks[part], completed=row.done + row.failed, note=f"{row.rate:,.1f}/s {failures}{row.note}"
-            )
-        elif time.monotonic() - self._said_at > LINE_EVERY_S:
-            self._said_at = time.monotonic()
-            self._lines()
+        row = self._view.parts[part]
+        row.note = note
+        row.advance(done, failed)
 
     def say(self, text: str, warning: bool = False) -> None:
         """See stages.Monitor."""
@@ -103,31 +82,53 @@ class Watch:
         for row in causes.iter_rows(named=True):
             self.say(f"{row['n']:,} failed at {row['stage']}, {row['source']}: {row['error']} ({row['example']})", warning=True)
 
+    def spending(self, folder: Path) -> None:
+        """What the samples of the run took, in all and in this build."""
+        with Run.open(folder) as run:
+            recipe = run.recipe()
+            if recipe is not None:
+                draw_spending(spending(run, recipe), recipe, together(self._sampled).now, self.console)
+
     def close_stage(self) -> None:
         """Leave the last state of the stage on the screen."""
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress, self._tasks = None, {}
-        elif self._parts:
-            self._lines()
-        self._parts = {}
-
-    def _lines(self) -> None:
-        for name, part in self._parts.items():
-            self.console.print(Text(part.line(name)), soft_wrap=True)
+        if self._showing is not None:
+            self._view.ended = True
+            self._showing.stop()
+            self._showing = None
+            if self._stage == "sample":
+                self._sampled.append(self._view.whole)
 
 
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("  {task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="dim"),
-        console=console,
-        refresh_per_second=4,
-    )
+def _open_console() -> Console:
+    """On stderr; as wide as the view gets where that is no terminal and COLUMNS does not say otherwise."""
+    given = sys.stderr.isatty() or "COLUMNS" in os.environ
+    return Console(stderr=True, highlight=False, width=None if given else WIDTH)
+
+
+class Lines:
+    """Prints a line a part now and then, from a thread of its own, and once more at the end."""
+
+    def __init__(self, view: StageView, console: Console) -> None:
+        self._view = view
+        self._console = console
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._go_on, name="progress lines", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._print("  ")
+
+    def _go_on(self) -> None:
+        while not self._ended.wait(LINE_EVERY_S):
+            self._print(time.strftime("  %H:%M:%S  "))
+
+    def _print(self, start: str) -> None:
+        for line in self._view.lines():
+            self._console.print(Text(start + line), soft_wrap=True)
 
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:

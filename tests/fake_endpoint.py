@@ -1,25 +1,87 @@
 """A real HTTP server that speaks the chat completions API, with a knob for every fault; for faults and load only.
 
-Its answers are a function of the messages, the seed and the choice's number, so a build against it can be repeated exactly.
-Questions read "What is A + B?"; about half of the answers are right.
+In a test, in a thread of its own:      with running(Fake(latency_s=0.1)) as fake: ... fake.url ... fake.counts()
+For a benchmark, as a process:          python tests/fake_endpoint.py --port 8001 --latency-ms 300 --lognormal --n-chars 800
+                                        (prints its URL when it listens; GET /counts says what it was asked)
+
+Its answers are a function of the messages, the model, the seed and the choice's number (as in vLLM, choice i of seed s is
+choice 0 of seed s + i), so a build against it can be repeated exactly. Questions read "What is A + B?"; about half of the
+answers are right.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import gc
 import hashlib
 import json
+import math
+import random
 import re
+import socket
+import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any
 
 from aiohttp import web
 
 Body = dict[str, Any]
+Fault = str | web.Response | None
+"""A name of FAULTS, a response of the test's own, or none: an answer."""
+
+SIGMA = 0.5  # of the logarithm of a lognormal latency
+ERRORS = {  # fault: status, type, message; the words are vLLM's or a proxy's
+    "400": (400, "BadRequestError", "temperature must be non-negative, got -1.0."),
+    "context_length": (
+        400,
+        "BadRequestError",
+        "This model's maximum context length is 4096 tokens. However, you requested 5000.",
+    ),
+    "401": (401, "AuthenticationError", "Incorrect API key provided"),
+    "403": (403, "PermissionDeniedError", "This key may not use the model"),
+    "404": (404, "NotFoundError", "The model `fake/one` does not exist."),
+    "408": (408, "TimeoutError", "Request timed out"),
+    "413": (413, "RequestTooLarge", "Request body is too large"),
+    "422": (422, "UnprocessableEntityError", "max_tokens must be at least 1, got 0."),
+    "429": (429, "RateLimitError", "Too many requests"),
+    "500": (500, "InternalServerError", "EngineCore encountered an issue"),
+    "502": (502, "BadGateway", "upstream closed the connection"),
+    "503": (503, "ServiceUnavailable", "no healthy upstream"),
+    "504": (504, "GatewayTimeout", "upstream request timeout"),
+}
+BROKEN: dict[str, Callable[[str], str]] = {  # fault: what a 200 has in the place of the whole answer
+    "cut_off": lambda whole: whole[: len(whole) // 2],
+    "empty_body": lambda whole: "",
+    "html": lambda whole: "<html><body><h1>502 Bad Gateway</h1></body></html>",
+    "not_an_object": lambda whole: "[]",
+    "error_in_200": lambda whole: '{"error": {"message": "upstream is away", "code": 502}}',
+    "no_choices": lambda whole: '{"object": "chat.completion"}',
+    "null_choices": lambda whole: '{"choices": null}',
+    "empty_choices": lambda whole: '{"choices": []}',
+    "null_choice": lambda whole: '{"choices": [null]}',
+    "null_message": lambda whole: '{"choices": [{"message": null}]}',
+}
+CHOICES: dict[str, Callable[[list[Body]], list[Body]]] = {  # fault: what becomes of an answer's choices
+    "empty_text": lambda choices: [_with(choice, content="") for choice in choices],
+    "blank_text": lambda choices: [_with(choice, content=" \n ") for choice in choices],
+    "null_text": lambda choices: [_with(choice, content=None) for choice in choices],
+    "one_empty_text": lambda choices: [_with(choices[0], content=""), *choices[1:]],
+    "fewer": lambda choices: choices[: (len(choices) + 1) // 2],
+    "more": lambda choices: [*choices, *choices[:1]],
+    "length": lambda choices: [_with(choice, "length", content=choice["message"]["content"][:12]) for choice in choices],
+    "content_filter": lambda choices: [_with(choice, "content_filter", content=None) for choice in choices],
+    "refusal": lambda choices: [_with(choice, content=None, refusal="I can't help with that.") for choice in choices],
+}
+CONNECTION = ("reset", "closed", "reset_middle", "closed_middle", "hang")
+"""reset: RST before a byte; closed: FIN before a byte; _middle: after half of the body; hang: no answer ever."""
+FAULTS = (*ERRORS, *BROKEN, *CHOICES, *CONNECTION)
 
 
 @dataclass
@@ -27,107 +89,402 @@ class Fake:
     """Knobs to set before or while it runs, and what it was asked."""
 
     latency_s: float = 0.0
+    """The mean time an answer takes."""
+    lognormal: bool = False
+    n_chars: int = 0
+    """Texts are filled up to this length."""
     ignore_n: bool = False
-    copies: bool = False
-    """Every answer to a prompt is one text, whatever the seed."""
-    fault: Callable[[int, Body], web.Response | None] = field(default=lambda number, body: None)
+    copies: bool | str = False
+    """once: the first answer to a prompt repeats its first choice; request: every answer does; True: one text always."""
+    capacity: int | None = None
+    """Requests that are worked on at once; further ones wait in a queue (/metrics has its length)."""
+    queue: int | None = None
+    """Requests that may wait; further ones get `full`."""
+    full: str = "429"
+    retry_after: str | None = None
+    """Goes with 429 and 503: seconds, or `date:` and seconds for an HTTP date."""
+    fault: Callable[[int, Body], Fault] = field(default=lambda number, body: None)
     """Called with the request's number and body; what it returns is sent in the place of an answer."""
+    shares: dict[str, float] = field(default_factory=dict)
+    """Fault: share of the requests that meet it."""
     key: str | None = None
+    echo_key: bool = False
+    """Every error message and broken body repeats the Authorization header."""
     models: tuple[str, ...] = ()
     """Model names it knows; empty for any."""
+    health: str = "up"
+    """up, hang, or an error's name: 503, 404."""
+    metrics: bool = True
+    keep: bool = True
+    """Keep requests' bodies and times (a long benchmark does not)."""
+
     requests: list[Body] = field(default_factory=list)
+    arrivals: list[float] = field(default_factory=list)
+    """time.monotonic() of every request."""
+    n_requests: int = 0
+    n_answered: int = 0
+    """Requests that got choices."""
+    n_responses: int = 0
+    """Choices given."""
+    asked_twice: int = 0
+    """Requests answered for a (messages, model, seed) that had been answered before."""
+    responses_twice: int = 0
+    """Choices given that had been given before."""
     most_in_flight: int = 0
+    in_flight: int = 0
+    probes: Counter[str] = field(default_factory=Counter)
+    """GETs by path."""
+    met: Counter[str] = field(default_factory=Counter)
+    """Faults given, by name; a response of the test's own by its status."""
     url: str = ""
-    _in_flight: int = 0
 
-    @property
-    def asked_twice(self) -> int:
-        """Answers given for a (messages, model, seed) that had been answered before."""
-        counts = Counter((json.dumps(body["messages"]), body["model"], body["seed"]) for body in self.requests)
-        return sum(count - 1 for count in counts.values())
+    def __post_init__(self) -> None:
+        self._given: set[bytes] = set()
+        self._prompts: set[str] = set()
+        self._random = random.Random(0)
+        self._places: dict[int, asyncio.Semaphore] = {}  # by capacity, which may change while it runs
+        self._waiting = 0
+        self._working = 0
+        self._server: _Server | None = None
 
-    async def complete(self, request: web.Request) -> web.Response:
-        """POST /v1/chat/completions."""
-        body = await request.json()
-        self.requests.append(body)
-        number = len(self.requests)
-        self._in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self._in_flight)
-        try:
-            await asyncio.sleep(self.latency_s)
-            if self.key is not None and request.headers.get("Authorization") != f"Bearer {self.key}":
-                return error(401, "invalid api key")
-            if self.models and body["model"] not in self.models:
-                return error(404, f"The model `{body['model']}` does not exist.")
-            faulty = self.fault(number, body)
-            return faulty if faulty is not None else self._answer(body)
-        finally:
-            self._in_flight -= 1
+    def counts(self) -> dict[str, Any]:
+        """What GET /counts says."""
+        names = ("requests", "answered", "responses")
+        return {
+            **{name: getattr(self, f"n_{name}") for name in names},
+            "asked_twice": self.asked_twice,
+            "responses_twice": self.responses_twice,
+            "in_flight": self.in_flight,
+            "most_in_flight": self.most_in_flight,
+            "faults": dict(self.met),
+        }
 
-    def _answer(self, body: Body) -> web.Response:
-        texts = [self.text(body, number) for number in range(1 if self.ignore_n else body.get("n", 1))]
-        choices = [
-            {"index": number, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-            for number, text in enumerate(texts)
-        ]
-        usage = {"prompt_tokens": 11, "completion_tokens": sum(len(text.split()) for text in texts)}
-        return web.json_response({"id": "x", "object": "chat.completion", "choices": choices, "usage": usage})
+    def go_down(self) -> None:
+        """Stop listening and cut every connection, as a process that dies."""
+        assert self._server is not None
+        self._server.call(self._server.close())
 
-    def text(self, body: Body, number: int) -> str:
-        """The answer to the last message: right or one off, of varying length."""
-        seed = 0 if self.copies else body["seed"] + number
-        chance = int(hashlib.sha256(f"{body['model']}/{body['messages']}/{seed}".encode()).hexdigest(), 16)
-        a, b = map(int, re.findall(r"\d+", body["messages"][-1]["content"])[:2])
-        words = " ".join(["Let me think."] * (chance // 7 % 5))
-        return f"{words} {a} + {b} = {a + b + chance % 2} ({chance % 9973}). The answer is {a + b + chance % 2}.".strip()
+    def come_back(self) -> None:
+        """Listen again on the same port."""
+        assert self._server is not None
+        self._server.call(self._server.listen())
 
-    async def list_models(self, request: web.Request) -> web.Response:
-        """GET /v1/models."""
+    # ------------------------------------------------------------------------------------------------------------ requests
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "POST" and request.path == "/v1/chat/completions":
+            return await self._complete(request)
+        self.probes[request.path] += 1
+        match request.path:
+            case "/v1/models":
+                known = [{"id": name, "object": "model", "created": 0, "owned_by": "fake"} for name in self.models]
+                return self._refused(request) or web.json_response({"object": "list", "data": known})
+            case "/health":
+                return await self._say_health()
+            case "/metrics" if self.metrics:
+                return web.Response(text=self._metrics())
+            case "/counts":
+                return web.json_response(self.counts())
+        return error(404, "Not Found", "NotFoundError")
+
+    async def _say_health(self) -> web.Response:
+        if self.health == "hang":
+            await asyncio.sleep(math.inf)
+        return web.Response() if self.health == "up" else error(int(self.health), "not healthy")
+
+    def _metrics(self) -> str:
+        """Two gauges as vLLM writes them."""
+        model = self.models[0] if self.models else "fake/one"
+        gauges = {"running": self._working, "waiting": self._waiting}
+        return "".join(
+            f"# TYPE vllm:num_requests_{name} gauge\n"
+            f'vllm:num_requests_{name}{{engine="0",model_name="{model}"}} {float(value)}\n'
+            for name, value in gauges.items()
+        )
+
+    def _refused(self, request: web.BaseRequest, model: str | None = None) -> web.Response | None:
+        """401 for a wrong key, 404 for a model that it does not serve."""
         if self.key is not None and request.headers.get("Authorization") != f"Bearer {self.key}":
-            return error(401, "invalid api key")
-        return web.json_response({"object": "list", "data": [{"id": name, "object": "model"} for name in self.models]})
+            return self._error("401", request)
+        if model is not None and self.models and model not in self.models:
+            return error(404, f"The model `{model}` does not exist.", "NotFoundError")
+        return None
+
+    async def _complete(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = json.loads(await request.read())
+        self.n_requests += 1
+        number = self.n_requests
+        if self.keep:
+            self.requests.append(body)
+            self.arrivals.append(time.monotonic())
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            if (refused := self._refused(request, body["model"])) is not None:
+                return refused
+            if self._is_full():
+                return await self._meet(self.full, request, body)
+            return await self._work(number, request, body)
+        finally:
+            self.in_flight -= 1
+
+    def _is_full(self) -> bool:
+        bounded = self.capacity is not None and self.queue is not None
+        return bounded and self._working >= self.capacity and self._waiting >= self.queue
+
+    async def _work(self, number: int, request: web.BaseRequest, body: Body) -> web.StreamResponse:
+        """The answer or fault, after its latency, and after its turn where capacity is bounded."""
+        if self.capacity is None:
+            await self._take_time()
+        else:
+            places = self._places.setdefault(self.capacity, asyncio.Semaphore(self.capacity))
+            self._waiting += 1
+            try:
+                await places.acquire()
+            finally:
+                self._waiting -= 1
+            try:
+                await self._take_time()
+            finally:
+                places.release()
+        fault = self.fault(number, body) or self._by_share()
+        if isinstance(fault, web.Response):
+            self.met[str(fault.status)] += 1
+            return fault
+        return body_text(self._answer(body)) if fault is None else await self._meet(fault, request, body)
+
+    async def _take_time(self) -> None:
+        self._working += 1
+        try:
+            if self.latency_s:
+                await asyncio.sleep(self._latency_s())
+        finally:
+            self._working -= 1
+
+    def _latency_s(self) -> float:
+        if self.lognormal:
+            return self._random.lognormvariate(math.log(self.latency_s) - SIGMA**2 / 2, SIGMA)
+        return self.latency_s
+
+    def _by_share(self) -> str | None:
+        if not self.shares:
+            return None
+        chance = self._random.random()
+        for name, share in self.shares.items():
+            if chance < share:
+                return name
+            chance -= share
+        return None
+
+    # -------------------------------------------------------------------------------------------------------------- faults
+
+    async def _meet(self, fault: str, request: web.BaseRequest, body: Body) -> web.StreamResponse:
+        self.met[fault] += 1
+        if fault in ERRORS:
+            return self._error(fault, request)
+        whole = self._answer(body)
+        if fault in CHOICES:
+            answer = json.loads(whole)
+            return web.json_response(answer | {"choices": CHOICES[fault](answer["choices"])})
+        if fault in BROKEN:
+            return body_text(BROKEN[fault](whole) + (self._echo(request) if fault == "html" else ""))
+        return await self._break_off(fault, request, whole)
+
+    def _error(self, fault: str, request: web.BaseRequest) -> web.Response:
+        status, kind, message = ERRORS[fault]
+        response = error(status, message + self._echo(request), kind)
+        if self.retry_after is not None and status in (429, 503):
+            seconds = self.retry_after.removeprefix("date:")
+            dated = formatdate(math.ceil(time.time() + float(seconds)), usegmt=True)
+            response.headers["Retry-After"] = dated if self.retry_after.startswith("date:") else seconds
+        return response
+
+    def _echo(self, request: web.BaseRequest) -> str:
+        return f": {request.headers.get('Authorization')}" if self.echo_key else ""
+
+    async def _break_off(self, fault: str, request: web.BaseRequest, whole: str) -> web.StreamResponse:
+        if fault.endswith("_middle"):
+            response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(whole))})
+            await response.prepare(request)
+            await response.write(whole[: len(whole) // 2].encode())
+        if fault != "hang" and request.transport is not None:
+            if fault.startswith("reset"):
+                linger = struct.pack("ii", 1, 0)  # closing then sends RST instead of FIN
+                request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            request.transport.abort()
+        await asyncio.sleep(math.inf)  # until the connection's end cancels it
+        raise AssertionError
+
+    # ------------------------------------------------------------------------------------------------------------- answers
+
+    def _answer(self, body: Body) -> str:
+        """The whole answer as JSON. It is put together from ready pieces, for a benchmark must not wait for it."""
+        a, b = ([int(digits) for digits in NUMBER.findall(body["messages"][-1]["content"])[:2]] + [0, 0])[:2]
+        choices, n_tokens = [], 0
+        for number, digest in enumerate(self._digests(body)):
+            chance = int.from_bytes(digest[:8], "big")
+            said = a + b + chance % 2  # right or one off
+            text = f"{a} + {b} = {said} ({chance % 9973}). The answer is {said}."
+            n_thoughts = max(0, self.n_chars - len(text)) // len(THOUGHT) if self.n_chars else chance // 7 % 5
+            choices.append(CHOICE % (number, THOUGHTS[n_thoughts], text))
+            n_tokens += 3 * n_thoughts + 10
+        return WHOLE % (self.n_requests, json.dumps(body["model"]), ", ".join(choices), n_tokens, 11 + n_tokens)
+
+    def _digests(self, body: Body) -> list[bytes]:
+        """What each choice is made from; counts what was given before."""
+        prompt = f"{body['model']}/{body['messages']}"
+        start, seed = hashlib.sha256(prompt.encode()), body.get("seed", 0)
+        digests = [_digest(start, seed + number) for number in range(1 if self.ignore_n else body.get("n", 1))]
+        self._count([digest[:8] for digest in digests])
+        if not self.copies:
+            return digests
+        repeats = self.copies == "request" or (self.copies == "once" and prompt not in self._prompts)
+        self._prompts.add(prompt)
+        if self.copies is True:
+            return [start.digest()] * len(digests)
+        return digests[:1] * len(digests) if repeats else digests
+
+    def _count(self, keys: list[bytes]) -> None:
+        self.n_answered += 1
+        self.n_responses += len(keys)
+        self.asked_twice += keys[0] in self._given
+        self.responses_twice += sum(key in self._given for key in keys)
+        self._given.update(keys)
 
 
-def error(status: int, message: str) -> web.Response:
-    """An error as OpenAI's API writes it."""
-    return web.json_response({"error": {"message": message, "code": status}}, status=status)
+def _digest(start: Any, seed: int) -> bytes:
+    """The hash that begins as `start` and ends with the seed."""
+    end = start.copy()
+    end.update(b"%d" % seed)
+    return bytes(end.digest())
+
+
+NUMBER = re.compile(r"\d+")
+THOUGHT = "Let me think. "
+THOUGHTS = [THOUGHT * n for n in range(1000)]
+CHOICE = (
+    '{"index": %d, "message": {"role": "assistant", "content": "%s%s", "refusal": null}, '
+    '"logprobs": null, "finish_reason": "stop"}'
+)
+WHOLE = (
+    '{"id": "chatcmpl-%d", "object": "chat.completion", "created": 1, "model": %s, "choices": [%s], '
+    '"usage": {"prompt_tokens": 11, "completion_tokens": %d, "total_tokens": %d}}'
+)
+
+
+def _with(choice: Body, finish_reason: str | None = None, **message: Any) -> Body:
+    """The choice with another message."""
+    changed = {"message": choice["message"] | message, "finish_reason": finish_reason or choice["finish_reason"]}
+    return choice | changed
+
+
+def error(status: int, message: str, kind: str = "Error") -> web.Response:
+    """An error as vLLM writes it, which is OpenAI's shape."""
+    return web.json_response({"error": {"message": message, "type": kind, "param": None, "code": status}}, status=status)
 
 
 def body_text(text: str) -> web.Response:
     """A 200 whose body is the text as it is."""
-    return web.Response(text=text, content_type="application/json")
+    return web.Response(body=text.encode(), content_type="application/json")
+
+
+def first(*faults: Fault) -> Callable[[int, Body], Fault]:
+    """A `fault` for the first requests; the others get answers."""
+    return lambda number, body: faults[number - 1] if number <= len(faults) else None
+
+
+# -------------------------------------------------------------------------------------------------------------------- serving
+
+
+class _Server:
+    """The listening socket and its connections, in the loop that it was made in."""
+
+    def __init__(self, fake: Fake, port: int = 0) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._http = web.Server(fake.handle, handler_cancellation=True, access_log=None)
+        self._listener: asyncio.Server | None = None
+        self._port = port
+        self._fake = fake
+        fake._server = self
+
+    async def listen(self) -> None:
+        self._listener = await self.loop.create_server(self._http, "127.0.0.1", self._port, backlog=4096)
+        self._port = self._listener.sockets[0].getsockname()[1]
+        self._fake.url = f"http://127.0.0.1:{self._port}/v1"
+
+    async def close(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        for connection in self._http.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
+        await asyncio.sleep(0)
+
+    def call(self, coroutine: Any) -> None:
+        """Run it in the server's loop, from another thread."""
+        asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
 
 
 @contextmanager
 def running(fake: Fake) -> Iterator[Fake]:
     """Serve on a free port in a thread of its own."""
-    loop = asyncio.new_event_loop()
     started = threading.Event()
+    stop: list[Callable[[], object]] = []
 
-    async def start() -> web.AppRunner:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", fake.complete)
-        app.router.add_get("/v1/models", fake.list_models)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        port = runner.addresses[0][1]
-        fake.url = f"http://127.0.0.1:{port}/v1"
+    async def serve() -> None:
+        ended = asyncio.Event()
+        server = _Server(fake)
+        await server.listen()
+        stop.append(lambda: server.loop.call_soon_threadsafe(ended.set))
         started.set()
-        return runner
+        await ended.wait()
+        await server.close()
 
-    def serve() -> None:
-        asyncio.set_event_loop(loop)
-        runner = loop.run_until_complete(start())
-        loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
-
-    thread = threading.Thread(target=serve, daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
-    started.wait(10)
+    assert started.wait(10)
     try:
         yield fake
     finally:
-        loop.call_soon_threadsafe(loop.stop)
+        stop[0]()
         thread.join(10)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A fake chat completions endpoint.")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--latency-ms", type=float, default=0.0, help="the mean")
+    parser.add_argument("--lognormal", action="store_true", help=f"latency of that mean, sigma {SIGMA}")
+    parser.add_argument("--n-chars", type=int, default=0, help="length of a choice's text")
+    parser.add_argument("--capacity", type=int, help="requests worked on at once; others wait")
+    parser.add_argument("--queue", type=int, help="requests that may wait; others get 429")
+    parser.add_argument("--retry-after", help="seconds, or date:SECONDS")
+    parser.add_argument("--ignore-n", action="store_true")
+    parser.add_argument("--copies", choices=["once", "request"])
+    parser.add_argument("--health", default="up")
+    parser.add_argument("--fault", action="append", default=[], metavar="NAME=SHARE", help=", ".join(FAULTS))
+    options = parser.parse_args()
+    shares = {name: float(share) for name, _, share in (fault.partition("=") for fault in options.fault)}
+    if unknown := set(shares) - set(FAULTS):
+        parser.error(f"no such fault: {', '.join(unknown)}")
+    fake = Fake(
+        latency_s=options.latency_ms / 1000,
+        shares=shares,
+        copies=options.copies or False,
+        keep=False,
+        **{name: getattr(options, name) for name in NAMED},
+    )
+    gc.set_threshold(100_000)
+
+    async def serve() -> None:
+        await _Server(fake, options.port).listen()
+        print(fake.url, flush=True)
+        await asyncio.Event().wait()
+
+    asyncio.run(serve())
+
+
+NAMED = ("lognormal", "n_chars", "capacity", "queue", "retry_after", "ignore_n", "health")
+
+if __name__ == "__main__":
+    main()

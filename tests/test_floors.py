@@ -12,19 +12,19 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports only from lower floors. A half floor stands on the lower half of the same floor and on nothing above it.
 FLOORS = {
-    0: ["errors"],
+    0: ["errors", "signals"],
     1: ["tables", "complaints", "progress"],
     1.25: ["recipe_sources"],
     1.4: ["recipe_rewards"],
     1.5: ["recipe"],
     1.75: ["places"],
-    2: ["store", "client", "sandbox", "engine", "sources", "ink", "cautions"],
-    3: ["sampling", "serving", "rewards", "domains", "curation", "collecting"],
-    3.5: ["selection", "resuming"],  # they join what the modules of floor 3 give
+    2: ["store", "client", "sandbox", "engine", "sources", "ink", "pace", "cautions"],
+    3: ["sampling", "serving", "rewards", "domains", "curation", "collecting", "spending"],
+    3.5: ["selection", "resuming", "gathering", "scoring"],  # they join what the modules of floor 3 give
     3.75: ["judging"],
     4: ["stages", "export", "audit"],
-    4.5: ["checking"],
-    4.75: ["report_judges"],
+    4.5: ["checking", "planning"],
+    4.75: ["stage_view", "ledger", "report_judges"],
     5: ["report", "watch"],
     5.5: ["cli"],
 }

@@ -25,89 +25,41 @@ transformers = pytest.importorskip("transformers")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
-from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
+from tiny_models import CONFIG, CONVERSATIONS, TEMPLATE, make_armorm, talk  # noqa: E402
+from tokenizers import Tokenizer  # noqa: E402
 
 from datakit import rewards  # noqa: E402
 from datakit.engine import LocalEngine  # noqa: E402
 from datakit.errors import BadInput, MissingExtra  # noqa: E402
 from datakit.recipe import ArmoRM as Settings  # noqa: E402
-from datakit.rewards import Score, armorm_checkpoint, checkpoint  # noqa: E402
+from datakit.rewards import Score, checkpoint  # noqa: E402
 from datakit.rewards.armorm import HEADER, ArmoRM, last_match  # noqa: E402
-from datakit.tables import Messages, fingerprint  # noqa: E402
+from datakit.rewards.batching import Budget  # noqa: E402
+from datakit.rewards.conversations import Tokens  # noqa: E402
+from datakit.tables import Messages  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(os.environ.get("DATAKIT_TEST_DATA", ROOT / "../shared/data")) / "armorm_tiny"
 COMMIT = "eb2676d20da2f2d41082289d23c59b9f7427f955"
-SPECIAL = ["<|begin_of_text|>", "<|end_of_text|>", *armorm_checkpoint.HEADER_TOKENS, "[PAD]"]
-TEMPLATE = (
-    "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'tool' %}{{ raise_exception('no tools') }}{% endif %}"
-    "<|start_header_id|>{{ m['role'] }}<|end_header_id|>\n\n{{ m['content'] | trim }}<|eot_id|>{% endfor %}"
-)
-CONFIG = {  # the fields of the published file, as transformers 4.40 wrote them
-    "architectures": ["LlamaForRewardModelWithGating"],
-    "auto_map": {"AutoModelForSequenceClassification": "modeling_custom.LlamaForRewardModelWithGating"},
-    "attention_bias": False,
-    "bos_token_id": 256,
-    "eos_token_id": 257,
-    "pad_token_id": 261,
-    "gating_hidden_dim": 12,
-    "gating_n_hidden": 3,
-    "gating_temperature": 10,
-    "hidden_act": "silu",
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "max_position_embeddings": 256,
-    "model_type": "llama",
-    "num_attention_heads": 4,
-    "num_hidden_layers": 2,
-    "num_key_value_heads": 2,
-    "num_objectives": 19,
-    "rms_norm_eps": 1e-05,
-    "rope_scaling": None,
-    "rope_theta": 500000.0,
-    "tie_word_embeddings": False,
-    "torch_dtype": "float32",
-    "transformers_version": "4.40.0",
-    "vocab_size": 262,
-}  # fmt: skip
 
 
 def settings_of(**fields: object) -> Settings:
     return Settings.model_validate({"type": "armorm", "model": "tiny", "revision": "r1", "dtype": "float32"} | fields)
 
 
-def talk(*contents: str, system: str | None = None) -> Messages:
-    roles = ["user", "assistant"] * len(contents)
-    turns: Messages = [{"role": r, "content": c} for r, c in zip(roles, contents, strict=False)]
-    return ([{"role": "system", "content": system}] if system else []) + turns
+def load(folder: Path | None, **fields: object) -> ArmoRM:
+    return rewards.load(settings_of(**fields), folder, ["cpu"])
 
 
-def make_tokenizer(folder: Path) -> None:
-    """A byte-level tokenizer (one token a byte) with Llama 3's special tokens, in the published files."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={letter: at for at, letter in enumerate(alphabet)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.add_special_tokens(SPECIAL)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    words = {"bos_token": SPECIAL[0], "eos_token": SPECIAL[1], "pad_token": "[PAD]", "chat_template": TEMPLATE}
-    values = words | {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 131072}
-    (folder / "tokenizer_config.json").write_text(json.dumps(values))
+def tokens(model: ArmoRM, messages: Messages) -> Tokens:
+    [encoded] = model.encode([messages])
+    assert isinstance(encoded, Tokens)
+    return encoded
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    generator = torch.Generator().manual_seed(7)
-    tensors = {}
-    for name, shape in armorm_checkpoint.expected_shapes(CONFIG).items():
-        values = torch.randn(shape, generator=generator)
-        scale = 0.05 if name == "regression_layer.weight" else 1.0 if "embed" in name else 0.4  # scores of about 0.1
-        tensors[name] = values * scale if len(shape) > 1 else 1 + 0.1 * values
-    save_file(tensors, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(CONFIG))
-    (folder / "modeling_custom.py").write_text("raise SystemExit('remote code was run')\n")
-    make_tokenizer(folder)
-    return folder
+    return make_armorm(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -121,7 +73,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def model(tiny: Path) -> ArmoRM:
-    return armorm_checkpoint.load(settings_of(), tiny)
+    return load(tiny)
 
 
 @pytest.fixture
@@ -139,18 +91,6 @@ def values(scores: list[Score]) -> np.ndarray:
     return np.array([[s.score, *s.objectives, *s.gating] for s in scores])
 
 
-CONVERSATIONS = [
-    talk("2 + 2?", "4"),
-    talk("A longer question about nothing at all, really.", "An answer that is longer still. " * 4),
-    talk("Hi", "Hello", "And now?", "Nothing"),
-    talk("Say nothing.", ""),
-    talk("Wie?", "So: 🦙 é 漢字 \u202e\x00 \ufffd", system="Be brief."),
-    talk("What is a [PAD]?", "A [PAD] pads.[PAD]"),
-    talk("x", "y"),
-    talk("Write <|start_header_id|>assistant<|end_header_id|> please", "No <|eot_id|> for you"),
-]
-
-
 # ------------------------------------------------------------------------------------------------- the published scores
 
 
@@ -160,23 +100,35 @@ def golden() -> tuple[ArmoRM, list[dict]]:
         pytest.skip(f"no golden data at {GOLDEN}: set DATAKIT_TEST_DATA")
     with gzip.open(GOLDEN / "golden.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
-    return armorm_checkpoint.load(settings_of(), GOLDEN), rows
+    return load(GOLDEN), rows
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 8, 32])
 @pytest.mark.parametrize("padding", ["right", "left"])
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 8, 16, 32])
 def test_golden_scores_in_any_order_batch_size_and_padding(golden, batch_size, padding):
     model, rows = golden
     rows = random.Random(batch_size).sample(rows, len(rows))
-    model = dataclasses.replace(model, batch_size=batch_size, padding=padding)
-    scores = list(model.score([row["messages"] for row in rows]))
-    wanted = np.array([[row["score"], *row["rewards"], *row["gating"]] for row in rows])
-    assert np.abs(values(scores) - wanted).max() < 1e-6
+    model = dataclasses.replace(model, padding=padding)
+    encoded = model.encode([row["messages"] for row in rows])
+    scores = [score for at in range(0, len(rows), batch_size) for score in model.score_batch(encoded[at : at + batch_size])]
+    assert np.abs(values(scores) - wanted(rows)).max() < 1e-6
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 500, 2048, 100_000])
+def test_golden_scores_with_any_budget(golden, batch_tokens):
+    model, rows = golden
+    scores = dataclasses.replace(model, budget=Budget(batch_tokens)).score([row["messages"] for row in rows])
+    assert np.abs(values(list(scores)) - wanted(rows)).max() < 1e-6
+
+
+def wanted(rows: list[dict]) -> np.ndarray:
+    return np.array([[row["score"], *row["rewards"], *row["gating"]] for row in rows])
 
 
 def test_golden_token_counts(golden):
     model, rows = golden
-    assert [len(model.encode(row["messages"]).ids) for row in rows] == [row["n_tokens"] for row in rows]
+    counted = [score.n_tokens for score in model.score([row["messages"] for row in rows])]
+    assert counted == [row["n_tokens"] for row in rows]
 
 
 # ---------------------------------------------------------------------------------------------------------- the formula
@@ -188,10 +140,10 @@ def test_formula_by_hand(tiny, model):
         f"<|start_header_id|>{m['role']}<|end_header_id|>\n\n{m['content']}<|eot_id|>" for m in messages
     )
     ids = Tokenizer.from_file(str(tiny / "tokenizer.json")).encode(text, add_special_tokens=False).ids
-    assert model.encode(messages).ids == ids
+    assert tokens(model, messages).ids == ids
     eot, n_answer = ids[-1], len("Nothing") + 1
     header = len(ids) - n_answer - len("assistant") - 5  # <eot> <start> assistant <end> \n \n
-    assert ids[header] == eot and model.encode(messages).header == header
+    assert ids[header] == eot and tokens(model, messages).header == header
     with torch.inference_mode():
         hidden = model.backbone(torch.tensor([ids])).last_hidden_state[0].double().numpy()
     weights = {name: tensor.double().numpy() for name, tensor in load_file(tiny / "model.safetensors").items()}
@@ -209,7 +161,7 @@ def test_backbone_follows_the_published_config(model, copy):
     assert model.backbone.config.rope_parameters["rope_theta"] == 500000
     assert not model.backbone.training
     (copy / "config.json").write_text(json.dumps(CONFIG | {"rope_theta": 100.0}))
-    other = armorm_checkpoint.load(settings_of(), copy)
+    other = load(copy)
     assert abs(one(other, CONVERSATIONS[1]).score - one(model, CONVERSATIONS[1]).score) > 1e-4
 
 
@@ -223,7 +175,7 @@ def test_sharded_checkpoint_gives_the_same_scores(model, copy):
     index = {"metadata": {}, "weight_map": files}
     (copy / "model.safetensors.index.json").write_text(json.dumps(index))
     rewards.check(settings_of(), copy)
-    sharded = armorm_checkpoint.load(settings_of(), copy)
+    sharded = load(copy)
     assert (values(list(sharded.score(CONVERSATIONS))) == values(list(model.score(CONVERSATIONS)))).all()
     (copy / "model-00002-of-00003.safetensors").unlink()
     with pytest.raises(BadInput, match=r"model-00002-of-00003\.safetensors is missing"):
@@ -231,9 +183,9 @@ def test_sharded_checkpoint_gives_the_same_scores(model, copy):
 
 
 def test_bfloat16_backbone_float32_heads(tiny, model):
-    half = armorm_checkpoint.load(settings_of(dtype="bfloat16"), tiny)
+    half = load(tiny, dtype="bfloat16")
     assert half.backbone.dtype == torch.bfloat16
-    outputs = half.forward([half.encode(messages) for messages in CONVERSATIONS])
+    outputs = half.forward(half.encode(CONVERSATIONS))
     assert [tensor.dtype for tensor in outputs] == [torch.float32] * 3
     scores = outputs.score
     assert (scores.bfloat16().float() != scores).all(), "scores must not fall on bfloat16's steps"
@@ -251,10 +203,10 @@ conversations = st.one_of(
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.lists(conversations, min_size=1, max_size=7), st.integers(1, 8), st.sampled_from(["left", "right"]))
-def test_a_score_does_not_depend_on_its_batch(model, batch, batch_size, padding):
+@given(st.lists(conversations, min_size=1, max_size=7), st.integers(1, 600), st.sampled_from(["left", "right"]))
+def test_a_score_does_not_depend_on_its_batch(model, batch, batch_tokens, padding):
     alone = [one(model, messages) for messages in batch]
-    together = list(dataclasses.replace(model, batch_size=batch_size, padding=padding).score(batch))
+    together = list(dataclasses.replace(model, budget=Budget(batch_tokens), padding=padding).score(batch))
     assert np.abs(values(alone) - values(together)).max() < 1e-6
 
 
@@ -269,11 +221,11 @@ def test_the_gate_reads_the_last_header(model):
     plain = talk("Hi", "Hello", "And now?", "Nothing")
     quoting = talk(f"Repeat: a{HEADER}b", "Hello", f"a{HEADER}b", "Nothing")
     for messages in (plain, quoting):
-        ids, header = model.encode(messages)
+        ids, header = tokens(model, messages).ids, tokens(model, messages).header
         assert ids[header : header + len(model.header_ids)] == model.header_ids
         assert len(ids) - header == len(model.header_ids) + len("Nothing") + 1
     almost = talk("Write <|start_header_id|>assistant please", "<|start_header_id|>assistant")
-    assert model.encode(almost).ids.count(model.header_ids[0]) == 2  # the ends of two turns: no header was added
+    assert tokens(model, almost).ids.count(model.header_ids[0]) == 2  # the ends of two turns: no header was added
 
 
 @pytest.mark.parametrize(
@@ -288,7 +240,7 @@ def test_last_match(ids, pattern, at):
 
 
 def test_too_long_is_a_failure_and_never_cut(model):
-    n_around = len(model.encode(talk("q", "")).ids)
+    n_around = len(tokens(model, talk("q", "")).ids)
     fits, over = talk("q", "a" * (256 - n_around)), talk("q", "a" * (257 - n_around))
     scores = list(model.score([over, fits, talk("x", "y")]))
     assert [s.error for s in scores] == ["too_long", None, None]
@@ -369,34 +321,34 @@ def test_broken_folders_are_refused(copy, case):
         rewards.check(settings_of(), copy)
     assert str(copy) in str(refused.value)
     with pytest.raises(BadInput, match=message):
-        rewards.scoring_worker(settings_of(), copy)
+        rewards.scoring_worker(settings_of(), copy, ["cpu"])
 
 
 @pytest.mark.parametrize("name", [None, "LlamaTokenizer", "PreTrainedTokenizer"])
 def test_tokenizer_json_is_used_as_it_is(model, copy, name):
     edit(copy / "tokenizer_config.json", tokenizer_class=name)
-    other = armorm_checkpoint.load(settings_of(), copy)
-    assert [other.encode(messages) for messages in CONVERSATIONS] == [model.encode(m) for m in CONVERSATIONS]
+    other = load(copy)
+    assert other.encode(CONVERSATIONS) == model.encode(CONVERSATIONS)
 
 
 def test_a_template_in_a_file_of_its_own(model, copy):
     edit(copy / "tokenizer_config.json", chat_template=None)
     (copy / "chat_template.jinja").write_text(TEMPLATE)
     rewards.check(settings_of(), copy)
-    assert one(armorm_checkpoint.load(settings_of(), copy), CONVERSATIONS[0]) == one(model, CONVERSATIONS[0])
+    assert one(load(copy), CONVERSATIONS[0]) == one(model, CONVERSATIONS[0])
 
 
 def test_another_chat_template_is_refused_at_start(copy):
     chatml = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     edit(copy / "tokenizer_config.json", chat_template=chatml)
     with pytest.raises(BadInput, match="does not write the assistant header"):
-        rewards.scoring_worker(settings_of(), copy)
+        rewards.scoring_worker(settings_of(), copy, ["cpu"])
 
 
 def test_tensors_that_the_config_wants_further_are_refused(copy):
     edit(copy / "config.json", attention_bias=True)
     with pytest.raises(BadInput, match=r"lacks .*q_proj\.bias"):
-        rewards.scoring_worker(settings_of(), copy)
+        rewards.scoring_worker(settings_of(), copy, ["cpu"])
 
 
 def test_a_vocabulary_larger_than_the_embeddings_is_refused(copy):
@@ -405,13 +357,13 @@ def test_a_vocabulary_larger_than_the_embeddings_is_refused(copy):
     tensors["model.embed_tokens.weight"] = tensors["model.embed_tokens.weight"][:200].clone()
     save_file(tensors, copy / "model.safetensors")
     with pytest.raises(BadInput, match=r"has 262 tokens, config\.json's vocab_size is 200"):
-        rewards.scoring_worker(settings_of(), copy)
+        rewards.scoring_worker(settings_of(), copy, ["cpu"])
 
 
 @pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
 def test_a_device_that_is_not_there(tiny, device):
-    with pytest.raises(BadInput, match=rf"score\.device: {device} cannot be used here"):
-        rewards.scoring_worker(settings_of(device=device), tiny)
+    with pytest.raises(BadInput, match=rf"score\.devices: {device} cannot be used here"):
+        rewards.scoring_worker(settings_of(), tiny, [device])
 
 
 # ----------------------------------------------------------------------------------------------- the hub, and the names
@@ -429,7 +381,8 @@ def test_a_pinned_hub_model_is_fetched_and_loaded(tiny, monkeypatch):
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
     reward = settings_of(model="org/name", revision=COMMIT)
     rewards.check(reward, None)
-    assert armorm_checkpoint.load(reward, None).name == f"armorm@{COMMIT}" == rewards.judge_name(reward)
+    assert one(rewards.load(reward, None, ["cpu"]), CONVERSATIONS[0]).score
+    assert rewards.judge_name(reward) == f"armorm@{COMMIT}+dtype=float32"
     assert asked == [("org/name", COMMIT, ["*.json", "*.jinja", "*.safetensors"])], "and no Python file"
 
 
@@ -442,17 +395,33 @@ def test_a_hub_that_does_not_answer(monkeypatch):
         checkpoint.download("org/name", COMMIT)
 
 
-def test_judge_names(tiny):
-    assert rewards.judge_name(settings_of()) == "armorm@r1"
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"dtype": "bfloat16"}, "armorm@r1"),
+        ({}, "armorm@r1+dtype=float32"),
+        ({"dtype": "bfloat16", "exact": True}, "armorm@r1+exact=true"),
+        ({"dtype": "bfloat16", "truncate": "left", "max_tokens": 4096}, "armorm@r1+max_tokens=4096+truncate=left"),
+        ({"dtype": "bfloat16", "batch_tokens": 5, "devices": ["cpu"], "objectives": True}, "armorm@r1"),
+    ],
+)
+def test_a_judges_name_says_what_shapes_its_scores(fields, name):
+    assert rewards.judge_name(settings_of(**fields)) == name
+
+
+def test_a_judge_without_a_revision_has_no_name():
     with pytest.raises(BadInput, match=r"score\.revision"):
         rewards.judge_name(settings_of(revision=None))
-    assert armorm_checkpoint.load(settings_of(revision=None), tiny).name == f"armorm@{fingerprint(tiny)}"
+
+
+def test_a_recipe_of_version_0_1_is_read_as_it_was_meant():
+    assert settings_of(device="cpu", batch_size=4) == settings_of(devices=["cpu"])
 
 
 def test_a_missing_package_names_the_extra(tiny, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingExtra, match=r"the ArmoRM reward model needs the package 'torch'.*\[local\]"):
-        rewards.scoring_worker(settings_of(), tiny)
+    with pytest.raises(MissingExtra, match=r"scoring with armorm needs the package 'torch'.*\[local\]"):
+        rewards.scoring_worker(settings_of(), tiny, ["cpu"])
 
 
 def test_checking_imports_nothing_heavy(tiny):
@@ -471,17 +440,19 @@ def test_checking_imports_nothing_heavy(tiny):
 def test_worker_rows_in_order(model):
     rows = [{"response_id": str(at), "messages": messages} for at, messages in enumerate(CONVERSATIONS)]
     rows.insert(1, {"response_id": "long", "messages": talk("q", "a" * 300)})
-    results = list(rewards.score_rows(model, rows))
+    results = list(rewards.score_rows(model, rows, with_objectives=True))
     scores = list(model.score([row["messages"] for row in rows]))
-    assert [list(result) for result in results] == [["score", "objectives", "error", "message"]] * len(rows)
+    columns = ["score", "objectives", "n_tokens", "n_tokens_cut", "error", "message"]
+    assert [list(result) for result in results] == [columns] * len(rows)
     assert [result["score"] for result in results] == [s.score for s in scores]
     assert [result["error"] for result in results] == [None, "too_long", *[None] * 7]
     assert results[1]["objectives"] is None and len(results[0]["objectives"]) == 19
     assert all(type(value) is float for value in results[0]["objectives"])
+    assert all(result["objectives"] is None for result in rewards.score_rows(model, rows))
 
 
 def test_worker_in_a_process_of_its_own(tiny, model):
-    start = partial(rewards.scoring_worker, settings_of(), tiny)
+    start = partial(rewards.scoring_worker, settings_of(), tiny, ["cpu"])
     rows = [{"response_id": str(at), "messages": messages} for at, messages in enumerate(CONVERSATIONS)]
     results = list(LocalEngine(workers=1).map(pickle.loads(pickle.dumps(start)), [rows[:3], rows[3:]], None))
     found = {result.row["response_id"]: result.value["score"] for result in results}
@@ -490,6 +461,6 @@ def test_worker_in_a_process_of_its_own(tiny, model):
 
 
 def test_it_is_silent_and_runs_no_remote_code(tiny, capfd):
-    assert one(armorm_checkpoint.load(settings_of(), tiny), talk("q", "a" * 300)).error == "too_long"
+    assert one(load(tiny), talk("q", "a" * 300)).error == "too_long"
     out, err = capfd.readouterr()
     assert out == "" and err == ""

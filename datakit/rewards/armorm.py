@@ -15,8 +15,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from datakit.rewards.batching import Budget, Padding, hidden_states, score_all
+from datakit.rewards.conversations import Limit, Tokens, render_all, tokenize
 from datakit.rewards.protocol import Score, no_score
 from datakit.tables import Messages
 
@@ -26,13 +28,6 @@ if TYPE_CHECKING:
 
 HEADER = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
 HEADER_TOKENS = ("<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>")
-
-
-class Encoded(NamedTuple):
-    """A conversation as tokens, and where the gate reads it: the first token of the last assistant header."""
-
-    ids: list[int]
-    header: int
 
 
 class Outputs(NamedTuple):
@@ -54,107 +49,67 @@ class Heads:
     temperature: float
 
     def __call__(self, last: Tensor, header: Tensor) -> Outputs:
-        """From the hidden states [B, hidden] of the last token and of the header's first token."""
+        """From the hidden states [B, hidden], float32, of the last token and of the header's first token."""
         from torch.nn.functional import linear, relu
 
-        hidden = header.float()
+        hidden = header
         for at, (weight, bias) in enumerate(self.gate):
             hidden = linear(relu(hidden) if at else hidden, weight, bias)
         gating = (hidden / self.temperature).softmax(dim=-1) * self.logit_scale
-        rewards = linear(last.float(), self.regression)
+        rewards = linear(last, self.regression)
         return Outputs((gating * (rewards @ self.transform)).sum(dim=-1), rewards, gating)
 
 
 @dataclass(frozen=True)
 class ArmoRM:
-    """A loaded ArmoRM. Conversations are scored in batches of like length, longest first; see `score`."""
+    """A loaded ArmoRM."""
 
-    name: str
     backbone: LlamaModel
     heads: Heads
     tokenizer: PreTrainedTokenizerBase
     header_ids: list[int]
-    max_tokens: int
-    batch_size: int
-    padding: Literal["right", "left"] = "right"
+    limit: Limit
+    budget: Budget
+    padding: Padding = "right"
 
     def score(self, conversations: Sequence[Messages]) -> Iterator[Score]:
         """One Score a conversation, in order: with a float32 backbone the same within 1e-6 in any company.
 
         No score but an error where the conversation does not end in an answer (`no_answer`), its template refuses it
         (`template`), it is no valid Unicode (`not_unicode`), it has no assistant header (`no_header`) or more tokens
-        than the model's positions (`too_long`; nothing is ever cut), or a result is NaN or infinite (`not_finite`).
+        than the limit (`too_long`; see Limit), it does not fit into memory (`out_of_memory`), or a result is NaN or
+        infinite (`not_finite`).
         """
-        found: dict[int, Score] = {}
-        encoded: dict[int, Encoded] = {}
-        for at, messages in enumerate(conversations):
-            result = self.encode(messages)
-            if isinstance(result, Score):
-                found[at] = result
-            else:
-                encoded[at] = result
-        order = sorted(encoded, key=lambda at: len(encoded[at].ids), reverse=True)
-        for first in range(0, len(order), self.batch_size):
-            batch = order[first : first + self.batch_size]
-            found.update(zip(batch, _scores(self.forward([encoded[at] for at in batch])), strict=True))
-        return (found[at] for at in range(len(conversations)))
+        return score_all(self, conversations, self.budget)
 
-    def encode(self, messages: Messages) -> Encoded | Score:
-        """The conversation through chat template and tokenizer; a Score with an error where that cannot be done.
+    def encode(self, conversations: Sequence[Messages]) -> list[Tokens | Score]:
+        """The conversations through chat template and tokenizer; a Score with an error where that cannot be done.
 
         As in the published model, a special token's name in a text is that token, and a header written out in the
         answer counts as the last one.
         """
-        from jinja2 import TemplateError
+        texts = render_all(self.tokenizer, conversations)
+        ids = iter(tokenize(self.tokenizer, [text for text in texts if isinstance(text, str)]))
+        return [text if isinstance(text, Score) else self._located(next(ids)) for text in texts]
 
-        if not messages or messages[-1]["role"] != "assistant":
-            return no_score("no_answer", "the conversation does not end with an assistant's answer")
-        try:
-            text = render(self.tokenizer, messages)
-            text.encode()
-        except TemplateError as error:
-            return no_score("template", f"the chat template refuses the conversation: {error}")
-        except UnicodeEncodeError as error:
-            return no_score("not_unicode", f"the text is not valid Unicode: {error.reason} at character {error.start}")
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
+    def _located(self, ids: list[int]) -> Tokens | Score:
         header = last_match(ids, self.header_ids)
         if header is None:
             return no_score("no_header", "no assistant header follows another turn in the tokenized conversation")
-        if len(ids) > self.max_tokens:
-            return no_score("too_long", f"{len(ids)} tokens are more than the model's limit of {self.max_tokens}")
-        return Encoded(ids, header)
+        return self.limit.fit(Tokens(ids, header), self.tokenizer.bos_token_id)
 
-    def forward(self, batch: Sequence[Encoded]) -> Outputs:
-        """Score one padded batch. What stands in the padding never reaches a real token.
+    def score_batch(self, batch: Sequence[Tokens]) -> list[Score]:
+        """See batching.TokenModel."""
+        return list(_scores(batch, self.forward(batch)))
 
-        Padded right, causal attention alone sees to that and positions count from 0. Padded left, it takes a mask and
-        positions that start at each row's first real token.
-        """
+    def forward(self, batch: Sequence[Tokens]) -> Outputs:
+        """One padded batch through backbone and heads: read at the last token, and at the first of the last header."""
         import torch
 
-        device = self.heads.transform.device
-        width = max(len(row.ids) for row in batch)
-        starts = [width - len(row.ids) if self.padding == "left" else 0 for row in batch]
-        ids = torch.zeros(len(batch), width, dtype=torch.long)
-        for row, start, target in zip(batch, starts, ids, strict=True):
-            target[start : start + len(row.ids)] = torch.tensor(row.ids)
-        place: dict[str, Tensor] = {}
-        if any(starts):
-            positions = torch.arange(width) - torch.tensor(starts)[:, None]
-            place = {"attention_mask": (positions >= 0).long(), "position_ids": positions.clamp(min=0)}
+        wanted = [(len(row.ids) - 1, row.header) for row in batch]
         with torch.inference_mode():
-            inputs = {name: tensor.to(device) for name, tensor in place.items()}
-            hidden = self.backbone(input_ids=ids.to(device), use_cache=False, **inputs).last_hidden_state
-            ends = [(start + len(row.ids) - 1, start + row.header) for row, start in zip(batch, starts, strict=True)]
-            last, header = torch.tensor(ends, device=device).T
-            rows = torch.arange(len(batch), device=device)
-            return self.heads(hidden[rows, last], hidden[rows, header])
-
-
-def render(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> str:
-    """The conversation as its model's chat template writes it."""
-    turns = [{"role": turn["role"], "content": turn["content"]} for turn in messages]
-    return str(tokenizer.apply_chat_template(turns, tokenize=False))
+            hidden = hidden_states(self.backbone, batch, wanted, self.heads.transform.device, self.padding)
+            return self.heads(hidden[:, 0], hidden[:, 1])
 
 
 def last_match(ids: list[int], pattern: list[int]) -> int | None:
@@ -169,9 +124,9 @@ def last_match(ids: list[int], pattern: list[int]) -> int | None:
     return None
 
 
-def _scores(outputs: Outputs) -> Iterator[Score]:
-    for score, rewards, gating in zip(*(tensor.tolist() for tensor in outputs), strict=True):
+def _scores(batch: Sequence[Tokens], outputs: Outputs) -> Iterator[Score]:
+    for tokens, score, rewards, gating in zip(batch, *(tensor.tolist() for tensor in outputs), strict=True):
         if all(map(math.isfinite, (score, *rewards, *gating))):
-            yield Score(score, tuple(rewards), tuple(gating))
+            yield Score(score, tuple(rewards), tuple(gating), len(tokens.ids), tokens.n_cut)
         else:
             yield no_score("not_finite", f"the model gave the score {score}; try dtype: float32")

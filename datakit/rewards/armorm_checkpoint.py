@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datakit import recipe
-from datakit.errors import BadInput, needs_extra
-from datakit.rewards.armorm import HEADER, HEADER_TOKENS, ArmoRM, Heads, last_match, render
+from datakit.errors import BadInput
+from datakit.rewards.armorm import HEADER, HEADER_TOKENS, ArmoRM, Heads, last_match
+from datakit.rewards.batching import Budget
 from datakit.rewards.checkpoint import (
     Shape,
     check_tensors,
     check_tokenizer,
     download,
+    limit_of,
+    no_progress_bar,
     positive_fields,
     read_json,
     weight_files,
 )
-from datakit.tables import fingerprint
+from datakit.rewards.conversations import render
+from datakit.rewards.devices import budget_tokens
 
 if TYPE_CHECKING:
     import torch
@@ -74,39 +77,25 @@ def check(folder: Path) -> dict[str, Any]:
     return config
 
 
-def load(reward: recipe.ArmoRM, folder: Path | None) -> ArmoRM:
-    """Load the model of a folder, or of the hub where that is None, onto its device.
+def load(reward: recipe.ArmoRM, folder: Path | None, device: torch.device) -> ArmoRM:
+    """Load the model of a folder, or of the hub where that is None, onto a device.
 
-    Raises BadInput where the checkpoint, its tokenizer or the device cannot be used, MissingExtra without torch.
+    Raises BadInput where the checkpoint or its tokenizer cannot be used.
     """
-    with needs_extra("local", "the ArmoRM reward model"):
-        import torch
-        from transformers import PreTrainedTokenizerFast
+    import torch
+    from transformers import PreTrainedTokenizerFast
+
     folder = folder or download(reward.model, reward.revision)
     config = check(folder)
-    device = _device(reward.device)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)  # tokenizer.json as it is, whatever class is named
     return ArmoRM(
-        name=f"armorm@{reward.revision or fingerprint(folder)}",
         backbone=_load_backbone(folder, getattr(torch, reward.dtype), device),
         heads=_load_heads(folder, config, device),
         tokenizer=tokenizer,
         header_ids=_header_ids(folder, tokenizer, config["vocab_size"]),
-        max_tokens=config["max_position_embeddings"],
-        batch_size=reward.batch_size,
+        limit=limit_of(reward, config["max_position_embeddings"]),
+        budget=Budget(budget_tokens(reward.batch_tokens, device), reward.exact),
     )
-
-
-def _device(name: str | None) -> torch.device:
-    import torch
-
-    try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
-        reason = str(error).splitlines()[0]
-        raise BadInput(f"score.device: {name} cannot be used here ({reason}); try cpu, or leave it out") from error
-    return device
 
 
 def _load_backbone(folder: Path, dtype: torch.dtype, device: torch.device) -> LlamaModel:
@@ -115,27 +104,13 @@ def _load_backbone(folder: Path, dtype: torch.dtype, device: torch.device) -> Ll
 
     not_its_own = [r"^regression_layer\.", r"^reward_transform_matrix$", r"^gating\."]
     kind: Any = type("ArmoRMBackbone", (LlamaModel,), {"_keys_to_ignore_on_load_unexpected": not_its_own})
-    with _no_progress_bar():
+    with no_progress_bar():
         loaded, report = kind.from_pretrained(folder, dtype=dtype, use_safetensors=True, output_loading_info=True)
     if report["missing_keys"]:
         missing = ", ".join(sorted(report["missing_keys"]))
         raise BadInput(f"{folder}: the checkpoint lacks {missing}; config.json and weights are not of one model")
     backbone: LlamaModel = loaded.to(device).eval()
     return backbone
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """transformers draws one while it loads; drawing is the command line's."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _load_heads(folder: Path, config: Mapping[str, Any], device: torch.device) -> Heads:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from datakit.errors import BadInput, needs_extra
+from datakit.recipe import LocalReward
+from datakit.rewards.conversations import Limit
 
 Shape = tuple[int, ...]
 
@@ -131,3 +134,24 @@ def download(model: str, revision: str | None) -> Path:
     except (OSError, HFValidationError) as error:  # OSError: HTTP errors, offline and not cached, disk full
         reason = " ".join(str(error).split())
         raise BadInput(f"score.model: {model} at revision {revision} cannot be fetched: {reason:.300}") from error
+
+
+def limit_of(reward: LocalReward, positions: int) -> Limit:
+    """How long a conversation may be: as the recipe says, within the model's positions."""
+    if reward.max_tokens is not None and reward.max_tokens > positions:
+        raise BadInput(f"score.max_tokens: {reward.max_tokens} is more than the {positions} positions of {reward.model}")
+    return Limit(reward.max_tokens or positions, reward.truncate)
+
+
+@contextmanager
+def no_progress_bar() -> Iterator[None]:
+    """transformers draws one while it loads; drawing is the command line's."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

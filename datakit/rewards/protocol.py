@@ -13,13 +13,15 @@ from datakit.tables import Messages
 class Score:
     """What a judge says of one conversation: `score`, and the objectives behind it where it has any.
 
-    `gating` is the weight of each objective, in the same order. `error` is set, and the score None, where this
-    conversation cannot be scored (it becomes a row of `failures`).
+    `gating` is the weight of each objective, in the same order. `n_tokens` were read, after `n_tokens_cut` were left out.
+    `error` is set, and the score None, where this conversation cannot be scored (it becomes a row of `failures`).
     """
 
     score: float | None
     objectives: tuple[float, ...] | None = None
     gating: tuple[float, ...] | None = None
+    n_tokens: int | None = None
+    n_tokens_cut: int | None = None
     error: str | None = None
     message: str | None = None
 
@@ -32,11 +34,9 @@ def no_score(error: str, message: str) -> Score:
 class RewardModel(Protocol):
     """Scores conversations that end in an assistant's answer, higher is better."""
 
-    @property
-    def name(self) -> str:
-        """The `judge` of its scores, with its revision."""
-        ...
-
     def score(self, conversations: Sequence[Messages]) -> Iterator[Score]:
-        """One Score a conversation, in order. A score does not depend on what else is in the list."""
+        """One Score a conversation, in order, each as soon as it is there. It does not depend on what else is in the list.
+
+        Conversations of like length next to each other are scored sooner.
+        """
         ...

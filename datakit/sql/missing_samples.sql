@@ -1,15 +1,31 @@
--- The samples that the recipe wants of its endpoints and servers and that are not there.
--- Reads wanted_responses, responses, failures.
---   $retry_failures  ask again also for what failed for good
--- Gives one row a sample, once where two prompts ask the same; the prompts table has the messages.
-SELECT w.response_id, w.prompt_id, w.model, w.revision, w.sampling, w.sample_index
-FROM wanted_responses AS w
-ANTI JOIN responses AS r ON w.response_id = r.response_id
-WHERE
-    w.source_type <> 'responses'
-    AND (
-        $retry_failures
-        OR w.response_id NOT IN (SELECT f.key FROM failures AS f WHERE f.stage = 'sample' AND f.permanent)
-    )
-QUALIFY row_number() OVER (PARTITION BY w.response_id ORDER BY w.prompt_id) = 1
-ORDER BY w.prompt_id, w.sample_index
+-- The samples of one source that are not there, for some of the prompts.
+-- Reads some_prompts (rows of asked_prompts), responses, failures.
+--   $model, $revision, $sampling, $n   the source
+--   $retry_failures                    ask again also for what failed for good
+-- Gives one row a prompt that misses something: prompt_id, messages, and lists of sample_index and response_id, by index.
+WITH wanted AS (
+    SELECT
+        p.prompt_id,
+        i.sample_index,
+        make_response_id(p.messages_digest, $model, $revision, $sampling, i.sample_index) AS response_id
+    FROM some_prompts AS p
+    CROSS JOIN (SELECT unnest(range($n)) AS sample_index) AS i
+),
+
+missing AS (
+    SELECT w.*
+    FROM wanted AS w
+    ANTI JOIN responses AS r ON w.response_id = r.response_id
+    ANTI JOIN (SELECT key FROM failures WHERE stage = 'sample' AND permanent AND NOT $retry_failures) AS f
+        ON w.response_id = f.key
+)
+
+SELECT
+    p.prompt_id,
+    p.messages,
+    list(m.sample_index ORDER BY m.sample_index) AS sample_index,
+    list(m.response_id ORDER BY m.sample_index) AS response_id
+FROM some_prompts AS p
+INNER JOIN missing AS m ON p.prompt_id = m.prompt_id
+GROUP BY p.prompt_id, p.messages
+ORDER BY p.prompt_id

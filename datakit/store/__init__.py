@@ -1,40 +1,34 @@
 """A run: a folder of Parquet parts, one folder a table, and SQL over them.
 
 Only one process writes (a lock in the folder), any number read. A part is written under a temporary name, synced and renamed:
-it is there whole or not at all. Rows that come one by one go to a journal, a file of JSON lines that the operating system has
-after every append, so that kill -9 loses nothing that was appended; a journal becomes a part when it is full or closed, or
-when the next writer finds it.
+it is there whole or not at all. Rows that come one by one go to a journal (journal.py), which becomes a part when it is full or
+closed, or when the next writer finds it. A large table that is replaced is written to a Spool first.
 """
 
 from __future__ import annotations
 
 import fcntl
-import glob
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime
-from importlib import resources
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, TextIO
 
-import duckdb
 import polars as pl
 
-from datakit.errors import BadInput, RunError
+from datakit.errors import RunError
 from datakit.recipe import Recipe, digest, parse
-from datakit.tables import TABLES, Row, canonical_json
+from datakit.store.database import Database, load_sql
+from datakit.store.journal import MOVE_AWAY, JournalFile, journals_in, part_of, read_journal
+from datakit.store.spool import Spool
+from datakit.tables import TABLES, Row
 
-VIEWS = ("wanted_responses", "current_responses", "current_failures")
+__all__ = ["JOURNAL_ROWS", "Database", "Journal", "Run", "Spool", "load_sql", "writing"]
+
 JOURNAL_ROWS = 20_000
-MOVE_AWAY = "move it away and build again: only the rows in it are made anew"
-
-
-def load_sql(name: str) -> str:
-    """The statement in sql/<name>.sql."""
-    return (resources.files("datakit") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
 
 
 class Run:
@@ -45,19 +39,21 @@ class Run:
     ...     run.query("SELECT count(*) AS n FROM scores")
     """
 
-    def __init__(self, folder: Path, lock: TextIO | None) -> None:
+    def __init__(self, folder: Path, lock: TextIO | None, is_new: bool = False) -> None:
         self.folder = folder
+        self.is_new = is_new
         self._lock = lock
-        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._database: Database | None = None
         self._journals: dict[str, Journal] = {}
 
     @classmethod
     def create(cls, folder: Path) -> Run:
         """Open for writing, making the folder where there is none. RunError where another process writes to it."""
+        is_new = not folder.exists()
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             lock = _take_lock(folder)
-        run = cls(folder, lock)
+        run = cls(folder, lock, is_new)
         try:
             for table in TABLES:
                 run._recover(table)
@@ -82,6 +78,16 @@ class Run:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    @contextmanager
+    def abandoned_if_new(self) -> Iterator[None]:
+        """Where the block raises, and this process made the folder, the folder goes again."""
+        try:
+            yield
+        except BaseException:
+            if self.is_new:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            raise
 
     def close(self) -> None:
         """Turn open journals into parts and let the lock go."""
@@ -121,18 +127,34 @@ class Run:
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """Run one SELECT over the tables and the views of sql/. BadInput with DuckDB's message where it cannot be run."""
-        try:
-            relation = self._connect().sql(sql, params=dict(params or {}))
-            frame: pl.DataFrame | None = None if relation is None else relation.pl()
-        except (duckdb.Error, pl.exceptions.PolarsError) as error:
-            raise BadInput(f"SQL over {self.folder}: {str(error).strip()}") from error
-        if frame is None:
-            raise BadInput(f"SQL over {self.folder}: no rows come from this; give one SELECT")
-        return frame
+        return self._connect().query(sql, params)
+
+    def stream(self, sql: str, params: Mapping[str, Any], rows: int) -> Iterator[pl.DataFrame]:
+        """The rows of one SELECT over the run as it is now, in frames of at most `rows`; memory does not grow with them."""
+        with closing(self.snapshot()) as snapshot:
+            yield from snapshot.stream(sql, params, rows)
+
+    def snapshot(self) -> Database:
+        """The run as it is now, whatever is written later; for streaming with little memory. To be closed."""
+        return Database(self.folder, spill=self.folder / ".spill")
 
     def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None) -> None:
         """Keep the rows of a SELECT as a temporary table that later queries read; gone at the next write."""
-        self._connect().execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}", dict(params or {}))
+        self._connect().connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}", dict(params or {}))
+
+    def spool(self, table: str, name: str = "new.tmp") -> Spool:
+        """An empty spool for a table that is to be replaced."""
+        self.check_writable()
+        return Spool(table, self.folder / table / name)
+
+    def replace_by(self, spool: Spool) -> None:
+        """Put a finished spool's rows in the place of its table, in one rename."""
+        self.check_writable()
+        with writing(self.folder):
+            with spool.path.open("rb") as file:
+                os.fsync(file.fileno())
+            spool.path.rename(self.folder / spool.table / "part-000000.parquet")
+        self._forget_views()
 
     def save_recipe(self, recipe: Recipe) -> None:
         """Write the resolved recipe, with its digest and the folder that its paths start from, as recipe.json."""
@@ -163,55 +185,31 @@ class Run:
         if self._lock is None:
             raise RunError(f"{self.folder}: open for reading only")
 
-    def _connect(self) -> duckdb.DuckDBPyConnection:
-        if self._connection is None:
-            self._connection = duckdb.connect()
-            for setting in ("enable_progress_bar = false", "python_enable_replacements = false", "TimeZone = 'UTC'"):
-                self._connection.execute(f"SET {setting}")
-            for table in TABLES:
-                self._make_view(self._connection, table)
-            for view in VIEWS:
-                self._connection.execute(f"CREATE VIEW {view} AS {load_sql(view)}")
-        return self._connection
-
-    def _make_view(self, connection: duckdb.DuckDBPyConnection, table: str) -> None:
-        """One view a table: its parts, and what still stands in journals.
-
-        Journals are read before the parts are listed: one that becomes a part meanwhile counts as the part. Part 0 may be
-        replaced at any time, so it is read here, in one go.
-        """
-        journals = {path: _read_journal(path) for path in sorted((self.folder / table).glob("journal-*.jsonl"))}
-        parts = self.parts(table)
-        rows = [row for path, found in journals.items() if _part_of(path) not in parts for row in found]
-        loose = [TABLES[table].frame(rows)]
-        if parts and parts[0].stem == "part-000000":
-            loose.append(pl.read_parquet(io.BytesIO(parts.pop(0).read_bytes())))
-        connection.register(f"{table}_loose", pl.concat(loose, how="diagonal"))
-        files = ", ".join("'" + glob.escape(str(part)).replace("'", "''") + "'" for part in parts)
-        read = f" UNION ALL BY NAME SELECT * FROM read_parquet([{files}], union_by_name = true)" if files else ""
-        connection.execute(f"CREATE VIEW {table} AS SELECT * FROM {table}_loose{read}")
+    def _connect(self) -> Database:
+        if self._database is None:
+            self._database = Database(self.folder)
+        return self._database
 
     def _forget_views(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._database is not None:
+            self._database.close()
+            self._database = None
 
     def _recover(self, table: str) -> None:
         """What an interrupted writer left: journals become parts, temporary files go."""
         for leftover in (self.folder / table).glob("*.tmp"):
             leftover.unlink()
-        for journal in sorted((self.folder / table).glob("journal-*.jsonl")):
-            self._seal(table, journal)
+        for journal in journals_in(self.folder / table):
+            self._seal(table, journal, read_journal(journal))
 
-    def _seal(self, table: str, journal: Path) -> None:
+    def _seal(self, table: str, journal: Path, rows: list[Row]) -> None:
         """Turn a journal into the part of the same number, then remove it; a crash in between loses and repeats nothing."""
-        number = int(journal.stem.removeprefix("journal-"))
-        if not _part_of(journal).exists() and (rows := _read_journal(journal)):
+        if rows and not part_of(journal).exists():
             try:
                 frame = TABLES[table].frame(rows)
             except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
                 raise RunError(f"{journal}: not rows of {table} ({str(error).splitlines()[0]}); {MOVE_AWAY}") from error
-            self._write_part(table, frame, number)
+            self._write_part(table, frame, int(journal.stem.removeprefix("journal-")))
         journal.unlink()
         self._forget_views()
 
@@ -224,7 +222,7 @@ class Run:
                 raise RunError(f"{part}: not a readable Parquet file ({str(error).splitlines()[0]}); {MOVE_AWAY}") from error
 
     def _next_number(self, table: str) -> int:
-        files = [*self.parts(table), *(self.folder / table).glob("journal-*.jsonl")]
+        files = [*self.parts(table), *journals_in(self.folder / table)]
         return max((int(file.stem.rpartition("-")[2]) for file in files), default=0) + 1
 
     def _write_part(self, table: str, frame: pl.DataFrame, number: int) -> None:
@@ -250,68 +248,29 @@ class Journal:
     def __init__(self, run: Run, table: str) -> None:
         self._run = run
         self._table = table
-        self._file: BinaryIO | None = None
-        self._path = Path()
-        self._rows = 0
+        self._file: JournalFile | None = None
 
-    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Add rows; a full journal becomes a part."""
-        lines = [canonical_json({**row, "at": row["at"].isoformat()} if "at" in row else row) for row in rows]
-        if not lines:
+    def append(self, rows: list[Row]) -> None:
+        """Add rows, all or none of them; a full journal becomes a part."""
+        if not rows:
             return
         self._run.check_writable()
         with writing(self._run.folder):
             if self._file is None:
                 folder = self._run.folder / self._table
                 folder.mkdir(exist_ok=True)
-                self._path = folder / f"journal-{self._run._next_number(self._table):06d}.jsonl"
-                self._file = self._path.open("ab", buffering=0)  # no buffer that would be written later, after a failure
-            _write_whole(self._file, "".join(line + "\n" for line in lines).encode())
-        self._rows += len(lines)
+                self._file = JournalFile(folder / f"journal-{self._run._next_number(self._table):06d}.jsonl")
+            self._file.append(rows)
         self._run._forget_views()
-        if self._rows >= JOURNAL_ROWS:
+        if len(self._file.rows) >= JOURNAL_ROWS:
             self.close()
 
     def close(self) -> None:
         """Turn the journal into a part."""
-        if self._file is not None:
-            self._file.close()
-            self._file, self._rows = None, 0
-            self._run._seal(self._table, self._path)
-        self._run._forget_views()
-
-
-def _part_of(journal: Path) -> Path:
-    return journal.with_name(journal.stem.replace("journal", "part") + ".parquet")
-
-
-def _read_journal(path: Path) -> list[Row]:
-    """The rows of a journal; a last line without its end was never acknowledged and is left out."""
-    rows = []
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:  # it became a part since it was listed
-        return []
-    for number, line in enumerate(lines[:-1], start=1):
-        try:
-            row = dict(json.loads(line))
-            if "at" in row:
-                row["at"] = datetime.fromisoformat(row["at"])
-        except (ValueError, TypeError) as error:
-            raise RunError(f"{path}: line {number} is not a row ({error}); {MOVE_AWAY}") from error
-        rows.append(row)
-    return rows
-
-
-def _write_whole(file: BinaryIO, data: bytes) -> None:
-    """Write all of it, or leave the file as it was."""
-    end = file.tell()
-    try:
-        while data:
-            data = data[file.write(data) :]
-    except OSError:
-        file.truncate(end)
-        raise
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+            self._run._seal(self._table, file.path, file.rows)
 
 
 def _take_lock(folder: Path) -> TextIO:

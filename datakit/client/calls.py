@@ -1,0 +1,274 @@
+"""Requests to one model over its replicas: bounded, retried, and stopped where the source cannot be used.
+
+A request gets a place at the replica with the least to do, when there is one: so a slow replica does not hold the others. What
+is transient is asked again, on another replica first. An outage costs no attempt: requests wait until a replica is back, and
+the source is given up when none has answered for `patience_s`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from datakit.client.faults import Drained, Fault, RequestFailed
+from datakit.client.replica import Replica, backoff
+from datakit.errors import SourceStopped
+
+ATTEMPTS = {"broken": 6, "overload": 20, "slow": 3}
+FIRST_PATIENCE_S = 25.0  # for a source that has never answered
+REFUSALS = 20  # so many requests refused before any was answered: the source refuses everything
+WATCH_EVERY_S = 2.0
+QUIET_S = 5.0  # a replica with requests on their way that is silent for so long is probed
+MISSES = 2  # probes without an answer, one after the other: it hangs
+AGAIN = "then build again: what was received is stored"
+
+
+class Answer(NamedTuple):
+    """The JSON of an answer, and the seconds from sending to the last byte."""
+
+    content: Any
+    latency_s: float
+
+
+class Client:
+    """JSON requests to one model. Use as `async with`."""
+
+    def __init__(
+        self,
+        model: str,
+        base_urls: Sequence[str],
+        key: str | None,
+        max_in_flight: int,
+        timeout_s: float,
+        patience_s: float = 900.0,
+        proven: bool = False,
+        trouble: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`max_in_flight` bounds each URL. `proven`: the source has answered before. `trouble`: why it will never come back."""
+        self.model = model
+        self.replicas = [Replica(url, key, max_in_flight, timeout_s) for url in base_urls]
+        self.capacity = max_in_flight * len(self.replicas)
+        self.patience_s = patience_s
+        self.answered = proven
+        self.requests = 0
+        self.retries = 0
+        self._key = key
+        self._trouble = trouble
+        self._heard_at = time.monotonic()
+        self._refused = 0
+        self._failed = 0  # attempts since the last answer
+        self.last_fault = "no answer"
+        self._stopped: SourceStopped | None = None
+        self._draining = asyncio.Event()
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Client:
+        self._heard_at = time.monotonic()
+        for replica in self.replicas:
+            self._start(self._watch(replica))
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for replica in self.replicas:
+            await replica.close()
+
+    def drain(self) -> None:
+        """Send nothing more: whoever waits for a place gets Drained. What is on its way may still be answered."""
+        self._draining.set()
+        self._wake(len(self._waiters))
+
+    async def post(self, path: str, body: dict[str, Any], check: Callable[[Any], None]) -> Answer:
+        """The answer to one request. `check` raises ValueError for a body that is none.
+
+        Raises RequestFailed, SourceStopped, Drained.
+        """
+        data = json.dumps(body).encode()
+        tried: set[Replica] = set()
+        counts = dict.fromkeys(ATTEMPTS, 0)
+        while True:
+            replica = await self._place(tried)
+            try:
+                return await self._once(replica, path, data, check)
+            except Fault as fault:
+                failure, charged = fault, replica.up and fault.meaning in counts
+            await self._learn(replica, failure)
+            if charged:
+                counts[failure.meaning] += 1
+            self._give_up_if_used_up(counts, failure, charged)
+            self.retries += 1
+            tried.add(replica)
+            if len(tried) == len(self.replicas):
+                tried.clear()
+                await self._pause(failure, sum(counts.values()))
+
+    async def _once(self, replica: Replica, path: str, data: bytes, check: Callable[[Any], None]) -> Answer:
+        """One attempt, in the place that it has."""
+        started = time.monotonic()
+        self.requests += 1
+        try:
+            raw = await replica.post(path, data)
+            try:
+                content = json.loads(raw)
+                check(content)
+            except (ValueError, RecursionError) as error:
+                said = replica.hide(raw)[:150].decode("utf-8", "replace")
+                raise Fault("broken", "malformed", f"{str(error)[:100]}: {said!r}") from error
+            self._heard_at = now = time.monotonic()
+            self.answered, self._failed = True, 0
+            replica.answered(now)
+            return Answer(content, now - started)
+        except Fault as fault:
+            fault.message = self._hide(fault.message)
+            fault.sent_at = started
+            raise
+        finally:
+            replica.window.in_flight -= 1
+            self._wake(replica.window.size - replica.in_flight)
+
+    async def _place(self, avoided: set[Replica]) -> Replica:
+        """Wait for a place at the replica with the least to do; one that was not tried yet comes first."""
+        while True:
+            if self._stopped is not None:
+                raise self._stopped
+            if self._draining.is_set():
+                raise Drained
+            others = [replica for replica in self.replicas if replica not in avoided and replica.state == "up"]
+            usable = [replica for replica in others or self.replicas if replica.usable]
+            if usable:
+                replica = min(usable, key=lambda replica: replica.in_flight / replica.window.size)
+                replica.window.take()
+                return replica
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                self._wake(1)  # it may have been this one's turn
+                raise
+
+    def _wake(self, places: int) -> None:
+        """Let so many of those who wait look again, first come first."""
+        while places > 0 and self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                places -= 1
+
+    # ------------------------------------------------------------------------------------------- what a failure means
+
+    async def _learn(self, replica: Replica, fault: Fault) -> None:
+        """What one failure says of its replica and of the source. Raises SourceStopped where it cannot be used."""
+        self.last_fault = f"{replica.url}: {fault.message}"
+        if fault.meaning == "refused":
+            self._refuse(replica, fault)
+        if fault.meaning == "refused" or not replica.up:
+            return
+        others_answer = any(other.has_answered for other in self.replicas if other is not replica)
+        if fault.meaning == "unusable" and not others_answer:
+            self._stop(f"{self.model} at {replica.url}: the server {fault.message}, {AGAIN}")
+        self._failed += 1
+        if replica.failed(fault):
+            await replica.go_down()
+            self._start(self._revive(replica))
+        elif fault.meaning == "overload" and (pause := replica.overloaded(fault, fault.sent_at)):
+            self._rest(replica, min(pause, self.patience_s))
+        if self._failed >= REFUSALS:
+            self._check_patience()
+
+    def _refuse(self, replica: Replica, fault: Fault) -> None:
+        """One request was refused; where all are, it is the source."""
+        self._refused += 1
+        if not self.answered and self._refused >= REFUSALS:
+            self._stop(
+                f"{self.model} at {replica.url}: refused the first {self._refused} requests ({fault.message}); "
+                f"check model, sampling and extra_body of this source, {AGAIN}"
+            )
+
+    def _give_up_if_used_up(self, counts: dict[str, int], fault: Fault, charged: bool) -> None:
+        """RequestFailed for what was refused, and where the attempts are used up. An outage is nobody's attempt."""
+        attempts = sum(counts.values())
+        if fault.meaning == "refused":
+            raise RequestFailed(fault.error, self.last_fault, attempts + 1, permanent=True)
+        if charged and counts[fault.meaning] >= ATTEMPTS[fault.meaning]:
+            raise RequestFailed(fault.error, self.last_fault, attempts, permanent=False)
+
+    async def _pause(self, fault: Fault, attempts: int) -> None:
+        """Exponential backoff with jitter; an outage needs none (there is no place until it is over)."""
+        if fault.meaning != "away":
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._draining.wait(), backoff(attempts))
+
+    def _rest(self, replica: Replica, seconds: float) -> None:
+        replica.rest(seconds)
+        asyncio.get_running_loop().call_later(seconds + 0.001, lambda: self._wake(replica.window.size))
+
+    def _check_patience(self) -> None:
+        """Stop where nothing has answered for too long."""
+        if (trouble := self._trouble()) is not None:
+            self._stop(f"{self.model}: {trouble}")
+        patience = self.patience_s if self.answered else min(FIRST_PATIENCE_S, self.patience_s)
+        if time.monotonic() - self._heard_at > patience:
+            self._stop(
+                f"{self.model}: no answer for {patience:.0f} s ({self.last_fault}); "
+                f"start or mend the server, or correct base_urls, {AGAIN}"
+            )
+
+    def _stop(self, message: str) -> None:
+        """From now on every request raises this."""
+        self._stopped = self._stopped or SourceStopped(self._hide(message))
+        self._wake(len(self._waiters))
+        raise self._stopped
+
+    def _hide(self, text: str) -> str:
+        """Servers repeat keys in what they say."""
+        return text.replace(self._key, "[the key]") if self._key else text
+
+    # ------------------------------------------------------------------------------------------- beside the requests
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _revive(self, replica: Replica) -> None:
+        """Probe a replica that is down until it answers, or until patience ends."""
+        try:
+            while True:
+                self._check_down()
+                await asyncio.sleep(replica.next_pause())
+                if await replica.is_alive():
+                    replica.come_back()
+                    self._wake(1)
+                    return
+        except SourceStopped:
+            return  # whoever waits for a place raises it
+
+    def _check_down(self) -> None:
+        if not any(replica.up for replica in self.replicas):
+            self._check_patience()
+
+    async def _watch(self, replica: Replica) -> None:
+        """Read the server's queue where it shows one; find out a replica that hangs."""
+        has_queue, misses = True, 0
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            if not replica.up or not (replica.has_answered or replica.in_flight):
+                continue
+            if replica.has_answered and has_queue:
+                has_queue = await replica.read_queue()
+                self._wake(replica.window.size - replica.in_flight)
+            silent = replica.in_flight and time.monotonic() - replica.heard_at > QUIET_S
+            misses = misses + 1 if silent and not await replica.is_alive() else 0
+            if misses >= MISSES and replica.up:
+                self.last_fault = f"{replica.url}: hangs (takes requests, and neither answers them nor says that it is alive)"
+                await replica.go_down()
+                self._start(self._revive(replica))

@@ -1,0 +1,172 @@
+"""One URL of a model: its connections, its window, and whether it is up.
+
+A replica that cannot be reached or fails again and again is down: it gets no requests, and is probed until it answers.
+One that is silent while requests are on their way is probed too; where it hangs, they are given up and asked elsewhere.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from datakit.client.faults import Fault, of_exception, of_status
+from datakit.client.window import Window
+
+if TYPE_CHECKING:
+    import aiohttp
+
+CONNECT_S = 10.0  # an address that swallows packets is away, however long an answer may take
+KEEP_ALIVE_S = 4.0  # servers close idle connections after five seconds or later
+PROBE_S = 3.0
+FAILURES = 5  # one after the other, with no answer between them: down
+LONGEST_PAUSE_S = 30.0
+LOCAL = ("127.0.0.1", "localhost", "::1")  # never through a proxy
+_WAITING = re.compile(rb"^vllm:num_requests_waiting(?:\{[^}]*\})? ([0-9.e+]+)", re.MULTILINE)
+
+
+class Replica:
+    """One base URL. The client takes and gives back places in its window, and tells it what became of requests."""
+
+    def __init__(self, url: str, key: str | None, cap: int, timeout_s: float) -> None:
+        self.url = url.rstrip("/")
+        self.window = Window(cap)
+        self.waiting: int | None = None
+        self.up = True
+        self.has_answered = False
+        self._failures = self._overloads = 0  # since the last answer
+        self.resting_until = 0.0
+        self.heard_at = time.monotonic()
+        self._outages = 0
+        self._key = key
+        self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        self._timeout_s = timeout_s
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def state(self) -> Literal["up", "resting", "down"]:
+        """See progress.ReplicaProgress."""
+        if not self.up:
+            return "down"
+        return "resting" if self.resting_until > time.monotonic() else "up"
+
+    @property
+    def in_flight(self) -> int:
+        """Requests on their way now."""
+        return self.window.in_flight
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may get a request now."""
+        return self.up and self.window.free and self.resting_until <= time.monotonic()
+
+    async def post(self, path: str, data: bytes) -> bytes:
+        """The body of a 200. Raises Fault for everything else."""
+        import aiohttp
+
+        try:
+            async with self._open().post(self.url + path, data=data, allow_redirects=False) as response:
+                body = await response.read()
+                if response.status == 200:
+                    return body
+                raise of_status(response.status, self.hide(body), response.headers)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise of_exception(error) from error
+
+    def hide(self, said: bytes) -> bytes:
+        """What it said without the key: servers repeat keys, and what is cut short may still hold most of one."""
+        return said.replace(self._key.encode(), b"[the key]") if self._key else said
+
+    def answered(self, now: float) -> None:
+        """It gave a usable answer."""
+        self.heard_at, self.has_answered = now, True
+        self._failures = self._overloads = self._outages = 0
+        self.window.answered(now)
+
+    def failed(self, fault: Fault) -> bool:
+        """It failed. Whether that means that it is down: nothing is there, or it failed too often in a row."""
+        self._failures += fault.meaning != "overload"
+        return fault.meaning in ("away", "unusable") or self._failures >= FAILURES
+
+    def overloaded(self, fault: Fault, sent_at: float) -> float:
+        """It had too much. Seconds without new requests: what it asks for (Retry-After), else longer each time; 0 for none."""
+        news = self.window.overloaded(sent_at, time.monotonic())
+        self._overloads += news
+        if fault.retry_after_s is not None:
+            return fault.retry_after_s
+        return backoff(self._overloads) if news else 0.0
+
+    def rest(self, seconds: float) -> None:
+        """No new requests for so long."""
+        self.resting_until = max(self.resting_until, time.monotonic() + seconds)
+
+    async def go_down(self) -> None:
+        """No requests any more; those on their way fail now."""
+        self.up = False
+        await self.close()
+
+    def come_back(self) -> None:
+        """One request, and more when it is answered."""
+        self.up, self.heard_at, self.resting_until = True, time.monotonic(), 0.0
+        self.window.restart()
+
+    def next_pause(self) -> float:
+        """Seconds until it is probed again: longer each time, with jitter."""
+        self._outages += 1
+        return backoff(self._outages)
+
+    async def is_alive(self) -> bool:
+        """Whether anything there answers: /health (vLLM's knows of a dead engine), or the list of models."""
+        root = self.url.removesuffix("/v1")
+        status, _ = await self._get(root + "/health")
+        if status is not None and not 200 <= status < 300 and status < 500:
+            status, _ = await self._get(self.url + "/models")
+        return status is not None and status < 500
+
+    async def read_queue(self) -> bool:
+        """Take the length of its queue from vLLM's /metrics; False where it has none."""
+        status, body = await self._get(self.url.removesuffix("/v1") + "/metrics")
+        found = _WAITING.findall(body) if status == 200 else []
+        if not found:
+            return status is None or status >= 500  # this time it did not say; ask again
+        self.waiting = int(sum(map(float, found)))
+        self.window.queue(self.waiting, time.monotonic())
+        return True
+
+    async def close(self) -> None:
+        """Close its connections, those in use too."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _get(self, url: str) -> tuple[int | None, bytes]:
+        """Status and body, None where it does not answer."""
+        import aiohttp
+
+        timeout = aiohttp.ClientTimeout(total=PROBE_S)
+        try:
+            async with self._open().get(url, timeout=timeout, allow_redirects=False) as response:
+                return response.status, await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return None, b""
+
+    def _open(self) -> aiohttp.ClientSession:
+        """A session with as many connections as there are places (the window is what bounds them)."""
+        import aiohttp
+
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                cookie_jar=aiohttp.DummyCookieJar(),
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
+                timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=min(CONNECT_S, self._timeout_s)),
+                headers=self._headers,
+                trust_env=urlsplit(self.url).hostname not in LOCAL,
+            )
+        return self._session
+
+
+def backoff(times: int) -> float:
+    """Seconds after so many failures: doubling, with jitter, at most LONGEST_PAUSE_S."""
+    return min(LONGEST_PAUSE_S, 0.25 * 2.0 ** min(times, 10)) * random.uniform(0.5, 1.0)

@@ -1,0 +1,220 @@
+"""Every source of a recipe at once: what each misses, the clients that ask for it, and where the answers go.
+
+It ends when all is answered, or early and with everything stored that was on its way: on Ctrl-C or SIGTERM, when the budget is
+spent, and when a source cannot be used (the others go on only where that is wished).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AsyncExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+
+from datakit import serving
+from datakit.client import Client, read_key
+from datakit.errors import BudgetSpent, SourceStopped
+from datakit.progress import Progress
+from datakit.recipe import Budget, EndpointSource, Recipe, Sampled, ServeSource
+from datakit.sampling import Ask, Sampler
+from datakit.signals import Signals
+from datakit.spending import Spent, identity, over_budget, source_labels, spent_at
+from datakit.store import Run, load_sql
+from datakit.tables import Rows
+
+PROMPTS_AT_A_TIME = 10_000
+
+
+@dataclass
+class Asked:
+    """One source that misses samples."""
+
+    source: Sampled
+    label: str
+    """How the display calls it: its model, numbered where a recipe samples one model in several ways."""
+    n_missing: int
+    proven: bool
+    """Whether the run has answers of it already."""
+    sampler: Sampler | None = None
+
+    def progress(self) -> Progress:
+        """What was asked and answered so far."""
+        return self.sampler.progress() if self.sampler is not None else Progress()
+
+
+def asked_sources(run: Run, recipe: Recipe, retry_failures: bool) -> list[Asked]:
+    """The sources that miss something, in the recipe's order."""
+    with closing(run.snapshot()) as snapshot:
+        counts = snapshot.query(load_sql("count_missing"), {"retry_failures": retry_failures})
+    by_source, labels = {row[:3]: row[3:] for row in counts.iter_rows()}, source_labels(recipe)
+    asked = []
+    for source in recipe.sampled:
+        _, n_there, n_missing = by_source.get(identity(source), (0, 0, 0))
+        if n_missing:
+            asked.append(Asked(source, labels[identity(source)], n_missing, proven=n_there > 0))
+    return asked
+
+
+def missing_samples(run: Run, source: Sampled, retry_failures: bool) -> Generator[Ask, None, None]:
+    """What the run, as it is now, misses of a source: one Ask a prompt. Memory does not grow with the number of prompts."""
+    params = {
+        "model": source.model,
+        "revision": source.revision,
+        "sampling": source.sampling_text,
+        "n": source.n,
+        "retry_failures": retry_failures,
+    }
+    with closing(run.snapshot()) as prompts, closing(run.snapshot()) as there:
+        for some in prompts.stream("SELECT * FROM asked_prompts", {}, PROMPTS_AT_A_TIME):
+            there.connection.register("some_prompts", some)
+            for row in there.query(load_sql("missing_samples"), params).iter_rows(named=True):
+                ids = dict(zip(row["sample_index"], row["response_id"], strict=True))
+                yield Ask(row["prompt_id"], row["messages"], ids)
+
+
+class Meter:
+    """What the run's samples take, from what earlier builds took on."""
+
+    def __init__(self, budget: Budget, before: Spent) -> None:
+        self._budget = budget
+        self._before = before
+        self._samplers: list[Sampler] = []
+
+    def watch(self, sampler: Sampler) -> None:
+        """Count what this one takes from now on."""
+        self._samplers.append(sampler)
+
+    def over_budget(self) -> str | None:
+        """The sentence for the user where the budget is used up, else None."""
+        if self._budget.tokens is None and self._budget.cost is None:
+            return None
+        spent = (spent_at(one.source.price, one.prompt_tokens, one.completion_tokens) for one in self._samplers)
+        return over_budget(self._budget, sum(spent, self._before))
+
+
+@dataclass
+class Gathering:
+    """One turn: some sources, all asked at once."""
+
+    run: Run
+    recipe: Recipe
+    meter: Meter
+    retry_failures: bool
+    keep_going: bool
+    """Whether a source that cannot be used lets the others finish."""
+    grace_s: float
+    """How long answers on their way are waited for when the work is to end."""
+    say: Callable[[str], None]
+    stopped: list[SourceStopped] = field(default_factory=list)
+    _clients: list[Client] = field(default_factory=list)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _loop: asyncio.AbstractEventLoop | None = None
+    _ending: bool = False
+    _spent: str | None = None
+
+    def ask(self, asked: Sequence[Asked], servers: Sequence[serving.Server], signals: Signals) -> None:
+        """Ask for all that is missing. `servers` are those of the `serve` sources, in order.
+
+        Sources that cannot be used are in `stopped` afterwards. Raises BudgetSpent, and what a signal raises.
+        """
+        if (spent := self.meter.over_budget()) is not None:
+            raise BudgetSpent(spent)
+        try:
+            with signals.draining(self._drain_soon), _collecting_rarely():
+                asyncio.run(self._ask(asked, iter(servers)))
+        finally:
+            self.run.journal("responses").close()
+            self.run.journal("failures").close()
+        if self._spent is not None:
+            raise BudgetSpent(self._spent)
+
+    async def _ask(self, asked: Sequence[Asked], servers: Iterator[serving.Server]) -> None:
+        self._loop, self._clients, self._tasks = asyncio.get_running_loop(), [], []
+        async with AsyncExitStack() as stack:
+            try:
+                for one in asked:
+                    client = await stack.enter_async_context(_client_of(one, servers))
+                    self._clients.append(client)
+                    one.sampler = Sampler(one.source, _requested(self.recipe, one.source), client)
+                    self._tasks.append(asyncio.create_task(self._sample(one.sampler)))
+                await self._until_all_end()
+            finally:
+                self._loop = None
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _sample(self, sampler: Sampler) -> None:
+        def store(responses: Rows, failures: Rows) -> None:
+            self.run.journal("responses").append(responses)
+            self.run.journal("failures").append(failures)
+            if (spent := self.meter.over_budget()) is not None and not self._ending:
+                self._spent = spent
+                self._drain("the budget is spent")
+
+        self.meter.watch(sampler)
+        with closing(missing_samples(self.run, sampler.source, self.retry_failures)) as asks:
+            await sampler.sample(asks, store)
+
+    async def _until_all_end(self) -> None:
+        pending = set(self._tasks)
+        while pending:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                error = None if task.cancelled() else task.exception()
+                if isinstance(error, SourceStopped):
+                    self._note(error)
+                elif error is not None:
+                    raise error
+
+    def _note(self, error: SourceStopped) -> None:
+        self.stopped.append(error)
+        if not self.keep_going:
+            self._drain("a source cannot be used")
+        elif len(self._tasks) > 1:
+            self.say(f"{error}; the other sources go on")
+
+    def _drain_soon(self) -> None:
+        """Called by a signal, at any moment."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._drain, "interrupted; once more leaves at once")
+
+    def _drain(self, why: str) -> None:
+        """No new requests; those on their way have `grace_s` to be answered."""
+        if self._ending:
+            return
+        self._ending = True
+        on_their_way = sum(replica.in_flight for client in self._clients for replica in client.replicas)
+        if on_their_way:
+            self.say(f"{why}: waiting up to {self.grace_s:.0f} s for {on_their_way:,} requests on their way")
+        for client in self._clients:
+            client.drain()
+        asyncio.get_running_loop().call_later(self.grace_s, lambda: [task.cancel() for task in self._tasks])
+
+
+@contextmanager
+def _collecting_rarely() -> Iterator[None]:
+    """Answers leave no cycles behind: looking for them as often as Python does would take a tenth of the time."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+def _client_of(asked: Asked, servers: Iterator[serving.Server]) -> Client:
+    """A client of the source's own URLs, or of the server that was started for it."""
+    source = asked.source
+    limits = (source.max_in_flight, source.timeout_s, source.patience_s, asked.proven)
+    if isinstance(source, EndpointSource):
+        return Client(source.model, source.base_urls, read_key(source.api_key_env, "api_key_env"), *limits)
+    server = next(servers)
+    return Client(source.model, [server.base_url], None, *limits, server.trouble)
+
+
+def _requested(recipe: Recipe, source: Sampled) -> str:
+    return serving.requested_name(recipe, source) if isinstance(source, ServeSource) else source.model

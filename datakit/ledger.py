@@ -1,0 +1,160 @@
+"""Draws what the samples of a run took, and what a build would ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from datakit.ink import Ink, compact, number, short_names, shorten_name
+from datakit.planning import Plan, SourcePlan
+from datakit.progress import Progress
+from datakit.recipe import Recipe
+from datakit.spending import money, source_labels, total
+from datakit.tables import Rows
+
+NARROW = 100
+LEAST_NAME = 14
+
+
+@dataclass(frozen=True)
+class Line:
+    """A source, or a sum, in a table."""
+
+    name: str
+    cells: list[str]
+    style: str = ""
+
+
+def draw_spending(spending: pl.DataFrame, recipe: Recipe, this_build: Progress, console: Console) -> None:
+    """A line a source over all builds of the run, their sum, and this build's where that is less. Nothing for no samples."""
+    rows = spending.to_dicts()
+    if not any(row["n_responses"] for row in rows):
+        return
+    priced, written = spending["cost"].count() > 0, _written(console)
+
+    def cells(responses: str, n_requests: int, tokens: tuple[int, int], cost: str) -> list[str]:
+        return [responses, number(n_requests), *map(written, tokens), *([cost] if priced else [])]
+
+    lines = []
+    for name, row in zip(_names(rows, recipe), rows, strict=True):
+        tokens = (row["prompt_tokens"], row["completion_tokens"])
+        lines.append(Line(name, cells(_of(row["n_responses"], row["n_wanted"]), row["n_requests"], tokens, _cost(row["cost"]))))
+    spent = total(spending)
+    if len(rows) > 1:
+        sums = [int(spending[column].sum()) for column in ("n_responses", "n_requests")]
+        tokens = (spent.prompt_tokens, spent.completion_tokens)
+        lines.append(Line("all", cells(number(sums[0]), sums[1], tokens, money(spent.cost)), "bold"))
+    now = this_build
+    if now.requests and now.prompt_tokens + now.completion_tokens != spent.tokens:
+        tokens = (now.prompt_tokens, now.completion_tokens)
+        lines.append(Line("in this build", cells(number(now.done), now.requests, tokens, ""), "dim"))
+    titles = ["responses", "requests", "tokens in", "tokens out", *(["cost"] if priced else [])]
+    _draw("samples of this run", titles, lines, console)
+    if uncounted := int(spending["n_uncounted"].sum()):
+        console.print(Text(f"  {uncounted:,} responses came without token counts; the sums leave them out", style="yellow"))
+
+
+def draw_plan(plan: Plan, console: Console) -> None:
+    """What a build would ask for; what is only roughly known is marked, and said how it is known."""
+    title = f"dry run of {plan.prompts:,} prompts; nothing was asked or written"
+    priced = any(source.cost is not None for source in plan.sources)
+    names = short_names([source.source for source in plan.sources])
+    lines = [Line(names[source.source], _amounts([source], priced, console)) for source in plan.sources]
+    if len(lines) > 1:
+        lines.append(Line("all", _amounts(plan.sources, priced, console), "bold"))
+    titles = ["wanted", "there", "to ask", "requests", "tokens in", "tokens out", *(["cost"] if priced else [])]
+    _draw(title, titles, lines, console)
+    for remark, style in _remarks(plan, names) if lines else [("no source answers requests: there is nothing to ask for", "")]:
+        console.print(Padding(Ink(console.options.ascii_only).text(remark, style), (0, 0, 0, 2)))
+
+
+def _amounts(sources: Sequence[SourcePlan], priced: bool, console: Console) -> list[str]:
+    """What the sources together are to give; with what is known of it: about, at least, at most."""
+    written = _written(console)
+    about, least, most = ("~", ">=", "<=") if console.options.ascii_only else ("~", "≥", "≤")
+    asked = [source for source in sources if source.missing]
+    known = {source.completion_tokens_by for source in asked}
+    mark = "" if not asked else about if known == {"run"} else most if "unknown" not in known else least
+    cells = [number(sum(getattr(one, name) for one in sources)) for name in ("wanted", "there", "missing")]
+    cells += [(least if any(one.requests_at_least for one in asked) else "") + number(sum(one.requests for one in sources))]
+    cells += [(about if asked else "") + written(sum(one.prompt_tokens for one in sources))]
+    cells += ["?" if known == {"unknown"} else mark + written(sum(one.completion_tokens or 0 for one in sources))]
+    costs = [one.cost for one in sources if one.cost is not None]
+    return [*cells, *([mark + money(sum(costs)) if costs else "-"] if priced else [])]
+
+
+def _remarks(plan: Plan, names: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """How the numbers are known, and whether budgets hold; with their styles."""
+    asked = [source for source in plan.sources if source.missing]
+    by_run = [one for one in asked if one.prompt_tokens_by == "run"]
+    rough = [one for one in asked if one.prompt_tokens_by == "characters"]
+    known = {way: [one for one in asked if one.completion_tokens_by == way] for way in ("run", "max_tokens", "unknown")}
+    for what, sources in (
+        ("requests: at least; a server that ignores n is asked once a sample", [one for one in asked if one.requests_at_least]),
+        ("tokens in: as this run's requests to the model took", by_run),
+        ("tokens in: rough, 4 characters a token (1.5 of Chinese, Japanese and Korean)", rough),
+        ("tokens out: the mean of this run's answers", known["run"]),
+        ("tokens out: at most, max_tokens for each answer", known["max_tokens"]),
+        ("tokens out: cannot be told without max_tokens", known["unknown"]),
+    ):
+        if sources:
+            who = "" if len(sources) == len(asked) else f" ({', '.join(names[one.source] for one in sources)})"
+            yield what + who, "dim"
+    for source in plan.sources:
+        if source.refused:
+            yield f"{names[source.source]}: {source.refused:,} failed for good before; --retry-failures asks again", "yellow"
+    for name, budget in plan.budgets.items():
+        spent, planned, limit = map(money if name == "cost" else number, (budget.spent, budget.planned, budget.limit))
+        said = f"budget.{name}: {spent} spent and {planned} planned of {limit}: {budget.verdict}"
+        yield said, "green" if budget.verdict == "holds" else "yellow"
+
+
+# ------------------------------------------------------------------------------------------------------------------- pieces
+
+
+def _draw(title: str, titles: Sequence[str], lines: Sequence[Line], console: Console) -> None:
+    """Names on the left, shortened to what numbers leave of the terminal."""
+    console.print(Text(title, style="bold"))
+    if not lines:
+        return
+    ink, gap = Ink(console.options.ascii_only), 2 if console.width >= NARROW else 1
+    widths = [max(map(len, column)) for column in zip(titles, *(line.cells for line in lines), strict=True)]
+    room = max(LEAST_NAME, console.width - 2 - sum(width + gap for width in widths))
+    table = Table(box=None, header_style="dim", padding=(0, gap, 0, 0), pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for name in titles:
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in lines:
+        table.add_row(ink.text(shorten_name(line.name, room)), *line.cells, style=line.style)
+    console.print(Padding(table, (0, 0, 0, 2), expand=False))
+
+
+def _names(rows: Rows, recipe: Recipe) -> list[str]:
+    labels = source_labels(recipe)
+    keys = [(row["model"], row["revision"], row["sampling"]) for row in rows]
+    short = short_names(row["model"] for row in rows)
+    return [
+        short[model] + labels[model, revision, sampling].removeprefix(model)
+        if (model, revision, sampling) in labels
+        else f"{short[model]} before"
+        for model, revision, sampling in keys
+    ]
+
+
+def _written(console: Console) -> Callable[[int], str]:
+    """How tokens are written: in short where there is little room."""
+    return number if console.width >= NARROW else compact
+
+
+def _of(there: int, wanted: int | None) -> str:
+    return number(there) if wanted is None or there >= wanted else f"{there:,} of {wanted:,}"
+
+
+def _cost(cost: float | None) -> str:
+    return "-" if cost is None else money(cost)

@@ -1,0 +1,195 @@
+"""`datakit build --dry-run`: what a build would ask for, and roughly what that takes. Needs no key and no server.
+
+Nothing is written to the run folder: the run as the build would begin with it is put together in a temporary one, and asked
+with the same SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import polars as pl
+
+from datakit.recipe import Budget, Recipe, Sampled, ServeSource
+from datakit.resuming import check_same
+from datakit.spending import Spent, identity, is_priced, source_labels, spending, spent_at, total
+from datakit.stages import Monitor, Options, collect, read_prompts, resolve
+from datakit.store import Run, load_sql
+from datakit.tables import IMPORTED, TABLES, Row, Rows
+
+Verdict = Literal["holds", "may stop the build", "would stop the build", "unknown"]
+
+
+@dataclass(frozen=True)
+class SourcePlan:
+    """What one source would be asked for."""
+
+    source: str
+    model: str
+    n: int
+    wanted: int
+    there: int
+    refused: int
+    """Failed for good in an earlier build, and not asked for again."""
+    missing: int
+    requests: int
+    requests_at_least: bool
+    """`request: auto` of an endpoint: one that ignores `n` is asked once a sample."""
+    prompt_tokens: int
+    prompt_tokens_by: Literal["run", "characters"]
+    """run: at the rate of this model's requests in this run. characters: 4 a token, 1.5 of Chinese, Japanese and Korean."""
+    completion_tokens: int | None
+    """None where nothing says how long an answer may get."""
+    completion_tokens_by: Literal["run", "max_tokens", "unknown"]
+    """run: the mean of this source's answers in this run. max_tokens: at most so many."""
+    cost: float | None
+    """None where the recipe has no price for the source."""
+
+
+@dataclass(frozen=True)
+class BudgetPlan:
+    """Whether a budget holds for what is spent and what is planned."""
+
+    limit: float
+    spent: float
+    planned: float
+    verdict: Verdict
+    """may: what is planned is an upper bound. unknown: it leaves out answers of no known length."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build would ask for."""
+
+    prompts: int
+    """Those that are not dropped."""
+    sources: list[SourcePlan]
+    spent: Spent
+    """What the run's samples have taken so far."""
+    budgets: dict[str, BudgetPlan]
+    """By name: tokens, cost; only those that the recipe sets."""
+
+    @property
+    def planned(self) -> Spent:
+        return Spent(
+            sum(source.prompt_tokens for source in self.sources),
+            sum(source.completion_tokens or 0 for source in self.sources),
+            sum(source.cost or 0.0 for source in self.sources),
+        )
+
+
+def plan(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Plan:
+    """What `build` would ask for with the same arguments. RunError where the build would refuse the run folder."""
+    recipe = resolve(recipe)
+    labels = source_labels(recipe)
+    with _begun(recipe, folder, options, monitor) as run:
+        run.make_table("rough_tokens", load_sql("plan_texts"))
+        samples = run.query(load_sql("plan_samples"), {"retry_failures": options.retry_failures}).to_dicts()
+        rates = run.query(load_sql("plan_rates")).to_dicts()
+        sources = [_source_plan(labels[identity(source)], source, samples, rates) for source in recipe.sampled]
+        spent = total(spending(run, recipe))
+        prompts = run.query("SELECT count(*) AS n FROM prompts WHERE dropped IS NULL")["n"][0]
+    planned = Plan(prompts, sources, spent, {})
+    return Plan(prompts, sources, spent, _budget_plans(recipe.budget, planned))
+
+
+@contextmanager
+def _begun(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Iterator[Run]:
+    """The run as the build would have it before the first request, without the texts of its answers, in a temporary folder."""
+    with TemporaryDirectory(prefix="datakit-") as temporary, Run.create(Path(temporary)) as run:
+        prompts = run.spool("prompts")
+        inputs = read_prompts(recipe, options.limit, prompts)
+        if (folder / "recipe.json").is_file():
+            with Run.open(folder) as old:
+                check_same(old, recipe, inputs, prompts, options.resample)
+                run.append("failures", old.frame("failures"))
+                columns = ", ".join(name for name in TABLES["responses"].schema if name != "text")
+                there = old.query(f"SELECT {columns} FROM responses WHERE sampling <> '{IMPORTED}'")
+                run.append("responses", there.with_columns(text=pl.lit(None, pl.String)))
+        collect(run, recipe, inputs, prompts, monitor)
+        yield run
+
+
+def _source_plan(label: str, source: Sampled, samples: Rows, rates: Rows) -> SourcePlan:
+    asked = next((row for row in samples if _is_of(row, source)), None) or _nothing()
+    singly = _singly(source)
+    rough = asked["singly" if singly else "together"]
+    correction, prompt_by = _correction(source, rates)
+    prompt_tokens = round(rough * correction)
+    mean, completion_by = _completion(source, rates)
+    completion_tokens = None if mean is None else round(mean * asked["n_missing"])
+    price = source.price
+    return SourcePlan(
+        source=label,
+        model=source.model,
+        n=source.n,
+        wanted=asked["n_wanted"],
+        there=asked["n_there"],
+        refused=asked["n_refused"],
+        missing=asked["n_missing"],
+        requests=asked["n_missing"] if singly else asked["n_prompts"],
+        requests_at_least=source.request == "auto" and not singly and source.n > 1,
+        prompt_tokens=prompt_tokens,
+        prompt_tokens_by=prompt_by,
+        completion_tokens=completion_tokens,
+        completion_tokens_by=completion_by,
+        cost=spent_at(price, prompt_tokens, completion_tokens or 0).cost if is_priced(price) else None,
+    )
+
+
+def _singly(source: Sampled) -> bool:
+    """Whether a source is asked once a sample, as far as that is known before it answers."""
+    ignores_n = isinstance(source, ServeSource) and source.engine == "transformers"
+    return source.request == "single" or (source.request == "auto" and ignores_n)
+
+
+def _correction(source: Sampled, rates: Rows) -> tuple[float, Literal["run", "characters"]]:
+    """What the rough count is to be multiplied by: what the model's requests took over what was guessed of them."""
+    own = [row for row in rates if row["model"] == source.model and row["rough"]]
+    if not own:
+        return 1.0, "characters"
+    return sum(row["prompt_tokens"] for row in own) / sum(row["rough"] for row in own), "run"
+
+
+def _completion(source: Sampled, rates: Rows) -> tuple[float | None, Literal["run", "max_tokens", "unknown"]]:
+    """Tokens of one answer, and how that is known."""
+    mean = next((row["mean_completion"] for row in rates if _is_of(row, source)), None)
+    if mean is not None:
+        return mean, "run"
+    most = source.sampling.max_tokens
+    return (None, "unknown") if most is None else (most, "max_tokens")
+
+
+def _budget_plans(budget: Budget, planned: Plan) -> dict[str, BudgetPlan]:
+    known = {source.completion_tokens_by for source in planned.sources if source.missing}
+    plans = {}
+    for name in ("tokens", "cost"):
+        limit, spent, more = (getattr(sums, name) for sums in (budget, planned.spent, planned.planned))
+        if limit is None:
+            continue
+        verdict: Verdict = "unknown" if "unknown" in known else "holds"
+        if spent >= limit:
+            verdict = "would stop the build"
+        elif spent + more >= limit:
+            verdict = "would stop the build" if known == {"run"} else "may stop the build"
+        plans[name] = BudgetPlan(limit, spent, more, verdict)
+    return plans
+
+
+def as_json(plan: Plan) -> Row:
+    """The plan as one object, with its sum."""
+    return {**asdict(plan), "planned": asdict(plan.planned)}
+
+
+def _is_of(row: Row, source: Sampled) -> bool:
+    return (row["model"], row["revision"], row["sampling"]) == identity(source)
+
+
+def _nothing() -> Row:
+    """The row of a source whose prompts are all dropped."""
+    return dict.fromkeys(("n_wanted", "n_there", "n_refused", "n_missing", "n_prompts", "together", "singly"), 0)

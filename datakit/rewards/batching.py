@@ -1,0 +1,131 @@
+"""Many conversations through a model on this machine: batches cut by tokens, the next ones made ready meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from datakit.rewards.conversations import Tokens
+from datakit.rewards.protocol import Score, no_score
+from datakit.tables import Messages
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+WINDOW = 256  # conversations that are tokenized, sorted and cut into batches together
+Padding = Literal["right", "left"]
+
+
+class TokenModel(Protocol):
+    """The two halves of scoring: on the CPU, and where the model is."""
+
+    def encode(self, conversations: Sequence[Messages]) -> list[Tokens | Score]:
+        """Each conversation as tokens, or a Score with an error. Runs in a thread of its own."""
+        ...
+
+    def score_batch(self, batch: Sequence[Tokens]) -> list[Score]:
+        """One Score each, from one pass of the model."""
+        ...
+
+
+@dataclass
+class Budget:
+    """How many tokens a batch may have, padding included. It only shrinks, where memory does not suffice."""
+
+    tokens: int
+    exact: bool = False
+    """One conversation a batch."""
+
+    def cut(self, batch: Sequence[Tokens]) -> Iterator[Sequence[Tokens]]:
+        """Batches within the budget, of conversations that come longest first; one that alone passes it is alone."""
+        while batch:
+            n = 1 if self.exact else max(1, self.tokens // len(batch[0].ids))
+            yield batch[:n]
+            batch = batch[n:]
+
+    def halve(self, batch: Sequence[Tokens]) -> None:
+        """This batch was too much."""
+        self.tokens = max(1, min(self.tokens, len(batch) * len(batch[0].ids)) // 2)
+
+
+def score_all(model: TokenModel, conversations: Sequence[Messages], budget: Budget) -> Iterator[Score]:
+    """One Score a conversation, in order. While one window of them is scored the next is tokenized."""
+    windows = [conversations[at : at + WINDOW] for at in range(0, len(conversations), WINDOW)]
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        ahead = thread.submit(model.encode, windows[0]) if windows else None
+        for following in [*windows[1:], None]:
+            if ahead is not None:
+                encoded = ahead.result()
+                ahead = None if following is None else thread.submit(model.encode, following)
+                yield from _score_window(model, encoded, budget)
+
+
+def _score_window(model: TokenModel, window: Sequence[Tokens | Score], budget: Budget) -> list[Score]:
+    found: dict[int, Score] = {at: row for at, row in enumerate(window) if isinstance(row, Score)}
+    tokens = {at: row for at, row in enumerate(window) if isinstance(row, Tokens)}
+    order = sorted(tokens, key=lambda at: len(tokens[at].ids), reverse=True)
+    scores = (score for batch in budget.cut([tokens[at] for at in order]) for score in _score_batch(model, batch, budget))
+    found.update(zip(order, scores, strict=True))
+    return [found[at] for at in range(len(window))]
+
+
+def _score_batch(model: TokenModel, batch: Sequence[Tokens], budget: Budget) -> Iterator[Score]:
+    """The batch, in parts where memory does not suffice for all of it; a part of one row is a failure then."""
+    try:
+        yield from model.score_batch(batch)
+        return
+    except RuntimeError as error:  # torch.OutOfMemoryError is one; on a CPU it is a plain one
+        if not _is_out_of_memory(error):
+            raise
+    _free_memory()
+    if len(batch) == 1:
+        yield no_score("out_of_memory", f"{len(batch[0].ids)} tokens alone are more than the memory holds; set max_tokens")
+        return
+    budget.halve(batch)
+    for part in budget.cut(batch):
+        yield from _score_batch(model, part, budget)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def _free_memory() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def hidden_states(
+    backbone: nn.Module,
+    batch: Sequence[Tokens],
+    wanted: Sequence[tuple[int, ...]],
+    device: torch.device,
+    padding: Padding,
+) -> Tensor:
+    """The final hidden states [B, wanted, hidden], float32, of the wanted places of each conversation.
+
+    What stands in the padding never reaches a real token. Padded right, causal attention alone sees to that and positions
+    count from 0. Padded left, it takes a mask and positions that start at each row's first real token.
+    """
+    import torch
+
+    width = max(len(row.ids) for row in batch)
+    starts = [width - len(row.ids) if padding == "left" else 0 for row in batch]
+    ids = torch.zeros(len(batch), width, dtype=torch.long)
+    for row, start, target in zip(batch, starts, ids, strict=True):
+        target[start : start + len(row.ids)] = torch.tensor(row.ids)
+    place: dict[str, Tensor] = {}
+    if any(starts):
+        positions = torch.arange(width) - torch.tensor(starts)[:, None]
+        place = {"attention_mask": (positions >= 0).long(), "position_ids": positions.clamp(min=0)}
+    inputs = {name: tensor.to(device) for name, tensor in place.items()}
+    hidden: Tensor = backbone(input_ids=ids.to(device), use_cache=False, **inputs).last_hidden_state
+    places = torch.tensor([[start + at for at in row] for start, row in zip(starts, wanted, strict=True)], device=device)
+    return hidden[torch.arange(len(batch), device=device)[:, None], places].float()

@@ -1,0 +1,177 @@
+"""Sequence classifiers of transformers with one label: Skywork-Reward-V2 and kin, on Llama, Qwen, Gemma, Mistral, ...
+
+Their score is the raw logit of a linear head over the final hidden state of the last token: no sigmoid, no bounds. Here the
+model's own backbone gives the hidden state and the head is float32; in bfloat16 a logit near 20 moves in steps of 0.125.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datakit import recipe
+from datakit.errors import BadInput
+from datakit.rewards.batching import Budget, Padding, hidden_states, score_all
+from datakit.rewards.checkpoint import (
+    check_tensors,
+    check_tokenizer,
+    download,
+    limit_of,
+    no_progress_bar,
+    positive_fields,
+    read_json,
+)
+from datakit.rewards.conversations import Limit, Tokens, render, render_all, tokenize
+from datakit.rewards.devices import budget_tokens
+from datakit.rewards.protocol import Score, no_score
+from datakit.tables import Messages
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+    from transformers import PreTrainedTokenizerBase
+
+EXAMPLE: Messages = [{"role": "user", "content": "What is 2 + 2?"}, {"role": "assistant", "content": "4"}]
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A loaded classifier."""
+
+    backbone: nn.Module
+    head: Tensor  # [1, hidden], float32
+    tokenizer: PreTrainedTokenizerBase
+    adds_special_tokens: bool
+    """Whether the tokenizer is to write the token of the text's beginning, because the chat template does not."""
+    limit: Limit
+    budget: Budget
+    padding: Padding = "right"
+
+    def score(self, conversations: Sequence[Messages]) -> Iterator[Score]:
+        """One Score a conversation, in order: in float32 the same within rounding in any company.
+
+        Errors are those of ArmoRM, but for `no_header`.
+        """
+        return score_all(self, conversations, self.budget)
+
+    def encode(self, conversations: Sequence[Messages]) -> list[Tokens | Score]:
+        """The conversations through chat template and tokenizer, with one token of the beginning where there is any."""
+        texts = render_all(self.tokenizer, conversations)
+        ids = iter(tokenize(self.tokenizer, [text for text in texts if isinstance(text, str)], self.adds_special_tokens))
+        return [
+            text if isinstance(text, Score) else self._fitted(messages, text, next(ids))
+            for messages, text in zip(conversations, texts, strict=True)
+        ]
+
+    def _fitted(self, messages: Messages, text: str, ids: list[int]) -> Tokens | Score:
+        too_long = len(ids) > self.limit.max_tokens
+        header = self._header(messages, text) if too_long and self.limit.truncate == "left" else 0
+        return self.limit.fit(Tokens(ids, header), self.tokenizer.bos_token_id)
+
+    def _header(self, messages: Messages, text: str) -> int:
+        """The first token of the last turn, its header included; 0 (nothing may be cut) where that cannot be told."""
+        before = render(self.tokenizer, messages[:-1]) if len(messages) > 1 else ""
+        if not text.startswith(before):
+            return 0
+        spans = self.tokenizer(text, add_special_tokens=self.adds_special_tokens, return_offsets_mapping=True, verbose=False)
+        starts = [at for at, (start, end) in enumerate(spans["offset_mapping"]) if start >= len(before) and end > start]
+        return starts[0] if starts else 0
+
+    def score_batch(self, batch: Sequence[Tokens]) -> list[Score]:
+        """See batching.TokenModel."""
+        import torch
+
+        wanted = [(len(row.ids) - 1,) for row in batch]
+        with torch.inference_mode():
+            hidden = hidden_states(self.backbone, batch, wanted, self.head.device, self.padding)
+            logits = (hidden[:, 0] @ self.head.T)[:, 0].tolist()
+        return [
+            Score(logit, n_tokens=len(row.ids), n_tokens_cut=row.n_cut)
+            if math.isfinite(logit)
+            else no_score("not_finite", f"the model gave the score {logit}; try dtype: float32")
+            for row, logit in zip(batch, logits, strict=True)
+        ]
+
+
+def check(folder: Path) -> dict[str, Any]:
+    """Refuse a folder that is no sequence classifier with one label, without torch; gives its config.json."""
+    config, path = read_json(folder / "config.json"), folder / "config.json"
+    architectures = config.get("architectures") or ["none"]
+    if "num_objectives" in config:
+        raise BadInput(f"{path}: this is an ArmoRM ({architectures[0]}); give it as type: armorm")
+    if not str(architectures[0]).endswith("ForSequenceClassification"):
+        raise BadInput(f"{path}: architectures is {architectures[0]}; a classifier's ends in ForSequenceClassification")
+    n_labels = len(config["id2label"]) if config.get("id2label") else config.get("num_labels", 2)
+    if n_labels != 1:
+        raise BadInput(f"{path}: {n_labels} labels (id2label, num_labels; 2 where neither is there); a reward model has one")
+    sizes = positive_fields(folder, config, ("hidden_size", "max_position_embeddings"))
+    check_tensors(folder, {"score.weight": (1, sizes["hidden_size"])})
+    check_tokenizer(folder, ())
+    return config
+
+
+def load(reward: recipe.Classifier, folder: Path | None, device: torch.device) -> Classifier:
+    """Load the model of a folder, or of the hub where that is None, onto a device.
+
+    Raises BadInput where the checkpoint or its tokenizer cannot be used.
+    """
+    import torch
+    from transformers import PreTrainedTokenizerFast
+
+    folder = folder or download(reward.model, reward.revision)
+    config = check(folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)  # tokenizer.json as it is, whatever class is named
+    model = _load_model(folder, getattr(torch, reward.dtype)).to(device)
+    loaded = Classifier(
+        backbone=model.base_model,
+        head=model.score.weight.detach().float(),
+        tokenizer=tokenizer,
+        adds_special_tokens=not (tokenizer.bos_token and render(tokenizer, EXAMPLE).startswith(tokenizer.bos_token)),
+        limit=limit_of(reward, config["max_position_embeddings"]),
+        budget=Budget(budget_tokens(reward.batch_tokens, device), reward.exact),
+    )
+    _check_like(loaded, model, folder)
+    return loaded
+
+
+def _load_model(folder: Path, dtype: torch.dtype) -> Any:
+    """transformers' own class; refused where it would make tensors up, or has another kind of head."""
+    from torch.nn import Linear
+    from transformers import AutoModelForSequenceClassification
+
+    with no_progress_bar():
+        try:
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                folder, dtype=dtype, use_safetensors=True, output_loading_info=True
+            )
+        except ValueError as error:  # an architecture that it does not know; remote code is never run
+            raise BadInput(f"{folder}: transformers cannot load it: {str(error).splitlines()[0]:.300}") from error
+    if report["missing_keys"]:
+        missing = ", ".join(sorted(report["missing_keys"]))
+        raise BadInput(f"{folder}: the checkpoint lacks {missing}; config.json and weights are not of one model")
+    head = getattr(model, "score", None)
+    if not isinstance(head, Linear) or head.bias is not None:
+        raise BadInput(f"{folder}: {type(model).__name__} has no linear score head on its last token; it cannot be used here")
+    return model.eval()
+
+
+def _check_like(loaded: Classifier, model: Any, folder: Path) -> None:
+    """Refuse a family whose own forward pass reads anything else than the last token's hidden state."""
+    import torch
+
+    [tokens] = loaded.encode([EXAMPLE])
+    if isinstance(tokens, Score):
+        raise BadInput(f"{folder}: its chat template cannot write a question and an answer: {tokens.message}")
+    if len(loaded.tokenizer) > model.get_input_embeddings().num_embeddings:
+        n_known = model.get_input_embeddings().num_embeddings
+        raise BadInput(f"{folder}: the tokenizer has {len(loaded.tokenizer)} tokens, the model knows {n_known}")
+    with torch.inference_mode():
+        theirs = model(input_ids=torch.tensor([tokens.ids], device=loaded.head.device), use_cache=False).logits.item()
+    ours = loaded.score_batch([tokens])[0].score
+    if ours is None or not math.isclose(ours, theirs, rel_tol=0.02, abs_tol=0.02):
+        raise BadInput(
+            f"{folder}: {type(model).__name__} scores {theirs}, its last token's state {ours}; it cannot be used here"
+        )

@@ -1,0 +1,94 @@
+"""From a conversation to a model's tokens: chat template, tokenizer, and what to do with one that is too long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from datakit.rewards.protocol import Score, no_score
+from datakit.tables import Messages
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A conversation as tokens. `header` is where its last assistant header begins (of what ends a turn: the token before).
+
+    `n_cut` tokens are left out already.
+    """
+
+    ids: list[int]
+    header: int
+    n_cut: int = 0
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How long a conversation may be, in tokens, and what becomes of a longer one."""
+
+    max_tokens: int
+    truncate: Literal["never", "left"] = "never"
+
+    def fit(self, tokens: Tokens, bos: int | None) -> Tokens | Score:
+        """The conversation where it fits. Where the recipe says so, its oldest tokens are cut: never the token of the text's
+        beginning, nor anything from the last assistant header on."""
+        excess = len(tokens.ids) - self.max_tokens
+        if excess <= 0:
+            return tokens
+        if self.truncate == "never":
+            message = f"{len(tokens.ids)} tokens are more than the model's limit of {self.max_tokens}"
+            return no_score("too_long", message)
+        kept = 1 if tokens.ids[0] == bos else 0
+        if tokens.header < kept + excess:
+            answer = len(tokens.ids) - tokens.header
+            return no_score(
+                "too_long", f"the answer alone has {answer} tokens, more than the limit of {self.max_tokens} allows"
+            )
+        return Tokens(tokens.ids[:kept] + tokens.ids[kept + excess :], tokens.header - excess, excess)
+
+
+def render_all(tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Messages]) -> list[str | Score]:
+    """Each conversation as the model's chat template writes it, a Score with an error where that cannot be done.
+
+    `no_answer`: it does not end with an assistant's turn; `template`: the template refuses it; `not_unicode`.
+    """
+    return [_rendered(tokenizer, messages) for messages in conversations]
+
+
+def _rendered(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> str | Score:
+    from jinja2 import TemplateError
+
+    if not messages or messages[-1]["role"] != "assistant":
+        return no_score("no_answer", "the conversation does not end with an assistant's answer")
+    try:
+        text = render(tokenizer, messages)
+        text.encode()
+    except TemplateError as error:
+        return no_score("template", f"the chat template refuses the conversation: {error}")
+    except UnicodeEncodeError as error:
+        return no_score("not_unicode", f"the text is not valid Unicode: {error.reason} at character {error.start}")
+    return text
+
+
+def render(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> str:
+    """The conversation as its model's chat template writes it."""
+    turns = [{"role": turn["role"], "content": turn["content"]} for turn in messages]
+    return str(tokenizer.apply_chat_template(turns, tokenize=False))
+
+
+def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], add_special_tokens: bool = False) -> list[list[int]]:
+    """The tokens of each text, whole."""
+    if not texts:
+        return []
+    ids: list[list[int]] = tokenizer(
+        list(texts),
+        add_special_tokens=add_special_tokens,
+        truncation=False,
+        verbose=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+    )["input_ids"]
+    return ids

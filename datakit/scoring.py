@@ -1,0 +1,136 @@
+"""The inside of the score stage: missing conversations in chunks, one worker a device, results in chunks.
+
+Nothing here holds more than a few chunks, however many rows there are.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from datakit.engine import LocalEngine, Result
+from datakit.recipe import Reward
+from datakit.rewards import all_devices, checking_worker, judge_name, scoring_worker
+from datakit.rewards.selfcheck import Findings
+from datakit.store import Run, load_sql
+from datakit.tables import Row, Rows, failure_row
+
+CHUNK_ROWS = 1024  # conversations that go to a worker together, longest first
+STORE_ROWS = 256  # results that are stored together,
+STORE_EVERY_S = 1.0  # or sooner
+PASSING = ("out_of_memory",)  # errors that another machine may not have
+
+
+class Chunk(NamedTuple):
+    """Rows for `scores` and `failures`, and what there is to see of the work now."""
+
+    scores: Rows
+    failures: Rows
+    note: str
+
+
+def count_missing(run: Run, judge: str, retry_failures: bool) -> int:
+    """How many responses the judge has to score."""
+    return int(run.query(load_sql("count_missing_scores"), {"judge": judge, "retry_failures": retry_failures})["n"][0])
+
+
+def score_missing(run: Run, reward: Reward, folder: Path | None, retry_failures: bool) -> Generator[Chunk, None, None]:
+    """Scores of everything that the judge has not scored, by one worker on each of the recipe's devices."""
+    judge = judge_name(reward)
+    devices = all_devices(reward.devices)
+    batches = map(conversations, stream_missing(run, judge, retry_failures))
+    start = partial(scoring_worker, reward, folder, devices)
+    with closing(LocalEngine(len(devices)).map(start, batches, None)) as results:
+        yield from chunks(results, judge)
+
+
+def self_check(reward: Reward, folder: Path | None) -> Iterator[tuple[str, Findings]]:
+    """What the reward model's self-check finds, on each of its devices."""
+    devices = all_devices(reward.devices)
+    start = partial(checking_worker, reward, folder, devices)
+    with closing(LocalEngine(len(devices)).map(start, [[{"device": name}] for name in devices], None)) as results:
+        for result in results:
+            findings = result.value or {"differences": [f"the check was ended: {result.message}"], "notes": []}
+            yield result.row["device"], Findings(**findings)
+
+
+def stream_missing(run: Run, judge: str, retry_failures: bool) -> Iterator[pl.DataFrame]:
+    """The conversations that the judge has not scored now, some at a time."""
+    params = {"judge": judge, "retry_failures": retry_failures}
+    return run.stream(load_sql("missing_scores"), params, CHUNK_ROWS)
+
+
+def conversations(frame: pl.DataFrame) -> Rows:
+    """The rows of a worker's batch. Those of like length stand together, so that little of a batch is padding."""
+    turns = pl.col("messages").list.eval(pl.element().struct.field("content").str.len_bytes()).list.sum()
+    size = pl.col("text").str.len_bytes() + turns
+    return [_conversation(row) for row in frame.sort(size, descending=True).to_dicts()]
+
+
+def _conversation(row: Row) -> Row:
+    answer = {"role": "assistant", "content": row["text"]}
+    return {"response_ids": row["response_ids"], "messages": [*row["messages"], answer]}
+
+
+@dataclass
+class TokenMeter:
+    """Tokens a second. Loading the model does not count."""
+
+    tokens: int = 0
+    began_at: float | None = None
+
+    def read(self, result: Result) -> None:
+        """Count a result's tokens."""
+        now = time.monotonic()
+        if self.began_at is None:
+            self.began_at = now - result.duration_s
+        self.tokens += (result.value or {}).get("n_tokens") or 0
+
+    def __str__(self) -> str:
+        seconds = time.monotonic() - (self.began_at or 0.0)
+        return f"{self.tokens / seconds:,.0f} tokens/s" if self.began_at is not None and seconds > 0 else ""
+
+
+@dataclass
+class _Pending:
+    scores: Rows = field(default_factory=list)
+    failures: Rows = field(default_factory=list)
+    since: float | None = None
+
+    def add(self, scored: bool, row: Row) -> None:
+        self.since = self.since or time.monotonic()
+        (self.scores if scored else self.failures).append(row)
+
+    def full(self) -> bool:
+        late = self.since is not None and time.monotonic() - self.since > STORE_EVERY_S
+        return late or len(self.scores) + len(self.failures) >= STORE_ROWS
+
+
+def chunks(results: Iterable[Result], judge: str) -> Iterator[Chunk]:
+    """Results as table rows, one for each response of a conversation, some hundred at a time."""
+    pending, meter = _Pending(), TokenMeter()
+    for result in results:
+        meter.read(result)
+        for response_id in result.row["response_ids"]:
+            pending.add(*_table_row(result, response_id, judge))
+        if pending.full():
+            yield Chunk(pending.scores, pending.failures, str(meter))
+            pending = _Pending()
+    if pending.scores or pending.failures:
+        yield Chunk(pending.scores, pending.failures, str(meter))
+
+
+def _table_row(result: Result, response_id: str, judge: str) -> tuple[bool, Row]:
+    value = result.value or {"score": None, "error": result.fault, "message": result.message}
+    if value["score"] is None:
+        permanent = result.fault is None and value["error"] not in PASSING
+        return False, failure_row("score", response_id, judge, value["error"], value["message"], permanent=permanent)
+    columns = ("score", "objectives", "n_tokens_cut")
+    return True, {"response_id": response_id, "judge": judge} | {name: value[name] for name in columns}

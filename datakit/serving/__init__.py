@@ -1,0 +1,72 @@
+"""Start, keep and stop the model servers that a recipe asks for: `transformers serve` and vLLM.
+
+    launch     the command line and the environment of a source's server, and what can be checked before
+    server     one server: started, waited for, started again when it dies
+    guard      the process between datakit and a server: when datakit is gone, however it ended, so is the server
+    orphans    what is left where guards were killed as well: found by a mark in the environment, named and ended
+
+Each source has a server of its own: `transformers serve` takes several models, but its continuous batching holds one at a
+time. A server's log stands in the run's logs/ folder and is only ever added to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from datakit.engine import available_cores
+from datakit.recipe import Recipe, ServeSource
+from datakit.serving.launch import check, command, environment, free_ports, requested_name
+from datakit.serving.orphans import Say, end_orphans
+from datakit.serving.server import Launch, Server
+
+__all__ = ["Server", "check", "end_orphans", "in_turns", "requested_name", "serve"]
+
+
+def in_turns(sources: list[ServeSource]) -> list[list[ServeSource]]:
+    """Which servers run at the same time: all that run together first, then each of the others alone."""
+    together = [source for source in sources if source.together]
+    alone = [[source] for source in sources if not source.together]
+    return [together, *alone] if together else alone
+
+
+@contextmanager
+def serve(recipe: Recipe, sources: list[ServeSource], logs: Path, say: Say) -> Iterator[list[Server]]:
+    """Servers for sources of the recipe, in their order, all answering when the block begins and gone when it ends.
+
+    One that dies in between is started again, up to its `restarts`; `Server.trouble` says when that is over. Raises
+    SourceStopped with the end of the log where one cannot start.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    servers: list[Server] = []
+    try:
+        for source, port in zip(sources, free_ports(len(sources)), strict=True):
+            servers.append(Server(_launch(recipe, source, logs, port, _threads(len(sources))), say))
+        for server in servers:
+            server.wait(beside=servers)
+        for server in servers:
+            server.keep()
+        yield servers
+    finally:
+        for server in servers:
+            server.dismiss()
+        for server in servers:
+            server.gone()
+
+
+def _launch(recipe: Recipe, source: ServeSource, logs: Path, port: int, threads: int) -> Launch:
+    return Launch(
+        name=source.model,
+        command=command(recipe, source, port),
+        environment=environment(recipe, source, threads),
+        port=port,
+        log=logs / f"serve-{recipe.sources.index(source)}-{Path(source.model).name}.log",
+        restarts=source.restarts,
+        start_timeout_s=source.start_timeout_s,
+    )
+
+
+def _threads(servers: int) -> int:
+    """CPU threads for each of several servers: more threads than cores make all of them slower."""
+    return max(1, available_cores() // max(servers, 1))

@@ -1,0 +1,102 @@
+"""Find and end what is left of model servers whose datakit, and whose guard, were killed.
+
+All processes of a server inherit one environment variable that says who owns them and where their log is. An owner is a
+process id with its start time and its pid namespace, so neither a number that was given out again nor a container's process
+can be taken for one. Where there is no /proc (elsewhere than on Linux) nothing is found.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from datakit.serving.guard import STOP_S
+
+MARK = "DATAKIT_SERVER"
+_PROC = Path("/proc")
+
+
+class Say(Protocol):
+    """Tells a person a sentence."""
+
+    def __call__(self, text: str, warning: bool = False) -> None: ...
+
+
+def mark(log: Path) -> str:
+    """The value of the variable for a server of this process: its owner, a space, its log."""
+    return f"{_identity(os.getpid())} {log.resolve()}"
+
+
+def end_orphans(logs: Path, say: Say) -> None:
+    """End what still lives of servers with a log in this folder whose datakit does not live any more, and name it."""
+    of_folder = logs.resolve()
+
+    def orphaned(marked: str) -> bool:
+        owner, _, log = marked.partition(" ")
+        return Path(log).parent == of_folder and not _lives(owner)
+
+    if found := _marked(orphaned):
+        named = ", ".join(f"{pid} ({_title(pid)}; {Path(value.partition(' ')[2]).name})" for pid, value in found.items())
+        say(f"left by a datakit that was killed, ended now: processes {named}", warning=True)
+        if left := end_marked(orphaned):
+            say(f"they do not end, not by SIGKILL either: processes {', '.join(map(str, left))}", warning=True)
+
+
+def end_marked(wanted: Callable[[str], bool]) -> list[int]:
+    """SIGTERM, then SIGKILL to the processes whose mark is wanted; gives what lives on even so."""
+    began_at = time.monotonic()
+    told: set[int] = set()
+    while (found := _marked(wanted)) and time.monotonic() < began_at + 2 * STOP_S:
+        late = time.monotonic() > began_at + STOP_S
+        for pid in found:
+            if late or pid not in told:
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
+        told.update(found)
+        time.sleep(0.1)
+    return list(found)
+
+
+def _marked(wanted: Callable[[str], bool]) -> dict[int, str]:
+    """Marks of the living processes that have one which is wanted. Those of other users cannot be read."""
+    found = {}
+    start = f"{MARK}=".encode()
+    for environ in _PROC.glob("[0-9]*/environ"):
+        with suppress(OSError):
+            entries = environ.read_bytes().split(b"\0")
+            value = next((os.fsdecode(entry[len(start) :]) for entry in entries if entry.startswith(start)), None)
+            if value is not None and wanted(value):
+                found[int(environ.parent.name)] = value
+    return found
+
+
+def _identity(pid: int) -> str:
+    """pid namespace:pid:start time. OSError where there is no such process."""
+    if not _PROC.is_dir():
+        return f"-:{pid}:-"
+    namespace = (_PROC / "self/ns/pid").readlink().name
+    started = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    return f"{namespace.removeprefix('pid:')}:{pid}:{started}"
+
+
+def _lives(owner: str) -> bool:
+    """Whether the owner runs. One of another pid namespace counts as running: nothing can be known of it."""
+    namespace, pid, _ = owner.split(":")
+    try:
+        return _identity(int(pid)) == owner or _identity(os.getpid()).split(":")[0] != namespace
+    except OSError:
+        return _identity(os.getpid()).split(":")[0] != namespace
+
+
+def _title(pid: int) -> str:
+    """How a process calls itself, shortened."""
+    try:
+        words = (_PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    except OSError:
+        return "gone"
+    return words if len(words) <= 60 else f"{words[:57]}..."

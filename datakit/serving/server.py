@@ -1,0 +1,195 @@
+"""One model server under supervision: started below its guard, waited for, started again when it dies."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from datakit.errors import SourceStopped
+from datakit.serving import guard
+from datakit.serving.orphans import MARK, Say, end_marked, mark
+
+LINE_EVERY_S = 30.0
+"""How often a server that is waited for shows the last line of its log."""
+_LOG_END = 100_000  # so many bytes of a log are looked at
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is not behind its own proxy
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What it takes to start a server, as often as it has to be."""
+
+    name: str
+    """How a person calls it: the model."""
+    command: list[str]
+    environment: dict[str, str]
+    port: int
+    log: Path
+    restarts: int
+    start_timeout_s: float
+
+
+class Server:
+    """A model server that is kept running. It answers at the same URL through its restarts."""
+
+    def __init__(self, launch: Launch, say: Say) -> None:
+        self.base_url = f"http://127.0.0.1:{launch.port}/v1"
+        self.log = launch.log
+        self._launch, self._say = launch, say
+        self._trouble: str | None = None
+        self._unwanted = threading.Event()
+        self._starting = threading.Lock()
+        self._log_start = 0  # where the part of the log begins that the running process writes
+        self._guard = self._start()
+        self._keeper = threading.Thread(target=self._keep, name=f"keeper of {launch.name}", daemon=True)
+
+    def trouble(self) -> str | None:
+        """Why the server is gone for good, with the end of its log; None while it runs or is started again."""
+        return self._trouble
+
+    def check_alive(self) -> None:
+        """SourceStopped with the end of its log where it has ended."""
+        if self._guard.poll() is not None:
+            raise SourceStopped(f"{self._launch.name}: {self._ending()}; {self._log_end()}")
+
+    def wait(self, beside: Sequence[Server] = ()) -> None:
+        """Until it answers. SourceStopped where it takes too long, or where it or one `beside` it ends."""
+        began_at = said_at = time.monotonic()
+        while not self._unwanted.is_set() and not self._answers():
+            for server in (self, *beside):
+                server.check_alive()
+            now = time.monotonic()
+            if now - began_at > self._launch.start_timeout_s:
+                limit = f"{self._launch.start_timeout_s:g} s (start_timeout_s)"
+                raise SourceStopped(f"{self._launch.name}: its server did not answer within {limit}; {self._log_end()}")
+            if now - said_at > LINE_EVERY_S:
+                said_at = now
+                self._say(f"{self._launch.name}: starting for {now - began_at:.0f} s; {self._last_line()}")
+            self._unwanted.wait(0.2)
+
+    def _answers(self) -> bool:
+        try:
+            with _DIRECT.open(self.base_url.removesuffix("/v1") + "/health", timeout=2):
+                return True
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def keep(self) -> None:
+        """From now on a server that dies is started again."""
+        self._keeper.start()
+
+    def dismiss(self) -> None:
+        """Tell the guard to end the server; returns at once."""
+        with self._starting:
+            self._unwanted.set()
+            self._close_pipe()
+
+    def gone(self) -> None:
+        """Until nothing is left of a server that was dismissed."""
+        try:
+            self._guard.wait(2 * guard.STOP_S + 5.0)
+        except subprocess.TimeoutExpired:
+            self._guard.kill()
+            self._guard.wait()
+        self._end_rest()
+        if self._keeper.is_alive():
+            self._keeper.join()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        """The guard with the server below it. The pipe to the guard closes with this process, however it ends."""
+        launch = self._launch
+        with self.log.open("ab") as file:
+            self._log_start = file.tell()
+            file.write(f"datakit: {time.strftime('%Y-%m-%d %H:%M:%S')} starts {shlex.join(launch.command)}\n".encode())
+            file.flush()
+            return subprocess.Popen(
+                [sys.executable, "-I", "-S", guard.__file__, *launch.command],
+                stdin=subprocess.PIPE,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**launch.environment, MARK: mark(self.log)},
+                start_new_session=True,
+            )
+
+    def _keep(self) -> None:
+        """Start a server again that has died, up to `restarts` times; then it is in trouble for good."""
+        for done in range(self._launch.restarts + 1):
+            self._guard.wait()
+            self._end_rest()
+            ending = self._ending()
+            if done < self._launch.restarts:
+                count = f"restart {done + 1} of {self._launch.restarts}"
+                self._say_unless_dismissed(f"{self._launch.name}: {ending}; {count}; {self._last_line()}")
+                if not self._start_again():
+                    return
+        if not self._unwanted.is_set():
+            self._trouble = f"{ending}; no restart is left of {self._launch.restarts} (restarts); {self._log_end()}"
+
+    def _start_again(self) -> bool:
+        """Start the server and wait until it answers or ends (one that hangs is ended). False: it is not wanted any more."""
+        try:
+            with self._starting:
+                if self._unwanted.is_set():
+                    return False
+                self._guard = self._start()
+            self.wait()
+        except OSError as error:  # no room for its log, no process left
+            self._trouble = f"its server cannot be started again: {error}"
+            return False
+        except SourceStopped as error:
+            if self._guard.poll() is None:
+                self._say_unless_dismissed(str(error))
+                self._close_pipe()
+        else:
+            self._say_unless_dismissed(f"{self._launch.name}: its server answers again", warning=False)
+        return True
+
+    def _say_unless_dismissed(self, text: str, warning: bool = True) -> None:
+        if not self._unwanted.is_set():
+            self._say(text, warning)
+
+    def _end_rest(self) -> None:
+        """What a guard leaves that was killed itself."""
+        if self._guard.returncode < 0:
+            own = mark(self.log)
+            end_marked(lambda marked: marked == own)
+
+    def _close_pipe(self) -> None:
+        if self._guard.stdin is not None:
+            self._guard.stdin.close()
+
+    def _ending(self) -> str:
+        status = self._guard.returncode
+        if status < 0:
+            return f"the guard of its server was killed by {signal.Signals(-status).name}"
+        if status - 128 not in signal.valid_signals():
+            return f"its server ended (exit status {status})"
+        name = signal.Signals(status - 128).name
+        return f"its server was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+
+    def _log_end(self, lines: int = 15) -> str:
+        """The end of the log, and before it what earlier lines call an error (a command line's comes before its help)."""
+        said = self._said()
+        errors = [line for line in said[:-lines] if "error" in line.lower()][-3:]
+        shown = [*errors, *(["..."] if errors else []), *said[-lines:]]
+        return f"its log {self.log} ends:\n" + "\n".join(f"  {line}" for line in shown)
+
+    def _last_line(self) -> str:
+        lines = [line for line in self._said() if line.strip()]
+        return f"its log {self.log} ends: {lines[-1].strip()[:200]}" if lines else f"its log is {self.log}"
+
+    def _said(self) -> list[str]:
+        """The last lines of the log, as far as the process that runs, or ran last, wrote them."""
+        with self.log.open("rb") as file:
+            file.seek(max(self._log_start, file.seek(0, os.SEEK_END) - _LOG_END))
+            return file.read().decode("utf-8", "replace").splitlines()

@@ -1,0 +1,113 @@
+"""What the samples of a run took: requests, tokens, cost; and whether that comes to the recipe's budget.
+
+Counted are the tokens of what is stored, as the servers count them, over all sources and all builds of the run. Prices are
+the current recipe's, per million tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from datakit.recipe import Budget, Recipe, Sampled
+from datakit.recipe_sources import Price
+from datakit.store import Run, load_sql
+
+MILLION = 1_000_000
+Identity = tuple[str, str | None, str]
+"""model, revision, sampling."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """A sum of tokens and what they cost."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cost + other.cost,
+        )
+
+
+def identity(source: Sampled) -> Identity:
+    """What tells the responses of one source from those of another."""
+    return source.model, source.revision, source.sampling_text
+
+
+def source_labels(recipe: Recipe) -> dict[Identity, str]:
+    """How people are told of a source: by its model, numbered where a recipe samples one model in several ways."""
+    ways: dict[str, list[Identity]] = {}
+    for source in recipe.sampled:
+        ways.setdefault(source.model, []).append(identity(source))
+    return {
+        way: model if len(alike) == 1 else f"{model} ({at})" for model, alike in ways.items() for at, way in enumerate(alike, 1)
+    }
+
+
+def spent_at(price: Price, prompt_tokens: int, completion_tokens: int) -> Spent:
+    """So many tokens at a source's price."""
+    cost = (price.input * prompt_tokens + price.output * completion_tokens) / MILLION
+    return Spent(prompt_tokens, completion_tokens, cost)
+
+
+def is_priced(price: Price) -> bool:
+    """Whether the recipe gives a price at all."""
+    return price.input > 0 or price.output > 0
+
+
+def spending(run: Run, recipe: Recipe) -> pl.DataFrame:
+    """The columns of source_spending.sql and `cost`: null where the recipe has no price for the source.
+
+    A source whose settings have changed since then costs what its model costs now.
+    """
+    frame = run.query(load_sql("source_spending"))
+    exact = {identity(source): source.price for source in recipe.sampled}
+    by_model = {source.model: source.price for source in reversed(recipe.sampled)}
+    costs = []
+    for row in frame.iter_rows(named=True):
+        price = exact.get((row["model"], row["revision"], row["sampling"]), by_model.get(row["model"], Price()))
+        cost = spent_at(price, row["prompt_tokens"], row["completion_tokens"]).cost
+        costs.append(cost if is_priced(price) else None)
+    return frame.with_columns(cost=pl.Series(costs, dtype=pl.Float64))
+
+
+def total(frame: pl.DataFrame) -> Spent:
+    """All sources of `spending` together; what has no price costs nothing."""
+    return Spent(
+        int(frame["prompt_tokens"].sum()), int(frame["completion_tokens"].sum()), float(frame["cost"].cast(pl.Float64).sum())
+    )
+
+
+def over_budget(budget: Budget, spent: Spent) -> str | None:
+    """The sentence for the user where the budget is used up, else None."""
+    if budget.tokens is not None and spent.tokens >= budget.tokens:
+        return (
+            f"budget.tokens: the samples of this run have taken {spent.tokens:,} tokens ({spent.prompt_tokens:,} in, "
+            f"{spent.completion_tokens:,} out) of {budget.tokens:,}; what was received is stored, a larger budget goes on"
+        )
+    if budget.cost is not None and spent.cost >= budget.cost:
+        return (
+            f"budget.cost: the samples of this run have cost {money(spent.cost)} of {money(budget.cost)} "
+            f"({spent.prompt_tokens:,} tokens in, {spent.completion_tokens:,} out); "
+            "what was received is stored, a larger budget goes on"
+        )
+    return None
+
+
+def money(amount: float) -> str:
+    """To the hundredth, of small amounts to two digits.
+
+    >>> [money(amount) for amount in (0, 1234.5, 0.5, 0.00123)]
+    ['0.00', '1,234.50', '0.50', '0.0012']
+    """
+    return f"{amount:,.2f}" if amount >= 0.1 or not amount else f"{amount:.2g}" if amount >= 0.0001 else f"{amount:.1e}"

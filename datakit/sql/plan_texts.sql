@@ -1,0 +1,25 @@
+-- Roughly how many tokens a prompt and a source's system prompt have. Kept as the temporary table `rough_tokens`.
+-- Reads prompts, sources, responses. No parameters. Gives one row a prompt (`sampling` null) and one a sampling with a system prompt.
+-- 4 characters a token, 1.5 of Chinese, Japanese and Korean: they have three bytes a character in UTF-8. What has two (Cyrillic,
+-- Greek, Arabic) falls in between, as it does in most tokenizers.
+WITH texts AS (
+    SELECT p.prompt_id, NULL AS sampling, m.content AS text
+    FROM prompts AS p, unnest(p.messages) AS _ (m)
+    UNION ALL
+    SELECT NULL, sampling, sampling ->> '$.system'
+    FROM (SELECT sampling FROM sources WHERE type <> 'responses' UNION SELECT sampling FROM responses WHERE sampling <> 'imported')
+),
+
+sized AS (
+    SELECT
+        prompt_id,
+        sampling,
+        sum(length(text)) AS n_chars,
+        sum(strlen(text) - length(text)) / 2 AS n_cjk
+    FROM texts
+    WHERE text IS NOT NULL
+    GROUP BY prompt_id, sampling
+)
+
+SELECT prompt_id, sampling, (n_chars - n_cjk) / 4 + n_cjk / 1.5 AS tokens
+FROM sized

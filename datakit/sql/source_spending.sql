@@ -1,0 +1,61 @@
+-- What the stored samples of each source took, those that the recipe no longer wants included.
+-- Reads sources, prompts, responses. No parameters. Imported responses cost nothing and are left out.
+-- Gives one row a sampled (model, revision, sampling): n_wanted (null where the recipe does not ask for it), n_responses,
+-- n_requests, n_uncounted (responses without a token count of the server), prompt_tokens, completion_tokens.
+-- The responses of one request share prompt_id and seed, and each carries the whole request's n_prompt_tokens.
+-- Both are grouped by hashes of 64 bits: of strings, millions of groups would take gigabytes.
+WITH requests AS (
+    SELECT
+        hash(model, revision, sampling) AS source_key,
+        count(*) AS n_responses,
+        count(*) FILTER (WHERE n_tokens IS NULL OR n_prompt_tokens IS NULL) AS n_uncounted,
+        max(n_prompt_tokens) AS prompt_tokens,
+        sum(n_tokens) AS completion_tokens
+    FROM responses
+    WHERE sampling <> 'imported'
+    GROUP BY source_key, hash(prompt_id, seed)
+),
+
+given AS (
+    SELECT
+        source_key,
+        sum(n_responses) AS n_responses,
+        count(*) AS n_requests,
+        sum(n_uncounted) AS n_uncounted,
+        sum(prompt_tokens) AS prompt_tokens,
+        sum(completion_tokens) AS completion_tokens
+    FROM requests
+    GROUP BY source_key
+),
+
+named AS (
+    SELECT DISTINCT hash(model, revision, sampling) AS source_key, model, revision, sampling
+    FROM responses
+    WHERE sampling <> 'imported'
+),
+
+asked AS (
+    SELECT
+        hash(model, revision, sampling) AS source_key,
+        model,
+        revision,
+        sampling,
+        n * (SELECT count(DISTINCT messages_digest) FROM prompts WHERE dropped IS NULL) AS n_wanted
+    FROM sources
+    WHERE type <> 'responses'
+)
+
+SELECT
+    coalesce(a.model, n.model) AS model,
+    coalesce(a.revision, n.revision) AS revision,
+    coalesce(a.sampling, n.sampling) AS sampling,
+    a.n_wanted,
+    coalesce(g.n_responses, 0)::BIGINT AS n_responses,
+    coalesce(g.n_requests, 0)::BIGINT AS n_requests,
+    coalesce(g.n_uncounted, 0)::BIGINT AS n_uncounted,
+    coalesce(g.prompt_tokens, 0)::BIGINT AS prompt_tokens,
+    coalesce(g.completion_tokens, 0)::BIGINT AS completion_tokens
+FROM asked AS a
+FULL JOIN named AS n ON a.source_key = n.source_key
+LEFT JOIN given AS g ON coalesce(a.source_key, n.source_key) = g.source_key
+ORDER BY model, a.n_wanted IS NULL, revision, sampling

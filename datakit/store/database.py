@@ -1,0 +1,95 @@
+"""DuckDB over the tables of a run folder, as they are at one moment."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from datakit.errors import BadInput
+from datakit.store.journal import journals_in, part_of, read_journal
+from datakit.tables import TABLES
+
+VIEWS = ("asked_prompts", "wanted_responses", "current_responses", "current_failures")
+_SETTINGS = ("enable_progress_bar = false", "python_enable_replacements = false", "TimeZone = 'UTC'")
+_STREAMING = ("threads = 1", "enable_external_file_cache = false", "memory_limit = '512MB'")
+"""One thread gives rows in the order of the files, and as few of them in memory as there can be."""
+
+
+def load_sql(name: str) -> str:
+    """The statement in sql/<name>.sql."""
+    return (resources.files("datakit") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+class Database:
+    """A connection with a view for every table and every view of sql/. What is written later it does not see.
+
+    `spill`: for streaming, with little memory; a folder that may be used where that is not enough.
+    """
+
+    def __init__(self, folder: Path, spill: Path | None = None) -> None:
+        self.folder = folder
+        self.connection = duckdb.connect()
+        self._open = ExitStack()
+        streaming = (*_STREAMING, f"temp_directory = {_quoted(str(spill))}") if spill is not None else ()
+        for setting in (*_SETTINGS, *streaming):
+            self.connection.execute(f"SET {setting}")
+        for table in TABLES:
+            self._make_view(table)
+        self.connection.execute(load_sql("make_response_id"))
+        for view in VIEWS:
+            self.connection.execute(f"CREATE VIEW {view} AS {load_sql(view)}")
+
+    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
+        """The rows of one SELECT. BadInput with DuckDB's message where it cannot be run."""
+        try:
+            relation = self.connection.sql(sql, params=dict(params or {}))
+            frame: pl.DataFrame | None = None if relation is None else relation.pl()
+        except (duckdb.Error, pl.exceptions.PolarsError) as error:
+            raise BadInput(f"SQL over {self.folder}: {str(error).strip()}") from error
+        if frame is None:
+            raise BadInput(f"SQL over {self.folder}: no rows come from this; give one SELECT")
+        return frame
+
+    def stream(self, sql: str, params: Mapping[str, Any], rows: int) -> Iterator[pl.DataFrame]:
+        """The rows of one SELECT in frames of at most `rows`, read from disk as they are asked for."""
+        for batch in self.connection.sql(sql, params=dict(params)).to_arrow_reader(rows):
+            frame = pl.from_arrow(batch)
+            if isinstance(frame, pl.DataFrame) and frame.height:
+                yield frame
+
+    def close(self) -> None:
+        """Let the connection and its files go."""
+        self.connection.close()
+        self._open.close()
+
+    def _make_view(self, table: str) -> None:
+        """One view a table: its parts, and what still stands in journals.
+
+        Journals are read before the parts are listed: one that becomes a part meanwhile counts as the part.
+        """
+        folder = self.folder / table
+        journals = {path: read_journal(path) for path in journals_in(folder)}
+        parts = sorted(folder.glob("part-*.parquet"))
+        rows = [row for path, found in journals.items() if part_of(path) not in parts for row in found]
+        self.connection.register(f"{table}_loose", TABLES[table].frame(rows))
+        files = ", ".join(_quoted(self._fixed(part)) for part in parts)
+        read = f" UNION ALL BY NAME SELECT * FROM read_parquet([{files}], union_by_name = true)" if files else ""
+        self.connection.execute(f"CREATE VIEW {table} AS SELECT * FROM {table}_loose{read}")
+
+    def _fixed(self, part: Path) -> str:
+        """A path that goes on meaning this file. Part 0 may be replaced at any time: it is held open and read through that."""
+        if part.stem != "part-000000":
+            return glob.escape(str(part))
+        file = self._open.enter_context(part.open("rb"))
+        return f"/dev/fd/{file.fileno()}"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

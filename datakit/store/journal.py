@@ -1,0 +1,77 @@
+"""Rows that come one by one, as lines of JSON that the operating system has after every append: kill -9 loses none of them.
+
+What is appended together (the samples of one request) is one line, so that it is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from datakit.errors import RunError
+from datakit.tables import Row
+
+MOVE_AWAY = "move it away and build again: only the rows in it are made anew"
+
+
+class JournalFile:
+    """A journal that is open for writing; it remembers its rows for the part that it becomes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[Row] = []
+        self._file: BinaryIO = path.open("ab", buffering=0)  # no buffer that would be written later, after a failure
+
+    def append(self, rows: list[Row]) -> None:
+        """Write the rows as one line, or leave the file as it was."""
+        data = memoryview(f"{_spell(rows)}\n".encode())
+        end = self._file.tell()
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError:
+            self._file.truncate(end)
+            raise
+        self.rows += rows
+
+    def close(self) -> None:
+        """No more rows."""
+        self._file.close()
+
+
+def part_of(journal: Path) -> Path:
+    """The part that a journal becomes."""
+    return journal.with_name(journal.stem.replace("journal", "part") + ".parquet")
+
+
+def journals_in(folder: Path) -> list[Path]:
+    """The table's journals, oldest first."""
+    return sorted(folder.glob("journal-*.jsonl"))
+
+
+def read_journal(path: Path) -> list[Row]:
+    """The rows of a journal; a last line without its end was never acknowledged and is left out."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:  # it became a part since it was listed
+        return []
+    rows: list[Row] = []
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            value = json.loads(line)
+            rows += [_read(row) for row in (value if isinstance(value, list) else [value])]
+        except (ValueError, TypeError) as error:
+            raise RunError(f"{path}: line {number} is not a row ({error}); {MOVE_AWAY}") from error
+    return rows
+
+
+_spell = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=datetime.isoformat).encode
+
+
+def _read(row: Any) -> Row:
+    read = dict(row)
+    if "at" in read:
+        read["at"] = datetime.fromisoformat(read["at"])
+    return read

@@ -1,0 +1,67 @@
+"""A table on its way to take the place of the old one: written to disk as its rows come, however many they are."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from datakit.tables import TABLES
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetWriter
+
+ROWS = 5_000  # in memory at a time
+
+
+class Spool:
+    """Rows of one table in a Parquet file of their own. Nothing is replaced before `Run.replace_by` takes the file."""
+
+    def __init__(self, table: str, path: Path) -> None:
+        self.table = table
+        self.path = path
+        self._rows: list[Mapping[str, Any]] = []
+        self._writer: ParquetWriter | None = None
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """One more row."""
+        self._rows.append(row)
+        if len(self._rows) >= ROWS:
+            self._flush()
+
+    def extend(self, frame: pl.DataFrame) -> None:
+        """Rows that are a frame already."""
+        self._flush()
+        self._write(frame)
+
+    def finish(self) -> None:
+        """Bring everything to disk; the file can be read from now on."""
+        self._flush()
+        if self._writer is None:
+            self._write(TABLES[self.table].frame([]))
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    @property
+    def relation(self) -> str:
+        """The finished file as DuckDB reads it, for the FROM of a query."""
+        return "read_parquet('" + glob.escape(str(self.path)).replace("'", "''") + "')"
+
+    def _flush(self) -> None:
+        rows, self._rows = self._rows, []
+        if rows:
+            self._write(TABLES[self.table].frame(rows))
+
+    def _write(self, frame: pl.DataFrame) -> None:
+        from pyarrow import parquet
+
+        schema = TABLES[self.table].schema
+        table = frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items()).to_arrow()
+        if self._writer is None:
+            self.path.parent.mkdir(exist_ok=True)
+            self._writer = parquet.ParquetWriter(self.path, table.schema, compression="zstd")
+        self._writer.write_table(table)

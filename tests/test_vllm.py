@@ -1,0 +1,133 @@
+"""Real vLLM, its build for CPUs: native n, seeds, metrics, and nothing left of its many processes.
+
+`make test-vllm` installs it in an environment of its own and names that environment's interpreter in DATAKIT_VLLM_PYTHON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from command import DATAKIT, count, rows_of, write_recipe
+from processes import gone, lives, processes_of, servers_of, wait_for
+
+from datakit.serving import end_orphans
+
+ROOT = Path(__file__).parents[1]
+PYTHON = os.environ.get("DATAKIT_VLLM_PYTHON")
+LLAMA, QWEN = (ROOT / "data" / "micro" / name for name in ("llama", "qwen2"))
+START_S = 400.0  # on two busy cores; a minute on idle ones
+N = 4
+
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.skipif(not PYTHON, reason="DATAKIT_VLLM_PYTHON names no interpreter that has vLLM: make test-vllm"),
+]
+
+
+def source_of(model: Path) -> dict[str, Any]:
+    """A seeded request crashes vLLM's CPU build under load where a prompt is computed in chunks."""
+    return {
+        "type": "serve",
+        "engine": "vllm",
+        "python": PYTHON,
+        "model": str(model),
+        "dtype": "bfloat16",
+        "args": ["--max-model-len", "512", "--no-enable-chunked-prefill", "--enforce-eager"],
+        "env": {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"},
+        "start_timeout_s": START_S,
+        "n": N,
+        "request": "n",
+        "max_in_flight": 4,
+        "sampling": {"temperature": 0.9, "max_tokens": 48},
+    }
+
+
+def command(folder: Path, what: str, *models: Path) -> list[str]:
+    problems = folder / "p.jsonl"
+    if not problems.exists():
+        asked = (f"Tom has {at} apples and buys {at % 7 + 2} more. How many apples does he have?" for at in range(2, 402))
+        lines = (json.dumps({"id": f"p/{at}", "question": text, "gold": "1"}) for at, text in enumerate(asked))
+        problems.write_text("".join(f"{line}\n" for line in lines))
+    columns = {"prompt_id": "id", "prompt": "question", "reference": "gold"}
+    recipe = {
+        "domain": "math",
+        "prompts": [{"type": "file", "path": str(problems), "columns": columns}],
+        "sources": [source_of(model) for model in models],
+    }
+    options = ["--out", str(folder / "run"), "--until", "sample"] if what == "build" else []
+    return [*DATAKIT, what, "--recipe", str(write_recipe(folder / "r.yaml", recipe)), *options]
+
+
+def has_responses(run: Path, build: subprocess.Popen) -> bool:
+    assert build.poll() is None, "the build ended too early"
+    return any(path.stat().st_size for path in (run / "responses").glob("*"))
+
+
+def family(*models: Path) -> list[psutil.Process]:
+    """All processes of the servers: vLLM's engine and its workers are processes of their own."""
+    return [process for model in models for process in processes_of(model)]
+
+
+def test_a_build_over_two_servers_survives_what_is_killed(tmp_path):
+    run, asked = tmp_path / "run", command(tmp_path, "build", LLAMA, QWEN)
+    with subprocess.Popen(asked) as build:
+        wait_for(lambda: has_responses(run, build), START_S)
+        started = family(LLAMA, QWEN)
+        assert sum("EngineCore" in " ".join(process.cmdline()) for process in started) == 2
+        build.kill()
+    assert gone(started, 40), "kill -9 of datakit leaves nothing of vLLM"
+    before = count(run, "responses")
+    assert 0 < before < 2 * N * 400
+
+    with subprocess.Popen(asked, stderr=subprocess.PIPE, text=True) as build:
+        wait_for(lambda: count(run, "responses") > before or build.poll() is not None, START_S)
+        server = servers_of(LLAMA)[0]
+        engine = server.children(recursive=True)
+        server.kill()
+        assert gone(engine, 40), "the engine of a server that is gone goes before the next one starts"
+        _, said = build.communicate(timeout=2 * START_S)
+    assert build.returncode == 0 and "restart 1 of 2" in said and "its server answers again" in said, said
+    assert count(run, "failures") == 0
+    rows = rows_of(run, "SELECT model, prompt_id, count(*) AS n, count(DISTINCT text) AS texts FROM responses GROUP BY ALL")
+    assert len(rows) == 800 and {row["n"] for row in rows} == {N}
+    for model in (LLAMA, QWEN):
+        distinct = [row["texts"] for row in rows if row["model"] == str(model)]
+        assert sum(texts > 1 for texts in distinct) > 0.9 * len(distinct), f"{model.name}: samples are no copies"
+    assert family(LLAMA, QWEN) == []
+
+
+def complete(url: str, seed: int) -> list[str]:
+    body = {
+        "model": str(LLAMA), "messages": [{"role": "user", "content": "Tom has 3 apples and buys 4 more. How many?"}],
+        "n": 5, "seed": seed, "temperature": 1.0, "max_tokens": 32,
+    }  # fmt: skip
+    request = urllib.request.Request(f"{url}/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return [choice["message"]["content"] for choice in json.load(answer)["choices"]]
+
+
+def test_seeds_metrics_and_an_engine_that_outlives_its_guard(tmp_path):
+    with subprocess.Popen(command(tmp_path, "serve", LLAMA), stdout=subprocess.PIPE, text=True, cwd=tmp_path) as datakit:
+        assert datakit.stdout is not None
+        url = datakit.stdout.readline().split()[0]
+        first = complete(url, 7)
+        assert len(first) == 5 and len(set(first)) > 1, "five samples by one request"
+        assert complete(url, 7) == first and complete(url, 8) != first
+        with urllib.request.urlopen(url.removesuffix("/v1") + "/metrics", timeout=10) as metrics:
+            assert b"vllm:num_requests_waiting{" in metrics.read()
+        guard, *others = family(LLAMA)
+        guard.suspend()  # it must not see that datakit is gone
+        datakit.kill()
+    guard.kill()
+    left = [process for process in others if "VLLM::" in " ".join(process.cmdline())]
+    assert len(left) >= 1 and lives(left[0]), "vLLM's engine does not notice that its server is gone"
+    said: list[str] = []
+    end_orphans(tmp_path / "runs" / "logs", lambda text, warning=False: said.append(text))
+    assert gone(others, 1) and "VLLM::EngineCore" in said[0] and "serve-0-llama.log" in said[0]
