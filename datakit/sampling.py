@@ -54,8 +54,7 @@ class Sampler:
         source = self.source
         self._of_source = {"model": source.model, "revision": source.revision, "sampling": source.sampling_text}
         self._settings = source.sampling.model_dump(exclude_none=True) | source.extra_body
-        ignores_n = isinstance(self.source, ServeSource) and self.source.engine == "transformers"
-        self.single = self.source.request == "single" or (self.source.request == "auto" and ignores_n)
+        self.single = asks_singly(source)
         self._gives_several = False
         self._proven = self.client.answered
 
@@ -190,6 +189,12 @@ class Sampler:
             if total is not None:
                 row["n_tokens"] = total if left == 1 else round(total * len(row["text"]) / characters)
                 total, characters, left = total - row["n_tokens"], characters - len(row["text"]), left - 1
+
+
+def asks_singly(source: Sampled) -> bool:
+    """Whether a source is asked once a sample, as far as that is known before it answers: `transformers serve` ignores n."""
+    ignores_n = isinstance(source, ServeSource) and source.engine == "transformers"
+    return source.request == "single" or (source.request == "auto" and ignores_n)
 
 
 def _check(answer: Any) -> None:

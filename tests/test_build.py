@@ -79,10 +79,13 @@ def test_requests_in_flight_are_bounded_per_url(fake, problems, tmp_path):
     assert 2 <= fake.most_in_flight <= 3
 
 
-def test_a_server_that_decodes_greedily_is_named(fake, problems, tmp_path):
-    fake.copies = True
-    done = build(tmp_path, recipe_over(fake.url, problems, request="single"))
-    assert done.returncode == 0 and "fake/one: all samples are one text for 12 of 12 prompts" in done.stderr
+@pytest.mark.parametrize("mode, copies", [("single", True), ("n", True), ("n", "request")], ids=["single", "greedy", "request"])
+def test_a_server_that_keeps_making_copies_is_named(fake, problems, tmp_path, mode, copies):
+    """request: all choices of a request are one text, of another request another one."""
+    fake.copies = copies
+    done = build(tmp_path, recipe_over(fake.url, problems, request=mode), "--until", "sample")
+    assert done.returncode == 0 and "fake/one: samples are copies of one text for 12 of 12 prompts" in done.stderr
+    assert count(tmp_path / "run", "responses") == PROMPTS * 5
 
 
 def test_system_prompt_and_extra_body_are_sent_and_are_part_of_identity(fake, problems, tmp_path):

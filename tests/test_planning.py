@@ -21,7 +21,6 @@ from datakit.store import Run
 from datakit.watch import Watch
 
 PROMPTS = 8
-QUIET = Watch(console=Console(file=StringIO()))
 
 
 @pytest.fixture
@@ -40,15 +39,21 @@ def run_command(tmp_path: Path, recipe: dict, *args: str):
     return datakit("build", "--recipe", path, "--out", tmp_path / "run", *args)
 
 
+def quiet() -> Watch:
+    return Watch(console=Console(file=StringIO()))
+
+
 def sample(tmp_path: Path, recipe: dict, **options) -> None:
     """Build until the samples are there, without a process of its own."""
     parsed = parse(recipe, name="r.yaml", folder=tmp_path)
-    stages.build(parsed, tmp_path / "run", stages.Options(until="sample", **options), QUIET)
+    with quiet() as watch:
+        stages.build(parsed, tmp_path / "run", stages.Options(until="sample", **options), watch)
 
 
 def plan_of(tmp_path: Path, recipe: dict, **options) -> dict:
     parsed = parse(recipe, name="r.yaml", folder=tmp_path)
-    return planning.as_json(planning.plan(parsed, tmp_path / "run", stages.Options(**options), QUIET))
+    with quiet() as watch:
+        return planning.as_json(planning.plan(parsed, tmp_path / "run", stages.Options(**options), watch))
 
 
 def asked(tmp_path: Path, sql: str) -> Any:

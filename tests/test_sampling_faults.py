@@ -251,6 +251,15 @@ def test_one_that_never_gives_an_answer_stops_too(fake, fault, monkeypatch):
         Sampled(fake, prompts=3, timeout_s=0.2)
 
 
+@pytest.mark.parametrize("fault", ["empty_text", "null_text", "empty_choices"])
+def test_one_that_answers_without_text_stops_too(fake, fault):
+    """As a model that thinks longer than max_tokens allows."""
+    fake.shares = {fault: 1.0}
+    with pytest.raises(SourceStopped, match="came without text"):
+        Sampled(fake, prompts=60)
+    assert fake.n_requests <= 60
+
+
 def test_every_fault_of_the_endpoint_is_met_somewhere_here():
     """And each table above names faults that there are."""
     named = {"fewer", "more", "empty_text", "blank_text", "null_text", "one_empty_text", "content_filter", "refusal", "length"}
