@@ -27,7 +27,7 @@ class Silent:
     def __init__(self):
         self.warnings = []
 
-    def stage(self, name, totals):
+    def stage(self, name, totals, polls=None):
         pass
 
     def advance(self, part, done, failed, note):
