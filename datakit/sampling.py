@@ -51,6 +51,9 @@ class Sampler:
     completion_tokens: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
+        source = self.source
+        self._of_source = {"model": source.model, "revision": source.revision, "sampling": source.sampling_text}
+        self._settings = source.sampling.model_dump(exclude_none=True) | source.extra_body
         ignores_n = isinstance(self.source, ServeSource) and self.source.engine == "transformers"
         self.single = self.source.request == "single" or (self.source.request == "auto" and ignores_n)
         self._gives_several = False
@@ -158,8 +161,7 @@ class Sampler:
             "model": self.requested_model,
             "messages": system + messages,
             "seed": seed,
-            **self.source.sampling.model_dump(exclude_none=True),
-            **self.source.extra_body,
+            **self._settings,
         }
         return body | {"n": n} if n > 1 else body
 
@@ -169,9 +171,7 @@ class Sampler:
 
     def _row(self, choice: dict[str, Any], seed: int, latency_s: float) -> Row:
         return {
-            "model": self.source.model,
-            "revision": self.source.revision,
-            "sampling": self.source.sampling_text,
+            **self._of_source,
             "seed": seed,
             "text": _text(choice),
             "finish_reason": reason if isinstance(reason := choice.get("finish_reason"), str) else None,

@@ -84,7 +84,7 @@ def test_a_server_that_keeps_making_copies_is_named(fake, problems, tmp_path, mo
     """request: all choices of a request are one text, of another request another one."""
     fake.copies = copies
     done = build(tmp_path, recipe_over(fake.url, problems, request=mode), "--until", "sample")
-    assert done.returncode == 0 and "fake/one: all samples" in done.stderr and "12 of 12 prompts" in done.stderr
+    assert done.returncode == 0 and "fake/one: samples are copies of one text for 12 of 12 prompts" in done.stderr
     assert count(tmp_path / "run", "responses") == PROMPTS * 5
 
 

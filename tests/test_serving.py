@@ -287,6 +287,7 @@ def test_servers_that_do_not_run_together_run_one_after_the_other(model, tmp_pat
     assert count(folder / "run", "responses") == 27
 
 
+@pytest.mark.slow
 def test_serve_starts_those_that_run_together_or_the_one_that_is_named(model):
     folder = model.parent
     one = {"python": "python", "together": False, "system": "first"}
