@@ -51,8 +51,10 @@ class Sampler:
     completion_tokens: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        ignores_n = isinstance(self.source, ServeSource) and self.source.engine == "transformers"
-        self.single = self.source.request == "single" or (self.source.request == "auto" and ignores_n)
+        source = self.source
+        self._of_source = {"model": source.model, "revision": source.revision, "sampling": source.sampling_text}
+        self._settings = source.sampling.model_dump(exclude_none=True) | source.extra_body
+        self.single = asks_singly(source)
         self._gives_several = False
         self._proven = self.client.answered
 
@@ -158,8 +160,7 @@ class Sampler:
             "model": self.requested_model,
             "messages": system + messages,
             "seed": seed,
-            **self.source.sampling.model_dump(exclude_none=True),
-            **self.source.extra_body,
+            **self._settings,
         }
         return body | {"n": n} if n > 1 else body
 
@@ -169,9 +170,7 @@ class Sampler:
 
     def _row(self, choice: dict[str, Any], seed: int, latency_s: float) -> Row:
         return {
-            "model": self.source.model,
-            "revision": self.source.revision,
-            "sampling": self.source.sampling_text,
+            **self._of_source,
             "seed": seed,
             "text": _text(choice),
             "finish_reason": reason if isinstance(reason := choice.get("finish_reason"), str) else None,
@@ -190,6 +189,12 @@ class Sampler:
             if total is not None:
                 row["n_tokens"] = total if left == 1 else round(total * len(row["text"]) / characters)
                 total, characters, left = total - row["n_tokens"], characters - len(row["text"]), left - 1
+
+
+def asks_singly(source: Sampled) -> bool:
+    """Whether a source is asked once a sample, as far as that is known before it answers: `transformers serve` ignores n."""
+    ignores_n = isinstance(source, ServeSource) and source.engine == "transformers"
+    return source.request == "single" or (source.request == "auto" and ignores_n)
 
 
 def _check(answer: Any) -> None:

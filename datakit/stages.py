@@ -250,8 +250,8 @@ def _turns(asked: list[Asked]) -> Iterator[list[Asked]]:
 def _name_copies(run: Run, monitor: Monitor) -> None:
     for model, prompts, copies in run.query(load_sql("find_copies")).iter_rows():
         monitor.say(
-            f"{model}: all samples are one text for {copies:,} of {prompts:,} prompts; the server seems to decode greedily "
-            "(does it honour temperature? is do_sample on?)",
+            f"{model}: samples are copies of one text for {copies:,} of {prompts:,} prompts, also when asked again; "
+            "does the server honour temperature and seed? (transformers: is do_sample on in generation_config.json?)",
             warning=True,
         )
 

@@ -240,9 +240,17 @@ def test_what_failed_at_one_is_asked_at_another_first_and_without_a_pause(pair):
             began = time.monotonic()
             await ask(client, number)
             assert time.monotonic() - began < 0.25, "the first backoff would take longer"
+            assert bad.met["500"] <= number + 1, "never twice the same"
 
     with_client(pair, work)
     assert bad.met["500"] >= 1 and good.n_answered == 4
+
+
+def test_equal_ones_share_the_work(pair):
+    for fake in pair:
+        fake.latency_s = 1.0
+    with_client(pair, lambda client: ask_all(client, range(6)))
+    assert [fake.n_requests for fake in pair] == [3, 3]
 
 
 def test_the_one_with_the_least_outstanding_work_is_asked(pair):

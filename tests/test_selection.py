@@ -587,7 +587,7 @@ class Plain:
             {"n": n},
         )
         match = f"CREATE OR REPLACE TABLE matched AS {load_sql('match_answers')}"
-        self.connection.execute(match, {"any_source": False, "verified": True})
+        self.connection.execute(match, {"any_source": False, "verified": True, "ranked": False})
         rows = self.connection.sql(load_sql("select_pairs"), params=self.parameters | {"sft_share": share}).fetchall()
         assert len(rows) == n
         return {row[0] for row in rows if row[-1] == "serves SFT"}
