@@ -135,6 +135,7 @@ class Gathering:
             try:
                 for one in asked:
                     client = await stack.enter_async_context(_client_of(one, servers))
+                    client.retries_refused = one.proven and self.retry_failures
                     self._clients.append(client)
                     one.sampler = Sampler(one.source, _requested(self.recipe, one.source), client)
                     self._tasks.append(asyncio.create_task(self._sample(one.sampler)))
