@@ -11,7 +11,6 @@ asked for again.
 from __future__ import annotations
 
 import argparse
-import bisect
 import random
 import signal
 import subprocess
@@ -41,31 +40,32 @@ STARTING = 0.2  # share of the kills that are aimed at the start of a build, bef
 SAMPLING = 0.6  # share of them over which the answers are spread; what is left comes after the last answer
 COMPARED = ("prompts", "responses", "verdicts", "demos", "pairs", "failures")
 EXPORTS = ("sft", "dpo")
-ASKED_AT: ContextVar[float] = ContextVar("asked_at")
-"""time.monotonic() when the request came that is being answered."""
+KEY = "BUILD"  # the environment variable with a start's number: requests bring it as their key
+ASKED_BY: ContextVar[int] = ContextVar("asked_by")
+"""The start whose request is being answered."""
 
 
 @dataclass
 class Recording(Fake):
-    """A fake endpoint that keeps when it was asked, when it answered, and with what."""
+    """A fake endpoint that keeps which start asked it, when it answered, and with what."""
 
-    given: list[tuple[float, float, list[bytes]]] = field(default_factory=list)
+    given: list[tuple[int, float, list[bytes]]] = field(default_factory=list)
 
     async def _complete(self, request: web.BaseRequest) -> web.StreamResponse:
-        ASKED_AT.set(time.monotonic())
+        ASKED_BY.set(int(request.headers["Authorization"].removeprefix("Bearer ")))
         return await super()._complete(request)
 
     def _count(self, keys: list[bytes]) -> None:
         super()._count(keys)
-        self.given.append((ASKED_AT.get(), time.monotonic(), keys))
+        self.given.append((ASKED_BY.get(), time.monotonic(), keys))
 
 
 @dataclass
 class Story:
     """What became of the builds that were killed."""
 
-    kills: list[float] = field(default_factory=list)
-    """time.monotonic() of each signal."""
+    kills: dict[int, float] = field(default_factory=dict)
+    """time.monotonic() of the signal that a start got."""
     terminated: int = 0
     finished: int = 0
     """Starts that came to their end before their signal."""
@@ -78,7 +78,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--prompts", type=int, default=3000)
     parser.add_argument("--latency-ms", type=float, default=100.0)
-    parser.add_argument("--in-flight", type=int, default=16)
+    parser.add_argument("--in-flight", type=int, default=4)
     parser.add_argument(
         "--terminate", type=float, default=0.0, help="share of the signals that are SIGTERM; others are SIGKILL"
     )
@@ -114,13 +114,18 @@ def fake_of(options: argparse.Namespace) -> Iterator[Recording]:
 def build_command(folder: Path, fake: Fake, out: Path, options: argparse.Namespace) -> list[str | Path]:
     """The whole build, from prompts to exported folders."""
     prompts = write_prompts(folder / "prompts.jsonl", options.prompts)
-    recipe = write_recipe(folder / f"{out.name}.yaml", fake.url, prompts, N, options.in_flight)
+    recipe = write_recipe(folder / f"{out.name}.yaml", fake.url, prompts, N, options.in_flight, KEY)
     return [sys.executable, "-m", "datakit.cli", "build", "--recipe", recipe, "--out", out]
 
 
-def start(command: list[str | Path]) -> subprocess.Popen[str]:
+def start(command: list[str | Path], number: int = 0) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment()
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**environment(), KEY: str(number)},
     )
 
 
@@ -139,21 +144,22 @@ def kill_often(command: list[str | Path], fake: Recording, first_s: float, optio
     While samples are missing, instants are counted in answers, so that the kills fall over the whole of the sampling however
     busy the machine is. Some are aimed at the start, and all that are left, once the samples are there, at what comes after.
     """
-    chance, story = random.Random(options.seed), Story()
+    chance, story, number = random.Random(options.seed), Story(), 0
     answers = options.prompts / (SAMPLING * options.kills)
     while len(story.kills) < options.kills and not story.troubles:
-        process, began_at = start(command), time.monotonic()
+        number += 1
+        process, began_at = start(command, number), time.monotonic()
         if chance.random() < STARTING or fake.n_responses - fake.responses_twice >= options.prompts * N:
             delay_s = chance.uniform(0, first_s)
         else:
             wait_for(process, fake, fake.n_answered + 1 + int(chance.expovariate(1 / answers)))
             delay_s = chance.uniform(0, 0.01)
-        if stop(process, delay_s, signal.SIGTERM if chance.random() < options.terminate else signal.SIGKILL, story):
+        if stop(process, number, delay_s, signal.SIGTERM if chance.random() < options.terminate else signal.SIGKILL, story):
             if len(story.kills) % 10 == 0:
                 print(f"{len(story.kills)} kills, {fake.n_responses:,} answers given", flush=True)
         else:
             first_s = time.monotonic() - began_at  # a start with little to do, on the machine as it is now
-    process = start(command)
+    process = start(command, number + 1)
     _, said = process.communicate()
     if process.returncode != 0:
         story.troubles.append(f"the last start ended with exit status {process.returncode}:\n{said}")
@@ -166,13 +172,13 @@ def wait_for(process: subprocess.Popen[str], fake: Recording, n_answers: int) ->
         time.sleep(0.001)
 
 
-def stop(process: subprocess.Popen[str], delay_s: float, by: signal.Signals, story: Story) -> bool:
+def stop(process: subprocess.Popen[str], number: int, delay_s: float, by: signal.Signals, story: Story) -> bool:
     """Wait, send the signal, see the process and its workers end. Whether the signal came before the build's own end."""
     try:
         _, said = process.communicate(timeout=delay_s)
     except subprocess.TimeoutExpired:
         family = psutil.Process(process.pid).children(recursive=True)
-        story.kills.append(time.monotonic())
+        story.kills[number] = time.monotonic()
         story.terminated += by is signal.SIGTERM
         process.send_signal(by)
         _, said = process.communicate(timeout=60)
@@ -217,16 +223,16 @@ def left_over(run: Path) -> Iterator[str]:
 
 def asked_twice(fake: Recording, story: Story) -> Iterator[str]:
     """Prints how many answers were given twice; what was safe before the kill, and asked for again."""
-    received: dict[bytes, tuple[float, float]] = {}
+    received: dict[bytes, tuple[int, float]] = {}
     twice = safe = 0
-    for asked_at, answered_at, keys in fake.given:
+    for start, answered_at, keys in fake.given:
         for key in keys:
             if key in received:
                 twice += 1
-                before_asked_at, before_answered_at = received[key]
-                kill = story.kills[min(bisect.bisect(story.kills, before_asked_at), len(story.kills) - 1)]
-                safe += asked_at < kill or kill - before_answered_at > SAFE_S  # without a kill in between, or long before it
-            received[key] = asked_at, answered_at
+                first, first_at = received[key]
+                killed_at = story.kills.get(first)
+                safe += start == first or killed_at is None or killed_at - first_at > SAFE_S
+            received[key] = start, answered_at
     print(f"{len(received):,} responses, {twice:,} of them given once more, {twice / max(1, len(story.kills)):.1f} a kill")
     if safe:
         yield f"{safe:,} responses were asked for again although they had come more than {SAFE_S:g} s before the kill"

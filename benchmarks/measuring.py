@@ -45,13 +45,14 @@ def write_prompts(path: Path, n: int) -> Path:
     return path
 
 
-def write_recipe(path: Path, url: str, prompts: Path, n: int, in_flight: int) -> Path:
+def write_recipe(path: Path, url: str, prompts: Path, n: int, in_flight: int, key_env: str | None = None) -> Path:
     """A recipe of one endpoint; what it asks is what the other contestants ask (sampling_contestants.SAMPLING)."""
     columns = {"prompt_id": "id", "prompt": "question", "reference": "gold"}
     source = {
         "type": "endpoint",
         "model": MODEL,
         "base_urls": [url],
+        "api_key_env": key_env,
         "n": n,
         "request": "n",
         "sampling": {"temperature": 0.8, "max_tokens": 256},
