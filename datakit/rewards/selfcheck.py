@@ -73,7 +73,7 @@ def self_check(model: LocalModel, reward: LocalReward, folder: Path | None) -> F
     if len(set(scored)) < 2:
         reason = "all have one score" if scored else f"none can be scored ({alone[0].error}: {alone[0].message})"
         return Findings([f"of {len(alone)} different conversations {reason}"], [])
-    found = [line for name, scores in _companies(model) for line in _compare(name, scores, alone, tolerance)]
+    found = [line for name, scores in _companies(model) for line in compare(name, scores, alone, tolerance)]
     moved = [
         abs(a.score - b.score)
         for _, scores in _companies(model, sides=("right",))
@@ -110,7 +110,8 @@ def _batched(model: AnyModel, tokens: int, padding: Padding) -> AnyModel:
     return replace(model, budget=budget, padding=padding)  # type: ignore[type-var]  # its models are dataclasses
 
 
-def _compare(name: str, scores: Sequence[Score], alone: Sequence[Score], tolerance: float) -> Iterator[str]:
+def compare(name: str, scores: Sequence[Score], alone: Sequence[Score], tolerance: float) -> Iterator[str]:
+    """Where scores are not what the conversations' own ones are, in a sentence."""
     off = []
     for at, (score, own) in enumerate(zip(scores, alone, strict=True)):
         if score.error != own.error:
