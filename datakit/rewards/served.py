@@ -21,7 +21,7 @@ from datakit.rewards.selfcheck import CONVERSATIONS
 from datakit.tables import Messages
 
 TOO_LONG = re.compile(r"maximum (context|model) length")
-N_PROBES = 4
+PROBES = [messages for messages in CONVERSATIONS if messages[-1]["content"]][:4]
 SWITCH_ON = "Start vLLM with a model that has one label (--runner pooling, --convert classify where it is not seen by itself)"
 
 
@@ -36,7 +36,7 @@ class ServedClassifier:
 
     async def check(self) -> None:
         """SourceStopped where the server gives something else than one raw score, as far as a few questions show it."""
-        switched = [(messages, on) for messages in CONVERSATIONS[:N_PROBES] for on in (False, True)]
+        switched = [(messages, on) for messages in PROBES for on in (False, True)]
         try:
             scores = await asyncio.gather(*(self._ask(messages, on) for messages, on in switched))
         except SourceStopped as stopped:
