@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import DATAKIT, count, datakit, rows_of, write_recipe
+from command import DATAKIT, datakit, write_recipe
 from fake_endpoint import Body, Fake, _score, running
 from processes import wait_for
 
-from datakit.errors import RecipeError
+from datakit import checking, stages
+from datakit.errors import BadInput, RecipeError, SourceStopped
 from datakit.recipe import LLMJudge, Served, load
 from datakit.resolving import resolve
 from datakit.rewards import judge_name, llm_judge, served
+from datakit.store import Run
 from datakit.tables import Messages
 
 TALK: Messages = [
@@ -42,12 +44,25 @@ def judged_by(url: str, **fields: Any) -> dict[str, Any]:
     return {"type": "llm_judge", "model": "org/llm", "base_urls": [url], **fields}
 
 
-def build(folder: Path, *score: dict[str, Any], prompts: int = 6, args: tuple[str, ...] = (), **env: str):
-    """Two answers to each prompt exist already; the real command scores them and selects pairs, by the judge of revision d."""
-    return datakit(*arguments(folder, *score, prompts=prompts), *args, env=env)
+class Heard:
+    """A Monitor that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.notes: dict[str, str] = {}
+
+    def stage(self, name: str, totals: dict[str, int], polls: Any = None) -> None:
+        """Nothing is shown."""
+
+    def advance(self, part: str, done: int, failed: int, note: str) -> None:
+        self.notes[part] = note
+
+    def say(self, text: str, warning: bool = False) -> None:
+        self.said.append(text)
 
 
-def arguments(folder: Path, *score: dict[str, Any], prompts: int = 6) -> list[str]:
+def recipe_of(folder: Path, *score: dict[str, Any], prompts: int = 6) -> Path:
+    """Two answers to each prompt exist already; of several judges the one of revision d selects."""
     lines = [
         json.dumps({"id": f"p/{at}", "prompt": f"Question {at}", "m": "one", "text": f"Answer {at}/{sample}", "k": sample})
         for at in range(prompts)
@@ -61,16 +76,37 @@ def arguments(folder: Path, *score: dict[str, Any], prompts: int = 6) -> list[st
         "score": list(score),
         "select": {"split": "share", "sft_share": 0.0, "judge": "served@org/rm:d" if len(score) > 1 else None},
     }
-    return ["build", "--recipe", str(write_recipe(folder / "r.yaml", recipe)), "--out", str(folder / "run")]
+    return write_recipe(folder / "r.yaml", recipe)
+
+
+def build(folder: Path, *score: dict[str, Any], prompts: int = 6, **options: Any) -> Heard:
+    """A build in this process, into folder/run."""
+    heard = Heard()
+    stages.build(load(recipe_of(folder, *score, prompts=prompts)), folder / "run", stages.Options(**options), heard)
+    return heard
+
+
+def command(folder: Path, *score: dict[str, Any], prompts: int = 6) -> list[str]:
+    """The same as a command."""
+    return ["build", "--recipe", str(recipe_of(folder, *score, prompts=prompts)), "--out", str(folder / "run")]
+
+
+def query(folder: Path, sql: str) -> list[dict[str, Any]]:
+    with Run.open(folder / "run") as run:
+        return run.query(sql).to_dicts()
+
+
+def count(folder: Path, table: str) -> int:
+    return int(query(folder, f"SELECT count(*) AS n FROM {table}")[0]["n"])
 
 
 def scores_of(folder: Path) -> dict[str, float]:
-    rows = rows_of(folder / "run", "SELECT text, score FROM scores JOIN responses USING (response_id)")
+    rows = query(folder, "SELECT text, score FROM scores JOIN responses USING (response_id)")
     return {row["text"]: row["score"] for row in rows}
 
 
 def failures_of(folder: Path) -> list[dict[str, Any]]:
-    return rows_of(folder / "run", "SELECT error, message, permanent, source FROM failures ORDER BY message")
+    return query(folder, "SELECT error, message, permanent, source FROM failures ORDER BY message")
 
 
 def answer_of(body: Body) -> str:
@@ -101,49 +137,46 @@ def test_scores_come_from_all_urls_are_stored_as_given_and_asked_for_once(fake, 
     with running(Fake()) as other:
         urls = [fake.url, other.url]
         judges = [served_by("", api="classify", base_urls=urls), served_by("", revision="d", api="pooling", base_urls=urls)]
-        done = build(tmp_path, *judges, args=("--until", "score"))
-        assert done.returncode == 0, done.stderr
+        heard = build(tmp_path, *judges)
         asked = fake.requests + other.requests
         assert fake.requests and other.requests
         wanted = sorted(f"Answer {at}/{sample}" for at in range(6) for sample in range(2))
         assert unanswered(asked) == sorted(wanted * 2)
-        rows = rows_of(tmp_path / "run", "SELECT judge, text, score FROM scores JOIN responses USING (response_id)")
+        rows = query(tmp_path, "SELECT judge, text, score FROM scores JOIN responses USING (response_id)")
         given = {answer_of(body): _score(body) for body in asked}
         assert {row["text"]: row["score"] for row in rows} == {text: given[text] for text in wanted}
         assert {row["judge"] for row in rows} == {"served@org/rm:abc", "served@org/rm:d"}
-        assert "132 tokens in" not in done.stderr and f"{11 * (12 + PROBES)} tokens in" in done.stderr
-        assert build(tmp_path, *judges, args=("--until", "score")).returncode == 0
+        assert set(heard.notes.values()) == {f"{11 * (12 + PROBES)} tokens in"}
+        build(tmp_path, *judges)
         assert len(fake.requests + other.requests) == len(asked), "the second build asks nothing"
 
 
 def test_the_best_and_worst_by_a_served_score_are_a_pair(fake, tmp_path):
     fake.score = lambda body: float(answer_of(body).endswith("/1")) * 3 - 1
-    done = build(tmp_path, served_by(fake.url))
-    assert done.returncode == 0, done.stderr
-    pairs = rows_of(tmp_path / "run", "SELECT c.text, margin FROM pairs JOIN responses c ON chosen_id = response_id")
+    build(tmp_path, served_by(fake.url))
+    pairs = query(tmp_path, "SELECT c.text, margin FROM pairs JOIN responses c ON chosen_id = response_id")
     assert len(pairs) == 6 and all(row["text"].endswith("/1") and row["margin"] == 3 for row in pairs)
 
 
 def test_what_is_transient_is_asked_again(fake, tmp_path):
     faults = ["500", "cut_off", "429", "reset", "not_an_object", "html"]
     fake.fault = lambda number, body: faults[(number - PROBES) // 2] if PROBES < number < PROBES + 12 and number % 2 else None
-    done = build(tmp_path, served_by(fake.url, max_in_flight=2))
-    assert done.returncode == 0, done.stderr
+    build(tmp_path, served_by(fake.url, max_in_flight=2))
     assert fake.met.total() == 6 and len(scores_of(tmp_path)) == 12 and failures_of(tmp_path) == []
 
 
 def test_too_long_is_a_failure_for_good(fake, tmp_path):
     fake.fault = lambda number, body: "context_length" if answer_of(body) == "Answer 3/0" else None
     judge = served_by(fake.url)
-    done = build(tmp_path, judge)
-    assert done.returncode == 0 and "too_long" in done.stderr, done.stderr
+    build(tmp_path, judge)
     [row] = failures_of(tmp_path)
     assert (row["error"], row["permanent"], row["source"]) == ("too_long", True, "served@org/rm:abc")
     assert "maximum context length is 4096 tokens" in row["message"] and len(scores_of(tmp_path)) == 11
     asked = len(fake.requests)
-    assert build(tmp_path, judge).returncode == 0 and len(fake.requests) == asked
+    build(tmp_path, judge)
+    assert len(fake.requests) == asked
     fake.fault = lambda number, body: None
-    assert build(tmp_path, judge, args=("--retry-failures",)).returncode == 0
+    build(tmp_path, judge, retry_failures=True)
     assert unanswered(fake.requests[asked:]) == ["Answer 3/0"] and len(scores_of(tmp_path)) == 12
 
 
@@ -159,24 +192,24 @@ WRONG_SERVERS = {
 
 @pytest.mark.parametrize("knobs, fields, said", WRONG_SERVERS.values(), ids=WRONG_SERVERS.keys())
 def test_a_server_that_gives_no_raw_scores_stops_the_build(knobs, fields, said, tmp_path):
-    with running(Fake(**knobs)) as fake:
-        done = build(tmp_path, served_by(fake.url, **fields))
-    assert done.returncode == 3 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
-    assert count(tmp_path / "run", "scores") == 0
+    with running(Fake(**knobs)) as fake, pytest.raises(SourceStopped) as stopped:
+        build(tmp_path, served_by(fake.url, **fields))
+    assert said in str(stopped.value)
+    assert count(tmp_path, "scores") == 0
 
 
 def test_a_head_without_activation_may_give_what_looks_like_probabilities(tmp_path):
     with running(Fake(knows_activation=False)) as fake:
-        done = build(tmp_path, served_by(fake.url, no_activation=True))
-    assert done.returncode == 0 and len(scores_of(tmp_path)) == 12, done.stderr
+        build(tmp_path, served_by(fake.url, no_activation=True))
+    assert len(scores_of(tmp_path)) == 12
 
 
 def test_with_keep_going_the_other_judges_and_the_selection_go_on(fake, tmp_path):
     with running(Fake(score=lambda body: [1.0, 2.0])) as broken:
         judges = [served_by(broken.url), served_by(fake.url, revision="d")]
-        done = build(tmp_path, *judges, args=("--keep-going",))
-    assert "gives 2 numbers" in done.stderr and done.returncode == 3, done.stderr
-    assert count(tmp_path / "run", "scores") == 12 and count(tmp_path / "run", "pairs") == 6
+        done = datakit(*command(tmp_path, *judges), "--keep-going")
+    assert "gives 2 numbers" in done.stderr and done.returncode == 3 and "Traceback" not in done.stderr, done.stderr
+    assert count(tmp_path, "scores") == 12 and count(tmp_path, "pairs") == 6
 
 
 # ------------------------------------------------------------------------------------------------------- killed, interrupted
@@ -186,8 +219,7 @@ def test_with_keep_going_the_other_judges_and_the_selection_go_on(fake, tmp_path
 def test_a_build_that_is_ended_goes_on_where_it_was(fake, tmp_path, sign, status):
     fake.latency_s = 0.05
     judge = served_by(fake.url, max_in_flight=4)
-    command = [*DATAKIT, *arguments(tmp_path, judge, prompts=60)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*DATAKIT, *command(tmp_path, judge, prompts=60)], stderr=subprocess.PIPE, text=True) as process:
         wait_for(lambda: fake.n_answered > PROBES + 30)
         process.send_signal(sign)
         _, said = process.communicate(timeout=60)
@@ -196,10 +228,9 @@ def test_a_build_that_is_ended_goes_on_where_it_was(fake, tmp_path, sign, status
     assert 0 < len(stored) < 120
     assert len(asked) - len(stored) <= (4 if sign == signal.SIGKILL else 0), "what is on its way is waited for"
     fake.latency_s = 0.0
-    assert build(tmp_path, judge, prompts=60).returncode == 0
-    again = unanswered(fake.requests)[:]
-    assert len(again) == len(asked) + 120 - len(stored), "nothing that is stored is asked for twice"
-    assert len(scores_of(tmp_path)) == 120 == count(tmp_path / "run", "scores")
+    build(tmp_path, judge, prompts=60)
+    assert len(unanswered(fake.requests)) == len(asked) + 120 - len(stored), "nothing that is stored is asked for twice"
+    assert len(scores_of(tmp_path)) == 120 == count(tmp_path, "scores")
 
 
 # ------------------------------------------------------------------------------------------------------------------ LLM judges
@@ -282,20 +313,21 @@ def test_judgements_become_scores_and_unreadable_ones_failures(fake, tmp_path):
     fake.say = lambda body: said.get(graded(body), "Fair.\nScore: 5")
     fake.fault = lambda number, body: "length" if graded(body) == "Answer 2/0" else None
     judge = judged_by(fake.url)
-    done = build(tmp_path, judge)
-    assert done.returncode == 0, done.stderr
+    heard = build(tmp_path, judge)
     scores = scores_of(tmp_path)
     assert len(scores) == 9 and scores["Answer 0/0"] == 2 and scores["Answer 0/1"] == 9 and scores["Answer 5/0"] == 5
     failures = failures_of(tmp_path)
     assert sorted(row["error"] for row in failures) == ["cut_off", "unparseable_judgement", "unparseable_judgement"]
     assert all(row["permanent"] for row in failures) and "'Score: 7/10'" in str(failures)
     assert len(fake.requests) == 12, "a greedy judge would say the same again"
-    assert f"{12 * 11} tokens in, " in done.stderr
-    assert [row["margin"] for row in rows_of(tmp_path / "run", "SELECT margin FROM pairs")] == [7], "ties are no pairs"
+    assert all(note.startswith(f"{12 * 11} tokens in, ") and note.endswith(" out") for note in heard.notes.values())
+    assert [row["margin"] for row in query(tmp_path, "SELECT margin FROM pairs")] == [7], "ties are no pairs"
 
-    assert build(tmp_path, judge).returncode == 0 and len(fake.requests) == 12, "the second build asks nothing"
-    assert build(tmp_path, judge | {"rubric": "Be kind."}).returncode == 0 and len(fake.requests) == 24
-    judges = {row["judge"] for row in rows_of(tmp_path / "run", "SELECT DISTINCT judge FROM scores")}
+    build(tmp_path, judge)
+    assert len(fake.requests) == 12, "the second build asks nothing"
+    build(tmp_path, judge | {"rubric": "Be kind."})
+    assert len(fake.requests) == 24
+    judges = {row["judge"] for row in query(tmp_path, "SELECT DISTINCT judge FROM scores")}
     assert len(judges) == 2, "scores by another rubric are another judge's"
 
 
@@ -308,16 +340,15 @@ def test_a_judge_that_samples_is_asked_once_more(fake, tmp_path):
         return "Score: 4" if len(seeds) == 2 and graded(body) != "Answer 0/0" else "Hm."
 
     fake.say = say
-    done = build(tmp_path, judged_by(fake.url, sampling={"temperature": 0.7}))
-    assert done.returncode == 0, done.stderr
+    build(tmp_path, judged_by(fake.url, sampling={"temperature": 0.7}))
     assert all(len(set(seeds)) == 2 for seeds in bodies.values()) and len(fake.requests) == 24
     assert len(scores_of(tmp_path)) == 11 and [row["error"] for row in failures_of(tmp_path)] == ["unparseable_judgement"]
 
 
 def test_a_judge_that_never_follows_the_form_is_given_up(fake, tmp_path):
     fake.say = lambda body: "I would rather not."
-    done = build(tmp_path, judged_by(fake.url, max_in_flight=1), prompts=60)
-    assert done.returncode == 3 and "none of its first 20 judgements could be read" in done.stderr, done.stderr
+    with pytest.raises(SourceStopped, match="none of its first 20 judgements could be read"):
+        build(tmp_path, judged_by(fake.url, max_in_flight=1), prompts=60)
     assert len(fake.requests) <= 21
 
 
@@ -372,34 +403,38 @@ def test_keys_are_sent_and_are_in_no_file(tmp_path):
     with running(Fake(key=key, echo_key=True, say=lambda body: "Score: 3")) as fake:
         fake.fault = lambda number, body: "422" if "Answer 3/0" in answer_of(body) else None
         judges = [served_by(fake.url, revision="d", api_key_env="RM_KEY"), judged_by(fake.url, api_key_env="RM_KEY")]
-        unset = build(tmp_path, *judges)
-        assert unset.returncode == 2 and "api_key_env: the environment variable RM_KEY is not set" in unset.stderr
-        done = build(tmp_path, *judges, args=("--until", "score"), RM_KEY=key)
+        with pytest.raises(BadInput, match="api_key_env: the environment variable RM_KEY is not set"):
+            build(tmp_path, *judges)
+        done = datakit(*command(tmp_path, *judges), env={"RM_KEY": key})
     assert done.returncode == 0 and key not in done.stdout + done.stderr, done.stderr
-    assert count(tmp_path / "run", "scores") == 22 and "[the key]" in str(failures_of(tmp_path))
+    assert count(tmp_path, "scores") == 22 and "[the key]" in str(failures_of(tmp_path))
     for path in (tmp_path / "run").rglob("*"):
         assert not path.is_file() or key.encode() not in path.read_bytes(), path
 
 
-def check(folder: Path, *score: dict[str, Any], args: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    recipe = arguments(folder, *score)[2]
-    return datakit("check", "--recipe", recipe, *args)
+def check(folder: Path, *score: dict[str, Any], with_rewards: bool = False) -> tuple[list[str], list[str]]:
+    """What is wrong, and what else was said."""
+    heard = Heard()
+    problems = checking.check(load(recipe_of(folder, *score)), None, heard, with_rewards=with_rewards)
+    return [f"{problem.where}: {problem.what}" for problem in problems], heard.said
 
 
 def test_check_asks_the_judges_urls(fake, tmp_path):
     fake.models = ("org/other",)
-    done = check(tmp_path, served_by(fake.url), judged_by("http://127.0.0.1:9/v1"))
-    said = done.stdout + done.stderr
-    assert done.returncode != 0 and "does not serve 'org/rm'; it serves org/other" in said and "does not answer" in said, said
+    found, _ = check(tmp_path, served_by(fake.url, revision="d"), judged_by("http://127.0.0.1:9/v1"))
+    assert found[0] == f"score.0: {fake.url}: does not serve 'org/rm'; it serves org/other"
+    assert found[1].startswith("score.1: http://127.0.0.1:9/v1: does not answer") and len(found) == 2
 
 
 def test_check_rewards_finds_scores_that_move_and_urls_that_differ(fake, tmp_path):
+    found, said = check(tmp_path, served_by(fake.url), with_rewards=True)
+    assert found == [] and "13 of 13 conversations scored" in said[0]
     with running(Fake(score=lambda body: _score(body) + 1)) as other:
-        done = check(tmp_path, served_by("", base_urls=[fake.url, other.url]), args=("--rewards",))
-        assert done.returncode != 0 and "at this URL, not the first one, scores differ" in done.stdout + done.stderr
-    good = check(tmp_path, served_by(fake.url), args=("--rewards",))
-    assert good.returncode == 0 and "13 of 13 conversations scored" in good.stderr, good.stderr
+        found, _ = check(tmp_path, served_by("", base_urls=[fake.url, other.url]), with_rewards=True)
+        assert len(found) == 1 and f"on {other.url}: at this URL, not the first one, scores differ" in found[0]
     fake.latency_s = 0.02  # so that there is something beside it
     fake.score = lambda body: _score(body) + fake.in_flight / 10
-    done = check(tmp_path, served_by(fake.url), args=("--rewards",))
-    assert done.returncode != 0 and "asked together scores differ from those one by one" in done.stdout + done.stderr
+    found, _ = check(tmp_path, served_by(fake.url), with_rewards=True)
+    assert len(found) == 1 and "asked together scores differ from those one by one" in found[0]
+    found, _ = check(tmp_path, judged_by(fake.url), with_rewards=True)
+    assert len(found) == 1 and "none of its first 20 judgements could be read" in found[0]
