@@ -7,11 +7,12 @@ cannot be used.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from datakit.client import Client, Drain, RequestFailed
+from datakit.client import Client, Drain, Drained, RequestFailed
 from datakit.errors import SourceStopped
 from datakit.progress import Progress
 from datakit.recipe import LLMJudge, RemoteReward
@@ -22,6 +23,7 @@ from datakit.signals import Signals
 from datakit.store import Run
 from datakit.tables import Row, failure_row
 
+TOO_LONG = re.compile(r"maximum (context|model) length|longer than the model's context length")  # vLLM, OpenAI; SGLang
 SERVED_TOLERANCE = 0.02
 """How far a served score may move with its company, times max(1, the score): servers compute in bfloat16, in batches that they
 make themselves."""
@@ -68,7 +70,10 @@ class RemoteScoring:
                 task.result()
 
     async def _work(self, client: Client, model: RemoteModel, judge: str) -> None:
-        await model.check()
+        try:
+            await model.check()
+        except Drained:
+            return
         with closing(stream_missing(self.run, judge, self.retry_failures)) as frames:
             rows = (conversation(row) for frame in frames for row in frame.iter_rows(named=True))
             await client.work_through(rows, lambda row: self._judge(client, model, row, judge))
@@ -80,7 +85,8 @@ class RemoteScoring:
             score = await model.score(row["messages"])
             error, message, attempts, permanent = score.error, score.message, 1, True
         except RequestFailed as failure:
-            score, error, message = None, failure.error, failure.message
+            too_long = failure.error == "http_400" and TOO_LONG.search(failure.message)
+            score, error, message = None, "too_long" if too_long else failure.error, failure.message
             attempts, permanent = failure.attempts, failure.permanent and client.answered
         if score is not None and error is None:
             columns = {"judge": judge, "score": score.score}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from command import DATAKIT, datakit, write_recipe
-from fake_endpoint import Body, Fake, _score, running
+from fake_endpoint import Body, Fake, _score, body_text, error, running
 from processes import wait_for
 
 from datakit import checking, stages
@@ -181,8 +181,12 @@ def test_too_long_is_a_failure_for_good(fake, tmp_path):
 
 
 WRONG_SERVERS = {
-    "two labels": ({"score": lambda body: [0.2, 0.8]}, {}, "gives 2 numbers a conversation, and a score is one. Start vLLM"),
-    "a number a token": ({"score": lambda body: [1.0] * 7}, {"api": "pooling"}, "gives 7 numbers a conversation"),
+    "two labels": ({"score": lambda body: [0.2, 0.8]}, {}, "gives 2 numbers, and a score is one number. Start vLLM"),
+    "no classifier": (
+        {"fault": lambda number, body: error(404, "Not Found")},
+        {},
+        "Start vLLM with a model that has one label",
+    ),
     "activation on": ({"knows_activation": False}, {}, "whether the activation is to be on or off"),
     "another model": ({"models": ("org/other",)}, {}, "The model `org/rm` does not exist."),
     "refuses": ({"fault": lambda number, body: "422"}, {}, "cannot score a short conversation"),
@@ -196,6 +200,20 @@ def test_a_server_that_gives_no_raw_scores_stops_the_build(knobs, fields, said, 
         build(tmp_path, served_by(fake.url, **fields))
     assert said in str(stopped.value)
     assert count(tmp_path, "scores") == 0
+
+
+def test_a_number_for_every_token_is_no_score(tmp_path):
+    """What token_classify gives at /pooling."""
+    by_token = '{"data": [{"index": 0, "object": "pooling", "data": [[1.0], [2.0], [3.0]]}]}'
+    with running(Fake(fault=lambda number, body: body_text(by_token))) as fake, pytest.raises(SourceStopped) as stopped:
+        build(tmp_path, served_by(fake.url, api="pooling"))
+    assert "gives 3 lists of numbers, one a token" in str(stopped.value)
+
+
+def test_what_is_no_number_is_a_failure(fake, tmp_path):
+    fake.fault = lambda number, body: body_text('{"data": [{"probs": [NaN]}]}') if answer_of(body) == "Answer 3/0" else None
+    build(tmp_path, served_by(fake.url))
+    assert [row["error"] for row in failures_of(tmp_path)] == ["not_finite"] and len(scores_of(tmp_path)) == 11
 
 
 def test_a_head_without_activation_may_give_what_looks_like_probabilities(tmp_path):
@@ -213,6 +231,15 @@ def test_with_keep_going_the_other_judges_and_the_selection_go_on(fake, tmp_path
 
 
 # ------------------------------------------------------------------------------------------------------- killed, interrupted
+
+
+def test_ctrl_c_during_the_check_at_the_start(fake, tmp_path):
+    fake.fault = lambda number, body: "503"
+    with subprocess.Popen([*DATAKIT, *command(tmp_path, served_by(fake.url))], stderr=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: fake.requests)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in said, said
 
 
 @pytest.mark.parametrize("sign, status", [(signal.SIGKILL, -9), (signal.SIGINT, 130)])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +19,6 @@ from datakit.rewards.protocol import Score, no_score
 from datakit.rewards.selfcheck import CONVERSATIONS
 from datakit.tables import Messages
 
-TOO_LONG = re.compile(r"maximum (context|model) length")
 PROBES = [messages for messages in CONVERSATIONS if messages[-1]["content"]][:4]
 SWITCH_ON = "Start vLLM with a model that has one label (--runner pooling, --convert classify where it is not seen by itself)"
 
@@ -51,13 +49,8 @@ class ServedClassifier:
             )
 
     async def score(self, messages: Messages) -> Score:
-        """See protocol.RemoteModel. Errors are `too_long`, by the server's own limit, and `not_finite`."""
-        try:
-            score = await self._ask(messages, activation=False)
-        except RequestFailed as failure:
-            if failure.error == "http_400" and TOO_LONG.search(failure.message):
-                return no_score("too_long", failure.message)
-            raise
+        """See protocol.RemoteModel. The error is `not_finite`."""
+        score = await self._ask(messages, activation=False)
         return Score(score) if math.isfinite(score) else no_score("not_finite", f"the server gave the score {score}")
 
     async def _ask(self, messages: Messages, activation: bool) -> float:
@@ -65,8 +58,8 @@ class ServedClassifier:
         answer, _ = await self.client.post(f"/{self.reward.api}", body, lambda answer: check_layout(self.reward.api, answer))
         self.prompt_tokens += count_of(answer, "prompt_tokens") or 0
         values = numbers(self.reward.api, answer)
-        if len(values) != 1:
-            raise SourceStopped(f"{self._name}: gives {len(values)} numbers a conversation, and a score is one. {SWITCH_ON}")
+        if len(values) != 1 or isinstance(values[0], list):
+            raise SourceStopped(f"{self._name}: gives {_count(values)}, and a score is one number. {SWITCH_ON}")
         return float(values[0])
 
     @property
@@ -94,7 +87,7 @@ def check_layout(api: str, answer: Any) -> None:
     """ValueError where the body is not what /classify or /pooling answers with."""
     try:
         values = numbers(api, answer)
-        valid = isinstance(values, list) and all(isinstance(value, int | float | list) for value in values)
+        valid = isinstance(values, list) and values != [] and all(isinstance(value, int | float | list) for value in values)
     except (LookupError, TypeError):
         valid = False
     if not valid:
@@ -105,3 +98,7 @@ def numbers(api: str, answer: Any) -> Sequence[Any]:
     """All numbers of the one conversation; lists where it is scored token by token."""
     values: Sequence[Any] = answer["data"][0]["probs" if api == "classify" else "data"]
     return values
+
+
+def _count(values: Sequence[Any]) -> str:
+    return f"{len(values)} lists of numbers, one a token" if isinstance(values[0], list) else f"{len(values)} numbers"
