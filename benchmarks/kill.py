@@ -37,7 +37,8 @@ from datakit.tables import TABLES
 N = 5
 TIMES = {"latency_s", "duration_s"}  # columns that no two builds share
 SAFE_S = 1.0  # an answer that was there for so long before a kill is not asked for again
-STARTING = 0.25  # share of the kills that are aimed at the start of a build, before its first request
+STARTING = 0.2  # share of the kills that are aimed at the start of a build, before its first request
+SAMPLING = 0.6  # share of them over which the answers are spread; what is left comes after the last answer
 COMPARED = ("prompts", "responses", "verdicts", "demos", "pairs", "failures")
 EXPORTS = ("sft", "dpo")
 ASKED_AT: ContextVar[float] = ContextVar("asked_at")
@@ -88,9 +89,9 @@ def main() -> int:
         alone, killed = Path(folder) / "alone", Path(folder) / "killed"
         with fake_of(options) as fake:
             first_s, whole_s = leave_alone(build_command(Path(folder), fake, alone, options), fake)
-        print(f"left alone it takes {whole_s:.1f} s, the first answer comes after {first_s:.1f} s")
+        print(f"left alone it takes {whole_s:.1f} s, the first answer comes after {first_s:.1f} s", flush=True)
         with fake_of(options) as fake:
-            story = kill_often(build_command(Path(folder), fake, killed, options), first_s, whole_s - first_s, options)
+            story = kill_often(build_command(Path(folder), fake, killed, options), fake, first_s, options)
         troubles = [*story.troubles, *differences(alone, killed), *left_over(killed), *asked_twice(fake, story)]
     print(
         f"{len(story.kills)} builds killed, {story.terminated} of them by SIGTERM; {story.finished} ended before their signal"
@@ -132,18 +133,26 @@ def leave_alone(command: list[str | Path], fake: Recording) -> tuple[float, floa
     return fake.given[0][1] - began_at, time.monotonic() - began_at
 
 
-def kill_often(command: list[str | Path], first_s: float, work_s: float, options: argparse.Namespace) -> Story:
+def kill_often(command: list[str | Path], fake: Recording, first_s: float, options: argparse.Namespace) -> Story:
     """Start the build, stop it at a random instant, and so on; then let it come to its end.
 
-    A kill is aimed at the time before the first request, or else at an instant after it whose mean is such that all kills
-    together fall over the whole of the work.
+    While samples are missing, instants are counted in answers, so that the kills fall over the whole of the sampling however
+    busy the machine is. Some are aimed at the start, and all that are left, once the samples are there, at what comes after.
     """
     chance, story = random.Random(options.seed), Story()
+    answers = options.prompts / (SAMPLING * options.kills)
     while len(story.kills) < options.kills and not story.troubles:
-        process = start(command)
-        working_s = chance.expovariate((1 - STARTING) * options.kills / work_s)
-        delay_s = chance.uniform(0, first_s) if chance.random() < STARTING else first_s + working_s
-        stop(process, delay_s, signal.SIGTERM if chance.random() < options.terminate else signal.SIGKILL, story)
+        process, began_at = start(command), time.monotonic()
+        if chance.random() < STARTING or fake.n_responses - fake.responses_twice >= options.prompts * N:
+            delay_s = chance.uniform(0, first_s)
+        else:
+            wait_for(process, fake, fake.n_answered + 1 + int(chance.expovariate(1 / answers)))
+            delay_s = chance.uniform(0, 0.01)
+        if stop(process, delay_s, signal.SIGTERM if chance.random() < options.terminate else signal.SIGKILL, story):
+            if len(story.kills) % 10 == 0:
+                print(f"{len(story.kills)} kills, {fake.n_responses:,} answers given", flush=True)
+        else:
+            first_s = time.monotonic() - began_at  # a start with little to do, on the machine as it is now
     process = start(command)
     _, said = process.communicate()
     if process.returncode != 0:
@@ -151,8 +160,14 @@ def kill_often(command: list[str | Path], first_s: float, work_s: float, options
     return story
 
 
-def stop(process: subprocess.Popen[str], delay_s: float, by: signal.Signals, story: Story) -> None:
-    """Wait, send the signal, see the process and its workers end."""
+def wait_for(process: subprocess.Popen[str], fake: Recording, n_answers: int) -> None:
+    """Wait until so many answers were given, or the build has ended."""
+    while process.poll() is None and fake.n_answered < n_answers:
+        time.sleep(0.001)
+
+
+def stop(process: subprocess.Popen[str], delay_s: float, by: signal.Signals, story: Story) -> bool:
+    """Wait, send the signal, see the process and its workers end. Whether the signal came before the build's own end."""
     try:
         _, said = process.communicate(timeout=delay_s)
     except subprocess.TimeoutExpired:
@@ -168,6 +183,7 @@ def stop(process: subprocess.Popen[str], delay_s: float, by: signal.Signals, sto
         expected = (0,)
     if process.returncode not in expected:
         story.troubles.append(f"a start ended with exit status {process.returncode}, not {expected[-1]}:\n{said}")
+    return expected != (0,)
 
 
 # ---------------------------------------------------------------------------------------------------------------- comparing

@@ -248,7 +248,9 @@ def _turns(asked: list[Asked]) -> Iterator[list[Asked]]:
 
 
 def _name_copies(run: Run, monitor: Monitor) -> None:
-    for model, prompts, copies in run.query(load_sql("find_copies")).iter_rows():
+    with closing(run.snapshot()) as snapshot:
+        copied = snapshot.query(load_sql("find_copies"))
+    for model, prompts, copies in copied.iter_rows():
         monitor.say(
             f"{model}: samples are copies of one text for {copies:,} of {prompts:,} prompts, also when asked again; "
             "does the server honour temperature and seed? (transformers: is do_sample on in generation_config.json?)",

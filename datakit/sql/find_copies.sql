@@ -1,9 +1,9 @@
 -- Sources that give copies for samples, for at least half of the prompts, though a temperature above 0 was asked for: all
 -- samples of a prompt are one text (a server that decodes greedily), or all choices of each request are (one that copies).
 -- Reads current_responses. No parameters. Gives model, n_prompts (with two samples or more), n_copies.
--- The choices of one request share its seed.
+-- The choices of one request share its seed. Texts are one where the least of their hashes is the greatest: no set of them is kept.
 WITH per_request AS (
-    SELECT model, prompt_id, count(*) AS n, count(DISTINCT md5(text)) AS n_texts, min(md5(text)) AS first_text
+    SELECT model, prompt_id, count(*) AS n, min(hash(text)) AS least_hash, max(hash(text)) AS most_hash
     FROM current_responses
     WHERE sampling <> 'imported' AND coalesce(json_extract(sampling, '$.temperature')::DOUBLE, 1) > 0
     GROUP BY model, prompt_id, seed
@@ -13,7 +13,7 @@ per_prompt AS (
     SELECT
         model,
         prompt_id,
-        bool_and(n_texts = 1) AND (max(n) > 1 OR count(DISTINCT first_text) = 1) AS copied
+        bool_and(least_hash = most_hash) AND (max(n) > 1 OR min(least_hash) = max(least_hash)) AS copied
     FROM per_request
     GROUP BY model, prompt_id
     HAVING sum(n) > 1
