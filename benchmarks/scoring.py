@@ -40,6 +40,8 @@ def main() -> int:
     speed.add_argument("--repeat", type=int, default=5)
     speed.add_argument("--mixes", type=lambda text: text.split(","), default=MIXES)
     speed.add_argument("--models", type=lambda text: text.split(","), default=list(ROWS))
+    speed.add_argument("--threads", type=int, help="of torch; by default one a core")
+    speed.add_argument("--cpu-time", action="store_true", help="count processor time: for a machine that other work keeps busy")
     speed.set_defaults(run=compare_speed)
     bfloat16 = parts.add_parser("bfloat16")
     bfloat16.add_argument("--rows", type=int, help="responses, taken evenly; by default all")
@@ -58,6 +60,11 @@ def main() -> int:
 
 def compare_speed(options: argparse.Namespace) -> None:
     """Every mix with every model; each contestant scores the same conversations, and all must agree."""
+    import torch
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    clock = time.process_time if options.cpu_time else time.perf_counter
     with tempfile.TemporaryDirectory() as folder:
         for kind in options.models:
             path = TINY if kind == "armorm" else make_classifier(Path(folder))
@@ -65,13 +72,13 @@ def compare_speed(options: argparse.Namespace) -> None:
             for mix in options.mixes:
                 talks = conversations(mix, options.rows or ROWS[kind])
                 scores: dict[str, list[float | None]] = {}
-                seconds = interleaved(contestants(model, talks, scores), options.repeat)
+                seconds = interleaved(contestants(model, talks, scores, clock), options.repeat)
                 show(f"{kind}, {mix}", seconds, len(talks))
                 print(f"largest difference to one by one: {largest_difference(scores):.1e}", flush=True)
 
 
 def conversations(mix: str, rows: int) -> list[Messages]:
-    """Real prompts and responses; "short and long" is alternately a row of code and a long one of instruct_scored."""
+    """Real conversations; "short and long" is half the shortest of chinese, half the longest of instruct_scored, shuffled."""
     if mix == "short and long":
         short = sorted(read("chinese", None), key=lambda row: len(row["response"]))[: rows // 2]
         long = sorted(read("instruct_scored", None), key=lambda row: -len(row["response"]))[: rows - len(short)]
@@ -90,15 +97,15 @@ def conversation(row: Row) -> Messages:
 
 
 def contestants(
-    model: LocalModel, talks: list[Messages], scores: dict[str, list[float | None]]
+    model: LocalModel, talks: list[Messages], scores: dict[str, list[float | None]], clock: Callable[[], float]
 ) -> dict[str, Callable[[], float]]:
     """From conversations in hand to all scores in hand; the model is loaded already."""
 
     def timed(name: str, score: Callable[[LocalModel, list[Messages]], list[float | None]]) -> Callable[[], float]:
         def once() -> float:
-            began_at = time.perf_counter()
+            began_at = clock()
             scores[name] = score(model, talks)
-            return time.perf_counter() - began_at
+            return clock() - began_at
 
         return once
 

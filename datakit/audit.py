@@ -19,8 +19,9 @@ import polars as pl
 from datakit.cautions import caution
 from datakit.domains import DOMAINS
 from datakit.errors import BadInput, RunError
+from datakit.judging import judge_judges
 from datakit.recipe import Recipe, digest
-from datakit.selection import chosen_judge, diff_pairs, judge_answers, select_demos, select_pairs
+from datakit.selection import chosen_judge, diff_pairs, foreign_window, judge_answers, select_demos, select_pairs
 from datakit.store import Run, load_sql
 from datakit.tables import OUTCOMES, Row, Rows
 
@@ -89,6 +90,8 @@ def _report(run: Run, recipe: Recipe) -> dict[str, Any]:
     domain, judge = DOMAINS[recipe.domain](recipe.verify), chosen_judge(recipe)
     verified, wrong = domain.verifier is not None, sorted(domain.wrong)
     judge_answers(run, recipe)
+    judging = judge_judges(run, recipe, wrong)
+    judge_answers(run, recipe)
     for table in ("audit_wanted", "audit_closest", "audit_pairs"):
         run.make_table(table, load_sql(table))
     counts = _rows(run, "audit_tables")
@@ -110,12 +113,14 @@ def _report(run: Run, recipe: Recipe) -> dict[str, Any]:
         "sources": _sources(run, wrong),
         "pairs": _pairs(run),
         "scores": _rows(run, "audit_scores", {"judge": judge, "wrong": wrong})[0],
+        **judging,
         "duplicates": _rows(run, "audit_duplicates")[0],
         "failures": _rows(run, "audit_failures"),
         "examples": _examples(run, "audit_example_texts"),
     }
     repeated = {row["name"]: row["n_repeated"] for row in counts if row["n_repeated"]}
-    report["warnings"] = [*caution(report, repeated), *_out_of_date(run, recipe)]
+    foreign = foreign_window(recipe)
+    report["warnings"] = [*caution(report, repeated), *([foreign] if foreign else []), *_out_of_date(run, recipe)]
     return _hold(report, recipe.limits.model_dump())
 
 
@@ -219,6 +224,9 @@ def _inspect_exports(folder: Path, exports: list[Path]) -> dict[str, Any]:
         "sources": _exported_sources(manifests),
         "pairs": dict.fromkeys(PAIR_FIELDS),
         "scores": None,
+        "judges": [],
+        "agreement": [],
+        "margins": [],
         "duplicates": None,
         "failures": [],
         "examples": [],

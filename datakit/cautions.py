@@ -39,6 +39,9 @@ def caution(report: dict[str, Any], repeated_keys: dict[str, int]) -> Iterator[s
 def _pairing_warnings(report: dict[str, Any]) -> Iterator[str]:
     """Why the rule cannot give any pair, where it cannot."""
     answered = [source for source in report["sources"] if source["responses"]]
+    if report["run"]["judge"] is None and report["run"]["verifier"] is None:
+        yield "no pair is possible: the domain has no verifier and the recipe no judge (score: null); add a judge to score"
+        return
     if not answered or report["run"]["select"]["pairing"] != "same_source":
         return
     if all(source["responses"] == source["prompts"] for source in answered):
@@ -80,8 +83,12 @@ def _stage_warnings(report: dict[str, Any]) -> Iterator[str]:
         yield f"failures that are not tried again: {permanent:,}; build --retry-failures does"
     if report["run"]["verifier"] and (unverified := sum(source["no_verdict"] for source in report["sources"])):
         yield f"responses without a verdict of {report['run']['verifier']}: {unverified:,}; build again to go on"
-    failed = sum(row["count"] for row in report["failures"] if row["stage"] == "score")
-    if (unscored := (report["scores"]["unscored"] or 0) - failed) > 0:
-        yield f"responses without a score of {report['run']['judge']}: {unscored:,}; build again to go on"
-    if report["scores"]["non_finite"]:
-        yield f"scores that are not finite: {report['scores']['non_finite']:,}; those answers are in no pair and no demo"
+    for judge in report["judges"]:
+        if (unscored := judge["unscored"] - judge["failures"]) > 0 and judge["imported"]:
+            out = "; they are in no pair and no demo" if judge["selects"] else ""
+            yield f"responses that came without a score of {judge['judge']}: {unscored:,}{out}"
+        elif unscored > 0:
+            yield f"responses without a score of {judge['judge']}: {unscored:,}; build again to go on"
+        if judge["non_finite"]:
+            out = "those answers are in no pair and no demo" if judge["selects"] else "it cannot select those answers"
+            yield f"scores of {judge['judge']} that are not finite: {judge['non_finite']:,}; {out}"

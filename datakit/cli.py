@@ -229,9 +229,7 @@ def sql(
 def serve(
     domain: DomainOption = None,
     recipe: RecipeOption = None,
-    source: Annotated[
-        list[int] | None, typer.Option(min=0, help="Only this source of the recipe, by its number from 0.")
-    ] = None,
+    source: Annotated[list[int] | None, typer.Option(min=0, help="Only this source, by its number in the recipe.")] = None,
 ) -> None:
     """Run the servers of a recipe's `serve` sources in the foreground, until Ctrl-C.
 
@@ -250,22 +248,15 @@ def serve(
     stages.preflight(loaded)
     turn = [served[at] for at in source] if source else serving.in_turns(list(served.values()))[0]
     if left := [str(at) for at, other in served.items() if not source and other not in turn]:
-        _say(
-            f"not started, for they run alone (together: false): sources {', '.join(left)}; start one with --source",
-            warning=True,
-        )
+        _say(f"not started, for they run alone (together: false): sources {', '.join(left)}; see --source", warning=True)
     logs = Path("runs") / "logs"
     serving.end_orphans(logs, _say)
     with serving.serve(loaded, turn, logs, _say) as servers:
         for shown, server in zip(turn, servers, strict=True):
             typer.echo(f"{server.base_url}  model {serving.requested_name(loaded, shown)}  log {server.log}")
-        while not (
-            troubles := [
-                f"{shown.model}: {why}" for shown, server in zip(turn, servers, strict=True) if (why := server.trouble())
-            ]
-        ):
+        while not (gone := next((server for server in servers if server.trouble()), None)):
             time.sleep(0.5)
-        raise SourceStopped(troubles[0])
+        raise SourceStopped(f"{gone.name}: {gone.trouble()}")
 
 
 def _say(text: str, warning: bool = False) -> None:

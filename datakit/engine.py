@@ -37,7 +37,7 @@ Worker: TypeAlias = "Callable[[Rows], Iterable[Row]]"
 """Called in a worker process with a batch: yields one result a row, in order, each as soon as it is done."""
 
 _COMMAND = "import sys; sys.path[:] = sys.argv[3:]; from datakit.engine import serve; serve(*map(int, sys.argv[1:3]))"
-_SECRETS = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
+_SECRETS = ("_KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD")
 _MAX_LOST = 3  # processes that end one after the other without a row to blame
 _PR_SET_PDEATHSIG = 1
 _NUMBER = "DATAKIT_WORKER"

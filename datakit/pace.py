@@ -23,10 +23,16 @@ class Pace:
     rows: float
     requests: float
     tokens: float
-    took_s: float
+    began_at: float
+    seen_at: float
+    """When its last row came, or when it was last looked at; of the same clock as `began_at`."""
     left_s: float | None
     """None where nothing comes, and where nothing is left."""
     note: str = ""
+
+    @property
+    def took_s(self) -> float:
+        return self.seen_at - self.began_at
 
     @property
     def finished(self) -> int:
@@ -38,7 +44,7 @@ class Pace:
 
 
 class Part:
-    """One part of a stage (a source model, a verifier, a judge)."""
+    """One part of a stage (a source model, a verifier, a judge). It begins with the first sign of it: servers take turns."""
 
     def __init__(self, total: int, poll: Poll | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.total = total
@@ -56,6 +62,9 @@ class Part:
 
     def look(self) -> None:
         """Ask the poll. The clock of a part that is done stands still."""
+        if self._now == Progress():
+            self._began_at = self._at
+            self._kept = deque([(self._at, self._now)])
         was_done = _finished(self._now) >= self.total
         self._now = self._poll()
         if was_done:
@@ -68,8 +77,8 @@ class Part:
 
     def pace(self, ended: bool = False) -> Pace:
         """As it was at the last look. Rates are recent ones; means since the start where the stage, or the part, has ended."""
-        now, took_s = self._now, self._at - self._began_at
-        over_s = took_s if ended or _finished(now) >= self.total else RECENT_S
+        now = self._now
+        over_s = self._at - self._began_at if ended or _finished(now) >= self.total else RECENT_S
         steady, left = self._rate(_finished, STEADY_S), self.total - _finished(now)
         return Pace(
             total=self.total,
@@ -77,7 +86,8 @@ class Part:
             rows=self._rate(_finished, over_s),
             requests=self._rate(lambda seen: seen.requests, over_s),
             tokens=self._rate(lambda seen: seen.completion_tokens, over_s),
-            took_s=took_s,
+            began_at=self._began_at,
+            seen_at=self._at,
             left_s=left / steady if steady > 0 and left > 0 and not ended else None,
             note=self.note,
         )
@@ -102,7 +112,9 @@ def together(paces: Sequence[Pace], ended: bool = False) -> Pace:
         completion_tokens=sum(now.completion_tokens for now in nows),
         replicas=tuple(replica for now in nows for replica in now.replicas),
     )
-    took_s = max((pace.took_s for pace in paces), default=0.0)
+    began_at = min((pace.began_at for pace in paces), default=0.0)
+    seen_at = max((pace.seen_at for pace in paces), default=0.0)
+    took_s = seen_at - began_at
     going = [pace for pace in paces if not pace.is_done]
     left = [pace.left_s for pace in going]
     return Pace(
@@ -111,7 +123,8 @@ def together(paces: Sequence[Pace], ended: bool = False) -> Pace:
         rows=_finished(now) / max(took_s, 1e-6) if ended else sum(pace.rows for pace in going),
         requests=now.requests / max(took_s, 1e-6) if ended else sum(pace.requests for pace in going),
         tokens=now.completion_tokens / max(took_s, 1e-6) if ended else sum(pace.tokens for pace in going),
-        took_s=took_s,
+        began_at=began_at,
+        seen_at=seen_at,
         left_s=None if None in left else max((one for one in left if one is not None), default=None),
     )
 

@@ -15,9 +15,10 @@ from typing import Literal
 
 import polars as pl
 
-from datakit.recipe import Budget, Recipe, Sampled, ServeSource
+from datakit.recipe import Budget, Recipe, Sampled
 from datakit.resolving import resolve
 from datakit.resuming import check_same
+from datakit.sampling import asks_singly
 from datakit.spending import Spent, identity, is_priced, source_labels, spending, spent_at, total
 from datakit.stages import Monitor, Options, collect, read_prompts
 from datakit.store import Run, load_sql
@@ -118,7 +119,7 @@ def _begun(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> 
 
 def _source_plan(label: str, source: Sampled, samples: Rows, rates: Rows) -> SourcePlan:
     asked = next((row for row in samples if _is_of(row, source)), None) or _nothing()
-    singly = _singly(source)
+    singly = asks_singly(source)
     rough = asked["singly" if singly else "together"]
     correction, prompt_by = _correction(source, rates)
     prompt_tokens = round(rough * correction)
@@ -141,12 +142,6 @@ def _source_plan(label: str, source: Sampled, samples: Rows, rates: Rows) -> Sou
         completion_tokens_by=completion_by,
         cost=spent_at(price, prompt_tokens, completion_tokens or 0).cost if is_priced(price) else None,
     )
-
-
-def _singly(source: Sampled) -> bool:
-    """Whether a source is asked once a sample, as far as that is known before it answers."""
-    ignores_n = isinstance(source, ServeSource) and source.engine == "transformers"
-    return source.request == "single" or (source.request == "auto" and ignores_n)
 
 
 def _correction(source: Sampled, rates: Rows) -> tuple[float, Literal["run", "characters"]]:

@@ -111,12 +111,6 @@ class Quantiles(Section):
     Candidates are the best right against the worst wrong answer, one a prompt and source (one a prompt with any_source), before
     any rule about margins or lengths; they are taken from the run itself."""
 
-    @model_validator(mode="after")
-    def _order(self) -> Quantiles:
-        if not self.quantiles[0] < self.quantiles[1]:
-            raise ValueError(f"quantiles must be [low, high], got {self.quantiles}")
-        return self
-
 
 Window = Annotated[list[Annotated[float, Field(strict=True)]], Field(min_length=2, max_length=2)]
 
@@ -152,6 +146,8 @@ class Select(Section):
 
     @model_validator(mode="after")
     def _window(self) -> Select:
+        if isinstance(self.margin, Quantiles) and not self.margin.quantiles[0] < self.margin.quantiles[1]:
+            raise ValueError(f"margin.quantiles must be [low, high], got {self.margin.quantiles}")
         if isinstance(self.margin, list) and not self.margin[0] <= self.margin[1]:
             raise ValueError(f"margin must be [low, high], got {self.margin}")
         return self

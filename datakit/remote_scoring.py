@@ -59,6 +59,7 @@ class RemoteScoring:
         judge = judge_name(self.reward)
         proven = self.run.query("SELECT 1 FROM scores WHERE judge = $judge LIMIT 1", {"judge": judge}).height > 0
         client = client_of(self.reward, self.reward.base_urls, proven)
+        client.retries_refused = proven and self.retry_failures
         model = remote_model(self.reward, client)
         async with client, self.drain:
             self._client, self._model = client, model

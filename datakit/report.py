@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from datakit.ink import Ink, decimal, mean, number, percent, short_names, shorten
+from datakit.report_judges import draw_judges
 from datakit.tables import OUTCOMES, Row, Rows
 
 WIDTH = 100  # where the output is no terminal, and the most that is used of one
@@ -46,7 +47,7 @@ def draw(report: dict[str, Any], console: Console) -> None:
         "Prompts to pairs": _funnel(report, ink),
         "Sources": _sources(report, names, ink),
         "Pairs": _pairs(report, ink),
-        "Judge": _judge(report, ink),
+        "Judges": draw_judges(report, names, ink),
         "Duplicates": _duplicates(report, ink),
         "Failures": _failures(report, names, ink),
         "Warnings": _warnings(report, ink),
@@ -140,18 +141,16 @@ def _verdicts(sources: Rows, names: dict[str, str], ink: Ink) -> Iterator[Render
 
 
 def _distributions(sources: Rows, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
-    chars, scores = _range_of(sources, "chars_histogram"), _range_of(sources, "score_histogram")
-    if chars is None:
+    """Lengths by source; scores stand with their judges."""
+    edges = next((source["chars_histogram"]["edges"] for source in sources if source["chars_histogram"]), None)
+    if edges is None:
         return
-    titles = [f"characters {chars[0]:,.0f}..{chars[1]:,.0f}", "mean"]
-    titles += [f"score {decimal(scores[0])}..{decimal(scores[1])}", "mean"] if scores else []
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for at, title in enumerate(["distributions", *titles]):
-        table.add_column(title, justify="right" if title == "mean" else "left", no_wrap=at == 0)
+    table.add_column("lengths", no_wrap=True)
+    table.add_column(f"characters {edges[0]:,.0f}..{edges[-1]:,.0f}")
+    table.add_column("mean", justify="right")
     for row in sources:
-        cells: list[Text | str] = [ink.text(names[row["model"]]), ink.spark(row["chars_histogram"]), mean(row["mean_chars"])]
-        cells += [ink.spark(row["score_histogram"]), decimal(row["mean_score"])] if scores else []
-        table.add_row(*cells)
+        table.add_row(ink.text(names[row["model"]]), ink.spark(row["chars_histogram"]), mean(row["mean_chars"]))
     yield BLANK
     yield table
 
@@ -176,23 +175,6 @@ def _pairs(report: dict[str, Any], ink: Ink) -> Iterator[RenderableType]:
     columns.add_row(*drawn)
     yield BLANK
     yield columns
-
-
-def _judge(report: dict[str, Any], ink: Ink) -> Iterator[RenderableType]:
-    scores = report["scores"]
-    if scores is None or report["run"]["judge"] is None or not scores["scored"] + scores["non_finite"]:
-        return
-    facts = [f"{scores['scored']:,} responses scored"]
-    facts += [f"{scores['unscored']:,} not scored"] if scores["unscored"] else []
-    facts += [f"{scores['non_finite']:,} scores not finite"] if scores["non_finite"] else []
-    yield Text(", ".join(facts))
-    if scores["ranking_accuracy"] is not None:
-        yield Text(
-            f"a right answer outscores a wrong one of the same prompt and source in {scores['ranking_accuracy']:.0%} "
-            f"of {scores['comparisons']:,} comparisons"
-        )
-    if scores["length_correlation"] is not None:
-        yield Text(f"correlation of score and length {scores['length_correlation']:+.2f}")
 
 
 def _duplicates(report: dict[str, Any], ink: Ink) -> Iterator[RenderableType]:
@@ -308,11 +290,6 @@ def _side_label(pair: Row, side: str, model: str) -> str:
     return f"{side}: {', '.join(facts)}"
 
 
-def _range_of(sources: Rows, name: str) -> tuple[float, float] | None:
-    edges = next((source[name]["edges"] for source in sources if source[name]), None)
-    return (edges[0], edges[-1]) if edges else None
-
-
 def _answered(source: Row) -> str:
     responses, wanted = source["responses"], source["wanted"]
     return number(responses) if wanted in (None, responses) else f"{responses:,} of {wanted:,}"
@@ -323,4 +300,6 @@ def _ratio(log_ratio: float) -> str:
 
 
 def _setting(value: object) -> str:
+    if isinstance(value, dict):
+        return f"quantiles {_setting(value['quantiles'])}"
     return f"{value[0]}..{value[1]}" if isinstance(value, list) else str(value)

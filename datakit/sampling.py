@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datakit.client import Client, RequestFailed, count_of
+from datakit.errors import SourceStopped
 from datakit.progress import Progress
 from datakit.recipe import Sampled, ServeSource
 from datakit.tables import Messages, Row, Rows, failure_row, make_seed
@@ -20,6 +21,7 @@ Store = Callable[[Rows, Rows], None]
 """Takes the response rows of one request, or failure rows; they are safe when it returns."""
 
 EMPTY_ATTEMPTS = 4  # times that a server may answer a sample with nothing before it is a failure
+EMPTY_SAMPLES = 20  # so many samples lost for that before any had text: the source gives none
 MOST_CHOICES = 64  # that one request asks for; servers hang or refuse at several hundred
 PATH = "/chat/completions"
 
@@ -48,8 +50,12 @@ class Sampler:
     completion_tokens: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        ignores_n = isinstance(self.source, ServeSource) and self.source.engine == "transformers"
-        self.single = self.source.request == "single" or (self.source.request == "auto" and ignores_n)
+        source = self.source
+        self._of_source = {"model": source.model, "revision": source.revision, "sampling": source.sampling_text}
+        self._settings = source.sampling.model_dump(exclude_none=True) | source.extra_body
+        self.single = asks_singly(source)
+        self._gives_several = False
+        self._proven = self.client.answered
 
     def progress(self) -> Progress:
         """What it has done so far; may be called from another thread."""
@@ -97,6 +103,11 @@ class Sampler:
         self.failed += len(missing)
         name, error, message = self.source.model, failure.error, failure.message
         store([], [failure_row("sample", key, name, error, message, failure.attempts, permanent) for key in missing.values()])
+        if error == "empty" and self.failed >= EMPTY_SAMPLES and not (self.done or self._proven):
+            raise SourceStopped(
+                f"{name}: the first {self.failed} samples came without text; mend the source's sampling or extra_body "
+                "(does the model think for longer than max_tokens allows?), then build again"
+            )
 
     async def _request(self, ask: Ask, missing: dict[int, str], attempt: int) -> Rows:
         """One request for as many of the missing samples as the server gives at once; at most that many rows."""
@@ -104,11 +115,12 @@ class Sampler:
         seed = make_seed(next(iter(missing.values())), attempt)
         answer, latency_s = await self.client.post(PATH, self._body(ask.messages, wanted, seed), _check)
         choices = answer["choices"][:wanted]
-        if self.source.request == "auto" and len(choices) == 1 < wanted:
-            self.single = True  # this server ignores n: from now on a request a sample
+        self._gives_several |= len(choices) > 1
         rows = [self._row(choice, seed, latency_s) for choice in choices if _text(choice)]
         if not rows and any(_is_withheld(choice) for choice in choices):
             raise RequestFailed("content_filter", "the server withheld the answer (content filter or refusal)", 1, True)
+        if self.source.request == "auto" and len(rows) == 1 < wanted and not self._gives_several:
+            self.single = True  # this server ignores n: from now on a request a sample
         self._count_tokens(rows, answer)
         return rows
 
@@ -118,8 +130,7 @@ class Sampler:
             "model": self.requested_model,
             "messages": system + messages,
             "seed": seed,
-            **self.source.sampling.model_dump(exclude_none=True),
-            **self.source.extra_body,
+            **self._settings,
         }
         return body | {"n": n} if n > 1 else body
 
@@ -129,9 +140,7 @@ class Sampler:
 
     def _row(self, choice: dict[str, Any], seed: int, latency_s: float) -> Row:
         return {
-            "model": self.source.model,
-            "revision": self.source.revision,
-            "sampling": self.source.sampling_text,
+            **self._of_source,
             "seed": seed,
             "text": _text(choice),
             "finish_reason": reason if isinstance(reason := choice.get("finish_reason"), str) else None,
@@ -150,6 +159,12 @@ class Sampler:
             if total is not None:
                 row["n_tokens"] = total if left == 1 else round(total * len(row["text"]) / characters)
                 total, characters, left = total - row["n_tokens"], characters - len(row["text"]), left - 1
+
+
+def asks_singly(source: Sampled) -> bool:
+    """Whether a source is asked once a sample, as far as that is known before it answers: `transformers serve` ignores n."""
+    ignores_n = isinstance(source, ServeSource) and source.engine == "transformers"
+    return source.request == "single" or (source.request == "auto" and ignores_n)
 
 
 def _check(answer: Any) -> None:

@@ -105,11 +105,15 @@ class TokenMeter:
 class _Pending:
     scores: Rows = field(default_factory=list)
     failures: Rows = field(default_factory=list)
-    since: float = field(default_factory=time.monotonic)
+    since: float | None = None
+
+    def add(self, scored: bool, row: Row) -> None:
+        self.since = self.since or time.monotonic()
+        (self.scores if scored else self.failures).append(row)
 
     def full(self) -> bool:
-        rows = len(self.scores) + len(self.failures)
-        return rows >= STORE_ROWS or (rows > 0 and time.monotonic() - self.since > STORE_EVERY_S)
+        late = self.since is not None and time.monotonic() - self.since > STORE_EVERY_S
+        return late or len(self.scores) + len(self.failures) >= STORE_ROWS
 
 
 def chunks(results: Iterable[Result], judge: str) -> Iterator[Chunk]:
@@ -118,8 +122,7 @@ def chunks(results: Iterable[Result], judge: str) -> Iterator[Chunk]:
     for result in results:
         meter.read(result)
         for response_id in result.row["response_ids"]:
-            scored, row = _table_row(result, response_id, judge)
-            (pending.scores if scored else pending.failures).append(row)
+            pending.add(*_table_row(result, response_id, judge))
         if pending.full():
             yield Chunk(pending.scores, pending.failures, str(meter))
             pending = _Pending()

@@ -93,7 +93,11 @@ def match_answers(run: Run, recipe: Recipe, judge: str | None) -> None:
     run.make_table(
         "matched",
         load_sql("match_answers"),
-        {"any_source": recipe.select.pairing == "any_source", "verified": domain.verifier is not None},
+        {
+            "any_source": recipe.select.pairing == "any_source",
+            "verified": domain.verifier is not None,
+            "ranked": judge == MEAN_RANK,
+        },
     )
 
 

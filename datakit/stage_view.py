@@ -14,6 +14,7 @@ from datakit.pace import Pace, Part, together
 from datakit.progress import ReplicaProgress
 
 INDENT = "  "
+ECHO = 3  # columns kept free on the right: a terminal echoes ^C there, and a wrapped line would shift the display
 WIDTH = 120  # the most that is used of a terminal
 ROOMY = 110
 BAR = 24
@@ -60,7 +61,7 @@ class StageView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         self.look()
-        yield from self.draw(min(options.max_width, WIDTH), Ink(options.ascii_only))
+        yield from self.draw(min(options.max_width - ECHO, WIDTH), Ink(options.ascii_only))
 
     def draw(self, width: int, ink: Ink) -> Iterator[Text]:
         """The lines, none longer than `width`."""

@@ -228,10 +228,12 @@ def _turns(asked: list[Asked]) -> Iterator[list[Asked]]:
 
 
 def _name_copies(run: Run, monitor: Monitor) -> None:
-    for model, prompts, copies in run.query(load_sql("find_copies")).iter_rows():
+    with closing(run.snapshot()) as snapshot:
+        copied = snapshot.query(load_sql("find_copies"))
+    for model, prompts, copies in copied.iter_rows():
         monitor.say(
-            f"{model}: all samples are one text for {copies:,} of {prompts:,} prompts; the server seems to decode greedily "
-            "(does it honour temperature? is do_sample on?)",
+            f"{model}: samples are copies of one text for {copies:,} of {prompts:,} prompts, also when asked again; "
+            "does the server honour temperature and seed? (transformers: is do_sample on in generation_config.json?)",
             warning=True,
         )
 
@@ -240,9 +242,11 @@ def verify(run: Run, domain: Domain, workers: int, monitor: Monitor) -> None:
     """responses -> verdicts. A checker that runs out of time or dies costs its own row only."""
     if domain.verifier is None:
         return
-    missing = run.query(load_sql("missing_verdicts"), {"verifier": domain.verifier})
-    monitor.stage("verify", {domain.verifier: missing.height} if missing.height else {})
-    with closing(judge(domain, _batches(missing, VERIFY_BATCH), workers, monitor)) as judged:
+    params = {"verifier": domain.verifier}
+    n_missing = int(run.query(load_sql("count_missing_verdicts"), params)["n"][0])
+    monitor.stage("verify", {domain.verifier: n_missing} if n_missing else {})
+    missing = run.stream(load_sql("missing_verdicts"), params, VERIFY_BATCH) if n_missing else iter(())
+    with closing(judge(domain, (frame.to_dicts() for frame in missing), workers, monitor)) as judged:
         for row, verdict, duration_s in judged:
             ids = {"response_id": row["response_id"], "reference_digest": row["reference_digest"], "verifier": domain.verifier}
             run.journal("verdicts").append([{**ids, **verdict, "duration_s": round(duration_s, 4)}])
@@ -320,10 +324,6 @@ def select(run: Run, recipe: Recipe, monitor: Monitor) -> None:
     monitor.say(f"{demos.height:,} demos for SFT, {pairs.height:,} pairs for DPO")
     if foreign := foreign_window(recipe):
         monitor.say(foreign, warning=True)
-
-
-def _batches(rows: pl.DataFrame, size: int) -> Iterator[Rows]:
-    return (batch.to_dicts() for batch in rows.iter_slices(size))
 
 
 # ------------------------------------------------------------------------------------------------- without a whole build

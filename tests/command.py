@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import yaml
+from fake_endpoint import Fake
 
 DATAKIT = [sys.executable, "-m", "datakit.cli"]
 
@@ -24,6 +26,20 @@ def datakit(*args: object, cwd: Path | None = None, env: dict[str, str] | None =
         text=True,
         timeout=240,
     )
+
+
+def start(*args: object) -> subprocess.Popen[str]:
+    """The command while it runs; what it says is on `stderr`."""
+    env = {**os.environ, "COLUMNS": "200"}
+    return subprocess.Popen([*DATAKIT, *map(str, args)], stderr=subprocess.PIPE, text=True, env=env)
+
+
+def wait_for_requests(fake: Fake, n: int) -> None:
+    """Until the endpoint was asked so often."""
+    until = time.monotonic() + 60
+    while fake.n_requests < n and time.monotonic() < until:
+        time.sleep(0.005)
+    assert fake.n_requests >= n
 
 
 def rows_of(run: Path, query: str) -> list[dict[str, Any]]:

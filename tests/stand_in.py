@@ -19,6 +19,7 @@ WORKER = "import signal, sys, time; 'slow' in sys.argv[1] and signal.signal(sign
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer in one piece: in two the second one waits for the client to acknowledge the first
 
     def do_GET(self):
         self._answer({"data": []})

@@ -365,7 +365,7 @@ def test_scores_that_are_no_numbers_never_reach_json(tmp_path):
     json.dumps(report, allow_nan=False)
     assert (report["scores"]["non_finite"], report["scores"]["scored"]) == (2, 2)
     assert by_model(report)["llama"]["mean_score"] == pytest.approx(0.15)
-    assert any(warning.startswith("scores that are not finite: 2;") for warning in report["warnings"])
+    assert any(warning.startswith("scores of armorm@r1 that are not finite: 2;") for warning in report["warnings"])
     assert "2 scores not finite" in drawn(report)
 
 

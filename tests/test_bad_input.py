@@ -58,7 +58,9 @@ def test_a_domain_that_differs_from_the_recipes(problems, tmp_path):
 
 def test_an_unknown_domain_without_a_recipe():
     done = datakit("build", "--domain", "maths")
-    assert done.returncode == 2 and "there is no embedded recipe for it, only for code, math" in " ".join(done.stderr.split())
+    assert done.returncode == 2 and "there is no embedded recipe for it, only for code, instruct, math" in " ".join(
+        done.stderr.split()
+    )
 
 
 def test_a_missing_recipe_and_none_at_all(tmp_path):

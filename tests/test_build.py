@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from command import DATAKIT, count, datakit, recipe_over, rows_of, write_problems, write_recipe
-from fake_endpoint import Body, Fake, body_text, error, running
+from command import count, datakit, recipe_over, rows_of, wait_for_requests, write_problems, write_recipe
+from fake_endpoint import Body, Fake, body_text, error, first, running
 
 PROMPTS = 12
 
@@ -80,10 +79,13 @@ def test_requests_in_flight_are_bounded_per_url(fake, problems, tmp_path):
     assert 2 <= fake.most_in_flight <= 3
 
 
-def test_a_server_that_decodes_greedily_is_named(fake, problems, tmp_path):
-    fake.copies = True
-    done = build(tmp_path, recipe_over(fake.url, problems, request="single"))
-    assert done.returncode == 0 and "fake/one: all samples are one text for 12 of 12 prompts" in done.stderr
+@pytest.mark.parametrize("mode, copies", [("single", True), ("n", True), ("n", "request")], ids=["single", "greedy", "request"])
+def test_a_server_that_keeps_making_copies_is_named(fake, problems, tmp_path, mode, copies):
+    """request: all choices of a request are one text, of another request another one."""
+    fake.copies = copies
+    done = build(tmp_path, recipe_over(fake.url, problems, request=mode), "--until", "sample")
+    assert done.returncode == 0 and "fake/one: samples are copies of one text for 12 of 12 prompts" in done.stderr
+    assert count(tmp_path / "run", "responses") == PROMPTS * 5
 
 
 def test_system_prompt_and_extra_body_are_sent_and_are_part_of_identity(fake, problems, tmp_path):
@@ -99,35 +101,28 @@ def test_system_prompt_and_extra_body_are_sent_and_are_part_of_identity(fake, pr
 # ------------------------------------------------------------------------------------------------------------------- faults
 
 
-def once_each(*answers):
-    """The first requests get these answers, the others real ones."""
-    return lambda number, body: answers[number - 1]() if number <= len(answers) else None
-
-
 EMPTY = json.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "content": "  "}, "finish_reason": "stop"}]})
-NULL_TEXT = json.dumps({"choices": [{"message": {"content": None}, "finish_reason": 3}], "usage": [1]})
-TRANSIENT = {
-    "500": lambda: error(500, "boom"),
-    "429": lambda: error(429, "slow down"),
-    "cut-off JSON": lambda: body_text('{"choices": [{"mess'),
-    "no choices": lambda: body_text('{"object": "chat.completion"}'),
-    "not an object": lambda: body_text("[]"),
-    "empty list": lambda: body_text('{"choices": []}'),
-    "blank text": lambda: body_text(EMPTY),
-    "null message": lambda: body_text('{"choices": [{"message": null}]}'),
-    "null choice": lambda: body_text('{"choices": [null]}'),
-    "null text": lambda: body_text(NULL_TEXT),
-    "half a character": lambda: error(500, "\ud83d"),
-}
+TRANSIENT = (
+    "500",
+    "429",
+    "reset",
+    "closed_middle",
+    "cut_off",
+    "html",
+    "no_choices",
+    "empty_choices",
+    "null_text",
+    "not_an_object",
+)
 
 
-@pytest.mark.parametrize("fault", TRANSIENT.values(), ids=TRANSIENT.keys())
-def test_what_is_transient_is_asked_again(fake, problems, tmp_path, fault):
-    fake.fault = once_each(fault)
+def test_what_is_transient_is_asked_again(fake, problems, tmp_path):
+    """One by one in test_sampling_faults.py; here all in one build."""
+    fake.fault = first(*TRANSIENT, error(500, "\ud83d half a character"))
     done = build(tmp_path, recipe_over(fake.url, problems), "--until", "sample")
     assert done.returncode == 0, done.stderr
     assert count(tmp_path / "run", "responses") == PROMPTS * 5 and count(tmp_path / "run", "failures") == 0
-    assert len(fake.requests) > PROMPTS, "the fault was met"
+    assert fake.met.total() == len(TRANSIENT) + 1 and fake.asked_twice <= len(TRANSIENT)
 
 
 def refuse_third(number: int, body: Body) -> web.Response | None:
@@ -166,7 +161,7 @@ def test_odd_types_in_an_answer_cost_nothing_but_themselves(fake, problems, tmp_
     fake.fault = lambda number, body: body_text(odd) if number == 1 else None
     assert build(tmp_path, recipe_over(fake.url, problems)).returncode == 0
     rows = rows_of(tmp_path / "run", "SELECT * FROM responses WHERE n_tokens IS NULL")
-    assert len(rows) == 5 and rows[0]["finish_reason"] is None and rows[0]["text"].startswith("It is ? 4")
+    assert len(rows) == 5 and rows[0]["finish_reason"] is None and rows[0]["text"].startswith("It is ? ")
     assert build(tmp_path, recipe_over(fake.url, problems)).returncode == 0
 
 
@@ -209,11 +204,43 @@ def test_a_source_that_cannot_be_used_stops_the_build(problems, tmp_path, troubl
     assert done.returncode == 3 and said in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_source_that_refuses_everything_stops_the_build(fake, tmp_path):
+@pytest.mark.parametrize("prompts", [2, 60])
+def test_a_source_that_refuses_everything_stops_the_build(fake, tmp_path, prompts):
     fake.fault = lambda number, body: error(400, "temperature must be 1")
-    problems = write_problems(tmp_path / "many.jsonl", 60)
+    problems = write_problems(tmp_path / "some.jsonl", prompts)
     done = build(tmp_path, recipe_over(fake.url, problems))
     assert done.returncode == 3 and "temperature must be 1" in done.stderr
+    assert count(tmp_path / "run", "failures WHERE permanent") == 0, "it was the source's fault: all are asked again"
+
+
+def test_keep_going_finishes_the_other_sources(fake, problems, tmp_path):
+    fake.models = ("fake/one",)
+    recipe = recipe_over(fake.url, problems)
+    recipe["sources"].append(recipe["sources"][0] | {"model": "fake/gone"})
+    fake.latency_s = 0.05
+    done = build(tmp_path, recipe, "--keep-going")
+    assert done.returncode == 3 and "fake/gone" in done.stderr and "not found (HTTP 404" in done.stderr
+    assert count(tmp_path / "run", "responses") == PROMPTS * 5
+    assert (tmp_path / "run" / "dpo" / "train.parquet").is_file(), "with what there is"
+
+
+def test_a_source_that_goes_away_is_waited_for_and_taken_up_again(fake, tmp_path):
+    recipe = recipe_over(fake.url, write_problems(tmp_path / "many.jsonl", 80), max_in_flight=4)
+    fake.latency_s = 0.02
+
+    def outage() -> None:
+        wait_for_requests(fake, 30)
+        fake.go_down()
+        time.sleep(3)
+        fake.come_back()
+
+    with ThreadPoolExecutor() as pool:
+        away = pool.submit(outage)
+        done = build(tmp_path, recipe, "--until", "sample")
+        away.result()
+    assert done.returncode == 0, done.stderr
+    assert count(tmp_path / "run", "responses") == 80 * 5 and count(tmp_path / "run", "failures") == 0
+    assert fake.asked_twice <= 4, "what was on its way when it went"
 
 
 @pytest.mark.slow
@@ -239,97 +266,47 @@ def test_replicas_share_the_load_and_one_that_is_down_does_not_matter(fake, prob
         assert len(fake.requests) + len(second.requests) == PROMPTS * 5 and min(len(fake.requests), len(second.requests)) > 5
 
 
-# -------------------------------------------------------------------------------------------------------------------- stops
-
-
-def start(tmp_path: Path, recipe: dict) -> subprocess.Popen[str]:
-    path = write_recipe(tmp_path / "recipe.yaml", recipe)
-    command = [*DATAKIT, "build", "--recipe", str(path), "--out", str(tmp_path / "run")]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "200"})
-
-
-def wait_for_requests(fake: Fake, n: int) -> None:
-    until = time.monotonic() + 30
-    while len(fake.requests) < n and time.monotonic() < until:
-        time.sleep(0.005)
-    assert len(fake.requests) >= n
-
-
-def answered_bodies(fake: Fake) -> set[tuple[str, int]]:
-    return {(body["messages"][-1]["content"], body["seed"]) for body in fake.requests}
-
-
-@pytest.mark.parametrize("mode", ["n", "single"])
-def test_kill_9_in_the_middle_loses_and_repeats_no_stored_response(fake, tmp_path, mode):
-    problems = write_problems(tmp_path / "many.jsonl", 80)
-    recipe = recipe_over(fake.url, problems, max_in_flight=4, request=mode)
-    fake.latency_s = 0.02
-    process = start(tmp_path, recipe)
-    wait_for_requests(fake, 40)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    run = tmp_path / "run"
-    stored = {row["response_id"]: row for row in rows_of(run, "SELECT * FROM responses")}
-    assert 0 < len(stored) < 80 * 5, "killed in the middle"
-    asked_before = len(fake.requests)
-
-    fake.latency_s = 0.0
-    assert build(tmp_path, recipe).returncode == 0
-    after = {row["response_id"]: row for row in rows_of(run, "SELECT * FROM responses")}
-    assert len(after) == 80 * 5 == count(run, "responses"), "nothing lost, nothing twice"
-    assert all(after[key] == row for key, row in stored.items())
-    assert fake.asked_twice <= 4 + 1, "only what was in flight is asked again"
-    assert len(fake.requests) - asked_before == (80 * 5 - len(stored)) // (5 if mode == "n" else 1)
-
-    whole = tmp_path / "whole"
-    assert datakit("build", "--recipe", tmp_path / "recipe.yaml", "--out", whole).returncode == 0
-    columns = "SELECT * EXCLUDE (latency_s) FROM responses ORDER BY response_id"
-    assert rows_of(run, columns) == rows_of(whole, columns), "equal to a build that was never killed"
-    pairs = "SELECT * FROM pairs ORDER BY prompt_id, model"
-    assert rows_of(run, pairs) == rows_of(whole, pairs)
-
-
-@pytest.mark.parametrize("sign, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_build_says_how_to_go_on_and_does(fake, tmp_path, sign, status):
-    problems = write_problems(tmp_path / "many.jsonl", 80)
-    recipe = recipe_over(fake.url, problems, max_in_flight=2)
-    fake.latency_s = 0.03
-    process = start(tmp_path, recipe)
-    wait_for_requests(fake, 20)
-    process.send_signal(sign)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == status, said
-    assert "Go on with: datakit build --recipe" in said and "Traceback" not in said
-    stored = count(tmp_path / "run", "responses")
-    assert 0 < stored < 80 * 5
-    fake.latency_s = 0.0
-    assert build(tmp_path, recipe).returncode == 0 and count(tmp_path / "run", "responses") == 80 * 5
-
-
-def test_two_builds_on_one_run_at_once(fake, problems, tmp_path):
-    fake.latency_s = 0.5
-    process = start(tmp_path, recipe_over(fake.url, problems, max_in_flight=1))
-    wait_for_requests(fake, 1)
-    second = build(tmp_path, recipe_over(fake.url, problems))
-    process.kill()
-    process.wait()
-    assert second.returncode == 2 and f"another datakit process (pid {process.pid})" in second.stderr
-
-
 # ------------------------------------------------------------------------------------------------------- changed recipes
 
 
 def test_what_may_change_asks_only_for_what_is_missing(fake, problems, tmp_path):
-    recipe = recipe_over(fake.url, problems, n=2)
-    assert build(tmp_path, recipe).returncode == 0
+    """A renamed replica, another order, three more prompts, n from 5 to 8: one response has one identity."""
+    recipe = recipe_over(fake.url, problems, n=5)
+    assert build(tmp_path, recipe, "--until", "sample").returncode == 0
+    before = {row["response_id"]: row for row in rows_of(tmp_path / "run", "SELECT * FROM responses")}
     fake.requests.clear()
     write_problems(problems, PROMPTS + 3)
     lines = problems.read_text().splitlines()
     problems.write_text("\n".join(reversed(lines)) + "\n")
-    recipe["sources"][0] |= {"n": 3, "base_urls": [fake.url + "/"]}
-    assert build(tmp_path, recipe).returncode == 0
-    assert count(tmp_path / "run", "responses") == (PROMPTS + 3) * 3
-    assert sorted(body.get("n", 1) for body in fake.requests) == [1] * PROMPTS + [3] * 3
+    renamed = fake.url.replace("127.0.0.1", "localhost") + "/"
+    recipe["sources"][0] |= {"n": 8, "base_urls": [renamed], "max_in_flight": 2}
+    assert build(tmp_path, recipe, "--until", "sample").returncode == 0
+    after = {row["response_id"]: row for row in rows_of(tmp_path / "run", "SELECT * FROM responses")}
+    assert len(after) == count(tmp_path / "run", "responses") == (PROMPTS + 3) * 8
+    assert {key: after[key] for key in before} == before
+    assert sorted(body.get("n", 1) for body in fake.requests) == [3] * PROMPTS + [8] * 3 and fake.asked_twice == 0
+
+
+CHANGED = {
+    "model": ({"model": "fake/two"}, "sources.0.model: 'fake/one' -> 'fake/two'"),
+    "revision": ({"revision": "v2"}, "sources.0.revision: None -> 'v2'"),
+    "sampling": ({"sampling": {"temperature": 0.8, "max_tokens": 65}}, "sources.0.sampling: {'temperature': 0.8"),
+    "system": ({"system": "Be short."}, "sources.0.system: None -> 'Be short.'"),
+    "extra_body": ({"extra_body": {"top_k": 7}}, "sources.0.extra_body: {} -> {'top_k': 7}"),
+}
+
+
+def test_what_determines_a_response_may_not_change(fake, problems, tmp_path):
+    recipe = recipe_over(fake.url, problems, n=2)
+    assert build(tmp_path, recipe, "--until", "sample").returncode == 0
+    asked = fake.n_requests
+    for changes, said in CHANGED.values():
+        stopped = build(tmp_path, recipe | {"sources": [recipe["sources"][0] | changes]})
+        assert stopped.returncode == 2 and said in stopped.stderr and "--resample" in stopped.stderr, stopped.stderr
+    problems.write_text(problems.read_text().replace("What is 3 +", "How much is 3 +"))
+    stopped = build(tmp_path, recipe)
+    assert stopped.returncode == 2 and "the messages of 'add/3' changed" in stopped.stderr
+    assert fake.n_requests == asked
 
 
 def test_changed_sampling_stops_with_the_fields_and_resample_goes_on_beside_the_old_rows(fake, problems, tmp_path):
@@ -366,20 +343,6 @@ def test_limit_and_then_all(fake, problems, tmp_path):
     assert build(tmp_path, recipe).returncode == 0 and count(tmp_path / "run", "responses") == PROMPTS * 2
     assert build(tmp_path, recipe, "--limit", "4").returncode == 0
     assert count(tmp_path / "run", "current_responses") == 8 and count(tmp_path / "run", "responses") == PROMPTS * 2
-
-
-def test_the_key_is_sent_and_is_in_no_file(problems, tmp_path):
-    key = "sk-1234567890-very-secret"
-    with running(Fake(key=key)) as fake:
-        fake.fault = refuse_third
-        recipe = recipe_over(fake.url, problems, api_key_env="FAKE_KEY")
-        unset = build(tmp_path, recipe)
-        assert unset.returncode == 2 and "sources.0.api_key_env: the environment variable FAKE_KEY is not set" in unset.stderr
-        assert not (tmp_path / "run").exists()
-        done = build(tmp_path, recipe, env={"FAKE_KEY": key})
-    assert done.returncode == 0 and key not in done.stderr + done.stdout
-    for path in (tmp_path / "run").rglob("*"):
-        assert not path.is_file() or key.encode() not in path.read_bytes(), path
 
 
 def test_a_prompt_without_gold_answer_is_dropped_and_counted(fake, tmp_path):

@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
-from command import count, datakit, recipe_over, rows_of, write_problems, write_recipe
+from command import datakit, recipe_over, write_problems, write_recipe
 from fake_endpoint import Fake, error, running
+from rich.console import Console
+
+from datakit import planning, stages
+from datakit.errors import RunError
+from datakit.recipe import parse
+from datakit.store import Run
+from datakit.watch import Watch
 
 PROMPTS = 8
 
@@ -25,14 +34,32 @@ def problems(tmp_path: Path) -> Path:
     return write_problems(tmp_path / "problems.jsonl", PROMPTS)
 
 
-def build(tmp_path: Path, recipe: dict, *args: str):
-    return datakit("build", "--recipe", write_recipe(tmp_path / "recipe.yaml", recipe), "--out", tmp_path / "run", *args)
+def run_command(tmp_path: Path, recipe: dict, *args: str):
+    path = write_recipe(tmp_path / "recipe.yaml", recipe)
+    return datakit("build", "--recipe", path, "--out", tmp_path / "run", *args)
 
 
-def plan_of(tmp_path: Path, recipe: dict, *args: str) -> dict:
-    done = build(tmp_path, recipe, "--dry-run", "--json", *args)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+def quiet() -> Watch:
+    return Watch(console=Console(file=StringIO()))
+
+
+def sample(tmp_path: Path, recipe: dict, **options) -> None:
+    """Build until the samples are there, without a process of its own."""
+    parsed = parse(recipe, name="r.yaml", folder=tmp_path)
+    with quiet() as watch:
+        stages.build(parsed, tmp_path / "run", stages.Options(until="sample", **options), watch)
+
+
+def plan_of(tmp_path: Path, recipe: dict, **options) -> dict:
+    parsed = parse(recipe, name="r.yaml", folder=tmp_path)
+    with quiet() as watch:
+        return planning.as_json(planning.plan(parsed, tmp_path / "run", stages.Options(**options), watch))
+
+
+def asked(tmp_path: Path, sql: str) -> Any:
+    """The one value of a query."""
+    with Run.open(tmp_path / "run") as run:
+        return run.query(sql).item()
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -47,8 +74,10 @@ def closed_url() -> str:
 
 def test_it_needs_no_key_and_no_server_and_makes_no_folder(problems, tmp_path):
     recipe = recipe_over(closed_url(), problems, api_key_env="A_KEY_THAT_IS_NOT_SET")
-    plan = plan_of(tmp_path, recipe)
+    done = run_command(tmp_path, recipe, "--dry-run", "--json")
+    assert done.returncode == 0, done.stderr
     assert not (tmp_path / "run").exists()
+    plan = json.loads(done.stdout)
     [source] = plan["sources"]
     expected = {"wanted": 40, "there": 0, "missing": 40, "requests": 8, "requests_at_least": True, "cost": None}
     assert {name: source[name] for name in expected} == expected
@@ -63,21 +92,21 @@ def test_what_it_foretells_is_what_the_build_asks(fake, problems, tmp_path, requ
     [source] = plan_of(tmp_path, recipe)["sources"]
     assert (source["requests"], source["missing"], source["requests_at_least"]) == (requests, PROMPTS * 5, False)
     assert fake.requests == []
-    assert build(tmp_path, recipe, "--until", "sample").returncode == 0
+    sample(tmp_path, recipe)
     assert len(fake.requests) == requests
 
 
 def test_after_a_part_it_tells_the_rest_from_the_runs_own_rows_and_leaves_the_run_as_it_is(fake, problems, tmp_path):
     recipe = recipe_over(fake.url, problems, price={"input": 1000.0, "output": 2000.0}, request="n")
     recipe["budget"] = {"tokens": 10**6, "cost": 1.0}
-    assert build(tmp_path, recipe, "--limit", "3", "--until", "sample").returncode == 0
+    sample(tmp_path, recipe, limit=3)
     before = contents(tmp_path / "run")
-    asked = len(fake.requests)
+    n_requests = len(fake.requests)
     plan = plan_of(tmp_path, recipe)
-    assert contents(tmp_path / "run") == before and len(fake.requests) == asked
+    assert contents(tmp_path / "run") == before and len(fake.requests) == n_requests
     [source] = plan["sources"]
     assert (source["there"], source["missing"], source["requests"]) == (15, 25, 5)
-    mean = rows_of(tmp_path / "run", "SELECT avg(n_tokens) AS mean FROM responses")[0]["mean"]
+    mean = asked(tmp_path, "SELECT avg(n_tokens) FROM responses")
     assert (source["completion_tokens"], source["completion_tokens_by"]) == (round(25 * mean), "run")
     assert source["prompt_tokens_by"] == "run" and source["prompt_tokens"] == pytest.approx(5 * 11, rel=0.1)
     assert plan["spent"]["prompt_tokens"] == 3 * 11
@@ -86,8 +115,8 @@ def test_after_a_part_it_tells_the_rest_from_the_runs_own_rows_and_leaves_the_ru
     verdicts = {name: budget["verdict"] for name, budget in plan["budgets"].items()}
     assert verdicts == {"tokens": "holds", "cost": "would stop the build"}
 
-    assert build(tmp_path, recipe | {"budget": {}}, "--until", "sample").returncode == 0
-    took = rows_of(tmp_path / "run", "SELECT sum(n_tokens) AS n FROM responses")[0]["n"]
+    sample(tmp_path, recipe | {"budget": {}})
+    took = int(asked(tmp_path, "SELECT sum(n_tokens) FROM responses"))
     assert took == pytest.approx(plan["spent"]["completion_tokens"] + source["completion_tokens"], rel=0.5)
     [source] = plan_of(tmp_path, recipe | {"budget": {}})["sources"]
     assert (source["missing"], source["requests"], source["prompt_tokens"], source["completion_tokens"]) == (0, 0, 0, 0)
@@ -96,22 +125,22 @@ def test_after_a_part_it_tells_the_rest_from_the_runs_own_rows_and_leaves_the_ru
 def test_what_failed_for_good_is_asked_only_on_request(fake, problems, tmp_path):
     fake.fault = lambda number, body: error(400, "too long") if "What is 3 +" in body["messages"][-1]["content"] else None
     recipe = recipe_over(fake.url, problems)
-    assert build(tmp_path, recipe, "--until", "sample").returncode == 0
+    sample(tmp_path, recipe)
     [source] = plan_of(tmp_path, recipe)["sources"]
     assert (source["there"], source["refused"], source["missing"], source["requests"]) == (35, 5, 0, 0)
-    said = build(tmp_path, recipe, "--dry-run")
+    said = run_command(tmp_path, recipe, "--dry-run")
     assert "one: 5 failed for good before; --retry-failures asks again" in said.stdout
-    [source] = plan_of(tmp_path, recipe, "--retry-failures")["sources"]
+    [source] = plan_of(tmp_path, recipe, retry_failures=True)["sources"]
     assert (source["refused"], source["missing"], source["requests"]) == (0, 5, 1)
 
 
 def test_a_run_that_the_build_would_refuse_is_refused(fake, problems, tmp_path):
     recipe = recipe_over(fake.url, problems)
-    assert build(tmp_path, recipe, "--until", "sample").returncode == 0
+    sample(tmp_path, recipe)
     recipe["sources"][0]["sampling"] = {"temperature": 1.0, "max_tokens": 64}
-    stopped = build(tmp_path, recipe, "--dry-run")
-    assert stopped.returncode == 2 and "sources.0.sampling: {'temperature': 0.8" in stopped.stderr
-    [source] = plan_of(tmp_path, recipe, "--resample")["sources"]
+    with pytest.raises(RunError, match=r"sources\.0\.sampling: \{'temperature': 0\.8"):
+        plan_of(tmp_path, recipe)
+    [source] = plan_of(tmp_path, recipe, resample=True)["sources"]
     assert (source["there"], source["missing"], source["completion_tokens_by"]) == (0, 40, "max_tokens")
     assert source["prompt_tokens_by"] == "run", "a prompt is as long as before, whatever the temperature"
 
@@ -163,19 +192,19 @@ def test_budgets_before_anything_is_known(problems, tmp_path, budget, sampling, 
 
 
 def test_the_table_for_people(problems, tmp_path):
-    recipe = recipe_over(closed_url(), problems, price={"input": 1.0, "output": 2.0})
+    recipe = recipe_over(closed_url(), problems, price={"input": 2.0, "output": 2.0})
     recipe["sources"].append(recipe["sources"][0] | {"model": "fake/two", "request": "single", "sampling": {}})
-    done = build(tmp_path, recipe, "--dry-run")
+    done = run_command(tmp_path, recipe, "--dry-run")
     lines = [line.split() for line in done.stdout.splitlines()]
     assert done.returncode == 0 and not (tmp_path / "run").exists()
-    assert ["one", "40", "0", "40", "≥8", "~28", "≤2,560", "≤0.0051"] in lines
-    assert ["two", "40", "0", "40", "40", "~139", "?", "≥0.00014"] in lines
-    assert ["all", "80", "0", "80", "≥48", "~167", "≥2,560", "≥0.0053"] in lines
+    assert ["one", "40", "0", "40", "≥8", "~29", "≤2,560", "≤0.0052"] in lines
+    assert ["two", "40", "0", "40", "40", "~145", "?", "≥0.00029"] in lines
+    assert ["all", "80", "0", "80", "≥48", "~174", "≥2,560", "≥0.0055"] in lines
     assert "cannot be told without max_tokens (two)" in done.stdout
 
 
 def test_json_is_for_a_dry_run_only(problems, tmp_path):
-    done = build(tmp_path, recipe_over(closed_url(), problems), "--json")
+    done = run_command(tmp_path, recipe_over(closed_url(), problems), "--json")
     assert done.returncode == 2 and "--json is for --dry-run" in done.stderr and not (tmp_path / "run").exists()
 
 
@@ -188,11 +217,11 @@ def test_the_demo_recipe_asks_its_own_servers_singly(tmp_path):
 
 def test_a_build_ends_with_what_its_samples_took(fake, problems, tmp_path):
     recipe = recipe_over(fake.url, problems, price={"input": 1000.0, "output": 0.0})
-    done = build(tmp_path, recipe, "--until", "sample")
-    took = rows_of(tmp_path / "run", "SELECT sum(n_tokens) AS n FROM responses")[0]["n"]
+    done = run_command(tmp_path, recipe, "--until", "sample")
+    took = int(asked(tmp_path, "SELECT sum(n_tokens) FROM responses"))
     assert ["one", "40", "8", "88", str(took), "0.088"] in [line.split() for line in done.stderr.splitlines()]
     shutil.rmtree(tmp_path / "run")
     fake.fault = lambda number, body: error(401, "no") if number > 12 else None
-    stopped = build(tmp_path, recipe | {"sources": [recipe["sources"][0] | {"max_in_flight": 1}]})
-    assert stopped.returncode == 3 and count(tmp_path / "run", "responses") == 20
+    stopped = run_command(tmp_path, recipe | {"sources": [recipe["sources"][0] | {"max_in_flight": 1}]})
+    assert stopped.returncode == 3 and asked(tmp_path, "SELECT count(*) FROM responses") == 20
     assert "20 of 40" in stopped.stderr, "also where a source stopped it"

@@ -56,6 +56,8 @@ def spent_by(folder, recipe, rows, prompts=2):
     """`spending` of a run with these responses."""
     with Run.create(folder) as run:
         asked = [{"prompt_id": f"p{at}", "messages": [], "messages_digest": f"d{at}"} for at in range(prompts)]
+        asked += [asked[0] | {"prompt_id": "the same question"}, asked[0] | {"prompt_id": "x", "dropped": "no gold"}]
+        asked[-1]["messages_digest"] = "dropped"
         run.replace("prompts", TABLES["prompts"].frame(asked))
         wanted = [
             {"model": s.model, "revision": s.revision, "sampling": s.sampling_text, "type": s.type, "n": s.n}
@@ -168,6 +170,7 @@ def test_the_table_has_sums_this_build_and_what_was_not_counted(tmp_path):
     assert ["all", "8", "3", "1,070", "56", "0.0026"] in lines
     assert ["in", "this", "build", "5", "1", "990", "0"] in lines
     assert "1 responses came without token counts" in drawn(frame, recipe)
+    assert "this build" not in drawn(frame, recipe), "of one that asked nothing there is nothing to say"
     assert "this build" not in drawn(frame, recipe, Progress(done=8, requests=3, prompt_tokens=1070, completion_tokens=56))
 
 

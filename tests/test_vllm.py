@@ -28,7 +28,7 @@ from datakit.serving import end_orphans
 ROOT = Path(__file__).parents[1]
 PYTHON = os.environ.get("DATAKIT_VLLM_PYTHON")
 LLAMA, QWEN = (ROOT / "data" / "micro" / name for name in ("llama", "qwen2"))
-START_S = 400.0  # on two busy cores; a minute on idle ones
+START_S = 600.0  # on two busy cores; a minute on idle ones
 N = 4
 
 pytestmark = [

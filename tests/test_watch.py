@@ -67,6 +67,15 @@ def test_in_its_first_seconds_a_part_has_the_rate_since_its_start():
     assert part_at([(0.5, Progress(done=4))]).pace().rows == pytest.approx(8)
 
 
+def test_a_source_that_waits_for_its_turn_begins_with_the_first_sign_of_it():
+    waited = [(second, Progress()) for second in range(1, 101)]
+    late = part_at([*waited, (101, Progress(replicas=(UP,))), (110, Progress(done=50, replicas=(UP,)))])
+    assert late.pace().rows == pytest.approx(5) and late.pace(ended=True).took_s == pytest.approx(10)
+    early = part_at([(10, Progress(done=50)), (100, Progress(done=10_000))])
+    whole = together([early.pace(ended=True), late.pace(ended=True)], ended=True)
+    assert whole.took_s == pytest.approx(110) and whole.rows == pytest.approx(10_050 / 110)
+
+
 def test_where_nothing_comes_any_more_no_time_is_told():
     stalled = [(1, Progress(done=50)), *((second, Progress(done=50)) for second in range(10, 320, 10))]
     pace = part_at(stalled).pace()
@@ -98,7 +107,7 @@ def sampled(done=1234, total=10_000, failed=2, retries=14, replicas=(UP,)):
     return part_at([(30, progress)], total)
 
 
-@pytest.mark.parametrize("width", [80, 100, 120])
+@pytest.mark.parametrize("width", [77, 97, 120])
 def test_a_source_says_everything_at_usual_widths(width):
     head, line = drawn({"google/gemma-2-27b-it": sampled()}, width)
     assert re.split(r"\s{2,}|(?<=done) |(?<=flight) |(?<=/s) |(?<=ed) |(?<=ies) ", head.strip()) == [
@@ -106,6 +115,12 @@ def test_a_source_says_everything_at_usual_widths(width):
     ]
     assert line.split()[-7:] == ["1,234/10,000", "30/64", "8.2", "16.5k", "2", "14", "3:33"]
     assert line.split()[0] == "gemma-2-27b-it" and "12%" in line
+
+
+def test_there_is_room_for_the_echo_of_ctrl_c():
+    console = Console(file=StringIO(), width=80)
+    console.print(StageView({"google/gemma-2-27b-it": sampled(), "m" * 30: sampled(replicas=[replica(at) for at in range(4)])}))
+    assert 70 < max(map(len, lines_of(console))) <= 77
 
 
 def test_columns_appear_with_what_they_are_for():
@@ -126,8 +141,8 @@ def test_several_sources_have_a_sum_and_names_that_tell_them_apart():
 
 def test_a_column_never_gets_narrower():
     state, clock, heads = [Progress()], Clock(), []
-    view = StageView({"m": Part(10_000, lambda: state[0], clock)})
-    for progress in (Progress(done=1000, requests=900_000, retries=12_345), Progress(done=2000, requests=900_001, retries=1)):
+    view = StageView({"m": Part(1_000_000, lambda: state[0], clock)})
+    for progress in (Progress(done=1000, requests=200), Progress(done=9000, requests=1800)):  # 11:06:00 left, and 2:26:49
         state[0], clock.now = progress, clock.now + 40
         view.look()
         heads.append(next(view.draw(100, Ink(False))).plain)
@@ -152,7 +167,7 @@ PROGRESS = st.builds(Progress, COUNT, COUNT, COUNT, COUNT, COUNT, st.integers(0,
 
 @given(
     parts=st.dictionaries(NAMES, st.tuples(PROGRESS, st.integers(0, 10**8)), min_size=1, max_size=5),
-    width=st.integers(80, 160),
+    width=st.integers(77, 160),
     seconds=st.floats(0.1, 10**6),
     ended=st.booleans(),
     ascii_only=st.booleans(),

@@ -57,6 +57,9 @@ class Client:
         self.capacity = max_in_flight * len(self.replicas)
         self.patience_s = patience_s
         self.answered = proven
+        self.retries_refused = False
+        """Whether it is known that requests were refused before: then that all are says nothing of the source."""
+        self._answered_now = False
         self.requests = 0
         self.retries = 0
         self._key = key
@@ -107,8 +110,9 @@ class Client:
                 counts[failure.meaning] += 1
             self._give_up_if_used_up(counts, failure, charged)
             self.retries += 1
+            again = replica in tried
             tried.add(replica)
-            if len(tried) == len(self.replicas):
+            if again or len(tried) == len(self.replicas):
                 tried.clear()
                 await self._pause(failure, sum(counts.values()))
 
@@ -163,7 +167,8 @@ class Client:
                 said = replica.hide(raw)[:150].decode("utf-8", "replace")
                 raise Fault("broken", "malformed", f"{str(error)[:100]}: {said!r}") from error
             self._heard_at = now = time.monotonic()
-            self.answered, self._failed = True, 0
+            self.answered = self._answered_now = True
+            self._failed = 0
             replica.answered(now)
             return Answer(content, now - started)
         except Fault as fault:
@@ -181,10 +186,10 @@ class Client:
                 raise self._stopped
             if self._draining.is_set():
                 raise Drained
-            others = [replica for replica in self.replicas if replica not in avoided and replica.state == "up"]
-            usable = [replica for replica in others or self.replicas if replica.usable]
-            if usable:
-                replica = min(usable, key=lambda replica: replica.in_flight / replica.window.size)
+            free = [replica for replica in self.replicas if replica.usable]
+            if free:
+                untried = [replica for replica in free if replica not in avoided]
+                replica = min(untried or free, key=lambda replica: replica.in_flight / replica.window.size)
                 replica.window.take()
                 return replica
             waiter = asyncio.get_running_loop().create_future()
@@ -227,7 +232,7 @@ class Client:
     def _refuse(self, replica: Replica, fault: Fault) -> None:
         """One request was refused; where all are, it is the source."""
         self._refused += 1
-        if not self.answered and self._refused >= REFUSALS:
+        if not self._answered_now and not self.retries_refused and self._refused >= REFUSALS:
             self._stop(
                 f"{self.model} at {replica.url}: refused the first {self._refused} requests ({fault.message}); "
                 f"check model, sampling and extra_body of this source, {AGAIN}"

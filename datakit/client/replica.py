@@ -158,6 +158,7 @@ class Replica:
 
         if self._session is None:
             self._session = aiohttp.ClientSession(
+                cookie_jar=aiohttp.DummyCookieJar(),
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=min(CONNECT_S, self._timeout_s)),
                 headers=self._headers,

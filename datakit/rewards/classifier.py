@@ -119,11 +119,11 @@ def load(reward: recipe.Classifier, folder: Path | None, device: torch.device) -
     Raises BadInput where the checkpoint or its tokenizer cannot be used.
     """
     import torch
-    from transformers import AutoTokenizer
+    from transformers import PreTrainedTokenizerFast
 
     folder = folder or download(reward.model, reward.revision)
     config = check(folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)  # tokenizer.json as it is, whatever class is named
     model = _load_model(folder, getattr(torch, reward.dtype)).to(device)
     loaded = Classifier(
         backbone=model.base_model,

@@ -74,15 +74,24 @@ def _start(command: list[str]) -> int:
 
 
 def _end_all(server: int, statuses: Statuses) -> None:
-    """SIGTERM to all that is left of the server, SIGKILL to what does not end by it."""
-    number, began_at = signal.SIGTERM, time.monotonic()
-    _signal_all(server, number)
+    """SIGTERM to the server's group and to each child outside of it, also adopted meanwhile; SIGKILL to what stays."""
+    began_at = time.monotonic()
+    told: set[int] = set()
+    _signal_group(server, signal.SIGTERM)
     while _reap(statuses) and time.monotonic() < began_at + STOP_S + _GIVE_UP_S:
-        if time.monotonic() > began_at + STOP_S:
-            _signal_all(server, signal.SIGKILL)
-        time.sleep(0.05)
-    with contextlib.suppress(OSError):  # where nobody can be adopted, the group is all that is known
-        os.killpg(server, signal.SIGKILL)
+        late = time.monotonic() > began_at + STOP_S
+        for pid in _children():
+            with contextlib.suppress(OSError):
+                if late or (pid not in told and os.getpgid(pid) != server):
+                    os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
+            told.add(pid)
+        time.sleep(0.1)
+    _signal_group(server, signal.SIGKILL)  # where nobody can be adopted, the group is all that is known
+
+
+def _signal_group(server: int, number: signal.Signals) -> None:
+    with contextlib.suppress(OSError):
+        os.killpg(server, number)
 
 
 def _reap(statuses: Statuses) -> bool:
@@ -96,16 +105,6 @@ def _reap(statuses: Statuses) -> bool:
             statuses[pid] = code if code >= 0 else 128 - code
     except ChildProcessError:
         return False
-
-
-def _signal_all(server: int, number: signal.Signals) -> None:
-    """To the server's process group, and to the guard's own and adopted children outside of it."""
-    with contextlib.suppress(OSError):
-        os.killpg(server, number)
-    for pid in _children():
-        with contextlib.suppress(OSError):
-            if os.getpgid(pid) != server:
-                os.kill(pid, number)
 
 
 def _children() -> list[int]:

@@ -44,7 +44,7 @@ class Server:
 
     def __init__(self, launch: Launch, say: Say) -> None:
         self.base_url = f"http://127.0.0.1:{launch.port}/v1"
-        self.log = launch.log
+        self.name, self.log = launch.name, launch.log
         self._launch, self._say = launch, say
         self._trouble: str | None = None
         self._unwanted = threading.Event()
@@ -60,7 +60,7 @@ class Server:
     def check_alive(self) -> None:
         """SourceStopped with the end of its log where it has ended."""
         if self._guard.poll() is not None:
-            raise SourceStopped(f"{self._launch.name}: {self._ending()}; {self._log_end()}")
+            raise SourceStopped(f"{self.name}: {self._ending()}; {self._log_end()}")
 
     def wait(self, beside: Sequence[Server] = ()) -> None:
         """Until it answers. SourceStopped where it takes too long, or where it or one `beside` it ends."""
@@ -71,10 +71,10 @@ class Server:
             now = time.monotonic()
             if now - began_at > self._launch.start_timeout_s:
                 limit = f"{self._launch.start_timeout_s:g} s (start_timeout_s)"
-                raise SourceStopped(f"{self._launch.name}: its server did not answer within {limit}; {self._log_end()}")
+                raise SourceStopped(f"{self.name}: its server did not answer within {limit}; {self._log_end()}")
             if now - said_at > LINE_EVERY_S:
                 said_at = now
-                self._say(f"{self._launch.name}: starting for {now - began_at:.0f} s; {self._last_line()}")
+                self._say(f"{self.name}: starting for {now - began_at:.0f} s; {self._last_line()}")
             self._unwanted.wait(0.2)
 
     def _answers(self) -> bool:
@@ -129,7 +129,7 @@ class Server:
             ending = self._ending()
             if done < self._launch.restarts:
                 count = f"restart {done + 1} of {self._launch.restarts}"
-                self._say_unless_dismissed(f"{self._launch.name}: {ending}; {count}; {self._last_line()}")
+                self._say_unless_dismissed(f"{self.name}: {ending}; {count}; {self._last_line()}")
                 if not self._start_again():
                     return
         if not self._unwanted.is_set():
@@ -151,7 +151,7 @@ class Server:
                 self._say_unless_dismissed(str(error))
                 self._close_pipe()
         else:
-            self._say_unless_dismissed(f"{self._launch.name}: its server answers again", warning=False)
+            self._say_unless_dismissed(f"{self.name}: its server answers again", warning=False)
         return True
 
     def _say_unless_dismissed(self, text: str, warning: bool = True) -> None:

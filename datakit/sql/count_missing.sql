@@ -7,9 +7,7 @@ WITH wanted AS (
         s.model,
         s.revision,
         s.sampling,
-        left(
-            sha256(concat_ws(chr(31), p.messages_digest, s.model, coalesce(s.revision, ''), s.sampling, i.sample_index)), 24
-        ) AS response_id
+        make_response_id(p.messages_digest, s.model, s.revision, s.sampling, i.sample_index) AS response_id
     FROM asked_prompts AS p
     CROSS JOIN sources AS s
     CROSS JOIN LATERAL (SELECT unnest(range(s.n)) AS sample_index) AS i

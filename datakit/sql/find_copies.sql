@@ -1,15 +1,25 @@
--- Sources whose samples of a prompt are all one text, for at least half of the prompts, though a temperature above 0 was
--- asked for: a server that decodes greedily.
+-- Sources that give copies for samples, for at least half of the prompts, though a temperature above 0 was asked for: all
+-- samples of a prompt are one text (a server that decodes greedily), or all choices of each request are (one that copies).
 -- Reads current_responses. No parameters. Gives model, n_prompts (with two samples or more), n_copies.
-WITH per_prompt AS (
-    SELECT model, prompt_id, count(DISTINCT md5(text)) AS n_texts
+-- The choices of one request share its seed. Texts are one where the least of their hashes is the greatest: no set of them is kept.
+WITH per_request AS (
+    SELECT model, prompt_id, count(*) AS n, min(hash(text)) AS least_hash, max(hash(text)) AS most_hash
     FROM current_responses
     WHERE sampling <> 'imported' AND coalesce(json_extract(sampling, '$.temperature')::DOUBLE, 1) > 0
+    GROUP BY model, prompt_id, seed
+),
+
+per_prompt AS (
+    SELECT
+        model,
+        prompt_id,
+        bool_and(least_hash = most_hash) AND (max(n) > 1 OR min(least_hash) = max(least_hash)) AS copied
+    FROM per_request
     GROUP BY model, prompt_id
-    HAVING count(*) > 1
+    HAVING sum(n) > 1
 )
 
-SELECT model, count(*) AS n_prompts, count(*) FILTER (n_texts = 1) AS n_copies
+SELECT model, count(*) AS n_prompts, count(*) FILTER (copied) AS n_copies
 FROM per_prompt
 GROUP BY model
 HAVING n_prompts > 1 AND n_copies >= 0.5 * n_prompts

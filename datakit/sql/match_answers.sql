@@ -3,6 +3,7 @@
 -- Reads answers (judge_answers.sql).
 --   $any_source  a pair may join two source models
 --   $verified    answers were verified: without verdicts a pair needs a margin above 0
+--   $ranked      scores are mean ranks: margins are rounded to 12 digits, for equal differences of fractions must be equal
 -- Gives one row a prompt and source: model, rejected_model, both ids, margin (chosen minus rejected score), log_length_ratio
 -- (ln of chosen / rejected characters), length_ratio (longer / shorter), and `lost`: why it can be no pair whatever the rules about
 -- margins and lengths, else NULL. Ties are broken by id (ids are hashes), never by position.
@@ -30,7 +31,7 @@ SELECT
     r.model AS rejected_model,
     c.response_id AS chosen_id,
     r.response_id AS rejected_id,
-    c.score - r.score AS margin,
+    if($ranked, round(c.score - r.score, 12), c.score - r.score) AS margin,
     ln(greatest(c.n_chars, 1) / greatest(r.n_chars, 1)) AS log_length_ratio,
     greatest(c.n_chars, r.n_chars, 1) / greatest(least(c.n_chars, r.n_chars), 1) AS length_ratio,
     CASE
@@ -38,7 +39,7 @@ SELECT
         WHEN c.response_id IS NULL THEN 'no right answer'
         WHEN r.response_id IS NULL THEN 'no wrong answer'
         WHEN c.text_digest = r.text_digest THEN 'same text'
-        WHEN NOT $verified AND coalesce(c.score - r.score, 0) <= 0 THEN 'tied scores'
+        WHEN NOT $verified AND coalesce(margin, 0) <= 0 THEN 'tied scores'
     END AS lost
 FROM sides AS s
 LEFT JOIN chosen AS c ON s.prompt_id = c.prompt_id AND s.side = c.side

@@ -7,8 +7,7 @@ WITH wanted AS (
     SELECT
         p.prompt_id,
         i.sample_index,
-        left(sha256(concat_ws(chr(31), p.messages_digest, $model, coalesce($revision, ''), $sampling, i.sample_index)), 24)
-            AS response_id
+        make_response_id(p.messages_digest, $model, $revision, $sampling, i.sample_index) AS response_id
     FROM some_prompts AS p
     CROSS JOIN (SELECT unnest(range($n)) AS sample_index) AS i
 ),

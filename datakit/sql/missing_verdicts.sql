@@ -1,7 +1,17 @@
 -- Current responses that the verifier has not judged against the prompt's present reference.
--- Reads current_responses, prompts, verdicts.
+-- Reads current_responses, prompts, responses, verdicts.
 --   $verifier  the verifier's name, with its version and options
--- Gives what a domain's verify() reads of a row.
+-- Gives what a domain's verify() reads of a row, once a response and reference. Texts are read, never sorted or kept: the
+-- result can be streamed.
+WITH missing AS (
+    SELECT r.response_id, p.reference_digest, min(p.prompt_id) AS prompt_id
+    FROM current_responses AS r
+    INNER JOIN prompts AS p ON r.prompt_id = p.prompt_id
+    ANTI JOIN verdicts AS v
+        ON r.response_id = v.response_id AND p.reference_digest = v.reference_digest AND v.verifier = $verifier
+    GROUP BY r.response_id, p.reference_digest
+)
+
 SELECT
     r.response_id,
     p.reference_digest,
@@ -11,8 +21,6 @@ SELECT
     p.reference,
     p.test_style,
     p.entry_point
-FROM current_responses AS r
-INNER JOIN prompts AS p ON r.prompt_id = p.prompt_id
-ANTI JOIN verdicts AS v
-    ON r.response_id = v.response_id AND p.reference_digest = v.reference_digest AND v.verifier = $verifier
-QUALIFY row_number() OVER (PARTITION BY r.response_id, p.reference_digest ORDER BY r.prompt_id) = 1
+FROM responses AS r
+INNER JOIN missing AS m ON r.response_id = m.response_id
+INNER JOIN prompts AS p ON m.prompt_id = p.prompt_id

@@ -1,35 +1,38 @@
 -- What a build would ask each of its endpoints and servers for.
--- Reads wanted_responses, responses, failures, rough_tokens.
+-- Reads asked_prompts, sources, responses, failures, rough_tokens.
 --   $retry_failures  ask again also for what failed for good
 -- Gives one row a sampled source: n_wanted, n_there, n_refused (failed for good, not asked again) and n_missing samples,
 -- n_prompts that miss some, and rough prompt tokens: `together` with one request a prompt, `singly` with one a sample.
-WITH samples AS (
+WITH wanted AS (
     SELECT
-        w.response_id,
-        min(w.prompt_id) AS prompt_id,
-        w.model,
-        w.revision,
-        w.sampling,
-        w.response_id IN (SELECT response_id FROM responses) AS is_there,
-        NOT $retry_failures
-        AND w.response_id IN (SELECT f.key FROM failures AS f WHERE f.stage = 'sample' AND f.permanent) AS is_refused
-    FROM wanted_responses AS w
-    WHERE w.source_type <> 'responses'
-    GROUP BY w.response_id, w.model, w.revision, w.sampling
+        p.prompt_id,
+        s.model,
+        s.revision,
+        s.sampling,
+        left(
+            sha256(concat_ws(chr(31), p.messages_digest, s.model, coalesce(s.revision, ''), s.sampling, i.sample_index)), 24
+        ) AS response_id
+    FROM asked_prompts AS p
+    CROSS JOIN sources AS s
+    CROSS JOIN LATERAL (SELECT unnest(range(s.n)) AS sample_index) AS i
+    WHERE s.type <> 'responses'
 ),
 
 asks AS (
     SELECT
-        model,
-        revision,
-        sampling,
-        prompt_id,
+        w.model,
+        w.revision,
+        w.sampling,
+        w.prompt_id,
         count(*) AS n_wanted,
-        count(*) FILTER (WHERE is_there) AS n_there,
-        count(*) FILTER (WHERE is_refused AND NOT is_there) AS n_refused,
-        count(*) FILTER (WHERE NOT is_there AND NOT is_refused) AS n_missing
-    FROM samples
-    GROUP BY model, revision, sampling, prompt_id
+        count(r.response_id) AS n_there,
+        count(*) FILTER (r.response_id IS NULL AND f.key IS NOT NULL) AS n_refused,
+        count(*) FILTER (r.response_id IS NULL AND f.key IS NULL) AS n_missing
+    FROM wanted AS w
+    LEFT JOIN responses AS r ON w.response_id = r.response_id
+    LEFT JOIN (SELECT DISTINCT key FROM failures WHERE stage = 'sample' AND permanent AND NOT $retry_failures) AS f
+        ON w.response_id = f.key
+    GROUP BY w.model, w.revision, w.sampling, w.prompt_id
 )
 
 SELECT

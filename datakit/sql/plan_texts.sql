@@ -1,6 +1,7 @@
--- Roughly how many tokens a prompt and a source's system prompt have: 4 characters a token, 1.5 of Chinese, Japanese and Korean.
--- Kept as the temporary table `rough_tokens`.
+-- Roughly how many tokens a prompt and a source's system prompt have. Kept as the temporary table `rough_tokens`.
 -- Reads prompts, sources, responses. No parameters. Gives one row a prompt (`sampling` null) and one a sampling with a system prompt.
+-- 4 characters a token, 1.5 of Chinese, Japanese and Korean: they have three bytes a character in UTF-8. What has two (Cyrillic,
+-- Greek, Arabic) falls in between, as it does in most tokenizers.
 WITH texts AS (
     SELECT p.prompt_id, NULL AS sampling, m.content AS text
     FROM prompts AS p, unnest(p.messages) AS _ (m)
@@ -14,7 +15,7 @@ sized AS (
         prompt_id,
         sampling,
         sum(length(text)) AS n_chars,
-        sum(length(regexp_replace(text, '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]', '', 'g'))) AS n_cjk
+        sum(strlen(text) - length(text)) / 2 AS n_cjk
     FROM texts
     WHERE text IS NOT NULL
     GROUP BY prompt_id, sampling

@@ -42,6 +42,7 @@ class Database:
             self.connection.execute(f"SET {setting}")
         for table in TABLES:
             self._make_view(table)
+        self.connection.execute(load_sql("make_response_id"))
         for view in VIEWS:
             self.connection.execute(f"CREATE VIEW {view} AS {load_sql(view)}")
 

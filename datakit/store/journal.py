@@ -6,13 +6,12 @@ What is appended together (the samples of one request) is one line, so that it i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from datakit.errors import RunError
-from datakit.tables import Row, canonical_json
+from datakit.tables import Row
 
 MOVE_AWAY = "move it away and build again: only the rows in it are made anew"
 
@@ -27,8 +26,7 @@ class JournalFile:
 
     def append(self, rows: list[Row]) -> None:
         """Write the rows as one line, or leave the file as it was."""
-        line = "[" + ",".join(_spelled(row) for row in rows) + "]\n"
-        data = memoryview(line.encode())
+        data = memoryview(f"{_spell(rows)}\n".encode())
         end = self._file.tell()
         try:
             while data:
@@ -69,8 +67,7 @@ def read_journal(path: Path) -> list[Row]:
     return rows
 
 
-def _spelled(row: Mapping[str, Any]) -> str:
-    return canonical_json({**row, "at": row["at"].isoformat()} if "at" in row else row)
+_spell = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=datetime.isoformat).encode
 
 
 def _read(row: Any) -> Row:

@@ -1,0 +1,129 @@
+"""What the benchmarks of sampling share: the fake endpoint as a process, its prompts, datakit's recipe, a measured process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+ROOT = Path(__file__).parents[1]
+MODEL = "fake/one"
+LOOK_EVERY_S = 0.1
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One process from its start to its end."""
+
+    seconds: float
+    asking_s: float
+    """Without what it did before the endpoint had answered its first question."""
+    peak_mb: float
+    """The most memory that its process tree was seen to hold (resident, shared pages counted in each process)."""
+    cpu_s: float
+
+
+def write_prompts(path: Path, n: int) -> Path:
+    """n addition problems, as the fake endpoint can answer them."""
+    with path.open("w", encoding="utf-8") as file:
+        for at in range(n):
+            row = {"id": f"add/{at}", "question": f"What is {at} + {3 * at}?", "gold": str(4 * at)}
+            file.write(json.dumps(row) + "\n")
+    return path
+
+
+def write_recipe(path: Path, url: str, prompts: Path, n: int, in_flight: int) -> Path:
+    """A recipe of one endpoint; what it asks is what the other contestants ask (sampling_contestants.SAMPLING)."""
+    columns = {"prompt_id": "id", "prompt": "question", "reference": "gold"}
+    source = {
+        "type": "endpoint",
+        "model": MODEL,
+        "base_urls": [url],
+        "n": n,
+        "request": "n",
+        "sampling": {"temperature": 0.8, "max_tokens": 256},
+        "max_in_flight": in_flight,
+    }
+    recipe = {"domain": "math", "prompts": [{"type": "file", "path": str(prompts), "columns": columns}], "sources": [source]}
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
+    return path
+
+
+@contextmanager
+def endpoint(*options: str) -> Iterator[str]:
+    """The fake endpoint of the tests, in a process of its own; its URL."""
+    server = subprocess.Popen(
+        [sys.executable, ROOT / "tests" / "fake_endpoint.py", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        yield server.stdout.readline().strip()
+    finally:
+        server.kill()
+        server.wait()
+
+
+def counts(url: str) -> dict[str, Any]:
+    """What the fake endpoint was asked so far."""
+    with urllib.request.urlopen(url.removesuffix("/v1") + "/counts", timeout=30) as answer:
+        said: dict[str, Any] = json.load(answer)
+    return said
+
+
+def measure(command: list[str | Path], url: str, log: Path, timeout_s: float = 3600.0) -> Measured:
+    """Run the command to its end. RuntimeError, with the end of its log, where it fails or takes too long."""
+    cpu_before = cpu_of_children()
+    began_at = time.monotonic()
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment())
+    asked_at, peak = None, 0
+    while process.poll() is None and time.monotonic() - began_at < timeout_s:
+        if asked_at is None and counts(url)["answered"]:
+            asked_at = time.monotonic()
+        peak = max(peak, resident(process.pid))
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(LOOK_EVERY_S)
+    ended_at = time.monotonic()
+    if process.returncode != 0:
+        process.kill()
+        process.wait()
+        raise RuntimeError(f"exit status {process.returncode}: {' '.join(map(str, command))}\n{log.read_text()[-2000:]}")
+    return Measured(ended_at - began_at, ended_at - (asked_at or began_at), peak / 1e6, cpu_of_children() - cpu_before)
+
+
+def environment() -> dict[str, str]:
+    """This one, with this checkout's datakit in front."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
+
+
+def cpu_of_children() -> float:
+    """Processor seconds of the processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def resident(pid: int) -> int:
+    """Bytes that the process and its descendants hold now."""
+    held = 0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                held += one.memory_info().rss
+    return held

@@ -1,0 +1,87 @@
+-- What each judge's scores are like and what they are worth, by source model and over all of them.
+-- Reads judged (audit_judged.sql).
+--   $judges  the judges, in order
+--   $wrong   outcomes that count as wrong
+-- Gives one row a judge and model, and one a judge with model NULL: all sources together.
+--   scored, unscored, non_finite  responses; lowest, median, highest, mean, deviation  of the finite scores
+--   length_correlation            Pearson, score and characters; NULL where either does not vary
+--   ranking_accuracy, comparisons how often a right answer outscores a wrong one of the same prompt and source (a tie counts half)
+--   answer_pairs, tied_pairs      two answers of one prompt (of one prompt and source in a model's row), and those of equal score
+--   groups, flat, best_shared     prompts (prompts and sources) with two answers or more; those where the best answer scores no
+--                                 better than the worst, and those where several answers share the best score
+-- Repeated texts count as responses, but not in pairs and groups.
+WITH described AS (
+    SELECT
+        judge,
+        model,
+        count(*) FILTER (WHERE finite) AS scored,
+        count(*) FILTER (WHERE score IS NULL) AS unscored,
+        count(*) FILTER (WHERE NOT finite AND score IS NOT NULL) AS non_finite,
+        min(score) FILTER (WHERE finite) AS lowest,
+        median(score) FILTER (WHERE finite) AS median,
+        max(score) FILTER (WHERE finite) AS highest,
+        avg(score) FILTER (WHERE finite) AS mean,
+        stddev_pop(score) FILTER (WHERE finite) AS deviation,
+        corr(score, n_chars) FILTER (WHERE finite) AS length_correlation
+    FROM judged
+    GROUP BY GROUPING SETS ((judge), (judge, model))
+),
+
+ranked AS (
+    SELECT
+        r.judge,
+        r.model,
+        avg(CASE WHEN r.score > w.score THEN 1.0 WHEN r.score = w.score THEN 0.5 ELSE 0.0 END) AS ranking_accuracy,
+        count(*) AS comparisons
+    FROM judged AS r
+    INNER JOIN judged AS w ON r.judge = w.judge AND r.prompt_id = w.prompt_id AND r.model = w.model
+    WHERE r.finite AND w.finite AND r.outcome = 'passed' AND list_contains($wrong, w.outcome)
+    GROUP BY GROUPING SETS ((r.judge), (r.judge, r.model))
+),
+
+levels AS (
+    SELECT judge, model, prompt_id, score, count(*) AS n
+    FROM judged
+    WHERE finite AND NOT repeated
+    GROUP BY GROUPING SETS ((judge, prompt_id, score), (judge, model, prompt_id, score))
+),
+
+groups AS (
+    SELECT
+        judge,
+        model,
+        sum(n) AS n_answers,
+        sum(n * (n - 1) // 2) AS tied_pairs,
+        count(*) = 1 AS flat,
+        arg_max(n, score) > 1 AS best_shared
+    FROM levels
+    GROUP BY judge, model, prompt_id
+    HAVING n_answers > 1
+),
+
+tied AS (
+    SELECT
+        judge,
+        model,
+        sum(n_answers * (n_answers - 1) // 2)::BIGINT AS answer_pairs,
+        sum(tied_pairs)::BIGINT AS tied_pairs,
+        count(*) AS groups,
+        count(*) FILTER (WHERE flat) AS flat,
+        count(*) FILTER (WHERE best_shared) AS best_shared
+    FROM groups
+    GROUP BY judge, model
+)
+
+SELECT
+    d.* REPLACE (if(isfinite(d.length_correlation), d.length_correlation, NULL) AS length_correlation),
+    r.ranking_accuracy,
+    coalesce(r.comparisons, 0) AS comparisons,
+    coalesce(t.answer_pairs, 0) AS answer_pairs,
+    coalesce(t.tied_pairs, 0) AS tied_pairs,
+    coalesce(t.groups, 0) AS groups,
+    coalesce(t.flat, 0) AS flat,
+    coalesce(t.best_shared, 0) AS best_shared
+FROM described AS d
+LEFT JOIN ranked AS r ON d.judge = r.judge AND d.model IS NOT DISTINCT FROM r.model
+LEFT JOIN tied AS t ON d.judge = t.judge AND d.model IS NOT DISTINCT FROM t.model
+ORDER BY list_position($judges::VARCHAR [], d.judge), d.model NULLS FIRST
