@@ -28,7 +28,7 @@ from datakit.errors import BadInput, BudgetSpent, DatakitError, RecipeError, Run
 from datakit.gathering import Asked, Gathering, Meter, asked_sources
 from datakit.places import reward_folder
 from datakit.progress import Poll
-from datakit.recipe import EndpointSource, LocalReward, Recipe, Reward, ServeSource, assign
+from datakit.recipe import Budget, EndpointSource, LocalReward, Recipe, Reward, ServeSource, assign
 from datakit.resolving import resolve
 from datakit.resuming import check_same
 from datakit.rewards import check as check_reward
@@ -36,7 +36,7 @@ from datakit.rewards import judge_name
 from datakit.scoring import Chunk, count_missing, score_missing, self_check
 from datakit.selection import chosen_judge, diff_pairs, foreign_window, judge_answers, judges, select_demos, select_pairs
 from datakit.signals import Signals
-from datakit.spending import spending, total
+from datakit.spending import Spent, spending, total
 from datakit.store import Run, Spool, load_sql
 from datakit.tables import TABLES, Row, Rows, failure_row
 
@@ -198,7 +198,8 @@ def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list
     Raises SourceStopped and BudgetSpent, or gives them where `keep_going` is set.
     """
     asked = asked_sources(run, recipe, options.retry_failures)
-    meter = Meter(recipe.budget, total(spending(run, recipe)))
+    limited = recipe.budget != Budget()
+    meter = Meter(recipe.budget, total(spending(run, recipe)) if limited else Spent())
     gathering = Gathering(run, recipe, meter, options.retry_failures, options.keep_going, options.grace_s, monitor.say)
     stopped: list[DatakitError] = []
     serving.end_orphans(run.folder / "logs", monitor.say)
