@@ -13,8 +13,9 @@ from datakit.domains.code_answers import extract
 from datakit.domains.code_mutants import Mutant, mutants
 from datakit.engine import available_cores
 from datakit.errors import BadInput
-from datakit.recipe import EndpointSource, Recipe
-from datakit.stages import VERIFY_BATCH, Monitor, check_scores, judge, preflight, resolve
+from datakit.recipe import EndpointSource, LocalReward, Recipe
+from datakit.resolving import resolve
+from datakit.stages import VERIFY_BATCH, Monitor, check_scores, judge, preflight
 from datakit.tables import Prompt, Row, Rows
 
 
@@ -42,6 +43,10 @@ def check(
         if isinstance(source, EndpointSource):
             trouble = probe_endpoint(source.base_urls, read_key(source.api_key_env, "api_key_env"), source.model)
             problems += [Problem(f"sources.{at}: {url}", what) for url, what in trouble.items()]
+    for at, reward in enumerate(recipe.score):
+        if not isinstance(reward, LocalReward):
+            trouble = probe_endpoint(reward.base_urls, read_key(reward.api_key_env, "score.api_key_env"), reward.model)
+            problems += [Problem(f"score.{at}: {url}", what) for url, what in trouble.items()]
     prompts: list[Prompt] = []
     inputs = read_inputs(recipe, domain.read, limit, prompts.append)
     for note, count in inputs.notes.items():

@@ -237,8 +237,9 @@ def serve(
     """
     from datakit import serving, stages
     from datakit.recipe import ServeSource
+    from datakit.resolving import resolve
 
-    loaded = stages.resolve(_load(domain, recipe))
+    loaded = resolve(_load(domain, recipe))
     served = {at: source for at, source in enumerate(loaded.sources) if isinstance(source, ServeSource)}
     if wrong := [at for at in source or [] if at not in served]:
         raise BadInput(f"--source {wrong[0]}: not a source of type serve; those are {', '.join(map(str, served)) or 'none'}")

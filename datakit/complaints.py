@@ -11,7 +11,7 @@ VLLM_FIELDS = {"top_k", "min_p", "repetition_penalty", "length_penalty", "min_to
 TYPES = {
     "prompts": ("file", "hub"),
     "sources": ("endpoint", "serve", "responses"),
-    "score": ("armorm", "classifier"),
+    "score": ("armorm", "classifier", "served", "llm_judge"),
 }
 
 

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 
 from datakit import serving
-from datakit.client import Client, read_key
+from datakit.client import Client, Drain, read_key
 from datakit.errors import BudgetSpent, SourceStopped
 from datakit.progress import Progress
 from datakit.recipe import Budget, EndpointSource, Recipe, Sampled, ServeSource
@@ -107,10 +107,7 @@ class Gathering:
     """How long answers on their way are waited for when the work is to end."""
     say: Callable[[str], None]
     stopped: list[SourceStopped] = field(default_factory=list)
-    _clients: list[Client] = field(default_factory=list)
-    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    _loop: asyncio.AbstractEventLoop | None = None
-    _ending: bool = False
+    _drain: Drain = field(init=False)
     _spent: str | None = None
 
     def ask(self, asked: Sequence[Asked], servers: Sequence[serving.Server], signals: Signals) -> None:
@@ -120,8 +117,9 @@ class Gathering:
         """
         if (spent := self.meter.over_budget()) is not None:
             raise BudgetSpent(spent)
+        self._drain = Drain(self.grace_s, self.say)
         try:
-            with signals.draining(self._drain_soon), _collecting_rarely():
+            with signals.draining(self._drain.soon), _collecting_rarely():
                 asyncio.run(self._ask(asked, iter(servers)))
         finally:
             self.run.journal("responses").close()
@@ -130,36 +128,29 @@ class Gathering:
             raise BudgetSpent(self._spent)
 
     async def _ask(self, asked: Sequence[Asked], servers: Iterator[serving.Server]) -> None:
-        self._loop, self._clients, self._tasks = asyncio.get_running_loop(), [], []
-        async with AsyncExitStack() as stack:
-            try:
-                for one in asked:
-                    client = await stack.enter_async_context(_client_of(one, servers))
-                    client.retries_refused = one.proven and self.retry_failures
-                    self._clients.append(client)
-                    one.sampler = Sampler(one.source, _requested(self.recipe, one.source), client)
-                    self._tasks.append(asyncio.create_task(self._sample(one.sampler)))
-                await self._until_all_end()
-            finally:
-                self._loop = None
-                for task in self._tasks:
-                    task.cancel()
-                await asyncio.gather(*self._tasks, return_exceptions=True)
+        async with AsyncExitStack() as stack, self._drain:
+            for one in asked:
+                client = await stack.enter_async_context(_client_of(one, servers))
+                client.retries_refused = one.proven and self.retry_failures
+                self._drain.clients.append(client)
+                one.sampler = Sampler(one.source, _requested(self.recipe, one.source), client)
+                self._drain.tasks.append(asyncio.create_task(self._sample(one.sampler)))
+            await self._until_all_end()
 
     async def _sample(self, sampler: Sampler) -> None:
         def store(responses: Rows, failures: Rows) -> None:
             self.run.journal("responses").append(responses)
             self.run.journal("failures").append(failures)
-            if (spent := self.meter.over_budget()) is not None and not self._ending:
+            if (spent := self.meter.over_budget()) is not None and not self._drain.begun:
                 self._spent = spent
-                self._drain("the budget is spent")
+                self._drain.begin("the budget is spent")
 
         self.meter.watch(sampler)
         with closing(missing_samples(self.run, sampler.source, self.retry_failures)) as asks:
             await sampler.sample(asks, store)
 
     async def _until_all_end(self) -> None:
-        pending = set(self._tasks)
+        pending = set(self._drain.tasks)
         while pending:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -172,26 +163,9 @@ class Gathering:
     def _note(self, error: SourceStopped) -> None:
         self.stopped.append(error)
         if not self.keep_going:
-            self._drain("a source cannot be used")
-        elif len(self._tasks) > 1:
+            self._drain.begin("a source cannot be used")
+        elif len(self._drain.tasks) > 1:
             self.say(f"{error}; the other sources go on")
-
-    def _drain_soon(self) -> None:
-        """Called by a signal, at any moment."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._drain, "interrupted; once more leaves at once")
-
-    def _drain(self, why: str) -> None:
-        """No new requests; those on their way have `grace_s` to be answered."""
-        if self._ending:
-            return
-        self._ending = True
-        on_their_way = sum(replica.in_flight for client in self._clients for replica in client.replicas)
-        if on_their_way:
-            self.say(f"{why}: waiting up to {self.grace_s:.0f} s for {on_their_way:,} requests on their way")
-        for client in self._clients:
-            client.drain()
-        asyncio.get_running_loop().call_later(self.grace_s, lambda: [task.cancel() for task in self._tasks])
 
 
 @contextmanager

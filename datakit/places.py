@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from datakit.errors import RecipeError
-from datakit.recipe import Recipe
+from datakit.recipe import LocalReward, Recipe, Reward
 
 
 def at_path(recipe: Recipe, path: str) -> Path:
@@ -21,6 +21,11 @@ def model_folder(recipe: Recipe, model: str) -> Path | None:
     if model.startswith((".", "/", "~")):
         raise RecipeError(f"model folder not found: {model} (looked at {path})")
     return None
+
+
+def reward_folder(recipe: Recipe, reward: Reward) -> Path | None:
+    """The folder of a reward model that runs on this machine; None where it is a hub id, or behind a URL."""
+    return model_folder(recipe, reward.model) if isinstance(reward, LocalReward) else None
 
 
 def bundled_recipe(domain: str) -> Path:

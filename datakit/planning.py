@@ -16,10 +16,11 @@ from typing import Literal
 import polars as pl
 
 from datakit.recipe import Budget, Recipe, Sampled
+from datakit.resolving import resolve
 from datakit.resuming import check_same
 from datakit.sampling import asks_singly
 from datakit.spending import Spent, identity, is_priced, source_labels, spending, spent_at, total
-from datakit.stages import Monitor, Options, collect, read_prompts, resolve
+from datakit.stages import Monitor, Options, collect, read_prompts
 from datakit.store import Run, load_sql
 from datakit.tables import IMPORTED, TABLES, Row, Rows
 

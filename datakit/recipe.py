@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, Discriminator, Field, PrivateAt
 
 from datakit.complaints import explain
 from datakit.errors import RecipeError
-from datakit.recipe_rewards import ArmoRM, Classifier, LocalReward, Reward
+from datakit.recipe_rewards import ArmoRM, Classifier, LLMJudge, LocalReward, RemoteReward, Reward, Served
 from datakit.recipe_sources import (
     EndpointSource,
     FilePrompts,
@@ -41,15 +41,18 @@ __all__ = [
     "EndpointSource",
     "FilePrompts",
     "HubPrompts",
+    "LLMJudge",
     "Limits",
     "LocalReward",
     "Quantiles",
     "Recipe",
+    "RemoteReward",
     "ResponsesSource",
     "Reward",
     "Sampled",
     "Select",
     "ServeSource",
+    "Served",
     "Source",
     "Verify",
     "assign",
@@ -248,7 +251,7 @@ class Recipe(Section):
 
 SECTIONS: dict[str, type[BaseModel]] = {
     **{"endpoint": EndpointSource, "serve": ServeSource, "responses": ResponsesSource, "file": FilePrompts, "hub": HubPrompts},
-    **{"armorm": ArmoRM, "classifier": Classifier},
+    **{"armorm": ArmoRM, "classifier": Classifier, "served": Served, "llm_judge": LLMJudge},
     **{
         "sampling": Sampling,
         "price": Price,

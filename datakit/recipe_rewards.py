@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from datakit.recipe_sources import Name, Section
+from datakit.recipe_sources import Endpoint, ExtraBody, Name, Sampling, Section, check_free
 
 
 class LocalReward(Section):
@@ -56,4 +56,60 @@ class Classifier(LocalReward):
     type: Literal["classifier"]
 
 
-Reward = Annotated[ArmoRM | Classifier, Field(discriminator="type")]
+class Served(Endpoint):
+    """A sequence classifier with one label behind a URL: vLLM's /classify or /pooling, which stand beside its /v1.
+
+    A conversation is written by the server's own chat template, and its score is the raw logit (the activation is off).
+    """
+
+    shaping: ClassVar = ("add_special_tokens",)
+
+    type: Literal["served"]
+    model: Name
+    """The name that requests ask for."""
+    revision: Name
+    """What the server runs: the model's commit. The judge's name has it, for scores of different revisions do not mix."""
+    api: Literal["classify", "pooling"] = "classify"
+    add_special_tokens: Annotated[bool, Field(strict=True)] = False
+    """Have the tokenizer write the token of the beginning, where the chat template does not (where it does, there are two)."""
+    no_activation: Annotated[bool, Field(strict=True)] = False
+    """The model's head has no activation at all, so a server that cannot switch it off is not suspected of one."""
+
+
+class JudgeSampling(Sampling):
+    temperature: Annotated[float, Field(strict=True, ge=0)] | None = 0.0
+    max_tokens: Annotated[int, Field(strict=True, ge=1)] | None = 1024
+
+
+class LLMJudge(Endpoint):
+    """A chat model that grades one answer at a time by a rubric, and ends with a line `Score: N`."""
+
+    type: Literal["llm_judge"]
+    model: Name
+    """The name that requests ask for."""
+    revision: Name | None = None
+    rubric: Annotated[str, Field(min_length=1)] | None = None
+    """What makes an answer good, in words; by default one of general helpfulness. Its hash is part of the judge's name."""
+    rubric_path: Name | None = None
+    """The file that has the rubric instead."""
+    scale: Annotated[list[Annotated[float, Field(strict=True, allow_inf_nan=False)]], Field(min_length=2, max_length=2)] = [
+        1,
+        10,
+    ]
+    """[worst, best], both included; a score outside is none."""
+    sampling: JudgeSampling = JudgeSampling()
+    extra_body: ExtraBody = {}
+    """Further request fields: chat_template_kwargs, top_k, ..."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> LLMJudge:
+        check_free(self.extra_body)
+        if self.rubric is not None and self.rubric_path is not None:
+            raise ValueError("a judge has either rubric or rubric_path")
+        if not self.scale[0] < self.scale[1]:
+            raise ValueError(f"scale must be [worst, best] with worst below best, got {self.scale}")
+        return self
+
+
+RemoteReward = Served | LLMJudge
+Reward = Annotated[ArmoRM | Classifier | Served | LLMJudge, Field(discriminator="type")]

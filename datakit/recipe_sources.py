@@ -27,12 +27,21 @@ Url = Annotated[str, AfterValidator(_as_url)]
 RESERVED = {"model", "messages", "n", "seed", "stream"}
 
 
+def check_free(extra_body: dict[str, Any]) -> None:
+    """ValueError where it has fields that every request sets itself."""
+    if taken := sorted(RESERVED & set(extra_body)):
+        raise ValueError(f"extra_body must not have {', '.join(taken)}: datakit sets these in every request")
+
+
 def _as_json(value: Any) -> Any:
     """As a request and recipe.json will have it: keys are texts. ValueError for what JSON cannot write."""
     try:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise ValueError(f"must be plain JSON: {error}") from error
+
+
+ExtraBody = Annotated[dict[str, Any], BeforeValidator(_as_json)]
 
 
 class Section(BaseModel):
@@ -79,7 +88,27 @@ class Price(Section):
     """Per million tokens, in whatever currency."""
 
 
-class Sampled(Section):
+class Requests(Section):
+    """How requests are sent to a server."""
+
+    max_in_flight: Annotated[int, Field(strict=True, ge=1, le=4096)] = 64
+    """Requests in flight at each base URL."""
+    timeout_s: Annotated[float, Field(strict=True, gt=0)] = 600.0
+    """How long one request may take."""
+    patience_s: Annotated[float, Field(strict=True, gt=0)] = 900.0
+    """How long a server that has answered before, and then cannot be reached, is waited for."""
+
+
+class Endpoint(Requests):
+    """A server that somebody else runs."""
+
+    base_urls: Annotated[list[Url], Field(min_length=1)]
+    """OpenAI-compatible URLs (ending in /v1); several are replicas of one model."""
+    api_key_env: str | None = None
+    """The environment variable that holds the key. The key itself is never written anywhere."""
+
+
+class Sampled(Requests):
     """What the two kinds of source that answer requests share."""
 
     model: Name
@@ -92,20 +121,13 @@ class Sampled(Section):
     system: str | None = None
     """A system prompt put in front of every prompt of this source."""
     sampling: Sampling = Sampling()
-    extra_body: Annotated[dict[str, Any], BeforeValidator(_as_json)] = {}
+    extra_body: ExtraBody = {}
     """Further request fields: repetition_penalty, top_k, chat_template_kwargs, ..."""
-    max_in_flight: Annotated[int, Field(strict=True, ge=1, le=4096)] = 64
-    """Requests in flight at each base URL."""
-    timeout_s: Annotated[float, Field(strict=True, gt=0)] = 600.0
-    """How long one request may take."""
-    patience_s: Annotated[float, Field(strict=True, gt=0)] = 900.0
-    """How long a source that has answered before, and then cannot be reached, is waited for."""
     price: Price = Price()
 
     @model_validator(mode="after")
     def _own_fields(self) -> Sampled:
-        if taken := sorted(RESERVED & set(self.extra_body)):
-            raise ValueError(f"extra_body must not have {', '.join(taken)}: datakit sets these in every request")
+        check_free(self.extra_body)
         return self
 
     @property
@@ -119,12 +141,8 @@ class Sampled(Section):
         return canonical_json(settings)
 
 
-class EndpointSource(Sampled):
+class EndpointSource(Sampled, Endpoint):
     type: Literal["endpoint"]
-    base_urls: Annotated[list[Url], Field(min_length=1)]
-    """OpenAI-compatible URLs (ending in /v1); several are replicas of one model."""
-    api_key_env: str | None = None
-    """The environment variable that holds the key. The key itself is never written anywhere."""
 
 
 class ServeSource(Sampled):

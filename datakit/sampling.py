@@ -7,14 +7,13 @@ for short ones). A sample's seed is a function of its id, so the same build asks
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from datakit.client import Client, Drained, RequestFailed
+from datakit.client import Client, RequestFailed, count_of
 from datakit.errors import SourceStopped
-from datakit.progress import Progress, ReplicaProgress
+from datakit.progress import Progress
 from datakit.recipe import Sampled, ServeSource
 from datakit.tables import Messages, Row, Rows, failure_row, make_seed
 
@@ -60,18 +59,7 @@ class Sampler:
 
     def progress(self) -> Progress:
         """What it has done so far; may be called from another thread."""
-        return Progress(
-            done=self.done,
-            failed=self.failed,
-            requests=self.client.requests,
-            retries=self.client.retries,
-            prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.completion_tokens,
-            replicas=tuple(
-                ReplicaProgress(replica.url, replica.state, replica.in_flight, replica.window.size, replica.waiting)
-                for replica in self.client.replicas
-            ),
-        )
+        return self.client.progress(self.done, self.failed, self.prompt_tokens, self.completion_tokens)
 
     async def sample(self, asks: Iterable[Ask], store: Store) -> None:
         """Hand response rows and failure rows to `store` as they come, in no order; prompts are read lazily.
@@ -79,19 +67,8 @@ class Sampler:
         Ends early, with all that was answered stored, once the client is drained. Raises SourceStopped.
         """
         parts = (part for ask in asks for part in self._parts(ask))
-        # More than can be in flight: some wait before they ask again.
-        workers = [asyncio.create_task(self._work(parts, store)) for _ in range(self.client.capacity * 5 // 4 + 8)]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
-        if self.failed and not self.client.answered:
-            raise SourceStopped(
-                f"{self.source.model}: answered none of {self.failed:,} samples ({self.client.last_fault}); "
-                "mend the server or the source's settings, then build again: what was received is stored"
-            )
+        await self.client.work_through(parts, lambda part: self._answer(part, store))
+        self.client.check_answered(self.failed, "samples")
 
     def _parts(self, ask: Ask) -> Iterator[Ask]:
         """With one request a sample each sample is asked for by itself, else a prompt's samples together."""
@@ -99,13 +76,6 @@ class Sampler:
         missing = list(ask.missing.items())
         for at in range(0, len(missing), most):
             yield Ask(ask.prompt_id, ask.messages, dict(missing[at : at + most]))
-
-    async def _work(self, parts: Iterator[Ask], store: Store) -> None:
-        try:
-            for part in parts:
-                await self._answer(part, store)
-        except Drained:
-            return
 
     async def _answer(self, ask: Ask, store: Store) -> None:
         """Ask until every missing sample is a response or a failure."""
@@ -151,7 +121,7 @@ class Sampler:
             raise RequestFailed("content_filter", "the server withheld the answer (content filter or refusal)", 1, True)
         if self.source.request == "auto" and len(rows) == 1 < wanted and not self._gives_several:
             self.single = True  # this server ignores n: from now on a request a sample
-        self._count_tokens(rows, answer.get("usage"))
+        self._count_tokens(rows, answer)
         return rows
 
     def _body(self, messages: Messages, n: int, seed: int) -> dict[str, Any]:
@@ -177,9 +147,9 @@ class Sampler:
             "latency_s": round(latency_s, 4),
         }
 
-    def _count_tokens(self, rows: Rows, usage: Any) -> None:
-        """`usage` counts a whole request: its completion tokens are shared out by characters, the sum stays exact."""
-        asked, total, left = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"), len(rows)
+    def _count_tokens(self, rows: Rows, answer: dict[str, Any]) -> None:
+        """Its `usage` counts a whole request: its completion tokens are shared out by characters, the sum stays exact."""
+        asked, total, left = count_of(answer, "prompt_tokens"), count_of(answer, "completion_tokens"), len(rows)
         self.prompt_tokens += asked or 0
         self.completion_tokens += total or 0
         characters = sum(len(row["text"]) for row in rows)
@@ -202,12 +172,6 @@ def _check(answer: Any) -> None:
     choices = answer.get("choices") if isinstance(answer, dict) else None
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise ValueError("not a chat completion")
-
-
-def _count(usage: Any, name: str) -> int | None:
-    """A whole number of the usage, or None where the server says something else: a journal takes only what its table does."""
-    value = usage.get(name) if isinstance(usage, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _is_withheld(choice: dict[str, Any]) -> bool:

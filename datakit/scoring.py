@@ -1,4 +1,4 @@
-"""The inside of the score stage: missing conversations in chunks, one worker a device, results in chunks.
+"""The inside of the score stage for models on this machine: missing conversations in chunks, one worker a device.
 
 Nothing here holds more than a few chunks, however many rows there are.
 """
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import polars as pl
 
 from datakit.engine import LocalEngine, Result
-from datakit.recipe import Reward
+from datakit.recipe import ArmoRM, Classifier
 from datakit.rewards import all_devices, checking_worker, judge_name, scoring_worker
 from datakit.rewards.selfcheck import Findings
 from datakit.store import Run, load_sql
@@ -41,7 +41,9 @@ def count_missing(run: Run, judge: str, retry_failures: bool) -> int:
     return int(run.query(load_sql("count_missing_scores"), {"judge": judge, "retry_failures": retry_failures})["n"][0])
 
 
-def score_missing(run: Run, reward: Reward, folder: Path | None, retry_failures: bool) -> Generator[Chunk, None, None]:
+def score_missing(
+    run: Run, reward: ArmoRM | Classifier, folder: Path | None, retry_failures: bool
+) -> Generator[Chunk, None, None]:
     """Scores of everything that the judge has not scored, by one worker on each of the recipe's devices."""
     judge = judge_name(reward)
     devices = all_devices(reward.devices)
@@ -51,7 +53,7 @@ def score_missing(run: Run, reward: Reward, folder: Path | None, retry_failures:
         yield from chunks(results, judge)
 
 
-def self_check(reward: Reward, folder: Path | None) -> Iterator[tuple[str, Findings]]:
+def self_check(reward: ArmoRM | Classifier, folder: Path | None) -> Iterator[tuple[str, Findings]]:
     """What the reward model's self-check finds, on each of its devices."""
     devices = all_devices(reward.devices)
     start = partial(checking_worker, reward, folder, devices)
@@ -61,7 +63,7 @@ def self_check(reward: Reward, folder: Path | None) -> Iterator[tuple[str, Findi
             yield result.row["device"], Findings(**findings)
 
 
-def stream_missing(run: Run, judge: str, retry_failures: bool) -> Iterator[pl.DataFrame]:
+def stream_missing(run: Run, judge: str, retry_failures: bool) -> Generator[pl.DataFrame, None, None]:
     """The conversations that the judge has not scored now, some at a time."""
     params = {"judge": judge, "retry_failures": retry_failures}
     return run.stream(load_sql("missing_scores"), params, CHUNK_ROWS)
@@ -71,10 +73,11 @@ def conversations(frame: pl.DataFrame) -> Rows:
     """The rows of a worker's batch. Those of like length stand together, so that little of a batch is padding."""
     turns = pl.col("messages").list.eval(pl.element().struct.field("content").str.len_bytes()).list.sum()
     size = pl.col("text").str.len_bytes() + turns
-    return [_conversation(row) for row in frame.sort(size, descending=True).to_dicts()]
+    return [conversation(row) for row in frame.sort(size, descending=True).to_dicts()]
 
 
-def _conversation(row: Row) -> Row:
+def conversation(row: Row) -> Row:
+    """A row of missing_scores.sql with its answer as the last message."""
     answer = {"role": "assistant", "content": row["text"]}
     return {"response_ids": row["response_ids"], "messages": [*row["messages"], answer]}
 

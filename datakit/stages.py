@@ -15,32 +15,31 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar, get_args
+from typing import Literal, Protocol, get_args
 
 import polars as pl
 
-from datakit import serving
-from datakit.client import read_key
+from datakit import remote_scoring, serving
+from datakit.client import Drain, read_key
 from datakit.collecting import NOT_WANTED, Inputs, prompt_row, read_inputs
 from datakit.domains import DOMAINS, Domain, verifying_worker
 from datakit.engine import LocalEngine, available_cores
-from datakit.errors import BadInput, BudgetSpent, DatakitError, RecipeError, RunError
+from datakit.errors import BadInput, BudgetSpent, DatakitError, RecipeError, RunError, SourceStopped
 from datakit.gathering import Asked, Gathering, Meter, asked_sources
-from datakit.places import model_folder
+from datakit.places import reward_folder
 from datakit.progress import Poll
-from datakit.recipe import EndpointSource, Recipe, ResponsesSource, Reward, ServeSource, Source, assign
+from datakit.recipe import Budget, EndpointSource, LocalReward, Recipe, Reward, ServeSource, assign
+from datakit.resolving import resolve
 from datakit.resuming import check_same
 from datakit.rewards import check as check_reward
 from datakit.rewards import judge_name
-from datakit.scoring import count_missing, score_missing, self_check
+from datakit.scoring import Chunk, count_missing, score_missing, self_check
 from datakit.selection import chosen_judge, diff_pairs, foreign_window, judge_answers, judges, select_demos, select_pairs
 from datakit.signals import Signals
-from datakit.sources import scores_revision
-from datakit.spending import spending, total
+from datakit.spending import Spent, spending, total
 from datakit.store import Run, Spool, load_sql
-from datakit.tables import TABLES, Row, Rows, failure_row, fingerprint
+from datakit.tables import TABLES, Row, Rows, failure_row
 
-Pinned = TypeVar("Pinned", ServeSource, Reward)
 Stage = Literal["collect", "sample", "verify", "score", "select", "export"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 VERIFY_BATCH = 64
@@ -112,36 +111,13 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> l
                     verify(run, domain, recipe.verify.workers or available_cores(), monitor)
                 case "score":
                     for reward in recipe.score:
-                        score(run, recipe, reward, options.retry_failures, monitor)
+                        stopped += score(run, recipe, reward, options, monitor)
                 case "select":
                     select(run, recipe, monitor)
     return stopped
 
 
 # ---------------------------------------------------------------------------------------------------- before the first row
-
-
-def resolve(recipe: Recipe) -> Recipe:
-    """The recipe with a revision for every model that is a folder, and for every file with scores that are imported.
-
-    RecipeError for a domain that there is not.
-    """
-    if recipe.domain not in DOMAINS:
-        raise RecipeError(f"domain: there is no domain '{recipe.domain}'; known: {', '.join(DOMAINS)}")
-
-    def pinned(section: Pinned) -> Pinned:
-        folder = model_folder(recipe, section.model)
-        if folder is None or section.revision is not None:
-            return section
-        return section.model_copy(update={"revision": fingerprint(folder)})
-
-    def with_revision(source: Source) -> Source:
-        if isinstance(source, ResponsesSource) and source.judge is not None:
-            return source.model_copy(update={"revision": scores_revision(source, recipe)})
-        return pinned(source) if isinstance(source, ServeSource) else source
-
-    sources = [with_revision(source) for source in recipe.sources]
-    return recipe.model_copy(update={"sources": sources, "score": [pinned(reward) for reward in recipe.score]})
 
 
 def preflight(recipe: Recipe) -> None:
@@ -152,7 +128,7 @@ def preflight(recipe: Recipe) -> None:
         elif isinstance(source, ServeSource):
             serving.check(recipe, source, f"sources.{at}")
     for reward in recipe.score:
-        check_reward(reward, model_folder(recipe, reward.model))
+        check_reward(reward, reward_folder(recipe, reward))
     chosen_judge(recipe)
     DOMAINS[recipe.domain](recipe.verify).preflight()
 
@@ -161,8 +137,12 @@ def check_scores(recipe: Recipe, monitor: Monitor) -> list[str]:
     """What the self-check of the reward models finds wrong: batches that change scores, scores that are known to be others."""
     differences = []
     for at, reward in enumerate(recipe.score):
-        for device, findings in self_check(reward, model_folder(recipe, reward.model)):
-            where = f"score.{at}: {judge_name(reward)} on {device}"
+        if isinstance(reward, LocalReward):
+            checked = self_check(reward, reward_folder(recipe, reward))
+        else:
+            checked = remote_scoring.self_check(reward)
+        for place, findings in checked:
+            where = f"score.{at}: {judge_name(reward)} on {place}"
             differences += [f"{where}: {difference}" for difference in findings.differences]
             for note in findings.notes:
                 monitor.say(f"{where}: {note}")
@@ -218,7 +198,8 @@ def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list
     Raises SourceStopped and BudgetSpent, or gives them where `keep_going` is set.
     """
     asked = asked_sources(run, recipe, options.retry_failures)
-    meter = Meter(recipe.budget, total(spending(run, recipe)))
+    limited = recipe.budget != Budget()
+    meter = Meter(recipe.budget, total(spending(run, recipe)) if limited else Spent())
     gathering = Gathering(run, recipe, meter, options.retry_failures, options.keep_going, options.grace_s, monitor.say)
     stopped: list[DatakitError] = []
     serving.end_orphans(run.folder / "logs", monitor.say)
@@ -297,20 +278,41 @@ def judge(
             monitor.say(f"{len(late):,} answers took too long; each is tried once more, alone")
 
 
-def score(run: Run, recipe: Recipe, reward: Reward, retry_failures: bool, monitor: Monitor) -> None:
-    """responses -> scores of one judge. What cannot be scored is a row of failures."""
+def score(run: Run, recipe: Recipe, reward: Reward, options: Options, monitor: Monitor) -> list[DatakitError]:
+    """responses -> scores of one judge. What cannot be scored is a row of failures.
+
+    Raises SourceStopped where a judge behind a URL cannot be used, or gives it where `keep_going` is set.
+    """
     judge = judge_name(reward)
-    n_missing = count_missing(run, judge, retry_failures)
-    monitor.stage("score", {judge: n_missing} if n_missing else {})
+
+    def store(chunk: Chunk) -> None:
+        run.journal("scores").append(chunk.scores)
+        run.journal("failures").append(chunk.failures)
+        monitor.advance(judge, len(chunk.scores), len(chunk.failures), chunk.note)
+
+    n_missing = count_missing(run, judge, options.retry_failures)
     if not n_missing:
-        return
-    with closing(score_missing(run, reward, model_folder(recipe, reward.model), retry_failures)) as chunks:
-        for scores, failures, note in chunks:
-            run.journal("scores").append(scores)
-            run.journal("failures").append(failures)
-            monitor.advance(judge, len(scores), len(failures), note)
-    run.journal("scores").close()
-    run.journal("failures").close()
+        monitor.stage("score", {})
+        return []
+    try:
+        if isinstance(reward, LocalReward):
+            monitor.stage("score", {judge: n_missing})
+            with closing(score_missing(run, reward, reward_folder(recipe, reward), options.retry_failures)) as chunks:
+                for chunk in chunks:
+                    store(chunk)
+        else:
+            drain = Drain(options.grace_s, monitor.say)
+            scoring = remote_scoring.RemoteScoring(run, reward, options.retry_failures, drain, store)
+            monitor.stage("score", {judge: n_missing}, {judge: scoring.progress})
+            scoring.score(options.signals)
+    except SourceStopped as error:
+        if not options.keep_going:
+            raise
+        return [error]
+    finally:
+        run.journal("scores").close()
+        run.journal("failures").close()
+    return []
 
 
 def select(run: Run, recipe: Recipe, monitor: Monitor) -> None:

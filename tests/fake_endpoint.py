@@ -1,5 +1,7 @@
 """A real HTTP server that speaks the chat completions API, with a knob for every fault; for faults and load only.
 
+Beside it stand /classify and /pooling, in the layouts of vLLM 0.32.
+
 In a test, in a thread of its own:      with running(Fake(latency_s=0.1)) as fake: ... fake.url ... fake.counts()
 For a benchmark, as a process:          python tests/fake_endpoint.py --port 8001 --latency-ms 300 --lognormal --n-chars 800
                                         (prints its URL when it listens; GET /counts says what it was asked)
@@ -107,6 +109,12 @@ class Fake:
     """Called with the request's number and body; what it returns is sent in the place of an answer."""
     shares: dict[str, float] = field(default_factory=dict)
     """Fault: share of the requests that meet it."""
+    say: Callable[[Body], str] | None = None
+    """The text of every choice, where the test has one."""
+    score: Callable[[Body], Any] = field(default=lambda body: _score(body))
+    """The raw number of a conversation at /classify and /pooling; a list of them for several labels or tokens."""
+    knows_activation: bool = True
+    """Without use_activation: false a number goes through the sigmoid; a server that does not know the field always does it."""
     key: str | None = None
     echo_key: bool = False
     """Every error message and broken body repeats the Authorization header."""
@@ -172,7 +180,7 @@ class Fake:
     # ------------------------------------------------------------------------------------------------------------ requests
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.method == "POST" and request.path == "/v1/chat/completions":
+        if request.method == "POST" and request.path in ("/v1/chat/completions", "/classify", "/pooling"):
             return await self._complete(request)
         self.probes[request.path] += 1
         match request.path:
@@ -251,7 +259,7 @@ class Fake:
         if isinstance(fault, web.Response):
             self.met[str(fault.status)] += 1
             return fault
-        return body_text(self._answer(body)) if fault is None else await self._meet(fault, request, body)
+        return body_text(self._answer(body, request.path)) if fault is None else await self._meet(fault, request, body)
 
     async def _take_time(self) -> None:
         self._working += 1
@@ -282,7 +290,7 @@ class Fake:
         self.met[fault] += 1
         if fault in ERRORS:
             return self._error(fault, request)
-        whole = self._answer(body)
+        whole = self._answer(body, request.path)
         if fault in CHOICES:
             answer = json.loads(whole)
             return web.json_response(answer | {"choices": CHOICES[fault](answer["choices"])})
@@ -317,8 +325,26 @@ class Fake:
 
     # ------------------------------------------------------------------------------------------------------------- answers
 
-    def _answer(self, body: Body) -> str:
-        """The whole answer as JSON. It is put together from ready pieces, for a benchmark must not wait for it."""
+    def _answer(self, body: Body, path: str) -> str:
+        """The whole answer as JSON."""
+        return self._completion(body) if path.endswith("completions") else self._scores(body, path)
+
+    def _scores(self, body: Body, path: str) -> str:
+        """As vLLM's ClassificationResponse and PoolingResponse."""
+        self._count([hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()[:8]])
+        raw = self.score(body)
+        values = raw if isinstance(raw, list) else [raw]
+        if body.get("use_activation") is not False or not self.knows_activation:
+            values = [1 / (1 + math.exp(-value)) for value in values]
+        if path == "/classify":
+            data = {"index": 0, "label": "LABEL_0", "probs": values, "num_classes": len(values)}
+        else:
+            data = {"index": 0, "object": "pooling", "data": values}
+        usage = {"prompt_tokens": 11, "total_tokens": 11, "completion_tokens": 0}
+        return json.dumps({"id": "x", "object": "list", "created": 1, "model": body["model"], "data": [data], "usage": usage})
+
+    def _completion(self, body: Body) -> str:
+        """It is put together from ready pieces, for a benchmark must not wait for it."""
         a, b = ([int(digits) for digits in NUMBER.findall(body["messages"][-1]["content"])[:2]] + [0, 0])[:2]
         choices, n_tokens = [], 0
         for number, digest in enumerate(self._digests(body)):
@@ -326,6 +352,8 @@ class Fake:
             said = a + b + chance % 2  # right or one off
             text = f"{a} + {b} = {said} ({chance % 9973}). The answer is {said}."
             n_thoughts = max(0, self.n_chars - len(text)) // len(THOUGHT) if self.n_chars else chance // 7 % 5
+            if self.say is not None:
+                n_thoughts, text = 0, json.dumps(self.say(body))[1:-1]
             choices.append(CHOICE % (number, THOUGHTS[n_thoughts], text))
             n_tokens += 3 * n_thoughts + 10
         return WHOLE % (self.n_requests, json.dumps(body["model"]), ", ".join(choices), n_tokens, 11 + n_tokens)
@@ -350,6 +378,12 @@ class Fake:
         self.asked_twice += keys[0] in self._given
         self.responses_twice += sum(key in self._given for key in keys)
         self._given.update(keys)
+
+
+def _score(body: Body) -> float:
+    """A number of a few units that only the conversation decides."""
+    digest = hashlib.sha256(json.dumps(body["messages"]).encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**29 - 4
 
 
 def _digest(start: Any, seed: int) -> bytes:

@@ -20,8 +20,8 @@ FLOORS = {
     1.75: ["places"],
     2: ["store", "client", "sandbox", "engine", "sources", "ink", "pace", "cautions"],
     3: ["sampling", "serving", "rewards", "domains", "curation", "collecting", "spending"],
-    3.5: ["selection", "resuming", "gathering", "scoring"],  # they join what the modules of floor 3 give
-    3.75: ["judging"],
+    3.5: ["selection", "resuming", "gathering", "scoring", "resolving"],  # they join what the modules of floor 3 give
+    3.75: ["judging", "remote_scoring"],
     4: ["stages", "export", "audit"],
     4.5: ["checking", "planning"],
     4.75: ["stage_view", "ledger", "report_judges"],

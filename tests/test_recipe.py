@@ -183,9 +183,13 @@ WRONG = {
     ),
     "an unknown judge": (
         SMALL + "score: {type: armrm, model: j}\n",
-        "r.yaml: score: input tag 'armrm' found using 'type' does not match any of the expected tags: 'armorm', 'classifier'",
+        "r.yaml: score: input tag 'armrm' found using 'type' does not match any of the expected tags: 'armorm', "
+        "'classifier', 'served', 'llm_judge'",
     ),
-    "a judge without a type": (SMALL + "score: {model: j}\n", "r.yaml: score.type: field required; one of armorm, classifier"),
+    "a judge without a type": (
+        SMALL + "score: {model: j}\n",
+        "r.yaml: score.type: field required; one of armorm, classifier, served, llm_judge",
+    ),
     "a judge without a model": (SMALL + "score: {type: armorm}\n", "r.yaml: score.model: field required"),
 }
 

@@ -25,7 +25,8 @@ from datakit.domains import DOMAINS
 from datakit.errors import BadInput
 from datakit.recipe import Verify, parse
 from datakit.selection import chosen_judge, diff_pairs, judge_answers, select_demos, select_pairs
-from datakit.store import VIEWS, Run, load_sql
+from datakit.store import Run, load_sql
+from datakit.store.database import VIEWS
 from datakit.tables import OUTCOMES, TABLES, make_response_id
 
 JUDGE = "armorm@1"
@@ -145,7 +146,7 @@ class InMemory(Run):
 
     def __init__(self):
         super().__init__(Path("nowhere"), lock=None)
-        connection = self._connect()
+        connection = self._connect().connection
         connection.execute("SET threads = 1")
         for view in reversed(VIEWS):
             connection.execute(f"DROP VIEW {view}")
@@ -160,8 +161,8 @@ class InMemory(Run):
     def fill(self, tables):
         for table, rows in tables.items():
             frame = TABLES[table].frame(rows)
-            self._connect().register("frame", frame)
-            self._connect().execute(f"DELETE FROM {table}; INSERT INTO {table} SELECT * FROM frame")
+            self._connect().connection.register("frame", frame)
+            self._connect().connection.execute(f"DELETE FROM {table}; INSERT INTO {table} SELECT * FROM frame")
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Real vLLM, its build for CPUs: native n, seeds, metrics, and nothing left of its many processes.
+"""Real vLLM, its build for CPUs: native n, seeds, metrics, nothing left of its many processes, and served reward models.
 
 `make test-vllm` installs it in an environment of its own and names that environment's interpreter in DATAKIT_VLLM_PYTHON.
 """
@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from command import DATAKIT, count, rows_of, write_recipe
+from command import DATAKIT, count, datakit, rows_of, write_recipe
 from processes import gone, lives, processes_of, servers_of, wait_for
 
+from datakit.recipe import load
+from datakit.remote_scoring import self_check
+from datakit.rewards.selfcheck import CONVERSATIONS
 from datakit.serving import end_orphans
 
 ROOT = Path(__file__).parents[1]
@@ -131,3 +137,77 @@ def test_seeds_metrics_and_an_engine_that_outlives_its_guard(tmp_path):
     said: list[str] = []
     end_orphans(tmp_path / "runs" / "logs", lambda text, warning=False: said.append(text))
     assert gone(others, 1) and "VLLM::EngineCore" in said[0] and "serve-0-llama.log" in said[0]
+
+
+@contextmanager
+def serving(model: Path) -> Iterator[str]:
+    """The URL of vLLM with a classifier, in float32."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--model", str(model), "--served-model-name", "tiny", "--dtype", "float32", "--enforce-eager"]
+    asked = [str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", *options, "--host", "127.0.0.1", "--port", str(port)]
+    env = os.environ | {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+    env.pop("PYTHONPATH", None)
+    with (model / "server.log").open("w") as log, subprocess.Popen(asked, env=env, stdout=log, stderr=log) as server:
+        try:
+            wait_for(lambda: answers(port) or server.poll() is not None, START_S)
+            assert server.poll() is None, (model / "server.log").read_text()[-2000:]
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            for process in processes_of(model):
+                process.kill()
+
+
+def answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def test_a_served_classifier_gives_the_scores_of_the_one_on_this_machine(tmp_path):
+    """vLLM in float32 against our own float32, over its chat template, special tokens and activation."""
+    from tiny_models import make_classifier
+
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    model = make_classifier(folder, hidden_size=128, head_dim=32)  # vLLM's attention on CPUs takes no smaller heads
+    answers = [
+        {"id": f"p{at}", "messages": messages[:-1], "model": "m", "text": text, "k": sample}
+        for at, messages in enumerate(CONVERSATIONS[1:])
+        for sample, text in enumerate([messages[-1]["content"] or "Nothing.", f"Answer {at}!"])
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
+    with serving(model) as url:
+        served = {"type": "served", "model": "tiny", "base_urls": [url]}
+        recipe = {
+            "domain": "instruct",
+            "sources": [
+                {"type": "responses", "path": "a.jsonl", "columns": {"prompt_id": "id", "sample_index": "k"}},
+            ],
+            "score": [
+                served | {"revision": "by-classify"},
+                served | {"revision": "by-pooling", "api": "pooling"},
+                {"type": "classifier", "model": "tiny", "dtype": "float32", "devices": ["cpu"]},
+            ],
+            "select": {"judge": "served@tiny:by-classify", "split": "share", "sft_share": 0.0},
+        }
+        path, run = write_recipe(tmp_path / "r.yaml", recipe), tmp_path / "run"
+        done = datakit("build", "--recipe", path, "--out", run)
+        [(_, findings)] = self_check(load(path).score[0])
+    assert done.returncode == 0, done.stderr
+    assert findings.differences == [], "alone and beside others"
+    for api in ("classify", "pooling"):
+        rows = rows_of(
+            run,
+            "SELECT abs(s.score - o.score) AS off FROM scores s JOIN scores o USING (response_id) "
+            f"WHERE s.judge = 'served@tiny:by-{api}' AND o.judge LIKE 'classifier@%'",
+        )
+        assert len(rows) == 21 and max(row["off"] for row in rows) < 1e-3
+    spread = rows_of(run, "SELECT min(score) AS low, max(score) AS high FROM scores WHERE judge = 'served@tiny:by-classify'")
+    assert spread[0]["low"] < 0 and spread[0]["high"] > 1, "no probabilities"
+    failed = rows_of(run, "SELECT DISTINCT source, error FROM failures")
+    assert len(failed) == 3 and {row["error"] for row in failed} == {"too_long"}, "the same conversations are too long for both"
+    assert count(run, "pairs") > 0

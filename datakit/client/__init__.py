@@ -2,6 +2,7 @@
 
     calls      Client: requests to one model over its replicas, retried, stopped where the source cannot be used
     replica    one URL: connections, health
+    draining   the end of work before all is answered
     window     how many requests it may have in flight
     faults     what can go wrong, and what it means
     probing    `datakit check`: does a URL answer, and does it serve the model?
@@ -9,9 +10,10 @@
 It speaks HTTP itself, through aiohttp, for the SDK's cost of a request is building and checking models of it (benchmarks/).
 """
 
-from datakit.client.calls import Answer, Client
+from datakit.client.calls import Answer, Client, count_of
+from datakit.client.draining import Drain
 from datakit.client.faults import Drained, RequestFailed
 from datakit.client.probing import probe_endpoint, read_key
 from datakit.client.replica import Replica
 
-__all__ = ["Answer", "Client", "Drained", "Replica", "RequestFailed", "probe_endpoint", "read_key"]
+__all__ = ["Answer", "Client", "Drain", "Drained", "Replica", "RequestFailed", "count_of", "probe_endpoint", "read_key"]

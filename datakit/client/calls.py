@@ -11,14 +11,16 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from datakit.client.faults import Drained, Fault, RequestFailed
 from datakit.client.replica import Replica, backoff
 from datakit.errors import SourceStopped
+from datakit.progress import Progress, ReplicaProgress
 
+Item = TypeVar("Item")
 ATTEMPTS = {"broken": 6, "overload": 20, "slow": 3}
 FIRST_PATIENCE_S = 25.0  # for a source that has never answered
 REFUSALS = 20  # so many requests refused before any was answered: the source refuses everything
@@ -113,6 +115,44 @@ class Client:
             if again or len(tried) == len(self.replicas):
                 tried.clear()
                 await self._pause(failure, sum(counts.values()))
+
+    async def work_through(self, items: Iterator[Item], work: Callable[[Item], Coroutine[Any, Any, None]]) -> None:
+        """Do the work of every item, as many at a time as there may be requests; items are read lazily.
+
+        Ends early once the client is drained. Raises what `work` raises, but for Drained.
+        """
+
+        async def take() -> None:
+            try:
+                for item in items:
+                    await work(item)
+            except Drained:
+                return
+
+        # More than can be in flight: some wait before they ask again.
+        workers = [asyncio.create_task(take()) for _ in range(self.capacity * 5 // 4 + 8)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    def check_answered(self, failed: int, what: str) -> None:
+        """SourceStopped where so many requests (`what`: samples, answers) failed and none was ever answered."""
+        if failed and not self.answered:
+            raise SourceStopped(
+                f"{self.model}: answered none of {failed:,} {what} ({self.last_fault}); "
+                f"mend the server or its settings in the recipe, {AGAIN}"
+            )
+
+    def progress(self, done: int, failed: int, prompt_tokens: int, completion_tokens: int) -> Progress:
+        """Whoever uses the client says what was done; may be called from another thread."""
+        replicas = (
+            ReplicaProgress(replica.url, replica.state, replica.in_flight, replica.window.size, replica.waiting)
+            for replica in self.replicas
+        )
+        return Progress(done, failed, self.requests, self.retries, prompt_tokens, completion_tokens, tuple(replicas))
 
     async def _once(self, replica: Replica, path: str, data: bytes, check: Callable[[Any], None]) -> Answer:
         """One attempt, in the place that it has."""
@@ -277,3 +317,10 @@ class Client:
                 self.last_fault = f"{replica.url}: hangs (takes requests, and neither answers them nor says that it is alive)"
                 await replica.go_down()
                 self._start(self._revive(replica))
+
+
+def count_of(answer: dict[str, Any], name: str) -> int | None:
+    """A whole number of an answer's `usage`, or None where the server says something else there."""
+    usage = answer.get("usage")
+    value = usage.get(name) if isinstance(usage, dict) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

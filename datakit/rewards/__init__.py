@@ -1,25 +1,26 @@
 """Reward models: one protocol, one dict, one file each.
 
-A judge's name carries its revision (`armorm@<commit>`) and every option that is not at its default and changes scores
-(`armorm@<commit>+dtype=float32`), so that scores of different makes never mix.
+A judge's name carries its revision (`armorm@<commit>`; behind a URL `served@<model>:<revision>`) and every option that is not
+at its default and changes scores (`armorm@<commit>+dtype=float32`), so that scores of different makes never mix.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from datakit.client import Client, read_key
 from datakit.engine import Worker
 from datakit.errors import DISTRIBUTION, BadInput, MissingExtra, needs_extra
-from datakit.recipe import Reward
-from datakit.rewards import armorm_checkpoint, classifier
+from datakit.recipe import ArmoRM, Classifier, LLMJudge, LocalReward, RemoteReward, Reward, Served
+from datakit.rewards import armorm_checkpoint, classifier, llm_judge, served
 from datakit.rewards.checkpoint import check_pinned
 from datakit.rewards.devices import all_devices, take_device
-from datakit.rewards.protocol import RewardModel, Score
+from datakit.rewards.protocol import RemoteModel, RewardModel, Score
 from datakit.rewards.selfcheck import LocalModel, self_check
 from datakit.tables import Row, Rows
 
@@ -28,13 +29,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REWARDS",
+    "RemoteModel",
     "RewardModel",
     "Score",
     "all_devices",
     "check",
     "checking_worker",
+    "client_of",
     "judge_name",
     "load",
+    "remote_model",
     "score_rows",
     "scoring_worker",
 ]
@@ -56,21 +60,32 @@ REWARDS: dict[str, Kind] = {
 def judge_name(reward: Reward) -> str:
     """The `judge` of this model's scores: `<type>@<revision>`, then what shapes them and is not at its default.
 
-    A folder's revision (tables.fingerprint) must be set.
+    Behind a URL a revision is only what the recipe says, so the model is named too; of an LLM judge the rubric's hash is always
+    there. A folder's revision (tables.fingerprint) and the text of rubric_path must be set.
     """
+    if isinstance(reward, LLMJudge):
+        return "+".join([f"{reward.type}@{_version(reward)}", *llm_judge.name_parts(reward)])
     if reward.revision is None:
         raise BadInput(f"score.revision: not set for {reward.model}, so its scores would have no name")
     values = {field: getattr(reward, field) for field in reward.shaping}
     changed = [field for field, value in values.items() if value != type(reward).model_fields[field].default]
-    return f"{reward.type}@{reward.revision}" + "".join(f"+{field}={values[field]}".lower() for field in changed)
+    version = _version(reward) if isinstance(reward, Served) else reward.revision
+    return f"{reward.type}@{version}" + "".join(f"+{field}={values[field]}".lower() for field in changed)
+
+
+def _version(reward: RemoteReward) -> str:
+    return reward.model if reward.revision is None else f"{reward.model}:{reward.revision}"
 
 
 def check(reward: Reward, folder: Path | None) -> None:
-    """Refuse a reward model that could not be loaded; opens neither torch nor the network.
+    """Refuse a reward model that could not be loaded or asked; opens neither torch nor the network.
 
     `folder` is where the model lies, None for a hub id: then all that can be seen is whether its revision is a commit.
     Raises MissingExtra, and BadInput that names folder, file and field or tensor.
     """
+    if not isinstance(reward, LocalReward):
+        read_key(reward.api_key_env, "score.api_key_env")
+        return
     for package in ("torch", "transformers"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtra(f"score: {reward.type} needs the package '{package}': pip install '{DISTRIBUTION}[local]'")
@@ -80,7 +95,19 @@ def check(reward: Reward, folder: Path | None) -> None:
         REWARDS[reward.type].check(folder)
 
 
-def load(reward: Reward, folder: Path | None, devices: list[str]) -> LocalModel:
+def client_of(reward: RemoteReward, base_urls: Sequence[str], proven: bool) -> Client:
+    """A client of these of the judge's URLs. `proven`: it has given scores before."""
+    urls = served.server_urls(base_urls) if isinstance(reward, Served) else base_urls
+    key = read_key(reward.api_key_env, "score.api_key_env")
+    return Client(reward.model, urls, key, reward.max_in_flight, reward.timeout_s, reward.patience_s, proven)
+
+
+def remote_model(reward: RemoteReward, client: Client) -> RemoteModel:
+    """The judge that is asked through the client."""
+    return served.ServedClassifier(reward, client) if isinstance(reward, Served) else llm_judge.Judge(reward, client)
+
+
+def load(reward: ArmoRM | Classifier, folder: Path | None, devices: list[str]) -> LocalModel:
     """The model, on the device of this worker process. Raises MissingExtra, and BadInput where it cannot be used."""
     with needs_extra("local", f"scoring with {reward.type}"):
         import torch  # noqa: F401 - its absence is said here
@@ -88,13 +115,13 @@ def load(reward: Reward, folder: Path | None, devices: list[str]) -> LocalModel:
     return REWARDS[reward.type].load(reward, folder, take_device(devices))
 
 
-def checking_worker(reward: Reward, folder: Path | None, devices: list[str]) -> Worker:
+def checking_worker(reward: ArmoRM | Classifier, folder: Path | None, devices: list[str]) -> Worker:
     """Load the model and check it (selfcheck.py): gives the findings for every row, whatever it is."""
     model = load(reward, folder, devices)
     return lambda rows: (asdict(self_check(model, reward, folder)) for _ in rows)
 
 
-def scoring_worker(reward: Reward, folder: Path | None, devices: list[str]) -> Worker:
+def scoring_worker(reward: ArmoRM | Classifier, folder: Path | None, devices: list[str]) -> Worker:
     """Load the model and give the function that scores rows: the start of an Engine's worker.
 
     A row has `messages` that end with the assistant's answer; its result is score_rows'.

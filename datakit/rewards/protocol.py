@@ -40,3 +40,21 @@ class RewardModel(Protocol):
         Conversations of like length next to each other are scored sooner.
         """
         ...
+
+
+class RemoteModel(Protocol):
+    """A judge behind URLs. It keeps no state of a conversation: many are asked at the same time."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+    async def check(self) -> None:
+        """Before the first score. Raises SourceStopped where the server gives no scores that can be used."""
+        ...
+
+    async def score(self, messages: Messages) -> Score:
+        """The Score of a conversation that ends in an assistant's answer; errors in it are for good.
+
+        Raises RequestFailed, SourceStopped, Drained.
+        """
+        ...

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from datakit.errors import BadInput
-from datakit.recipe import Reward
+from datakit.recipe import ArmoRM, Classifier
 from datakit.rewards.batching import Budget, Padding
 from datakit.rewards.protocol import RewardModel, Score
 from datakit.tables import Messages, Row
@@ -68,7 +68,7 @@ class Known(NamedTuple):
     tolerance: float
 
 
-def self_check(model: LocalModel, reward: Reward, folder: Path | None) -> Findings:
+def self_check(model: LocalModel, reward: ArmoRM | Classifier, folder: Path | None) -> Findings:
     """Score the conversations below in many ways and compare; then what is known of this model."""
     exact = FLOAT32[reward.type]
     tolerance, known_tolerance = (exact, exact) if reward.dtype == "float32" else (BFLOAT16, BFLOAT16_KNOWN)
@@ -78,7 +78,7 @@ def self_check(model: LocalModel, reward: Reward, folder: Path | None) -> Findin
         reason = "all have one score" if scored else f"none can be scored ({alone[0].error}: {alone[0].message})"
         return Findings([f"of {len(alone)} different conversations {reason}"], [])
     companies = list(_companies(model))
-    found = [line for name, scores in companies for line in _compare(name, scores, alone, tolerance)]
+    found = [line for name, scores in companies for line in compare(name, scores, alone, tolerance)]
     both = [pair for _, scores in companies for pair in zip(scores, alone, strict=True)]
     moved = [abs(a.score - b.score) for a, b in both if a.score is not None and b.score is not None]
     known = [*_golden(folder, known_tolerance), *_published(reward)]
@@ -112,7 +112,8 @@ def _batched(model: AnyModel, tokens: int, padding: Padding) -> AnyModel:
     return replace(model, budget=budget, padding=padding)  # type: ignore[type-var]  # its models are dataclasses
 
 
-def _compare(name: str, scores: Sequence[Score], alone: Sequence[Score], tolerance: float) -> Iterator[str]:
+def compare(name: str, scores: Sequence[Score], alone: Sequence[Score], tolerance: float) -> Iterator[str]:
+    """Where scores are not what the conversations' own ones are, in a sentence."""
     off = []
     for at, (score, own) in enumerate(zip(scores, alone, strict=True)):
         if score.error != own.error:
@@ -164,7 +165,7 @@ def _numbers(row: Row) -> dict[str, list[float]]:
     return {"score": [float(row["score"])], **lists}
 
 
-def _published(reward: Reward) -> list[Known]:
+def _published(reward: ArmoRM | Classifier) -> list[Known]:
     """The example of the model card (armo-rm/README): rewards[:5] * 5 - 0.5, computed in bfloat16."""
     if reward.revision != PUBLISHED_COMMIT:
         return []

@@ -12,7 +12,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -129,7 +129,7 @@ class Run:
         """Run one SELECT over the tables and the views of sql/. BadInput with DuckDB's message where it cannot be run."""
         return self._connect().query(sql, params)
 
-    def stream(self, sql: str, params: Mapping[str, Any], rows: int) -> Iterator[pl.DataFrame]:
+    def stream(self, sql: str, params: Mapping[str, Any], rows: int) -> Generator[pl.DataFrame, None, None]:
         """The rows of one SELECT over the run as it is now, in frames of at most `rows`; memory does not grow with them."""
         with closing(self.snapshot()) as snapshot:
             yield from snapshot.stream(sql, params, rows)

@@ -1,0 +1,49 @@
+"""How work over clients ends early: no new requests, and what is on its way is waited for, but not for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from datakit.client.calls import Client
+
+
+@dataclass
+class Drain:
+    """The clients and tasks of one piece of work. Use as `async with`: leaving cancels the tasks that are left."""
+
+    grace_s: float
+    """How long answers on their way are waited for when the work is to end."""
+    say: Callable[[str], None]
+    clients: list[Client] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    begun: bool = False
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    async def __aenter__(self) -> Drain:
+        self._loop = asyncio.get_running_loop()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._loop = None
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    def soon(self) -> None:
+        """Begin; called by a signal, at any moment."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.begin, "interrupted; once more leaves at once")
+
+    def begin(self, why: str) -> None:
+        """No new requests; those on their way have `grace_s` to be answered."""
+        if self.begun:
+            return
+        self.begun = True
+        on_their_way = sum(replica.in_flight for client in self.clients for replica in client.replicas)
+        if on_their_way:
+            self.say(f"{why}: waiting up to {self.grace_s:.0f} s for {on_their_way:,} requests on their way")
+        for client in self.clients:
+            client.drain()
+        asyncio.get_running_loop().call_later(self.grace_s, lambda: [task.cancel() for task in self.tasks])

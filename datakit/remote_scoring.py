@@ -1,0 +1,148 @@
+"""The inside of the score stage for judges behind URLs: missing conversations are asked, and each score is stored at once.
+
+It ends when all is answered, or early and with everything stored that was on its way: on Ctrl-C or SIGTERM, and when the judge
+cannot be used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from datakit.client import Client, Drain, Drained, RequestFailed
+from datakit.errors import SourceStopped
+from datakit.progress import Progress
+from datakit.recipe import LLMJudge, RemoteReward
+from datakit.rewards import RemoteModel, Score, client_of, judge_name, remote_model
+from datakit.rewards.selfcheck import CONVERSATIONS, Findings, compare, describe
+from datakit.scoring import Chunk, conversation, stream_missing
+from datakit.signals import Signals
+from datakit.store import Run
+from datakit.tables import Row, failure_row
+
+TOO_LONG = re.compile(r"maximum (context|model) length|longer than the model's context length")  # vLLM, OpenAI; SGLang
+SERVED_TOLERANCE = 0.02
+"""How far a served score may move with its company, times max(1, the score): servers compute in bfloat16, in batches that they
+make themselves."""
+
+
+@dataclass
+class RemoteScoring:
+    """One judge, and what it has done."""
+
+    run: Run
+    reward: RemoteReward
+    retry_failures: bool
+    drain: Drain
+    store: Callable[[Chunk], None]
+    """The rows are safe when it returns."""
+    done: int = field(default=0, init=False)
+    failed: int = field(default=0, init=False)
+    _client: Client | None = field(default=None, init=False)
+    _model: RemoteModel | None = field(default=None, init=False)
+
+    def progress(self) -> Progress:
+        """What it has done so far; may be called from another thread."""
+        if self._client is None or self._model is None:
+            return Progress()
+        return self._client.progress(self.done, self.failed, self._model.prompt_tokens, self._model.completion_tokens)
+
+    def score(self, signals: Signals) -> None:
+        """Ask for all that is missing. Raises SourceStopped, and what a signal raises."""
+        with signals.draining(self.drain.soon):
+            asyncio.run(self._score())
+
+    async def _score(self) -> None:
+        judge = judge_name(self.reward)
+        proven = self.run.query("SELECT 1 FROM scores WHERE judge = $judge LIMIT 1", {"judge": judge}).height > 0
+        client = client_of(self.reward, self.reward.base_urls, proven)
+        client.retries_refused = proven and self.retry_failures
+        model = remote_model(self.reward, client)
+        async with client, self.drain:
+            self._client, self._model = client, model
+            task = asyncio.create_task(self._work(client, model, judge))
+            self.drain.clients.append(client)
+            self.drain.tasks.append(task)
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.result()
+
+    async def _work(self, client: Client, model: RemoteModel, judge: str) -> None:
+        try:
+            await model.check()
+        except Drained:
+            return
+        with closing(stream_missing(self.run, judge, self.retry_failures)) as frames:
+            rows = (conversation(row) for frame in frames for row in frame.iter_rows(named=True))
+            await client.work_through(rows, lambda row: self._judge(client, model, row, judge))
+        client.check_answered(self.failed, "answers")
+
+    async def _judge(self, client: Client, model: RemoteModel, row: Row, judge: str) -> None:
+        """The score of one conversation, or its failure, as rows of all responses that it stands for."""
+        try:
+            score = await model.score(row["messages"])
+            error, message, attempts, permanent = score.error, score.message, 1, True
+        except RequestFailed as failure:
+            too_long = failure.error == "http_400" and TOO_LONG.search(failure.message)
+            score, error, message = None, "too_long" if too_long else failure.error, failure.message
+            attempts, permanent = failure.attempts, failure.permanent and client.answered
+        if score is not None and error is None:
+            columns = {"judge": judge, "score": score.score}
+            chunk = Chunk([{"response_id": key} | columns for key in row["response_ids"]], [], self._note(model))
+        else:
+            lost = [failure_row("score", key, judge, error or "", message, attempts, permanent) for key in row["response_ids"]]
+            chunk = Chunk([], lost, self._note(model))
+        self.store(chunk)
+        self.done += len(chunk.scores)
+        self.failed += len(chunk.failures)
+
+    def _note(self, model: RemoteModel) -> str:
+        given = f", {model.completion_tokens:,} out" if model.completion_tokens else ""
+        return f"{model.prompt_tokens:,} tokens in{given}"
+
+
+def self_check(reward: RemoteReward) -> Iterator[tuple[str, Findings]]:
+    """What is wrong with each of the judge's URLs: the self-check's conversations, one by one and all together.
+
+    A served model must give one score for both, and at every URL. An LLM judge must be readable; it may change its mind.
+    """
+    first: list[Score] = []
+    for url in reward.base_urls:
+        try:
+            alone, together, refused = asyncio.run(_check_at(reward, url))
+        except SourceStopped as stopped:
+            yield url, Findings([str(stopped)], [])
+            continue
+        first = first or alone
+        yield url, _findings(reward, first, alone, together) if refused is None else Findings([refused], [])
+
+
+async def _check_at(reward: RemoteReward, url: str) -> tuple[list[Score], list[Score], str | None]:
+    """Scores one by one and all together, or why there are none."""
+    async with client_of(reward, [url], proven=False) as client:
+        model = remote_model(reward, client)
+        await model.check()
+        try:
+            alone = [await model.score(messages) for messages in CONVERSATIONS]
+            return alone, list(await asyncio.gather(*(model.score(messages) for messages in CONVERSATIONS))), None
+        except RequestFailed as failure:
+            return [], [], f"{failure.error}: {failure.message}"
+
+
+def _findings(reward: RemoteReward, first: list[Score], alone: list[Score], together: list[Score]) -> Findings:
+    pairs = [(a.score, b.score) for a, b in zip(alone, together, strict=True) if a.score is not None and b.score is not None]
+    moved = describe([abs(a - b) for a, b in pairs]) if pairs else "none could be compared"
+    notes = [f"{len(pairs)} of {len(alone)} conversations scored, alone and together: scores differ by {moved}"]
+    if len({a for a, _ in pairs}) < 2:
+        errors = next((f" ({score.error}: {score.message})" for score in alone if score.error), "")
+        return Findings(
+            [f"of {len(alone)} different conversations {len(pairs)} have a score, and no two differ{errors}"], notes
+        )
+    if isinstance(reward, LLMJudge):
+        return Findings([], notes)
+    found = [*compare("asked together", together, alone, SERVED_TOLERANCE)]
+    found += compare("at this URL, not the first one,", alone, first, SERVED_TOLERANCE)
+    return Findings(found, notes)
