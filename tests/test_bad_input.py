@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -241,15 +242,22 @@ def test_a_response_text_that_changed_in_its_file(tmp_path):
 # -------------------------------------------------------------------------------------------------------------- run folders
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    """A finished run over twelve problems."""
-    problems = write_problems(tmp_path / "p12.jsonl", 12)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A folder with a finished run over twelve problems, and what it was made of."""
+    folder = tmp_path_factory.mktemp("finished")
+    problems = write_problems(folder / "p12.jsonl", 12)
     with running(Fake()) as fake:
-        done = datakit(
-            "build", "--recipe", write_recipe(tmp_path / "ok.yaml", recipe_over(fake.url, problems)), "--out", tmp_path / "run"
-        )
+        recipe = write_recipe(folder / "ok.yaml", recipe_over(fake.url, problems))
+        done = datakit("build", "--recipe", recipe, "--out", folder / "run")
     assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A finished run of the test's own."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     return tmp_path / "run"
 
 

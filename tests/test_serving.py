@@ -107,6 +107,7 @@ def test_what_is_wrong_with_a_source_is_found_before_it_is_started(tmp_path, sou
 def test_the_environment_has_what_the_source_asks_for_and_no_secrets(tmp_path, monkeypatch):
     for name in ("SOME_API_KEY", "HF_TOKEN", "MY_TOKEN", "NODE_CREDENTIAL", "PLAIN"):
         monkeypatch.setenv(name, "as the caller has it")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     endpoint = {"type": "endpoint", "model": "m", "base_urls": ["http://h/v1"], "api_key_env": "NODE_CREDENTIAL"}
     (tmp_path / "folder").mkdir()
     source = {"env": {"CUDA_VISIBLE_DEVICES": "0,1", "PLAIN": "other"}, "pass_env": ["MY_TOKEN"]}
