@@ -19,7 +19,7 @@ test: $(INSTALLED)
 	$(PYTEST) -n 2
 
 test-slow: $(INSTALLED)  ## real servers, real training, every labelled row
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow -n 2
 
 test-vllm: $(INSTALLED) $(VLLM)/.installed  ## real vLLM on CPUs: 3.4 GB, in an environment of its own
 	DATAKIT_VLLM_PYTHON=$(CURDIR)/$(VLLM)/bin/python $(PYTEST) -m vllm
