@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fake_endpoint import CONNECTION, Body, Fake, body_text, error, first, running
 
-from datakit.client import Answer, Client, Drained, RequestFailed, calls, replica
+from datakit.client import Answer, Client, Drain, Drained, RequestFailed, calls, replica
 from datakit.errors import SourceStopped
 
 KEY = "sk-very-secret-0123456789abcdef"
@@ -460,6 +460,20 @@ def test_drained_a_request_in_its_pause_ends_at_once(fake):
     began = time.monotonic()
     with_client(fake, work)
     assert time.monotonic() - began < 20
+
+
+def test_a_signal_before_the_work_begins_is_not_forgotten(fake):
+    said: list[str] = []
+    drain = Drain(grace_s=1.0, say=said.append)
+    drain.soon()
+
+    async def work(client: Client) -> list[Any]:
+        async with drain:
+            drain.clients.append(client)
+            await asyncio.sleep(0)
+            return await ask_all(client, range(5))
+
+    assert {type(end) for end in with_client(fake, work)} == {Drained} and fake.n_requests == 0
 
 
 # ------------------------------------------------------------------------------------------------------------------- secrets

@@ -19,10 +19,13 @@ class Drain:
     clients: list[Client] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     begun: bool = False
+    _wished: bool = False
     _loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Drain:
         self._loop = asyncio.get_running_loop()
+        if self._wished:
+            self.soon()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -32,7 +35,8 @@ class Drain:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
     def soon(self) -> None:
-        """Begin; called by a signal, at any moment."""
+        """Begin; called by a signal, at any moment, also before there is anything to drain."""
+        self._wished = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.begin, "interrupted; once more leaves at once")
 
