@@ -213,6 +213,30 @@ def test_a_source_that_refuses_everything_stops_the_build(fake, tmp_path, prompt
     assert count(tmp_path / "run", "failures WHERE permanent") == 0, "it was the source's fault: all are asked again"
 
 
+@pytest.mark.parametrize(
+    "budget, price, said",
+    [
+        ({"tokens": 300}, {}, "budget.tokens: the samples of this run have taken"),
+        ({"cost": 0.0001}, {"price": {"input": 0.5, "output": 1.0}}, "budget.cost: the samples of this run have cost"),
+    ],
+    ids=["tokens", "cost"],
+)
+def test_a_spent_budget_stops_the_build_and_a_larger_one_goes_on(fake, problems, tmp_path, budget, price, said):
+    fake.latency_s = 0.05
+    recipe = recipe_over(fake.url, problems, max_in_flight=1, request="n", **price) | {"budget": budget}
+    stopped = build(tmp_path, recipe)
+    run = tmp_path / "run"
+    stored = count(run, "responses")
+    assert stopped.returncode == 3 and said in stopped.stderr and "Traceback" not in stopped.stderr
+    assert 5 < stored < PROMPTS * 5 and stored == 5 * fake.n_answered, "what was on its way is stored"
+    assert count(run, "verdicts") == 0
+    asked = fake.n_requests
+    again = build(tmp_path, recipe, "--keep-going")
+    assert again.returncode == 3 and said in again.stderr and fake.n_requests == asked, "earlier builds count"
+    assert count(run, "verdicts") == stored, "with --keep-going what there is goes through all stages"
+    assert build(tmp_path, recipe | {"budget": {}}).returncode == 0 and count(run, "responses") == PROMPTS * 5
+
+
 def test_keep_going_finishes_the_other_sources(fake, problems, tmp_path):
     fake.models = ("fake/one",)
     recipe = recipe_over(fake.url, problems)
