@@ -90,17 +90,14 @@ def total(frame: pl.DataFrame) -> Spent:
 
 def over_budget(budget: Budget, spent: Spent) -> str | None:
     """The sentence for the user where the budget is used up, else None."""
+    tokens = f"{spent.prompt_tokens:,} tokens in, {spent.completion_tokens:,} out"
+    go_on = "what was received is stored; a larger budget goes on, --keep-going finishes with what there is"
     if budget.tokens is not None and spent.tokens >= budget.tokens:
-        return (
-            f"budget.tokens: the samples of this run have taken {spent.tokens:,} tokens ({spent.prompt_tokens:,} in, "
-            f"{spent.completion_tokens:,} out) of {budget.tokens:,}; what was received is stored; a larger budget goes on, --keep-going finishes with what there is"
-        )
+        took = f"the samples of this run have taken {spent.tokens:,} tokens of {budget.tokens:,}"
+        return f"budget.tokens: {took} ({tokens}); {go_on}"
     if budget.cost is not None and spent.cost >= budget.cost:
-        return (
-            f"budget.cost: the samples of this run have cost {money(spent.cost)} of {money(budget.cost)} "
-            f"({spent.prompt_tokens:,} tokens in, {spent.completion_tokens:,} out); "
-            "what was received is stored; a larger budget goes on, --keep-going finishes with what there is"
-        )
+        took = f"the samples of this run have cost {money(spent.cost)} of {money(budget.cost)}"
+        return f"budget.cost: {took} ({tokens}); {go_on}"
     return None
 
 
