@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AsyncExitStack, closing, contextmanager
+from contextlib import AsyncExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from datakit import serving
@@ -119,7 +120,7 @@ class Gathering:
             raise BudgetSpent(spent)
         self._drain = Drain(self.grace_s, self.say)
         try:
-            with signals.draining(self._drain.soon), _collecting_rarely():
+            with _many_connections(), signals.draining(self._drain.soon), _collecting_rarely():
                 asyncio.run(self._ask(asked, iter(servers)))
         finally:
             self.run.journal("responses").close()
@@ -179,6 +180,18 @@ def _collecting_rarely() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+@contextmanager
+def _many_connections() -> Iterator[None]:
+    """As many open files as this process may have at all: with the usual 1,024, a few replicas' connections do not fit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _client_of(asked: Asked, servers: Iterator[serving.Server]) -> Client:

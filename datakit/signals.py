@@ -33,6 +33,8 @@ class Signals:
     def draining(self, drain: Callable[[], None]) -> Iterator[None]:
         """Inside the block the first signal calls `drain` (at any moment: it should only leave a note); the block ends by
         itself then, and leaving it raises what the signal would have."""
+        if self.received:
+            self._leave()
         self._drain = drain
         try:
             yield

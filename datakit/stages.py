@@ -306,7 +306,7 @@ def score(run: Run, recipe: Recipe, reward: Reward, options: Options, monitor: M
             monitor.stage("score", {judge: n_missing}, {judge: scoring.progress})
             scoring.score(options.signals)
     except SourceStopped as error:
-        if not options.keep_going:
+        if not options.keep_going or options.signals.received:
             raise
         return [error]
     finally:

@@ -185,6 +185,8 @@ class Fake:
         self.probes[request.path] += 1
         match request.path:
             case "/v1/models":
+                if self.health == "hang":
+                    await asyncio.sleep(math.inf)
                 known = [{"id": name, "object": "model", "created": 0, "owned_by": "fake"} for name in self.models]
                 return self._refused(request) or web.json_response({"object": "list", "data": known})
             case "/health":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -161,9 +161,58 @@ def test_a_redirect_is_named_with_where_to(fake):
 
 def test_a_source_that_refuses_everything_stops(fake):
     fake.shares = {"400": 1.0}
-    ends = with_client(fake, lambda client: ask_all(client, range(100)))
-    assert any(isinstance(end, SourceStopped) and "temperature must be" in str(end) for end in ends)
-    assert fake.n_requests <= 30, "and not only after a hundred"
+
+    async def work(client: Client) -> None:
+        while True:
+            with suppress(RequestFailed):
+                await ask(client)
+
+    began = time.monotonic()
+    with pytest.raises(SourceStopped, match="temperature must be"):
+        with_client(fake, work)
+    assert time.monotonic() - began < 20
+
+
+def test_quick_refusals_beside_slow_answers_do_not_stop_it(fake):
+    """Four requests are worked on for three seconds; whatever comes meanwhile is refused at once."""
+    fake.capacity, fake.queue, fake.full, fake.latency_s = 4, 0, "400", 3.0
+
+    async def work(client: Client) -> list[Any]:
+        slow = asyncio.create_task(ask_all(client, range(4)))
+        await until(lambda: fake.in_flight == 4)
+        began, ends = time.monotonic(), []
+        while time.monotonic() - began < 2.5:
+            ends += await ask_all(client, range(4, 12))
+        return [*ends, *await slow]
+
+    ends = with_client(fake, work, max_in_flight=16)
+    assert {type(end) for end in ends} == {Answer, RequestFailed} and len(ends) > 40
+
+
+def test_one_that_has_answered_may_forbid_a_single_request(fake, quick):
+    """A firewall's 403 on one prompt: a failure row, not the end of the source."""
+    fake.fault = lambda number, body: error(403, "blocked") if "What is 7 " in body["messages"][0]["content"] else None
+
+    async def work(client: Client) -> list[Any]:
+        return [await ask(client, 1), *await ask_all(client, range(5, 10))]
+
+    ends = with_client(fake, work, max_in_flight=2)
+    assert [type(end) for end in ends].count(Answer) == 5
+    (failed,) = [end for end in ends if isinstance(end, RequestFailed)]
+    assert failed.error == "http_403" and not failed.permanent
+
+
+def test_netrc_is_not_read(tmp_path, monkeypatch):
+    """Keys come from named environment variables only."""
+    (tmp_path / "netrc").write_text("default login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setattr(replica, "LOCAL", ())
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with running(Fake(key=KEY)) as fake:
+        assert isinstance(with_client(fake, ask, key=KEY), Answer)
+        with pytest.raises(SourceStopped, match="does not accept the key"):
+            with_client(fake, ask)
 
 
 def test_one_that_never_answered_is_given_up_soon(fake, quick, monkeypatch):

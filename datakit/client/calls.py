@@ -23,7 +23,8 @@ from datakit.progress import Progress, ReplicaProgress
 Item = TypeVar("Item")
 ATTEMPTS = {"broken": 6, "overload": 20, "slow": 3}
 FIRST_PATIENCE_S = 25.0  # for a source that has never answered
-REFUSALS = 20  # so many requests refused before any was answered: the source refuses everything
+REFUSALS = 20  # so many requests refused before any was answered,
+REFUSED_FOR_S = 1.0  # for so long, with none older than that on its way: the source refuses everything
 WATCH_EVERY_S = 2.0
 QUIET_S = 5.0  # a replica with requests on their way that is silent for so long is probed
 MISSES = 2  # probes without an answer, one after the other: it hangs
@@ -66,6 +67,9 @@ class Client:
         self._trouble = trouble
         self._heard_at = time.monotonic()
         self._refused = 0
+        self._first_refused_at = 0.0
+        self._slowest_refusal_s = 0.0
+        self._sent_at: dict[object, float] = {}  # of what is on its way, oldest first
         self._failed = 0  # attempts since the last answer
         self.last_fault = "no answer"
         self._stopped: SourceStopped | None = None
@@ -156,8 +160,9 @@ class Client:
 
     async def _once(self, replica: Replica, path: str, data: bytes, check: Callable[[Any], None]) -> Answer:
         """One attempt, in the place that it has."""
-        started = time.monotonic()
+        started, own = time.monotonic(), object()
         self.requests += 1
+        self._sent_at[own] = started
         try:
             raw = await replica.post(path, data)
             try:
@@ -174,8 +179,11 @@ class Client:
         except Fault as fault:
             fault.message = self._hide(fault.message)
             fault.sent_at = started
+            if fault.meaning == "unusable" and fault.error != "http_401" and replica.has_answered:
+                fault.meaning = "broken"  # it has answered others: this is about one request, or will pass
             raise
         finally:
+            del self._sent_at[own]
             replica.window.in_flight -= 1
             self._wake(replica.window.size - replica.in_flight)
 
@@ -230,9 +238,20 @@ class Client:
             self._check_patience()
 
     def _refuse(self, replica: Replica, fault: Fault) -> None:
-        """One request was refused; where all are, it is the source."""
+        """One request was refused; where all are, it is the source. What takes longer than a refusal may be answered yet."""
+        now = time.monotonic()
         self._refused += 1
-        if not self._answered_now and not self.retries_refused and self._refused >= REFUSALS:
+        self._first_refused_at = self._first_refused_at or now
+        self._slowest_refusal_s = max(self._slowest_refusal_s, now - fault.sent_at)
+        if (
+            self._answered_now
+            or self.retries_refused
+            or self._refused < REFUSALS
+            or now - self._first_refused_at < REFUSED_FOR_S
+        ):
+            return
+        oldest_s = now - next(iter(self._sent_at.values()), now)
+        if oldest_s < max(REFUSED_FOR_S, 2 * self._slowest_refusal_s):
             self._stop(
                 f"{self.model} at {replica.url}: refused the first {self._refused} requests ({fault.message}); "
                 f"check model, sampling and extra_body of this source, {AGAIN}"

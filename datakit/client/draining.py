@@ -14,7 +14,7 @@ class Drain:
     """The clients and tasks of one piece of work. Use as `async with`: leaving cancels the tasks that are left."""
 
     grace_s: float
-    """How long answers on their way are waited for when the work is to end."""
+    """How long answers on their way are waited for after a signal."""
     say: Callable[[str], None]
     clients: list[Client] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -35,19 +35,21 @@ class Drain:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
     def soon(self) -> None:
-        """Begin; called by a signal, at any moment, also before there is anything to drain."""
+        """Begin, with `grace_s` to end in; called by a signal, at any moment, also before there is anything to drain."""
         self._wished = True
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self.begin, "interrupted; once more leaves at once")
+            self._loop.call_soon_threadsafe(self.begin, "interrupted; once more leaves at once", self.grace_s)
 
-    def begin(self, why: str) -> None:
-        """No new requests; those on their way have `grace_s` to be answered."""
-        if self.begun:
+    def begin(self, why: str, grace_s: float | None = None) -> None:
+        """No new requests. Those on their way are waited for, as long as their own time limit or `grace_s` allows."""
+        if grace_s is not None:
+            asyncio.get_running_loop().call_later(grace_s, lambda: [task.cancel() for task in self.tasks])
+        elif self.begun:
             return
         self.begun = True
         on_their_way = sum(replica.in_flight for client in self.clients for replica in client.replicas)
         if on_their_way:
-            self.say(f"{why}: waiting up to {self.grace_s:.0f} s for {on_their_way:,} requests on their way")
+            limit = "" if grace_s is None else f"up to {grace_s:.0f} s "
+            self.say(f"{why}: waiting {limit}for {on_their_way:,} requests on their way")
         for client in self.clients:
             client.drain()
-        asyncio.get_running_loop().call_later(self.grace_s, lambda: [task.cancel() for task in self.tasks])

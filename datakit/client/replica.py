@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import re
 import time
+import urllib.request
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
@@ -121,7 +122,7 @@ class Replica:
         """Whether anything there answers: /health (vLLM's knows of a dead engine), or the list of models."""
         root = self.url.removesuffix("/v1")
         status, _ = await self._get(root + "/health")
-        if status is not None and not 200 <= status < 300 and status < 500:
+        if status is None or (not 200 <= status < 300 and status < 500):
             status, _ = await self._get(self.url + "/models")
         return status is not None and status < 500
 
@@ -162,9 +163,18 @@ class Replica:
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=min(CONNECT_S, self._timeout_s)),
                 headers=self._headers,
-                trust_env=urlsplit(self.url).hostname not in LOCAL,
+                proxy=_proxy(self.url),  # not trust_env: that would also send what ~/.netrc has for the host
             )
         return self._session
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for a URL; this machine is never behind one."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host in LOCAL or urllib.request.proxy_bypass(host):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
 
 
 def backoff(times: int) -> float:

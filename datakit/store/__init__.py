@@ -29,6 +29,7 @@ from datakit.tables import TABLES, Row
 __all__ = ["JOURNAL_ROWS", "Database", "Journal", "Run", "Spool", "load_sql", "writing"]
 
 JOURNAL_ROWS = 20_000
+JOURNAL_BYTES = 64 * 2**20
 
 
 class Run:
@@ -262,7 +263,7 @@ class Journal:
                 self._file = JournalFile(folder / f"journal-{self._run._next_number(self._table):06d}.jsonl")
             self._file.append(rows)
         self._run._forget_views()
-        if len(self._file.rows) >= JOURNAL_ROWS:
+        if len(self._file.rows) >= JOURNAL_ROWS or self._file.n_bytes >= JOURNAL_BYTES:
             self.close()
 
     def close(self) -> None:

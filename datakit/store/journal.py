@@ -22,6 +22,7 @@ class JournalFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[Row] = []
+        self.n_bytes = 0
         self._file: BinaryIO = path.open("ab", buffering=0)  # no buffer that would be written later, after a failure
 
     def append(self, rows: list[Row]) -> None:
@@ -35,6 +36,7 @@ class JournalFile:
             self._file.truncate(end)
             raise
         self.rows += rows
+        self.n_bytes += self._file.tell() - end
 
     def close(self) -> None:
         """No more rows."""
