@@ -192,6 +192,14 @@ def test_parts_stand_in_the_order_of_writing(folder):
     assert names == [f"part-{at:06d}.parquet" for at in range(1, 13)]
 
 
+def test_a_journal_of_long_texts_becomes_a_part_sooner(folder, monkeypatch):
+    monkeypatch.setattr(store, "JOURNAL_BYTES", 10_000)
+    with Run.create(folder) as run:
+        for at in range(7):
+            run.journal("responses").append([response(str(at), "x" * 4_000)])
+        assert len(run.parts("responses")) == 2 and run.frame("responses").height == 7
+
+
 def test_a_full_journal_becomes_a_part(folder, monkeypatch):
     monkeypatch.setattr(store, "JOURNAL_ROWS", 3)
     with Run.create(folder) as run:
