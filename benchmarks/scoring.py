@@ -10,6 +10,7 @@ See benchmarks/README.md for what is compared, and what it gave.
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import resource
 import subprocess
@@ -174,7 +175,7 @@ def changed_pairs(rows: list[Row], scores: list[float | None], exact: list[float
             groups[row["prompt_id"]].append((a, b))
     pairs = [group for group in groups.values() if len(group) > 1]
     changed = sum(_ends([a for a, _ in group]) != _ends([b for _, b in group]) for group in pairs)
-    return changed / len(pairs)
+    return changed / len(pairs) if pairs else math.nan
 
 
 def _ends(values: list[float]) -> tuple[int, int]:

@@ -17,11 +17,12 @@ from datakit.errors import SourceStopped
 from datakit.progress import Progress
 from datakit.recipe import LLMJudge, RemoteReward
 from datakit.rewards import RemoteModel, Score, client_of, judge_name, remote_model
+from datakit.rewards.protocol import no_score
 from datakit.rewards.selfcheck import CONVERSATIONS, Findings, compare, describe
 from datakit.scoring import Chunk, conversation, stream_missing
 from datakit.signals import Signals
 from datakit.store import Run
-from datakit.tables import Row, failure_row
+from datakit.tables import Messages, Row, failure_row
 
 TOO_LONG = re.compile(r"maximum (context|model) length|longer than the model's context length")  # vLLM, OpenAI; SGLang
 SERVED_TOLERANCE = 0.02
@@ -86,8 +87,7 @@ class RemoteScoring:
             score = await model.score(row["messages"])
             error, message, attempts, permanent = score.error, score.message, 1, True
         except RequestFailed as failure:
-            too_long = failure.error == "http_400" and TOO_LONG.search(failure.message)
-            score, error, message = None, "too_long" if too_long else failure.error, failure.message
+            score, error, message = None, "too_long" if _is_too_long(failure) else failure.error, failure.message
             attempts, permanent = failure.attempts, failure.permanent and client.answered
         if score is not None and error is None:
             columns = {"judge": judge, "score": score.score}
@@ -126,10 +126,25 @@ async def _check_at(reward: RemoteReward, url: str) -> tuple[list[Score], list[S
         model = remote_model(reward, client)
         await model.check()
         try:
-            alone = [await model.score(messages) for messages in CONVERSATIONS]
-            return alone, list(await asyncio.gather(*(model.score(messages) for messages in CONVERSATIONS))), None
+            alone = [await _score_that_fits(model, messages) for messages in CONVERSATIONS]
+            return alone, list(await asyncio.gather(*(_score_that_fits(model, messages) for messages in CONVERSATIONS))), None
         except RequestFailed as failure:
             return [], [], f"{failure.error}: {failure.message}"
+
+
+async def _score_that_fits(model: RemoteModel, messages: Messages) -> Score:
+    """The score, or `too_long`: the self-check has conversations that a small model cannot take."""
+    try:
+        return await model.score(messages)
+    except RequestFailed as failure:
+        if _is_too_long(failure):
+            return no_score("too_long", failure.message)
+        raise
+
+
+def _is_too_long(failure: RequestFailed) -> bool:
+    """Whether the server refused a conversation for its length."""
+    return failure.error == "http_400" and TOO_LONG.search(failure.message) is not None
 
 
 def _findings(reward: RemoteReward, first: list[Score], alone: list[Score], together: list[Score]) -> Findings:
