@@ -22,6 +22,7 @@ from datakit.rewards.selfcheck import Findings
 from datakit.store import Run, load_sql
 from datakit.tables import Row, Rows, failure_row
 
+SHARE_ROWS = 50_000  # responses whose ids are in memory at a time
 CHUNK_ROWS = 1024  # conversations that go to a worker together, longest first
 STORE_ROWS = 256  # results that are stored together,
 STORE_EVERY_S = 1.0  # or sooner
@@ -38,7 +39,7 @@ class Chunk(NamedTuple):
 
 def count_missing(run: Run, judge: str, retry_failures: bool) -> int:
     """How many responses the judge has to score."""
-    return int(run.query(load_sql("count_missing_scores"), {"judge": judge, "retry_failures": retry_failures})["n"][0])
+    return sum(int(frame["n"][0]) for frame in _of_shares(run, "count_missing_scores", judge, retry_failures))
 
 
 def score_missing(
@@ -65,8 +66,16 @@ def self_check(reward: ArmoRM | Classifier, folder: Path | None) -> Iterator[tup
 
 def stream_missing(run: Run, judge: str, retry_failures: bool) -> Generator[pl.DataFrame, None, None]:
     """The conversations that the judge has not scored now, some at a time."""
-    params = {"judge": judge, "retry_failures": retry_failures}
-    return run.stream(load_sql("missing_scores"), params, CHUNK_ROWS)
+    return _of_shares(run, "missing_scores", judge, retry_failures)
+
+
+def _of_shares(run: Run, statement: str, judge: str, retry_failures: bool) -> Generator[pl.DataFrame, None, None]:
+    """What a statement gives over the run as it is now, for one share of the prompts after the other."""
+    with closing(run.snapshot()) as snapshot:
+        n_shares = 1 + int(snapshot.query("SELECT count(*) AS n FROM responses")["n"][0]) // SHARE_ROWS
+        for share in range(n_shares):
+            params = {"judge": judge, "retry_failures": retry_failures, "share": share, "n_shares": n_shares}
+            yield from snapshot.stream(load_sql(statement), params, CHUNK_ROWS)
 
 
 def conversations(frame: pl.DataFrame) -> Rows:

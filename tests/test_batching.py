@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -12,8 +13,10 @@ torch = pytest.importorskip("torch")
 from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
+from datakit.recipe import ArmoRM  # noqa: E402
 from datakit.rewards.batching import WINDOW, Budget, score_all  # noqa: E402
 from datakit.rewards.conversations import Limit, Tokens  # noqa: E402
+from datakit.rewards.devices import CPU_LAYER, GPU_LAYER, GPU_TOKENS, budget_of  # noqa: E402
 from datakit.rewards.protocol import Score, no_score  # noqa: E402
 
 BOS = 7
@@ -51,6 +54,35 @@ def test_every_conversation_has_its_own_score_in_order_and_batches_keep_within_t
     assert [score.score for score in score_all(model, talks(sizes), Budget(tokens))] == [float(size) for size in sizes]
     assert all(len(batch) == 1 or len(batch) * max(batch) <= tokens for batch in model.batches)
     assert sorted(size for batch in model.batches for size in batch) == sorted(sizes)
+
+
+@given(lengths, st.integers(1, 120), st.integers(0, 30))
+def test_a_batch_has_no_more_padding_than_it_may_and_no_pass_more_than_it_must(sizes, tokens, padding):
+    model = Memory()
+    list(score_all(model, talks(sizes), Budget(tokens, padding=padding)))
+    assert all(padding_of(batch) <= padding for batch in model.batches)
+    for batch, following in pairwise(model.batches):
+        longer = [*batch, following[0]]
+        assert len(longer) * longer[0] > tokens or padding_of(longer) > padding
+
+
+def test_of_a_large_model_less_is_padded():
+    """One layer of hidden size h with an MLP of 4 h has 16 h^2 parameters and the 2 h of its norms; the last norm has h."""
+    from transformers import LlamaConfig, LlamaModel
+
+    sizes = {"num_attention_heads": 4, "num_key_value_heads": 4, "num_hidden_layers": 1, "vocab_size": 50_000}
+    small, large = (LlamaModel(LlamaConfig(hidden_size=h, intermediate_size=4 * h, **sizes)) for h in (64, 128))
+    reward = ArmoRM(type="armorm", model="m", batch_tokens=99, exact=True)
+    assert [budget_of(reward, model).padding for model in (small, large)] == [
+        int(CPU_LAYER / (16 * h**2 + 3 * h)) for h in (64, 128)
+    ]
+    assert (budget_of(reward, small).tokens, budget_of(reward, small).exact) == (99, True)
+    elsewhere = budget_of(ArmoRM(type="armorm", model="m"), small.to("meta"))
+    assert elsewhere == Budget(GPU_TOKENS, padding=int(GPU_LAYER / (16 * 64**2 + 3 * 64)))
+
+
+def padding_of(batch):
+    return len(batch) * max(batch) - sum(batch)
 
 
 @given(lengths, st.integers(1, 60))

@@ -102,16 +102,18 @@ def test_equal_answers_to_equal_messages_are_one_conversation(tmp_path):
 
 
 @settings(max_examples=10, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("12")), max_size=25))
-def test_every_missing_response_is_in_one_conversation(tmp_path_factory, texts):
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("12")), max_size=25), st.sampled_from([1, 7, 1000]))
+def test_every_missing_response_is_in_one_conversation(tmp_path_factory, texts, share_rows):
     answers: dict[str, list[tuple[str, str]]] = {}
     for at, (question, text) in enumerate(texts):
         answers.setdefault(question, []).append((f"m{at}", text))
-    with Run.create(tmp_path_factory.mktemp("runs") / "run") as run:
+    with Run.create(tmp_path_factory.mktemp("runs") / "run") as run, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "SHARE_ROWS", share_rows)
         ids = fill(run, answers)
         found = missing(run)
         assert sorted(one for group, _, _ in found for one in group) == sorted(ids.values())
         assert len(found) == len(set(texts))
+        assert scoring.count_missing(run, "j@1", False) == len(texts)
 
 
 def test_the_rows_of_a_chunk_come_longest_first():

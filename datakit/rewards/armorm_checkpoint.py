@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from datakit import recipe
 from datakit.errors import BadInput
 from datakit.rewards.armorm import HEADER, HEADER_TOKENS, ArmoRM, Heads, last_match
-from datakit.rewards.batching import Budget
 from datakit.rewards.checkpoint import (
     Shape,
     check_tensors,
@@ -23,7 +22,7 @@ from datakit.rewards.checkpoint import (
     weight_files,
 )
 from datakit.rewards.conversations import render
-from datakit.rewards.devices import budget_tokens
+from datakit.rewards.devices import budget_of
 
 if TYPE_CHECKING:
     import torch
@@ -88,13 +87,14 @@ def load(reward: recipe.ArmoRM, folder: Path | None, device: torch.device) -> Ar
     folder = folder or download(reward.model, reward.revision)
     config = check(folder)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)  # tokenizer.json as it is, whatever class is named
+    backbone = _load_backbone(folder, getattr(torch, reward.dtype), device)
     return ArmoRM(
-        backbone=_load_backbone(folder, getattr(torch, reward.dtype), device),
+        backbone=backbone,
         heads=_load_heads(folder, config, device),
         tokenizer=tokenizer,
         header_ids=_header_ids(folder, tokenizer, config["vocab_size"]),
         limit=limit_of(reward, config["max_position_embeddings"]),
-        budget=Budget(budget_tokens(reward.batch_tokens, device), reward.exact),
+        budget=budget_of(reward, backbone),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from datakit.rewards.conversations import Tokens
@@ -38,13 +39,21 @@ class Budget:
     tokens: int
     exact: bool = False
     """One conversation a batch."""
+    padding: int | None = None
+    """How many of its tokens may be padding; best what one more pass of the model would cost. None: any number."""
 
     def cut(self, batch: Sequence[Tokens]) -> Iterator[Sequence[Tokens]]:
         """Batches within the budget, of conversations that come longest first; one that alone passes it is alone."""
         while batch:
-            n = 1 if self.exact else max(1, self.tokens // len(batch[0].ids))
+            n = self._fitting(batch)
             yield batch[:n]
             batch = batch[n:]
+
+    def _fitting(self, batch: Sequence[Tokens]) -> int:
+        width = len(batch[0].ids)
+        most = 1 if self.exact else max(1, min(len(batch), self.tokens // width))
+        padding = accumulate(width - len(row.ids) for row in batch[:most])
+        return most if self.padding is None else sum(1 for _ in takewhile(self.padding.__ge__, padding))
 
     def halve(self, batch: Sequence[Tokens]) -> None:
         """This batch was too much."""

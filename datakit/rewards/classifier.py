@@ -25,7 +25,7 @@ from datakit.rewards.checkpoint import (
     read_json,
 )
 from datakit.rewards.conversations import Limit, Tokens, render, render_all, tokenize
-from datakit.rewards.devices import budget_tokens
+from datakit.rewards.devices import budget_of
 from datakit.rewards.protocol import Score, no_score
 from datakit.tables import Messages
 
@@ -131,7 +131,7 @@ def load(reward: recipe.Classifier, folder: Path | None, device: torch.device) -
         tokenizer=tokenizer,
         adds_special_tokens=not (tokenizer.bos_token and render(tokenizer, EXAMPLE).startswith(tokenizer.bos_token)),
         limit=limit_of(reward, config["max_position_embeddings"]),
-        budget=Budget(budget_tokens(reward.batch_tokens, device), reward.exact),
+        budget=budget_of(reward, model.base_model),
     )
     _check_like(loaded, model, folder)
     return loaded

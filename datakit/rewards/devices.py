@@ -6,12 +6,20 @@ from typing import TYPE_CHECKING
 
 from datakit.engine import available_cores, worker_number
 from datakit.errors import BadInput, needs_extra
+from datakit.recipe import LocalReward
+from datakit.rewards.batching import Budget
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
+    from transformers import PreTrainedModel
 
 CPU_TOKENS = 2_048  # more in one pass gains nothing there
 GPU_TOKENS = 16_384
+CPU_LAYER = 6e6
+GPU_LAYER = 3e10
+"""What a layer costs in every pass beside its arithmetic (launches, reading the weights): as much as so many parameters
+applied to one token. The CPU's is measured, the GPU's is not."""
 
 
 def all_devices(named: list[str]) -> list[str]:
@@ -40,6 +48,17 @@ def take_device(names: list[str]) -> torch.device:
     return device
 
 
-def budget_tokens(batch_tokens: int | None, device: torch.device) -> int:
-    """Tokens of a batch: the recipe's, or what is good on such a device."""
-    return batch_tokens or (CPU_TOKENS if device.type == "cpu" else GPU_TOKENS)
+def budget_of(reward: LocalReward, backbone: PreTrainedModel) -> Budget:
+    """How large the batches of a loaded model may be, as the recipe says or as is good on its device.
+
+    Of padding, as many tokens as one more pass would cost: many where the model is small, next to none where it is large.
+    """
+    on_cpu = backbone.device.type == "cpu"
+    applied = _numbers(backbone) - _numbers(backbone.get_input_embeddings())
+    one_pass = (CPU_LAYER if on_cpu else GPU_LAYER) * backbone.config.num_hidden_layers
+    tokens = reward.batch_tokens or (CPU_TOKENS if on_cpu else GPU_TOKENS)
+    return Budget(tokens, reward.exact, padding=int(one_pass / applied))
+
+
+def _numbers(module: nn.Module) -> int:
+    return sum(tensor.numel() for tensor in module.parameters())

@@ -1,9 +1,18 @@
--- How many current responses the judge has not scored.
--- Reads current_responses, scores, failures.
+-- How many wanted responses of a share of the prompts the judge has not scored: the rows of missing_scores.sql, unread.
+-- Reads wanted_responses, responses, scores, failures.
 --   $judge           the judge's name, with its revision
 --   $retry_failures  count also what failed for good
-SELECT count(DISTINCT r.response_id) AS n
-FROM current_responses AS r
+--   $share           which share, from 0
+--   $n_shares        of how many
+WITH wanted AS (
+    SELECT DISTINCT response_id
+    FROM wanted_responses
+    WHERE hash(messages_digest) % $n_shares = $share
+)
+
+SELECT count(*) AS n
+FROM responses AS r
+INNER JOIN wanted AS w ON r.response_id = w.response_id
 ANTI JOIN scores AS s ON r.response_id = s.response_id AND s.judge = $judge
 WHERE
     $retry_failures

@@ -1,24 +1,29 @@
--- Conversations of current responses that the judge has not scored, each once: responses with one text to the same messages
--- have one score.
--- Reads current_responses, prompts, responses, scores, failures.
+-- Conversations of wanted responses that the judge has not scored, each once: responses with one text to the same messages
+-- have one score. Of all prompts only a share, so that what is held in memory does not grow with the run.
+-- Reads wanted_responses, prompts, responses, scores, failures.
 --   $judge           the judge's name, with its revision
 --   $retry_failures  score again also what failed for good
+--   $share           which share, from 0
+--   $n_shares        of how many
 -- Gives all response ids of the conversation, the messages, and the text that answers them. Texts are read, never sorted or
 -- kept: the result can be streamed.
-WITH missing AS (
-    SELECT
-        r.response_id,
-        min(p.prompt_id) AS prompt_id,
-        min(md5(concat_ws(chr(31), p.messages_digest, r.text))) AS conversation
-    FROM current_responses AS r
-    INNER JOIN prompts AS p ON r.prompt_id = p.prompt_id
+WITH wanted AS (
+    SELECT response_id, min(prompt_id) AS prompt_id, any_value(messages_digest) AS messages_digest
+    FROM wanted_responses
+    WHERE hash(messages_digest) % $n_shares = $share
+    GROUP BY response_id
+),
+
+missing AS (
+    SELECT w.response_id, w.prompt_id, md5(concat_ws(chr(31), w.messages_digest, r.text)) AS conversation
+    FROM responses AS r
+    INNER JOIN wanted AS w ON r.response_id = w.response_id
     ANTI JOIN scores AS s ON r.response_id = s.response_id AND s.judge = $judge
     WHERE
         $retry_failures
         OR r.response_id NOT IN (
             SELECT f.key FROM failures AS f WHERE f.stage = 'score' AND f.source = $judge AND f.permanent
         )
-    GROUP BY r.response_id
 ),
 
 conversations AS (

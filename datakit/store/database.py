@@ -18,7 +18,12 @@ from datakit.tables import TABLES
 
 VIEWS = ("asked_prompts", "wanted_responses", "current_responses", "current_failures")
 _SETTINGS = ("enable_progress_bar = false", "python_enable_replacements = false", "TimeZone = 'UTC'")
-_STREAMING = ("threads = 1", "enable_external_file_cache = false", "memory_limit = '512MB'")
+_STREAMING = (
+    "threads = 1",
+    "enable_external_file_cache = false",
+    "disable_parquet_prefetching = true",
+    "memory_limit = '512MB'",
+)
 """One thread gives rows in the order of the files, and as few of them in memory as there can be."""
 
 
