@@ -3,6 +3,7 @@
     python benchmarks/scoring.py speed [--rows N] [--repeat N] [--mixes instruct,code] [--models armorm,classifier]
     python benchmarks/scoring.py bfloat16 [--rows N]      what bfloat16 does to the scores, and to the pairs
     python benchmarks/scoring.py memory [--rows N,N]      the score stage over few and over many rows
+    python benchmarks/scoring.py large [--device cuda:0]  an ArmoRM of 8B random parameters, for a GPU
 
 See benchmarks/README.md for what is compared, and what it gave.
 """
@@ -10,9 +11,12 @@ See benchmarks/README.md for what is compared, and what it gave.
 from __future__ import annotations
 
 import argparse
+import json
 import math
+import multiprocessing
 import random
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,9 +25,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from scoring_models import DATA, TINY, load_model, make_classifier
-from timing import Row, interleaved, read_rows, show
+from scoring_models import DATA, TINY, load_model, make_classifier, make_large_armorm
+from timing import Row, interleaved, ratio, read_rows, show
 
+from datakit.rewards.conversations import Tokens
 from datakit.rewards.selfcheck import LocalModel, describe
 from datakit.tables import Messages
 
@@ -48,9 +53,17 @@ def main() -> int:
     bfloat16.add_argument("--rows", type=int, help="responses, taken evenly; by default all")
     bfloat16.set_defaults(run=compare_dtypes)
     memory = parts.add_parser("memory")
-    memory.add_argument("--rows", type=lambda text: [int(n) for n in text.split(",")], default=[5_000, 50_000])
+    memory.add_argument("--rows", type=lambda text: [int(n) for n in text.split(",")], default=[2_000, 20_000, 100_000])
     memory.add_argument("--one", type=int, help=argparse.SUPPRESS)
     memory.set_defaults(run=compare_memory)
+    large = parts.add_parser("large")
+    large.add_argument("--device", default="cuda:0")
+    large.add_argument("--rows", type=int, default=2_000, help="conversations of instruct, taken evenly")
+    large.add_argument("--repeat", type=int, default=3)
+    large.add_argument("--layers", type=int, default=32)
+    large.add_argument("--hidden", type=int, default=4_096)
+    large.add_argument("--peak", type=float, default=989.0, help="dense bfloat16 of the card, TFLOP/s; an H100 SXM has 989")
+    large.set_defaults(run=compare_large)
     options = parser.parse_args()
     options.run(options)
     return 0
@@ -75,6 +88,8 @@ def compare_speed(options: argparse.Namespace) -> None:
                 scores: dict[str, list[float | None]] = {}
                 seconds = interleaved(contestants(model, talks, scores, clock), options.repeat)
                 show(f"{kind}, {mix}", seconds, len(talks))
+                better = min((seconds[name] for name in seconds if name != "datakit"), key=statistics.median)
+                print(f"datakit to the better of the two others: {ratio(better, seconds['datakit']):.2f}; ", end="")
                 print(f"largest difference to one by one: {largest_difference(scores):.1e}", flush=True)
 
 
@@ -161,10 +176,13 @@ def compare_dtypes(options: argparse.Namespace) -> None:
             exact = ours(load_model(kind, path, MAX_TOKENS), some)
             half = load_model(kind, path, MAX_TOKENS, "bfloat16")
             for name, score in (("batched", ours), ("one by one", one_by_one)):
-                scores = score(half, some)
-                both = [(a, b) for a, b in zip(scores, exact, strict=True) if a is not None and b is not None]
-                print(f"{kind}, bfloat16 {name}, {len(both):,} rows: {describe([abs(a - b) for a, b in both])}", end="; ")
-                print(f"{changed_pairs(rows, scores, exact):.1%} of pairs change", flush=True)
+                print(f"{kind}, bfloat16 {name}: {compared(rows, score(half, some), exact)}", flush=True)
+
+
+def compared(rows: list[Row], scores: list[float | None], exact: list[float | None]) -> str:
+    both = [(a, b) for a, b in zip(scores, exact, strict=True) if a is not None and b is not None]
+    differences = describe([abs(a - b) for a, b in both])
+    return f"{len(both):,} rows: {differences}; {changed_pairs(rows, scores, exact):.1%} of pairs change"
 
 
 def changed_pairs(rows: list[Row], scores: list[float | None], exact: list[float | None]) -> float:
@@ -180,6 +198,41 @@ def changed_pairs(rows: list[Row], scores: list[float | None], exact: list[float
 
 def _ends(values: list[float]) -> tuple[int, int]:
     return values.index(max(values)), values.index(min(values))
+
+
+# ----------------------------------------------------------------------------------------------------------------- large
+
+
+def compare_large(options: argparse.Namespace) -> None:
+    """Tokens a second and the share of the card's peak, one by one against ours; then what bfloat16 does to the scores."""
+    rows = read("instruct", options.rows)
+    talks = [conversation(row) for row in rows]
+    with tempfile.TemporaryDirectory() as folder:
+        path = make_large_armorm(Path(folder) / "armorm", options.layers, options.hidden)
+        half = load_model("armorm", path, MAX_TOKENS, "bfloat16", options.device)
+        lengths = [len(row.ids) for row in half.encode(talks) if isinstance(row, Tokens)]
+        work = sum(floating_point_operations(json.loads((path / "config.json").read_text()), n) for n in lengths)
+        scores: dict[str, list[float | None]] = {}
+        ways = contestants(half, talks, scores, time.perf_counter)
+        del ways["batches of 16, given order"]
+        for name, seconds in interleaved(ways, options.repeat).items():
+            median = statistics.median(seconds)
+            print(
+                f"{name}: {sum(lengths) / median:,.0f} tokens/s, {work / median / options.peak / 1e12:.1%} of the peak",
+                flush=True,
+            )
+        del half, ways
+        exact = ours(load_model("armorm", path, MAX_TOKENS, "float32", options.device), talks)
+        for name in ("datakit", "one by one"):
+            print(f"bfloat16 {name}: {compared(rows, scores[name], exact)}", flush=True)
+
+
+def floating_point_operations(config: dict[str, int], n_tokens: int) -> float:
+    """Of one conversation: two for each parameter of a layer and token, and the two products of causal attention."""
+    hidden, layers = config["hidden_size"], config["num_hidden_layers"]
+    attention = hidden * config["head_dim"] * (2 * config["num_attention_heads"] + 2 * config["num_key_value_heads"])
+    weights = attention + 3 * hidden * config["intermediate_size"]
+    return layers * (2.0 * weights * n_tokens + 2.0 * hidden * n_tokens**2)
 
 
 # ---------------------------------------------------------------------------------------------------------------- memory
@@ -199,19 +252,22 @@ def score_many(n_rows: int) -> None:
     from scoring_rows import fill, start
 
     from datakit.engine import LocalEngine
-    from datakit.scoring import chunks, conversations, stream_missing
+    from datakit.scoring import chunks, conversations, count_missing, stream_missing
     from datakit.store import Run
 
-    with tempfile.TemporaryDirectory() as folder, Run.create(Path(folder) / "run") as run:
-        fill(run, n_rows)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        n_scored = 0
-        batches = (conversations(frame) for frame in stream_missing(run, "judge", retry_failures=False))
-        for chunk in chunks(LocalEngine(1).map(start, batches, None), "judge"):
-            run.journal("scores").append(chunk.scores)
-            n_scored += len(chunk.scores)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        print(f"{n_scored:,} rows scored: peak {peak:,} MB, before the stage {before:,} MB", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        filling = multiprocessing.get_context("spawn").Process(target=fill, args=(Path(folder) / "run", n_rows))
+        filling.start()
+        filling.join()
+        with Run.create(Path(folder) / "run") as run:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            n_missing, n_scored = count_missing(run, "judge", retry_failures=False), 0
+            batches = (conversations(frame) for frame in stream_missing(run, "judge", retry_failures=False))
+            for chunk in chunks(LocalEngine(1).map(start, batches, None), "judge"):
+                run.journal("scores").append(chunk.scores)
+                n_scored += len(chunk.scores)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            print(f"{n_scored:,} of {n_missing:,} rows scored: peak {peak:,} MB, before the stage {before:,} MB", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 from datakit.engine import Worker
 from datakit.store import Run
@@ -12,16 +13,18 @@ ANSWERS = 10
 CHARACTERS = 2_000
 
 
-def fill(run: Run, n_rows: int) -> None:
-    """Prompts with ten answers each, of random letters: no two are alike."""
+def fill(folder: Path, n_rows: int) -> None:
+    """A run of prompts with ten answers each, of random letters: no two are alike."""
     letters = random.Random(0)
-    run.replace("sources", TABLES["sources"].frame([{"model": "m", "sampling": IMPORTED, "type": "responses", "n": ANSWERS}]))
-    prompts: list[Row] = []
-    for at in range(0, n_rows // ANSWERS, 1000):
-        some = [_prompt(number) for number in range(at, min(at + 1000, n_rows // ANSWERS))]
-        prompts += some
-        run.append("responses", [_response(row, index, letters) for row in some for index in range(ANSWERS)])
-    run.replace("prompts", TABLES["prompts"].frame(prompts))
+    source = {"model": "m", "sampling": IMPORTED, "type": "responses", "n": ANSWERS}
+    with Run.create(folder) as run:
+        run.replace("sources", TABLES["sources"].frame([source]))
+        prompts: list[Row] = []
+        for at in range(0, n_rows // ANSWERS, 1000):
+            some = [_prompt(number) for number in range(at, min(at + 1000, n_rows // ANSWERS))]
+            prompts += some
+            run.append("responses", [_response(row, index, letters) for row in some for index in range(ANSWERS)])
+        run.replace("prompts", TABLES["prompts"].frame(prompts))
 
 
 def _prompt(number: int) -> Row:

@@ -26,7 +26,7 @@ SHARE_ROWS = 50_000  # responses whose ids are in memory at a time
 CHUNK_ROWS = 1024  # conversations that go to a worker together, longest first
 STORE_ROWS = 256  # results that are stored together,
 STORE_EVERY_S = 1.0  # or sooner
-PASSING = ("out_of_memory",)  # errors that another machine may not have
+PASSING = ("out_of_memory", "model_error")  # errors that another machine may not have
 
 
 class Chunk(NamedTuple):

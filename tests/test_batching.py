@@ -16,7 +16,7 @@ from hypothesis import strategies as st  # noqa: E402
 from datakit.recipe import ArmoRM  # noqa: E402
 from datakit.rewards.batching import WINDOW, Budget, score_all  # noqa: E402
 from datakit.rewards.conversations import Limit, Tokens  # noqa: E402
-from datakit.rewards.devices import CPU_LAYER, GPU_LAYER, GPU_TOKENS, budget_of  # noqa: E402
+from datakit.rewards.devices import CPU, GPU, budget_of  # noqa: E402
 from datakit.rewards.protocol import Score, no_score  # noqa: E402
 
 BOS = 7
@@ -66,19 +66,20 @@ def test_a_batch_has_no_more_padding_than_it_may_and_no_pass_more_than_it_must(s
         assert len(longer) * longer[0] > tokens or padding_of(longer) > padding
 
 
-def test_of_a_large_model_less_is_padded():
+def test_of_a_large_model_less_is_padded_and_less_goes_into_one_pass():
     """One layer of hidden size h with an MLP of 4 h has 16 h^2 parameters and the 2 h of its norms; the last norm has h."""
     from transformers import LlamaConfig, LlamaModel
 
     sizes = {"num_attention_heads": 4, "num_key_value_heads": 4, "num_hidden_layers": 1, "vocab_size": 50_000}
-    small, large = (LlamaModel(LlamaConfig(hidden_size=h, intermediate_size=4 * h, **sizes)) for h in (64, 128))
-    reward = ArmoRM(type="armorm", model="m", batch_tokens=99, exact=True)
-    assert [budget_of(reward, model).padding for model in (small, large)] == [
-        int(CPU_LAYER / (16 * h**2 + 3 * h)) for h in (64, 128)
-    ]
-    assert (budget_of(reward, small).tokens, budget_of(reward, small).exact) == (99, True)
-    elsewhere = budget_of(ArmoRM(type="armorm", model="m"), small.to("meta"))
-    assert elsewhere == Budget(GPU_TOKENS, padding=int(GPU_LAYER / (16 * 64**2 + 3 * 64)))
+    small, large = (LlamaModel(LlamaConfig(hidden_size=h, intermediate_size=4 * h, **sizes)) for h in (64, 256))
+    passes = [int(CPU.launching / (16 * h**2 + 3 * h)) for h in (64, 256)]
+    reward = ArmoRM(type="armorm", model="m")
+    assert budget_of(reward, small) == Budget(CPU.tokens, padding=CPU.reading + passes[0])
+    assert budget_of(reward, large) == Budget(CPU.activations // 256, padding=CPU.reading + passes[1])
+    told = budget_of(ArmoRM(type="armorm", model="m", batch_tokens=99, exact=True), small)
+    assert (told.tokens, told.exact) == (99, True)
+    elsewhere = budget_of(reward, small.to("meta"))
+    assert elsewhere == Budget(GPU.tokens, padding=GPU.reading + int(GPU.launching / (16 * 64**2 + 3 * 64)))
 
 
 def padding_of(batch):
@@ -105,9 +106,11 @@ def test_a_cpu_without_memory_says_it_in_its_own_words():
     assert [score.error for score in score_all(model, talks([5] * 9 + [30]), Budget(100))] == [None] * 9 + ["out_of_memory"]
 
 
-def test_another_error_is_not_taken_for_lack_of_memory():
-    with pytest.raises(RuntimeError, match="shapes"):
-        list(score_all(Memory(20, refusal=RuntimeError("shapes do not match")), talks([5] * 9), Budget(100)))
+def test_another_error_is_that_of_the_row_that_has_it_alone():
+    model, budget = Memory(29, refusal=RuntimeError("shapes do not match\nat line 3")), Budget(100)
+    scores = list(score_all(model, talks([5, 30, 5, 9, 5]), budget))
+    assert [score.error for score in scores] == [None, "model_error", None, None, None]
+    assert scores[1].message == "RuntimeError: shapes do not match" and budget.tokens == 100
 
 
 def test_exact_scores_one_by_one():

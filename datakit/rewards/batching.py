@@ -82,19 +82,21 @@ def _score_window(model: TokenModel, window: Sequence[Tokens | Score], budget: B
 
 
 def _score_batch(model: TokenModel, batch: Sequence[Tokens], budget: Budget) -> Iterator[Score]:
-    """The batch, in parts where memory does not suffice for all of it; a part of one row is a failure then."""
+    """The batch, in parts where it fails: smaller ones where memory does not suffice, else single rows to find the one."""
     try:
         yield from model.score_batch(batch)
         return
     except RuntimeError as error:  # torch.OutOfMemoryError is one; on a CPU it is a plain one
-        if not _is_out_of_memory(error):
-            raise
-    _free_memory()
+        too_much, message = _is_out_of_memory(error), f"{type(error).__name__}: {error}".splitlines()[0]
+    if too_much:
+        _free_memory()
     if len(batch) == 1:
-        yield no_score("out_of_memory", f"{len(batch[0].ids)} tokens alone are more than the memory holds; set max_tokens")
+        alone = f"{len(batch[0].ids)} tokens alone are more than the memory holds; set max_tokens"
+        yield no_score("out_of_memory", alone) if too_much else no_score("model_error", message)
         return
-    budget.halve(batch)
-    for part in budget.cut(batch):
+    if too_much:
+        budget.halve(batch)
+    for part in budget.cut(batch) if too_much else ([row] for row in batch):
         yield from _score_batch(model, part, budget)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, NamedTuple
 
 from datakit.engine import available_cores, worker_number
 from datakit.errors import BadInput, needs_extra
@@ -14,12 +15,22 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-CPU_TOKENS = 2_048  # more in one pass gains nothing there
-GPU_TOKENS = 16_384
-CPU_LAYER = 6e6
-GPU_LAYER = 3e10
-"""What a layer costs in every pass beside its arithmetic (launches, reading the weights): as much as so many parameters
-applied to one token. The CPU's is measured, the GPU's is not."""
+
+class Costs(NamedTuple):
+    """What bounds the batches of a kind of device."""
+
+    tokens: int
+    """In a batch, padding included: more in one pass gain nothing."""
+    activations: float
+    """Tokens times hidden size of one pass, beyond which it is slower: what its caches hold."""
+    reading: int
+    """Reading the weights takes every pass as long as computing so many tokens,"""
+    launching: float
+    """and starting the kernels of a layer as long as applying so many parameters to a token."""
+
+
+CPU = Costs(tokens=2_048, activations=2**18, reading=24, launching=6e6)  # measured: benchmarks/README.md
+GPU = Costs(tokens=16_384, activations=math.inf, reading=150, launching=1.5e10)  # reckoned from an H100's figures, not measured
 
 
 def all_devices(named: list[str]) -> list[str]:
@@ -51,13 +62,13 @@ def take_device(names: list[str]) -> torch.device:
 def budget_of(reward: LocalReward, backbone: PreTrainedModel) -> Budget:
     """How large the batches of a loaded model may be, as the recipe says or as is good on its device.
 
-    Of padding, as many tokens as one more pass would cost: many where the model is small, next to none where it is large.
+    Of padding, as many tokens as one more pass would cost: many where the model is small, few where it is large.
     """
-    on_cpu = backbone.device.type == "cpu"
+    costs = CPU if backbone.device.type == "cpu" else GPU
+    tokens = int(min(costs.tokens, costs.activations / backbone.config.hidden_size))
     applied = _numbers(backbone) - _numbers(backbone.get_input_embeddings())
-    one_pass = (CPU_LAYER if on_cpu else GPU_LAYER) * backbone.config.num_hidden_layers
-    tokens = reward.batch_tokens or (CPU_TOKENS if on_cpu else GPU_TOKENS)
-    return Budget(tokens, reward.exact, padding=int(one_pass / applied))
+    padding = costs.reading + int(costs.launching * backbone.config.num_hidden_layers / applied)
+    return Budget(reward.batch_tokens or tokens, reward.exact, padding)
 
 
 def _numbers(module: nn.Module) -> int:
