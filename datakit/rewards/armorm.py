@@ -77,8 +77,8 @@ class ArmoRM:
 
         No score but an error where the conversation does not end in an answer (`no_answer`), its template refuses it
         (`template`), it is no valid Unicode (`not_unicode`), it has no assistant header (`no_header`) or more tokens
-        than the limit (`too_long`; see Limit), it does not fit into memory (`out_of_memory`), the model fails on it alone (`model_error`),
-        or a result is NaN or infinite (`not_finite`).
+        than the limit (`too_long`; see Limit), it does not fit into memory (`out_of_memory`), the model fails on it
+        alone (`model_error`), or a result is NaN or infinite (`not_finite`).
         """
         return score_all(self, conversations, self.budget)
 
