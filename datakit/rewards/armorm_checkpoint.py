@@ -12,6 +12,7 @@ from datakit.errors import BadInput
 from datakit.rewards.armorm import HEADER, HEADER_TOKENS, ArmoRM, Heads, last_match
 from datakit.rewards.checkpoint import (
     Shape,
+    check_complete,
     check_tensors,
     check_tokenizer,
     download,
@@ -106,9 +107,7 @@ def _load_backbone(folder: Path, dtype: torch.dtype, device: torch.device) -> Ll
     kind: Any = type("ArmoRMBackbone", (LlamaModel,), {"_keys_to_ignore_on_load_unexpected": not_its_own})
     with no_progress_bar():
         loaded, report = kind.from_pretrained(folder, dtype=dtype, use_safetensors=True, output_loading_info=True)
-    if report["missing_keys"]:
-        missing = ", ".join(sorted(report["missing_keys"]))
-        raise BadInput(f"{folder}: the checkpoint lacks {missing}; config.json and weights are not of one model")
+    check_complete(folder, report["missing_keys"])
     backbone: LlamaModel = loaded.to(device).eval()
     return backbone
 

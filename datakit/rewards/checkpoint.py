@@ -111,6 +111,12 @@ def check_tensors(folder: Path, wanted: Mapping[str, Shape]) -> None:
             )
 
 
+def check_complete(folder: Path, missing: Iterable[str]) -> None:
+    """Refuse a loaded model some of whose tensors were not in the checkpoint: transformers makes them up."""
+    if names := ", ".join(sorted(missing)):
+        raise BadInput(f"{folder}: the checkpoint lacks {names}; config.json and weights are not of one model")
+
+
 def check_tokenizer(folder: Path, special_tokens: Iterable[str]) -> None:
     """Refuse a folder without tokenizer.json, without a chat template, or whose tokenizer lacks one of the tokens."""
     settings = read_json(folder / "tokenizer_config.json")

@@ -16,6 +16,7 @@ from datakit import recipe
 from datakit.errors import BadInput
 from datakit.rewards.batching import Budget, Padding, hidden_states, score_all
 from datakit.rewards.checkpoint import (
+    check_complete,
     check_tensors,
     check_tokenizer,
     download,
@@ -149,9 +150,7 @@ def _load_model(folder: Path, dtype: torch.dtype) -> Any:
             )
         except ValueError as error:  # an architecture that it does not know; remote code is never run
             raise BadInput(f"{folder}: transformers cannot load it: {str(error).splitlines()[0]:.300}") from error
-    if report["missing_keys"]:
-        missing = ", ".join(sorted(report["missing_keys"]))
-        raise BadInput(f"{folder}: the checkpoint lacks {missing}; config.json and weights are not of one model")
+    check_complete(folder, report["missing_keys"])
     head = getattr(model, "score", None)
     if not isinstance(head, Linear) or head.bias is not None:
         raise BadInput(f"{folder}: {type(model).__name__} has no linear score head on its last token; it cannot be used here")
