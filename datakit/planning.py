@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
 import polars as pl
 
-from datakit.recipe import Budget, Recipe, Sampled
+from datakit.recipe import Budget, Recipe, RemoteReward, Sampled
 from datakit.resolving import resolve
 from datakit.resuming import check_same
+from datakit.rewards import judge_name
 from datakit.sampling import asks_singly
+from datakit.scoring import count_missing
 from datakit.spending import Spent, identity, is_priced, source_labels, spending, spent_at, total
 from datakit.stages import Monitor, Options, collect, read_prompts
 from datakit.store import Run, load_sql
@@ -73,6 +75,8 @@ class Plan:
     sources: list[SourcePlan]
     spent: Spent
     """What the run's samples have taken so far."""
+    judged: dict[str, int]
+    """How many answers each judge behind a URL would be asked about, at most. They are in no sum and no budget."""
     budgets: dict[str, BudgetPlan]
     """By name: tokens, cost; only those that the recipe sets."""
 
@@ -96,8 +100,11 @@ def plan(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Pl
         sources = [_source_plan(labels[identity(source)], source, samples, rates) for source in recipe.sampled]
         spent = total(spending(run, recipe))
         prompts = run.query("SELECT count(*) AS n FROM prompts WHERE dropped IS NULL")["n"][0]
-    planned = Plan(prompts, sources, spent, {})
-    return Plan(prompts, sources, spent, _budget_plans(recipe.budget, planned))
+        judges = [judge_name(reward) for reward in recipe.score if isinstance(reward, RemoteReward)]
+        n_new = sum(source.missing for source in sources)
+        judged = {judge: n_new + count_missing(run, judge, options.retry_failures) for judge in judges}
+    planned = Plan(prompts, sources, spent, judged, {})
+    return replace(planned, budgets=_budget_plans(recipe.budget, planned))
 
 
 @contextmanager
@@ -109,7 +116,8 @@ def _begun(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> 
         if (folder / "recipe.json").is_file():
             with Run.open(folder) as old:
                 check_same(old, recipe, inputs, prompts, options.resample)
-                run.append("failures", old.frame("failures"))
+                for table in ("failures", "scores"):
+                    run.append(table, old.frame(table))
                 columns = ", ".join(name for name in TABLES["responses"].schema if name != "text")
                 there = old.query(f"SELECT {columns} FROM responses WHERE sampling <> '{IMPORTED}'")
                 run.append("responses", there.with_columns(text=pl.lit(None, pl.String)))

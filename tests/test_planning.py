@@ -191,6 +191,23 @@ def test_budgets_before_anything_is_known(problems, tmp_path, budget, sampling, 
     assert plan_of(tmp_path, recipe)["budgets"]["tokens"]["verdict"] == verdict
 
 
+def test_judges_behind_urls_are_foretold_beside_the_sums(fake, problems, tmp_path):
+    """Local judges cost no request; of those behind URLs only what they have not scored is asked."""
+    judge = {"type": "llm_judge", "model": "big", "base_urls": [closed_url()]}
+    local = {"type": "armorm", "model": "a/b", "revision": "0" * 40}
+    recipe = recipe_over(fake.url, problems) | {"score": [judge, local], "select": {"judge": "llm_judge"}}
+    n = recipe["sources"][0]["n"]
+    [(name, n_answers)] = plan_of(tmp_path, recipe)["judged"].items()
+    assert name.startswith("llm_judge@big") and n_answers == PROMPTS * n
+    sample(tmp_path, recipe)
+    with Run.create(tmp_path / "run") as run:
+        ids = run.query("SELECT response_id FROM responses ORDER BY 1 LIMIT 3")["response_id"]
+        run.append("scores", [{"response_id": one, "judge": name, "score": 5.0} for one in ids])
+    assert plan_of(tmp_path, recipe)["judged"] == {name: PROMPTS * n - 3}
+    shown = run_command(tmp_path, recipe, "--dry-run").stdout
+    assert f"{name} is asked about {PROMPTS * n - 3} answers at most; no sum or budget has that" in " ".join(shown.split())
+
+
 def test_the_table_for_people(problems, tmp_path):
     recipe = recipe_over(closed_url(), problems, price={"input": 2.0, "output": 2.0})
     recipe["sources"].append(recipe["sources"][0] | {"model": "fake/two", "request": "single", "sampling": {}})
