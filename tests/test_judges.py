@@ -453,6 +453,7 @@ def test_the_warning_is_said_at_select_and_in_the_report(tmp_path):
         ({"quantile": [0.1, 0.9]}, "r: select.margin.quantile: extra field not permitted"),
         ([0.2, 0.1], "r: select: margin must be [low, high], got [0.2, 0.1]"),
         ("wide", "r: select.margin: input should be a valid list (got 'wide')"),
+        ([0.01, float("inf")], "r: select.margin.1: input should be a finite number (got inf)"),
     ],
 )
 def test_a_window_that_is_none(margin, said):
@@ -467,6 +468,13 @@ def test_a_window_that_is_none(margin, said):
 
 
 # ----------------------------------------------------------------------------------------------------- the instruct domain
+
+
+@pytest.mark.parametrize(("option", "value"), [("timeout_s", 1.0), ("memory_mb", 512), ("workers", 2), ("units", "strict")])
+def test_what_verifies_nothing_takes_no_options_of_verifiers(option, value):
+    values = {"domain": "instruct", "sources": [{"type": "responses", "path": "f"}], "verify": {option: value}}
+    with pytest.raises(RecipeError, match=rf"verify\.{option} is for domain math.*, this recipe's is instruct \(got"):
+        parse(values, "r", Path())
 
 CASES = Path(__file__).parent / "cases" / "instruct_prompts.jsonl"
 
