@@ -21,7 +21,7 @@ def draw_judges(report: dict[str, Any], names: dict[str, str], ink: Ink) -> Iter
     for at, judge in enumerate(report["judges"]):
         if at:
             yield BLANK
-        yield from _judge(judge, names, ink)
+        yield from _judge(judge, report["run"]["select"]["pairing"] == "any_source", names, ink)
     if any(row["candidates"] for row in report["margins"]):
         yield BLANK
         yield from _margins(report, ink)
@@ -30,7 +30,7 @@ def draw_judges(report: dict[str, Any], names: dict[str, str], ink: Ink) -> Iter
         yield _agreement(report["agreement"], ink)
 
 
-def _judge(judge: Row, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
+def _judge(judge: Row, any_source: bool, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
     facts = ["imported"] if judge["imported"] else []
     facts += ["selects"] if judge["selects"] else []
     yield ink.text(judge["judge"] + (f" ({', '.join(facts)})" if facts else ""), "bold")
@@ -41,8 +41,9 @@ def _judge(judge: Row, names: dict[str, str], ink: Ink) -> Iterator[RenderableTy
     if not judge["scored"]:
         return
     if judge["ranking_accuracy"] is not None:
+        same = "prompt" if any_source else "prompt and source"
         yield Text(
-            f"a right answer outscores a wrong one of the same prompt and source in {judge['ranking_accuracy']:.0%} "
+            f"a right answer outscores a wrong one of the same {same} in {judge['ranking_accuracy']:.0%} "
             f"of {judge['comparisons']:,} comparisons"
         )
     yield from _ties(judge)

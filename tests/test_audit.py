@@ -349,7 +349,14 @@ def test_pairs_of_any_source_and_a_judge_that_errs(tmp_path):
     build.answer("p0", "llama", 2, "wrong too", "failed", 0.3)
     build.answer("p0", "qwen", 0, "worst", "failed", 0.1)
     report = build.finish()
-    assert (report["scores"]["ranking_accuracy"], report["scores"]["comparisons"]) == (0.25, 2)
+    assert (report["scores"]["ranking_accuracy"], report["scores"]["comparisons"]) == (0.5, 3)  # a tie, lost, won over qwen
+    [judge] = report["judges"]
+    assert (judge["ranking_accuracy"], judge["comparisons"]) == (0.5, 3)
+    assert [(row["model"], row["ranking_accuracy"], row["comparisons"]) for row in judge["sources"]] == [
+        ("llama", 0.5, 3),
+        ("qwen", None, 0),
+    ]
+    assert "of the same prompt in 50% of 3 comparisons" in drawn(report)
     assert (report["examples"][0]["model"], report["examples"][0]["rejected_model"]) == ("llama", "qwen")
     assert (by_model(report)["llama"]["pairs"], by_model(report)["qwen"]["pairs"]) == (1, 0)
     assert report["pairs"]["chosen_longer_share"] == 0  # as long as the rejected one
