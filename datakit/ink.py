@@ -54,8 +54,8 @@ class Ink:
         return Text("".join(marks), style="cyan")
 
 
-def short_names(models: Iterable[str]) -> dict[str, str]:
-    """Each model's last path parts, as many as tell it from the others.
+def short_names(models: Iterable[str], most: int = NAME_CHARS) -> dict[str, str]:
+    """Each model's last path parts, as many as tell it from the others; of more than `most` characters beginning and end.
 
     >>> short_names(["../data/micro/llama", "../data/micro/qwen2"])
     {'../data/micro/llama': 'llama', '../data/micro/qwen2': 'qwen2'}
@@ -68,7 +68,7 @@ def short_names(models: Iterable[str]) -> dict[str, str]:
                 return "/".join(parts[model][-n:])
         return model
 
-    shortened = {model: shorten_name(tail(model), NAME_CHARS) for model in parts}
+    shortened = {model: shorten_name(tail(model), most) for model in parts}
     return shortened if len(set(shortened.values())) == len(parts) else {model: tail(model) for model in parts}
 
 

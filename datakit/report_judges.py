@@ -63,10 +63,10 @@ def _by_source(judge: Row, names: dict[str, str], ink: Ink) -> Table:
     """A row a source and one for all: what the scores are like, and what they go with."""
     edges = next((row["score_histogram"]["edges"] for row in judge["sources"] if row["score_histogram"]), [None, None])
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("scores", no_wrap=True)
+    table.add_column("scores", overflow="ellipsis")  # the only one that gives way on a narrow terminal
     table.add_column(f"{decimal(edges[0])}..{decimal(edges[-1])}", no_wrap=True)
     titles = ["median", "mean", "+-", "length r"]
-    titles += ["right > wrong"] if judge["comparisons"] else []
+    titles += ["accuracy"] if judge["comparisons"] else []
     titles += ["ties"] if any(row["answer_pairs"] for row in judge["sources"]) else []
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
@@ -75,7 +75,7 @@ def _by_source(judge: Row, names: dict[str, str], ink: Ink) -> Table:
         cells = {
             **{name: decimal(row[key]) for name, key in (("median", "median"), ("mean", "mean"), ("+-", "deviation"))},
             "length r": _signed(row["length_correlation"]),
-            "right > wrong": "-" if row["ranking_accuracy"] is None else f"{row['ranking_accuracy']:.0%}",
+            "accuracy": "-" if row["ranking_accuracy"] is None else f"{row['ranking_accuracy']:.0%}",
             "ties": percent(row["tied_pairs"], row["answer_pairs"]),
         }
         label = "all" if row["model"] is None else names.get(row["model"], row["model"])

@@ -1,6 +1,7 @@
 """`datakit inspect`: hand-made runs and exports in, exact numbers out, and a drawing that shows them."""
 
 import json
+import re
 from datetime import UTC, datetime
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
@@ -339,6 +340,19 @@ def test_copies_give_no_pair_and_say_why(tmp_path):
     warnings = build.finish()["warnings"]
     assert any("no pair is possible: all samples of a source are copies" in warning for warning in warnings)
     assert any(warning.startswith("llama: all samples of a prompt are the same text") for warning in warnings)
+
+
+def test_long_names_give_way_to_numbers_on_a_narrow_terminal(tmp_path):
+    models = ("org/Meta-Llama-3.1-405B-Instruct-one", "org/Meta-Llama-3.1-405B-Instruct-two")
+    build = Build(tmp_path, n=4, models=models, select={"pairing": "any_source"})
+    build.prompt("p0")
+    for at, model in enumerate(models):
+        for index, (text, outcome) in enumerate([("yes", "passed"), ("yes!", "passed"), ("no", "failed"), ("nope", "failed")]):
+            build.answer("p0", model, index, text, outcome, -21.25 + 9.5 * index + at)
+    text = drawn(build.finish(), width=80)
+    assert "…" not in text and max(map(len, text.splitlines())) <= 80
+    assert re.search(r"Meta-\.\.t-one .* -7\.000 .*\d%", text), "scores"
+    assert re.search(r"Meta-\.\.t-two +4 +4 +100%", text), "sources"
 
 
 def test_pairs_of_any_source_and_a_judge_that_errs(tmp_path):
