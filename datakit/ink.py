@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -89,6 +89,15 @@ def shorten(text: str, most: int) -> str:
         return text
     head, tail = text[: most * 2 // 3].rstrip(), text[-most // 3 :].lstrip()
     return f"{head} [... {len(text) - len(head) - len(tail):,} characters ...] {tail}"
+
+
+def span(low: float | None, high: float | None, written: Callable[[float], str]) -> str:
+    """From one end to the other; an end that is None is open.
+
+    >>> span(0.01, None, str)
+    '0.01..inf'
+    """
+    return f"{'-inf' if low is None else written(low)}..{'inf' if high is None else written(high)}"
 
 
 def percent(part: int | None, whole: int | None) -> str:

@@ -113,7 +113,7 @@ class Quantiles(Section):
     any rule about margins or lengths; they are taken from the run itself."""
 
 
-Window = Annotated[list[Annotated[float, Field(strict=True, allow_inf_nan=False)]], Field(min_length=2, max_length=2)]
+Window = Annotated[list[Annotated[float, Field(strict=True)]], Field(min_length=2, max_length=2)]
 
 
 def _kind_of_margin(value: Any) -> str:

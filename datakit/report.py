@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from datakit.ink import NAME_CHARS, Ink, decimal, mean, number, percent, short_names, shorten
+from datakit.ink import NAME_CHARS, Ink, decimal, mean, number, percent, short_names, shorten, span
 from datakit.report_judges import draw_judges
 from datakit.tables import OUTCOMES, Row, Rows
 
@@ -303,4 +303,4 @@ def _ratio(log_ratio: float) -> str:
 def _setting(value: object) -> str:
     if isinstance(value, dict):
         return f"quantiles {_setting(value['quantiles'])}"
-    return f"{value[0]}..{value[1]}" if isinstance(value, list) else str(value)
+    return span(value[0], value[1], str) if isinstance(value, list) else str(value)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from datakit.ink import Ink, decimal, percent
+from datakit.ink import Ink, decimal, percent, span
 from datakit.tables import Row, Rows
 
 BLANK = Text(" ")
@@ -95,11 +96,11 @@ def _margins(report: dict[str, Any], ink: Ink) -> Iterator[RenderableType]:
         deciles = (_margin(row["deciles"][at], row) for at in SHOWN_DECILES)
         table.add_row(ink.text(shown[row["judge"]]), f"{row['candidates']:,}", *deciles)
     yield table
-    if any(row["low"] is not None for row in rows):
+    if any(row[end] is not None for row in rows for end in ("low", "high")):
         yield BLANK
         table = _table("window", "from..to", "of", "below", "inside", "above")
         for row in rows:
-            window = f"{_margin(row['low'], row)}..{_margin(row['high'], row)}"
+            window = span(row["low"], row["high"], partial(_margin, row=row))
             sides = ("below", "inside", "above")
             table.add_row(ink.text(shown[row["judge"]]), window, "candidates", *(f"{row[side]:,}" for side in sides))
             table.add_row("", "", "prompts", *(f"{row[f'prompts_{side}']:,}" for side in sides))

@@ -23,6 +23,7 @@ from tiny_models import CONVERSATIONS, make_armorm, make_classifier, talk  # noq
 
 from datakit import rewards, scoring  # noqa: E402
 from datakit.engine import LocalEngine, Result  # noqa: E402
+from datakit.errors import WorkerError  # noqa: E402
 from datakit.recipe import ArmoRM, Classifier  # noqa: E402
 from datakit.rewards import batching, selfcheck  # noqa: E402
 from datakit.store import Run  # noqa: E402
@@ -166,6 +167,13 @@ def all_scores(run: Run) -> dict[str, float]:
     frame = run.frame("scores")
     assert not frame["response_id"].is_duplicated().any(), "scored twice"
     return dict(zip(frame["response_id"], frame["score"], strict=True))
+
+
+def test_an_error_that_no_check_foresaw_names_the_model(copy):
+    path = copy / "tokenizer_config.json"
+    path.write_text(path.read_text().replace("{% endfor %}", "{% if %}"))
+    with pytest.raises(WorkerError, match=rf"^score\.model: {copy} cannot be used: .*TemplateSyntaxError"):
+        next(scoring.self_check(settings_of(model=str(copy)), copy))
 
 
 def test_a_stage_that_is_ended_goes_on_where_it_was_and_asks_for_nothing_twice(tiny, tmp_path, monkeypatch):
