@@ -38,6 +38,7 @@ def _judge(judge: Row, any_source: bool, names: dict[str, str], ink: Ink) -> Ite
     counts = [f"{judge['scored']:,} responses scored"]
     counts += [f"{judge['unscored']:,} not scored"] if judge["unscored"] else []
     counts += [f"{judge['non_finite']:,} scores not finite"] if judge["non_finite"] else []
+    counts += [f"{judge['cut']:,} after the oldest tokens were cut"] if judge["cut"] else []
     yield Text(", ".join(counts))
     if not judge["scored"]:
         return

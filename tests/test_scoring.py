@@ -248,6 +248,8 @@ def test_two_kinds_of_judges_score_one_run_and_say_what_they_cut(tiny, tmp_path)
     assert rows[1]["cut"] > 0
     failures = rows_of(tmp_path / "run", "SELECT error, source LIKE 'armorm@%' AS whose, permanent FROM failures")
     assert failures == [{"error": "too_long", "whose": True, "permanent": True}]
+    report = datakit("inspect", tmp_path / "run").stdout
+    assert "3 responses scored, 1 after the oldest tokens were cut" in report and "2 responses scored, 1 not scored\n" in report
 
 
 # ------------------------------------------------------------------------------------------------------- the self-check

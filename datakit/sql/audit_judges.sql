@@ -4,7 +4,7 @@
 --   $wrong       outcomes that count as wrong
 --   $any_source  a pair may join two source models
 -- Gives one row a judge and model, and one a judge with model NULL: all sources together.
---   scored, unscored, non_finite  responses; lowest, median, highest, mean, deviation  of the finite scores
+--   scored, unscored, non_finite, cut (tokens were left out)  responses; lowest, median, highest, mean, deviation  of the finite scores
 --   length_correlation            Pearson, score and characters; NULL where either does not vary
 --   ranking_accuracy, comparisons how often a right answer outscores a wrong one that it could be paired with: of the same prompt
 --                                 and source, with any_source of the same prompt (a tie counts half)
@@ -19,6 +19,7 @@ WITH described AS (
         count(*) FILTER (WHERE finite) AS scored,
         count(*) FILTER (WHERE score IS NULL) AS unscored,
         count(*) FILTER (WHERE NOT finite AND score IS NOT NULL) AS non_finite,
+        count(*) FILTER (WHERE cut) AS cut,
         min(score) FILTER (WHERE finite) AS lowest,
         median(score) FILTER (WHERE finite) AS median,
         max(score) FILTER (WHERE finite) AS highest,
