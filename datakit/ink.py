@@ -55,7 +55,9 @@ class Ink:
 
 
 def short_names(models: Iterable[str], most: int = NAME_CHARS) -> dict[str, str]:
-    """Each model's last path parts, as many as tell it from the others; of more than `most` characters beginning and end.
+    """Each model's last path parts, as many as tell it from the others.
+
+    Of one with more than `most` characters beginning and end, where these tell it from the others.
 
     >>> short_names(["../data/micro/llama", "../data/micro/qwen2"])
     {'../data/micro/llama': 'llama', '../data/micro/qwen2': 'qwen2'}
@@ -68,8 +70,11 @@ def short_names(models: Iterable[str], most: int = NAME_CHARS) -> dict[str, str]
                 return "/".join(parts[model][-n:])
         return model
 
-    shortened = {model: shorten_name(tail(model), most) for model in parts}
-    return shortened if len(set(shortened.values())) == len(parts) else {model: tail(model) for model in parts}
+    for chars in (most, NAME_CHARS):
+        shortened = {model: shorten_name(tail(model), chars) for model in parts}
+        if len(set(shortened.values())) == len(parts):
+            return shortened
+    return {model: tail(model) for model in parts}
 
 
 def shorten_name(name: str, most: int) -> str:

@@ -252,9 +252,9 @@ def _grid(*justify: Any) -> Table:
 
 
 def _table(first: str, *others: str) -> Table:
-    """Names on the left, numbers on the right. Where the terminal is too narrow, names give way."""
+    """Names on the left, numbers on the right. Where the terminal is too narrow, names are folded."""
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column(first, overflow="ellipsis")
+    table.add_column(first, overflow="fold")
     for title in others:
         table.add_column(title, justify="right", no_wrap=True)
     return table

@@ -65,7 +65,7 @@ def _by_source(judge: Row, names: dict[str, str], ink: Ink) -> Table:
     """A row a source and one for all: what the scores are like, and what they go with."""
     edges = next((row["score_histogram"]["edges"] for row in judge["sources"] if row["score_histogram"]), [None, None])
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("scores", overflow="ellipsis")  # the only one that gives way on a narrow terminal
+    table.add_column("scores", overflow="fold")  # the only one that gives way on a narrow terminal
     table.add_column(f"{decimal(edges[0])}..{decimal(edges[-1])}", no_wrap=True)
     titles = ["median", "mean", "+-", "length r"]
     titles += ["accuracy"] if judge["comparisons"] else []

@@ -355,6 +355,13 @@ def test_long_names_give_way_to_numbers_on_a_narrow_terminal(tmp_path):
     assert re.search(r"Meta-\.\.t-two +4 +4 +100%", text), "sources"
 
 
+def test_names_that_differ_in_the_middle_are_folded(tmp_path):
+    build = Build(tmp_path, models=("FuseChat-Llama-3.1-8B-Instruct", "FuseChat-Llama-3.2-3B-Instruct"))
+    build.prompt("p0")
+    text = drawn(build.finish(), width=80)
+    assert "…" not in text and all(re.search(rf"FuseChat-Ll\.\.{size}(B|\s)", text) for size in "83")
+
+
 def test_pairs_of_any_source_and_a_judge_that_errs(tmp_path):
     build = Build(tmp_path, n=3, select={"pairing": "any_source"})
     build.prompt("p0")
