@@ -89,6 +89,7 @@ def _inspect_run(folder: Path) -> dict[str, Any]:
 def _report(run: Run, recipe: Recipe) -> dict[str, Any]:
     domain, judge = DOMAINS[recipe.domain](recipe.verify), chosen_judge(recipe)
     verified, wrong = domain.verifier is not None, sorted(domain.wrong)
+    any_source = recipe.select.pairing == "any_source"
     judge_answers(run, recipe)
     judging = judge_judges(run, recipe, wrong)
     judge_answers(run, recipe)
@@ -112,7 +113,7 @@ def _report(run: Run, recipe: Recipe) -> dict[str, Any]:
         "answers": _rows(run, "audit_answers", {"verified": verified, "wrong": wrong}),
         "sources": _sources(run, wrong),
         "pairs": _pairs(run),
-        "scores": _rows(run, "audit_scores", {"judge": judge, "wrong": wrong})[0],
+        "scores": _rows(run, "audit_scores", {"judge": judge, "wrong": wrong, "any_source": any_source})[0],
         **judging,
         "duplicates": _rows(run, "audit_duplicates")[0],
         "failures": _rows(run, "audit_failures"),

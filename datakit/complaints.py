@@ -33,13 +33,20 @@ def explain(error: ValidationError, values: Any, root: type[BaseModel], sections
             lines.append(f"{field}: extra field not permitted{shown}{hint}")
         elif problem["type"] == "union_tag_not_found":
             lines.append(f"{field}.type: field required; one of {', '.join(TYPES[str(path[0])])}")
-        elif problem["type"] == "model_type":
+        elif problem["type"] == "union_tag_invalid":
+            lines.append(f"{field}.type: {_none_of(str(problem['ctx']['tag']), TYPES[str(path[0])])}")
+        elif problem["type"] in ("model_type", "model_attributes_type"):
             lines.append(f"{field}: input should be a mapping{shown}")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             message = message[:1].lower() + message[1:]
             lines.append(f"{field}: {message}{shown}" if field else message)
     return lines
+
+
+def _none_of(given: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(given, known, n=1)
+    return f"'{given}' is none of {', '.join(known)}" + (f"; did you mean '{near[0]}'?" if near else "")
 
 
 def _without_tags(loc: tuple[int | str, ...], values: Any) -> list[int | str]:

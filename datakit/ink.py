@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -54,8 +54,10 @@ class Ink:
         return Text("".join(marks), style="cyan")
 
 
-def short_names(models: Iterable[str]) -> dict[str, str]:
+def short_names(models: Iterable[str], most: int = NAME_CHARS) -> dict[str, str]:
     """Each model's last path parts, as many as tell it from the others.
+
+    Of one with more than `most` characters beginning and end, where these tell it from the others.
 
     >>> short_names(["../data/micro/llama", "../data/micro/qwen2"])
     {'../data/micro/llama': 'llama', '../data/micro/qwen2': 'qwen2'}
@@ -68,8 +70,11 @@ def short_names(models: Iterable[str]) -> dict[str, str]:
                 return "/".join(parts[model][-n:])
         return model
 
-    shortened = {model: shorten_name(tail(model), NAME_CHARS) for model in parts}
-    return shortened if len(set(shortened.values())) == len(parts) else {model: tail(model) for model in parts}
+    for chars in (most, NAME_CHARS):
+        shortened = {model: shorten_name(tail(model), chars) for model in parts}
+        if len(set(shortened.values())) == len(parts):
+            return shortened
+    return {model: tail(model) for model in parts}
 
 
 def shorten_name(name: str, most: int) -> str:
@@ -89,6 +94,15 @@ def shorten(text: str, most: int) -> str:
         return text
     head, tail = text[: most * 2 // 3].rstrip(), text[-most // 3 :].lstrip()
     return f"{head} [... {len(text) - len(head) - len(tail):,} characters ...] {tail}"
+
+
+def span(low: float | None, high: float | None, written: Callable[[float], str]) -> str:
+    """From one end to the other; an end that is None is open.
+
+    >>> span(0.01, None, str)
+    '0.01..inf'
+    """
+    return f"{'-inf' if low is None else written(low)}..{'inf' if high is None else written(high)}"
 
 
 def percent(part: int | None, whole: int | None) -> str:

@@ -34,7 +34,8 @@ def _described(run: Run, recipe: Recipe, names: list[str], wrong: list[str]) -> 
     }
     failed = run.query("SELECT source, count(*) FROM current_failures WHERE stage = 'score' GROUP BY source")
     failures, types = dict(failed.iter_rows()), judges(recipe)
-    rows = run.query(load_sql("audit_judges"), {"judges": names, "wrong": wrong}).to_dicts()
+    params = {"judges": names, "wrong": wrong, "any_source": recipe.select.pairing == "any_source"}
+    rows = run.query(load_sql("audit_judges"), params).to_dicts()
     for row in rows:
         row["score_histogram"] = histograms.get((row["judge"], row["model"]))
     return [

@@ -44,12 +44,16 @@ class Pace:
 
 
 class Part:
-    """One part of a stage (a source model, a verifier, a judge). It begins with the first sign of it: servers take turns."""
+    """One part of a stage (a source model, a verifier, a judge).
+
+    One with a poll begins with the first sign of it, for servers take turns; one without begins with the stage.
+    """
 
     def __init__(self, total: int, poll: Poll | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.total = total
         self.note = ""
         self._done = self._failed = 0
+        self._takes_turns = poll is not None
         self._poll = poll or (lambda: Progress(self._done, self._failed))
         self._clock = clock
         self._at = self._began_at = clock()
@@ -62,7 +66,7 @@ class Part:
 
     def look(self) -> None:
         """Ask the poll. The clock of a part that is done stands still."""
-        if self._now == Progress():
+        if self._takes_turns and self._now == Progress():
             self._began_at = self._at
             self._kept = deque([(self._at, self._now)])
         was_done = _finished(self._now) >= self.total

@@ -89,10 +89,11 @@ class Verify(Section):
 
 
 ONLY_FOR = {
-    **dict.fromkeys(("percent", "units", "base", "brackets", "rounding"), "math"),
-    **dict.fromkeys(("libraries", "allow_unsafe"), "code"),
+    **dict.fromkeys(("percent", "units", "base", "brackets", "rounding"), ("math",)),
+    **dict.fromkeys(("libraries", "allow_unsafe"), ("code",)),
+    **dict.fromkeys(("timeout_s", "memory_mb", "workers"), ("math", "code")),
 }
-"""Options of `verify` that one domain reads."""
+"""Options of `verify`, and the domains that read them."""
 
 
 def _as_list(value: Any) -> Any:
@@ -238,10 +239,11 @@ class Recipe(Section):
             seen[identity] = at
         if self.budget.cost is not None and not any(source.price.input or source.price.output for source in self.sampled):
             raise ValueError("budget.cost needs prices: give sources a price, or set budget.tokens")
-        for option, domain in ONLY_FOR.items():
+        for option, domains in ONLY_FOR.items():
             value = getattr(self.verify, option)
-            if domain != self.domain and value != getattr(Verify(), option):
-                raise ValueError(f"verify.{option} is for domain {domain}, this recipe's is {self.domain} (got {value!r})")
+            if self.domain not in domains and value != getattr(Verify(), option):
+                named = " and ".join(domains)
+                raise ValueError(f"verify.{option} is for domain {named}, this recipe's is {self.domain} (got {value!r})")
         if not self.score and not self.imported_judges and self.select.margin is not None:
             raise ValueError("select.margin must be null without a judge (score: null)")
         if twice := sorted({reward.type for reward in self.score} & set(self.imported_judges)):

@@ -13,11 +13,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from datakit.ink import Ink, decimal, mean, number, percent, short_names, shorten
+from datakit.ink import NAME_CHARS, Ink, decimal, mean, number, percent, short_names, shorten, span
 from datakit.report_judges import draw_judges
 from datakit.tables import OUTCOMES, Row, Rows
 
 WIDTH = 100  # where the output is no terminal, and the most that is used of one
+NARROW_NAME_CHARS = 12  # of a model's, on a narrower terminal
 SHOWN_CHARS = 420  # of a text in an example
 BAR = 24
 BLANK = Text(" ")
@@ -40,8 +41,8 @@ def open_console() -> Console:
 def draw(report: dict[str, Any], console: Console) -> None:
     """Print the report."""
     ink = Ink(console.options.ascii_only)
-    names = short_names([source["model"] for source in report["sources"]])
     width = min(console.width, WIDTH)
+    names = short_names([source["model"] for source in report["sources"]], NAME_CHARS if width == WIDTH else NARROW_NAME_CHARS)
     console.print(_header(report, ink), width=width)
     sections: dict[str, Iterable[RenderableType]] = {
         "Prompts to pairs": _funnel(report, ink),
@@ -251,9 +252,9 @@ def _grid(*justify: Any) -> Table:
 
 
 def _table(first: str, *others: str) -> Table:
-    """Names on the left, numbers on the right."""
+    """Names on the left, numbers on the right. Where the terminal is too narrow, names are folded."""
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column(first, no_wrap=True)
+    table.add_column(first, overflow="fold")
     for title in others:
         table.add_column(title, justify="right", no_wrap=True)
     return table
@@ -302,4 +303,4 @@ def _ratio(log_ratio: float) -> str:
 def _setting(value: object) -> str:
     if isinstance(value, dict):
         return f"quantiles {_setting(value['quantiles'])}"
-    return f"{value[0]}..{value[1]}" if isinstance(value, list) else str(value)
+    return span(value[0], value[1], str) if isinstance(value, list) else str(value)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from datakit.ink import Ink, decimal, percent
+from datakit.ink import Ink, decimal, percent, span
 from datakit.tables import Row, Rows
 
 BLANK = Text(" ")
@@ -21,7 +22,7 @@ def draw_judges(report: dict[str, Any], names: dict[str, str], ink: Ink) -> Iter
     for at, judge in enumerate(report["judges"]):
         if at:
             yield BLANK
-        yield from _judge(judge, names, ink)
+        yield from _judge(judge, report["run"]["select"]["pairing"] == "any_source", names, ink)
     if any(row["candidates"] for row in report["margins"]):
         yield BLANK
         yield from _margins(report, ink)
@@ -30,19 +31,21 @@ def draw_judges(report: dict[str, Any], names: dict[str, str], ink: Ink) -> Iter
         yield _agreement(report["agreement"], ink)
 
 
-def _judge(judge: Row, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
+def _judge(judge: Row, any_source: bool, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
     facts = ["imported"] if judge["imported"] else []
     facts += ["selects"] if judge["selects"] else []
     yield ink.text(judge["judge"] + (f" ({', '.join(facts)})" if facts else ""), "bold")
     counts = [f"{judge['scored']:,} responses scored"]
     counts += [f"{judge['unscored']:,} not scored"] if judge["unscored"] else []
     counts += [f"{judge['non_finite']:,} scores not finite"] if judge["non_finite"] else []
+    counts += [f"{judge['cut']:,} after the oldest tokens were cut"] if judge["cut"] else []
     yield Text(", ".join(counts))
     if not judge["scored"]:
         return
     if judge["ranking_accuracy"] is not None:
+        same = "prompt" if any_source else "prompt and source"
         yield Text(
-            f"a right answer outscores a wrong one of the same prompt and source in {judge['ranking_accuracy']:.0%} "
+            f"a right answer outscores a wrong one of the same {same} in {judge['ranking_accuracy']:.0%} "
             f"of {judge['comparisons']:,} comparisons"
         )
     yield from _ties(judge)
@@ -62,10 +65,10 @@ def _by_source(judge: Row, names: dict[str, str], ink: Ink) -> Table:
     """A row a source and one for all: what the scores are like, and what they go with."""
     edges = next((row["score_histogram"]["edges"] for row in judge["sources"] if row["score_histogram"]), [None, None])
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("scores", no_wrap=True)
+    table.add_column("scores", overflow="fold")  # the only one that gives way on a narrow terminal
     table.add_column(f"{decimal(edges[0])}..{decimal(edges[-1])}", no_wrap=True)
     titles = ["median", "mean", "+-", "length r"]
-    titles += ["right > wrong"] if judge["comparisons"] else []
+    titles += ["accuracy"] if judge["comparisons"] else []
     titles += ["ties"] if any(row["answer_pairs"] for row in judge["sources"]) else []
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
@@ -74,7 +77,7 @@ def _by_source(judge: Row, names: dict[str, str], ink: Ink) -> Table:
         cells = {
             **{name: decimal(row[key]) for name, key in (("median", "median"), ("mean", "mean"), ("+-", "deviation"))},
             "length r": _signed(row["length_correlation"]),
-            "right > wrong": "-" if row["ranking_accuracy"] is None else f"{row['ranking_accuracy']:.0%}",
+            "accuracy": "-" if row["ranking_accuracy"] is None else f"{row['ranking_accuracy']:.0%}",
             "ties": percent(row["tied_pairs"], row["answer_pairs"]),
         }
         label = "all" if row["model"] is None else names.get(row["model"], row["model"])
@@ -94,11 +97,11 @@ def _margins(report: dict[str, Any], ink: Ink) -> Iterator[RenderableType]:
         deciles = (_margin(row["deciles"][at], row) for at in SHOWN_DECILES)
         table.add_row(ink.text(shown[row["judge"]]), f"{row['candidates']:,}", *deciles)
     yield table
-    if any(row["low"] is not None for row in rows):
+    if any(row[end] is not None for row in rows for end in ("low", "high")):
         yield BLANK
         table = _table("window", "from..to", "of", "below", "inside", "above")
         for row in rows:
-            window = f"{_margin(row['low'], row)}..{_margin(row['high'], row)}"
+            window = span(row["low"], row["high"], partial(_margin, row=row))
             sides = ("below", "inside", "above")
             table.add_row(ink.text(shown[row["judge"]]), window, "candidates", *(f"{row[side]:,}" for side in sides))
             table.add_row("", "", "prompts", *(f"{row[f'prompts_{side}']:,}" for side in sides))

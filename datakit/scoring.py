@@ -6,7 +6,7 @@ Nothing here holds more than a few chunks, however many rows there are.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from datakit.engine import LocalEngine, Result
+from datakit.engine import LocalEngine, Result, Worker
+from datakit.errors import WorkerError
 from datakit.recipe import ArmoRM, Classifier
 from datakit.rewards import all_devices, checking_worker, judge_name, scoring_worker
 from datakit.rewards.selfcheck import Findings
@@ -50,7 +51,7 @@ def score_missing(
     devices = all_devices(reward.devices)
     batches = map(conversations, stream_missing(run, judge, retry_failures))
     start = partial(scoring_worker, reward, folder, devices)
-    with closing(LocalEngine(len(devices)).map(start, batches, None)) as results:
+    with closing(_work(reward, start, batches, len(devices))) as results:
         yield from chunks(results, judge)
 
 
@@ -58,10 +59,23 @@ def self_check(reward: ArmoRM | Classifier, folder: Path | None) -> Iterator[tup
     """What the reward model's self-check finds, on each of its devices."""
     devices = all_devices(reward.devices)
     start = partial(checking_worker, reward, folder, devices)
-    with closing(LocalEngine(len(devices)).map(start, [[{"device": name}] for name in devices], None)) as results:
+    with closing(_work(reward, start, [[{"device": name}] for name in devices], len(devices))) as results:
         for result in results:
             findings = result.value or {"differences": [f"the check was ended: {result.message}"], "notes": []}
             yield result.row["device"], Findings(**findings)
+
+
+def _work(
+    reward: ArmoRM | Classifier, start: Callable[[], Worker], batches: Iterable[Rows], n_workers: int
+) -> Generator[Result, None, None]:
+    """What the workers of a reward model make of the batches. An error that no check foresaw names the model, too."""
+    try:
+        with closing(LocalEngine(n_workers).map(start, batches, None)) as results:
+            yield from results
+    except WorkerError as error:
+        raise WorkerError(
+            f"score.model: {reward.model} cannot be used: {error}; compare its folder with the published one"
+        ) from error
 
 
 def stream_missing(run: Run, judge: str, retry_failures: bool) -> Generator[pl.DataFrame, None, None]:

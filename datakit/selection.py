@@ -34,6 +34,8 @@ def chosen_judge(recipe: Recipe) -> str | None:
     BadInput where that is not one of the recipe's judges.
     """
     names, wanted = list(judges(recipe)), recipe.select.judge
+    if len(names) < len(recipe.score) + len(recipe.imported_judges):
+        raise BadInput(f"score: two reward models would give the same scores; the judges are {', '.join(names)}; leave one out")
     if wanted is None:
         if len(names) > 1:
             raise BadInput(f"select.judge: the recipe has several judges, name one of {', '.join([*names, MEAN_RANK])}")
@@ -41,8 +43,11 @@ def chosen_judge(recipe: Recipe) -> str | None:
     if wanted == MEAN_RANK and names:
         return MEAN_RANK
     matching = [name for name in names if wanted in (name, name.partition("@")[0])]
-    if len(matching) != 1:
-        raise BadInput(f"select.judge: '{wanted}' is not one of the recipe's judges: {', '.join(names) or 'there are none'}")
+    if len(matching) > 1:
+        raise BadInput(f"select.judge: '{wanted}' is the name of {len(matching)}, write out one of {', '.join(matching)}")
+    if not matching:
+        known = ", ".join([*names, MEAN_RANK]) if names else "there are none"
+        raise BadInput(f"select.judge: '{wanted}' is not one of the recipe's judges: {known}")
     return matching[0]
 
 

@@ -73,8 +73,10 @@ class StageView:
         gap = "  " if width >= 90 else " "
         columns = _columns(paces, self.ended, roomy=width >= ROOMY)
         space = self._fit(columns, min(LEAST_NAME, max(map(len, names))), width, gap)
-        name_width = max(1, min(NAME_CHARS, space, max(map(len, names))))
-        bar_width = min(BAR, space - name_width - len(gap))
+        noted = self._widest["note"] = max(self._widest.get("note", 0), *(len(pace.note) for pace in paces))
+        room = space - noted - len(gap) if noted else space
+        name_width = max(1, min(NAME_CHARS, space, max(map(len, names)), max(room, LEAST_NAME)))
+        bar_width = min(BAR, room - name_width - len(gap))
         with_bar = bar_width >= LEAST_BAR
         lead = " " * (name_width + (len(gap) + bar_width if with_bar else 0))
         yield _line([Text(lead), *(column.drawn(None, self._widest) for column in columns)], gap, width)

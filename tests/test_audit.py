@@ -1,6 +1,7 @@
 """`datakit inspect`: hand-made runs and exports in, exact numbers out, and a drawing that shows them."""
 
 import json
+import re
 from datetime import UTC, datetime
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
@@ -341,6 +342,26 @@ def test_copies_give_no_pair_and_say_why(tmp_path):
     assert any(warning.startswith("llama: all samples of a prompt are the same text") for warning in warnings)
 
 
+def test_long_names_give_way_to_numbers_on_a_narrow_terminal(tmp_path):
+    models = ("org/Meta-Llama-3.1-405B-Instruct-one", "org/Meta-Llama-3.1-405B-Instruct-two")
+    build = Build(tmp_path, n=4, models=models, select={"pairing": "any_source"})
+    build.prompt("p0")
+    for at, model in enumerate(models):
+        for index, (text, outcome) in enumerate([("yes", "passed"), ("yes!", "passed"), ("no", "failed"), ("nope", "failed")]):
+            build.answer("p0", model, index, text, outcome, -21.25 + 9.5 * index + at)
+    text = drawn(build.finish(), width=80)
+    assert "…" not in text and max(map(len, text.splitlines())) <= 80
+    assert re.search(r"Meta-\.\.t-one .* -7\.000 .*\d%", text), "scores"
+    assert re.search(r"Meta-\.\.t-two +4 +4 +100%", text), "sources"
+
+
+def test_names_that_differ_in_the_middle_are_folded(tmp_path):
+    build = Build(tmp_path, models=("FuseChat-Llama-3.1-8B-Instruct", "FuseChat-Llama-3.2-3B-Instruct"))
+    build.prompt("p0")
+    text = drawn(build.finish(), width=80)
+    assert "…" not in text and all(re.search(rf"FuseChat-Ll\.\.{size}(B|\s)", text) for size in "83")
+
+
 def test_pairs_of_any_source_and_a_judge_that_errs(tmp_path):
     build = Build(tmp_path, n=3, select={"pairing": "any_source"})
     build.prompt("p0")
@@ -349,7 +370,14 @@ def test_pairs_of_any_source_and_a_judge_that_errs(tmp_path):
     build.answer("p0", "llama", 2, "wrong too", "failed", 0.3)
     build.answer("p0", "qwen", 0, "worst", "failed", 0.1)
     report = build.finish()
-    assert (report["scores"]["ranking_accuracy"], report["scores"]["comparisons"]) == (0.25, 2)
+    assert (report["scores"]["ranking_accuracy"], report["scores"]["comparisons"]) == (0.5, 3)  # a tie, lost, won over qwen
+    [judge] = report["judges"]
+    assert (judge["ranking_accuracy"], judge["comparisons"]) == (0.5, 3)
+    assert [(row["model"], row["ranking_accuracy"], row["comparisons"]) for row in judge["sources"]] == [
+        ("llama", 0.5, 3),
+        ("qwen", None, 0),
+    ]
+    assert "of the same prompt in 50% of 3 comparisons" in drawn(report)
     assert (report["examples"][0]["model"], report["examples"][0]["rejected_model"]) == ("llama", "qwen")
     assert (by_model(report)["llama"]["pairs"], by_model(report)["qwen"]["pairs"]) == (1, 0)
     assert report["pairs"]["chosen_longer_share"] == 0  # as long as the rejected one

@@ -366,6 +366,17 @@ def test_an_absolute_window_has_two_sides():
     assert [row[name] for name in names] == [8, 3, 3, 2, 6, 1, 3, 2]
 
 
+@pytest.mark.parametrize(("margin", "drawn"), [([2.0, float("inf")], "2.000..inf"), ([float("-inf"), 4.5], "-inf..4.500")])
+def test_a_window_may_be_open(tmp_path, capsys, margin, drawn):
+    write_rows(tmp_path / "x.jsonl", "x")
+    built(tmp_path, imported_recipe(tmp_path, judge="x", margin=margin))
+    report = audit.inspect(tmp_path / "run")
+    draw(report, open_console())
+    out = " ".join(capsys.readouterr().out.split())
+    assert f" x {drawn} candidates " in out and f"margin {margin[0]}..{margin[1]}" in out
+    assert report["pairs"]["count"] > 0
+
+
 def test_mean_rank_selects_and_the_export_says_so(two, tmp_path):
     reselect(two / "run", ["select.judge=mean_rank"], Silent())
     export_run(two / "run", tmp_path / "out")
@@ -467,6 +478,14 @@ def test_a_window_that_is_none(margin, said):
 
 
 # ----------------------------------------------------------------------------------------------------- the instruct domain
+
+
+@pytest.mark.parametrize(("option", "value"), [("timeout_s", 1.0), ("memory_mb", 512), ("workers", 2), ("units", "strict")])
+def test_what_verifies_nothing_takes_no_options_of_verifiers(option, value):
+    values = {"domain": "instruct", "sources": [{"type": "responses", "path": "f"}], "verify": {option: value}}
+    with pytest.raises(RecipeError, match=rf"verify\.{option} is for domain math.*, this recipe's is instruct \(got"):
+        parse(values, "r", Path())
+
 
 CASES = Path(__file__).parent / "cases" / "instruct_prompts.jsonl"
 

@@ -170,7 +170,7 @@ WRONG = {
     ),
     "a source is a word": (
         PROMPTS + "sources: [m]\n",
-        "r.yaml: sources.0: input should be a valid dictionary or object to extract fields from (got 'm')",
+        "r.yaml: sources.0: input should be a mapping (got 'm')",
     ),
     "YAML's yes for a key": (SMALL + "yes: 1\n", "r.yaml: 1: keys should be strings (got True)"),
     "no domain": (ENDPOINT + "prompts: [{type: file, path: p}]\n", "r.yaml: domain: field required"),
@@ -178,14 +178,17 @@ WRONG = {
     "no engine": (PROMPTS + "sources: [{type: serve, model: m}]", "r.yaml: sources.0.engine: field required"),
     "an unknown source": (
         PROMPTS + "sources: [{type: endpiont, model: m}]",
-        "r.yaml: sources.0: input tag 'endpiont' found using 'type' does not match any of the expected tags: "
-        "'endpoint', 'serve', 'responses'",
+        "r.yaml: sources.0.type: 'endpiont' is none of endpoint, serve, responses; did you mean 'endpoint'?",
     ),
     "an unknown judge": (
         SMALL + "score: {type: armrm, model: j}\n",
-        "r.yaml: score: input tag 'armrm' found using 'type' does not match any of the expected tags: 'armorm', "
-        "'classifier', 'served', 'llm_judge'",
+        "r.yaml: score.type: 'armrm' is none of armorm, classifier, served, llm_judge; did you mean 'armorm'?",
     ),
+    "a judge like no other": (
+        SMALL + "score: {type: 7, model: j}\n",
+        "r.yaml: score.type: '7' is none of armorm, classifier, served, llm_judge",
+    ),
+    "a judge is a word": (SMALL + "score: armorm\n", "r.yaml: score: input should be a mapping (got 'armorm')"),
     "a judge without a type": (
         SMALL + "score: {model: j}\n",
         "r.yaml: score.type: field required; one of armorm, classifier, served, llm_judge",

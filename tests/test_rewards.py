@@ -291,6 +291,7 @@ def reshaped(folder: Path, name: str) -> None:
     save_file(tensors | {name: tensors[name][1:].clone()}, folder / "model.safetensors")
 
 
+CHATML = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
 BROKEN = {
     "no config": (lambda f: (f / "config.json").unlink(), r"config\.json is missing"),
     "config is no JSON": (lambda f: (f / "config.json").write_text("{"), r"config\.json: cannot be read as JSON"),
@@ -308,6 +309,8 @@ BROKEN = {
     "empty file": (lambda f: (f / "model.safetensors").write_bytes(b""), "is not a safetensors file"),
     "cut off": (lambda f: os.truncate(f / "model.safetensors", 30_000), "has 30000 bytes where its header says"),
     "no template": (lambda f: edit(f / "tokenizer_config.json", chat_template=None), "has no chat_template"),
+    "template": (lambda f: edit(f / "tokenizer_config.json", chat_template=CHATML), "does not write the assistant header"),
+    "LFS tokenizer": (lambda f: (f / "tokenizer.json").write_text("version https://git-lfs"), r"tokenizer\.json.*LFS pointer"),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), r"tokenizer\.json is missing"),
     "no header": (lambda f: edit(f / "tokenizer.json", added_tokens=[]), "has no token <|eot_id|>".replace("|", r"\|")),
 }  # fmt: skip
@@ -338,11 +341,17 @@ def test_a_template_in_a_file_of_its_own(model, copy):
     assert one(load(copy), CONVERSATIONS[0]) == one(model, CONVERSATIONS[0])
 
 
-def test_another_chat_template_is_refused_at_start(copy):
-    chatml = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
-    edit(copy / "tokenizer_config.json", chat_template=chatml)
+def test_a_template_that_writes_another_header_is_refused_when_it_is_loaded(copy):
+    edit(copy / "tokenizer_config.json", chat_template=TEMPLATE.replace("\n\n{{ m['content']", "\n{{ m['content']"))
+    rewards.check(settings_of(), copy)
     with pytest.raises(BadInput, match="does not write the assistant header"):
         rewards.scoring_worker(settings_of(), copy, ["cpu"])
+
+
+def test_a_limit_above_the_models_positions_is_refused_at_start(copy):
+    rewards.check(settings_of(max_tokens=256), copy)
+    with pytest.raises(BadInput, match=r"score\.max_tokens: 257 is more than the 256 positions"):
+        rewards.check(settings_of(max_tokens=257), copy)
 
 
 def test_tensors_that_the_config_wants_further_are_refused(copy):

@@ -23,6 +23,7 @@ from tiny_models import CONVERSATIONS, make_armorm, make_classifier, talk  # noq
 
 from datakit import rewards, scoring  # noqa: E402
 from datakit.engine import LocalEngine, Result  # noqa: E402
+from datakit.errors import WorkerError  # noqa: E402
 from datakit.recipe import ArmoRM, Classifier  # noqa: E402
 from datakit.rewards import batching, selfcheck  # noqa: E402
 from datakit.store import Run  # noqa: E402
@@ -168,6 +169,13 @@ def all_scores(run: Run) -> dict[str, float]:
     return dict(zip(frame["response_id"], frame["score"], strict=True))
 
 
+def test_an_error_that_no_check_foresaw_names_the_model(copy):
+    path = copy / "tokenizer_config.json"
+    path.write_text(path.read_text().replace("{% endfor %}", "{% if %}"))
+    with pytest.raises(WorkerError, match=rf"^score\.model: {copy} cannot be used: .*TemplateSyntaxError"):
+        next(scoring.self_check(settings_of(model=str(copy)), copy))
+
+
 def test_a_stage_that_is_ended_goes_on_where_it_was_and_asks_for_nothing_twice(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(scoring, "STORE_ROWS", 10)
     monkeypatch.setattr(scoring, "STORE_EVERY_S", 600.0)
@@ -240,6 +248,8 @@ def test_two_kinds_of_judges_score_one_run_and_say_what_they_cut(tiny, tmp_path)
     assert rows[1]["cut"] > 0
     failures = rows_of(tmp_path / "run", "SELECT error, source LIKE 'armorm@%' AS whose, permanent FROM failures")
     assert failures == [{"error": "too_long", "whose": True, "permanent": True}]
+    report = datakit("inspect", tmp_path / "run").stdout
+    assert "3 responses scored, 1 after the oldest tokens were cut" in report and "2 responses scored, 1 not scored\n" in report
 
 
 # ------------------------------------------------------------------------------------------------------- the self-check

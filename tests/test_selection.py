@@ -900,8 +900,9 @@ def test_of_several_judges_one_is_named():
     ("recipe", "said"),
     [
         (judges("1", "2"), "select.judge: the recipe has several judges, name one of armorm@1, armorm@2, mean_rank"),
-        (judges("1", judge="other"), "select.judge: 'other' is not one of the recipe's judges: armorm@1"),
-        (judges("1", "2", judge="armorm"), "select.judge: 'armorm' is not one of the recipe's judges: armorm@1, armorm@2"),
+        (judges("1", judge="other"), "select.judge: 'other' is not one of the recipe's judges: armorm@1, mean_rank"),
+        (judges("1", "2", judge="armorm"), "select.judge: 'armorm' is the name of 2, write out one of armorm@1, armorm@2"),
+        (judges("1", "1"), "score: two reward models would give the same scores; the judges are armorm@1; leave one out"),
         (judges(judge="armorm"), "select.judge: 'armorm' is not one of the recipe's judges: there are none"),
     ],
 )

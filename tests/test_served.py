@@ -379,6 +379,15 @@ def test_a_judge_that_never_follows_the_form_is_given_up(fake, tmp_path):
     assert len(fake.requests) <= 21
 
 
+def test_a_judge_that_could_be_read_before_is_not_given_up(fake, tmp_path):
+    fake.say = lambda body: "Fair.\nScore: 5" if graded(body).endswith("/0") else "Hm."
+    judge = judged_by(fake.url, max_in_flight=1)
+    build(tmp_path, judge, prompts=30)
+    assert len(scores_of(tmp_path)) == 30 and len(failures_of(tmp_path)) == 30
+    build(tmp_path, judge, prompts=30, retry_failures=True)
+    assert len(fake.requests) == 90, "the thirty that could not be read are asked once more, and no other"
+
+
 def test_a_rubric_in_a_file_is_the_rubric(tmp_path):
     (tmp_path / "rubric.md").write_text("Be kind.\n")
     recipes = []

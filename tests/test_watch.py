@@ -76,6 +76,18 @@ def test_a_source_that_waits_for_its_turn_begins_with_the_first_sign_of_it():
     assert whole.took_s == pytest.approx(110) and whole.rows == pytest.approx(10_050 / 110)
 
 
+def test_a_part_without_a_poll_begins_with_its_stage():
+    clock = Clock()
+    part = Part(1000, clock=clock)
+    for _ in range(20):  # a model is loaded, its first batches are computed
+        clock.now += 1
+        part.look()
+    part.advance(done=100, failed=0)
+    part.look()
+    assert part.pace().rows == pytest.approx(5) and part.pace(ended=True).took_s == 20
+    assert part.pace().left_s == pytest.approx(180)
+
+
 def test_where_nothing_comes_any_more_no_time_is_told():
     stalled = [(1, Progress(done=50)), *((second, Progress(done=50)) for second in range(10, 320, 10))]
     pace = part_at(stalled).pace()
@@ -130,6 +142,15 @@ def test_columns_appear_with_what_they_are_for():
     judged.note = "batch 16"
     assert drawn({"armorm@1": judged})[0].split() == ["done", "rows/s", "tok/s", "left"]
     assert drawn({"armorm@1": judged})[1].endswith("batch 16")
+
+
+@pytest.mark.parametrize("width", [77, 97, 117])
+def test_a_note_has_its_place_before_the_bar(width):
+    judged = part_at([(10, Progress(done=1_344, failed=16))], total=12_000)
+    judged.note = "121,042 tokens/s"
+    head, line = drawn({"armorm@local-ed3e95c48122+dtype=float32": judged}, width)
+    assert head.split() == ["done", "rows/s", "failed", "left"] and len(line) <= width
+    assert line.endswith("  121,042 tokens/s" if width > 90 else " 121,042 tokens/s")
 
 
 def test_several_sources_have_a_sum_and_names_that_tell_them_apart():

@@ -18,7 +18,7 @@ from datakit.engine import Worker
 from datakit.errors import DISTRIBUTION, BadInput, MissingExtra, needs_extra
 from datakit.recipe import ArmoRM, Classifier, LLMJudge, LocalReward, RemoteReward, Reward, Served
 from datakit.rewards import armorm_checkpoint, classifier, llm_judge, served
-from datakit.rewards.checkpoint import check_pinned
+from datakit.rewards.checkpoint import check_pinned, limit_of
 from datakit.rewards.devices import all_devices, take_device
 from datakit.rewards.protocol import RemoteModel, RewardModel, Score
 from datakit.rewards.selfcheck import LocalModel, self_check
@@ -47,7 +47,8 @@ __all__ = [
 class Kind(NamedTuple):
     """How reward models of one `type` are checked (without torch) and loaded."""
 
-    check: Callable[[Path], object]
+    check: Callable[[Path], dict[str, Any]]
+    """Gives config.json."""
     load: Callable[[Any, Path | None, torch.device], LocalModel]
 
 
@@ -92,7 +93,7 @@ def check(reward: Reward, folder: Path | None) -> None:
     if folder is None:
         check_pinned(reward.model, reward.revision)
     else:
-        REWARDS[reward.type].check(folder)
+        limit_of(reward, REWARDS[reward.type].check(folder)["max_position_embeddings"])
 
 
 def client_of(reward: RemoteReward, base_urls: Sequence[str], proven: bool) -> Client:

@@ -12,6 +12,7 @@ from datakit.errors import BadInput
 from datakit.rewards.armorm import HEADER, HEADER_TOKENS, ArmoRM, Heads, last_match
 from datakit.rewards.checkpoint import (
     Shape,
+    chat_template,
     check_complete,
     check_tensors,
     check_tokenizer,
@@ -74,6 +75,8 @@ def check(folder: Path) -> dict[str, Any]:
         raise BadInput(f"{folder / 'config.json'}: gating_temperature must be a number above 0; got {temperature!r}")
     check_tensors(folder, expected_shapes(config))
     check_tokenizer(folder, HEADER_TOKENS)
+    if HEADER_TOKENS[1] not in chat_template(folder):
+        raise BadInput(f"{folder}: its chat template does not write the assistant header {HEADER!r}; use ArmoRM's own")
     return config
 
 

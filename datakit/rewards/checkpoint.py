@@ -42,7 +42,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise BadInput(f"{path.parent}: {path.name} is missing; give the whole published model folder") from None
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: cannot be read as JSON: {error}") from error
+        raise BadInput(f"{path}: cannot be read as JSON (a Git LFS pointer?): {error}; fetch it again") from error
     if not isinstance(value, dict):
         raise BadInput(f"{path}: is not a JSON object")
     return value
@@ -119,14 +119,23 @@ def check_complete(folder: Path, missing: Iterable[str]) -> None:
 
 def check_tokenizer(folder: Path, special_tokens: Iterable[str]) -> None:
     """Refuse a folder without tokenizer.json, without a chat template, or whose tokenizer lacks one of the tokens."""
-    settings = read_json(folder / "tokenizer_config.json")
-    if not settings.get("chat_template") and not any((folder / name).is_file() for name in _TEMPLATES):
-        raise BadInput(f"{folder / 'tokenizer_config.json'}: has no chat_template, and there is no {_TEMPLATES[0]}")
+    if not chat_template(folder):
+        raise BadInput(
+            f"{folder / 'tokenizer_config.json'}: has no chat_template, and there is no {_TEMPLATES[0]}; "
+            "give the whole published model folder"
+        )
     added = read_json(folder / "tokenizer.json").get("added_tokens") or []
     known = {token.get("content") for token in added}
     for token in special_tokens:
         if token not in known:
             raise BadInput(f"{folder / 'tokenizer.json'}: has no token {token}, so an answer's header cannot be found")
+
+
+def chat_template(folder: Path) -> str:
+    """The text of all that may be the folder's chat template, as it stands in its files."""
+    texts = [str(read_json(folder / "tokenizer_config.json").get("chat_template") or "")]
+    texts += [path.read_text(encoding="utf-8") for name in _TEMPLATES if (path := folder / name).is_file()]
+    return "\n".join(filter(None, texts))
 
 
 def download(model: str, revision: str | None) -> Path:

@@ -64,10 +64,12 @@ class Judge:
     """Asks one judge, over all its URLs, and counts what that takes."""
 
     def __init__(self, reward: LLMJudge, client: Client) -> None:
+        """The client's `answered` says whether this judge has given scores before."""
         self.reward = reward
         self.client = client
         self.prompt_tokens = self.completion_tokens = 0
-        self._read = self._unreadable = 0
+        self._read_any = client.answered
+        self._unreadable = 0
 
     async def check(self) -> None:
         """Nothing can be asked beforehand: every judgement is parsed, and `score` stops where none can be."""
@@ -80,10 +82,10 @@ class Judge:
         for attempt in range(1 if self.reward.sampling.temperature == 0 else 2):
             score = await self._ask(messages, attempt)
             if score.score is not None:
-                self._read += 1
+                self._read_any = True
                 return score
         self._unreadable += 1
-        if not self._read and self._unreadable >= UNREADABLE:
+        if not self._read_any and self._unreadable >= UNREADABLE:
             raise SourceStopped(
                 f"{self.reward.model}: none of its first {self._unreadable} judgements could be read ({score.message}); "
                 "give a model that follows the form, more max_tokens, or a clearer rubric"

@@ -2,7 +2,7 @@
 -- Reads answers, scores.
 --   $judges  the judges that the recipe wants
 -- Gives one row a response and judge, scored or not: judge, prompt_id, model, response_id, n_chars, outcome, repeated (a text that
--- the same model gave to the same prompt before), score (NULL where there is none), finite.
+-- the same model gave to the same prompt before), score (NULL where there is none), finite, cut (tokens were left out).
 WITH wanted AS (
     SELECT unnest($judges::VARCHAR []) AS judge
 )
@@ -16,7 +16,8 @@ SELECT DISTINCT
     a.outcome,
     a.repeated,
     s.score,
-    coalesce(isfinite(s.score), FALSE) AS finite
+    coalesce(isfinite(s.score), FALSE) AS finite,
+    coalesce(s.n_tokens_cut > 0, FALSE) AS cut
 FROM answers AS a
 CROSS JOIN wanted AS w
 LEFT JOIN scores AS s ON a.response_id = s.response_id AND w.judge = s.judge

@@ -1,11 +1,13 @@
 -- What each judge's scores are like and what they are worth, by source model and over all of them.
 -- Reads judged (audit_judged.sql).
---   $judges  the judges, in order
---   $wrong   outcomes that count as wrong
+--   $judges      the judges, in order
+--   $wrong       outcomes that count as wrong
+--   $any_source  a pair may join two source models
 -- Gives one row a judge and model, and one a judge with model NULL: all sources together.
---   scored, unscored, non_finite  responses; lowest, median, highest, mean, deviation  of the finite scores
+--   scored, unscored, non_finite, cut (tokens were left out)  responses; lowest, median, highest, mean, deviation  of the finite scores
 --   length_correlation            Pearson, score and characters; NULL where either does not vary
---   ranking_accuracy, comparisons how often a right answer outscores a wrong one of the same prompt and source (a tie counts half)
+--   ranking_accuracy, comparisons how often a right answer outscores a wrong one that it could be paired with: of the same prompt
+--                                 and source, with any_source of the same prompt (a tie counts half)
 --   answer_pairs, tied_pairs      two answers of one prompt (of one prompt and source in a model's row), and those of equal score
 --   groups, flat, best_shared     prompts (prompts and sources) with two answers or more; those where the best answer scores no
 --                                 better than the worst, and those where several answers share the best score
@@ -17,6 +19,7 @@ WITH described AS (
         count(*) FILTER (WHERE finite) AS scored,
         count(*) FILTER (WHERE score IS NULL) AS unscored,
         count(*) FILTER (WHERE NOT finite AND score IS NOT NULL) AS non_finite,
+        count(*) FILTER (WHERE cut) AS cut,
         min(score) FILTER (WHERE finite) AS lowest,
         median(score) FILTER (WHERE finite) AS median,
         max(score) FILTER (WHERE finite) AS highest,
@@ -34,7 +37,7 @@ ranked AS (
         avg(CASE WHEN r.score > w.score THEN 1.0 WHEN r.score = w.score THEN 0.5 ELSE 0.0 END) AS ranking_accuracy,
         count(*) AS comparisons
     FROM judged AS r
-    INNER JOIN judged AS w ON r.judge = w.judge AND r.prompt_id = w.prompt_id AND r.model = w.model
+    INNER JOIN judged AS w ON r.judge = w.judge AND r.prompt_id = w.prompt_id AND ($any_source OR r.model = w.model)
     WHERE r.finite AND w.finite AND r.outcome = 'passed' AND list_contains($wrong, w.outcome)
     GROUP BY GROUPING SETS ((r.judge), (r.judge, r.model))
 ),

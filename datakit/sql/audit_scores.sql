@@ -1,9 +1,11 @@
 -- What the judge's scores are worth.
 -- Reads answers.
---   $judge  name of the judge that selects, or NULL for none
---   $wrong  outcomes that count as wrong
+--   $judge       name of the judge that selects, or NULL for none
+--   $wrong       outcomes that count as wrong
+--   $any_source  a pair may join two source models
 -- Gives one row: scored, unscored, non_finite, length_correlation (Pearson, score and characters), ranking_accuracy: how often
--- a right answer outscores a wrong one of the same prompt and source (a tie counts half), comparisons: of how many.
+-- a right answer outscores a wrong one that it could be paired with (of the same prompt and source, with any_source of the same
+-- prompt; a tie counts half), comparisons: of how many.
 WITH finite AS (
     SELECT prompt_id, model, outcome, score, n_chars
     FROM answers
@@ -13,7 +15,7 @@ WITH finite AS (
 compared AS (
     SELECT CASE WHEN r.score > w.score THEN 1.0 WHEN r.score = w.score THEN 0.5 ELSE 0.0 END AS won
     FROM finite AS r
-    INNER JOIN finite AS w ON r.prompt_id = w.prompt_id AND r.model = w.model
+    INNER JOIN finite AS w ON r.prompt_id = w.prompt_id AND ($any_source OR r.model = w.model)
     WHERE r.outcome = 'passed' AND list_contains($wrong, w.outcome)
 )
 
