@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from datakit.recipe_sources import Endpoint, ExtraBody, Name, Sampling, Section, check_free
 
@@ -31,7 +32,16 @@ class LocalReward(Section):
     devices: list[Name] = []
     """One worker each: [cuda:0, cuda:1]. By default every GPU there is, else [cpu]. May change between runs."""
     batch_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
-    """Tokens of a batch, padding included; by default 16384 on a GPU, 2048 on a CPU. Halved where memory does not suffice."""
+    """Tokens of a batch, padding included; by default 16384 on a GPU, on a CPU 2048, or fewer where the model is wide. Halved
+    where memory does not suffice."""
+
+    @field_validator("devices")
+    @classmethod
+    def _named_as_torch_does(cls, devices: list[str]) -> list[str]:
+        for name in devices:
+            if not re.fullmatch(r"cpu|(cuda|mps|xpu|npu|hpu)(:\d+)?", name):
+                raise ValueError(f"no device is called {name!r}; give cpu, cuda:0, cuda:1, mps, ...")
+        return devices
 
     @model_validator(mode="before")
     @classmethod

@@ -28,11 +28,12 @@ from datakit.errors import BadInput, BudgetSpent, DatakitError, RecipeError, Run
 from datakit.gathering import Asked, Gathering, Meter, asked_sources
 from datakit.places import reward_folder
 from datakit.progress import Poll
-from datakit.recipe import Budget, EndpointSource, LocalReward, Recipe, Reward, ServeSource, assign
+from datakit.recipe import ArmoRM, Budget, EndpointSource, LocalReward, Recipe, Reward, ServeSource, assign
 from datakit.resolving import resolve
 from datakit.resuming import check_same
 from datakit.rewards import check as check_reward
 from datakit.rewards import judge_name
+from datakit.rewards.checkpoint import SMALL_FILES, download
 from datakit.scoring import Chunk, count_missing, score_missing, self_check
 from datakit.selection import chosen_judge, diff_pairs, foreign_window, judge_answers, judges, select_demos, select_pairs
 from datakit.signals import Signals
@@ -91,6 +92,8 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> l
     """
     recipe = resolve(recipe)
     preflight(recipe)
+    if STAGES.index(options.until) >= STAGES.index("score"):
+        find_rewards(recipe)
     if options.selfcheck and (differences := check_scores(recipe, monitor)):
         raise BadInput("the reward models do not give the scores that they must:\n  " + "\n  ".join(differences))
     domain = DOMAINS[recipe.domain](recipe.verify)
@@ -131,6 +134,13 @@ def preflight(recipe: Recipe) -> None:
         check_reward(reward, reward_folder(recipe, reward))
     chosen_judge(recipe)
     DOMAINS[recipe.domain](recipe.verify).preflight()
+
+
+def find_rewards(recipe: Recipe) -> None:
+    """Fetch the small files of reward models that lie on the hub: no night of sampling for one that cannot be had."""
+    for reward in recipe.score:
+        if isinstance(reward, LocalReward) and reward_folder(recipe, reward) is None:
+            download(reward.model, reward.revision, SMALL_FILES)
 
 
 def check_scores(recipe: Recipe, monitor: Monitor) -> list[str]:
@@ -284,6 +294,8 @@ def score(run: Run, recipe: Recipe, reward: Reward, options: Options, monitor: M
     Raises SourceStopped where a judge behind a URL cannot be used, or gives it where `keep_going` is set.
     """
     judge = judge_name(reward)
+    if isinstance(reward, ArmoRM) and reward.objectives:
+        _name_missing_objectives(run, judge, monitor)
 
     def store(chunk: Chunk) -> None:
         run.journal("scores").append(chunk.scores)
@@ -313,6 +325,15 @@ def score(run: Run, recipe: Recipe, reward: Reward, options: Options, monitor: M
         run.journal("scores").close()
         run.journal("failures").close()
     return []
+
+
+def _name_missing_objectives(run: Run, judge: str, monitor: Monitor) -> None:
+    without = run.query("SELECT count(*) AS n FROM scores WHERE judge = $judge AND objectives IS NULL", {"judge": judge})["n"][
+        0
+    ]
+    if without:
+        said = f"{judge}: {without:,} answers were scored before the recipe asked for objectives, and have none"
+        monitor.say(f"{said}; a build with another --out scores them again", warning=True)
 
 
 def select(run: Run, recipe: Recipe, monitor: Monitor) -> None:

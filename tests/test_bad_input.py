@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -126,6 +127,19 @@ def test_a_reward_model_folder_that_is_not_there(problems, tmp_path):
 def test_a_reward_model_of_the_hub_without_a_revision(problems, tmp_path):
     said = refused(tmp_path, recipe_over(URL, problems) | {"score": {"type": "armorm", "model": "RLHFlow/ArmoRM"}})
     assert "revision" in said and "RLHFlow/ArmoRM" in said
+
+
+def test_a_reward_model_of_the_hub_that_cannot_be_had_is_named_before_the_first_request(problems, tmp_path):
+    """Sampling alone does not need it: it may be scored where the hub can be reached."""
+    judge = {"type": "armorm", "model": "RLHFlow/ArmoRM", "revision": "0" * 40}
+    with running(Fake()) as fake:
+        recipe = write_recipe(tmp_path / "r.yaml", recipe_over(fake.url, problems) | {"score": judge})
+        build = partial(datakit, "build", "--recipe", recipe, "--out", tmp_path / "run", env={"HF_HUB_OFFLINE": "1"})
+        done = build()
+        assert (done.returncode, fake.n_requests) == (2, 0)
+        assert f"score.model: RLHFlow/ArmoRM at revision {'0' * 40} cannot be fetched" in done.stderr
+        assert build("--until", "sample").returncode == 0
+        assert fake.n_requests > 0
 
 
 def test_a_served_model_folder_without_a_config(problems, tmp_path):

@@ -164,7 +164,7 @@ def test_the_oldest_tokens_are_cut_and_counted(case):
 
 @pytest.mark.parametrize(
     ("truncate", "limit", "message"),
-    [("never", 9, "10 tokens are more than the model's limit of 9"), ("left", 5, "the answer alone has 5 tokens")],
+    [("never", 9, "10 tokens are more than the limit of 9"), ("left", 5, "the answer alone has 5 tokens")],
 )
 def test_what_may_not_be_cut_is_a_failure(truncate, limit, message):
     refused = Limit(limit, truncate).fit(row(4, 5), BOS)

@@ -92,6 +92,10 @@ MISSPELT = {
         SMALL + "score: {type: armorm, model: j, revison: x}\n",
         "r.yaml: score.revison: extra field not permitted (got 'x'); did you mean 'revision'?",
     ),
+    "a device that torch does not know": (
+        SMALL + "score: {type: armorm, model: j, devices: [cpu, gpu]}\n",
+        "r.yaml: score.devices: no device is called 'gpu'; give cpu, cuda:0, cuda:1, mps, ... (got ['cpu', 'gpu'])",
+    ),
     "score in a list": (
         SMALL + "score: [{type: armorm, model: j}, {type: armorm, model: k, revison: x}]\n",
         "r.yaml: score.1.revison: extra field not permitted (got 'x'); did you mean 'revision'?",

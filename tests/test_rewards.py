@@ -244,7 +244,10 @@ def test_too_long_is_a_failure_and_never_cut(model):
     fits, over = talk("q", "a" * (256 - n_around)), talk("q", "a" * (257 - n_around))
     scores = list(model.score([over, fits, talk("x", "y")]))
     assert [s.error for s in scores] == ["too_long", None, None]
-    assert scores[0].score is None and scores[0].message == "257 tokens are more than the model's limit of 256"
+    assert (
+        scores[0].score is None
+        and scores[0].message == "257 tokens are more than the limit of 256; truncate: left cuts the oldest"
+    )
 
 
 @pytest.mark.parametrize(

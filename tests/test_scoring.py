@@ -26,6 +26,7 @@ from datakit.engine import LocalEngine, Result  # noqa: E402
 from datakit.errors import WorkerError  # noqa: E402
 from datakit.recipe import ArmoRM, Classifier  # noqa: E402
 from datakit.rewards import batching, selfcheck  # noqa: E402
+from datakit.rewards.protocol import Score, no_score  # noqa: E402
 from datakit.store import Run  # noqa: E402
 from datakit.tables import IMPORTED, TABLES, digest_of_messages, make_response_id  # noqa: E402
 
@@ -252,6 +253,16 @@ def test_two_kinds_of_judges_score_one_run_and_say_what_they_cut(tiny, tmp_path)
     assert "3 responses scored, 1 after the oldest tokens were cut" in report and "2 responses scored, 1 not scored\n" in report
 
 
+def test_objectives_asked_for_too_late_are_named(tiny, tmp_path):
+    judge = {"type": "armorm", "model": str(tiny), "dtype": "float32", "devices": ["cpu"]}
+    recipe = recipe_of(answers_file(tmp_path / "answers.jsonl", "3"), judge) | {"select": {}}
+    args = ("build", "--recipe", tmp_path / "r.yaml", "--out", tmp_path / "run")
+    write_recipe(tmp_path / "r.yaml", recipe)
+    assert "asked for objectives" not in datakit(*args).stderr
+    write_recipe(tmp_path / "r.yaml", recipe | {"score": [judge | {"objectives": True}]})
+    assert ": 2 answers were scored before the recipe asked for objectives, and have none" in datakit(*args).stderr
+
+
 # ------------------------------------------------------------------------------------------------------- the self-check
 
 
@@ -345,6 +356,13 @@ def test_a_golden_file_that_is_none_says_so(copy):
     (copy / "golden.jsonl").write_text('{"messages": []}\n')
     with pytest.raises(rewards.BadInput, match=r"golden\.jsonl: is no list of messages with their score"):
         check(copy)
+
+
+def test_how_many_pairs_change_places():
+    """Of three conversations one has no score: one pair, turned round in one of two batches."""
+    own = [Score(1.0), Score(2.0), no_score("too_long", "-")]
+    turned = selfcheck.turned_pairs([("as they are", own), ("turned", [Score(2.0), Score(1.0), own[2]])], own)
+    assert turned == pytest.approx(1 / 6)
 
 
 def test_a_classifier_is_checked_too(tmp_path):

@@ -20,6 +20,7 @@ from datakit.rewards.conversations import Limit
 Shape = tuple[int, ...]
 
 WEIGHTS = "model.safetensors"
+SMALL_FILES = ("*.json", "*.jinja")
 INDEX = "model.safetensors.index.json"
 _TEMPLATES = ("chat_template.jinja", "chat_template.json")
 _MAX_HEADER = 100_000_000  # bytes; the safetensors format's own limit
@@ -138,14 +139,14 @@ def chat_template(folder: Path) -> str:
     return "\n".join(filter(None, texts))
 
 
-def download(model: str, revision: str | None) -> Path:
+def download(model: str, revision: str | None, files: Iterable[str] = (*SMALL_FILES, "*.safetensors")) -> Path:
     """The folder of a hub model's configuration, tokenizer and safetensors files, fetched unless cached already."""
     check_pinned(model, revision)
     with needs_extra("local", f"fetching {model}"):
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HFValidationError
     try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=["*.json", "*.jinja", "*.safetensors"]))
+        return Path(snapshot_download(model, revision=revision, allow_patterns=list(files)))
     except (OSError, HFValidationError) as error:  # OSError: HTTP errors, offline and not cached, disk full
         reason = " ".join(str(error).split())
         raise BadInput(f"score.model: {model} at revision {revision} cannot be fetched: {reason:.300}") from error

@@ -39,7 +39,7 @@ class Limit:
         if excess <= 0:
             return tokens
         if self.truncate == "never":
-            message = f"{len(tokens.ids)} tokens are more than the model's limit of {self.max_tokens}"
+            message = f"{len(tokens.ids)} tokens are more than the limit of {self.max_tokens}; truncate: left cuts the oldest"
             return no_score("too_long", message)
         kept = 1 if tokens.ids[0] == bos else 0
         if tokens.header < kept + excess:

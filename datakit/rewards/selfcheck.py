@@ -14,6 +14,7 @@ import random
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -84,8 +85,24 @@ def self_check(model: LocalModel, reward: ArmoRM | Classifier, folder: Path | No
     known = [*_golden(folder, known_tolerance), *_published(reward)]
     found += [line for example in known for line in _compare_known(model, example)]
     notes = [f"{len(scored)} conversations, alone and in batches: scores differ by {describe(moved)}"]
+    notes[0] += f"; {turned_pairs(companies, alone):.1%} of their pairs change places"
     notes += [f"{len(known)} known examples compared"] if known else ["no known scores of this model to compare with"]
     return Findings(found, notes)
+
+
+def turned_pairs(companies: Sequence[tuple[str, list[Score]]], alone: Sequence[Score]) -> float:
+    """Of all pairs of conversations, in every company: how many stand in another order than by their own scores."""
+    turned = [
+        (a < b) != (own_a < own_b)
+        for _, scores in companies
+        for (a, own_a), (b, own_b) in combinations(zip(_values(scores), _values(alone), strict=True), 2)
+    ]
+    return sum(turned) / len(turned)
+
+
+def _values(scores: Sequence[Score]) -> list[float]:
+    """The scores; of those without one NaN, which is below nothing."""
+    return [math.nan if score.score is None else score.score for score in scores]
 
 
 def describe(differences: Sequence[float]) -> str:
