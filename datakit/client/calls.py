@@ -123,7 +123,7 @@ class Client:
     async def work_through(self, items: Iterator[Item], work: Callable[[Item], Coroutine[Any, Any, None]]) -> None:
         """Do the work of every item, as many at a time as there may be requests; items are read lazily.
 
-        Ends early once the client is drained. Raises what `work` raises, but for Drained.
+        Ends early once the client is drained. Raises what `work` raises, but for Drained; from that moment nothing is sent.
         """
 
         async def take() -> None:
@@ -132,6 +132,9 @@ class Client:
                     await work(item)
             except Drained:
                 return
+            except BaseException:
+                self.drain()  # before whoever has the place next: what is answered now may be lost
+                raise
 
         # More than can be in flight: some wait before they ask again.
         workers = [asyncio.create_task(take()) for _ in range(self.capacity * 5 // 4 + 8)]
