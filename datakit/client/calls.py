@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from datakit.client.faults import Drained, Fault, RequestFailed
 from datakit.client.replica import Replica, backoff
+from datakit.client.turns import Turn, Turns
 from datakit.errors import SourceStopped
 from datakit.progress import Progress, ReplicaProgress
 
@@ -74,7 +74,7 @@ class Client:
         self.last_fault = "no answer"
         self._stopped: SourceStopped | None = None
         self._draining = asyncio.Event()
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._turns = Turns(self.replicas)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Client:
@@ -93,32 +93,18 @@ class Client:
     def drain(self) -> None:
         """Send nothing more: whoever waits for a place gets Drained. What is on its way may still be answered."""
         self._draining.set()
-        self._wake(len(self._waiters))
+        self._turns.close()
 
     async def post(self, path: str, body: dict[str, Any], check: Callable[[Any], None]) -> Answer:
         """The answer to one request. `check` raises ValueError for a body that is none.
 
         Raises RequestFailed, SourceStopped, Drained.
         """
-        data = json.dumps(body).encode()
-        tried: set[Replica] = set()
-        counts = dict.fromkeys(ATTEMPTS, 0)
-        while True:
-            replica = await self._place(tried)
-            try:
-                return await self._once(replica, path, data, check)
-            except Fault as fault:
-                failure, charged = fault, replica.up and fault.meaning in counts
-            await self._learn(replica, failure)
-            if charged:
-                counts[failure.meaning] += 1
-            self._give_up_if_used_up(counts, failure, charged)
-            self.retries += 1
-            again = replica in tried
-            tried.add(replica)
-            if again or len(tried) == len(self.replicas):
-                tried.clear()
-                await self._pause(failure, sum(counts.values()))
+        turn = self._turns.join()
+        try:
+            return await self._ask(turn, path, json.dumps(body).encode(), check)
+        finally:
+            self._turns.leave(turn)
 
     async def work_through(self, items: Iterator[Item], work: Callable[[Item], Coroutine[Any, Any, None]]) -> None:
         """Do the work of every item, as many at a time as there may be requests; items are read lazily.
@@ -161,6 +147,26 @@ class Client:
         )
         return Progress(done, failed, self.requests, self.retries, prompt_tokens, completion_tokens, tuple(replicas))
 
+    async def _ask(self, turn: Turn, path: str, data: bytes, check: Callable[[Any], None]) -> Answer:
+        """One request, asked until it is answered or given up."""
+        counts = dict.fromkeys(ATTEMPTS, 0)
+        while True:
+            replica = await self._place(turn)
+            try:
+                return await self._once(replica, path, data, check)
+            except Fault as fault:
+                failure, charged = fault, replica.up and fault.meaning in counts
+            await self._learn(replica, failure)
+            if charged:
+                counts[failure.meaning] += 1
+            self._give_up_if_used_up(counts, failure, charged)
+            self.retries += 1
+            again = replica in turn.tried
+            turn.tried.add(replica)
+            if again or len(turn.tried) == len(self.replicas):
+                turn.tried.clear()
+                await self._pause(failure, sum(counts.values()))
+
     async def _once(self, replica: Replica, path: str, data: bytes, check: Callable[[Any], None]) -> Answer:
         """One attempt, in the place that it has."""
         started, own = time.monotonic(), object()
@@ -187,37 +193,14 @@ class Client:
             raise
         finally:
             del self._sent_at[own]
-            replica.window.in_flight -= 1
-            self._wake(replica.window.size - replica.in_flight)
+            self._turns.give_back(replica)
 
-    async def _place(self, avoided: set[Replica]) -> Replica:
-        """Wait for a place at the replica with the least to do; one that was not tried yet comes first."""
-        while True:
-            if self._stopped is not None:
-                raise self._stopped
-            if self._draining.is_set():
-                raise Drained
-            free = [replica for replica in self.replicas if replica.usable]
-            if free:
-                untried = [replica for replica in free if replica not in avoided]
-                replica = min(untried or free, key=lambda replica: replica.in_flight / replica.window.size)
-                replica.window.take()
-                return replica
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                self._wake(1)  # it may have been this one's turn
-                raise
-
-    def _wake(self, places: int) -> None:
-        """Let so many of those who wait look again, first come first."""
-        while places > 0 and self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                places -= 1
+    async def _place(self, turn: Turn) -> Replica:
+        """Wait for a place. Raises where nothing goes out any more."""
+        replica = await self._turns.place(turn)
+        if replica is None:
+            raise self._stopped or Drained
+        return replica
 
     # ------------------------------------------------------------------------------------------- what a failure means
 
@@ -276,7 +259,7 @@ class Client:
 
     def _rest(self, replica: Replica, seconds: float) -> None:
         replica.rest(seconds)
-        asyncio.get_running_loop().call_later(seconds + 0.001, lambda: self._wake(replica.window.size))
+        asyncio.get_running_loop().call_later(seconds + 0.001, self._turns.hand_out)
 
     def _check_patience(self) -> None:
         """Stop where nothing has answered for too long."""
@@ -292,7 +275,7 @@ class Client:
     def _stop(self, message: str) -> None:
         """From now on every request raises this."""
         self._stopped = self._stopped or SourceStopped(self._hide(message))
-        self._wake(len(self._waiters))
+        self._turns.close()
         raise self._stopped
 
     def _hide(self, text: str) -> str:
@@ -314,7 +297,7 @@ class Client:
                 await asyncio.sleep(replica.next_pause())
                 if await replica.is_alive():
                     replica.come_back()
-                    self._wake(1)
+                    self._turns.hand_out()
                     return
         except SourceStopped:
             return  # whoever waits for a place raises it
@@ -332,7 +315,6 @@ class Client:
                 continue
             if replica.has_answered and has_queue:
                 has_queue = await replica.read_queue()
-                self._wake(replica.window.size - replica.in_flight)
             silent = replica.in_flight and time.monotonic() - replica.heard_at > QUIET_S
             misses = misses + 1 if silent and not await replica.is_alive() else 0
             if misses >= MISSES and replica.up:
