@@ -80,20 +80,22 @@ class Play:
             task.cancel()
             self.turns.leave(turn)
 
-    def change(self, which: int) -> None:
-        """Down, and back with a window of one; a rest, and its end; a smaller window, and a larger one."""
-        replica = self.replicas[which % len(self.replicas)]
-        match which % 5:
-            case 0 if replica.up:
-                replica.up = False
-            case 1 if replica.resting_until == 0:
-                replica.resting_until = time.monotonic() + FOR_EVER_S
-            case 2:
-                replica.window.size = max(1, replica.window.size // 2)
-            case 3:
-                replica.window.size += 2
-            case _:
-                replica.come_back()
+    def replica(self, which: int) -> Replica:
+        return self.replicas[which % len(self.replicas)]
+
+    def grow(self, which: int) -> None:
+        """By several places at once."""
+        self.replica(which).window.size += 2
+        self.turns.hand_out()
+
+    def shrink(self, which: int) -> None:
+        """An overload: less than are on their way, it may be."""
+        window = self.replica(which).window
+        window.size = max(1, window.size // 2)
+
+    def come_back(self, which: int) -> None:
+        """After an outage or a rest."""
+        self.replica(which).come_back()
         self.turns.hand_out()
 
     def check_settled(self) -> None:
@@ -111,12 +113,16 @@ async def settle(rounds: int = 10) -> None:
         await asyncio.sleep(0)
 
 
-EVENTS: dict[str, Callable[[Play, int], None]] = {
-    "come": lambda play, which: play.come(),
+EVENTS: dict[str, Callable[[Play, int], Any]] = {
+    "come": lambda play, which: [play.come() for _ in range(1 + which % 3)],
     "answered": lambda play, which: play.end(which),
     "fails": lambda play, which: play.end(which, again=True),
     "cancelled": lambda play, which: play.cancel(which),
-    "changes": lambda play, which: play.change(which),
+    "down": lambda play, which: setattr(play.replica(which), "up", False),
+    "rests": lambda play, which: play.replica(which).rest(FOR_EVER_S),
+    "shrinks": lambda play, which: play.shrink(which),
+    "grows": lambda play, which: play.grow(which),
+    "back": lambda play, which: play.come_back(which),
 }
 
 
@@ -138,7 +144,7 @@ def play(work: Callable[[Play], Any], windows: list[int]) -> None:
 @settings(max_examples=400)
 @given(
     windows=st.lists(st.integers(1, 4), min_size=1, max_size=3),
-    events=st.lists(st.tuples(st.sampled_from([*EVENTS, "come"]), st.integers(0, 29), st.integers(0, 3)), max_size=60),
+    events=st.lists(st.tuples(st.sampled_from([*EVENTS, "come", "come"]), st.integers(0, 29), st.integers(0, 3)), max_size=60),
 )
 def test_whatever_happens_no_place_is_lost_nor_idle_nor_used_twice(windows, events):
     async def work(played: Play) -> None:
