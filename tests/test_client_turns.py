@@ -18,7 +18,7 @@ import pytest
 from fake_endpoint import Body, Fake, running
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_client import ask, with_client
+from test_client import ask, number_of, with_client
 
 from datakit.client import Answer, Client, Replica, calls
 from datakit.client.turns import Turn, Turns
@@ -239,11 +239,6 @@ def test_a_place_in_hand_is_not_used_where_that_is_no_longer_right(change):
 
 
 # ------------------------------------------------------------------------------------------------------ over a real server
-
-
-def number_of(body: Body) -> int:
-    """The A of "What is A + 2?"."""
-    return int(body["messages"][-1]["content"].split()[2])
 
 
 @pytest.mark.parametrize("urls", [1, 2])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
@@ -23,8 +24,9 @@ from datakit.progress import Progress, ReplicaProgress
 Item = TypeVar("Item")
 ATTEMPTS = {"broken": 6, "overload": 20, "slow": 3}
 FIRST_PATIENCE_S = 25.0  # for a source that has never answered
-REFUSALS = 20  # so many requests refused before any was answered,
-REFUSED_FOR_S = 1.0  # for so long, with none older than that on its way: the source refuses everything
+REFUSED_ALIKE = 20  # so many requests refused in the same words before any was answered,
+REFUSED = 500  # or in any words: nothing new is sent until all that were sent have ended
+PATIENCE_AFTER = 20  # failures without an answer between them
 WATCH_EVERY_S = 2.0
 QUIET_S = 5.0  # a replica with requests on their way that is silent for so long is probed
 MISSES = 2  # probes without an answer, one after the other: it hangs
@@ -66,10 +68,8 @@ class Client:
         self._key = key
         self._trouble = trouble
         self._heard_at = time.monotonic()
-        self._refused = 0
-        self._first_refused_at = 0.0
-        self._slowest_refusal_s = 0.0
-        self._sent_at: dict[object, float] = {}  # of what is on its way, oldest first
+        self._refused: Counter[str] = Counter()  # by what was said, until something is answered
+        self._doubt = ""  # why the source is stopped where nothing that is on its way is answered
         self._failed = 0  # attempts since the last answer
         self.last_fault = "no answer"
         self._stopped: SourceStopped | None = None
@@ -105,6 +105,8 @@ class Client:
             return await self._ask(turn, path, json.dumps(body).encode(), check)
         finally:
             self._turns.leave(turn)
+            if self._turns.holding and not self._turns.n_begun:
+                self._end(self._doubt)
 
     async def work_through(self, items: Iterator[Item], work: Callable[[Item], Coroutine[Any, Any, None]]) -> None:
         """Do the work of every item, as many at a time as there may be requests; items are read lazily.
@@ -151,7 +153,9 @@ class Client:
         """One request, asked until it is answered or given up."""
         counts = dict.fromkeys(ATTEMPTS, 0)
         while True:
-            replica = await self._place(turn)
+            replica = await self._turns.place(turn)
+            if replica is None:
+                raise self._stopped or Drained
             try:
                 return await self._once(replica, path, data, check)
             except Fault as fault:
@@ -169,9 +173,8 @@ class Client:
 
     async def _once(self, replica: Replica, path: str, data: bytes, check: Callable[[Any], None]) -> Answer:
         """One attempt, in the place that it has."""
-        started, own = time.monotonic(), object()
+        started = time.monotonic()
         self.requests += 1
-        self._sent_at[own] = started
         try:
             raw = await replica.post(path, data)
             try:
@@ -182,7 +185,7 @@ class Client:
                 raise Fault("broken", "malformed", f"{str(error)[:100]}: {said!r}") from error
             self._heard_at = now = time.monotonic()
             self.answered = self._answered_now = True
-            self._failed = 0
+            self._failed, self._turns.holding = 0, False
             replica.answered(now)
             return Answer(content, now - started)
         except Fault as fault:
@@ -192,15 +195,7 @@ class Client:
                 fault.meaning = "broken"  # it has answered others: this is about one request, or will pass
             raise
         finally:
-            del self._sent_at[own]
             self._turns.give_back(replica)
-
-    async def _place(self, turn: Turn) -> Replica:
-        """Wait for a place. Raises where nothing goes out any more."""
-        replica = await self._turns.place(turn)
-        if replica is None:
-            raise self._stopped or Drained
-        return replica
 
     # ------------------------------------------------------------------------------------------- what a failure means
 
@@ -220,26 +215,21 @@ class Client:
             self._start(self._revive(replica))
         elif fault.meaning == "overload" and (pause := replica.overloaded(fault, fault.sent_at)):
             self._rest(replica, min(pause, self.patience_s))
-        if self._failed >= REFUSALS:
+        if self._failed >= PATIENCE_AFTER:
             self._check_patience()
 
     def _refuse(self, replica: Replica, fault: Fault) -> None:
-        """One request was refused; where all are, it is the source. What takes longer than a refusal may be answered yet."""
-        now = time.monotonic()
-        self._refused += 1
-        self._first_refused_at = self._first_refused_at or now
-        self._slowest_refusal_s = max(self._slowest_refusal_s, now - fault.sent_at)
-        if (
-            self._answered_now
-            or self.retries_refused
-            or self._refused < REFUSALS
-            or now - self._first_refused_at < REFUSED_FOR_S
-        ):
+        """One request was refused. Where all are, it is the source; what is on its way may be answered yet.
+
+        What is said in other words each time (so many tokens) is rather about the requests.
+        """
+        if self._answered_now or self.retries_refused:
             return
-        oldest_s = now - next(iter(self._sent_at.values()), now)
-        if oldest_s < max(REFUSED_FOR_S, 2 * self._slowest_refusal_s):
-            self._stop(
-                f"{self.model} at {replica.url}: refused the first {self._refused} requests ({fault.message}); "
+        self._refused[fault.message] += 1
+        if self._refused[fault.message] >= REFUSED_ALIKE or self._refused.total() >= REFUSED:
+            self._turns.holding = True
+            self._doubt = (
+                f"{self.model} at {replica.url}: refused the first {self._refused.total()} requests ({fault.message}); "
                 f"check model, sampling and extra_body of this source, {AGAIN}"
             )
 
@@ -273,10 +263,14 @@ class Client:
             )
 
     def _stop(self, message: str) -> None:
-        """From now on every request raises this."""
+        """From now on every request raises this, the one at hand too."""
+        raise self._end(message)
+
+    def _end(self, message: str) -> SourceStopped:
+        """From now on every request raises what this gives."""
         self._stopped = self._stopped or SourceStopped(self._hide(message))
         self._turns.close()
-        raise self._stopped
+        return self._stopped
 
     def _hide(self, text: str) -> str:
         """Servers repeat keys in what they say."""

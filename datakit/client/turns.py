@@ -87,10 +87,11 @@ class Turns:
     async def _wait(self, turn: Turn) -> None:
         """Until it is this one's turn. The place that was kept is free again then, for the replica may be down by now, resting,
         or its window smaller: who waited looks again, before anyone else can."""
-        handed: asyncio.Future[Replica | None] = asyncio.get_running_loop().create_future()
-        turn.handed = handed
+        waited_before = turn.handed is not None
+        turn.handed = handed = asyncio.get_running_loop().create_future()
         heappush(self._waiting, (not turn.begun, turn.number, turn))
-        self.hand_out()
+        if waited_before:
+            self.hand_out()  # what was kept for it may be of use to another
         try:
             replica = await handed
         except asyncio.CancelledError:
@@ -104,6 +105,10 @@ class Turns:
         """The replica with a place that has the least to do, one that was not tried yet first."""
         if self.holding and not turn.begun:
             return None
-        free = [replica for replica in self._replicas if replica.usable]
-        untried = [replica for replica in free if replica not in turn.tried] if turn.tried else free
-        return min(untried or free, key=lambda replica: replica.in_flight / replica.window.size, default=None)
+        best, least = None, (True, 0.0)
+        for replica in self._replicas:
+            if replica.usable:
+                load = replica in turn.tried, replica.window.in_flight / replica.window.size
+                if best is None or load < least:
+                    best, least = replica, load
+        return best
