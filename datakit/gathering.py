@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from datakit import serving
 from datakit.client import Client, Drain, read_key
-from datakit.errors import BudgetSpent, SourceStopped
+from datakit.errors import BudgetSpent, RunError, SourceStopped
 from datakit.progress import Progress
 from datakit.recipe import Budget, EndpointSource, Recipe, Sampled, ServeSource
 from datakit.sampling import Ask, Sampler
@@ -140,8 +140,12 @@ class Gathering:
 
     async def _sample(self, sampler: Sampler) -> None:
         def store(responses: Rows, failures: Rows) -> None:
-            self.run.journal("responses").append(responses)
-            self.run.journal("failures").append(failures)
+            try:
+                self.run.journal("responses").append(responses)
+                self.run.journal("failures").append(failures)
+            except RunError:
+                self._drain.send_no_more()  # to the other sources neither: their answers could not be stored
+                raise
             if (spent := self.meter.over_budget()) is not None and not self._drain.begun:
                 self._spent = spent
                 self._drain.begin("the budget is spent")

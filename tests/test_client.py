@@ -73,6 +73,11 @@ async def until(true: Callable[[], bool], seconds: float = 15.0) -> None:
         await asyncio.sleep(0.02)
 
 
+def number_of(body: Body) -> int:
+    """The A of "What is A + 2?"."""
+    return int(body["messages"][-1]["content"].split()[2])
+
+
 def asks_for(number: int, fault: str) -> Callable[[int, Body], str | None]:
     """This question always meets the fault, others are answered."""
     return lambda _, body: fault if f"What is {number} +" in body["messages"][-1]["content"] else None
@@ -173,20 +178,52 @@ def test_a_source_that_refuses_everything_stops(fake):
     assert time.monotonic() - began < 20
 
 
-def test_quick_refusals_beside_slow_answers_do_not_stop_it(fake):
-    """Four requests are worked on for three seconds; whatever comes meanwhile is refused at once."""
-    fake.capacity, fake.queue, fake.full, fake.latency_s = 4, 0, "400", 3.0
+@pytest.mark.parametrize("faults", [[], ["500"] * 4], ids=["answered", "failed first"])
+def test_quick_refusals_beside_slow_answers_do_not_stop_it(fake, quick, faults):
+    """Four requests are worked on for a second; whatever comes meanwhile is refused at once, and then no more is sent."""
+    fake.capacity, fake.queue, fake.full, fake.latency_s, fake.fault = 4, 0, "400", 1.0, first(*faults)
 
     async def work(client: Client) -> list[Any]:
         slow = asyncio.create_task(ask_all(client, range(4)))
         await until(lambda: fake.in_flight == 4)
-        began, ends = time.monotonic(), []
-        while time.monotonic() - began < 2.5:
-            ends += await ask_all(client, range(4, 12))
-        return [*ends, *await slow]
+        quick = asyncio.create_task(client.work_through(iter(range(4, 64)), lambda number: answer(client, number)))
+        await until(lambda: fake.met["400"] >= calls.REFUSED_ALIKE)
+        await asyncio.sleep(0.3)
+        assert fake.met["400"] < calls.REFUSED_ALIKE + 16 and not slow.done()
+        ends = await slow
+        fake.capacity = None
+        await quick
+        return ends
 
-    ends = with_client(fake, work, max_in_flight=16)
-    assert {type(end) for end in ends} == {Answer, RequestFailed} and len(ends) > 40
+    async def answer(client: Client, number: int) -> None:
+        with suppress(RequestFailed):
+            await ask(client, number)
+
+    assert {type(end) for end in with_client(fake, work, max_in_flight=16)} == {Answer}
+    assert fake.n_answered + fake.met["400"] == 64
+
+
+def test_it_stops_when_what_was_on_its_way_is_not_answered_either(fake, quick):
+    """Four requests meet nothing but silence, all others are refused."""
+    fake.fault = lambda number, body: "hang" if number_of(body) < 4 else "400"
+    ends = with_client(fake, lambda client: ask_all(client, range(60)), max_in_flight=8, timeout_s=0.3)
+    assert {type(end) for end in ends} == {RequestFailed, SourceStopped}
+    assert {end.error for end in ends if isinstance(end, RequestFailed)} == {"timeout", "http_400"}
+    assert fake.met["400"] < calls.REFUSED_ALIKE + 8 and fake.met["hang"] >= 4 * calls.ATTEMPTS["slow"]
+
+
+def test_what_is_refused_in_its_own_words_is_not_the_source(fake):
+    """The first hundred prompts are too long, each in its own way."""
+    fake.fault = lambda number, body: error(400, f"you requested {number_of(body)} tokens") if number_of(body) < 100 else None
+    ends = with_client(fake, lambda client: ask_all(client, range(150)))
+    assert [type(end) for end in ends] == [RequestFailed] * 100 + [Answer] * 50
+
+
+def test_but_not_without_end(fake, monkeypatch):
+    monkeypatch.setattr(calls, "REFUSED", 50)
+    fake.fault = lambda number, body: error(400, f"request {number} has no model")
+    ends = with_client(fake, lambda client: ask_all(client, range(150)))
+    assert isinstance(ends[-1], SourceStopped) and 50 <= fake.n_requests < 58
 
 
 def test_one_that_has_answered_may_forbid_a_single_request(fake, quick):
@@ -494,6 +531,27 @@ def test_drained_it_sends_nothing_more_and_takes_what_is_on_its_way(fake):
     ends = with_client(fake, work, max_in_flight=4)
     assert [type(end) for end in ends].count(Answer) == 4 == fake.n_requests
     assert {type(end) for end in ends} == {Answer, Drained}
+
+
+def test_after_work_that_failed_nothing_goes_out(fake):
+    """Its place was free, and others were waiting for one."""
+    requests: list[int] = []
+
+    async def work(client: Client) -> None:
+        async def answer(number: int) -> None:
+            await ask(client, number)
+            if number >= 20:
+                requests.append(client.requests)
+                raise OSError("No space left on device")
+
+        try:
+            await client.work_through(iter(range(400)), answer)
+        finally:
+            requests.append(client.requests)
+
+    with pytest.raises(OSError, match="No space"):
+        with_client(fake, work, max_in_flight=4)
+    assert requests[-1] == requests[0], "as many as when it failed first"
 
 
 def test_drained_a_request_in_its_pause_ends_at_once(fake):

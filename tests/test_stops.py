@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import resource
@@ -15,6 +16,15 @@ import polars as pl
 import pytest
 from command import DATAKIT, count, datakit, recipe_over, rows_of, start, wait_for_requests, write_problems, write_recipe
 from fake_endpoint import BROKEN, Fake, error, running
+
+from datakit.client import Answer, Drained
+from datakit.errors import RunError
+from datakit.gathering import Asked, Gathering, Meter, asked_sources
+from datakit.recipe import Budget, load
+from datakit.signals import Signals
+from datakit.spending import Spent
+from datakit.store import Journal, Run
+from datakit.tables import Rows
 
 MANY = 80
 IN_FLIGHT = 4
@@ -160,7 +170,7 @@ def test_a_full_disk_is_a_clear_error_and_after_more_room_it_goes_on(fake, recip
     stored = count(folder / "run", "responses")
     assert 0 < stored < MANY * 5
     assert datakit(*sampling(recipe, folder / "run")).returncode == 0
-    assert len(responses(folder / "run")) == MANY * 5 and fake.asked_twice <= 2 * (IN_FLIGHT + 1)
+    assert len(responses(folder / "run")) == MANY * 5 and fake.asked_twice <= IN_FLIGHT + 1
 
 
 def test_a_file_that_may_not_grow_is_the_same(fake, recipe, run):
@@ -176,7 +186,37 @@ def test_a_file_that_may_not_grow_is_the_same(fake, recipe, run):
     assert full.returncode == 2 and "File too large" in full.stderr and "Traceback" not in full.stderr
     assert 0 < count(run, "responses") < MANY * 5
     assert datakit(*sampling(recipe, run)).returncode == 0
-    assert len(responses(run)) == MANY * 5 and fake.asked_twice <= 2 * (IN_FLIGHT + 1)
+    assert len(responses(run)) == MANY * 5 and fake.asked_twice <= IN_FLIGHT + 1
+
+
+def test_after_a_write_that_failed_no_source_is_asked(fake, run, tmp_path, monkeypatch):
+    """Their answers could not be stored either."""
+    asked: list[Asked] = []
+    after: list[asyncio.Task[Answer]] = []
+    refused: list[bool] = []
+    append = Journal.append
+
+    def fail(journal: Journal, rows: Rows) -> None:
+        clients = [one.sampler.client for one in asked if one.sampler]
+        if rows and not after and sum(client.requests for client in clients) >= 40:
+            after.extend(asyncio.ensure_future(client.post("/chat/completions", {}, print)) for client in clients)
+            asyncio.get_running_loop().call_soon(lambda: refused.extend(task.done() for task in after))
+            raise RunError("No space left on device")
+        append(journal, rows)
+
+    monkeypatch.setattr(Journal, "append", fail)
+    with running(Fake()) as other:
+        problems = write_problems(tmp_path / "many.jsonl", MANY)
+        sections = recipe_over(fake.url, problems, max_in_flight=IN_FLIGHT)
+        sections["sources"].append(sections["sources"][0] | {"model": "fake/two", "base_urls": [other.url]})
+        recipe = load(write_recipe(tmp_path / "recipe.yaml", sections))
+        assert datakit("build", "--recipe", tmp_path / "recipe.yaml", "--out", run, "--until", "collect").returncode == 0
+        with Run.create(run) as written:
+            asked += asked_sources(written, recipe, retry_failures=False)
+            gathering = Gathering(written, recipe, Meter(Budget(), Spent()), False, False, 20.0, print)
+            with pytest.raises(RunError, match="No space"):
+                gathering.ask(asked, [], Signals())
+    assert refused == [True, True] and {type(task.exception()) for task in after} == {Drained}
 
 
 def test_a_read_only_folder_is_a_clear_error(fake, recipe, disk):

@@ -1,6 +1,7 @@
 """HTTP to model servers. Sampling and served reward models stand on it.
 
     calls      Client: requests to one model over its replicas, retried, stopped where the source cannot be used
+    turns      whose request goes out next, and at which replica
     replica    one URL: connections, health
     draining   the end of work before all is answered
     window     how many requests it may have in flight

@@ -10,21 +10,23 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from datakit.client.faults import Drained, Fault, RequestFailed
 from datakit.client.replica import Replica, backoff
+from datakit.client.turns import Turn, Turns
 from datakit.errors import SourceStopped
 from datakit.progress import Progress, ReplicaProgress
 
 Item = TypeVar("Item")
 ATTEMPTS = {"broken": 6, "overload": 20, "slow": 3}
 FIRST_PATIENCE_S = 25.0  # for a source that has never answered
-REFUSALS = 20  # so many requests refused before any was answered,
-REFUSED_FOR_S = 1.0  # for so long, with none older than that on its way: the source refuses everything
+REFUSED_ALIKE = 20  # so many requests refused in the same words before any was answered,
+REFUSED = 500  # or in any words: nothing new is sent until all that were sent have ended
+PATIENCE_AFTER = 20  # failures without an answer between them
 WATCH_EVERY_S = 2.0
 QUIET_S = 5.0  # a replica with requests on their way that is silent for so long is probed
 MISSES = 2  # probes without an answer, one after the other: it hangs
@@ -66,15 +68,13 @@ class Client:
         self._key = key
         self._trouble = trouble
         self._heard_at = time.monotonic()
-        self._refused = 0
-        self._first_refused_at = 0.0
-        self._slowest_refusal_s = 0.0
-        self._sent_at: dict[object, float] = {}  # of what is on its way, oldest first
+        self._refused: Counter[str] = Counter()  # by what was said, until something is answered
+        self._doubt = ""  # why the source is stopped where nothing that is on its way is answered
         self._failed = 0  # attempts since the last answer
         self.last_fault = "no answer"
         self._stopped: SourceStopped | None = None
         self._draining = asyncio.Event()
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._turns = Turns(self.replicas)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Client:
@@ -93,37 +93,25 @@ class Client:
     def drain(self) -> None:
         """Send nothing more: whoever waits for a place gets Drained. What is on its way may still be answered."""
         self._draining.set()
-        self._wake(len(self._waiters))
+        self._turns.close()
 
     async def post(self, path: str, body: dict[str, Any], check: Callable[[Any], None]) -> Answer:
         """The answer to one request. `check` raises ValueError for a body that is none.
 
         Raises RequestFailed, SourceStopped, Drained.
         """
-        data = json.dumps(body).encode()
-        tried: set[Replica] = set()
-        counts = dict.fromkeys(ATTEMPTS, 0)
-        while True:
-            replica = await self._place(tried)
-            try:
-                return await self._once(replica, path, data, check)
-            except Fault as fault:
-                failure, charged = fault, replica.up and fault.meaning in counts
-            await self._learn(replica, failure)
-            if charged:
-                counts[failure.meaning] += 1
-            self._give_up_if_used_up(counts, failure, charged)
-            self.retries += 1
-            again = replica in tried
-            tried.add(replica)
-            if again or len(tried) == len(self.replicas):
-                tried.clear()
-                await self._pause(failure, sum(counts.values()))
+        turn = self._turns.join()
+        try:
+            return await self._ask(turn, path, json.dumps(body).encode(), check)
+        finally:
+            self._turns.leave(turn)
+            if self._turns.holding and not self._turns.n_begun:
+                self._end(self._doubt)
 
     async def work_through(self, items: Iterator[Item], work: Callable[[Item], Coroutine[Any, Any, None]]) -> None:
         """Do the work of every item, as many at a time as there may be requests; items are read lazily.
 
-        Ends early once the client is drained. Raises what `work` raises, but for Drained.
+        Ends early once the client is drained. Raises what `work` raises, but for Drained; from that moment nothing is sent.
         """
 
         async def take() -> None:
@@ -132,6 +120,9 @@ class Client:
                     await work(item)
             except Drained:
                 return
+            except BaseException:
+                self.drain()  # before whoever has the place next: what is answered now may be lost
+                raise
 
         # More than can be in flight: some wait before they ask again.
         workers = [asyncio.create_task(take()) for _ in range(self.capacity * 5 // 4 + 8)]
@@ -158,11 +149,32 @@ class Client:
         )
         return Progress(done, failed, self.requests, self.retries, prompt_tokens, completion_tokens, tuple(replicas))
 
+    async def _ask(self, turn: Turn, path: str, data: bytes, check: Callable[[Any], None]) -> Answer:
+        """One request, asked until it is answered or given up."""
+        counts = dict.fromkeys(ATTEMPTS, 0)
+        while True:
+            replica = await self._turns.place(turn)
+            if replica is None:
+                raise self._stopped or Drained
+            try:
+                return await self._once(replica, path, data, check)
+            except Fault as fault:
+                failure, charged = fault, replica.up and fault.meaning in counts
+            await self._learn(replica, failure)
+            if charged:
+                counts[failure.meaning] += 1
+            self._give_up_if_used_up(counts, failure, charged)
+            self.retries += 1
+            again = replica in turn.tried
+            turn.tried.add(replica)
+            if again or len(turn.tried) == len(self.replicas):
+                turn.tried.clear()
+                await self._pause(failure, sum(counts.values()))
+
     async def _once(self, replica: Replica, path: str, data: bytes, check: Callable[[Any], None]) -> Answer:
         """One attempt, in the place that it has."""
-        started, own = time.monotonic(), object()
+        started = time.monotonic()
         self.requests += 1
-        self._sent_at[own] = started
         try:
             raw = await replica.post(path, data)
             try:
@@ -173,7 +185,7 @@ class Client:
                 raise Fault("broken", "malformed", f"{str(error)[:100]}: {said!r}") from error
             self._heard_at = now = time.monotonic()
             self.answered = self._answered_now = True
-            self._failed = 0
+            self._failed, self._turns.holding = 0, False
             replica.answered(now)
             return Answer(content, now - started)
         except Fault as fault:
@@ -183,38 +195,7 @@ class Client:
                 fault.meaning = "broken"  # it has answered others: this is about one request, or will pass
             raise
         finally:
-            del self._sent_at[own]
-            replica.window.in_flight -= 1
-            self._wake(replica.window.size - replica.in_flight)
-
-    async def _place(self, avoided: set[Replica]) -> Replica:
-        """Wait for a place at the replica with the least to do; one that was not tried yet comes first."""
-        while True:
-            if self._stopped is not None:
-                raise self._stopped
-            if self._draining.is_set():
-                raise Drained
-            free = [replica for replica in self.replicas if replica.usable]
-            if free:
-                untried = [replica for replica in free if replica not in avoided]
-                replica = min(untried or free, key=lambda replica: replica.in_flight / replica.window.size)
-                replica.window.take()
-                return replica
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                self._wake(1)  # it may have been this one's turn
-                raise
-
-    def _wake(self, places: int) -> None:
-        """Let so many of those who wait look again, first come first."""
-        while places > 0 and self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                places -= 1
+            self._turns.give_back(replica)
 
     # ------------------------------------------------------------------------------------------- what a failure means
 
@@ -234,26 +215,21 @@ class Client:
             self._start(self._revive(replica))
         elif fault.meaning == "overload" and (pause := replica.overloaded(fault, fault.sent_at)):
             self._rest(replica, min(pause, self.patience_s))
-        if self._failed >= REFUSALS:
+        if self._failed >= PATIENCE_AFTER:
             self._check_patience()
 
     def _refuse(self, replica: Replica, fault: Fault) -> None:
-        """One request was refused; where all are, it is the source. What takes longer than a refusal may be answered yet."""
-        now = time.monotonic()
-        self._refused += 1
-        self._first_refused_at = self._first_refused_at or now
-        self._slowest_refusal_s = max(self._slowest_refusal_s, now - fault.sent_at)
-        if (
-            self._answered_now
-            or self.retries_refused
-            or self._refused < REFUSALS
-            or now - self._first_refused_at < REFUSED_FOR_S
-        ):
+        """One request was refused. Where all are, it is the source; what is on its way may be answered yet.
+
+        What is said in other words each time (so many tokens) is rather about the requests.
+        """
+        if self._answered_now or self.retries_refused:
             return
-        oldest_s = now - next(iter(self._sent_at.values()), now)
-        if oldest_s < max(REFUSED_FOR_S, 2 * self._slowest_refusal_s):
-            self._stop(
-                f"{self.model} at {replica.url}: refused the first {self._refused} requests ({fault.message}); "
+        self._refused[fault.message] += 1
+        if self._refused[fault.message] >= REFUSED_ALIKE or self._refused.total() >= REFUSED:
+            self._turns.holding = True
+            self._doubt = (
+                f"{self.model} at {replica.url}: refused the first {self._refused.total()} requests ({fault.message}); "
                 f"check model, sampling and extra_body of this source, {AGAIN}"
             )
 
@@ -273,7 +249,7 @@ class Client:
 
     def _rest(self, replica: Replica, seconds: float) -> None:
         replica.rest(seconds)
-        asyncio.get_running_loop().call_later(seconds + 0.001, lambda: self._wake(replica.window.size))
+        asyncio.get_running_loop().call_later(seconds + 0.001, self._turns.hand_out)
 
     def _check_patience(self) -> None:
         """Stop where nothing has answered for too long."""
@@ -287,10 +263,14 @@ class Client:
             )
 
     def _stop(self, message: str) -> None:
-        """From now on every request raises this."""
+        """From now on every request raises this, the one at hand too."""
+        raise self._end(message)
+
+    def _end(self, message: str) -> SourceStopped:
+        """From now on every request raises what this gives."""
         self._stopped = self._stopped or SourceStopped(self._hide(message))
-        self._wake(len(self._waiters))
-        raise self._stopped
+        self._turns.close()
+        return self._stopped
 
     def _hide(self, text: str) -> str:
         """Servers repeat keys in what they say."""
@@ -311,7 +291,7 @@ class Client:
                 await asyncio.sleep(replica.next_pause())
                 if await replica.is_alive():
                     replica.come_back()
-                    self._wake(1)
+                    self._turns.hand_out()
                     return
         except SourceStopped:
             return  # whoever waits for a place raises it
@@ -329,7 +309,6 @@ class Client:
                 continue
             if replica.has_answered and has_queue:
                 has_queue = await replica.read_queue()
-                self._wake(replica.window.size - replica.in_flight)
             silent = replica.in_flight and time.monotonic() - replica.heard_at > QUIET_S
             misses = misses + 1 if silent and not await replica.is_alive() else 0
             if misses >= MISSES and replica.up:

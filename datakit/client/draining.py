@@ -51,5 +51,9 @@ class Drain:
         if on_their_way:
             limit = "" if grace_s is None else f"up to {grace_s:.0f} s "
             self.say(f"{why}: waiting {limit}for {on_their_way:,} requests on their way")
+        self.send_no_more()
+
+    def send_no_more(self) -> None:
+        """No new requests, at any of the clients."""
         for client in self.clients:
             client.drain()
