@@ -259,6 +259,8 @@ def score_many(n_rows: int) -> None:
         filling = multiprocessing.get_context("spawn").Process(target=fill, args=(Path(folder) / "run", n_rows))
         filling.start()
         filling.join()
+        if filling.exitcode:
+            sys.exit(filling.exitcode)
         with Run.create(Path(folder) / "run") as run:
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
             n_missing, n_scored = count_missing(run, "judge", retry_failures=False), 0

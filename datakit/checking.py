@@ -15,7 +15,7 @@ from datakit.engine import available_cores
 from datakit.errors import BadInput
 from datakit.recipe import EndpointSource, LocalReward, Recipe
 from datakit.resolving import resolve
-from datakit.stages import VERIFY_BATCH, Monitor, check_scores, judge, preflight
+from datakit.stages import VERIFY_BATCH, Monitor, check_scores, find_rewards, judge, preflight
 from datakit.tables import Prompt, Row, Rows
 
 
@@ -37,6 +37,7 @@ def check(
     if with_rewards and not recipe.score:
         raise BadInput("--rewards: the recipe has no reward model (score: null)")
     preflight(recipe)
+    find_rewards(recipe)
     domain = DOMAINS[recipe.domain](recipe.verify)
     problems = [_problem(difference) for difference in check_scores(recipe, monitor)] if with_rewards else []
     for at, source in enumerate(recipe.sources):

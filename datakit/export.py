@@ -18,7 +18,7 @@ import yaml
 
 from datakit.domains import DOMAINS
 from datakit.errors import DISTRIBUTION, BadInput, RunError
-from datakit.recipe import MEAN_RANK, Quantiles, Recipe, Select, digest
+from datakit.recipe import MEAN_RANK, Quantiles, Recipe, Select, digest, spell_end
 from datakit.selection import chosen_judge, diff_pairs, judge_answers, judges, margin_window, select_demos, select_pairs
 from datakit.store import Run, load_sql, writing
 
@@ -70,7 +70,7 @@ def make_manifest(
         "verifier": DOMAINS[recipe.domain](recipe.verify).verifier,
         "judge": chosen_judge(recipe),
         "judges": list(judges(recipe)),
-        "margin_window": None if recipe.select.margin is None else list(window),
+        "margin_window": None if recipe.select.margin is None else [None if end is None else spell_end(end) for end in window],
         "sources": [{**source, "rows": counts.get(source["model"], 0)} for source in sources.to_dicts()],
         "select": recipe.select.model_dump(mode="json"),
         "limits": recipe.limits.model_dump(mode="json"),
@@ -147,10 +147,10 @@ def rules_in_words(manifest: dict[str, Any]) -> list[str]:
     return rules
 
 
-def _pair_rules(select: Select, window: list[float | None] | None) -> list[str]:
+def _pair_rules(select: Select, window: list[float | str | None] | None) -> list[str]:
     rules = []
     if window is not None and window[0] is not None and window[1] is not None:
-        rules.append(f"The margin (chosen minus rejected score) lies in [{window[0]:g}, {window[1]:g}].")
+        rules.append(f"The margin (chosen minus rejected score) lies in [{float(window[0]):g}, {float(window[1]):g}].")
     if isinstance(select.margin, Quantiles):
         low, high = select.margin.quantiles
         rules.append(f"That window is the quantiles {low:g} and {high:g} of the margins of this run's candidates.")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from datakit import serving
 from datakit.client import Client, Drain, read_key
-from datakit.errors import BudgetSpent, RunError, SourceStopped
+from datakit.errors import BudgetSpent, SourceStopped
 from datakit.progress import Progress
 from datakit.recipe import Budget, EndpointSource, Recipe, Sampled, ServeSource
 from datakit.sampling import Ask, Sampler
@@ -143,7 +143,7 @@ class Gathering:
             try:
                 self.run.journal("responses").append(responses)
                 self.run.journal("failures").append(failures)
-            except RunError:
+            except BaseException:
                 self._drain.send_no_more()  # to the other sources neither: their answers could not be stored
                 raise
             if (spent := self.meter.over_budget()) is not None and not self._drain.begun:

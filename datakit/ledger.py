@@ -110,6 +110,8 @@ def _remarks(plan: Plan, names: dict[str, str]) -> Iterator[tuple[str, str]]:
         if source.refused:
             yield f"{names[source.source]}: {source.refused:,} failed for good before; --retry-failures asks again", "yellow"
     for judge, n_answers in plan.judged.items():
+        if not n_answers:
+            continue
         yield f"{judge} is asked about {n_answers:,} answers at most; no sum or budget has that", "dim"
     for name, budget in plan.budgets.items():
         spent, planned, limit = map(money if name == "cost" else number, (budget.spent, budget.planned, budget.limit))

@@ -116,8 +116,10 @@ def _begun(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> 
         if (folder / "recipe.json").is_file():
             with Run.open(folder) as old:
                 check_same(old, recipe, inputs, prompts, options.resample)
-                for table in ("failures", "scores"):
-                    run.append(table, old.frame(table))
+                run.append("failures", old.frame("failures"))
+                judges = [judge_name(reward) for reward in recipe.score if isinstance(reward, RemoteReward)]
+                scored = "SELECT * REPLACE (NULL::DOUBLE[] AS objectives) FROM scores WHERE list_contains($judges, judge)"
+                run.append("scores", old.query(scored, {"judges": judges}))
                 columns = ", ".join(name for name in TABLES["responses"].schema if name != "text")
                 there = old.query(f"SELECT {columns} FROM responses WHERE sampling <> '{IMPORTED}'")
                 run.append("responses", there.with_columns(text=pl.lit(None, pl.String)))

@@ -7,11 +7,22 @@ A recipe has no inheritance, interpolation or imports; relative paths are relati
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, Discriminator, Field, PrivateAttr, Tag, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from datakit.complaints import explain
 from datakit.errors import RecipeError
@@ -113,7 +124,17 @@ class Quantiles(Section):
     any rule about margins or lengths; they are taken from the run itself."""
 
 
-Window = Annotated[list[Annotated[float, Field(strict=True)]], Field(min_length=2, max_length=2)]
+def _read_end(value: Any) -> Any:
+    return {"inf": math.inf, "-inf": -math.inf}.get(value, value) if isinstance(value, str) else value
+
+
+def spell_end(value: float) -> float | str:
+    """An end of a window as JSON can have it."""
+    return value if math.isfinite(value) else str(value)
+
+
+End = Annotated[float, Field(strict=True), BeforeValidator(_read_end), PlainSerializer(spell_end, when_used="json")]
+Window = Annotated[list[End], Field(min_length=2, max_length=2)]
 
 
 def _kind_of_margin(value: Any) -> str:

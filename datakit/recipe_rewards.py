@@ -39,7 +39,7 @@ class LocalReward(Section):
     @classmethod
     def _named_as_torch_does(cls, devices: list[str]) -> list[str]:
         for name in devices:
-            if not re.fullmatch(r"cpu|(cuda|mps|xpu|npu|hpu)(:\d+)?", name):
+            if not re.fullmatch(r"(cpu|cuda|mps|xpu|npu|hpu)(:\d+)?", name):
                 raise ValueError(f"no device is called {name!r}; give cpu, cuda:0, cuda:1, mps, ...")
         return devices
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +28,8 @@ SHARE_ROWS = 50_000  # responses whose ids are in memory at a time
 CHUNK_ROWS = 1024  # conversations that go to a worker together, longest first
 STORE_ROWS = 256  # results that are stored together,
 STORE_EVERY_S = 1.0  # or sooner
+HOPELESS = 256  # conversations in a row on which the model itself fails: it is broken, or its device is
+MODEL_FAULTS = ("model_error", "crash")
 PASSING = ("out_of_memory", "model_error")  # errors that another machine may not have
 
 
@@ -73,14 +76,21 @@ def _work(
         with closing(LocalEngine(n_workers).map(start, batches, None)) as results:
             yield from results
     except WorkerError as error:
-        raise WorkerError(
-            f"score.model: {reward.model} cannot be used: {error}; compare its folder with the published one"
-        ) from error
+        raise WorkerError(f"score.model: {reward.model} cannot be used: {error}") from error
 
 
 def stream_missing(run: Run, judge: str, retry_failures: bool) -> Generator[pl.DataFrame, None, None]:
     """The conversations that the judge has not scored now, some at a time."""
-    return _of_shares(run, "missing_scores", judge, retry_failures)
+    return read_ahead(_of_shares(run, "missing_scores", judge, retry_failures))
+
+
+def read_ahead(frames: Generator[pl.DataFrame, None, None]) -> Generator[pl.DataFrame, None, None]:
+    """The same frames, each read while the one before it is worked on: the statement of a share takes its time."""
+    with closing(frames), ThreadPoolExecutor(max_workers=1) as thread:
+        coming = thread.submit(next, frames, None)
+        while (frame := coming.result()) is not None:
+            coming = thread.submit(next, frames, None)
+            yield frame
 
 
 def _of_shares(run: Run, statement: str, judge: str, retry_failures: bool) -> Generator[pl.DataFrame, None, None]:
@@ -140,10 +150,18 @@ class _Pending:
 
 
 def chunks(results: Iterable[Result], judge: str) -> Iterator[Chunk]:
-    """Results as table rows, one for each response of a conversation, some hundred at a time."""
-    pending, meter = _Pending(), TokenMeter()
+    """Results as table rows, one for each response of a conversation, some hundred at a time.
+
+    Raises WorkerError after HOPELESS conversations in a row on which the model failed; what was made before is given first.
+    """
+    pending, meter, n_failed = _Pending(), TokenMeter(), 0
     for result in results:
         meter.read(result)
+        n_failed = n_failed + 1 if (result.value or {}).get("error", "crash") in MODEL_FAULTS else 0
+        if n_failed == HOPELESS:
+            yield Chunk(pending.scores, pending.failures, str(meter))
+            message = (result.value or {}).get("message") or result.message
+            raise WorkerError(f"{judge} failed on {HOPELESS} conversations in a row; the last: {message}")
         for response_id in result.row["response_ids"]:
             pending.add(*_table_row(result, response_id, judge))
         if pending.full():

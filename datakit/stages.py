@@ -28,12 +28,11 @@ from datakit.errors import BadInput, BudgetSpent, DatakitError, RecipeError, Run
 from datakit.gathering import Asked, Gathering, Meter, asked_sources
 from datakit.places import reward_folder
 from datakit.progress import Poll
-from datakit.recipe import ArmoRM, Budget, EndpointSource, LocalReward, Recipe, Reward, ServeSource, assign
+from datakit.recipe import ArmoRM, Budget, Classifier, EndpointSource, LocalReward, Recipe, Reward, ServeSource, assign
 from datakit.resolving import resolve
 from datakit.resuming import check_same
 from datakit.rewards import check as check_reward
-from datakit.rewards import judge_name
-from datakit.rewards.checkpoint import SMALL_FILES, download
+from datakit.rewards import find_on_hub, judge_name
 from datakit.scoring import Chunk, count_missing, score_missing, self_check
 from datakit.selection import chosen_judge, diff_pairs, foreign_window, judge_answers, judges, select_demos, select_pairs
 from datakit.signals import Signals
@@ -92,7 +91,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> l
     """
     recipe = resolve(recipe)
     preflight(recipe)
-    if STAGES.index(options.until) >= STAGES.index("score"):
+    if STAGES.index(options.until) >= STAGES.index("score") and not folder.exists():
         find_rewards(recipe)
     if options.selfcheck and (differences := check_scores(recipe, monitor)):
         raise BadInput("the reward models do not give the scores that they must:\n  " + "\n  ".join(differences))
@@ -137,10 +136,10 @@ def preflight(recipe: Recipe) -> None:
 
 
 def find_rewards(recipe: Recipe) -> None:
-    """Fetch the small files of reward models that lie on the hub: no night of sampling for one that cannot be had."""
+    """Look at reward models that lie on the hub: no night of sampling for one that cannot be had or used."""
     for reward in recipe.score:
-        if isinstance(reward, LocalReward) and reward_folder(recipe, reward) is None:
-            download(reward.model, reward.revision, SMALL_FILES)
+        if isinstance(reward, ArmoRM | Classifier) and reward_folder(recipe, reward) is None:
+            find_on_hub(reward)
 
 
 def check_scores(recipe: Recipe, monitor: Monitor) -> list[str]:
@@ -328,12 +327,10 @@ def score(run: Run, recipe: Recipe, reward: Reward, options: Options, monitor: M
 
 
 def _name_missing_objectives(run: Run, judge: str, monitor: Monitor) -> None:
-    without = run.query("SELECT count(*) AS n FROM scores WHERE judge = $judge AND objectives IS NULL", {"judge": judge})["n"][
-        0
-    ]
+    without = int(run.query(load_sql("count_without_objectives"), {"judge": judge})["n"][0])
     if without:
-        said = f"{judge}: {without:,} answers were scored before the recipe asked for objectives, and have none"
-        monitor.say(f"{said}; a build with another --out scores them again", warning=True)
+        said = f"{judge}: {without:,} answers were scored before the recipe asked for objectives, and stay without"
+        monitor.say(said, warning=True)
 
 
 def select(run: Run, recipe: Recipe, monitor: Monitor) -> None:

@@ -101,8 +101,17 @@ def test_the_smaller_budget_stays():
     assert budget.tokens == 100 and [len(batch) for batch in model.batches] == [10] * 4
 
 
-def test_a_cpu_without_memory_says_it_in_its_own_words():
-    model = Memory(20, refusal=RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"))
+@pytest.mark.parametrize(
+    "words",
+    [
+        "[enforce fail] DefaultCPUAllocator: can't allocate memory",
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "MPS backend out of memory (MPS allocated: 9.0 GB)",
+    ],
+)
+def test_lack_of_memory_has_many_words(words):
+    model = Memory(20, refusal=RuntimeError(words))
     assert [score.error for score in score_all(model, talks([5] * 9 + [30]), Budget(100))] == [None] * 9 + ["out_of_memory"]
 
 

@@ -375,6 +375,11 @@ def test_a_window_may_be_open(tmp_path, capsys, margin, drawn):
     out = " ".join(capsys.readouterr().out.split())
     assert f" x {drawn} candidates " in out and f"margin {margin[0]}..{margin[1]}" in out
     assert report["pairs"]["count"] > 0
+    export_run(tmp_path / "run", tmp_path / "out")
+    for file in (tmp_path / "run" / "recipe.json", tmp_path / "out" / "dpo" / "manifest.json"):
+        assert "Infinity" not in file.read_text(), "JSON has no such number"
+    with Run.open(tmp_path / "run") as run:
+        assert run.recipe().select.margin == margin
 
 
 def test_mean_rank_selects_and_the_export_says_so(two, tmp_path):

@@ -398,6 +398,19 @@ def test_a_pinned_hub_model_is_fetched_and_loaded(tiny, monkeypatch):
     assert asked == [("org/name", COMMIT, ["*.json", "*.jinja", "*.safetensors"])], "and no Python file"
 
 
+def test_a_hub_model_is_looked_at_without_its_weights(copy, monkeypatch):
+    (copy / "model.safetensors").unlink()
+    asked = []
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda _, **how: asked.append(how["allow_patterns"]) or str(copy))
+    rewards.find_on_hub(settings_of(model="org/name", revision=COMMIT))
+    assert asked == [["*.json", "*.jinja"]]
+    with pytest.raises(BadInput, match=r"score\.max_tokens: 999 is more than the 256 positions"):
+        rewards.find_on_hub(settings_of(model="org/name", revision=COMMIT, max_tokens=999))
+    (copy / "config.json").write_text('{"model_type": "qwen2"}')
+    with pytest.raises(BadInput, match=r"model_type is 'qwen2'; an ArmoRM is a llama"):
+        rewards.find_on_hub(settings_of(model="org/name", revision=COMMIT))
+
+
 def test_a_hub_that_does_not_answer(monkeypatch):
     def fail(*_: object, **__: object) -> str:
         raise OSError("no route\nto host")

@@ -7,6 +7,7 @@ import json
 import pickle
 import random
 import shutil
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -116,6 +117,41 @@ def test_every_missing_response_is_in_one_conversation(tmp_path_factory, texts, 
         assert sorted(one for group, _, _ in found for one in group) == sorted(ids.values())
         assert len(found) == len(set(texts))
         assert scoring.count_missing(run, "j@1", False) == len(texts)
+        again = {f"{question} again": (question, None) for question in answers}
+        run.replace("prompts", more_prompts(run, again | {"gone": ("gone", "not in the recipe")}))
+        assert missing(run) == found, "a second prompt with the same messages, and one that is dropped, add nothing"
+        assert scoring.count_missing(run, "j@1", False) == len(texts)
+
+
+def test_a_frame_is_read_while_the_one_before_it_is_worked_on():
+    begun, closed = [threading.Event() for _ in range(3)], []
+
+    def frames():
+        try:
+            for at, event in enumerate(begun):
+                event.set()
+                yield pl.DataFrame({"n": [at]})
+        finally:
+            closed.append(True)
+
+    ahead = scoring.read_ahead(frames())
+    assert next(ahead)["n"][0] == 0 and begun[1].wait(10) and not begun[2].is_set()
+    assert [frame["n"][0] for frame in ahead] == [1, 2] and closed == [True]
+    closed.clear()
+    stopped = scoring.read_ahead(frames())
+    next(stopped)
+    stopped.close()
+    assert closed == [True], "its snapshot is let go"
+
+
+def more_prompts(run: Run, prompts: dict[str, tuple[str, str | None]]) -> pl.DataFrame:
+    """The run's prompts, and these: by id what is asked, and why it is dropped."""
+    new = [
+        {"prompt_id": name, "domain": "math", "messages": talk(asked), "dropped": dropped}
+        | {"messages_digest": digest_of_messages(talk(asked))}
+        for name, (asked, dropped) in prompts.items()
+    ]
+    return pl.concat([run.frame("prompts"), TABLES["prompts"].frame(new)])
 
 
 def test_the_rows_of_a_chunk_come_longest_first():
@@ -124,6 +160,22 @@ def test_the_rows_of_a_chunk_come_longest_first():
     rows = scoring.conversations(frame)
     assert [row["response_ids"] for row in rows] == [["2"], ["3"], ["1"]]
     assert rows[1]["messages"] == talk("q", "長い答え")
+
+
+def test_a_model_that_fails_on_everything_stops_the_stage_when_what_was_made_is_stored(monkeypatch):
+    """As on a device that is gone. A row that fails among others is a row of failures and no more."""
+    monkeypatch.setattr(scoring, "HOPELESS", 3)
+    good = {"score": 0.5, "objectives": None, "n_tokens": 9, "n_tokens_cut": 0, "error": None, "message": None}
+    broken = dict.fromkeys(good) | {"error": "model_error", "message": "CUDA error: unspecified launch failure"}
+    long = broken | {"error": "too_long"}
+    values = [broken, broken, good, long, long, long, broken, None, broken, good]
+    results = (Result({"response_ids": [str(at)]}, value, None, None, 0.1) for at, value in enumerate(values))
+    given = scoring.chunks(results, "j@1")
+    first = next(given)
+    assert [row["response_id"] for row in first.scores] == ["2"]
+    assert [row["key"] for row in first.failures] == ["0", "1", "3", "4", "5", "6", "7"]
+    with pytest.raises(WorkerError, match="j@1 failed on 3 conversations in a row; the last: CUDA error: unspecified"):
+        next(given)
 
 
 def test_results_become_rows_of_all_their_responses(monkeypatch):
@@ -260,7 +312,7 @@ def test_objectives_asked_for_too_late_are_named(tiny, tmp_path):
     write_recipe(tmp_path / "r.yaml", recipe)
     assert "asked for objectives" not in datakit(*args).stderr
     write_recipe(tmp_path / "r.yaml", recipe | {"score": [judge | {"objectives": True}]})
-    assert ": 2 answers were scored before the recipe asked for objectives, and have none" in datakit(*args).stderr
+    assert ": 2 answers were scored before the recipe asked for objectives, and stay without" in datakit(*args).stderr
 
 
 # ------------------------------------------------------------------------------------------------------- the self-check
@@ -359,10 +411,12 @@ def test_a_golden_file_that_is_none_says_so(copy):
 
 
 def test_how_many_pairs_change_places():
-    """Of three conversations one has no score: one pair, turned round in one of two batches."""
+    """Of three conversations one has no score: one pair, in two batches; one that becomes a tie has changed."""
     own = [Score(1.0), Score(2.0), no_score("too_long", "-")]
-    turned = selfcheck.turned_pairs([("as they are", own), ("turned", [Score(2.0), Score(1.0), own[2]])], own)
-    assert turned == pytest.approx(1 / 6)
+    swapped, tied = [Score(2.0), Score(1.0), own[2]], [Score(1.5), Score(1.5), own[2]]
+    assert selfcheck.turned_pairs([("", own), ("", swapped)], own) == 0.5
+    assert selfcheck.turned_pairs([("", own), ("", tied)], own) == 0.5
+    assert selfcheck.turned_pairs([("", swapped), ("", tied)], swapped) == 0.5, "in whatever order they stand"
 
 
 def test_a_classifier_is_checked_too(tmp_path):

@@ -18,7 +18,7 @@ from datakit.engine import Worker
 from datakit.errors import DISTRIBUTION, BadInput, MissingExtra, needs_extra
 from datakit.recipe import ArmoRM, Classifier, LLMJudge, LocalReward, RemoteReward, Reward, Served
 from datakit.rewards import armorm_checkpoint, classifier, llm_judge, served
-from datakit.rewards.checkpoint import check_pinned, limit_of
+from datakit.rewards.checkpoint import SMALL_FILES, check_pinned, download, limit_of
 from datakit.rewards.devices import all_devices, take_device
 from datakit.rewards.protocol import RemoteModel, RewardModel, Score
 from datakit.rewards.selfcheck import LocalModel, self_check
@@ -36,6 +36,7 @@ __all__ = [
     "check",
     "checking_worker",
     "client_of",
+    "find_on_hub",
     "judge_name",
     "load",
     "remote_model",
@@ -47,8 +48,8 @@ __all__ = [
 class Kind(NamedTuple):
     """How reward models of one `type` are checked (without torch) and loaded."""
 
-    check: Callable[[Path], dict[str, Any]]
-    """Gives config.json."""
+    check: Callable[[Path, bool], dict[str, Any]]
+    """Of a folder, and whether its weights are there to be looked at; gives config.json."""
     load: Callable[[Any, Path | None, torch.device], LocalModel]
 
 
@@ -93,7 +94,13 @@ def check(reward: Reward, folder: Path | None) -> None:
     if folder is None:
         check_pinned(reward.model, reward.revision)
     else:
-        limit_of(reward, REWARDS[reward.type].check(folder)["max_position_embeddings"])
+        limit_of(reward, REWARDS[reward.type].check(folder, True)["max_position_embeddings"])
+
+
+def find_on_hub(reward: ArmoRM | Classifier) -> None:
+    """Fetch the small files of a hub model, without its weights, and look at them. Raises BadInput where it cannot be used."""
+    folder = download(reward.model, reward.revision, SMALL_FILES)
+    limit_of(reward, REWARDS[reward.type].check(folder, False)["max_position_embeddings"])
 
 
 def client_of(reward: RemoteReward, base_urls: Sequence[str], proven: bool) -> Client:

@@ -61,7 +61,7 @@ def expected_shapes(config: Mapping[str, Any]) -> dict[str, Shape]:
     return shapes
 
 
-def check(folder: Path) -> dict[str, Any]:
+def check(folder: Path, weights: bool = True) -> dict[str, Any]:
     """Refuse a folder that is no ArmoRM checkpoint, without torch; gives its config.json.
 
     Raises BadInput that names the file and the field, tensor or token.
@@ -73,7 +73,8 @@ def check(folder: Path) -> dict[str, Any]:
     temperature = config.get("gating_temperature")
     if not isinstance(temperature, int | float) or temperature <= 0:
         raise BadInput(f"{folder / 'config.json'}: gating_temperature must be a number above 0; got {temperature!r}")
-    check_tensors(folder, expected_shapes(config))
+    if weights:
+        check_tensors(folder, expected_shapes(config))
     check_tokenizer(folder, HEADER_TOKENS)
     if HEADER_TOKENS[1] not in chat_template(folder):
         raise BadInput(f"{folder}: its chat template does not write the assistant header {HEADER!r}; use ArmoRM's own")

@@ -103,7 +103,8 @@ def _score_batch(model: TokenModel, batch: Sequence[Tokens], budget: Budget) -> 
 def _is_out_of_memory(error: RuntimeError) -> bool:
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+    words = ("out of memory", "ALLOC_FAILED", "DefaultCPUAllocator")  # of CUDA and MPS; of cuBLAS; of the CPU
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
 def _free_memory() -> None:

@@ -140,7 +140,7 @@ def chat_template(folder: Path) -> str:
 
 
 def download(model: str, revision: str | None, files: Iterable[str] = (*SMALL_FILES, "*.safetensors")) -> Path:
-    """The folder of a hub model's configuration, tokenizer and safetensors files, fetched unless cached already."""
+    """The folder of a hub model's files (configuration, tokenizer and weights, or those named), fetched unless cached."""
     check_pinned(model, revision)
     with needs_extra("local", f"fetching {model}"):
         from huggingface_hub import snapshot_download

@@ -97,7 +97,7 @@ class Classifier:
         ]
 
 
-def check(folder: Path) -> dict[str, Any]:
+def check(folder: Path, weights: bool = True) -> dict[str, Any]:
     """Refuse a folder that is no sequence classifier with one label, without torch; gives its config.json."""
     config, path = read_json(folder / "config.json"), folder / "config.json"
     architectures = config.get("architectures") or ["none"]
@@ -109,7 +109,8 @@ def check(folder: Path) -> dict[str, Any]:
     if n_labels != 1:
         raise BadInput(f"{path}: {n_labels} labels (id2label, num_labels; 2 where neither is there); a reward model has one")
     sizes = positive_fields(folder, config, ("hidden_size", "max_position_embeddings"))
-    check_tensors(folder, {"score.weight": (1, sizes["hidden_size"])})
+    if weights:
+        check_tensors(folder, {"score.weight": (1, sizes["hidden_size"])})
     check_tokenizer(folder, ())
     return config
 

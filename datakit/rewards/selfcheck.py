@@ -84,25 +84,26 @@ def self_check(model: LocalModel, reward: ArmoRM | Classifier, folder: Path | No
     moved = [abs(a.score - b.score) for a, b in both if a.score is not None and b.score is not None]
     known = [*_golden(folder, known_tolerance), *_published(reward)]
     found += [line for example in known for line in _compare_known(model, example)]
-    notes = [f"{len(scored)} conversations, alone and in batches: scores differ by {describe(moved)}"]
-    notes[0] += f"; {turned_pairs(companies, alone):.1%} of their pairs change places"
+    turned = f"{turned_pairs(companies, alone):.1%} of their pairs change places"
+    notes = [f"{len(scored)} conversations, alone and in batches: scores differ by {describe(moved)}; {turned}"]
     notes += [f"{len(known)} known examples compared"] if known else ["no known scores of this model to compare with"]
     return Findings(found, notes)
 
 
 def turned_pairs(companies: Sequence[tuple[str, list[Score]]], alone: Sequence[Score]) -> float:
-    """Of all pairs of conversations, in every company: how many stand in another order than by their own scores."""
-    turned = [
-        (a < b) != (own_a < own_b)
-        for _, scores in companies
-        for (a, own_a), (b, own_b) in combinations(zip(_values(scores), _values(alone), strict=True), 2)
-    ]
+    """Of all pairs of scored conversations, in every company: how many stand in another order than by their own scores.
+
+    A pair that becomes a tie, or was one, changes too.
+    """
+    turned = []
+    for _, scores in companies:
+        both = [(a.score, own.score) for a, own in zip(scores, alone, strict=True) if a.score is not None is not own.score]
+        turned += [_order(a, b) != _order(own_a, own_b) for (a, own_a), (b, own_b) in combinations(both, 2)]
     return sum(turned) / len(turned)
 
 
-def _values(scores: Sequence[Score]) -> list[float]:
-    """The scores; of those without one NaN, which is below nothing."""
-    return [math.nan if score.score is None else score.score for score in scores]
+def _order(a: float, b: float) -> int:
+    return (a > b) - (a < b)
 
 
 def describe(differences: Sequence[float]) -> str:
@@ -124,9 +125,8 @@ def _companies(model: LocalModel) -> Iterator[tuple[str, list[Score]]]:
 
 
 def _batched(model: AnyModel, tokens: int, padding: Padding) -> AnyModel:
-    """The model, batching so; on a GPU the budget may be smaller by now."""
-    budget = Budget(min(tokens, model.budget.tokens), model.budget.exact)
-    return replace(model, budget=budget, padding=padding)  # type: ignore[type-var]  # its models are dataclasses
+    """The model, batching so."""
+    return replace(model, budget=Budget(tokens, model.budget.exact), padding=padding)  # type: ignore[type-var]  # its models are dataclasses
 
 
 def compare(name: str, scores: Sequence[Score], alone: Sequence[Score], tolerance: float) -> Iterator[str]:

@@ -1,4 +1,4 @@
--- How many wanted responses of a share of the prompts the judge has not scored: the rows of missing_scores.sql, unread.
+-- How many wanted responses of a share of the prompts the judge has not scored: all that missing_scores.sql gives the ids of.
 -- Reads wanted_responses, responses, scores, failures.
 --   $judge           the judge's name, with its revision
 --   $retry_failures  count also what failed for good
