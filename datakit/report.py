@@ -69,7 +69,7 @@ def draw(report: dict[str, Any], console: Console) -> None:
 def _header(report: dict[str, Any], ink: Ink) -> Table:
     run = report["run"]
     grid = Table.grid(expand=True, padding=(0, 1))
-    grid.add_column(ratio=1)
+    grid.add_column(ratio=1, overflow="fold")
     grid.add_column(justify="right", no_wrap=True)
     verdict = Text("OK", style="bold green") if report["ok"] else Text("PAST A LIMIT", style="bold red")
     grid.add_row(ink.text(run["folder"], "bold"), verdict)

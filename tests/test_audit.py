@@ -355,6 +355,15 @@ def test_long_names_give_way_to_numbers_on_a_narrow_terminal(tmp_path):
     assert re.search(r"Meta-\.\.t-two +4 +4 +100%", text), "sources"
 
 
+def test_a_long_run_folder_is_written_out(tmp_path):
+    folder = tmp_path / ("long" * 20)
+    folder.mkdir()
+    build = Build(folder)
+    build.prompt("p0")
+    text = drawn(build.finish(), width=80)
+    assert str(folder) in text.replace("\n", "").replace(" ", "").replace("PASTALIMIT", "").replace("OK", "")
+
+
 def test_names_that_differ_in_the_middle_are_folded(tmp_path):
     build = Build(tmp_path, models=("FuseChat-Llama-3.1-8B-Instruct", "FuseChat-Llama-3.2-3B-Instruct"))
     build.prompt("p0")
