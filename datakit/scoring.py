@@ -1,6 +1,6 @@
 """The inside of the score stage for models on this machine: missing conversations in chunks, one worker a device.
 
-Nothing here holds more than a few chunks, however many rows there are.
+Nothing here holds more than a few chunks and the ids of one share of the prompts, however many rows there are.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> l
     """
     recipe = resolve(recipe)
     preflight(recipe)
-    if STAGES.index(options.until) >= STAGES.index("score") and not folder.exists():
+    if STAGES.index(options.until) >= STAGES.index("score") and not folder.exists():  # an old one may be scored
         find_rewards(recipe)
     if options.selfcheck and (differences := check_scores(recipe, monitor)):
         raise BadInput("the reward models do not give the scores that they must:\n  " + "\n  ".join(differences))
