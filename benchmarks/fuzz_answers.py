@@ -20,10 +20,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from datakit.domains.math import judge
-from datakit.domains.math_answers import balanced, extract
-from datakit.domains.math_equality import equal
-from datakit.domains.math_parsing import CannotCompare, UnreadableReference, load
+from datakit.domains.math.answers import balanced, extract
+from datakit.domains.math.domain import judge
+from datakit.domains.math.equality import equal
+from datakit.domains.math.parsing import CannotCompare, UnreadableReference, load
 
 PIECES = [
     r"\boxed{", r"\fbox{", r"\\boxed{", "}", "{", r"\{", r"\}", "$", "$$", r"\(", r"\)", r"\[", r"\]", "####", "#### 5", "\n",

@@ -34,8 +34,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from datakit.sandbox import tester
-from datakit.sandbox.wire import Encoder, Unreadable, Unsendable, decode
+from datakit.sandbox.inside import tester
+from datakit.sandbox.inside.wire import Encoder, Unreadable, Unsendable, decode
 
 SECRET = "EXPECTED-5f1d0c9be2a47386"
 DONE_S = 8.0  # a tester without a solver must be done by then

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 
 from datakit.client import probe_endpoint, read_key
 from datakit.collecting import read_inputs
-from datakit.domains import DOMAINS, Domain
-from datakit.domains.code_answers import extract
-from datakit.domains.code_mutants import Mutant, mutants
+from datakit.domains import DOMAINS
+from datakit.domains.code.answers import extract
+from datakit.domains.code.mutants import Mutant, mutants
+from datakit.domains.protocol import Domain
 from datakit.engine import available_cores
 from datakit.errors import BadInput
 from datakit.recipe import EndpointSource, LocalReward, Recipe

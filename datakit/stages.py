@@ -22,7 +22,8 @@ import polars as pl
 from datakit import remote_scoring, serving
 from datakit.client import Drain, read_key
 from datakit.collecting import NOT_WANTED, Inputs, prompt_row, read_inputs
-from datakit.domains import DOMAINS, Domain, verifying_worker
+from datakit.domains import DOMAINS, verifying_worker
+from datakit.domains.protocol import Domain
 from datakit.engine import LocalEngine, available_cores
 from datakit.errors import BadInput, BudgetSpent, DatakitError, RecipeError, RunError, SourceStopped
 from datakit.gathering import Asked, Gathering, Meter, asked_sources

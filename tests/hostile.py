@@ -924,7 +924,7 @@ peek(
 peek(
     "import-the-tests",
     "import importlib\ndef look():\n"
-    "    for n in ('tests', 'test', 'check', 'tester', 'datakit.sandbox.tester'):\n"
+    "    for n in ('tests', 'test', 'check', 'tester', 'datakit.sandbox.inside.tester'):\n"
     "        try: yield str(vars(importlib.import_module(n)))\n        except ImportError: pass\n",
 )
 
@@ -1226,7 +1226,7 @@ row(
 
 FORGE = """
 import struct, sys
-wire = sys.modules["datakit.sandbox.wire"]
+wire = sys.modules["datakit.sandbox.inside.wire"]
 send = wire.Channel.send
 
 def f(n, *rest): return 0
@@ -1705,7 +1705,7 @@ for name, deed in [
     (
         "own-source",
         "return those(lambda p: open(p).read(1), ['@PROJECT@/' + n for n in "
-        "('datakit/sandbox/runner.py', 'datakit/sandbox/tester.py', 'datakit/sandbox/confine.py', "
+        "('datakit/sandbox/runner.py', 'datakit/sandbox/inside/tester.py', 'datakit/sandbox/inside/confine.py', "
         "'tests/hostile.py', 'pyproject.toml')])",
     ),
     (

@@ -8,7 +8,9 @@ from functools import partial
 
 import pytest
 
-from datakit.domains import DOMAINS, Domain, code, verifying_worker
+from datakit.domains import DOMAINS, verifying_worker
+from datakit.domains.code import domain as code
+from datakit.domains.protocol import Domain
 from datakit.engine import LocalEngine
 from datakit.errors import BadInput, DatakitError, WorkerError
 from datakit.recipe import Verify

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datakit.domains.code_answers import extract, preamble, prompt_code
+from datakit.domains.code.answers import extract, preamble, prompt_code
 
 CASES = Path(__file__).parent / "cases" / "code_answers.jsonl"
 STYLES = ["asserts", "humaneval_check", "stdin", "solution_method"]

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from command import DATAKIT, datakit, write_recipe
 
-from datakit.sandbox.confine import landlock_abi
+from datakit.sandbox.inside.confine import landlock_abi
 from datakit.store import Run
 
 if sys.platform != "linux" or not (landlock_abi() or shutil.which("bwrap")):
@@ -115,7 +115,7 @@ def sandboxes(temp: Path) -> list[str]:
             command = (entry / "cmdline").read_bytes().decode(errors="replace") if entry.name.isdigit() else ""
         except OSError:
             continue
-        if "datakit.sandbox.zygote" in command and str(temp) in command:
+        if "datakit.sandbox.inside.zygote" in command and str(temp) in command:
             found.append(entry.name)
     return found
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datakit.domains.code_mutants import mutants
+from datakit.domains.code.mutants import mutants
 
 PROGRAM = '''\
 """A module."""

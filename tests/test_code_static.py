@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from datakit.domains import code_static
-from datakit.domains.code_static import analyse
+from datakit.domains.code import static
+from datakit.domains.code.static import analyse
 
 NESTED = "x = " + "-" * 100_000 + "1\n"
 UNDEFINED = "def f(x):\n    return reduce(x)\n"
@@ -73,7 +73,7 @@ def test_a_slow_program_takes_one(monkeypatch):
     run = subprocess.run
 
     def slow(command, **options):
-        if any("slow" in path.read_text() for path in code_static.Path(options["cwd"]).iterdir()):
+        if any("slow" in path.read_text() for path in static.Path(options["cwd"]).iterdir()):
             raise subprocess.TimeoutExpired(command, options["timeout"])
         return run(command, **options)
 

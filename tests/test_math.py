@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from datakit.domains import DOMAINS, Domain, verifying_worker
-from datakit.domains.math import judge
-from datakit.domains.math_answers import extract
-from datakit.domains.math_equality import UnreadableReference, equal
-from datakit.domains.math_parsing import load
+from datakit.domains import DOMAINS, verifying_worker
+from datakit.domains.math.answers import extract
+from datakit.domains.math.domain import judge
+from datakit.domains.math.equality import UnreadableReference, equal
+from datakit.domains.math.parsing import load
+from datakit.domains.protocol import Domain
 from datakit.engine import LocalEngine
 from datakit.errors import BadInput
 from datakit.recipe import Verify

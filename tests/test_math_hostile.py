@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from datakit.domains import verifying_worker
-from datakit.domains.math import limit_memory
+from datakit.domains.math.domain import limit_memory
 from datakit.engine import LocalEngine
 from datakit.recipe import Verify
 

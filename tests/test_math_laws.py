@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from test_math import cases
 from test_math_hostile import HOSTILE
 
-from datakit.domains.math import judge
-from datakit.domains.math_answers import extract
-from datakit.domains.math_equality import Rules, equal
-from datakit.domains.math_parsing import CannotCompare, UnreadableReference, answer_in, load
+from datakit.domains.math.answers import extract
+from datakit.domains.math.domain import judge
+from datakit.domains.math.equality import Rules, equal
+from datakit.domains.math.parsing import CannotCompare, UnreadableReference, answer_in, load
 
 many = settings(max_examples=300)
 whole = st.integers(-(10**12), 10**12)

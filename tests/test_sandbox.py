@@ -25,9 +25,9 @@ if sys.platform != "linux":
     pytest.skip("the sandbox's tiers are of Linux", allow_module_level=True)
 
 from datakit.sandbox import tiers
-from datakit.sandbox.confine import landlock_abi
+from datakit.sandbox.inside.confine import landlock_abi
+from datakit.sandbox.inside.wire import Encoder, Unreadable, Unsendable, decode
 from datakit.sandbox.runner import Limits, Sandbox, SandboxError, read_cases, same_output
-from datakit.sandbox.wire import Encoder, Unreadable, Unsendable, decode
 
 ROOT = Path(__file__).parents[1]
 MEMORY_MB = 512

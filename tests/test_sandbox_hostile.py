@@ -20,7 +20,7 @@ if sys.platform != "linux":
 from hostile import CASES, Case  # noqa: E402
 from surroundings import LITTLE_S, MEMORY_MB, TIMEOUT_S, Surroundings, complaints, descendants, memory_mb, open_descriptors  # noqa: E402
 
-from datakit.sandbox.confine import landlock_abi  # noqa: E402
+from datakit.sandbox.inside.confine import landlock_abi  # noqa: E402
 from datakit.sandbox.runner import Limits, Sandbox  # noqa: E402
 
 NOBODY = 65534

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from datakit.domains import Verdict
+from datakit.domains.protocol import Verdict
 from datakit.domains.reading import read_prompts
 from datakit.recipe import Verify
 from datakit.tables import Prompt, Row, Rows

@@ -23,7 +23,7 @@ WORK = "/sandbox-work"  # the working folder inside of bubblewrap
 _PACKAGES = ("purelib", "platlib")
 _ROOT = Path(__file__).parents[2]
 _START = (
-    "import sys, json; sys.path.insert(0, sys.argv[1]); from datakit.sandbox.zygote import Settings, main; "
+    "import sys, json; sys.path.insert(0, sys.argv[1]); from datakit.sandbox.inside.zygote import Settings, main; "
     "main(Settings(**json.loads(sys.argv[2])))"
 )
 

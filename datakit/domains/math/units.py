@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from datakit.domains.math_values import value_of
+from datakit.domains.math.values import value_of
 
 _MEASURES = {
     spelling: names.split()[0]

@@ -32,8 +32,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NoReturn
 
-from datakit.sandbox import confine, solver, tester
-from datakit.sandbox.folder import empty, usage
+from datakit.sandbox.inside import confine, solver, tester
+from datakit.sandbox.inside.folder import empty, usage
 
 PRELOADED = (
     *("abc", "array", "bisect", "cmath", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal", "enum"),

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from datakit.domains import Verdict
-from datakit.domains.code_answers import Program, extract
-from datakit.domains.code_static import analyse
+from datakit.domains.code.answers import Program, extract
+from datakit.domains.code.static import analyse
+from datakit.domains.protocol import Verdict
 from datakit.domains.reading import read_prompts
 from datakit.errors import BadInput, WorkerError
 from datakit.recipe import Verify

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
-from datakit.domains import Verdict, math_answers, math_equality, math_parsing
-from datakit.domains.math_equality import LENIENT, MAX_LENGTH, Rules
+from datakit.domains.math import answers, equality, parsing
+from datakit.domains.math.equality import LENIENT, MAX_LENGTH, Rules
+from datakit.domains.protocol import Verdict
 from datakit.domains.reading import read_prompts
 from datakit.recipe import Verify
 from datakit.tables import Prompt, Row, Rows
@@ -52,7 +53,7 @@ class Math:
 
     def warm(self) -> None:
         """Load math-verify, in a worker process whose memory is bounded from here on."""
-        math_parsing.load()
+        parsing.load()
         limit_memory(self.memory_mb)
 
     def verify(self, rows: Rows) -> Iterator[Verdict]:
@@ -64,15 +65,15 @@ class Math:
         """The solution where there is one, else the reference put as an answer."""
         if prompt.solution is not None or prompt.reference is None:
             return prompt.solution
-        return f"The answer is \\boxed{{{math_equality.reference_answer(prompt.reference)}}}."
+        return f"The answer is \\boxed{{{equality.reference_answer(prompt.reference)}}}."
 
 
 def judge(text: str, reference: str | None, truncated: bool = False, rules: Rules = LENIENT) -> Verdict:
     """The verdict on one response. A response that was cut off is judged only by an answer that it had already given."""
     if reference is None or not reference.strip():
         return Verdict("unverifiable", detail="no reference answer")
-    gold = math_equality.reference_answer(reference)
-    answer = math_answers.extract(text, math_equality.is_choice(gold)) or _by_math_verify(text)
+    gold = equality.reference_answer(reference)
+    answer = answers.extract(text, equality.is_choice(gold)) or _by_math_verify(text)
     if answer is None:
         return Verdict("unparseable", detail="no answer found")
     if not answer.text:
@@ -84,18 +85,18 @@ def judge(text: str, reference: str | None, truncated: bool = False, rules: Rule
     if len(answer.text) > MAX_LENGTH:
         return Verdict("unparseable", detail=f"the answer is over {MAX_LENGTH} characters")
     try:
-        passed = math_equality.equal(gold, answer.text, rules)
-    except math_parsing.UnreadableReference:
+        passed = equality.equal(gold, answer.text, rules)
+    except parsing.UnreadableReference:
         return Verdict("unverifiable", _shown(answer.text), detail="the reference cannot be read")
-    except math_parsing.CannotCompare as error:
+    except parsing.CannotCompare as error:
         return Verdict("error", _shown(answer.text), detail=f"math-verify broke: {error}")
     return Verdict("passed" if passed else "failed", _shown(answer.text), detail=answer.way)
 
 
-def _by_math_verify(text: str) -> math_answers.Answer | None:
+def _by_math_verify(text: str) -> answers.Answer | None:
     """The last resort: what math-verify takes for an answer where nothing of ours found one."""
-    found = math_parsing.answer_in(text)
-    return math_answers.Answer(found, "math-verify", False) if found else None
+    found = parsing.answer_in(text)
+    return answers.Answer(found, "math-verify", False) if found else None
 
 
 def _shown(answer: str) -> str:

@@ -24,7 +24,7 @@ import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any
 
-from datakit.sandbox.wire import Channel, Encoder, Unreadable, Unsendable, base_of, decode
+from datakit.sandbox.inside.wire import Channel, Encoder, Unreadable, Unsendable, base_of, decode
 
 MODULE = "solution"
 _OPERATIONS = (

@@ -2,7 +2,7 @@
 
 In steps, the cheap and exact ones first: a remembered pair; equal text after the spelling is cleaned; equal exact values;
 the same parts of lists, intervals, unions and matrices; math-verify for what is left. Model text goes into math-verify's
-LaTeX grammar only (see math_parsing). A reference that cannot be read gives no verdict.
+LaTeX grammar only (see parsing). A reference that cannot be read gives no verdict.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from functools import lru_cache
 from itertools import zip_longest
 from typing import NamedTuple
 
-from datakit.domains import math_parsing
-from datakit.domains.math_answers import balanced, boxes
-from datakit.domains.math_parsing import UnreadableReference
-from datakit.domains.math_shapes import Shape, shape_of
-from datakit.domains.math_spelling import cleaned, unwrapped, without_thousands
-from datakit.domains.math_units import measured, with_base, without_percent
-from datakit.domains.math_values import Value, same_number, value_of
+from datakit.domains.math import parsing
+from datakit.domains.math.answers import balanced, boxes
+from datakit.domains.math.parsing import UnreadableReference
+from datakit.domains.math.shapes import Shape, shape_of
+from datakit.domains.math.spelling import cleaned, unwrapped, without_thousands
+from datakit.domains.math.units import measured, with_base, without_percent
+from datakit.domains.math.values import Value, same_number, value_of
 
 MAX_LENGTH = 1000  # characters of an answer or a reference that are worth comparing
 _MAX_PROSE = 3  # words of a reference that is text: a sentence can be said in many ways
@@ -82,7 +82,7 @@ def _same(gold: str, said: str, rules: Rules) -> bool:
         decided = decide(gold, said, rules)
         if decided is not None:
             return decided
-    return balanced(said) and math_parsing.equal(gold, said, rounding_allowed=not rules.rounding)
+    return balanced(said) and parsing.equal(gold, said, rounding_allowed=not rules.rounding)
 
 
 def _by_number(gold: str, said: str, rules: Rules) -> bool | None:

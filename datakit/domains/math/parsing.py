@@ -15,8 +15,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from datakit.domains.math_answers import balanced
-from datakit.domains.math_values import CLOSE, Value, same_number, value_of
+from datakit.domains.math.answers import balanced
+from datakit.domains.math.values import CLOSE, Value, same_number, value_of
 
 _DIGITS = 30  # that two numbers are worked out to
 _SAME = Fraction(1, 10**15)

@@ -13,7 +13,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from datakit.sandbox.wire import Channel, Encoder, Unreadable, Unsendable, decode, update
+from datakit.sandbox.inside.wire import Channel, Encoder, Unreadable, Unsendable, decode, update
 
 _ENDS_LOOPS = (StopIteration, StopAsyncIteration, GeneratorExit)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from datakit.domains.code_blocks import Chunk, State, after, chunks, indent_of, kind_of
-from datakit.domains.code_names import defines, uses
+from datakit.domains.code.blocks import Chunk, State, after, chunks, indent_of, kind_of
+from datakit.domains.code.names import defines, uses
 
 _LEAVES = re.compile(r"^[ \t]*(?:return|yield|raise)\b", re.MULTILINE)
 _NO_BODY = ("def", "class", "prose", "prompt", "more", "decorator")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from datakit.domains.code_blocks import Chunk, chunks, kind_of
+from datakit.domains.code.blocks import Chunk, chunks, kind_of
 
 _LITERAL = re.compile(
     r"""#[^\n]*|\"{3}(?:\\.|(?!\"{3})[^\\])*+(?:\"{3}|\Z|\\)|'{3}(?:\\.|(?!'{3})[^\\])*+(?:'{3}|\Z|\\)"""

@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from datakit.sandbox.remote import Lost, Proxy, Remote, Unjudgeable
-from datakit.sandbox.wire import Channel, Unreadable
+from datakit.sandbox.inside.stubs import Lost, Proxy, Remote, Unjudgeable
+from datakit.sandbox.inside.wire import Channel, Unreadable
 
 _FILE = "<tests>"
 _TESTS = (ast.Assert, ast.For, ast.While, ast.With, ast.Try, ast.Expr)

@@ -11,9 +11,9 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from datakit.domains.code_blocks import Block, chunks, dedented, fences, indent_of, kind_of, runs
-from datakit.domains.code_continuation import complete
-from datakit.domains.code_names import defines, definitions, helpers, is_stub, is_test, owner_and_name, uses
+from datakit.domains.code.blocks import Block, chunks, dedented, fences, indent_of, kind_of, runs
+from datakit.domains.code.continuation import complete
+from datakit.domains.code.names import defines, definitions, helpers, is_stub, is_test, owner_and_name, uses
 
 _END = re.compile(
     r"<\|(?:im_end|eot_id|endoftext|end_of_text|eom_id|end|EOT)\|>|(?:</s>|<end_of_turn>|<EOT>)[ \t]*$", re.MULTILINE
