@@ -17,7 +17,7 @@ import duckdb
 import polars as pl
 
 from datakit.cautions import caution
-from datakit.domains import DOMAINS
+from datakit.domains import domain_of
 from datakit.errors import BadInput, RunError
 from datakit.judging import judge_judges
 from datakit.recipe import Recipe, digest
@@ -81,13 +81,11 @@ def _inspect_run(folder: Path) -> dict[str, Any]:
         recipe = run.recipe()
         if recipe is None:
             raise RunError(f"{folder}: recipe.json went away while it was read")
-        if recipe.domain not in DOMAINS:
-            raise BadInput(f"{folder}: made for the domain '{recipe.domain}', which there is not; known: {', '.join(DOMAINS)}")
         return _report(run, recipe)
 
 
 def _report(run: Run, recipe: Recipe) -> dict[str, Any]:
-    domain, judge = DOMAINS[recipe.domain](recipe.verify), chosen_judge(recipe)
+    domain, judge = domain_of(recipe), chosen_judge(recipe)
     verified, wrong = domain.verifier is not None, sorted(domain.wrong)
     any_source = recipe.select.pairing == "any_source"
     judge_answers(run, recipe)

@@ -8,14 +8,13 @@ from dataclasses import asdict, dataclass
 
 from datakit.client import probe_endpoint, read_key
 from datakit.collecting import read_inputs
-from datakit.domains import DOMAINS
+from datakit.domains import domain_of
 from datakit.domains.code.answers import extract
 from datakit.domains.code.mutants import Mutant, mutants
 from datakit.domains.protocol import Domain
 from datakit.engine import available_cores
 from datakit.errors import BadInput
-from datakit.recipe import EndpointSource, LocalReward, Recipe
-from datakit.resolving import resolve
+from datakit.recipe import EndpointSource, LocalReward, Recipe, resolve
 from datakit.stages import VERIFY_BATCH, Monitor, check_scores, find_rewards, judge, preflight
 from datakit.tables import Prompt, Row, Rows
 
@@ -39,7 +38,7 @@ def check(
         raise BadInput("--rewards: the recipe has no reward model (score: null)")
     preflight(recipe)
     find_rewards(recipe)
-    domain = DOMAINS[recipe.domain](recipe.verify)
+    domain = domain_of(recipe)
     problems = [_problem(difference) for difference in check_scores(recipe, monitor)] if with_rewards else []
     for at, source in enumerate(recipe.sources):
         if isinstance(source, EndpointSource):

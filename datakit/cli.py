@@ -236,8 +236,7 @@ def serve(
     Those with `together: true`, or the sources that --source names.
     """
     from datakit import serving, stages
-    from datakit.recipe import ServeSource
-    from datakit.resolving import resolve
+    from datakit.recipe import ServeSource, resolve
 
     loaded = resolve(_load(domain, recipe))
     served = {at: source for at, source in enumerate(loaded.sources) if isinstance(source, ServeSource)}
@@ -266,14 +265,14 @@ def _say(text: str, warning: bool = False) -> None:
 @app.command("recipe")
 def show_recipe(domain: Annotated[str, typer.Argument(help="math, code or instruct")]) -> None:
     """Print the embedded recipe of a domain, to start one's own from."""
-    from datakit.places import bundled_recipe
+    from datakit.recipe.files import bundled_recipe
 
     typer.echo(bundled_recipe(domain).read_text(encoding="utf-8"), nl=False)
 
 
 def _load(domain: str | None, path: Path | None) -> Recipe:
-    from datakit.places import bundled_recipe
     from datakit.recipe import load
+    from datakit.recipe.files import bundled_recipe
 
     if domain is None and path is None:
         raise BadInput("give --domain (for its embedded default) or --recipe FILE")

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import polars as pl
 import yaml
 
-from datakit.domains import DOMAINS
+from datakit.domains import domain_of
 from datakit.errors import DISTRIBUTION, BadInput, RunError
 from datakit.recipe import MEAN_RANK, Quantiles, Recipe, Select, digest, spell_end
 from datakit.selection import chosen_judge, diff_pairs, judge_answers, judges, margin_window, select_demos, select_pairs
@@ -67,7 +67,7 @@ def make_manifest(
         "columns": frame.columns,
         "domain": recipe.domain,
         "recipe_digest": digest(recipe),
-        "verifier": DOMAINS[recipe.domain](recipe.verify).verifier,
+        "verifier": domain_of(recipe).verifier,
         "judge": chosen_judge(recipe),
         "judges": list(judges(recipe)),
         "margin_window": None if recipe.select.margin is None else [None if end is None else spell_end(end) for end in window],

@@ -15,8 +15,7 @@ from typing import Literal
 
 import polars as pl
 
-from datakit.recipe import Budget, Recipe, RemoteReward, Sampled
-from datakit.resolving import resolve
+from datakit.recipe import Budget, Recipe, RemoteReward, Sampled, resolve
 from datakit.resuming import check_same
 from datakit.rewards import judge_name
 from datakit.sampling import asks_singly

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from datakit.domains import DOMAINS
+from datakit.domains import domain_of
 from datakit.errors import BadInput
 from datakit.recipe import MEAN_RANK, Recipe
 from datakit.rewards import judge_name
@@ -86,7 +86,7 @@ def judge_answers(run: Run, recipe: Recipe) -> None:
 
 def match_answers(run: Run, recipe: Recipe, judge: str | None) -> None:
     """Make the temporary tables `answers` and `matched`, the candidates before any rule about margins or lengths."""
-    domain = DOMAINS[recipe.domain](recipe.verify)
+    domain = domain_of(recipe)
     counted = list(judges(recipe)) if judge == MEAN_RANK else [judge] if judge is not None else []
     run.make_table(
         "answers",

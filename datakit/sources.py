@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import difflib
 import gzip
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from datakit.errors import BadInput, RecipeError, needs_extra
-from datakit.places import at_path
+from datakit.errors import BadInput, needs_extra
 from datakit.recipe import FilePrompts, HubPrompts, Recipe, ResponsesSource
-from datakit.tables import Row, canonical_json, fingerprint
+from datakit.recipe.files import at_path, source_name
+from datakit.tables import Row, canonical_json
 
 COLUMNS = (
     *("prompt_id", "prompt", "messages", "reference", "solution", "test_style", "entry_point"),
@@ -22,31 +21,6 @@ COLUMNS = (
 )
 ROWS_AT_A_TIME = 5_000
 PEEK = 1000  # a mapped column must be seen in this many rows; JSON rows may leave out what is null
-
-
-def source_name(source: FilePrompts | HubPrompts | ResponsesSource) -> str:
-    """How messages and the `source` column call it: the file's or the dataset's name as the recipe writes it."""
-    if isinstance(source, FilePrompts):
-        return source.path
-    return source.dataset or (source.path or "" if isinstance(source, ResponsesSource) else "")
-
-
-def scores_revision(source: ResponsesSource, recipe: Recipe) -> str | None:
-    """The version of a source's imported scores: a digest of its file or folder, of a dataset on the hub its revision.
-
-    None for a file that is not there: reading it says so. RecipeError for a dataset without a revision.
-    """
-    path = at_path(recipe, source.path or source.dataset or "")
-    if source.path is not None:
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
-            return "local-" + hashlib.file_digest(file, "sha256").hexdigest()[:12]
-    if path.is_dir():
-        return fingerprint(path)
-    if source.revision is None:
-        raise RecipeError(f"{source.dataset}: scores of judge '{source.judge}' need the dataset's revision: revision: <commit>")
-    return source.revision
 
 
 def read_rows(source: FilePrompts | HubPrompts | ResponsesSource, recipe: Recipe) -> Iterator[Row]:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from datakit.recipe import Budget, Recipe, Sampled
-from datakit.recipe_sources import Price
+from datakit.recipe import Budget, Price, Recipe, Sampled
 from datakit.store import Run, load_sql
 
 MILLION = 1_000_000

@@ -22,15 +22,14 @@ import polars as pl
 from datakit import remote_scoring, serving
 from datakit.client import Drain, read_key
 from datakit.collecting import NOT_WANTED, Inputs, prompt_row, read_inputs
-from datakit.domains import DOMAINS, verifying_worker
+from datakit.domains import domain_of, verifying_worker
 from datakit.domains.protocol import Domain
 from datakit.engine import LocalEngine, available_cores
 from datakit.errors import BadInput, BudgetSpent, DatakitError, RecipeError, RunError, SourceStopped
 from datakit.gathering import Asked, Gathering, Meter, asked_sources
-from datakit.places import reward_folder
 from datakit.progress import Poll
-from datakit.recipe import ArmoRM, Budget, Classifier, EndpointSource, LocalReward, Recipe, Reward, ServeSource, assign
-from datakit.resolving import resolve
+from datakit.recipe import ArmoRM, Budget, Classifier, EndpointSource, LocalReward, Recipe, Reward, ServeSource, assign, resolve
+from datakit.recipe.files import reward_folder
 from datakit.resuming import check_same
 from datakit.rewards import check as check_reward
 from datakit.rewards import find_on_hub, judge_name
@@ -96,7 +95,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> l
         find_rewards(recipe)
     if options.selfcheck and (differences := check_scores(recipe, monitor)):
         raise BadInput("the reward models do not give the scores that they must:\n  " + "\n  ".join(differences))
-    domain = DOMAINS[recipe.domain](recipe.verify)
+    domain = domain_of(recipe)
     stopped: list[DatakitError] = []
     with Run.create(folder) as run:
         with run.abandoned_if_new():
@@ -133,7 +132,7 @@ def preflight(recipe: Recipe) -> None:
     for reward in recipe.score:
         check_reward(reward, reward_folder(recipe, reward))
     chosen_judge(recipe)
-    DOMAINS[recipe.domain](recipe.verify).preflight()
+    domain_of(recipe).preflight()
 
 
 def find_rewards(recipe: Recipe) -> None:
@@ -164,9 +163,7 @@ def check_scores(recipe: Recipe, monitor: Monitor) -> list[str]:
 
 def read_prompts(recipe: Recipe, limit: int | None, prompts: Spool) -> Inputs:
     """Read all that the recipe names, the prompts into the spool: errors are met before anything is changed."""
-    inputs = read_inputs(
-        recipe, DOMAINS[recipe.domain](recipe.verify).read, limit, lambda prompt: prompts.add(prompt_row(prompt))
-    )
+    inputs = read_inputs(recipe, domain_of(recipe).read, limit, lambda prompt: prompts.add(prompt_row(prompt)))
     prompts.finish()
     return inputs
 

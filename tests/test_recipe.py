@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from datakit.errors import BadInput, RecipeError
-from datakit.places import at_path, bundled_recipe, model_folder
 from datakit.recipe import ResponsesSource, assign, digest, load, parse
+from datakit.recipe.files import at_path, bundled_recipe, model_folder
 
 ROOT = Path(__file__).parents[1]
 

@@ -15,8 +15,7 @@ from processes import wait_for
 
 from datakit import checking, stages
 from datakit.errors import BadInput, RecipeError, SourceStopped
-from datakit.recipe import LLMJudge, Served, load
-from datakit.resolving import resolve
+from datakit.recipe import LLMJudge, Served, load, resolve
 from datakit.rewards import judge_name, llm_judge, served
 from datakit.store import Run
 from datakit.tables import Messages

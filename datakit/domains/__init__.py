@@ -13,18 +13,26 @@ from datakit.domains.code.domain import Code
 from datakit.domains.instruct import Instruct
 from datakit.domains.math.domain import Math
 from datakit.domains.protocol import Domain, Verdict
-from datakit.recipe import Verify
+from datakit.errors import RecipeError
+from datakit.recipe import Recipe, Verify
 
 if TYPE_CHECKING:
     from datakit.engine import Worker
 
-__all__ = ["DOMAINS", "Domain", "Verdict", "verifying_worker"]
+__all__ = ["DOMAINS", "Domain", "Verdict", "domain_of", "verifying_worker"]
 
 DOMAINS: dict[str, Callable[[Verify], Domain]] = {
     "math": Math,
     "code": Code,
     "instruct": Instruct,
 }
+
+
+def domain_of(recipe: Recipe) -> Domain:
+    """The recipe's domain, with its options. RecipeError for a domain that there is not."""
+    if recipe.domain not in DOMAINS:
+        raise RecipeError(f"domain: there is no domain '{recipe.domain}'; known: {', '.join(DOMAINS)}")
+    return DOMAINS[recipe.domain](recipe.verify)
 
 
 def verifying_worker(name: str, options: Verify) -> Worker:

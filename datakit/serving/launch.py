@@ -13,8 +13,8 @@ from pathlib import Path
 
 from datakit.engine import environment_without_secrets
 from datakit.errors import BadInput, MissingExtra
-from datakit.places import at_path, model_folder
 from datakit.recipe import EndpointSource, Recipe, ServeSource
+from datakit.recipe.files import at_path, model_folder
 
 _OURS = {"--model", "--host", "--port", "--revision", "--dtype", "--tensor-parallel-size", "-tp"}
 _HAS_PACKAGE = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"

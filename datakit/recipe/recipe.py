@@ -7,104 +7,37 @@ A recipe has no inheritance, interpolation or imports; relative paths are relati
 from __future__ import annotations
 
 import hashlib
-import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    Discriminator,
     Field,
-    PlainSerializer,
     PrivateAttr,
-    Tag,
     ValidationError,
     model_validator,
 )
 
-from datakit.complaints import explain
 from datakit.errors import RecipeError
-from datakit.recipe_rewards import ArmoRM, Classifier, LLMJudge, LocalReward, RemoteReward, Reward, Served
-from datakit.recipe_sources import (
+from datakit.recipe.explain import explain
+from datakit.recipe.rewards import ArmoRM, Classifier, LLMJudge, Reward, Served
+from datakit.recipe.section import Name, Sampling, Section, Share
+from datakit.recipe.select import Quantiles, Select
+from datakit.recipe.sources import (
     EndpointSource,
     FilePrompts,
     HubPrompts,
-    Name,
     Price,
     PromptSource,
     ResponsesSource,
-    Sampled,
-    Sampling,
-    Section,
     ServeSource,
-    Share,
     Source,
 )
+from datakit.recipe.verify import ONLY_FOR, Verify
 from datakit.tables import canonical_json
 from datakit.tables import digest as digest_of
-
-__all__ = [
-    "ArmoRM",
-    "Budget",
-    "Classifier",
-    "EndpointSource",
-    "FilePrompts",
-    "HubPrompts",
-    "LLMJudge",
-    "Limits",
-    "LocalReward",
-    "Quantiles",
-    "Recipe",
-    "RemoteReward",
-    "ResponsesSource",
-    "Reward",
-    "Sampled",
-    "Select",
-    "ServeSource",
-    "Served",
-    "Source",
-    "Verify",
-    "assign",
-    "digest",
-    "load",
-    "parse",
-]
-
-Strictness = Literal["lenient", "strict"]
-
-
-class Verify(Section):
-    timeout_s: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None
-    """How long checking one answer may take before its checker is killed; by default 2 for math, 5 for code."""
-    memory_mb: Annotated[int, Field(strict=True, ge=64)] | None = None
-    """The address space of a process that checks, where the platform can limit it; by default 2048 for math, 1024 for code."""
-    percent: Strictness = "lenient"
-    """Math. lenient: a percent sign that only one side writes is ignored (12% is 12, and 0.12). strict: 12% is 0.12."""
-    units: Strictness = "lenient"
-    """Math. lenient: a unit that only one side writes is ignored. strict: 5 cm is not 5. On both sides it must agree."""
-    base: Strictness = "lenient"
-    """Math. lenient: the base of a number may be left out (4210_5 is 4210). strict: not. On both sides it must agree."""
-    brackets: Strictness = "lenient"
-    """Math. lenient: (3, 4) is 3, 4. strict: both need brackets, or neither. On both sides they must agree."""
-    rounding: Strictness = "lenient"
-    """Math. lenient: a gold written as a decimal is met by what rounds to it at its digits (3.14 by 3.14159, not the other way
-    round), an exact one by a decimal within a millionth. strict: values must be equal."""
-    libraries: list[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")]] = []
-    """Code. Packages of this environment that programs and tests may import, loaded once: [numpy]. By default none."""
-    allow_unsafe: Annotated[bool, Field(strict=True)] = False
-    """Code. Run programs also where nothing can confine them: they can then read, write and reach what you can."""
-    workers: Annotated[int, Field(strict=True, ge=1)] | None = None
-    """Worker processes; by default one a core. May change between runs."""
-
-
-ONLY_FOR = {
-    **dict.fromkeys(("percent", "units", "base", "brackets", "rounding"), ("math",)),
-    **dict.fromkeys(("libraries", "allow_unsafe"), ("code",)),
-    **dict.fromkeys(("timeout_s", "memory_mb", "workers"), ("math", "code")),
-}
-"""Options of `verify`, and the domains that read them."""
 
 
 def _as_list(value: Any) -> Any:
@@ -112,67 +45,6 @@ def _as_list(value: Any) -> Any:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
-
-
-MEAN_RANK = "mean_rank"
-
-
-class Quantiles(Section):
-    quantiles: Annotated[list[Share], Field(min_length=2, max_length=2)]
-    """[0.1, 0.9]: from the margin that a tenth of the candidates do not pass to the one that nine tenths do not, ends included.
-    Candidates are the best right against the worst wrong answer, one a prompt and source (one a prompt with any_source), before
-    any rule about margins or lengths; they are taken from the run itself."""
-
-
-def _read_end(value: Any) -> Any:
-    return {"inf": math.inf, "-inf": -math.inf}.get(value, value) if isinstance(value, str) else value
-
-
-def spell_end(value: float) -> float | str:
-    """An end of a window as JSON can have it."""
-    return value if math.isfinite(value) else str(value)
-
-
-End = Annotated[float, Field(strict=True), BeforeValidator(_read_end), PlainSerializer(spell_end, when_used="json")]
-Window = Annotated[list[End], Field(min_length=2, max_length=2)]
-
-
-def _kind_of_margin(value: Any) -> str:
-    return "quantiles of margins" if isinstance(value, dict | Quantiles) else "window"
-
-
-class Select(Section):
-    judge: str | None = None
-    """Which judge, where there are several: its name with or without the revision; mean_rank: all of them, by the mean over
-    judges of the share of a prompt's other answers that an answer outscores (a tie counts half), from 0 to 1."""
-    split: Literal["pairs_first", "share"] = "pairs_first"
-    """pairs_first: prompts with a valid pair -> DPO, other prompts with a right answer -> SFT. share: of the prompts with a
-    valid pair floor(sft_share x N) -> SFT in a stable hash order, the rest -> DPO."""
-    sft_share: Share = 0.4
-    pairing: Literal["same_source", "any_source"] = "same_source"
-    """same_source: both answers of a pair come from one source model (FuseChat-3.0)."""
-    per_prompt: Literal["one", "one_per_source"] = "one"
-    """one: the pair with the largest margin; one_per_source: each source's pair."""
-    margin: (
-        Annotated[
-            Annotated[Window, Tag("window")] | Annotated[Quantiles, Tag("quantiles of margins")], Discriminator(_kind_of_margin)
-        ]
-        | None
-    ) = None
-    """The window of chosen minus rejected score, both ends included: [low, high], or quantiles of the run's own margins
-    ({quantiles: [0.1, 0.9]}) for a judge whose scores have no scale of their own; null for no window."""
-    length_ratio_max: Annotated[float, Field(strict=True, ge=1)] | None = None
-    """Keep pairs whose longer text has at most this many times the characters of the shorter."""
-    length_bins: Annotated[float, Field(strict=True, gt=0)] | None = None
-    """Bin width of |ln(chosen/rejected characters)|: in each bin as many pairs with longer chosen as with longer rejected."""
-
-    @model_validator(mode="after")
-    def _window(self) -> Select:
-        if isinstance(self.margin, Quantiles) and not self.margin.quantiles[0] < self.margin.quantiles[1]:
-            raise ValueError(f"margin.quantiles must be [low, high], got {self.margin.quantiles}")
-        if isinstance(self.margin, list) and not self.margin[0] <= self.margin[1]:
-            raise ValueError(f"margin must be [low, high], got {self.margin}")
-        return self
 
 
 class Limits(Section):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from datakit.recipe_sources import Endpoint, ExtraBody, Name, Sampling, Section, check_free
+from datakit.recipe.section import Endpoint, ExtraBody, Name, Sampling, Section, check_free
 
 
 class LocalReward(Section):

@@ -5,49 +5,21 @@ The doc of a field is the string under it.
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from datakit.recipe.section import (
+    Columns,
+    Endpoint,
+    ExtraBody,
+    Name,
+    Requests,
+    Sampling,
+    Section,
+    check_free,
+)
 from datakit.tables import canonical_json
-
-Share = Annotated[float, Field(strict=True, ge=0, le=1)]
-Name = Annotated[str, Field(min_length=1)]
-Columns = dict[str, str]
-
-
-def _as_url(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("a URL begins with http:// or https://")
-    return value
-
-
-Url = Annotated[str, AfterValidator(_as_url)]
-RESERVED = {"model", "messages", "n", "seed", "stream"}
-
-
-def check_free(extra_body: dict[str, Any]) -> None:
-    """ValueError where it has fields that every request sets itself."""
-    if taken := sorted(RESERVED & set(extra_body)):
-        raise ValueError(f"extra_body must not have {', '.join(taken)}: datakit sets these in every request")
-
-
-def _as_json(value: Any) -> Any:
-    """As a request and recipe.json will have it: keys are texts. ValueError for what JSON cannot write."""
-    try:
-        return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"must be plain JSON: {error}") from error
-
-
-ExtraBody = Annotated[dict[str, Any], BeforeValidator(_as_json)]
-
-
-class Section(BaseModel):
-    """What every section of a recipe has in common: frozen, and no field that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class FilePrompts(Section):
@@ -71,41 +43,10 @@ class HubPrompts(Section):
 PromptSource = Annotated[FilePrompts | HubPrompts, Field(discriminator="type")]
 
 
-class Sampling(Section):
-    """The request's own sampling fields; everything that is set is sent, nothing else is."""
-
-    temperature: Annotated[float, Field(strict=True, ge=0)] | None = None
-    top_p: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
-    presence_penalty: Annotated[float, Field(strict=True)] | None = None
-    frequency_penalty: Annotated[float, Field(strict=True)] | None = None
-    stop: list[str] | None = None
-
-
 class Price(Section):
     input: Annotated[float, Field(strict=True, ge=0)] = 0.0
     output: Annotated[float, Field(strict=True, ge=0)] = 0.0
     """Per million tokens, in whatever currency."""
-
-
-class Requests(Section):
-    """How requests are sent to a server."""
-
-    max_in_flight: Annotated[int, Field(strict=True, ge=1, le=4096)] = 64
-    """Requests in flight at each base URL."""
-    timeout_s: Annotated[float, Field(strict=True, gt=0)] = 600.0
-    """How long one request may take."""
-    patience_s: Annotated[float, Field(strict=True, gt=0)] = 900.0
-    """How long a server that has answered before, and then cannot be reached, is waited for."""
-
-
-class Endpoint(Requests):
-    """A server that somebody else runs."""
-
-    base_urls: Annotated[list[Url], Field(min_length=1)]
-    """OpenAI-compatible URLs (ending in /v1); several are replicas of one model."""
-    api_key_env: str | None = None
-    """The environment variable that holds the key. The key itself is never written anywhere."""
 
 
 class Sampled(Requests):

@@ -1,0 +1,48 @@
+"""What a user writes: one YAML file -> one frozen Recipe, a file a section."""
+
+from datakit.recipe.files import resolve
+from datakit.recipe.recipe import Budget, Limits, Recipe, assign, digest, load, parse
+from datakit.recipe.rewards import ArmoRM, Classifier, LLMJudge, LocalReward, RemoteReward, Reward, Served
+from datakit.recipe.select import MEAN_RANK, Quantiles, Select, spell_end
+from datakit.recipe.sources import (
+    EndpointSource,
+    FilePrompts,
+    HubPrompts,
+    Price,
+    ResponsesSource,
+    Sampled,
+    ServeSource,
+    Source,
+)
+from datakit.recipe.verify import Verify
+
+__all__ = [
+    "MEAN_RANK",
+    "ArmoRM",
+    "Budget",
+    "Classifier",
+    "EndpointSource",
+    "FilePrompts",
+    "HubPrompts",
+    "LLMJudge",
+    "Limits",
+    "LocalReward",
+    "Price",
+    "Quantiles",
+    "Recipe",
+    "RemoteReward",
+    "ResponsesSource",
+    "Reward",
+    "Sampled",
+    "Select",
+    "ServeSource",
+    "Served",
+    "Source",
+    "Verify",
+    "assign",
+    "digest",
+    "load",
+    "parse",
+    "resolve",
+    "spell_end",
+]

@@ -1,0 +1,79 @@
+"""The section of a recipe that says which answers become pairs and demos. The doc of a field is the string under it."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    model_validator,
+)
+
+from datakit.recipe.section import Section, Share
+
+MEAN_RANK = "mean_rank"
+
+
+class Quantiles(Section):
+    quantiles: Annotated[list[Share], Field(min_length=2, max_length=2)]
+    """[0.1, 0.9]: from the margin that a tenth of the candidates do not pass to the one that nine tenths do not, ends included.
+    Candidates are the best right against the worst wrong answer, one a prompt and source (one a prompt with any_source), before
+    any rule about margins or lengths; they are taken from the run itself."""
+
+
+def _read_end(value: Any) -> Any:
+    return {"inf": math.inf, "-inf": -math.inf}.get(value, value) if isinstance(value, str) else value
+
+
+def spell_end(value: float) -> float | str:
+    """An end of a window as JSON can have it."""
+    return value if math.isfinite(value) else str(value)
+
+
+End = Annotated[float, Field(strict=True), BeforeValidator(_read_end), PlainSerializer(spell_end, when_used="json")]
+
+
+Window = Annotated[list[End], Field(min_length=2, max_length=2)]
+
+
+def _kind_of_margin(value: Any) -> str:
+    return "quantiles of margins" if isinstance(value, dict | Quantiles) else "window"
+
+
+class Select(Section):
+    judge: str | None = None
+    """Which judge, where there are several: its name with or without the revision; mean_rank: all of them, by the mean over
+    judges of the share of a prompt's other answers that an answer outscores (a tie counts half), from 0 to 1."""
+    split: Literal["pairs_first", "share"] = "pairs_first"
+    """pairs_first: prompts with a valid pair -> DPO, other prompts with a right answer -> SFT. share: of the prompts with a
+    valid pair floor(sft_share x N) -> SFT in a stable hash order, the rest -> DPO."""
+    sft_share: Share = 0.4
+    pairing: Literal["same_source", "any_source"] = "same_source"
+    """same_source: both answers of a pair come from one source model (FuseChat-3.0)."""
+    per_prompt: Literal["one", "one_per_source"] = "one"
+    """one: the pair with the largest margin; one_per_source: each source's pair."""
+    margin: (
+        Annotated[
+            Annotated[Window, Tag("window")] | Annotated[Quantiles, Tag("quantiles of margins")], Discriminator(_kind_of_margin)
+        ]
+        | None
+    ) = None
+    """The window of chosen minus rejected score, both ends included: [low, high], or quantiles of the run's own margins
+    ({quantiles: [0.1, 0.9]}) for a judge whose scores have no scale of their own; null for no window."""
+    length_ratio_max: Annotated[float, Field(strict=True, ge=1)] | None = None
+    """Keep pairs whose longer text has at most this many times the characters of the shorter."""
+    length_bins: Annotated[float, Field(strict=True, gt=0)] | None = None
+    """Bin width of |ln(chosen/rejected characters)|: in each bin as many pairs with longer chosen as with longer rejected."""
+
+    @model_validator(mode="after")
+    def _window(self) -> Select:
+        if isinstance(self.margin, Quantiles) and not self.margin.quantiles[0] < self.margin.quantiles[1]:
+            raise ValueError(f"margin.quantiles must be [low, high], got {self.margin.quantiles}")
+        if isinstance(self.margin, list) and not self.margin[0] <= self.margin[1]:
+            raise ValueError(f"margin must be [low, high], got {self.margin}")
+        return self
