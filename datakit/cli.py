@@ -81,7 +81,7 @@ def _build(recipe: Recipe, folder: Path, options: Options) -> None:
     """All stages, what came of them, and at the end the error of a source that ended early (exit status 3)."""
     from datakit import stages
     from datakit.export import export_run
-    from datakit.watch import Watch
+    from datakit.screen.watch import Watch
 
     again = "datakit build " + " ".join(_shell(arg) for arg in sys.argv[2:])
     with Watch(again, interrupted=lambda: bool(_signals.received)) as watch:
@@ -108,9 +108,9 @@ def _build(recipe: Recipe, folder: Path, options: Options) -> None:
 
 def _dry_run(recipe: Recipe, folder: Path, options: Options, asked: bool, json: bool) -> None:
     from datakit import planning
-    from datakit.ledger import draw_plan
-    from datakit.report import open_console
-    from datakit.watch import Watch
+    from datakit.screen.costs import draw_plan
+    from datakit.screen.report import open_console
+    from datakit.screen.watch import Watch
 
     if not asked:
         raise BadInput("--json is for --dry-run; of a finished build: datakit inspect RUN --json")
@@ -131,7 +131,7 @@ def inspect(
     if json:
         _print_json(report)
     else:
-        from datakit.report import draw, open_console
+        from datakit.screen.report import draw, open_console
 
         draw(report, open_console())
     raise typer.Exit(0 if report["ok"] else 1)
@@ -152,7 +152,7 @@ def check(
     Exit status 2 where there is a problem.
     """
     from datakit import checking
-    from datakit.watch import Watch
+    from datakit.screen.watch import Watch
 
     with Watch() as watch:
         problems = checking.check(_load(domain, recipe), limit, watch, mutants, rewards)
@@ -173,7 +173,8 @@ def select(
     """Select anew in a finished run: replaces demos, pairs, sft/ and dpo/. Needs no model; --set is kept in recipe.json."""
     from datakit import stages
     from datakit.export import export_run
-    from datakit.watch import Watch, draw_diff
+    from datakit.screen.frames import draw_diff
+    from datakit.screen.watch import Watch
 
     if diff:
         changes = stages.preview(run, settings or [])
@@ -216,11 +217,11 @@ def sql(
     if format == "json":
         _print_json(frame.to_dicts())
     elif format == "csv":
-        from datakit.watch import flat
+        from datakit.screen.frames import flat
 
         typer.echo(flat(frame).write_csv(), nl=False)
     else:
-        from datakit.watch import draw_table
+        from datakit.screen.frames import draw_table
 
         draw_table(frame)
 

@@ -17,8 +17,8 @@ from rich.console import Console
 from datakit import planning, stages
 from datakit.errors import RunError
 from datakit.recipe import parse
+from datakit.screen.watch import Watch
 from datakit.store import Run
-from datakit.watch import Watch
 
 PROMPTS = 8
 

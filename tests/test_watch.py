@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from datakit import watch
-from datakit.ink import Ink
-from datakit.pace import Part, together
 from datakit.progress import Progress, ReplicaProgress
-from datakit.stage_view import StageView
-from datakit.watch import Watch
+from datakit.screen import watch
+from datakit.screen.ink import Ink
+from datakit.screen.pace import Part, together
+from datakit.screen.stage_table import StageView
+from datakit.screen.watch import Watch
 
 
 class Clock:

@@ -11,10 +11,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from datakit.ink import Ink, compact, number, short_names, shorten_name
 from datakit.planning import Plan, SourcePlan
 from datakit.progress import Progress
 from datakit.recipe import Recipe
+from datakit.screen.ink import Ink, compact, number, short_names, shorten_name
 from datakit.spending import money, source_labels, total
 from datakit.tables import Rows
 

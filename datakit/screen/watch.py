@@ -10,17 +10,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
-import polars as pl
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from datakit.ledger import draw_spending
-from datakit.pace import Pace, Part, together
 from datakit.progress import Poll
+from datakit.screen.costs import draw_spending
+from datakit.screen.pace import Pace, Part, together
+from datakit.screen.stage_table import WIDTH, StageView
 from datakit.spending import spending
-from datakit.stage_view import WIDTH, StageView
 from datakit.store import Run
 
 LINE_EVERY_S = 30.0
@@ -129,36 +127,3 @@ class Lines:
     def _print(self, start: str) -> None:
         for line in self._view.lines():
             self._console.print(Text(start + line), soft_wrap=True)
-
-
-def flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Lists and structs as JSON text, for formats that have neither."""
-    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
-    return frame.with_columns(pl.struct(name).struct.json_encode().alias(name) for name in nested)
-
-
-def draw_table(frame: pl.DataFrame, rows: int = 200) -> None:
-    """A frame as a table on stdout; long texts fold, at most `rows` rows are shown."""
-    table = Table(show_edge=False, header_style="bold")
-    for name, dtype in frame.schema.items():
-        table.add_column(name, justify="right" if dtype.is_numeric() else "left", overflow="fold")
-    for row in flat(frame.head(rows)).iter_rows():
-        table.add_row(*(Text(_cell(value)) for value in row))
-    console = Console(highlight=False)
-    console.print(table)
-    if frame.height > rows:
-        console.print(Text(f"... {frame.height - rows:,} more rows; --format csv gives all", style="dim"))
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def draw_diff(changes: pl.DataFrame) -> None:
-    """Which pairs come, go or change, counted and then listed."""
-    counts = dict(changes["change"].value_counts().iter_rows())
-    Console().print(Text(", ".join(f"{counts.get(kind, 0):,} {kind}" for kind in ("came", "went", "changed"))))
-    if changes.height:
-        draw_table(changes, rows=40)

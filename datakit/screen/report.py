@@ -13,8 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from datakit.ink import NAME_CHARS, Ink, decimal, mean, number, percent, short_names, shorten, span
-from datakit.report_judges import draw_judges
+from datakit.screen.ink import NAME_CHARS, Ink, decimal, mean, number, percent, short_names, shorten, span
+from datakit.screen.report_judges import draw_judges
 from datakit.tables import OUTCOMES, Row, Rows
 
 WIDTH = 100  # where the output is no terminal, and the most that is used of one

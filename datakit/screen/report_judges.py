@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from datakit.ink import Ink, decimal, percent, span
+from datakit.screen.ink import Ink, decimal, percent, span
 from datakit.tables import Row, Rows
 
 BLANK = Text(" ")
