@@ -20,7 +20,7 @@ from timing import Row, interleaved, read_rows, show
 from datakit.domains import verifying_worker
 from datakit.engine import LocalEngine
 from datakit.recipe import Verify
-from datakit.stages import VERIFY_BATCH
+from datakit.verify import VERIFY_BATCH
 
 DATA = Path(os.environ.get("DATAKIT_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")) / "prompts" / "mbpp.jsonl.gz"
 TIMEOUT_S = 10.0

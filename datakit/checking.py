@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 
+from datakit.check.preflight import check_scores, find_rewards, preflight
 from datakit.client import probe_endpoint, read_key
 from datakit.collecting import read_inputs
 from datakit.domains import domain_of
@@ -14,9 +15,10 @@ from datakit.domains.code.mutants import Mutant, mutants
 from datakit.domains.protocol import Domain
 from datakit.engine import available_cores
 from datakit.errors import BadInput
+from datakit.progress import Monitor
 from datakit.recipe import EndpointSource, LocalReward, Recipe, resolve
-from datakit.stages import VERIFY_BATCH, Monitor, check_scores, find_rewards, judge, preflight
 from datakit.tables import Prompt, Row, Rows
+from datakit.verify import VERIFY_BATCH, verdicts
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _judged(stage: str, rows: Rows, domain: Domain, recipe: Recipe, monitor: Mon
     monitor.stage(stage, {domain.verifier: len(rows)})
     batches = (rows[at : at + VERIFY_BATCH] for at in range(0, len(rows), VERIFY_BATCH))
     found = []
-    with closing(judge(domain, batches, recipe.verify.workers or available_cores(), monitor)) as judged:
+    with closing(verdicts(domain, batches, recipe.verify.workers or available_cores(), monitor)) as judged:
         for row, verdict, _ in judged:
             passed = verdict["outcome"] == "passed"
             monitor.advance(domain.verifier, int(passed), int(not passed), "")

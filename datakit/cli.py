@@ -17,8 +17,8 @@ from datakit.errors import BadInput, BudgetSpent, DatakitError, SourceStopped
 from datakit.signals import Signals
 
 if TYPE_CHECKING:
+    from datakit.options import Options
     from datakit.recipe import Recipe
-    from datakit.stages import Options
 
 app = typer.Typer(
     name="datakit",
@@ -63,14 +63,14 @@ def build(
 
     Ctrl-C is safe at any time: what is on its way is stored first. A second Ctrl-C leaves at once.
     """
-    from datakit import stages
+    from datakit.options import STAGES, Options
 
-    stage = next((stage for stage in stages.STAGES if stage == until), None)
+    stage = next((stage for stage in STAGES if stage == until), None)
     if stage is None:
-        raise BadInput(f"--until {until}: there is no such stage; stages are {', '.join(stages.STAGES)}")
+        raise BadInput(f"--until {until}: there is no such stage; stages are {', '.join(STAGES)}")
     loaded = _load(domain, recipe)
     folder = out or Path("runs") / loaded.domain
-    options = stages.Options(stage, limit, resample, retry_failures, keep_going, grace, selfcheck, _signals)
+    options = Options(stage, limit, resample, retry_failures, keep_going, grace, selfcheck, _signals)
     if dry_run or json:
         _dry_run(loaded, folder, options, dry_run, json)
     else:
@@ -236,7 +236,8 @@ def serve(
 
     Those with `together: true`, or the sources that --source names.
     """
-    from datakit import serving, stages
+    from datakit import serving
+    from datakit.check.preflight import preflight
     from datakit.recipe import ServeSource, resolve
 
     loaded = resolve(_load(domain, recipe))
@@ -245,7 +246,7 @@ def serve(
         raise BadInput(f"--source {wrong[0]}: not a source of type serve; those are {', '.join(map(str, served)) or 'none'}")
     if not served:
         raise BadInput("this recipe has no source of type serve")
-    stages.preflight(loaded)
+    preflight(loaded)
     turn = [served[at] for at in source] if source else serving.in_turns(list(served.values()))[0]
     if left := [str(at) for at, other in served.items() if not source and other not in turn]:
         _say(f"not started, for they run alone (together: false): sources {', '.join(left)}; see --source", warning=True)

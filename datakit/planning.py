@@ -15,13 +15,15 @@ from typing import Literal
 
 import polars as pl
 
+from datakit.collect.begin import collect, read_prompts
+from datakit.options import Options
+from datakit.progress import Monitor
 from datakit.recipe import Budget, Recipe, RemoteReward, Sampled, resolve
 from datakit.resuming import check_same
 from datakit.rewards import judge_name
 from datakit.sampling import asks_singly
 from datakit.scoring import count_missing
 from datakit.spending import Spent, identity, is_priced, source_labels, spending, spent_at, total
-from datakit.stages import Monitor, Options, collect, read_prompts
 from datakit.store import Run, load_sql
 from datakit.tables import IMPORTED, TABLES, Row, Rows
 

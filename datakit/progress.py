@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 
 @dataclass(frozen=True)
@@ -35,3 +35,22 @@ class Progress:
 
 
 Poll: TypeAlias = Callable[[], Progress]
+
+
+class Monitor(Protocol):
+    """What a build tells whoever watches it."""
+
+    def stage(self, name: str, totals: dict[str, int], polls: Mapping[str, Poll] | None = None) -> None:
+        """A stage begins; for each of its parts (a source model, a judge) how many rows it is to make.
+
+        A part with a poll is asked by it, from another thread; the others are told with `advance`.
+        """
+        ...
+
+    def advance(self, part: str, done: int, failed: int, note: str) -> None:
+        """Rows of a part were made, or became failures; `note` says what else there is to see of it now."""
+        ...
+
+    def say(self, text: str, warning: bool = False) -> None:
+        """A sentence that stays on the screen."""
+        ...

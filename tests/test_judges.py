@@ -14,10 +14,11 @@ from datakit import audit
 from datakit.domains import DOMAINS
 from datakit.errors import BadInput, RecipeError
 from datakit.export import export_run
+from datakit.options import Options
 from datakit.recipe import Verify, parse
 from datakit.screen.report import draw, open_console
 from datakit.selection import chosen_judge, foreign_window, judges
-from datakit.stages import Options, build, reselect, resolve
+from datakit.stages import build, reselect, resolve
 from datakit.store import Run, load_sql
 
 

@@ -1,0 +1,51 @@
+"""The run as a build begins with it: its prompts, and the responses that exist already."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from datakit.collecting import NOT_WANTED, Inputs, prompt_row, read_inputs
+from datakit.domains import domain_of
+from datakit.progress import Monitor
+from datakit.recipe import Recipe
+from datakit.selection import judges
+from datakit.store import Run, Spool
+from datakit.tables import TABLES, failure_row
+
+
+def read_prompts(recipe: Recipe, limit: int | None, prompts: Spool) -> Inputs:
+    """Read all that the recipe names, the prompts into the spool: errors are met before anything is changed."""
+    inputs = read_inputs(recipe, domain_of(recipe).read, limit, lambda prompt: prompts.add(prompt_row(prompt)))
+    prompts.finish()
+    return inputs
+
+
+def collect(run: Run, recipe: Recipe, inputs: Inputs, prompts: Spool, monitor: Monitor) -> None:
+    """sources -> prompts, and the responses that exist already. Prompts that are no longer wanted stay, marked as dropped."""
+    run.replace_by(_with_old_prompts(run, prompts))
+    run.replace("sources", inputs.source_frame(recipe))
+    run.replace("judges", TABLES["judges"].frame([{"judge": name, "type": kind} for name, kind in judges(recipe).items()]))
+    run.append("scores", run.missing("scores", TABLES["scores"].frame(inputs.scores)))
+    imported = run.missing("responses", TABLES["responses"].frame(list(inputs.responses.values())))
+    run.append("responses", imported.filter(pl.col("text").is_not_null()))
+    empty = imported.filter(pl.col("text").is_null()).rename({"response_id": "key"}).with_columns(stage=pl.lit("sample"))
+    lost = run.missing("failures", empty).select("key", "model").iter_rows()
+    run.append("failures", [failure_row("sample", key, model, "empty", "no text in the imported row") for key, model in lost])
+    for note, count in [*inputs.notes.items(), *((f"prompts dropped: {reason}", n) for reason, n in inputs.dropped.items())]:
+        monitor.say(f"{count:,} {note}", warning=True)
+    kept = len(inputs.prompt_ids) - inputs.dropped.total()
+    monitor.say(f"{kept:,} prompts, {len(inputs.responses):,} responses imported")
+
+
+def _with_old_prompts(run: Run, new: Spool) -> Spool:
+    """The new prompts, and those of earlier builds that the recipe has no longer."""
+    gone = f"FROM prompts WHERE prompt_id NOT IN (SELECT prompt_id FROM {new.relation})"
+    if not run.query(f"SELECT 1 {gone} LIMIT 1").height:
+        return new
+    both = run.spool("prompts", "both.tmp")
+    rows = f"SELECT * FROM {new.relation} UNION ALL BY NAME SELECT * REPLACE ($dropped AS dropped) {gone}"
+    for frame in run.stream(rows, {"dropped": NOT_WANTED}, rows=10_000):
+        both.extend(frame)
+    both.finish()
+    new.path.unlink()
+    return both

@@ -1,0 +1,38 @@
+"""Answers through a domain's verifier, in worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from functools import partial
+
+from datakit.domains import verifying_worker
+from datakit.domains.protocol import Domain
+from datakit.engine import LocalEngine
+from datakit.progress import Monitor
+from datakit.tables import Row, Rows
+
+VERIFY_BATCH = 64
+
+
+def verdicts(
+    domain: Domain, batches: Iterator[Rows], workers: int, monitor: Monitor
+) -> Generator[tuple[Row, Row, float], None, None]:
+    """Every row with the columns of its verdict and the seconds that it took, in any order.
+
+    Where a domain says so, a timeout is tried once more at the end, alone: slow, or only crowded out?
+    """
+    late: Rows = []
+    start = partial(verifying_worker, domain.name, domain.options)
+    for tries, engine in enumerate((LocalEngine(workers, pinned=True), LocalEngine(workers=1))):
+        with closing(engine.map(start, batches if tries == 0 else iter([late]), domain.deadline_s)) as results:
+            for result in results:
+                verdict = result.value or {"outcome": domain.faults[result.fault or "crash"], "detail": result.message}
+                if tries == 0 and domain.retries_timeouts and verdict["outcome"] == "timeout":
+                    late.append(result.row)
+                else:
+                    yield result.row, verdict, result.duration_s
+        if not late:
+            return
+        if tries == 0:
+            monitor.say(f"{len(late):,} answers took too long; each is tried once more, alone")
