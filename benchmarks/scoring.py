@@ -28,7 +28,7 @@ from pathlib import Path
 from scoring_models import DATA, TINY, load_model, make_classifier, make_large_armorm
 from timing import Row, interleaved, ratio, read_rows, show
 
-from datakit.rewards.conversations import Tokens
+from datakit.rewards.local.conversations import Tokens
 from datakit.rewards.selfcheck import LocalModel, describe
 from datakit.tables import Messages
 
@@ -252,7 +252,8 @@ def score_many(n_rows: int) -> None:
     from scoring_rows import fill, start
 
     from datakit.engine import LocalEngine
-    from datakit.scoring import chunks, conversations, count_missing, stream_missing
+    from datakit.score.local import chunks
+    from datakit.score.missing import conversations, count_missing, stream_missing
     from datakit.store import Run
 
     with tempfile.TemporaryDirectory() as folder:

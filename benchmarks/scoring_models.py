@@ -53,7 +53,7 @@ def make_large_armorm(folder: Path, layers: int, hidden: int) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from datakit.rewards.armorm_checkpoint import expected_shapes
+    from datakit.rewards.local.armorm_checkpoint import expected_shapes
 
     sizes = {"num_hidden_layers": layers, "hidden_size": hidden, "intermediate_size": hidden * 7 // 2, "head_dim": 128}
     heads = {"num_attention_heads": hidden // 128, "num_key_value_heads": max(1, hidden // 512), "gating_hidden_dim": 1024}

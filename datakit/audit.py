@@ -21,7 +21,8 @@ from datakit.domains import domain_of
 from datakit.errors import BadInput, RunError
 from datakit.judging import judge_judges
 from datakit.recipe import Recipe, digest
-from datakit.selection import chosen_judge, diff_pairs, foreign_window, judge_answers, select_demos, select_pairs
+from datakit.rewards.judges import chosen_judge, foreign_window
+from datakit.select.rule import diff_pairs, judge_answers, select_demos, select_pairs
 from datakit.store import Run, load_sql
 from datakit.tables import OUTCOMES, Row, Rows
 

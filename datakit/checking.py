@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from datakit.check.preflight import check_scores, find_rewards, preflight
 from datakit.client import probe_endpoint, read_key
-from datakit.collecting import read_inputs
+from datakit.collect.inputs import read_inputs
 from datakit.domains import domain_of
 from datakit.domains.code.answers import extract
 from datakit.domains.code.mutants import Mutant, mutants

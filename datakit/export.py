@@ -19,7 +19,8 @@ import yaml
 from datakit.domains import domain_of
 from datakit.errors import DISTRIBUTION, BadInput, RunError
 from datakit.recipe import MEAN_RANK, Quantiles, Recipe, Select, digest, spell_end
-from datakit.selection import chosen_judge, diff_pairs, judge_answers, judges, margin_window, select_demos, select_pairs
+from datakit.rewards.judges import chosen_judge, judges
+from datakit.select.rule import diff_pairs, judge_answers, margin_window, select_demos, select_pairs
 from datakit.store import Run, load_sql, writing
 
 Kind = Literal["sft", "dpo"]

@@ -7,7 +7,8 @@ and a window with open eyes.
 from __future__ import annotations
 
 from datakit.recipe import MEAN_RANK, Recipe
-from datakit.selection import chosen_judge, judges, margin_window, match_answers
+from datakit.rewards.judges import chosen_judge, judges
+from datakit.select.rule import margin_window, match_answers
 from datakit.store import Run, load_sql
 from datakit.tables import Row, Rows
 

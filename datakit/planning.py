@@ -16,14 +16,14 @@ from typing import Literal
 import polars as pl
 
 from datakit.collect.begin import collect, read_prompts
+from datakit.collect.changes import check_same
 from datakit.options import Options
 from datakit.progress import Monitor
 from datakit.recipe import Budget, Recipe, RemoteReward, Sampled, resolve
-from datakit.resuming import check_same
-from datakit.rewards import judge_name
-from datakit.sampling import asks_singly
-from datakit.scoring import count_missing
-from datakit.spending import Spent, identity, is_priced, source_labels, spending, spent_at, total
+from datakit.rewards.judges import judge_name
+from datakit.sample.one_source import asks_singly
+from datakit.sample.spending import Spent, identity, is_priced, source_labels, spending, spent_at, total
+from datakit.score.missing import count_missing
 from datakit.store import Run, load_sql
 from datakit.tables import IMPORTED, TABLES, Row, Rows
 

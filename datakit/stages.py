@@ -15,25 +15,27 @@ from pathlib import Path
 
 import polars as pl
 
-from datakit import remote_scoring, serving
+from datakit import serving
 from datakit.check.preflight import check_scores, find_rewards, preflight
 from datakit.client import Drain
 from datakit.collect.begin import collect, read_prompts
+from datakit.collect.changes import check_same
 from datakit.domains import domain_of
 from datakit.domains.protocol import Domain
 from datakit.engine import available_cores
 from datakit.errors import BadInput, BudgetSpent, DatakitError, RecipeError, RunError, SourceStopped
-from datakit.gathering import Gathering, Meter, asked_sources
 from datakit.options import STAGES, Options
 from datakit.progress import Monitor
 from datakit.recipe import ArmoRM, Budget, LocalReward, Recipe, Reward, ServeSource, assign, resolve
 from datakit.recipe.files import reward_folder
-from datakit.resuming import check_same
-from datakit.rewards import judge_name
-from datakit.sample.all_sources import _name_copies, _turns
-from datakit.scoring import Chunk, count_missing, score_missing
-from datakit.selection import chosen_judge, diff_pairs, foreign_window, judge_answers, select_demos, select_pairs
-from datakit.spending import Spent, spending, total
+from datakit.rewards.judges import chosen_judge, foreign_window, judge_name
+from datakit.sample.all_sources import Gathering, _name_copies, _turns
+from datakit.sample.missing import asked_sources
+from datakit.sample.spending import Meter, Spent, spending, total
+from datakit.score import remote
+from datakit.score.local import Chunk, score_missing
+from datakit.score.missing import count_missing
+from datakit.select.rule import diff_pairs, judge_answers, select_demos, select_pairs
 from datakit.store import Run, load_sql
 from datakit.verify import VERIFY_BATCH, verdicts
 
@@ -150,7 +152,7 @@ def score(run: Run, recipe: Recipe, reward: Reward, options: Options, monitor: M
                     store(chunk)
         else:
             drain = Drain(options.grace_s, monitor.say)
-            scoring = remote_scoring.RemoteScoring(run, reward, options.retry_failures, drain, store)
+            scoring = remote.RemoteScoring(run, reward, options.retry_failures, drain, store)
             monitor.stage("score", {judge: n_missing}, {judge: scoring.progress})
             scoring.score(options.signals)
     except SourceStopped as error:

@@ -16,7 +16,7 @@ from datakit.errors import BadInput
 from datakit.export import export_run
 from datakit.screen.ink import short_names
 from datakit.screen.report import draw, open_console
-from datakit.selection import judge_answers, select_demos, select_pairs
+from datakit.select.rule import judge_answers, select_demos, select_pairs
 from datakit.store import Run
 from datakit.tables import TABLES, digest, digest_of_messages, make_response_id
 

@@ -14,9 +14,9 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from datakit.recipe import ArmoRM  # noqa: E402
-from datakit.rewards.batching import WINDOW, Budget, score_all  # noqa: E402
-from datakit.rewards.conversations import Limit, Tokens  # noqa: E402
-from datakit.rewards.devices import CPU, GPU, budget_of  # noqa: E402
+from datakit.rewards.local.batching import WINDOW, Budget, score_all  # noqa: E402
+from datakit.rewards.local.conversations import Limit, Tokens  # noqa: E402
+from datakit.rewards.local.devices import CPU, GPU, budget_of  # noqa: E402
 from datakit.rewards.protocol import Score, no_score  # noqa: E402
 
 BOS = 7

@@ -20,9 +20,9 @@ from tiny_models import CONVERSATIONS, SPECIAL, TEMPLATE, make_armorm, make_clas
 from datakit import rewards  # noqa: E402
 from datakit.errors import BadInput  # noqa: E402
 from datakit.recipe import Classifier as Settings  # noqa: E402
-from datakit.rewards.batching import Budget  # noqa: E402
-from datakit.rewards.classifier import Classifier  # noqa: E402
-from datakit.rewards.conversations import Tokens  # noqa: E402
+from datakit.rewards.local.batching import Budget  # noqa: E402
+from datakit.rewards.local.classifier import Classifier  # noqa: E402
+from datakit.rewards.local.conversations import Tokens  # noqa: E402
 
 FAMILIES = {
     "Llama": {},

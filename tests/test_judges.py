@@ -16,8 +16,8 @@ from datakit.errors import BadInput, RecipeError
 from datakit.export import export_run
 from datakit.options import Options
 from datakit.recipe import Verify, parse
+from datakit.rewards.judges import chosen_judge, foreign_window, judges
 from datakit.screen.report import draw, open_console
-from datakit.selection import chosen_judge, foreign_window, judges
 from datakit.stages import build, reselect, resolve
 from datakit.store import Run, load_sql
 

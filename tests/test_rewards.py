@@ -32,10 +32,11 @@ from datakit import rewards  # noqa: E402
 from datakit.engine import LocalEngine  # noqa: E402
 from datakit.errors import BadInput, MissingExtra  # noqa: E402
 from datakit.recipe import ArmoRM as Settings  # noqa: E402
-from datakit.rewards import Score, checkpoint  # noqa: E402
-from datakit.rewards.armorm import HEADER, ArmoRM, last_match  # noqa: E402
-from datakit.rewards.batching import Budget  # noqa: E402
-from datakit.rewards.conversations import Tokens  # noqa: E402
+from datakit.rewards import Score  # noqa: E402
+from datakit.rewards.local import checkpoint  # noqa: E402
+from datakit.rewards.local.armorm import HEADER, ArmoRM, last_match  # noqa: E402
+from datakit.rewards.local.batching import Budget  # noqa: E402
+from datakit.rewards.local.conversations import Tokens  # noqa: E402
 from datakit.tables import Messages  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]

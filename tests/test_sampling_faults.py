@@ -13,7 +13,7 @@ from fake_endpoint import BROKEN, CHOICES, CONNECTION, ERRORS, Body, Fake, body_
 from datakit.client import Client, calls, replica
 from datakit.errors import SourceStopped
 from datakit.recipe import EndpointSource
-from datakit.sampling import Ask, Sampler
+from datakit.sample.one_source import Ask, Sampler
 from datakit.tables import Rows, digest_of_messages, make_response_id
 
 PROMPTS, N = 6, 5

@@ -22,12 +22,14 @@ from hypothesis import strategies as st  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 from tiny_models import CONVERSATIONS, make_armorm, make_classifier, talk  # noqa: E402
 
-from datakit import rewards, scoring  # noqa: E402
+from datakit import rewards  # noqa: E402
 from datakit.engine import LocalEngine, Result  # noqa: E402
 from datakit.errors import WorkerError  # noqa: E402
 from datakit.recipe import ArmoRM, Classifier  # noqa: E402
-from datakit.rewards import batching, selfcheck  # noqa: E402
+from datakit.rewards import selfcheck  # noqa: E402
+from datakit.rewards.local import batching  # noqa: E402
 from datakit.rewards.protocol import Score, no_score  # noqa: E402
+from datakit.score import local  # noqa: E402
 from datakit.store import Run  # noqa: E402
 from datakit.tables import IMPORTED, TABLES, digest_of_messages, make_response_id  # noqa: E402
 
@@ -78,7 +80,7 @@ def fill(run: Run, answers: dict[str, list[tuple[str, str]]]) -> dict[tuple[str,
 
 
 def missing(run: Run, retry_failures: bool = False) -> set[tuple[tuple[str, ...], str, str]]:
-    frames = list(scoring.stream_missing(run, "j@1", retry_failures))
+    frames = list(local.stream_missing(run, "j@1", retry_failures))
     rows = pl.concat(frames).to_dicts() if frames else []
     return {(tuple(row["response_ids"]), row["messages"][0]["content"], row["text"]) for row in rows}
 
@@ -89,19 +91,19 @@ def test_equal_answers_to_equal_messages_are_one_conversation(tmp_path):
         twice = tuple(sorted([ids["a", "x"], ids["a", "y"]]))
         alone = {((ids["a", "z"],), "a", "2"), ((ids["b", "x"],), "b", "1")}
         assert missing(run) == {(twice, "a", "1"), *alone}
-        assert scoring.count_missing(run, "j@1", False) == 4
+        assert local.count_missing(run, "j@1", False) == 4
 
         run.append("scores", [{"response_id": ids["a", "y"], "judge": "j@1", "score": 0.5}])
         run.append("scores", [{"response_id": ids["a", "z"], "judge": "j@2", "score": 0.5}])
         failed = {"stage": "score", "key": ids["b", "x"], "source": "j@1", "error": "too_long", "permanent": True}
         run.append("failures", [failed])
         assert missing(run) == {((ids["a", "x"],), "a", "1"), ((ids["a", "z"],), "a", "2")}
-        assert scoring.count_missing(run, "j@1", False) == 2
+        assert local.count_missing(run, "j@1", False) == 2
         assert missing(run, retry_failures=True) == {((ids["a", "x"],), "a", "1"), *alone}
-        assert scoring.count_missing(run, "j@1", True) == 3
+        assert local.count_missing(run, "j@1", True) == 3
 
         run.append("failures", [failed | {"key": ids["a", "z"], "permanent": False}])
-        assert scoring.count_missing(run, "j@1", False) == 2, "what failed in passing is tried again"
+        assert local.count_missing(run, "j@1", False) == 2, "what failed in passing is tried again"
 
 
 @settings(max_examples=10, deadline=None)
@@ -111,16 +113,16 @@ def test_every_missing_response_is_in_one_conversation(tmp_path_factory, texts, 
     for at, (question, text) in enumerate(texts):
         answers.setdefault(question, []).append((f"m{at}", text))
     with Run.create(tmp_path_factory.mktemp("runs") / "run") as run, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scoring, "SHARE_ROWS", share_rows)
+        patch.setattr(local, "SHARE_ROWS", share_rows)
         ids = fill(run, answers)
         found = missing(run)
         assert sorted(one for group, _, _ in found for one in group) == sorted(ids.values())
         assert len(found) == len(set(texts))
-        assert scoring.count_missing(run, "j@1", False) == len(texts)
+        assert local.count_missing(run, "j@1", False) == len(texts)
         again = {f"{question} again": (question, None) for question in answers}
         run.replace("prompts", more_prompts(run, again | {"gone": ("gone", "not in the recipe")}))
         assert missing(run) == found, "a second prompt with the same messages, and one that is dropped, add nothing"
-        assert scoring.count_missing(run, "j@1", False) == len(texts)
+        assert local.count_missing(run, "j@1", False) == len(texts)
 
 
 def test_a_frame_is_read_while_the_one_before_it_is_worked_on():
@@ -134,11 +136,11 @@ def test_a_frame_is_read_while_the_one_before_it_is_worked_on():
         finally:
             closed.append(True)
 
-    ahead = scoring.read_ahead(frames())
+    ahead = local.read_ahead(frames())
     assert next(ahead)["n"][0] == 0 and begun[1].wait(10) and not begun[2].is_set()
     assert [frame["n"][0] for frame in ahead] == [1, 2] and closed == [True]
     closed.clear()
-    stopped = scoring.read_ahead(frames())
+    stopped = local.read_ahead(frames())
     next(stopped)
     stopped.close()
     assert closed == [True], "its snapshot is let go"
@@ -157,20 +159,20 @@ def more_prompts(run: Run, prompts: dict[str, tuple[str, str | None]]) -> pl.Dat
 def test_the_rows_of_a_chunk_come_longest_first():
     messages = [talk("q"), talk("q" * 40), talk("q")]
     frame = pl.DataFrame({"response_ids": [["1"], ["2"], ["3"]], "messages": messages, "text": ["abc", "", "長い答え"]})
-    rows = scoring.conversations(frame)
+    rows = local.conversations(frame)
     assert [row["response_ids"] for row in rows] == [["2"], ["3"], ["1"]]
     assert rows[1]["messages"] == talk("q", "長い答え")
 
 
 def test_a_model_that_fails_on_everything_stops_the_stage_when_what_was_made_is_stored(monkeypatch):
     """As on a device that is gone. A row that fails among others is a row of failures and no more."""
-    monkeypatch.setattr(scoring, "HOPELESS", 3)
+    monkeypatch.setattr(local, "HOPELESS", 3)
     good = {"score": 0.5, "objectives": None, "n_tokens": 9, "n_tokens_cut": 0, "error": None, "message": None}
     broken = dict.fromkeys(good) | {"error": "model_error", "message": "CUDA error: unspecified launch failure"}
     long = broken | {"error": "too_long"}
     values = [broken, broken, good, long, long, long, broken, None, broken, good]
     results = (Result({"response_ids": [str(at)]}, value, None, None, 0.1) for at, value in enumerate(values))
-    given = scoring.chunks(results, "j@1")
+    given = local.chunks(results, "j@1")
     first = next(given)
     assert [row["response_id"] for row in first.scores] == ["2"]
     assert [row["key"] for row in first.failures] == ["0", "1", "3", "4", "5", "6", "7"]
@@ -179,7 +181,7 @@ def test_a_model_that_fails_on_everything_stops_the_stage_when_what_was_made_is_
 
 
 def test_results_become_rows_of_all_their_responses(monkeypatch):
-    monkeypatch.setattr(scoring, "STORE_ROWS", 3)
+    monkeypatch.setattr(local, "STORE_ROWS", 3)
     good = {"score": 0.5, "objectives": [1.0], "n_tokens": 9, "n_tokens_cut": 2, "error": None, "message": None}
     bad = dict.fromkeys(good) | {"error": "too_long", "message": "m"}
     results = [
@@ -188,7 +190,7 @@ def test_results_become_rows_of_all_their_responses(monkeypatch):
         Result({"response_ids": ["e"]}, bad | {"error": "out_of_memory"}, None, None, 0.1),
         Result({"response_ids": ["f"]}, None, "crash", "it died", 0.1),
     ]
-    first, last = scoring.chunks(results, "j@1")
+    first, last = local.chunks(results, "j@1")
     assert first.scores == [
         {"response_id": one, "judge": "j@1", "score": 0.5, "objectives": [1.0], "n_tokens_cut": 2} for one in ("a", "b")
     ]
@@ -226,23 +228,23 @@ def test_an_error_that_no_check_foresaw_names_the_model(copy):
     path = copy / "tokenizer_config.json"
     path.write_text(path.read_text().replace("{% endfor %}", "{% if %}"))
     with pytest.raises(WorkerError, match=rf"^score\.model: {copy} cannot be used: .*TemplateSyntaxError"):
-        next(scoring.self_check(settings_of(model=str(copy)), copy))
+        next(local.self_check(settings_of(model=str(copy)), copy))
 
 
 def test_a_stage_that_is_ended_goes_on_where_it_was_and_asks_for_nothing_twice(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(scoring, "STORE_ROWS", 10)
-    monkeypatch.setattr(scoring, "STORE_EVERY_S", 600.0)
-    monkeypatch.setattr(scoring, "CHUNK_ROWS", 16)
+    monkeypatch.setattr(local, "STORE_ROWS", 10)
+    monkeypatch.setattr(local, "STORE_EVERY_S", 600.0)
+    monkeypatch.setattr(local, "CHUNK_ROWS", 16)
     answers = {f"question {at}": [("x", f"answer {at % 7}"), ("y", "the same"), ("z", "the same")] for at in range(20)}
     with Run.create(tmp_path / "run") as run:
         ids = fill(run, answers)
-        chunks = scoring.score_missing(run, settings_of(devices=["cpu"]), tiny, False)
+        chunks = local.score_missing(run, settings_of(devices=["cpu"]), tiny, False)
         run.append("scores", next(chunks).scores)
         chunks.close()
         before = all_scores(run)
         assert 10 <= len(before) < 30
-        assert scoring.count_missing(run, JUDGE, False) == 60 - len(before)
-        for chunk in scoring.score_missing(run, settings_of(devices=["cpu", "cpu"]), tiny, False):
+        assert local.count_missing(run, JUDGE, False) == 60 - len(before)
+        for chunk in local.score_missing(run, settings_of(devices=["cpu", "cpu"]), tiny, False):
             assert not {row["response_id"] for row in chunk.scores} & set(before)
             run.append("scores", chunk.scores)
         scores = all_scores(run)
@@ -377,7 +379,7 @@ def test_padding_that_reaches_real_tokens_is_found(tiny, monkeypatch):
 
         return right(Blind(), batch, wanted, device, padding)
 
-    monkeypatch.setattr("datakit.rewards.armorm.hidden_states", unmasked)
+    monkeypatch.setattr("datakit.rewards.local.armorm.hidden_states", unmasked)
     found = check(tiny).differences
     assert found and all("padded left scores differ from those one by one: conversation" in line for line in found)
 
@@ -385,7 +387,7 @@ def test_padding_that_reaches_real_tokens_is_found(tiny, monkeypatch):
 def test_a_score_that_depends_on_the_batch_is_found(tiny, monkeypatch):
     right = batching.hidden_states
     monkeypatch.setattr(
-        "datakit.rewards.armorm.hidden_states", lambda model, batch, *more: right(model, batch, *more) + 1e-3 * len(batch)
+        "datakit.rewards.local.armorm.hidden_states", lambda model, batch, *more: right(model, batch, *more) + 1e-3 * len(batch)
     )
     assert any("padded right scores differ" in line for line in check(tiny).differences)
 

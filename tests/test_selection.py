@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from datakit.domains import DOMAINS
 from datakit.errors import BadInput
 from datakit.recipe import Verify, parse
-from datakit.selection import chosen_judge, diff_pairs, judge_answers, select_demos, select_pairs
+from datakit.rewards.judges import chosen_judge
+from datakit.select.rule import diff_pairs, judge_answers, select_demos, select_pairs
 from datakit.store import Run, load_sql
 from datakit.store.database import VIEWS
 from datakit.tables import OUTCOMES, TABLES, make_response_id

@@ -16,7 +16,8 @@ from processes import wait_for
 from datakit import checking, stages
 from datakit.errors import BadInput, RecipeError, SourceStopped
 from datakit.recipe import LLMJudge, Served, load, resolve
-from datakit.rewards import judge_name, llm_judge, served
+from datakit.rewards.judges import judge_name
+from datakit.rewards.remote import llm_judge, served
 from datakit.store import Run
 from datakit.tables import Messages
 

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from datakit import spending
 from datakit.errors import RecipeError
 from datakit.progress import Progress
 from datakit.recipe import Budget, parse
+from datakit.sample import spending
+from datakit.sample.spending import Spent, over_budget, source_labels, total
 from datakit.screen import ink
 from datakit.screen.costs import draw_spending
-from datakit.spending import Spent, over_budget, source_labels, total
 from datakit.store import Run
 from datakit.tables import TABLES
 

@@ -19,10 +19,11 @@ from fake_endpoint import BROKEN, Fake, error, running
 
 from datakit.client import Answer, Drained
 from datakit.errors import RunError
-from datakit.gathering import Asked, Gathering, Meter, asked_sources
 from datakit.recipe import Budget, load
+from datakit.sample.all_sources import Gathering
+from datakit.sample.missing import Asked, asked_sources
+from datakit.sample.spending import Meter, Spent
 from datakit.signals import Signals
-from datakit.spending import Spent
 from datakit.store import Journal, Run
 from datakit.tables import Rows
 

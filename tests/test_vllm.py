@@ -21,8 +21,8 @@ from command import DATAKIT, count, datakit, rows_of, write_recipe
 from processes import gone, lives, processes_of, servers_of, wait_for
 
 from datakit.recipe import load
-from datakit.remote_scoring import self_check
 from datakit.rewards.selfcheck import CONVERSATIONS
+from datakit.score.remote import self_check
 from datakit.serving import end_orphans
 
 ROOT = Path(__file__).parents[1]

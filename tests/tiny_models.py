@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from datakit.rewards import armorm_checkpoint
+from datakit.rewards.local import armorm_checkpoint
 from datakit.tables import Messages
 
 SPECIAL = ["<|begin_of_text|>", "<|end_of_text|>", *armorm_checkpoint.HEADER_TOKENS, "[PAD]"]

@@ -1,0 +1,1 @@
+"""Before the first request: what would fail after hours, and what `datakit check` says of a recipe."""

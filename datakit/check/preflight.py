@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datakit import remote_scoring, serving
+from datakit import serving
 from datakit.client import read_key
 from datakit.domains import domain_of
 from datakit.progress import Monitor
 from datakit.recipe import ArmoRM, Classifier, EndpointSource, LocalReward, Recipe, ServeSource
 from datakit.recipe.files import reward_folder
 from datakit.rewards import check as check_reward
-from datakit.rewards import find_on_hub, judge_name
-from datakit.scoring import self_check
-from datakit.selection import chosen_judge
+from datakit.rewards import find_on_hub
+from datakit.rewards.judges import chosen_judge, judge_name
+from datakit.score import remote
+from datakit.score.local import self_check
 
 
 def preflight(recipe: Recipe) -> None:
@@ -41,7 +42,7 @@ def check_scores(recipe: Recipe, monitor: Monitor) -> list[str]:
         if isinstance(reward, LocalReward):
             checked = self_check(reward, reward_folder(recipe, reward))
         else:
-            checked = remote_scoring.self_check(reward)
+            checked = remote.self_check(reward)
         for place, findings in checked:
             where = f"score.{at}: {judge_name(reward)} on {place}"
             differences += [f"{where}: {difference}" for difference in findings.differences]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import polars as pl
 
-from datakit.collecting import NOT_WANTED, Inputs, prompt_row, read_inputs
+from datakit.collect.inputs import NOT_WANTED, Inputs, prompt_row, read_inputs
 from datakit.domains import domain_of
 from datakit.progress import Monitor
 from datakit.recipe import Recipe
-from datakit.selection import judges
+from datakit.rewards.judges import judges
 from datakit.store import Run, Spool
 from datakit.tables import TABLES, failure_row
 

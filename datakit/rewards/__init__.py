@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datakit.client import Client, read_key
 from datakit.engine import Worker
-from datakit.errors import DISTRIBUTION, BadInput, MissingExtra, needs_extra
-from datakit.recipe import ArmoRM, Classifier, LLMJudge, LocalReward, RemoteReward, Reward, Served
-from datakit.rewards import armorm_checkpoint, classifier, llm_judge, served
-from datakit.rewards.checkpoint import SMALL_FILES, check_pinned, download, limit_of
-from datakit.rewards.devices import all_devices, take_device
+from datakit.errors import DISTRIBUTION, MissingExtra, needs_extra
+from datakit.recipe import ArmoRM, Classifier, LocalReward, RemoteReward, Reward, Served
+from datakit.rewards.judges import judge_name
+from datakit.rewards.local import armorm_checkpoint, classifier
+from datakit.rewards.local.checkpoint import SMALL_FILES, check_pinned, download, limit_of
+from datakit.rewards.local.devices import all_devices, take_device
 from datakit.rewards.protocol import RemoteModel, RewardModel, Score
+from datakit.rewards.remote import llm_judge, served
 from datakit.rewards.selfcheck import LocalModel, self_check
 from datakit.tables import Row, Rows
 
@@ -57,26 +59,6 @@ REWARDS: dict[str, Kind] = {
     "armorm": Kind(armorm_checkpoint.check, armorm_checkpoint.load),
     "classifier": Kind(classifier.check, classifier.load),
 }
-
-
-def judge_name(reward: Reward) -> str:
-    """The `judge` of this model's scores: `<type>@<revision>`, then what shapes them and is not at its default.
-
-    Behind a URL a revision is only what the recipe says, so the model is named too; of an LLM judge the rubric's hash is always
-    there. A folder's revision (tables.fingerprint) and the text of rubric_path must be set.
-    """
-    if isinstance(reward, LLMJudge):
-        return "+".join([f"{reward.type}@{_version(reward)}", *llm_judge.name_parts(reward)])
-    if reward.revision is None:
-        raise BadInput(f"score.revision: not set for {reward.model}, so its scores would have no name")
-    values = {field: getattr(reward, field) for field in reward.shaping}
-    changed = [field for field, value in values.items() if value != type(reward).model_fields[field].default]
-    version = _version(reward) if isinstance(reward, Served) else reward.revision
-    return f"{reward.type}@{version}" + "".join(f"+{field}={values[field]}".lower() for field in changed)
-
-
-def _version(reward: RemoteReward) -> str:
-    return reward.model if reward.revision is None else f"{reward.model}:{reward.revision}"
 
 
 def check(reward: Reward, folder: Path | None) -> None:

@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from datakit.errors import BadInput
 from datakit.recipe import ArmoRM, Classifier
-from datakit.rewards.batching import Budget, Padding
+from datakit.rewards.local.batching import Budget, Padding
 from datakit.rewards.protocol import RewardModel, Score
 from datakit.tables import Messages, Row
 

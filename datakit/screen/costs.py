@@ -14,8 +14,8 @@ from rich.text import Text
 from datakit.planning import Plan, SourcePlan
 from datakit.progress import Progress
 from datakit.recipe import Recipe
+from datakit.sample.spending import money, source_labels, total
 from datakit.screen.ink import Ink, compact, number, short_names, shorten_name
-from datakit.spending import money, source_labels, total
 from datakit.tables import Rows
 
 NARROW = 100

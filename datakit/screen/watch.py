@@ -15,10 +15,10 @@ from rich.live import Live
 from rich.text import Text
 
 from datakit.progress import Poll
+from datakit.sample.spending import spending
 from datakit.screen.costs import draw_spending
 from datakit.screen.pace import Pace, Part, together
 from datakit.screen.stage_table import WIDTH, StageView
-from datakit.spending import spending
 from datakit.store import Run
 
 LINE_EVERY_S = 30.0

@@ -1,0 +1,1 @@
+"""Code: programs run against the tests of their prompt."""

@@ -1,0 +1,1 @@
+"""Mathematics: final answers compared with a reference."""

@@ -6,7 +6,7 @@ verify, score, select and limits may change freely.
 
 from __future__ import annotations
 
-from datakit.collecting import Inputs
+from datakit.collect.inputs import Inputs
 from datakit.errors import RunError
 from datakit.recipe import Recipe, Sampled
 from datakit.store import Run, Spool

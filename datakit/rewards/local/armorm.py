@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from datakit.rewards.batching import Budget, Padding, hidden_states, score_all
-from datakit.rewards.conversations import Limit, Tokens, render_all, tokenize
+from datakit.rewards.local.batching import Budget, Padding, hidden_states, score_all
+from datakit.rewards.local.conversations import Limit, Tokens, render_all, tokenize
 from datakit.rewards.protocol import Score, no_score
 from datakit.tables import Messages
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from datakit import recipe
 from datakit.errors import BadInput
-from datakit.rewards.armorm import HEADER, HEADER_TOKENS, ArmoRM, Heads, last_match
-from datakit.rewards.checkpoint import (
+from datakit.rewards.local.armorm import HEADER, HEADER_TOKENS, ArmoRM, Heads, last_match
+from datakit.rewards.local.checkpoint import (
     Shape,
     chat_template,
     check_complete,
@@ -23,8 +23,8 @@ from datakit.rewards.checkpoint import (
     read_json,
     weight_files,
 )
-from datakit.rewards.conversations import render
-from datakit.rewards.devices import budget_of
+from datakit.rewards.local.conversations import render
+from datakit.rewards.local.devices import budget_of
 
 if TYPE_CHECKING:
     import torch

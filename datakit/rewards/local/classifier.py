@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from datakit import recipe
 from datakit.errors import BadInput
-from datakit.rewards.batching import Budget, Padding, hidden_states, score_all
-from datakit.rewards.checkpoint import (
+from datakit.rewards.local.batching import Budget, Padding, hidden_states, score_all
+from datakit.rewards.local.checkpoint import (
     check_complete,
     check_tensors,
     check_tokenizer,
@@ -25,8 +25,8 @@ from datakit.rewards.checkpoint import (
     positive_fields,
     read_json,
 )
-from datakit.rewards.conversations import Limit, Tokens, render, render_all, tokenize
-from datakit.rewards.devices import budget_of
+from datakit.rewards.local.conversations import Limit, Tokens, render, render_all, tokenize
+from datakit.rewards.local.devices import budget_of
 from datakit.rewards.protocol import Score, no_score
 from datakit.tables import Messages
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from datakit.engine import available_cores, worker_number
 from datakit.errors import BadInput, needs_extra
 from datakit.recipe import LocalReward
-from datakit.rewards.batching import Budget
+from datakit.rewards.local.batching import Budget
 
 if TYPE_CHECKING:
     import torch

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from datakit.recipe import Budget, Price, Recipe, Sampled
+from datakit.sample.one_source import Sampler
 from datakit.store import Run, load_sql
 
 MILLION = 1_000_000
@@ -107,3 +108,23 @@ def money(amount: float) -> str:
     ['0.00', '1,234.50', '0.50', '0.0012']
     """
     return f"{amount:,.2f}" if amount >= 0.1 or not amount else f"{amount:.2g}" if amount >= 0.0001 else f"{amount:.1e}"
+
+
+class Meter:
+    """What the run's samples take, from what earlier builds took on."""
+
+    def __init__(self, budget: Budget, before: Spent) -> None:
+        self._budget = budget
+        self._before = before
+        self._samplers: list[Sampler] = []
+
+    def watch(self, sampler: Sampler) -> None:
+        """Count what this one takes from now on."""
+        self._samplers.append(sampler)
+
+    def over_budget(self) -> str | None:
+        """The sentence for the user where the budget is used up, else None."""
+        if self._budget.tokens is None and self._budget.cost is None:
+            return None
+        spent = (spent_at(one.source.price, one.prompt_tokens, one.completion_tokens) for one in self._samplers)
+        return over_budget(self._budget, sum(spent, self._before))

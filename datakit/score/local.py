@@ -7,25 +7,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import polars as pl
-
 from datakit.engine import LocalEngine, Result, Worker
 from datakit.errors import WorkerError
 from datakit.recipe import ArmoRM, Classifier
-from datakit.rewards import all_devices, checking_worker, judge_name, scoring_worker
+from datakit.rewards import all_devices, checking_worker, scoring_worker
+from datakit.rewards.judges import judge_name
 from datakit.rewards.selfcheck import Findings
-from datakit.store import Run, load_sql
+from datakit.score.missing import (
+    conversations,
+    stream_missing,
+)
+from datakit.store import Run
 from datakit.tables import Row, Rows, failure_row
 
-SHARE_ROWS = 50_000  # responses whose ids are in memory at a time
-CHUNK_ROWS = 1024  # conversations that go to a worker together, longest first
 STORE_ROWS = 256  # results that are stored together,
 STORE_EVERY_S = 1.0  # or sooner
 HOPELESS = 256  # conversations in a row on which the model itself fails: it is broken, or its device is
@@ -39,11 +39,6 @@ class Chunk(NamedTuple):
     scores: Rows
     failures: Rows
     note: str
-
-
-def count_missing(run: Run, judge: str, retry_failures: bool) -> int:
-    """How many responses the judge has to score."""
-    return sum(int(frame["n"][0]) for frame in _of_shares(run, "count_missing_scores", judge, retry_failures))
 
 
 def score_missing(
@@ -77,42 +72,6 @@ def _work(
             yield from results
     except WorkerError as error:
         raise WorkerError(f"score.model: {reward.model} cannot be used: {error}") from error
-
-
-def stream_missing(run: Run, judge: str, retry_failures: bool) -> Generator[pl.DataFrame, None, None]:
-    """The conversations that the judge has not scored now, some at a time."""
-    return read_ahead(_of_shares(run, "missing_scores", judge, retry_failures))
-
-
-def read_ahead(frames: Generator[pl.DataFrame, None, None]) -> Generator[pl.DataFrame, None, None]:
-    """The same frames, each read while the one before it is worked on: the statement of a share takes its time."""
-    with closing(frames), ThreadPoolExecutor(max_workers=1) as thread:
-        coming = thread.submit(next, frames, None)
-        while (frame := coming.result()) is not None:
-            coming = thread.submit(next, frames, None)
-            yield frame
-
-
-def _of_shares(run: Run, statement: str, judge: str, retry_failures: bool) -> Generator[pl.DataFrame, None, None]:
-    """What a statement gives over the run as it is now, for one share of the prompts after the other."""
-    with closing(run.snapshot()) as snapshot:
-        n_shares = 1 + int(snapshot.query("SELECT count(*) AS n FROM responses")["n"][0]) // SHARE_ROWS
-        for share in range(n_shares):
-            params = {"judge": judge, "retry_failures": retry_failures, "share": share, "n_shares": n_shares}
-            yield from snapshot.stream(load_sql(statement), params, CHUNK_ROWS)
-
-
-def conversations(frame: pl.DataFrame) -> Rows:
-    """The rows of a worker's batch. Those of like length stand together, so that little of a batch is padding."""
-    turns = pl.col("messages").list.eval(pl.element().struct.field("content").str.len_bytes()).list.sum()
-    size = pl.col("text").str.len_bytes() + turns
-    return [conversation(row) for row in frame.sort(size, descending=True).to_dicts()]
-
-
-def conversation(row: Row) -> Row:
-    """A row of missing_scores.sql with its answer as the last message."""
-    answer = {"role": "assistant", "content": row["text"]}
-    return {"response_ids": row["response_ids"], "messages": [*row["messages"], answer]}
 
 
 @dataclass

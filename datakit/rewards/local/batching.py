@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from datakit.rewards.conversations import Tokens
+from datakit.rewards.local.conversations import Tokens
 from datakit.rewards.protocol import Score, no_score
 from datakit.tables import Messages
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import polars as pl
 
+from datakit.collect.rows import read_rows
 from datakit.errors import BadInput
 from datakit.recipe import Recipe, ResponsesSource
 from datakit.recipe.files import source_name
-from datakit.sources import read_rows
 from datakit.tables import IMPORTED, TABLES, Prompt, Row, Rows, digest, digest_of_messages, make_response_id
 
 ReadPrompts = Callable[[Iterable[Row], str], Iterator[Prompt]]

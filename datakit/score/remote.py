@@ -16,10 +16,12 @@ from datakit.client import Client, Drain, Drained, RequestFailed
 from datakit.errors import SourceStopped
 from datakit.progress import Progress
 from datakit.recipe import LLMJudge, RemoteReward
-from datakit.rewards import RemoteModel, Score, client_of, judge_name, remote_model
+from datakit.rewards import RemoteModel, Score, client_of, remote_model
+from datakit.rewards.judges import judge_name
 from datakit.rewards.protocol import no_score
 from datakit.rewards.selfcheck import CONVERSATIONS, Findings, compare, describe
-from datakit.scoring import Chunk, conversation, stream_missing
+from datakit.score.local import Chunk
+from datakit.score.missing import conversation, stream_missing
 from datakit.signals import Signals
 from datakit.store import Run
 from datakit.tables import Messages, Row, failure_row

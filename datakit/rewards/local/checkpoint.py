@@ -15,7 +15,7 @@ from typing import Any
 
 from datakit.errors import BadInput, needs_extra
 from datakit.recipe import LocalReward
-from datakit.rewards.conversations import Limit
+from datakit.rewards.local.conversations import Limit
 
 Shape = tuple[int, ...]
 

@@ -1,0 +1,82 @@
+"""Judges: whose scores a recipe wants, what they are called, and which one selects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datakit.errors import BadInput
+from datakit.recipe import MEAN_RANK, LLMJudge, Recipe, RemoteReward, Reward, Served
+from datakit.rewards.remote import llm_judge
+
+if TYPE_CHECKING:
+    pass
+
+
+ARMORM_HIGH = 0.2  # ArmoRM's best and worst answers differ by some 0.01 to 0.1: a window up to here is meant for it
+
+
+def judges(recipe: Recipe) -> dict[str, str]:
+    """The judges whose scores the recipe wants, its reward models and then the imported ones: name -> type.
+
+    The type of an imported judge is its name without the version: scores that were imported as `armorm` count as ArmoRM's.
+    """
+    return {judge_name(reward): reward.type for reward in recipe.score} | {
+        full: name for name, full in recipe.imported_judges.items()
+    }
+
+
+def chosen_judge(recipe: Recipe) -> str | None:
+    """The judge whose scores select: the only one, the one that `select.judge` names, or mean_rank; None without any.
+
+    BadInput where that is not one of the recipe's judges.
+    """
+    names, wanted = list(judges(recipe)), recipe.select.judge
+    if len(names) < len(recipe.score) + len(recipe.imported_judges):
+        raise BadInput(f"score: two reward models would give the same scores; the judges are {', '.join(names)}; leave one out")
+    if wanted is None:
+        if len(names) > 1:
+            raise BadInput(f"select.judge: the recipe has several judges, name one of {', '.join([*names, MEAN_RANK])}")
+        return names[0] if names else None
+    if wanted == MEAN_RANK and names:
+        return MEAN_RANK
+    matching = [name for name in names if wanted in (name, name.partition("@")[0])]
+    if len(matching) > 1:
+        raise BadInput(f"select.judge: '{wanted}' is the name of {len(matching)}, write out one of {', '.join(matching)}")
+    if not matching:
+        known = ", ".join([*names, MEAN_RANK]) if names else "there are none"
+        raise BadInput(f"select.judge: '{wanted}' is not one of the recipe's judges: {known}")
+    return matching[0]
+
+
+def foreign_window(recipe: Recipe) -> str | None:
+    """What to say where the margin window is one for ArmoRM's scores and another judge selects; None elsewhere."""
+    margin, judge = recipe.select.margin, chosen_judge(recipe)
+    if not isinstance(margin, list) or judge is None or margin[1] > ARMORM_HIGH:
+        return None
+    if judge != MEAN_RANK and judges(recipe)[judge] == "armorm":
+        return None
+    scale = "mean ranks lie in [0, 1]" if judge == MEAN_RANK else f"the scores of {judge} may have any scale"
+    return (
+        f"select.margin [{margin[0]:g}, {margin[1]:g}] is a window for ArmoRM's scores, and {scale}: "
+        "look at the margins in datakit inspect, or write margin: {quantiles: [0.1, 0.9]}"
+    )
+
+
+def judge_name(reward: Reward) -> str:
+    """The `judge` of this model's scores: `<type>@<revision>`, then what shapes them and is not at its default.
+
+    Behind a URL a revision is only what the recipe says, so the model is named too; of an LLM judge the rubric's hash is always
+    there. A folder's revision (tables.fingerprint) and the text of rubric_path must be set.
+    """
+    if isinstance(reward, LLMJudge):
+        return "+".join([f"{reward.type}@{_version(reward)}", *llm_judge.name_parts(reward)])
+    if reward.revision is None:
+        raise BadInput(f"score.revision: not set for {reward.model}, so its scores would have no name")
+    values = {field: getattr(reward, field) for field in reward.shaping}
+    changed = [field for field, value in values.items() if value != type(reward).model_fields[field].default]
+    version = _version(reward) if isinstance(reward, Served) else reward.revision
+    return f"{reward.type}@{version}" + "".join(f"+{field}={values[field]}".lower() for field in changed)
+
+
+def _version(reward: RemoteReward) -> str:
+    return reward.model if reward.revision is None else f"{reward.model}:{reward.revision}"

@@ -1,0 +1,1 @@
+"""Reward models on this machine; torch is imported only here."""

@@ -1,0 +1,62 @@
+"""What a run misses of each source model."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+
+from datakit.progress import Progress
+from datakit.recipe import Recipe, Sampled
+from datakit.sample.one_source import Ask, Sampler
+from datakit.sample.spending import identity, source_labels
+from datakit.store import Run, load_sql
+
+PROMPTS_AT_A_TIME = 10_000
+
+
+@dataclass
+class Asked:
+    """One source that misses samples."""
+
+    source: Sampled
+    label: str
+    """How the display calls it: its model, numbered where a recipe samples one model in several ways."""
+    n_missing: int
+    proven: bool
+    """Whether the run has answers of it already."""
+    sampler: Sampler | None = None
+
+    def progress(self) -> Progress:
+        """What was asked and answered so far."""
+        return self.sampler.progress() if self.sampler is not None else Progress()
+
+
+def asked_sources(run: Run, recipe: Recipe, retry_failures: bool) -> list[Asked]:
+    """The sources that miss something, in the recipe's order."""
+    with closing(run.snapshot()) as snapshot:
+        counts = snapshot.query(load_sql("count_missing"), {"retry_failures": retry_failures})
+    by_source, labels = {row[:3]: row[3:] for row in counts.iter_rows()}, source_labels(recipe)
+    asked = []
+    for source in recipe.sampled:
+        _, n_there, n_missing = by_source.get(identity(source), (0, 0, 0))
+        if n_missing:
+            asked.append(Asked(source, labels[identity(source)], n_missing, proven=n_there > 0))
+    return asked
+
+
+def missing_samples(run: Run, source: Sampled, retry_failures: bool) -> Generator[Ask, None, None]:
+    """What the run, as it is now, misses of a source: one Ask a prompt. Memory does not grow with the number of prompts."""
+    params = {
+        "model": source.model,
+        "revision": source.revision,
+        "sampling": source.sampling_text,
+        "n": source.n,
+        "retry_failures": retry_failures,
+    }
+    with closing(run.snapshot()) as prompts, closing(run.snapshot()) as there:
+        for some in prompts.stream("SELECT * FROM asked_prompts", {}, PROMPTS_AT_A_TIME):
+            there.connection.register("some_prompts", some)
+            for row in there.query(load_sql("missing_samples"), params).iter_rows(named=True):
+                ids = dict(zip(row["sample_index"], row["response_id"], strict=True))
+                yield Ask(row["prompt_id"], row["messages"], ids)

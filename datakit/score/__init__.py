@@ -1,0 +1,1 @@
+"""The inside of the score stage: a judge's scores of what it has not scored yet."""

@@ -1,0 +1,1 @@
+"""The inside of the select stage: which answers become pairs and demos."""
