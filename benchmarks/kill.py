@@ -115,7 +115,7 @@ def build_command(folder: Path, fake: Fake, out: Path, options: argparse.Namespa
     """The whole build, from prompts to exported folders."""
     prompts = write_prompts(folder / "prompts.jsonl", options.prompts)
     recipe = write_recipe(folder / f"{out.name}.yaml", fake.url, prompts, N, options.in_flight, KEY)
-    return [sys.executable, "-m", "datakit.cli", "build", "--recipe", recipe, "--out", out]
+    return [sys.executable, "-m", "datakit", "build", "--recipe", recipe, "--out", out]
 
 
 def start(command: list[str | Path], number: int = 0) -> subprocess.Popen[str]:

@@ -83,7 +83,7 @@ def run(name: str, python: str, setting: tuple[list[str], int], n_prompts: int, 
         prompts, out = write_prompts(folder / "prompts.jsonl", n_prompts), folder / "out"
         if name == "datakit":
             recipe = write_recipe(folder / "recipe.yaml", url, prompts, n, in_flight)
-            command = [python, "-m", "datakit.cli", "build", "--recipe", recipe, "--out", out, "--until", "sample"]
+            command = [python, "-m", "datakit", "build", "--recipe", recipe, "--out", out, "--until", "sample"]
         else:
             script = Path(__file__).with_name("sampling_contestants.py")
             command = [python, script, name, url, prompts, str(n), str(PEERS.get(name, in_flight)), out]

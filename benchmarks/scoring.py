@@ -251,7 +251,7 @@ def score_many(n_rows: int) -> None:
     """The score stage over so many rows of 2,000 characters, with a worker that answers at once."""
     from scoring_rows import fill, start
 
-    from datakit.engine import LocalEngine
+    from datakit.engine.local import LocalEngine
     from datakit.score.local import chunks
     from datakit.score.missing import conversations, count_missing, stream_missing
     from datakit.store import Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from datakit.engine import Worker
+from datakit.engine.protocol import Worker
 from datakit.store import Run
 from datakit.tables import IMPORTED, TABLES, Row, digest_of_messages, make_response_id
 

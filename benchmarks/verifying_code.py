@@ -18,7 +18,7 @@ from typing import Any
 from timing import Row, interleaved, read_rows, show
 
 from datakit.domains import verifying_worker
-from datakit.engine import LocalEngine
+from datakit.engine.local import LocalEngine
 from datakit.recipe import Verify
 from datakit.verify import VERIFY_BATCH
 

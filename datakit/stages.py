@@ -22,8 +22,8 @@ from datakit.collect.begin import collect, read_prompts
 from datakit.collect.changes import check_same
 from datakit.domains import domain_of
 from datakit.domains.protocol import Domain
-from datakit.engine import available_cores
 from datakit.errors import BadInput, BudgetSpent, DatakitError, RecipeError, RunError, SourceStopped
+from datakit.machine import available_cores
 from datakit.options import STAGES, Options
 from datakit.progress import Monitor
 from datakit.recipe import ArmoRM, Budget, LocalReward, Recipe, Reward, ServeSource, assign, resolve
@@ -115,9 +115,9 @@ def verify(run: Run, domain: Domain, workers: int, monitor: Monitor) -> None:
     if domain.verifier is None:
         return
     params = {"verifier": domain.verifier}
-    n_missing = int(run.query(load_sql("count_missing_verdicts"), params)["n"][0])
+    n_missing = int(run.query(load_sql("missing/count_missing_verdicts"), params)["n"][0])
     monitor.stage("verify", {domain.verifier: n_missing} if n_missing else {})
-    missing = run.stream(load_sql("missing_verdicts"), params, VERIFY_BATCH) if n_missing else iter(())
+    missing = run.stream(load_sql("missing/missing_verdicts"), params, VERIFY_BATCH) if n_missing else iter(())
     with closing(verdicts(domain, (frame.to_dicts() for frame in missing), workers, monitor)) as judged:
         for row, verdict, duration_s in judged:
             ids = {"response_id": row["response_id"], "reference_digest": row["reference_digest"], "verifier": domain.verifier}
@@ -166,7 +166,7 @@ def score(run: Run, recipe: Recipe, reward: Reward, options: Options, monitor: M
 
 
 def _name_missing_objectives(run: Run, judge: str, monitor: Monitor) -> None:
-    without = int(run.query(load_sql("count_without_objectives"), {"judge": judge})["n"][0])
+    without = int(run.query(load_sql("missing/count_without_objectives"), {"judge": judge})["n"][0])
     if without:
         said = f"{judge}: {without:,} answers were scored before the recipe asked for objectives, and stay without"
         monitor.say(said, warning=True)

@@ -170,7 +170,7 @@ def canonical_json(value: Any) -> str:
 
 
 def digest(*parts: str | None) -> str:
-    """A stable id of the parts, in order; None counts as empty. sql/current_responses.sql computes the same.
+    """A stable id of the parts, in order; None counts as empty. sql/views/make_response_id.sql computes the same.
 
     >>> digest("a", "b") == digest("ab", "")
     False

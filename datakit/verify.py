@@ -8,7 +8,7 @@ from functools import partial
 
 from datakit.domains import verifying_worker
 from datakit.domains.protocol import Domain
-from datakit.engine import LocalEngine
+from datakit.engine.local import LocalEngine
 from datakit.progress import Monitor
 from datakit.tables import Row, Rows
 

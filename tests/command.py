@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from fake_endpoint import Fake
 
-DATAKIT = [sys.executable, "-m", "datakit.cli"]
+DATAKIT = [sys.executable, "-m", "datakit"]
 
 
 def datakit(*args: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

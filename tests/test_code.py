@@ -11,7 +11,7 @@ import pytest
 from datakit.domains import DOMAINS, verifying_worker
 from datakit.domains.code import domain as code
 from datakit.domains.protocol import Domain
-from datakit.engine import LocalEngine
+from datakit.engine.local import LocalEngine
 from datakit.errors import BadInput, DatakitError, WorkerError
 from datakit.recipe import Verify
 from datakit.sandbox import tiers

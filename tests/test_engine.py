@@ -14,7 +14,8 @@ from engine_workers import start, start_breaks, start_dies, start_refuses, start
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datakit.engine import Engine, LocalEngine, WorkerError
+from datakit.engine.local import LocalEngine, WorkerError
+from datakit.engine.protocol import Engine
 from datakit.errors import BadInput
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, dies by prctl")

@@ -16,7 +16,7 @@ from datakit.domains.math.domain import judge
 from datakit.domains.math.equality import UnreadableReference, equal
 from datakit.domains.math.parsing import load
 from datakit.domains.protocol import Domain
-from datakit.engine import LocalEngine
+from datakit.engine.local import LocalEngine
 from datakit.errors import BadInput
 from datakit.recipe import Verify
 

@@ -10,7 +10,7 @@ import pytest
 
 from datakit.domains import verifying_worker
 from datakit.domains.math.domain import limit_memory
-from datakit.engine import LocalEngine
+from datakit.engine.local import LocalEngine
 from datakit.recipe import Verify
 
 DEADLINE_S = 2.0

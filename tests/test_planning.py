@@ -14,7 +14,7 @@ from command import datakit, recipe_over, write_problems, write_recipe
 from fake_endpoint import Fake, error, running
 from rich.console import Console
 
-from datakit import planning, stages
+from datakit import dry_run, stages
 from datakit.errors import RunError
 from datakit.recipe import parse
 from datakit.screen.watch import Watch
@@ -53,7 +53,7 @@ def sample(tmp_path: Path, recipe: dict, **options) -> None:
 def plan_of(tmp_path: Path, recipe: dict, **options) -> dict:
     parsed = parse(recipe, name="r.yaml", folder=tmp_path)
     with quiet() as watch:
-        return planning.as_json(planning.plan(parsed, tmp_path / "run", stages.Options(**options), watch))
+        return dry_run.as_json(dry_run.plan(parsed, tmp_path / "run", stages.Options(**options), watch))
 
 
 def asked(tmp_path: Path, sql: str) -> Any:

@@ -29,7 +29,7 @@ from tiny_models import CONFIG, CONVERSATIONS, TEMPLATE, make_armorm, talk  # no
 from tokenizers import Tokenizer  # noqa: E402
 
 from datakit import rewards  # noqa: E402
-from datakit.engine import LocalEngine  # noqa: E402
+from datakit.engine.local import LocalEngine  # noqa: E402
 from datakit.errors import BadInput, MissingExtra  # noqa: E402
 from datakit.recipe import ArmoRM as Settings  # noqa: E402
 from datakit.rewards import Score  # noqa: E402

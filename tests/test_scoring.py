@@ -23,7 +23,8 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from tiny_models import CONVERSATIONS, make_armorm, make_classifier, talk  # noqa: E402
 
 from datakit import rewards  # noqa: E402
-from datakit.engine import LocalEngine, Result  # noqa: E402
+from datakit.engine.local import LocalEngine  # noqa: E402
+from datakit.engine.protocol import Result  # noqa: E402
 from datakit.errors import WorkerError  # noqa: E402
 from datakit.recipe import ArmoRM, Classifier  # noqa: E402
 from datakit.rewards import selfcheck  # noqa: E402

@@ -157,7 +157,7 @@ class InMemory(Run):
             connection.register("empty", empty)
             connection.execute(f"CREATE TABLE {table} AS SELECT * FROM empty")
         for view in VIEWS:
-            connection.execute(f"CREATE VIEW {view} AS {load_sql(view)}")
+            connection.execute(f"CREATE VIEW {view} AS " + load_sql(f"views/{view}"))
 
     def fill(self, tables):
         for table, rows in tables.items():
@@ -588,9 +588,9 @@ class Plain:
             f"NOT good AS is_wrong FROM range($n) AS t(i), (VALUES (true), (false)) AS s(good) ORDER BY i {order}",
             {"n": n},
         )
-        match = f"CREATE OR REPLACE TABLE matched AS {load_sql('match_answers')}"
+        match = f"CREATE OR REPLACE TABLE matched AS {load_sql('select/match_answers')}"
         self.connection.execute(match, {"any_source": False, "verified": True, "ranked": False})
-        rows = self.connection.sql(load_sql("select_pairs"), params=self.parameters | {"sft_share": share}).fetchall()
+        rows = self.connection.sql(load_sql("select/select_pairs"), params=self.parameters | {"sft_share": share}).fetchall()
         assert len(rows) == n
         return {row[0] for row in rows if row[-1] == "serves SFT"}
 

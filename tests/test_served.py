@@ -13,7 +13,8 @@ from command import DATAKIT, datakit, write_recipe
 from fake_endpoint import Body, Fake, _score, body_text, error, running
 from processes import wait_for
 
-from datakit import checking, stages
+from datakit import stages
+from datakit.check.problems import check as check_recipe
 from datakit.errors import BadInput, RecipeError, SourceStopped
 from datakit.recipe import LLMJudge, Served, load, resolve
 from datakit.rewards.judges import judge_name
@@ -451,7 +452,7 @@ def test_keys_are_sent_and_are_in_no_file(tmp_path):
 def check(folder: Path, *score: dict[str, Any], with_rewards: bool = False) -> tuple[list[str], list[str]]:
     """What is wrong, and what else was said."""
     heard = Heard()
-    problems = checking.check(load(recipe_of(folder, *score)), None, heard, with_rewards=with_rewards)
+    problems = check_recipe(load(recipe_of(folder, *score)), None, heard, with_rewards=with_rewards)
     return [f"{problem.where}: {problem.what}" for problem in problems], heard.said
 
 

@@ -20,7 +20,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from datakit import store
 from datakit.errors import BadInput, RecipeError, RunError
 from datakit.recipe import digest as recipe_digest
 from datakit.recipe import parse
@@ -37,6 +36,7 @@ from datakit.tables import (
 )
 
 ROOT = Path(__file__).parents[1]
+SQL = ROOT / "datakit" / "sql"
 ODD = "\0 é 数学 😀 \u2028 \x1f \\ \" ' \r\n\t"
 AT = datetime(2024, 2, 29, 12, 30, 0, 123456, tzinfo=UTC)
 
@@ -88,7 +88,7 @@ class Child:
     """A process that runs this code (with `folder` and the names of this file's imports) and prints what it has done."""
 
     def __init__(self, folder, code, environment=None):
-        head = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom pathlib import Path\nfrom datakit import store\n"
+        head = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom pathlib import Path\nimport datakit.store.run as store\n"
         head += f"from datakit.store import Run\nfolder = Path({str(folder)!r})\ndef say(text): print(text, flush=True)\n"
         code = head + textwrap.dedent(code)
         self.process = subprocess.Popen(
@@ -193,7 +193,7 @@ def test_parts_stand_in_the_order_of_writing(folder):
 
 
 def test_a_journal_of_long_texts_becomes_a_part_sooner(folder, monkeypatch):
-    monkeypatch.setattr(store, "JOURNAL_BYTES", 10_000)
+    monkeypatch.setattr("datakit.store.run.JOURNAL_BYTES", 10_000)
     with Run.create(folder) as run:
         for at in range(7):
             run.journal("responses").append([response(str(at), "x" * 4_000)])
@@ -201,7 +201,7 @@ def test_a_journal_of_long_texts_becomes_a_part_sooner(folder, monkeypatch):
 
 
 def test_a_full_journal_becomes_a_part(folder, monkeypatch):
-    monkeypatch.setattr(store, "JOURNAL_ROWS", 3)
+    monkeypatch.setattr("datakit.store.run.JOURNAL_ROWS", 3)
     with Run.create(folder) as run:
         for at in range(7):
             run.journal("responses").append([response(at)])
@@ -646,9 +646,9 @@ def test_a_made_table_is_gone_at_the_next_write(folder):
             run.query("SELECT x FROM kept")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "datakit" / "sql").glob("*.sql")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(SQL.rglob("*.sql")), ids=lambda path: path.name)
 def test_every_statement_has_a_header_and_is_one(path):
-    text = load_sql(path.stem)
+    text = load_sql(path.relative_to(SQL).with_suffix("").as_posix())
     assert text.startswith("-- ")
     assert ";" not in "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
 
@@ -717,7 +717,7 @@ def test_the_id_in_sql_is_the_id_in_python(sources, content):
         for table, frame in (("prompts", TABLES["prompts"].frame([prompt])), ("sources", TABLES["sources"].frame(rows))):
             connection.execute(f"DROP VIEW {table}")
             connection.register(table, frame)
-        assert set(run.query(load_sql("wanted_responses"))["response_id"]) == wanted
+        assert set(run.query(load_sql("views/wanted_responses"))["response_id"]) == wanted
     finally:
         run.close()
 

@@ -17,7 +17,7 @@ from datakit.errors import RecipeError
 from datakit.recipe import Recipe, Verify
 
 if TYPE_CHECKING:
-    from datakit.engine import Worker
+    from datakit.engine.protocol import Worker
 
 __all__ = ["DOMAINS", "Domain", "Verdict", "domain_of", "verifying_worker"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datakit.client import Client, read_key
-from datakit.engine import Worker
+from datakit.engine.protocol import Worker
 from datakit.errors import DISTRIBUTION, MissingExtra, needs_extra
 from datakit.recipe import ArmoRM, Classifier, LocalReward, RemoteReward, Reward, Served
 from datakit.rewards.judges import judge_name

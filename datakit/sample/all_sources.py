@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import resource
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, closing, contextmanager, suppress
+from contextlib import AsyncExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 
 from datakit import serving
 from datakit.client import Client, Drain, read_key
 from datakit.errors import BudgetSpent, SourceStopped
+from datakit.machine import many_open_files
 from datakit.progress import Monitor
 from datakit.recipe import EndpointSource, Recipe, Sampled, ServeSource
 from datakit.sample.missing import Asked, missing_samples
@@ -35,7 +35,7 @@ def _turns(asked: list[Asked]) -> Iterator[list[Asked]]:
 
 def _name_copies(run: Run, monitor: Monitor) -> None:
     with closing(run.snapshot()) as snapshot:
-        copied = snapshot.query(load_sql("find_copies"))
+        copied = snapshot.query(load_sql("sample/find_copies"))
     for model, prompts, copies in copied.iter_rows():
         monitor.say(
             f"{model}: samples are copies of one text for {copies:,} of {prompts:,} prompts, also when asked again; "
@@ -70,7 +70,7 @@ class Gathering:
             raise BudgetSpent(spent)
         self._drain = Drain(self.grace_s, self.say)
         try:
-            with _many_connections(), signals.draining(self._drain.soon), _collecting_rarely():
+            with many_open_files(), signals.draining(self._drain.soon), _collecting_rarely():
                 asyncio.run(self._ask(asked, iter(servers)))
         finally:
             self.run.journal("responses").close()
@@ -134,18 +134,6 @@ def _collecting_rarely() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
-
-
-@contextmanager
-def _many_connections() -> Iterator[None]:
-    """As many open files as this process may have at all: with the usual 1,024, a few replicas' connections do not fit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _client_of(asked: Asked, servers: Iterator[serving.Server]) -> Client:

@@ -35,7 +35,7 @@ class Asked:
 def asked_sources(run: Run, recipe: Recipe, retry_failures: bool) -> list[Asked]:
     """The sources that miss something, in the recipe's order."""
     with closing(run.snapshot()) as snapshot:
-        counts = snapshot.query(load_sql("count_missing"), {"retry_failures": retry_failures})
+        counts = snapshot.query(load_sql("missing/count_missing"), {"retry_failures": retry_failures})
     by_source, labels = {row[:3]: row[3:] for row in counts.iter_rows()}, source_labels(recipe)
     asked = []
     for source in recipe.sampled:
@@ -57,6 +57,6 @@ def missing_samples(run: Run, source: Sampled, retry_failures: bool) -> Generato
     with closing(run.snapshot()) as prompts, closing(run.snapshot()) as there:
         for some in prompts.stream("SELECT * FROM asked_prompts", {}, PROMPTS_AT_A_TIME):
             there.connection.register("some_prompts", some)
-            for row in there.query(load_sql("missing_samples"), params).iter_rows(named=True):
+            for row in there.query(load_sql("missing/missing_samples"), params).iter_rows(named=True):
                 ids = dict(zip(row["sample_index"], row["response_id"], strict=True))
                 yield Ask(row["prompt_id"], row["messages"], ids)

@@ -70,7 +70,7 @@ def spending(run: Run, recipe: Recipe) -> pl.DataFrame:
 
     A source whose settings have changed since then costs what its model costs now.
     """
-    frame = run.query(load_sql("source_spending"))
+    frame = run.query(load_sql("sample/source_spending"))
     exact = {identity(source): source.price for source in recipe.sampled}
     by_model = {source.model: source.price for source in reversed(recipe.sampled)}
     costs = []

@@ -13,7 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from datakit.engine import LocalEngine, Result, Worker
+from datakit.engine.local import LocalEngine
+from datakit.engine.protocol import Result, Worker
 from datakit.errors import WorkerError
 from datakit.recipe import ArmoRM, Classifier
 from datakit.rewards import all_devices, checking_worker, scoring_worker

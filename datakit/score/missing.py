@@ -42,7 +42,7 @@ def _of_shares(run: Run, statement: str, judge: str, retry_failures: bool) -> Ge
         n_shares = 1 + int(snapshot.query("SELECT count(*) AS n FROM responses")["n"][0]) // SHARE_ROWS
         for share in range(n_shares):
             params = {"judge": judge, "retry_failures": retry_failures, "share": share, "n_shares": n_shares}
-            yield from snapshot.stream(load_sql(statement), params, CHUNK_ROWS)
+            yield from snapshot.stream(load_sql(f"missing/{statement}"), params, CHUNK_ROWS)
 
 
 def conversations(frame: pl.DataFrame) -> Rows:

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from datakit.planning import Plan, SourcePlan
+from datakit.dry_run import Plan, SourcePlan
 from datakit.progress import Progress
 from datakit.recipe import Recipe
 from datakit.sample.spending import money, source_labels, total

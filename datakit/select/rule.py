@@ -22,7 +22,7 @@ def judge_answers(run: Run, recipe: Recipe) -> None:
     low, high = margin_window(run, recipe)
     run.make_table(
         "pair_candidates",
-        load_sql("select_pairs"),
+        load_sql("select/select_pairs"),
         {
             "margin_low": low,
             "margin_high": high,
@@ -40,14 +40,14 @@ def match_answers(run: Run, recipe: Recipe, judge: str | None) -> None:
     counted = list(judges(recipe)) if judge == MEAN_RANK else [judge] if judge is not None else []
     run.make_table(
         "answers",
-        load_sql("judge_answers"),
+        load_sql("select/judge_answers"),
         {"verifier": domain.verifier, "wrong": sorted(domain.wrong), "judges": counted},
     )
     if judge == MEAN_RANK:
-        run.make_table("answers", load_sql("rank_answers"), {"judges": counted})
+        run.make_table("answers", load_sql("select/rank_answers"), {"judges": counted})
     run.make_table(
         "matched",
-        load_sql("match_answers"),
+        load_sql("select/match_answers"),
         {
             "any_source": recipe.select.pairing == "any_source",
             "verified": domain.verifier is not None,
@@ -62,7 +62,7 @@ def margin_window(run: Run, recipe: Recipe) -> tuple[float | None, float | None]
     if margin is None or isinstance(margin, list):
         return (margin[0], margin[1]) if margin else (None, None)
     low, high = margin.quantiles
-    return run.query(load_sql("select_window"), {"low": low, "high": high}).row(0)
+    return run.query(load_sql("select/select_window"), {"low": low, "high": high}).row(0)
 
 
 def select_pairs(run: Run) -> pl.DataFrame:
@@ -72,7 +72,7 @@ def select_pairs(run: Run) -> pl.DataFrame:
 
 def select_demos(run: Run, recipe: Recipe) -> pl.DataFrame:
     """The demos that go with the candidates of `judge_answers`."""
-    return run.query(load_sql("select_demos"), {"share": recipe.select.split == "share"})
+    return run.query(load_sql("select/select_demos"), {"share": recipe.select.split == "share"})
 
 
 def diff_pairs(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:

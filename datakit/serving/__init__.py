@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from datakit.engine import available_cores
+from datakit.machine import available_cores
 from datakit.recipe import Recipe, ServeSource
 from datakit.serving.launch import check, command, environment, free_ports, requested_name
 from datakit.serving.orphans import Say, end_orphans

@@ -11,8 +11,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from datakit.engine import environment_without_secrets
 from datakit.errors import BadInput, MissingExtra
+from datakit.machine import environment_without_secrets
 from datakit.recipe import EndpointSource, Recipe, ServeSource
 from datakit.recipe.files import at_path, model_folder
 

@@ -28,7 +28,7 @@ _STREAMING = (
 
 
 def load_sql(name: str) -> str:
-    """The statement in sql/<name>.sql."""
+    """The statement in sql/<room>/<name>.sql: load_sql("select/select_pairs")."""
     return (resources.files("datakit") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
 
 
@@ -47,9 +47,9 @@ class Database:
             self.connection.execute(f"SET {setting}")
         for table in TABLES:
             self._make_view(table)
-        self.connection.execute(load_sql("make_response_id"))
+        self.connection.execute(load_sql("views/make_response_id"))
         for view in VIEWS:
-            self.connection.execute(f"CREATE VIEW {view} AS {load_sql(view)}")
+            self.connection.execute(f"CREATE VIEW {view} AS " + load_sql(f"views/{view}"))
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """The rows of one SELECT. BadInput with DuckDB's message where it cannot be run."""

@@ -6,15 +6,14 @@ reference cannot be read). The engine adds error (the checker broke) and timeout
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 
 from datakit.domains.math import answers, equality, parsing
 from datakit.domains.math.equality import LENIENT, MAX_LENGTH, Rules
 from datakit.domains.protocol import Verdict
 from datakit.domains.reading import read_prompts
+from datakit.machine import limit_memory
 from datakit.recipe import Verify
 from datakit.tables import Prompt, Row, Rows
 
@@ -102,9 +101,3 @@ def _by_math_verify(text: str) -> answers.Answer | None:
 def _shown(answer: str) -> str:
     """An answer as a table can hold it: half of a surrogate pair is no text."""
     return answer[:MAX_LENGTH].encode("utf-8", "replace").decode("utf-8")
-
-
-def limit_memory(megabytes: int) -> None:
-    """Bound this process's address space, where the platform can (macOS refuses)."""
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_AS, (megabytes * 2**20, megabytes * 2**20))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from datakit.engine import available_cores, worker_number
+from datakit.engine.worker import worker_number
 from datakit.errors import BadInput, needs_extra
+from datakit.machine import available_cores
 from datakit.recipe import LocalReward
 from datakit.rewards.local.batching import Budget
 

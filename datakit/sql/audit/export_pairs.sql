@@ -1,4 +1,4 @@
--- The pairs of an export, as audit_pairs.sql gives those of a run. Kept as the temporary table `audit_pairs`.
+-- The pairs of an export, as pairs.sql gives those of a run. Kept as the temporary table `audit_pairs`.
 -- Reads exported (the rows of dpo/train.parquet). No parameters.
 SELECT
     prompt_id,

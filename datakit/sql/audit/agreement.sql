@@ -1,5 +1,5 @@
 -- How far two judges agree.
--- Reads judged (audit_judged.sql).
+-- Reads judged (judged.sql).
 --   $judges  the judges, in order
 -- Gives one row for each two judges, over the answers that both scored (repeated texts once):
 --   answers       how many

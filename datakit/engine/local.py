@@ -11,7 +11,6 @@ tracker process to outlive them, and the parent's secrets are never in a worker'
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
@@ -23,52 +22,25 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
-from datakit.errors import DatakitError, WorkerError
+from datakit.engine.protocol import Result, Worker
+from datakit.engine.worker import (
+    _NUMBER,
+)
+from datakit.errors import WorkerError
+from datakit.machine import available_cores, environment_without_secrets
 
 if TYPE_CHECKING:  # a worker process imports what its start needs, and no more
     from datakit.tables import Row, Rows
 
-Worker: TypeAlias = "Callable[[Rows], Iterable[Row]]"
-"""Called in a worker process with a batch: yields one result a row, in order, each as soon as it is done."""
 
-_COMMAND = "import sys; sys.path[:] = sys.argv[3:]; from datakit.engine import serve; serve(*map(int, sys.argv[1:3]))"
-_SECRETS = ("_KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD")
+_COMMAND = "import sys; sys.path[:] = sys.argv[3:]; from datakit.engine.worker import serve; serve(*map(int, sys.argv[1:3]))"
 _MAX_LOST = 3  # processes that end one after the other without a row to blame
-_PR_SET_PDEATHSIG = 1
-_NUMBER = "DATAKIT_WORKER"
 WORKERS_FOLDER = "datakit-workers-"
 """How the temporary folder of the workers is called; they find it as TMPDIR."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of one row: a value, or a fault and a message that says why there is none."""
-
-    row: Row
-    value: Row | None
-    fault: Literal["timeout", "crash"] | None
-    message: str | None
-    duration_s: float
-
-
-class Engine(Protocol):
-    """Runs a worker over batches of rows."""
-
-    def map(
-        self, start: Callable[[], Worker], batches: Iterable[Rows], deadline_s: float | None
-    ) -> Generator[Result, None, None]:
-        """One Result a row, in any order. Closing the generator ends the workers.
-
-        `start` is called once in every worker process and must be importable there; a DatakitError of its own is raised
-        here. A batch is read only when a worker is free for it. `deadline_s` bounds each row; a worker may take longer
-        to start.
-        """
-        ...
 
 
 class LocalEngine:
@@ -115,16 +87,6 @@ def _folder_of_workers() -> str:
     folder = tempfile.mkdtemp(prefix=f"{WORKERS_FOLDER}{os.getpid()}-")
     Path(folder).chmod(0o1777)  # a worker's own processes may be of another user
     return folder
-
-
-def available_cores() -> int:
-    """Cores that this process may use: a container or a scheduler may allow fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def worker_number() -> int:
-    """In a worker process: which of its engine's it is, from 0, so that each can take a device of its own."""
-    return int(os.environ.get(_NUMBER, "0"))
 
 
 class _Seat:
@@ -257,81 +219,8 @@ def _stirring(seats: list[_Seat], deadline_s: float | None) -> list[_Seat]:
     return [seat for seat in seats if seat.pipe in heard or seat.overdue()]
 
 
-def environment_without_secrets() -> dict[str, str]:
-    """This process's environment for a child that has no use for its keys."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith("TOKENIZERS_") or not any(word in name.upper() for word in _SECRETS)
-    }
-
-
 def _ending(status: int | None) -> str:
     if status is None or status >= 0:
         return f"ended with exit status {status}"
     hint = " (out of memory?)" if -status == signal.SIGKILL else ""
     return f"was killed by {signal.Signals(-status).name}{hint}"
-
-
-def serve(descriptor: int, parent: int) -> None:
-    """The main function of a worker process: start once, then answer batches until the parent is gone."""
-    _die_with(parent)
-    pipe = Connection(descriptor)
-    with suppress(EOFError, ConnectionResetError):
-        worker = _started(pipe)
-        while worker is not None:
-            _answer_batch(pipe, worker, pipe.recv())
-
-
-def _die_with(parent: int) -> None:
-    """End when the parent does, even when it is killed; elsewhere than on Linux the closed pipe has to do."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def _started(pipe: Connection) -> Worker | None:
-    """Call the `start` that the parent sends. Its exception is the parent's to raise."""
-    refusal: DatakitError
-    try:
-        worker: Worker = pipe.recv()()
-    except DatakitError as error:
-        refusal = error
-    except Exception as error:  # noqa: BLE001 - whatever it is, it crosses to the parent and stops the stage there
-        refusal = WorkerError(f"a worker process cannot start: {_text(error)}")
-    else:
-        _say(pipe, "ready", None, 0.0)
-        return worker
-    _say(pipe, "refused", refusal, 0.0)
-    return None
-
-
-def _answer_batch(pipe: Connection, worker: Worker, rows: Rows) -> None:
-    """Say one message a row. An exception takes the row it happened on; the worker goes on behind it."""
-    done = 0
-    while done < len(rows):
-        began_at = time.monotonic()
-        try:
-            for value in worker(rows[done:]):
-                _say(pipe, "value", value, time.monotonic() - began_at)
-                done, began_at = done + 1, time.monotonic()
-                if done == len(rows):
-                    return
-            message = "the worker gave fewer results than rows"
-        except Exception as error:  # noqa: BLE001 - a row's error is data for the parent, not the end of a batch
-            message = _text(error)
-        _say(pipe, "crash", message, time.monotonic() - began_at)
-        done += 1
-
-
-def _say(pipe: Connection, kind: str, content: Any, duration_s: float) -> None:
-    try:
-        pipe.send((kind, content, duration_s))
-    except (BrokenPipeError, ConnectionResetError):
-        os._exit(1)  # the parent is gone
-
-
-def _text(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:500]

@@ -1,5 +1,5 @@
 -- The example pairs of a run with their texts.
--- Reads examples (audit_examples.sql), prompts, responses. No parameters. Gives one row an example, smallest margin first.
+-- Reads examples (examples.sql), prompts, responses. No parameters. Gives one row an example, smallest margin first.
 SELECT
     e.* EXCLUDE (place),
     p.messages AS prompt,

@@ -1,5 +1,5 @@
 -- What each judge's scores are like and what they are worth, by source model and over all of them.
--- Reads judged (audit_judged.sql).
+-- Reads judged (judged.sql).
 --   $judges      the judges, in order
 --   $wrong       outcomes that count as wrong
 --   $any_source  a pair may join two source models

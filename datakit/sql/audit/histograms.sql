@@ -1,4 +1,4 @@
--- Histograms of `amounts` (audit_pair_amounts.sql, audit_source_amounts.sql).
+-- Histograms of `amounts` (pair_amounts.sql, source_amounts.sql).
 -- Reads amounts.
 --   $n_bins  number of bins
 -- Gives what, model, edges (n_bins + 1 numbers), counts (n_bins numbers). All models of one `what` share their edges: equal

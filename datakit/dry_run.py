@@ -95,9 +95,9 @@ def plan(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Pl
     recipe = resolve(recipe)
     labels = source_labels(recipe)
     with _begun(recipe, folder, options, monitor) as run:
-        run.make_table("rough_tokens", load_sql("plan_texts"))
-        samples = run.query(load_sql("plan_samples"), {"retry_failures": options.retry_failures}).to_dicts()
-        rates = run.query(load_sql("plan_rates")).to_dicts()
+        run.make_table("rough_tokens", load_sql("plan/texts"))
+        samples = run.query(load_sql("plan/samples"), {"retry_failures": options.retry_failures}).to_dicts()
+        rates = run.query(load_sql("plan/rates")).to_dicts()
         sources = [_source_plan(labels[identity(source)], source, samples, rates) for source in recipe.sampled]
         spent = total(spending(run, recipe))
         prompts = run.query("SELECT count(*) AS n FROM prompts WHERE dropped IS NULL")["n"][0]

@@ -107,7 +107,7 @@ def _build(recipe: Recipe, folder: Path, options: Options) -> None:
 
 
 def _dry_run(recipe: Recipe, folder: Path, options: Options, asked: bool, json: bool) -> None:
-    from datakit import planning
+    from datakit import dry_run
     from datakit.screen.costs import draw_plan
     from datakit.screen.report import open_console
     from datakit.screen.watch import Watch
@@ -115,8 +115,8 @@ def _dry_run(recipe: Recipe, folder: Path, options: Options, asked: bool, json: 
     if not asked:
         raise BadInput("--json is for --dry-run; of a finished build: datakit inspect RUN --json")
     with Watch() as watch:
-        plan = planning.plan(recipe, folder, options, watch)
-    _print_json(planning.as_json(plan)) if json else draw_plan(plan, open_console())
+        plan = dry_run.plan(recipe, folder, options, watch)
+    _print_json(dry_run.as_json(plan)) if json else draw_plan(plan, open_console())
 
 
 @app.command()
@@ -151,11 +151,11 @@ def check(
 
     Exit status 2 where there is a problem.
     """
-    from datakit import checking
+    from datakit.check.problems import check as check_recipe
     from datakit.screen.watch import Watch
 
     with Watch() as watch:
-        problems = checking.check(_load(domain, recipe), limit, watch, mutants, rewards)
+        problems = check_recipe(_load(domain, recipe), limit, watch, mutants, rewards)
         watch.close_stage()
         for problem in problems:
             watch.say(f"{problem.where}: {problem.what}", warning=True)
@@ -337,7 +337,3 @@ def main() -> None:
         sys.exit(_signals.exit_status)
     except BrokenPipeError:  # the reader (head, less) went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-if __name__ == "__main__":
-    main()

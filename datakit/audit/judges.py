@@ -18,25 +18,25 @@ N_BINS = 9
 def judge_judges(run: Run, recipe: Recipe, wrong: list[str]) -> Row:
     """`judges`, `agreement` and `margins` of the report. Reads the table `answers`, and leaves those of the last judge."""
     names = list(judges(recipe))
-    run.make_table("judged", load_sql("audit_judged"), {"judges": names})
+    run.make_table("judged", load_sql("audit/judged"), {"judges": names})
     return {
         "judges": _described(run, recipe, names, wrong) if names else [],
-        "agreement": run.query(load_sql("audit_agreement"), {"judges": names}).to_dicts() if len(names) > 1 else [],
+        "agreement": run.query(load_sql("audit/agreement"), {"judges": names}).to_dicts() if len(names) > 1 else [],
         "margins": [_margins(run, recipe, judge) for judge in (*names, *([MEAN_RANK] if len(names) > 1 else []))],
     }
 
 
 def _described(run: Run, recipe: Recipe, names: list[str], wrong: list[str]) -> Rows:
     """One row a judge over all sources, with the rows of its sources in `sources`."""
-    run.make_table("amounts", load_sql("audit_judge_amounts"))
+    run.make_table("amounts", load_sql("audit/judge_amounts"))
     histograms = {
         (row["what"], row["model"]): {"edges": row["edges"], "counts": row["counts"]}
-        for row in run.query(load_sql("audit_histograms"), {"n_bins": N_BINS}).to_dicts()
+        for row in run.query(load_sql("audit/histograms"), {"n_bins": N_BINS}).to_dicts()
     }
     failed = run.query("SELECT source, count(*) FROM current_failures WHERE stage = 'score' GROUP BY source")
     failures, types = dict(failed.iter_rows()), judges(recipe)
     params = {"judges": names, "wrong": wrong, "any_source": recipe.select.pairing == "any_source"}
-    rows = run.query(load_sql("audit_judges"), params).to_dicts()
+    rows = run.query(load_sql("audit/judges"), params).to_dicts()
     for row in rows:
         row["score_histogram"] = histograms.get((row["judge"], row["model"]))
     return [
@@ -57,4 +57,4 @@ def _margins(run: Run, recipe: Recipe, judge: str) -> Row:
     """The margins of the candidates if this judge selected, held against the recipe's window."""
     match_answers(run, recipe, judge)
     low, high = margin_window(run, recipe)
-    return {"judge": judge} | run.query(load_sql("audit_judge_margins"), {"low": low, "high": high}).row(0, named=True)
+    return {"judge": judge} | run.query(load_sql("audit/judge_margins"), {"low": low, "high": high}).row(0, named=True)

@@ -1,0 +1,6 @@
+"""python -m datakit"""
+
+from datakit.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""What is in a run or an export, as one plain dict: `datakit inspect`. report.py draws it.
+
+Every number comes from one of sql/audit_*.sql; here they are put together and held against the recipe's limits. A number that
+does not exist is None, never NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from datakit.audit.from_export import (
+    EXPORTS,
+    _inspect_exports,
+)
+from datakit.audit.from_run import _inspect_run
+from datakit.errors import BadInput
+
+
+def inspect(folder: Path) -> dict[str, Any]:
+    """The report on a run folder, an export (sft/ or dpo/), or a folder that holds exports.
+
+    BadInput for anything else.
+    """
+    if (folder / "recipe.json").is_file():
+        return _inspect_run(folder)
+    exports = [path for path in (folder, *(folder / kind for kind in EXPORTS)) if (path / "manifest.json").is_file()]
+    if exports:
+        return _inspect_exports(folder, exports)
+    what = "there is no such folder" if not folder.exists() else "neither a run (recipe.json) nor an export (manifest.json)"
+    raise BadInput(
+        f"{folder}: {what}; give the folder that 'datakit build --out' or 'datakit export' wrote (by default runs/<domain>)"
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------------- runs
+
+
+# ------------------------------------------------------------------------------------------------------------------ exports
+
+
+# --------------------------------------------------------------------------------------------------------------- all of them
+
+
+def _plain(value: Any) -> Any:
+    """The same without numbers that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,48 @@
+"""`datakit check`: what can be known of a recipe before the first request is paid for."""
+
+from __future__ import annotations
+
+from datakit.check.golds import Problem, check_golds
+from datakit.check.preflight import check_scores, find_rewards, preflight
+from datakit.check.weak_tests import check_tests
+from datakit.client import probe_endpoint, read_key
+from datakit.collect.inputs import read_inputs
+from datakit.domains import domain_of
+from datakit.errors import BadInput
+from datakit.progress import Monitor
+from datakit.recipe import EndpointSource, LocalReward, Recipe, resolve
+from datakit.tables import Prompt
+
+
+def check(
+    recipe: Recipe, limit: int | None, monitor: Monitor, with_mutants: bool = False, with_rewards: bool = False
+) -> list[Problem]:
+    """Parse, keys, folders and extras (these raise); then endpoints that do not answer and golds that fail their verifier."""
+    recipe = resolve(recipe)
+    if with_mutants and recipe.domain != "code":
+        raise BadInput(f"--mutants: there are mutants of programs only, and this recipe's domain is {recipe.domain}")
+    if with_rewards and not recipe.score:
+        raise BadInput("--rewards: the recipe has no reward model (score: null)")
+    preflight(recipe)
+    find_rewards(recipe)
+    domain = domain_of(recipe)
+    problems = [_problem(difference) for difference in check_scores(recipe, monitor)] if with_rewards else []
+    for at, source in enumerate(recipe.sources):
+        if isinstance(source, EndpointSource):
+            trouble = probe_endpoint(source.base_urls, read_key(source.api_key_env, "api_key_env"), source.model)
+            problems += [Problem(f"sources.{at}: {url}", what) for url, what in trouble.items()]
+    for at, reward in enumerate(recipe.score):
+        if not isinstance(reward, LocalReward):
+            trouble = probe_endpoint(reward.base_urls, read_key(reward.api_key_env, "score.api_key_env"), reward.model)
+            problems += [Problem(f"score.{at}: {url}", what) for url, what in trouble.items()]
+    prompts: list[Prompt] = []
+    inputs = read_inputs(recipe, domain.read, limit, prompts.append)
+    for note, count in inputs.notes.items():
+        monitor.say(f"{count:,} {note}", warning=True)
+    problems += check_golds(prompts, domain, recipe, monitor)
+    return problems + (check_tests(prompts, domain, recipe, monitor) if with_mutants else [])
+
+
+def _problem(text: str) -> Problem:
+    where, _, what = text.partition(": ")
+    return Problem(where, what)

@@ -1,0 +1,51 @@
+"""Tests that let wrong programs pass: mutants of the gold solutions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import suppress
+
+from datakit.check.golds import Problem, _answer, _judged
+from datakit.domains.code.answers import extract
+from datakit.domains.code.mutants import Mutant, mutants
+from datakit.domains.protocol import Domain
+from datakit.progress import Monitor
+from datakit.recipe import Recipe
+from datakit.tables import Prompt
+
+
+def check_tests(prompts: list[Prompt], domain: Domain, recipe: Recipe, monitor: Monitor) -> list[Problem]:
+    """Tests that pass for every mutant of the gold solution cannot tell wrong code from right."""
+    rows = [
+        _answer(prompt, f"```python\n{mutant.text}\n```") | {"mutant": mutant.what}
+        for prompt in prompts
+        if prompt.dropped is None and prompt.solution is not None
+        for mutant in _mutants(prompt)
+    ]
+    passing: dict[str, list[str]] = defaultdict(list)
+    n_mutants: dict[str, int] = defaultdict(int)
+    for row, verdict in _judged("check tests by mutants", rows, domain, recipe, monitor):
+        n_mutants[row["prompt_id"]] += 1
+        if verdict["outcome"] == "passed":
+            passing[row["prompt_id"]].append(row["mutant"])
+    caught = len(rows) - sum(map(len, passing.values()))
+    monitor.say(f"{len(rows):,} mutants of {len(n_mutants):,} solutions, {caught:,} of them caught by the tests")
+    return [
+        Problem(
+            f"prompt {prompt_id}", f"weak tests: all {len(through)} mutants of its solution pass ({'; '.join(through)})"[:300]
+        )
+        for prompt_id, through in sorted(passing.items())
+        if len(through) == n_mutants[prompt_id]
+    ]
+
+
+def _mutants(prompt: Prompt) -> list[Mutant]:
+    """Mutants of the solution. One that only goes on where the prompt's code ends (HumanEval's) is put behind it first; of one
+    that is no Python there are none, and it fails as a gold."""
+    with suppress(SyntaxError, ValueError, RecursionError):
+        return mutants(prompt.solution or "")
+    asked, style = prompt.messages[-1]["content"], prompt.test_style or ""
+    whole = extract(f"```python\n{(prompt.solution or '').strip()}\n```", asked, prompt.entry_point, style)
+    with suppress(SyntaxError, ValueError, RecursionError):
+        return mutants(whole.text) if whole else []
+    return []

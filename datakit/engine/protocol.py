@@ -1,0 +1,40 @@
+"""What an engine promises: a Result for every row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:  # a worker process imports what its start needs, and no more
+    from datakit.tables import Row, Rows
+
+
+Worker: TypeAlias = "Callable[[Rows], Iterable[Row]]"
+"""Called in a worker process with a batch: yields one result a row, in order, each as soon as it is done."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one row: a value, or a fault and a message that says why there is none."""
+
+    row: Row
+    value: Row | None
+    fault: Literal["timeout", "crash"] | None
+    message: str | None
+    duration_s: float
+
+
+class Engine(Protocol):
+    """Runs a worker over batches of rows."""
+
+    def map(
+        self, start: Callable[[], Worker], batches: Iterable[Rows], deadline_s: float | None
+    ) -> Generator[Result, None, None]:
+        """One Result a row, in any order. Closing the generator ends the workers.
+
+        `start` is called once in every worker process and must be importable there; a DatakitError of its own is raised
+        here. A batch is read only when a worker is free for it. `deadline_s` bounds each row; a worker may take longer
+        to start.
+        """
+        ...

@@ -1,0 +1,42 @@
+"""What this process may use of its machine: cores, open files, memory; and an environment without secrets."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+_SECRETS = ("_KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD")
+
+
+def available_cores() -> int:
+    """Cores that this process may use: a container or a scheduler may allow fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def environment_without_secrets() -> dict[str, str]:
+    """This process's environment for a child that has no use for its keys."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("TOKENIZERS_") or not any(word in name.upper() for word in _SECRETS)
+    }
+
+
+def limit_memory(megabytes: int) -> None:
+    """Bound this process's address space, where the platform can (macOS refuses)."""
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes * 2**20, megabytes * 2**20))
+
+
+@contextmanager
+def many_open_files() -> Iterator[None]:
+    """As many open files as this process may have at all: with the usual 1,024, a few replicas' connections do not fit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

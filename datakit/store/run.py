@@ -1,0 +1,300 @@
+"""A run: a folder of Parquet parts, one folder a table, and SQL over them.
+
+Only one process writes (a lock in the folder), any number read. A part is written under a temporary name, synced and renamed:
+it is there whole or not at all. Rows that come one by one go to a journal (journal.py), which becomes a part when it is full or
+closed, or when the next writer finds it. A large table that is replaced is written to a Spool first.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+import shutil
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import polars as pl
+
+from datakit.errors import RunError
+from datakit.recipe import Recipe, digest, parse
+from datakit.store.database import Database, load_sql
+from datakit.store.journal import MOVE_AWAY, JournalFile, journals_in, part_of, read_journal
+from datakit.store.spool import Spool
+from datakit.tables import TABLES, Row
+
+__all__ = ["JOURNAL_ROWS", "Database", "Journal", "Run", "Spool", "load_sql", "writing"]
+
+JOURNAL_ROWS = 20_000
+JOURNAL_BYTES = 64 * 2**20
+
+
+class Run:
+    """A run folder, open for reading or for writing.
+
+    >>> with Run.create(folder) as run:                                        # doctest: +SKIP
+    ...     run.append("scores", rows)
+    ...     run.query("SELECT count(*) AS n FROM scores")
+    """
+
+    def __init__(self, folder: Path, lock: TextIO | None, is_new: bool = False) -> None:
+        self.folder = folder
+        self.is_new = is_new
+        self._lock = lock
+        self._database: Database | None = None
+        self._journals: dict[str, Journal] = {}
+
+    @classmethod
+    def create(cls, folder: Path) -> Run:
+        """Open for writing, making the folder where there is none. RunError where another process writes to it."""
+        is_new = not folder.exists()
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = _take_lock(folder)
+        run = cls(folder, lock, is_new)
+        try:
+            for table in TABLES:
+                run._recover(table)
+                run._check_parts(table)
+        except BaseException:
+            lock.close()
+            raise
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """Open for reading. RunError where there is no run."""
+        if not (folder / "recipe.json").is_file():
+            raise RunError(f"{folder}: not a run folder (no recipe.json); make one with: datakit build --out {folder}")
+        run = cls(folder, lock=None)
+        for table in TABLES:
+            run._check_parts(table)
+        return run
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @contextmanager
+    def abandoned_if_new(self) -> Iterator[None]:
+        """Where the block raises, and this process made the folder, the folder goes again."""
+        try:
+            yield
+        except BaseException:
+            if self.is_new:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+
+    def close(self) -> None:
+        """Turn open journals into parts and let the lock go."""
+        try:
+            for journal in self._journals.values():
+                journal.close()
+        finally:
+            self._forget_views()
+            if self._lock is not None:
+                self._lock.close()
+                self._lock = None
+
+    def parts(self, table: str) -> list[Path]:
+        """The table's Parquet parts, oldest first."""
+        return sorted((self.folder / table).glob("part-*.parquet"))
+
+    def append(self, table: str, rows: pl.DataFrame | Iterable[Mapping[str, Any]]) -> int:
+        """Add rows as one part; returns how many. Nothing is written for no rows."""
+        frame = rows if isinstance(rows, pl.DataFrame) else TABLES[table].frame(list(rows))
+        if frame.height:
+            self._write_part(table, frame, self._next_number(table))
+        return frame.height
+
+    def replace(self, table: str, frame: pl.DataFrame) -> None:
+        """Put the frame in the place of the whole table, in one rename."""
+        self._write_part(table, frame, 0)
+
+    def journal(self, table: str) -> Journal:
+        """The table's journal, for rows that come one by one."""
+        if table not in self._journals:
+            self._journals[table] = Journal(self, table)
+        return self._journals[table]
+
+    def frame(self, table: str) -> pl.DataFrame:
+        """The whole table."""
+        return self.query(f"SELECT * FROM {table}")
+
+    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
+        """Run one SELECT over the tables and the views of sql/. BadInput with DuckDB's message where it cannot be run."""
+        return self._connect().query(sql, params)
+
+    def stream(self, sql: str, params: Mapping[str, Any], rows: int) -> Generator[pl.DataFrame, None, None]:
+        """The rows of one SELECT over the run as it is now, in frames of at most `rows`; memory does not grow with them."""
+        with closing(self.snapshot()) as snapshot:
+            yield from snapshot.stream(sql, params, rows)
+
+    def snapshot(self) -> Database:
+        """The run as it is now, whatever is written later; for streaming with little memory. To be closed."""
+        return Database(self.folder, spill=self.folder / ".spill")
+
+    def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None) -> None:
+        """Keep the rows of a SELECT as a temporary table that later queries read; gone at the next write."""
+        self._connect().connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}", dict(params or {}))
+
+    def spool(self, table: str, name: str = "new.tmp") -> Spool:
+        """An empty spool for a table that is to be replaced."""
+        self.check_writable()
+        return Spool(table, self.folder / table / name)
+
+    def replace_by(self, spool: Spool) -> None:
+        """Put a finished spool's rows in the place of its table, in one rename."""
+        self.check_writable()
+        with writing(self.folder):
+            with spool.path.open("rb") as file:
+                os.fsync(file.fileno())
+            spool.path.rename(self.folder / spool.table / "part-000000.parquet")
+        self._forget_views()
+
+    def save_recipe(self, recipe: Recipe) -> None:
+        """Write the resolved recipe, with its digest and the folder that its paths start from, as recipe.json."""
+        values = {"digest": digest(recipe), "folder": str(recipe.folder), "recipe": recipe.model_dump(mode="json")}
+        with writing(self.folder):
+            temporary = self.folder / "recipe.json.tmp"
+            temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            temporary.rename(self.folder / "recipe.json")
+
+    def recipe(self) -> Recipe | None:
+        """The resolved recipe of the last build, None on a folder without one."""
+        path = self.folder / "recipe.json"
+        if not path.is_file():
+            return None
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            return parse(values["recipe"], name=str(path), folder=Path(values["folder"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path}: cannot be read ({error}); build again with --recipe to write it anew") from error
+
+    def missing(self, table: str, wanted: pl.DataFrame) -> pl.DataFrame:
+        """The rows of `wanted` whose key (the columns that it shares with the table's key) has no row yet."""
+        key = [column for column in TABLES[table].key if column in wanted.columns]
+        return wanted.join(self.query(f"SELECT {', '.join(key)} FROM {table}"), on=key, how="anti", nulls_equal=True)
+
+    def check_writable(self) -> None:
+        """RunError where the run is open for reading only."""
+        if self._lock is None:
+            raise RunError(f"{self.folder}: open for reading only")
+
+    def _connect(self) -> Database:
+        if self._database is None:
+            self._database = Database(self.folder)
+        return self._database
+
+    def _forget_views(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _recover(self, table: str) -> None:
+        """What an interrupted writer left: journals become parts, temporary files go."""
+        for leftover in (self.folder / table).glob("*.tmp"):
+            leftover.unlink()
+        for journal in journals_in(self.folder / table):
+            self._seal(table, journal, read_journal(journal))
+
+    def _seal(self, table: str, journal: Path, rows: list[Row]) -> None:
+        """Turn a journal into the part of the same number, then remove it; a crash in between loses and repeats nothing."""
+        if rows and not part_of(journal).exists():
+            try:
+                frame = TABLES[table].frame(rows)
+            except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+                raise RunError(f"{journal}: not rows of {table} ({str(error).splitlines()[0]}); {MOVE_AWAY}") from error
+            self._write_part(table, frame, int(journal.stem.removeprefix("journal-")))
+        journal.unlink()
+        self._forget_views()
+
+    def _check_parts(self, table: str) -> None:
+        for part in self.parts(table):
+            try:
+                with part.open("rb") as file:  # a path would be a pattern
+                    pl.read_parquet_schema(file)
+            except (pl.exceptions.PolarsError, OSError) as error:
+                raise RunError(f"{part}: not a readable Parquet file ({str(error).splitlines()[0]}); {MOVE_AWAY}") from error
+
+    def _next_number(self, table: str) -> int:
+        files = [*self.parts(table), *journals_in(self.folder / table)]
+        return max((int(file.stem.rpartition("-")[2]) for file in files), default=0) + 1
+
+    def _write_part(self, table: str, frame: pl.DataFrame, number: int) -> None:
+        self.check_writable()
+        schema = TABLES[table].schema
+        part = self.folder / table / f"part-{number:06d}.parquet"
+        with writing(self.folder):
+            part.parent.mkdir(exist_ok=True)
+            temporary = part.with_suffix(".tmp")
+            buffer = io.BytesIO()  # polars gives no OSError of its own where the disk is full
+            frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items()).write_parquet(buffer)
+            with temporary.open("wb") as file:
+                file.write(buffer.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(part)
+        self._forget_views()
+
+
+class Journal:
+    """Rows of one table on their way into a part; every append is with the operating system when it returns."""
+
+    def __init__(self, run: Run, table: str) -> None:
+        self._run = run
+        self._table = table
+        self._file: JournalFile | None = None
+
+    def append(self, rows: list[Row]) -> None:
+        """Add rows, all or none of them; a full journal becomes a part."""
+        if not rows:
+            return
+        self._run.check_writable()
+        with writing(self._run.folder):
+            if self._file is None:
+                folder = self._run.folder / self._table
+                folder.mkdir(exist_ok=True)
+                self._file = JournalFile(folder / f"journal-{self._run._next_number(self._table):06d}.jsonl")
+            self._file.append(rows)
+        self._run._forget_views()
+        if len(self._file.rows) >= JOURNAL_ROWS or self._file.n_bytes >= JOURNAL_BYTES:
+            self.close()
+
+    def close(self) -> None:
+        """Turn the journal into a part."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+            self._run._seal(self._table, file.path, file.rows)
+
+
+def _take_lock(folder: Path) -> TextIO:
+    lock = (folder / ".lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        lock.close()
+        raise RunError(
+            f"{folder}: another datakit process (pid {holder}) writes to this run; wait for it, or give --out another folder"
+        ) from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """A full disk or a folder that may not be written to is the user's to mend: everything before it is intact."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{folder}: cannot write ({error.strerror or error}); what was stored before is intact") from error
