@@ -224,7 +224,7 @@ def test_no_process_is_left(how):
 PARENT = """
 import sys, time
 sys.path[:0] = {paths!r}
-from datakit.engine import LocalEngine
+from datakit.engine.local import LocalEngine
 from engine_workers import start
 rows = [[{{"x": 0}}, {{"x": 1, "do": {how!r}, "s": 600}}]] * 2
 for result in LocalEngine(2).map(start, rows, None):

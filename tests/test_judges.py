@@ -201,7 +201,7 @@ def test_a_missing_score_is_missing_and_said(tmp_path):
     write_rows(tmp_path / "y.jsonl", "y")
     built(tmp_path, imported_recipe(tmp_path, names=("y",), pairing="any_source"))
     assert pairs_of(tmp_path) == [("eight", "six", 0.7), ("five", "three", pytest.approx(0.8))]
-    report = inspect.inspect(tmp_path / "run")
+    report = inspect(tmp_path / "run")
     assert [(judge["scored"], judge["unscored"], judge["imported"]) for judge in report["judges"]] == [(7, 1, True)]
     assert any("came without a score of y@local-" in warning and ": 1;" in warning for warning in report["warnings"])
 
@@ -285,7 +285,7 @@ def test_a_judge_that_left_the_recipe_shows_no_failures(tmp_path):
         key = run.frame("responses")["response_id"][0]
         row = {"stage": "score", "key": key, "error": "too_long", "message": "m", "attempts": 1, "permanent": True}
         run.append("failures", [row | {"source": judge} for judge in ("armorm@old", *run.frame("judges")["judge"])])
-    assert inspect.inspect(tmp_path / "run")["failures"] == []
+    assert inspect(tmp_path / "run")["failures"] == []
 
 
 # ------------------------------------------------------------------------------------------------ several judges, a report
@@ -314,7 +314,7 @@ def two(tmp_path_factory):
 
 
 def test_every_judge_is_described(two):
-    armorm, x = inspect.inspect(two / "run")["judges"]
+    armorm, x = inspect(two / "run")["judges"]
     assert (armorm["judge"], armorm["type"], armorm["imported"], armorm["selects"]) == ("armorm@1", "armorm", False, False)
     assert (x["type"], x["imported"], x["selects"]) == ("x", True, True)
     names = ("scored", "unscored", "lowest", "median", "highest", "answer_pairs", "tied_pairs", "groups", "flat", "best_shared")
@@ -336,7 +336,7 @@ def kendall_by_hand(rows):
 
 
 def test_how_far_two_judges_agree(two):
-    [row] = inspect.inspect(two / "run")["agreement"]
+    [row] = inspect(two / "run")["agreement"]
     n, alike, unlike = kendall_by_hand(ROWS)
     assert (n, alike, unlike) == (11, 4, 6)
     assert (row["answers"], row["answer_pairs"], row["alike"], row["unlike"], row["tied"]) == (7, 11, 4, 6, 1)
@@ -350,7 +350,7 @@ def test_how_far_two_judges_agree(two):
 
 
 def test_the_margins_that_each_judge_would_give(two):
-    margins = {row["judge"].partition("@")[0]: row for row in inspect.inspect(two / "run")["margins"]}
+    margins = {row["judge"].partition("@")[0]: row for row in inspect(two / "run")["margins"]}
     assert list(margins) == ["armorm", "x", "mean_rank"]
     x = margins["x"]  # candidates: p a 5 - 1, q a 9 - 4
     names = ("candidates", "below", "inside", "above", "prompts", "prompts_below", "prompts_inside", "prompts_above")
@@ -371,7 +371,7 @@ def test_an_absolute_window_has_two_sides():
 def test_a_window_may_be_open(tmp_path, capsys, margin, drawn):
     write_rows(tmp_path / "x.jsonl", "x")
     built(tmp_path, imported_recipe(tmp_path, judge="x", margin=margin))
-    report = inspect.inspect(tmp_path / "run")
+    report = inspect(tmp_path / "run")
     draw(report, open_console())
     out = " ".join(capsys.readouterr().out.split())
     assert f" x {drawn} candidates " in out and f"margin {margin[0]}..{margin[1]}" in out
@@ -390,7 +390,7 @@ def test_mean_rank_selects_and_the_export_says_so(two, tmp_path):
     assert manifest["judge"] == "mean_rank" and len(manifest["judges"]) == 2
     assert manifest["margin_window"][0] > 0
     assert "mean rank" in (tmp_path / "out" / "dpo" / "README.md").read_text()
-    report = inspect.inspect(two / "run")
+    report = inspect(two / "run")
     assert [judge["selects"] for judge in report["judges"]] == [True, True]
     assert report["scores"]["unscored"] == 1
     [example] = report["examples"]
@@ -403,7 +403,7 @@ def test_mean_rank_selects_and_the_export_says_so(two, tmp_path):
 @pytest.mark.parametrize("width", [80, 100])
 def test_the_report_draws_all_judges(two, monkeypatch, capsys, width):
     monkeypatch.setenv("COLUMNS", str(width))
-    draw(inspect.inspect(two / "run"), open_console())
+    draw(inspect(two / "run"), open_console())
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= width
     lines = [" ".join(line.split()) for line in out.splitlines()]
@@ -453,7 +453,7 @@ def test_the_warning_is_said_at_select_and_in_the_report(tmp_path):
     write_rows(tmp_path / "x.jsonl", "x")
     watch = built(tmp_path, imported_recipe(tmp_path, margin=[0.01, 0.1]))
     assert any("is a window for ArmoRM's scores" in warning for warning in watch.warnings)
-    report = inspect.inspect(tmp_path / "run")
+    report = inspect(tmp_path / "run")
     assert any("is a window for ArmoRM's scores" in warning for warning in report["warnings"])
     assert report["margins"][0]["above"] == report["margins"][0]["candidates"] == 2
 
@@ -513,6 +513,6 @@ def test_instruct_has_no_verifier_and_says_what_a_build_without_a_judge_gives(tm
     write_rows(tmp_path / "x.jsonl", "x")
     recipe = parse({"domain": "instruct", "sources": [{"type": "responses", "path": "x.jsonl"}]}, "r", tmp_path)
     built(tmp_path, recipe)
-    report = inspect.inspect(tmp_path / "run")
+    report = inspect(tmp_path / "run")
     assert report["pairs"]["count"] == 0 and report["judges"] == report["agreement"] == report["margins"] == []
     assert any(warning.startswith("no pair is possible: the domain has no verifier") for warning in report["warnings"])

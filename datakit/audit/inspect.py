@@ -6,7 +6,6 @@ does not exist is None, never NaN.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +40,3 @@ def inspect(folder: Path) -> dict[str, Any]:
 
 
 # --------------------------------------------------------------------------------------------------------------- all of them
-
-
-def _plain(value: Any) -> Any:
-    """The same without numbers that JSON cannot hold."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

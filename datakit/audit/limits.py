@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
-
-from datakit.audit.inspect import _plain
 
 LIMITED = {  # limit -> the number it holds; min_ is a least value, max_ a greatest one
     "min_pairs": "pairs",
@@ -49,3 +48,12 @@ def _within(name: str, value: float | None, limit: float | None) -> bool:
 def _share(report: dict[str, Any], part: str, whole: str) -> float | None:
     total = sum(source[whole] or 0 for source in report["sources"])
     return sum(source[part] or 0 for source in report["sources"]) / total if total else None
+
+
+def _plain(value: Any) -> Any:
+    """The same without numbers that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import yaml
 
 from datakit.domains import domain_of
 from datakit.errors import DISTRIBUTION
-from datakit.export.folders import Kind
 from datakit.recipe import MEAN_RANK, Quantiles, Recipe, Select, digest, spell_end
 from datakit.rewards.judges import chosen_judge, judges
 
@@ -131,3 +130,9 @@ def _pair_rules(select: Select, window: list[float | str | None] | None) -> list
 def _size_category(rows: int) -> str:
     edges = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
     return next((name for edge, name in edges if rows < edge), "n>1M")
+
+
+Kind = Literal["sft", "dpo"]
+
+
+TABLE: dict[Kind, str] = {"sft": "demos", "dpo": "pairs"}

@@ -9,18 +9,15 @@ import io
 import json
 import shutil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
 from datakit.errors import BadInput, RunError
-from datakit.export.card import make_card, make_manifest
+from datakit.export.card import TABLE, Kind, make_card, make_manifest
 from datakit.recipe import Recipe
 from datakit.select.rule import diff_pairs, judge_answers, margin_window, select_demos, select_pairs
 from datakit.store import Run, load_sql, writing
-
-Kind = Literal["sft", "dpo"]
-TABLE: dict[Kind, str] = {"sft": "demos", "dpo": "pairs"}
 
 
 def export_run(run_folder: Path, out: Path, replace: bool = False) -> dict[Kind, int]:
