@@ -29,7 +29,7 @@ from aiohttp import web
 from measuring import ROOT, environment, write_prompts, write_recipe
 
 sys.path.insert(0, str(ROOT / "tests"))
-from fake_endpoint import Fake, running
+from helpers.fake_endpoint import Fake, running
 
 from datakit.tables import TABLES
 

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import count, datakit, rows_of, write_recipe
+from helpers.command import count, datakit, rows_of, write_recipe
+from helpers.folders import ROOT
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")

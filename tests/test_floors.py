@@ -3,35 +3,27 @@
 import ast
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from helpers.folders import ROOT
 
-ROOT = Path(__file__).parents[1]
-
-# A module imports only from lower floors. A half floor stands on the lower half of the same floor and on nothing above it.
+# Seven floors. A room is a folder or a file of datakit/; a file imports only from rooms of lower floors, also for types.
 FLOORS = {
-    0: ["errors", "signals"],
-    1: ["tables", "complaints", "progress"],
-    1.25: ["recipe_sources"],
-    1.4: ["recipe_rewards"],
-    1.5: ["recipe"],
-    1.75: ["places"],
-    2: ["store", "client", "sandbox", "engine", "sources", "ink", "pace", "cautions"],
-    3: ["sampling", "serving", "rewards", "domains", "curation", "collecting", "spending"],
-    3.5: ["selection", "resuming", "gathering", "scoring", "resolving"],  # they join what the modules of floor 3 give
-    3.75: ["judging", "remote_scoring"],
-    4: ["stages", "export", "audit"],
-    4.5: ["checking", "planning"],
-    4.75: ["stage_view", "ledger", "report_judges"],
-    5: ["report", "watch"],
-    5.5: ["cli"],
+    1: ["errors", "signals", "progress", "tables", "machine"],  # words that everybody uses
+    2: ["recipe", "engine", "client", "sandbox", "options"],  # machines, and what a user writes
+    3: ["domains", "rewards", "store", "serving"],  # plug-ins; the run folder; model servers
+    4: ["collect", "sample", "verify", "score", "select"],  # the stages' insides
+    5: ["check", "dry_run", "audit", "export"],  # a whole command's work on a run
+    6: ["stages", "screen"],  # the flow; what is drawn
+    7: ["cli"],  # prints to stdout, exits
 }
-FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}
+FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
+MOST_MODULES = 9  # of datakit's top level, beside __init__ and __main__
+DOORS_WITHOUT_NAMES = ("engine", "sandbox", "sandbox/inside")  # child processes load them
 HEAVY = {"torch", "transformers", "trl", "datasets", "openai", "ray", "peft", "accelerate", "vllm"}
 SLOW_TO_START = {*HEAVY, "polars", "duckdb", "pyarrow", "math_verify", "sympy", "latex2sympy2_extended"}
-MAY_PRINT = {"datakit/cli.py", "datakit/report.py"}
+MAY_PRINT = {"datakit/cli/app.py"}
 
 
 def sources(*packages):
@@ -70,17 +62,16 @@ def imports_of(nodes, inside_function=False, for_types=False):
                 yield from imports_of(ast.iter_child_nodes(node), inside_function or function, for_types)
 
 
-def module_of(path):
-    """The module or package of datakit that a file belongs to: domains for domains/math.py, '' for datakit/__init__.py."""
+def room_of(path):
+    """The room of datakit that a file belongs to: domains for domains/math/domain.py, '' for datakit/__init__.py."""
     part = path.relative_to(ROOT / "datakit").parts[0].removesuffix(".py")
     return "" if part == "__init__" else part
 
 
-def imported_modules(path, types_too=False):
-    """Modules and packages of datakit that a file imports, other than its own package."""
-    names = [name for name, _, for_types in imports_of([tree_of(path)]) if types_too or not for_types]
-    parts = [name.split(".") for name in names]
-    return {part[1] for part in parts if part[0] == "datakit" and len(part) > 1} - {module_of(path)}
+def imported_rooms(path):
+    """Rooms of datakit that a file imports, also for types, other than its own."""
+    names = [name.split(".") for name, *_ in imports_of([tree_of(path)])]
+    return {name[1] for name in names if name[0] == "datakit" and len(name) > 1} - {room_of(path)}
 
 
 def defined(kind):
@@ -114,22 +105,64 @@ def test_the_checks_see_imports_everywhere():
 
 
 @pytest.mark.parametrize("path", sources("datakit"), ids=name_of)
-def test_a_module_imports_only_from_lower_floors(path):
-    module = module_of(path)
-    if module == "":
-        assert imported_modules(path) == set()
+def test_a_file_imports_only_from_lower_floors(path):
+    """So rooms of one floor do not know each other, either."""
+    room = room_of(path)
+    if room in ("", "__main__"):
+        assert imported_rooms(path) == ({"cli"} if room else set())
         return
-    assert module in FLOOR_OF, f"{name_of(path)} stands on no floor: give it one in FLOORS"
-    unknown = sorted(name for name in imported_modules(path) if name not in FLOOR_OF)
-    assert unknown == [], "imported, but on no floor"
-    too_high = sorted(name for name in imported_modules(path) if FLOOR_OF[name] >= FLOOR_OF[module])
-    assert too_high == [], f"{name_of(path)} is on floor {FLOOR_OF[module]}"
+    assert room in FLOOR_OF, f"{name_of(path)} stands on no floor: give it one in FLOORS"
+    above = {name: FLOOR_OF.get(name) for name in imported_rooms(path) if FLOOR_OF.get(name, 8) >= FLOOR_OF[room]}
+    assert above == {}, f"{name_of(path)} is on floor {FLOOR_OF[room]}"
 
 
-@pytest.mark.parametrize("path", sources("datakit"), ids=name_of)
-def test_not_even_for_types_does_a_module_look_up(path):
-    own = FLOOR_OF.get(module_of(path), 0)
-    assert sorted(name for name in imported_modules(path, types_too=True) if FLOOR_OF.get(name, 0) > own) == []
+def test_every_room_is_there_and_the_top_level_is_small():
+    there = {path.stem for path in (ROOT / "datakit").glob("*.py")}
+    folders = {path.parent.name for path in (ROOT / "datakit").glob("*/__init__.py")}
+    assert there | folders == {*FLOOR_OF, "__init__", "__main__"}
+    assert len(there - {"__init__", "__main__"}) <= MOST_MODULES
+
+
+@pytest.mark.parametrize("room", sorted({room_of(path) for path in sources("datakit")} - {""}))
+def test_inside_a_room_imports_run_downward_only(room):
+    """No circle: files can be put in an order in which each imports only those before it. A door comes last."""
+    files = {path: dotted(path) for path in sources("datakit") if room_of(path) == room and path.name != "__init__.py"}
+    module = {name: path for path, name in files.items()}
+    needs = {
+        path: {module[found] for name, *_ in imports_of([tree_of(path)]) if (found := nearest(name, module)) is not None}
+        - {path}
+        for path in files
+    }
+    while ready := [path for path, others in needs.items() if not others & needs.keys()]:
+        for path in ready:
+            del needs[path]
+    assert {name_of(path): sorted(map(name_of, others & needs.keys())) for path, others in needs.items()} == {}
+
+
+def dotted(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def nearest(name, modules):
+    """The file that a dotted name means: itself, or what it is a name of."""
+    return next((part for part in (name, name.rpartition(".")[0]) if part in modules), None)
+
+
+@pytest.mark.parametrize("path", [path for path in sources("datakit") if path.name == "__init__.py"], ids=name_of)
+def test_a_door_hands_on_and_defines_at_most_its_dict(path):
+    defines = [node for node in tree_of(path).body if isinstance(node, ast.ClassDef)]
+    assert [node.name for node in defines] == []
+    if path.parent.relative_to(ROOT / "datakit").as_posix() in DOORS_WITHOUT_NAMES:
+        assert list(imports_of([tree_of(path)])) == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "datakit" / "sandbox" / "inside").glob("*.py")), ids=name_of)
+def test_the_inner_side_of_the_sandbox_needs_the_standard_library_alone(path):
+    """Libraries that a recipe names are loaded by functions, for the programs that use them."""
+    roots = {name.partition(".")[0] for name, inside, _ in imports_of([tree_of(path)]) if not inside}
+    ours = {name for name, *_ in imports_of([tree_of(path)]) if name.startswith("datakit")}
+    assert roots - {"datakit"} <= sys.stdlib_module_names
+    assert {name for name in ours if not name.startswith("datakit.sandbox.inside")} == set()
 
 
 def test_datakit_and_train_do_not_know_each_other():
@@ -184,29 +217,12 @@ def test_only_the_command_line_prints():
 
 # ------------------------------------------------------------------------------------------------------- the start-up
 
-command_line = pytest.mark.skipif(not (ROOT / "datakit" / "cli.py").exists(), reason="datakit/cli.py does not exist yet")
 
-
-@command_line
-def test_the_command_line_loads_nothing_slow():
-    shown = "import sys, datakit.cli; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+@pytest.mark.parametrize("module", ["datakit", "datakit.cli"])
+def test_the_command_line_loads_nothing_slow(module):
+    shown = f"import sys, {module}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
     loaded = subprocess.run([sys.executable, "-c", shown], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert sorted(SLOW_TO_START.intersection(loaded)) == []
-
-
-@command_line
-@pytest.mark.slow
-def test_help_answers_at_once():
-    """Half a second is the aim on an idle machine; here the fastest of three, with room for a busy one."""
-
-    code = "import sys; sys.argv = ['datakit', '--help']; from datakit.cli import main; main()"
-
-    def once():
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True)
-        return time.perf_counter() - start
-
-    assert min(once() for _ in range(3)) < 2.0
 
 
 def test_the_layout_is_where_these_checks_look():

@@ -3,12 +3,9 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-import tiny
+from helpers import tiny_targets as tiny
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 

@@ -1,0 +1,85 @@
+r"""Answers made to hang, to crash, to eat memory or to run code: each takes its own row, within the deadline, and no more."""
+
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+from threading import Event, Thread
+
+import psutil
+import pytest
+from helpers.hostile_math import HOSTILE
+
+from datakit.domains import verifying_worker
+from datakit.domains.math.domain import limit_memory
+from datakit.engine.local import LocalEngine
+from datakit.recipe import Verify
+
+DEADLINE_S = 2.0
+SLACK_S = 1.0  # for the kill itself on a busy machine
+MEMORY_MB = 1024
+RIGHT = r"\boxed{5}"
+
+
+def names():
+    return [note for note, _, _ in HOSTILE]
+
+
+def test_the_suite_is_large_and_its_notes_differ():
+    assert len(HOSTILE) >= 30
+    assert len(set(names())) == len(HOSTILE)
+
+
+@pytest.fixture(scope="module")
+def results():
+    """Every hostile response with a right one behind it, in batches of eight, and the most memory that a worker took."""
+    rows = [{"text": text, "reference": "5", "finish_reason": "stop"} for _, text, _ in HOSTILE for text in (text, RIGHT)]
+    batches = [rows[at : at + 8] for at in range(0, len(rows), 8)]
+    start = partial(verifying_worker, "math", Verify(memory_mb=MEMORY_MB))
+    peak, ended = [0], Event()
+    watcher = Thread(target=watch_memory, args=(peak, ended))
+    watcher.start()
+    with closing(LocalEngine(2).map(start, batches, DEADLINE_S)) as stream:
+        seen = {id(result.row): result for result in stream}
+    ended.set()
+    watcher.join()
+    return {"rows": [seen[id(row)] for row in rows], "peak": max(peak), "left": psutil.Process().children(recursive=True)}
+
+
+def watch_memory(peak, ended):
+    while not ended.wait(0.05):
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                peak.append(child.memory_info().rss)
+
+
+def outcome(result):
+    return {"timeout": "timeout", "crash": "error"}.get(result.fault) or result.value["outcome"]
+
+
+@pytest.mark.parametrize("at", range(len(HOSTILE)), ids=names())
+def test_a_hostile_answer_takes_its_own_row_only(results, at):
+    hostile, following = results["rows"][2 * at : 2 * at + 2]
+    assert outcome(hostile) in HOSTILE[at][2]
+    assert hostile.duration_s < DEADLINE_S + SLACK_S
+    assert outcome(following) == "passed"
+
+
+def test_no_worker_is_left_and_memory_was_bounded(results):
+    assert results["left"] == []
+    assert results["peak"] < MEMORY_MB * 2**20
+
+
+def test_a_worker_that_wants_more_memory_takes_its_own_row_only():
+    rows = [{"mb": 10}, {"mb": 2000}, {"mb": 10}]
+    results = list(LocalEngine(1).map(partial(greedy_worker, 1500), [rows], 30.0))
+    assert [result.fault for result in results] == [None, "crash", None]
+    assert "MemoryError" in results[1].message
+
+
+def greedy_worker(limit_mb):
+    limit_memory(limit_mb)
+    return lambda rows: ({"taken": len(bytearray(row["mb"] * 2**20))} for row in rows)
+
+
+def test_no_code_of_an_answer_ran():
+    assert not Path("PWNED").exists()

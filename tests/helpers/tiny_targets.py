@@ -1,0 +1,84 @@
+"""A tiny chat model, its tokenizer and hand-made exports, all written on the spot: no download, a few milliseconds."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+
+TEMPLATE = (
+    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+SPECIAL = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
+
+
+def make_tokenizer():
+    """One token a character, so that a length in the tests is a length one can count."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = [chr(code) for code in range(32, 127)] + ["\n"]
+    vocabulary = {token: index for index, token in enumerate(SPECIAL + letters)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=" "))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    tokenizer.add_special_tokens(SPECIAL)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<|pad|>", eos_token="<|end|>")
+    fast.chat_template = TEMPLATE
+    return fast
+
+
+def save_model(folder: Path, *, seed: int = 0, chat_template: bool = True) -> Path:
+    """A random two-layer Llama with 32 dimensions, saved with its tokenizer."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = make_tokenizer()
+    if not chat_template:
+        tokenizer.chat_template = None
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=256, pad_token_id=0, eos_token_id=1, bos_token_id=None,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def user(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+def assistant(text: str) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": text}]
+
+
+def sft_rows(n: int = 16) -> list[dict]:
+    return [
+        {"prompt": user(f"{i}+1?"), "completion": assistant(f"{i} + 1 = {i + 1}"), "prompt_id": f"p{i}", "source": "sums",
+         "model": "m", "response_id": f"r{i}", "score": 0.5}
+        for i in range(n)
+    ]  # fmt: skip
+
+
+def dpo_rows(n: int = 16) -> list[dict]:
+    return [
+        {"prompt": user(f"{i}+1?"), "chosen": assistant(f"{i} + 1 = {i + 1}"), "rejected": assistant("no" + "o" * (i % 5)),
+         "prompt_id": f"p{i}", "source": "sums", "model": "m", "chosen_id": f"c{i}", "rejected_id": f"j{i}",
+         "chosen_score": 0.6, "rejected_score": 0.5, "margin": 0.1, "log_length_ratio": 0.2}
+        for i in range(n)
+    ]  # fmt: skip
+
+
+def write_export(folder: Path, kind: str, rows: list[dict] | None = None, manifest: dict | None = None) -> Path:
+    """An export folder as datakit writes it."""
+    rows = (sft_rows() if kind == "sft" else dpo_rows()) if rows is None else rows
+    folder.mkdir(parents=True, exist_ok=True)
+    schema = pl.DataFrame(sft_rows(1) if kind == "sft" else dpo_rows(1)).schema
+    frame = pl.DataFrame(rows, schema=schema) if not rows else pl.DataFrame(rows)
+    frame.write_parquet(folder / "train.parquet")
+    content = {"kind": kind, "rows": len(rows), "recipe_digest": "0123abcd"} | (manifest or {})
+    (folder / "manifest.json").write_text(json.dumps(content))
+    (folder / "README.md").write_text("# A test export\n")
+    return folder

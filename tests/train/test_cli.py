@@ -1,0 +1,132 @@
+"""What a user sees of `train` before any training: help, bad input, exit statuses. Through the real command line."""
+
+import pytest
+from helpers import tiny_targets as tiny
+
+WITHOUT_TRL = """
+import sys
+from train.cli import main
+status = main()
+heavy = {"torch", "trl", "transformers", "datasets", "accelerate", "peft"} & set(sys.modules)
+sys.exit(f"imported {heavy}" if heavy else status)
+"""
+NOT_INSTALLED = """
+import sys
+for name in ("torch", "trl"):
+    sys.modules[name] = None
+from train.cli import main
+sys.exit(main())
+"""
+
+
+def refused(done, *parts):
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in done.stderr.replace("\n", " "), done.stderr
+    return done
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["-h"], ["help"]])
+def test_help_teaches_and_imports_nothing_heavy(cli, argv):
+    done = cli(*argv, code=WITHOUT_TRL)
+    assert done.returncode == 0
+    for text in ("train sft --data", "train dpo --data", "--model", "accelerate launch", "sigmoid_norm"):
+        assert text in done.stdout
+
+
+def test_no_command_shows_the_help_and_fails(cli):
+    assert "usage: train" in refused(cli(code=WITHOUT_TRL)).stderr
+
+
+# Each of these is found before torch or TRL is imported.
+EARLY = {
+    "command": (["spo"], ["train spo: no such command"]),
+    "wrong kind": (
+        ["dpo", "--data", "runs/my/sft", "--model", "m"],
+        ["--data runs/my/sft: this is an sft export (prompt, completion), and train dpo needs pairs "
+         "(prompt, chosen, rejected); use --data runs/my/dpo"],
+    ),
+    "no data": (["sft", "--model", "m"], ["no data; add --data with an export, for example --data runs/my/sft"]),
+    "no folder": (["sft", "--data", "runs/you", "--model", "m"], ["--data runs/you: no such folder"]),
+    "data needs a value": (["sft", "--data"], ["train sft: argument --data: expected one argument"]),
+    "two data": (
+        ["sft", "--data", "runs/my/sft", "--dataset_name", "trl-lib/Capybara", "--model", "m"],
+        ["--dataset_name: the data has one name here, --data"],
+    ),
+    "no model": (["sft", "--data", "runs/my/sft"], ["no target model; add --model"]),
+    "no model folder": (["sft", "--data", "runs/my/sft", "--model", "./nothing"], ["--model ./nothing: no such folder"]),
+    "empty model folder": (["sft", "--data", "runs/my/sft", "--model", "runs"], ["no config.json, so it is not a saved"]),
+    "no config": (
+        ["sft", "--data", "runs/my/sft", "--model", "m", "--config", "no.yaml"], ["--config no.yaml: No such file"]
+    ),
+    "adapter": (
+        ["dpo", "--data", "runs/my/dpo", "--model", "adapter"], ["this is a LoRA adapter", "merge_and_unload", "adapter-merged"]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", EARLY)
+def test_early_refusals(cli, run_folder, tmp_path, case):
+    argv, parts = EARLY[case]
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter/adapter_config.json").write_text("{}")
+    refused(cli(*argv, code=WITHOUT_TRL), *parts)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("- beta\n", "must be a mapping"),
+        ("beta: [1\n", "not a YAML file"),
+        ("dataset_name: x\n", "c.yaml: dataset_name: the data has one name here"),
+        ("env: 3\n", "c.yaml: env: must be a mapping"),
+    ],
+)
+def test_a_config_that_is_no_list_of_flags(cli, run_folder, tmp_path, text, expected):
+    (tmp_path / "c.yaml").write_text(text)
+    refused(cli("dpo", "--data", "runs/my/dpo", "--model", "m", "--config", "c.yaml", code=WITHOUT_TRL), expected)
+
+
+def test_data_and_model_may_stand_in_the_config(cli, run_folder, tmp_path):
+    (tmp_path / "c.yaml").write_text("data: runs/my/sft\nmodel: ./nothing\n")
+    refused(cli("sft", "--config=c.yaml", code=WITHOUT_TRL), "--model ./nothing: no such folder")
+    refused(cli("sft", "--config=c.yaml", "--data", "x", code=WITHOUT_TRL), "--data x: no such folder")
+
+
+def test_a_missing_extra_says_the_pip_command(cli, run_folder):
+    argv = ["sft", "--data", "runs/my/sft", "--model", "owner/name"]
+    refused(cli(*argv, code=NOT_INSTALLED), "(torch, trl): pip install 'fuse-datakit[train]'")
+    refused(cli("sft", "--help", code=NOT_INSTALLED), "pip install 'fuse-datakit[train]'")
+
+
+def test_the_real_flags_are_refused_by_the_real_command(cli, run_folder, model):
+    done = cli("sft", "--data", "runs/my/sft", "--model", model, "--lerning_rate", "1e-5")
+    refused(done, "train sft: --lerning_rate: no such flag; did you mean --learning_rate?")
+
+
+def test_interrupt_ends_with_130(monkeypatch, capsys):
+    from train import cli as module
+
+    def interrupt(argv):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_run", interrupt)
+    assert module.main(["sft"]) == 130
+    assert "Interrupted" in capsys.readouterr().err
+
+
+def test_only_the_first_process_of_a_launch_speaks(cli, tmp_path):
+    done = cli("sft", "--data", "nowhere", code=WITHOUT_TRL, RANK="1")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+
+
+def test_sft_help_lists_every_flag(capsys):
+    from train.cli import main
+
+    assert main(["sft", "--help"]) == 0
+    text = capsys.readouterr().out
+    for flag in ("--data", "--model ", "--config", "--eval_share", "--learning_rate", "--use_peft", "--completion_only_loss"):
+        assert flag in text
+    assert "--dataset_name" not in text
+    assert tiny.TEMPLATE not in text

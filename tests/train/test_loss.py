@@ -1,0 +1,131 @@
+"""TRL's own numbers, computed by hand beside it: the loss of DPO, and which tokens SFT learns from."""
+
+import math
+
+import pytest
+from helpers import tiny_targets as tiny
+
+from train.data import load_rows, open_export
+from train.finetune import _make_trainer, _truncation_warnings, count_cut_pairs
+from train.options import parse_options, read_request
+
+PAIRS = [  # prompt, chosen, rejected: one character is one token, and no two answers of a pair are equally long
+    ("2+2?", "4", "I think that it may be 5, or so."),
+    ("name a colour", "a long answer about the colour blue", "red"),
+    ("hi", "hello there", "no"),
+]
+
+
+def make_trainer(kind, model, tmp_path, rows, *flags):
+    export = open_export(tiny.write_export(tmp_path / kind, kind, rows), kind)
+    argv = ["--model", str(model), "--output_dir", str(tmp_path / "out"), "--gradient_checkpointing", "false", *flags]
+    options = parse_options(read_request(kind, argv))
+    train_rows, _ = load_rows(export, 0.0)
+    return _make_trainer(options, train_rows, None), options
+
+
+def pair_rows():
+    return [
+        {"prompt": tiny.user(prompt), "chosen": tiny.assistant(chosen), "rejected": tiny.assistant(rejected)}
+        for prompt, chosen, rejected in PAIRS
+    ]
+
+
+def disturb(model):
+    """Move a policy away from its reference, the same way every time."""
+    import torch
+
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.02 * torch.randn(weight.shape, generator=generator))
+
+
+def log_prob(model, prompt_ids, answer_ids):
+    """log pi(answer | prompt), the sum over the answer's tokens, and nothing of TRL in it."""
+    import torch
+
+    with torch.no_grad():
+        logits = model(torch.tensor([prompt_ids + answer_ids])).logits[0].double()
+    steps = logits.log_softmax(-1)
+    start = len(prompt_ids)
+    return sum(steps[start + index - 1, token].item() for index, token in enumerate(answer_ids))
+
+
+def facts_loss(policy, reference, beta, normalised):
+    """FACTS, LN-DPO: -log sigma(beta/|yw| log[pi(yw)/ref(yw)] - beta/|yl| log[pi(yl)/ref(yl)]); plain DPO: |y| is 1."""
+    tokenizer = tiny.make_tokenizer()
+    losses = []
+    for prompt, chosen, rejected in PAIRS:
+        prompt_ids = tokenizer.apply_chat_template(tiny.user(prompt), add_generation_prompt=True)["input_ids"]
+        terms = []
+        for answer in (chosen, rejected):
+            ids = tokenizer(answer + "<|end|>")["input_ids"]
+            ratio = log_prob(policy, prompt_ids, ids) - log_prob(reference, prompt_ids, ids)
+            terms.append(beta * ratio / (len(ids) if normalised else 1))
+        losses.append(math.log1p(math.exp(-(terms[0] - terms[1]))))
+    return sum(losses) / len(losses)
+
+
+@pytest.mark.parametrize(("loss_type", "beta"), [("sigmoid_norm", 10.0), ("sigmoid_norm", 2.5), ("sigmoid", 1.0)])
+def test_trls_loss_is_the_formula(model, tmp_path, loss_type, beta):
+    from transformers import LlamaForCausalLM
+
+    trainer, _ = make_trainer("dpo", model, tmp_path, pair_rows(), "--loss_type", loss_type, "--beta", str(beta))
+    disturb(trainer.model)
+    batch = trainer.data_collator([trainer.train_dataset[index] for index in range(len(PAIRS))])
+    got = trainer.compute_loss(trainer.model, batch).item()
+
+    reference = LlamaForCausalLM.from_pretrained(model).eval()
+    policy = LlamaForCausalLM.from_pretrained(model).eval()
+    policy.load_state_dict(trainer.model.state_dict())
+    assert got == pytest.approx(facts_loss(policy, reference, beta, normalised=loss_type == "sigmoid_norm"), abs=2e-5)
+    other = facts_loss(policy, reference, beta, normalised=loss_type != "sigmoid_norm")
+    assert abs(got - other) > 1e-3  # the lengths matter here: the two losses are not mistaken for one another
+    assert abs(got - math.log(2)) > 1e-3
+
+
+def test_an_export_is_what_dpo_takes(model, tmp_path):
+    trainer, options = make_trainer("dpo", model, tmp_path, tiny.dpo_rows(3))
+    tokenizer, row = tiny.make_tokenizer(), trainer.train_dataset[1]
+    assert tokenizer.decode(row["prompt_ids"]) == "<|user|>1+1?<|end|><|assistant|>"
+    assert tokenizer.decode(row["chosen_ids"]) == "1 + 1 = 2<|end|>"
+    assert tokenizer.decode(row["rejected_ids"]) == "noo<|end|>"
+    assert _truncation_warnings(trainer, options, 3) == []
+
+
+def test_sft_learns_from_the_completion_only(model, tmp_path):
+    trainer, _ = make_trainer("sft", model, tmp_path, tiny.sft_rows(3))
+    tokenizer, row = tiny.make_tokenizer(), trainer.train_dataset[2]
+    n_prompt = len("2+1?") + 3
+    assert tokenizer.decode(row["input_ids"][:n_prompt]) == "<|user|>2+1?<|end|><|assistant|>"
+    assert row["labels"][:n_prompt] == [-100] * n_prompt
+    assert tokenizer.decode(row["labels"][n_prompt:]) == "2 + 1 = 3<|end|>"
+    batch = trainer.data_collator([trainer.train_dataset[index] for index in range(3)])
+    assert ((batch["labels"] != -100).sum(1) == len("2 + 1 = 3") + 1).all()
+
+
+def test_truncated_demos_are_counted(model, tmp_path):
+    rows = tiny.sft_rows(4)
+    rows[0]["completion"] = tiny.assistant("x" * 40)
+    rows[1]["prompt"] = tiny.user("y" * 40)
+    trainer, options = make_trainer("sft", model, tmp_path, rows, "--max_length", "30")
+    left_out, cut = _truncation_warnings(trainer, options, 4)
+    assert left_out == "1 of 4 rows are left out: their prompt alone fills max_length 30"
+    assert cut.startswith("1 of 4 rows reach max_length 30 and are cut there; raise --max_length")
+
+
+def test_pairs_made_equal_by_truncation_are_counted(model, tmp_path):
+    rows = tiny.dpo_rows(4)
+    rows[0] |= {"chosen": tiny.assistant("x" * 40 + "right"), "rejected": tiny.assistant("x" * 40 + "wrong")}
+    rows[1] |= {"chosen": tiny.assistant("x" * 40 + "right"), "rejected": tiny.assistant("no")}
+    trainer, options = make_trainer("dpo", model, tmp_path, rows, "--max_length", "30")
+    cut, same = _truncation_warnings(trainer, options, 4)
+    assert cut.startswith("2 of 4 rows reach max_length 30")
+    assert same.startswith("1 of 4 pairs are the same on both sides once cut at max_length 30 and teach nothing")
+
+
+def test_cut_pairs_by_hand():
+    assert count_cut_pairs([([1], [2, 3], [2, 4]), ([1], [2], [3])], 2) == (1, 1)
+    assert count_cut_pairs([([1], [2, 3], [2, 4])], 3) == (0, 0)
+    assert count_cut_pairs([([1, 1, 1], [2], [3])], 2) == (1, 1)

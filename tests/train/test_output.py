@@ -1,0 +1,74 @@
+"""The output folder: nothing finished is written over, and a training goes on only from its own data."""
+
+from types import SimpleNamespace
+
+import pytest
+from helpers import tiny_targets as tiny
+
+from train.data import open_export
+from train.errors import TrainError
+from train.finetune import _prepare_output, _record_data
+
+
+@pytest.fixture
+def export(tmp_path):
+    return open_export(tiny.write_export(tmp_path / "sft", "sft"), "sft")
+
+
+@pytest.fixture
+def out(tmp_path):
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
+def prepare(export, out, resume=None, overwrite=False):
+    training = SimpleNamespace(resume_from_checkpoint=resume, process_index=0)
+    _prepare_output(export, SimpleNamespace(training=training, data=SimpleNamespace(overwrite=overwrite)), out)
+
+
+def refusal(*args, **kwargs):
+    with pytest.raises(TrainError) as caught:
+        prepare(*args, **kwargs)
+    return str(caught.value)
+
+
+def test_a_new_or_empty_folder_is_taken(export, out):
+    prepare(export, out)
+    prepare(export, out / "new")
+    _record_data(export, out)  # a training that ended before its first checkpoint
+    prepare(export, out)
+
+
+@pytest.mark.parametrize("name", ["config.json", "adapter_config.json"])
+def test_a_model_is_not_written_over(export, out, name):
+    (out / name).write_text("{}")
+    (out / "checkpoint-4").mkdir()
+    assert "holds a model already; use another --output_dir, or --overwrite" in refusal(export, out)
+
+
+def test_overwrite_leaves_nothing_of_the_old_model(export, out):
+    for name in ("config.json", "adapter_config.json", "adapter_model.safetensors", "model.safetensors", "notes.txt"):
+        (out / name).write_text("")
+    (out / "checkpoint-4").mkdir()
+    prepare(export, out, overwrite=True)
+    assert [path.name for path in out.iterdir()] == ["notes.txt"]
+
+
+def test_going_on_needs_a_checkpoint(export, out):
+    assert f"no checkpoint in {out}" in refusal(export, out, resume="true")
+    assert "no checkpoint in elsewhere/checkpoint-4" in refusal(export, out, resume="elsewhere/checkpoint-4")
+    (out / "checkpoint-4").mkdir()
+    prepare(export, out, resume="true")
+    prepare(export, out, resume=str(out / "checkpoint-4"))
+
+
+def test_going_on_needs_the_same_data(export, out, tmp_path):
+    (out / "checkpoint-4").mkdir()
+    _record_data(export, out)
+    prepare(export, out, resume="true")
+    same = tiny.write_export(tmp_path / "same", "sft", manifest={"created": "later", "versions": {"polars": "9"}})
+    prepare(open_export(same, "sft"), out, resume="true")
+    other = open_export(tiny.write_export(tmp_path / "other", "sft", manifest={"recipe_digest": "ffff"}), "sft")
+    message = refusal(other, out, resume="true")
+    assert "begun on other data (data_manifest.json differs in recipe_digest; it was " in message
+    assert "give that export, or start anew with --overwrite" in message
