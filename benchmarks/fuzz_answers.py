@@ -21,9 +21,9 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from datakit.domains.math.answers import balanced, extract
-from datakit.domains.math.domain import judge
 from datakit.domains.math.equality import equal
 from datakit.domains.math.parsing import CannotCompare, UnreadableReference, load
+from datakit.domains.math.verifier import verify_answer
 
 PIECES = [
     r"\boxed{", r"\fbox{", r"\\boxed{", "}", "{", r"\{", r"\}", "$", "$$", r"\(", r"\)", r"\[", r"\]", "####", "#### 5", "\n",
@@ -109,7 +109,7 @@ def extraction_is_linear(piece: str, letter: bool) -> None:
 def a_right_box_passes(text: str) -> None:
     """A response that ends in the boxed reference is right."""
     with patience():
-        assert judge(text + "\n\nFinally: " + r"\boxed{7}", "7").outcome == "passed"
+        assert verify_answer(text + "\n\nFinally: " + r"\boxed{7}", "7").outcome == "passed"
 
 
 def comparing_raises_nothing_unknown(gold: str, said: str) -> None:

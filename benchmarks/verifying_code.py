@@ -19,7 +19,7 @@ from timing import Row, interleaved, read_rows, show
 
 from datakit.domains import verifying_worker
 from datakit.engine.local import LocalEngine
-from datakit.recipe import Verify
+from datakit.recipe import VerifyCode
 from datakit.verify import VERIFY_BATCH
 
 DATA = Path(os.environ.get("DATAKIT_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")) / "prompts" / "mbpp.jsonl.gz"
@@ -94,7 +94,7 @@ def ours(rows: list[Row], workers: int) -> tuple[float, int]:
         began_at.append(time.monotonic())  # the first worker is warm, and asks for more
         yield from (responses[at : at + VERIFY_BATCH] for at in range(0, len(responses), VERIFY_BATCH))
 
-    start = partial(verifying_worker, "code", Verify(timeout_s=TIMEOUT_S))
+    start = partial(verifying_worker, "code", VerifyCode(timeout_s=TIMEOUT_S))
     with closing(LocalEngine(workers, pinned=True).map(start, batches(), 600.0)) as results:
         passed = sum(result.value is not None and result.value["outcome"] == "passed" for result in results)
     return time.monotonic() - began_at[0], passed - workers

@@ -17,7 +17,7 @@ from timing import Row, interleaved, read_rows, show
 
 from datakit.domains import verifying_worker
 from datakit.engine.local import LocalEngine
-from datakit.recipe import Verify
+from datakit.recipe import VerifyMath
 from datakit.verify import VERIFY_BATCH
 
 DATA = Path(os.environ.get("DATAKIT_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")) / "responses" / "math.jsonl.gz"
@@ -102,7 +102,7 @@ def ours(rows: list[Row], workers: int) -> list[str]:
     numbered = [row | {"at": at} for at, row in enumerate(rows)]
     batches = (numbered[at : at + VERIFY_BATCH] for at in range(0, len(numbered), VERIFY_BATCH))
     outcomes = [""] * len(rows)
-    with closing(LocalEngine(workers).map(partial(verifying_worker, "math", Verify()), batches, DEADLINE_S)) as results:
+    with closing(LocalEngine(workers).map(partial(verifying_worker, "math", VerifyMath()), batches, DEADLINE_S)) as results:
         for result in results:
             outcomes[result.row["at"]] = result.value["outcome"] if result.value else result.fault or ""
     return outcomes

@@ -15,8 +15,9 @@ from typing import Literal
 
 import polars as pl
 
-from datakit.collect.begin import collect, read_prompts
+from datakit.collect.begin import begin, collect
 from datakit.collect.changes import check_same
+from datakit.domains import domain_of
 from datakit.options import Options
 from datakit.progress import Monitor
 from datakit.recipe import Budget, Recipe, RemoteReward, Sampled, resolve
@@ -112,11 +113,10 @@ def plan(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Pl
 def _begun(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Iterator[Run]:
     """The run as the build would have it before the first request, without the texts of its answers, in a temporary folder."""
     with TemporaryDirectory(prefix="datakit-") as temporary, Run.create(Path(temporary)) as run:
-        prompts = run.spool("prompts")
-        inputs = read_prompts(recipe, options.limit, prompts)
+        begun = begin(run, recipe, domain_of(recipe), options.limit)
         if (folder / "recipe.json").is_file():
             with Run.open(folder) as old:
-                check_same(old, recipe, inputs, prompts, options.resample)
+                check_same(old, recipe, begun, options.resample)
                 run.append("failures", old.frame("failures"))
                 judges = [judge_name(reward) for reward in recipe.score if isinstance(reward, RemoteReward)]
                 scored = "SELECT * REPLACE (NULL::DOUBLE[] AS objectives) FROM scores WHERE list_contains($judges, judge)"
@@ -124,7 +124,7 @@ def _begun(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> 
                 columns = ", ".join(name for name in TABLES["responses"].schema if name != "text")
                 there = old.query(f"SELECT {columns} FROM responses WHERE sampling <> '{IMPORTED}'")
                 run.append("responses", there.with_columns(text=pl.lit(None, pl.String)))
-        collect(run, recipe, inputs, prompts, monitor)
+        collect(run, recipe, begun, monitor)
         yield run
 
 

@@ -8,8 +8,6 @@ from typing import Literal, get_args
 from datakit.signals import Signals
 
 Stage = Literal["collect", "sample", "verify", "score", "select", "export"]
-
-
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
@@ -31,3 +29,8 @@ class Options:
     selfcheck: bool = False
     """Check the reward models first, on the devices that they will run on."""
     signals: Signals = field(default_factory=Signals)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that are to run, in order."""
+        return STAGES[: STAGES.index(self.until) + 1]

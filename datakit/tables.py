@@ -14,13 +14,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict, get_args
 
 import polars as pl
 
 ID_LENGTH = 24  # hex digits of SHA-256: 96 bits, no collision to expect below 10^13 rows
 IMPORTED = "imported"  # `sampling` of a response that came with a dataset
-OUTCOMES = ("passed", "failed", "timeout", "error", "unparseable", "unverifiable")
+Outcome = Literal["passed", "failed", "timeout", "error", "unparseable", "unverifiable"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+Phase = Literal["sft", "dpo"]
+EXPORTED: dict[Phase, str] = {"sft": "demos", "dpo": "pairs"}
+"""The table that the folder of a phase is made from."""
 
 
 class Message(TypedDict):

@@ -6,29 +6,31 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from functools import partial
 
-from datakit.domains import verifying_worker
-from datakit.domains.protocol import Domain
+from datakit.domains import Domain, verifying_worker
 from datakit.engine.local import LocalEngine
+from datakit.machine import available_cores
 from datakit.progress import Monitor
 from datakit.tables import Row, Rows
 
 VERIFY_BATCH = 64
 
 
-def verdicts(
-    domain: Domain, batches: Iterator[Rows], workers: int, monitor: Monitor
-) -> Generator[tuple[Row, Row, float], None, None]:
+def verdicts(domain: Domain, batches: Iterator[Rows], monitor: Monitor) -> Generator[tuple[Row, Row, float], None, None]:
     """Every row with the columns of its verdict and the seconds that it took, in any order.
 
-    Where a domain says so, a timeout is tried once more at the end, alone: slow, or only crowded out?
+    Where a verifier says so, a timeout is tried once more at the end, alone: slow, or only crowded out?
     """
+    verifier = domain.verifier
+    if verifier is None:
+        return
     late: Rows = []
-    start = partial(verifying_worker, domain.name, domain.options)
+    start = partial(verifying_worker, domain.name, verifier.options)
+    workers = verifier.options.workers or available_cores()
     for tries, engine in enumerate((LocalEngine(workers, pinned=True), LocalEngine(workers=1))):
-        with closing(engine.map(start, batches if tries == 0 else iter([late]), domain.deadline_s)) as results:
+        with closing(engine.map(start, batches if tries == 0 else iter([late]), verifier.deadline_s)) as results:
             for result in results:
-                verdict = result.value or {"outcome": domain.faults[result.fault or "crash"], "detail": result.message}
-                if tries == 0 and domain.retries_timeouts and verdict["outcome"] == "timeout":
+                verdict = result.value or {"outcome": verifier.faults[result.fault or "crash"], "detail": result.message}
+                if tries == 0 and verifier.retries_timeouts and verdict["outcome"] == "timeout":
                     late.append(result.row)
                 else:
                     yield result.row, verdict, result.duration_s

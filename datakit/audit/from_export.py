@@ -15,10 +15,7 @@ from datakit.audit.limits import _hold
 from datakit.audit.queries import _examples, _pairs, _rows
 from datakit.errors import BadInput
 from datakit.store import load_sql
-from datakit.tables import OUTCOMES, Row, Rows
-
-EXPORTS = {"sft": "demos", "dpo": "pairs"}
-
+from datakit.tables import EXPORTED, OUTCOMES, Row, Rows
 
 SOURCE_FIELDS = (
     *("model", "revision", "type", "n", "prompts", "responses", "distinct", "most_distinct", "truncated", *OUTCOMES),
@@ -101,7 +98,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadInput(f"{path}: not a readable manifest ({error}); export again: datakit export") from error
-    if not isinstance(manifest, dict) or manifest.get("kind") not in EXPORTS:
+    if not isinstance(manifest, dict) or manifest.get("kind") not in EXPORTED:
         raise BadInput(f"{path}: not the manifest of an export (kind must be sft or dpo); export again: datakit export")
     return manifest
 
@@ -118,7 +115,7 @@ def _exported_sources(manifests: list[dict[str, Any]]) -> Rows:
 
 def _add_export(report: dict[str, Any], path: Path, manifest: dict[str, Any]) -> None:
     """Count one export's rows into the report."""
-    table = EXPORTS[manifest["kind"]]
+    table = EXPORTED[manifest["kind"]]
     exported = _Exported(path / "train.parquet")
     counts = {row["model"]: row["n_rows"] for row in _rows(exported, "export_sources")}
     for model in sorted(counts.keys() - {source["model"] for source in report["sources"]}):

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from datakit.audit.cautions import caution
-from datakit.audit.judges import judge_judges
+from datakit.audit.judges import describe_judges
 from datakit.audit.limits import _hold
 from datakit.audit.queries import N_BINS, _examples, _histogram, _pairs, _rows
 from datakit.domains import domain_of
-from datakit.errors import RunError
 from datakit.recipe import Recipe, digest
-from datakit.rewards.judges import chosen_judge, foreign_window
-from datakit.select.rule import diff_pairs, judge_answers, select_demos, select_pairs
+from datakit.select.rule import Rule, diff_pairs, make_candidates, rule_of, select_demos, select_pairs
 from datakit.store import Run, load_sql
 from datakit.tables import Rows
 
@@ -22,18 +20,15 @@ from datakit.tables import Rows
 def _inspect_run(folder: Path) -> dict[str, Any]:
     with Run.open(folder) as run:
         recipe = run.recipe()
-        if recipe is None:
-            raise RunError(f"{folder}: recipe.json went away while it was read")
         return _report(run, recipe)
 
 
 def _report(run: Run, recipe: Recipe) -> dict[str, Any]:
-    domain, judge = domain_of(recipe), chosen_judge(recipe)
-    verified, wrong = domain.verifier is not None, sorted(domain.wrong)
-    any_source = recipe.select.pairing == "any_source"
-    judge_answers(run, recipe)
-    judging = judge_judges(run, recipe, wrong)
-    judge_answers(run, recipe)
+    rule = rule_of(recipe, domain_of(recipe))
+    verified, wrong = rule.verifier is not None, list(rule.wrong)
+    make_candidates(run, rule)
+    judging = describe_judges(run, recipe, rule)
+    make_candidates(run, rule)
     for name in ("wanted", "closest", "pairs"):
         run.make_table(f"audit_{name}", load_sql(f"audit/{name}"))
     counts = _rows(run, "tables")
@@ -43,8 +38,8 @@ def _report(run: Run, recipe: Recipe) -> dict[str, Any]:
             "folder": str(run.folder),
             "domain": recipe.domain,
             "recipe": digest(recipe),
-            "judge": judge,
-            "verifier": domain.verifier,
+            "judge": rule.judge,
+            "verifier": rule.verifier,
             "select": recipe.select.model_dump(mode="json"),
         },
         "tables": {row["name"]: row["n_rows"] for row in counts},
@@ -54,15 +49,15 @@ def _report(run: Run, recipe: Recipe) -> dict[str, Any]:
         "answers": _rows(run, "answers", {"verified": verified, "wrong": wrong}),
         "sources": _sources(run, wrong),
         "pairs": _pairs(run),
-        "scores": _rows(run, "scores", {"judge": judge, "wrong": wrong, "any_source": any_source})[0],
+        "scores": _rows(run, "scores", {"judge": rule.judge, "wrong": wrong, "any_source": rule.any_source})[0],
         **judging,
         "duplicates": _rows(run, "duplicates")[0],
         "failures": _rows(run, "failures"),
         "examples": _examples(run, "example_texts"),
     }
     repeated = {row["name"]: row["n_repeated"] for row in counts if row["n_repeated"]}
-    foreign = foreign_window(recipe)
-    report["warnings"] = [*caution(report, repeated), *([foreign] if foreign else []), *_out_of_date(run, recipe)]
+    foreign = rule.foreign_window
+    report["warnings"] = [*caution(report, repeated), *([foreign] if foreign else []), *_out_of_date(run, rule)]
     return _hold(report, recipe.limits.model_dump())
 
 
@@ -79,9 +74,9 @@ def _sources(run: Run, wrong: list[str]) -> Rows:
     ]
 
 
-def _out_of_date(run: Run, recipe: Recipe) -> Iterator[str]:
+def _out_of_date(run: Run, rule: Rule) -> Iterator[str]:
     """Selection is a pure function, so what is stored can be held against what it gives now."""
-    demos, pairs = select_demos(run, recipe), select_pairs(run)
+    demos, pairs = select_demos(run, rule), select_pairs(run)
     if not run.parts("pairs") or not run.parts("demos"):
         if demos.height or pairs.height:
             yield (

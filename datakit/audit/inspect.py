@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from datakit.audit.from_export import (
-    EXPORTS,
     _inspect_exports,
 )
 from datakit.audit.from_run import _inspect_run
 from datakit.errors import BadInput
+from datakit.tables import EXPORTED
 
 
 def inspect(folder: Path) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def inspect(folder: Path) -> dict[str, Any]:
     """
     if (folder / "recipe.json").is_file():
         return _inspect_run(folder)
-    exports = [path for path in (folder, *(folder / kind for kind in EXPORTS)) if (path / "manifest.json").is_file()]
+    exports = [path for path in (folder, *(folder / kind for kind in EXPORTED)) if (path / "manifest.json").is_file()]
     if exports:
         return _inspect_exports(folder, exports)
     what = "there is no such folder" if not folder.exists() else "neither a run (recipe.json) nor an export (manifest.json)"

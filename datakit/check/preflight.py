@@ -4,34 +4,44 @@ from __future__ import annotations
 
 from datakit import serving
 from datakit.client import read_key
-from datakit.domains import domain_of
+from datakit.domains import Domain
+from datakit.errors import BadInput
+from datakit.options import Options
 from datakit.progress import Monitor
-from datakit.recipe import ArmoRM, Classifier, EndpointSource, LocalReward, Recipe, ServeSource
-from datakit.recipe.files import reward_folder
+from datakit.recipe import EndpointSource, LocalReward, Recipe, ServeSource
 from datakit.rewards import check as check_reward
 from datakit.rewards import find_on_hub
-from datakit.rewards.judges import chosen_judge, judge_name
+from datakit.rewards.judges import judge_name
 from datakit.score import remote
 from datakit.score.local import self_check
 
 
-def preflight(recipe: Recipe) -> None:
-    """Find now what would fail after hours: unset keys, broken model folders, missing extras."""
+def preflight(recipe: Recipe, domain: Domain, options: Options, monitor: Monitor, is_new: bool) -> None:
+    """Find now what would fail after hours, before the first request of a build is paid for."""
+    check_keys_and_folders(recipe, domain)
+    if is_new and "score" in options.stages:  # an old run may have scores already, and need no model
+        find_rewards(recipe)
+    if options.selfcheck and (differences := check_scores(recipe, monitor)):
+        raise BadInput("the reward models do not give the scores that they must:\n  " + "\n  ".join(differences))
+
+
+def check_keys_and_folders(recipe: Recipe, domain: Domain) -> None:
+    """Unset keys, broken model folders, missing extras, a sandbox that does not hold."""
     for at, source in enumerate(recipe.sources):
         if isinstance(source, EndpointSource):
             read_key(source.api_key_env, f"sources.{at}.api_key_env")
         elif isinstance(source, ServeSource):
-            serving.check(recipe, source, f"sources.{at}")
+            serving.check(source, f"sources.{at}", recipe.key_names)
     for reward in recipe.score:
-        check_reward(reward, reward_folder(recipe, reward))
-    chosen_judge(recipe)
-    domain_of(recipe).preflight()
+        check_reward(reward)
+    if domain.verifier is not None:
+        domain.verifier.preflight()
 
 
 def find_rewards(recipe: Recipe) -> None:
     """Look at reward models that lie on the hub: no night of sampling for one that cannot be had or used."""
     for reward in recipe.score:
-        if isinstance(reward, ArmoRM | Classifier) and reward_folder(recipe, reward) is None:
+        if isinstance(reward, LocalReward) and reward.location is None:
             find_on_hub(reward)
 
 
@@ -39,10 +49,7 @@ def check_scores(recipe: Recipe, monitor: Monitor) -> list[str]:
     """What the self-check of the reward models finds wrong: batches that change scores, scores that are known to be others."""
     differences = []
     for at, reward in enumerate(recipe.score):
-        if isinstance(reward, LocalReward):
-            checked = self_check(reward, reward_folder(recipe, reward))
-        else:
-            checked = remote.self_check(reward)
+        checked = self_check(reward) if isinstance(reward, LocalReward) else remote.self_check(reward)
         for place, findings in checked:
             where = f"score.{at}: {judge_name(reward)} on {place}"
             differences += [f"{where}: {difference}" for difference in findings.differences]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datakit.check.golds import Problem, check_golds
-from datakit.check.preflight import check_scores, find_rewards, preflight
+from datakit.check.preflight import check_keys_and_folders, check_scores, find_rewards
 from datakit.check.weak_tests import check_tests
 from datakit.client import probe_endpoint, read_key
 from datakit.collect.inputs import read_inputs
@@ -11,6 +11,7 @@ from datakit.domains import domain_of
 from datakit.errors import BadInput
 from datakit.progress import Monitor
 from datakit.recipe import EndpointSource, LocalReward, Recipe, resolve
+from datakit.rewards.judges import chosen_judge
 from datakit.tables import Prompt
 
 
@@ -23,10 +24,12 @@ def check(
         raise BadInput(f"--mutants: there are mutants of programs only, and this recipe's domain is {recipe.domain}")
     if with_rewards and not recipe.score:
         raise BadInput("--rewards: the recipe has no reward model (score: null)")
-    preflight(recipe)
-    find_rewards(recipe)
     domain = domain_of(recipe)
-    problems = [_problem(difference) for difference in check_scores(recipe, monitor)] if with_rewards else []
+    check_keys_and_folders(recipe, domain)
+    chosen_judge(recipe)
+    find_rewards(recipe)
+    differences = [difference.partition(": ") for difference in check_scores(recipe, monitor)] if with_rewards else []
+    problems = [Problem(where, what) for where, _, what in differences]
     for at, source in enumerate(recipe.sources):
         if isinstance(source, EndpointSource):
             trouble = probe_endpoint(source.base_urls, read_key(source.api_key_env, "api_key_env"), source.model)
@@ -39,10 +42,5 @@ def check(
     inputs = read_inputs(recipe, domain.read, limit, prompts.append)
     for note, count in inputs.notes.items():
         monitor.say(f"{count:,} {note}", warning=True)
-    problems += check_golds(prompts, domain, recipe, monitor)
-    return problems + (check_tests(prompts, domain, recipe, monitor) if with_mutants else [])
-
-
-def _problem(text: str) -> Problem:
-    where, _, what = text.partition(": ")
-    return Problem(where, what)
+    problems += check_golds(prompts, domain, monitor)
+    return problems + (check_tests(prompts, domain, monitor) if with_mutants else [])

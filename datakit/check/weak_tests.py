@@ -5,26 +5,25 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import suppress
 
-from datakit.check.golds import Problem, _answer, _judged
+from datakit.check.golds import Problem, answer_row, verified
+from datakit.domains import Domain
 from datakit.domains.code.answers import extract
 from datakit.domains.code.mutants import Mutant, mutants
-from datakit.domains.protocol import Domain
 from datakit.progress import Monitor
-from datakit.recipe import Recipe
 from datakit.tables import Prompt
 
 
-def check_tests(prompts: list[Prompt], domain: Domain, recipe: Recipe, monitor: Monitor) -> list[Problem]:
+def check_tests(prompts: list[Prompt], domain: Domain, monitor: Monitor) -> list[Problem]:
     """Tests that pass for every mutant of the gold solution cannot tell wrong code from right."""
     rows = [
-        _answer(prompt, f"```python\n{mutant.text}\n```") | {"mutant": mutant.what}
+        answer_row(prompt, f"```python\n{mutant.text}\n```") | {"mutant": mutant.what}
         for prompt in prompts
         if prompt.dropped is None and prompt.solution is not None
         for mutant in _mutants(prompt)
     ]
     passing: dict[str, list[str]] = defaultdict(list)
     n_mutants: dict[str, int] = defaultdict(int)
-    for row, verdict in _judged("check tests by mutants", rows, domain, recipe, monitor):
+    for row, verdict in verified("check tests by mutants", rows, domain, monitor):
         n_mutants[row["prompt_id"]] += 1
         if verdict["outcome"] == "passed":
             passing[row["prompt_id"]].append(row["mutant"])

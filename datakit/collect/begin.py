@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import polars as pl
 
 from datakit.collect.inputs import NOT_WANTED, Inputs, prompt_row, read_inputs
-from datakit.domains import domain_of
+from datakit.domains import Domain
 from datakit.progress import Monitor
 from datakit.recipe import Recipe
 from datakit.rewards.judges import judges
@@ -13,24 +15,34 @@ from datakit.store import Run, Spool
 from datakit.tables import TABLES, failure_row
 
 
-def read_prompts(recipe: Recipe, limit: int | None, prompts: Spool) -> Inputs:
-    """Read all that the recipe names, the prompts into the spool: errors are met before anything is changed."""
-    inputs = read_inputs(recipe, domain_of(recipe).read, limit, lambda prompt: prompts.add(prompt_row(prompt)))
+@dataclass(frozen=True)
+class Begun:
+    """All that the recipe names, read and not yet part of the run."""
+
+    inputs: Inputs
+    prompts: Spool
+
+
+def begin(run: Run, recipe: Recipe, domain: Domain, limit: int | None) -> Begun:
+    """Read all that the recipe names, the prompts into a spool: errors are met before anything is changed."""
+    prompts = run.spool("prompts")
+    inputs = read_inputs(recipe, domain.read, limit, lambda prompt: prompts.add(prompt_row(prompt)))
     prompts.finish()
-    return inputs
+    return Begun(inputs, prompts)
 
 
-def collect(run: Run, recipe: Recipe, inputs: Inputs, prompts: Spool, monitor: Monitor) -> None:
-    """sources -> prompts, and the responses that exist already. Prompts that are no longer wanted stay, marked as dropped."""
-    run.replace_by(_with_old_prompts(run, prompts))
+def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
+    """inputs -> prompts, and the responses that exist already. Prompts that are no longer wanted stay, marked as dropped."""
+    inputs = begun.inputs
+    run.replace_by(_with_old_prompts(run, begun.prompts))
     run.replace("sources", inputs.source_frame(recipe))
     run.replace("judges", TABLES["judges"].frame([{"judge": name, "type": kind} for name, kind in judges(recipe).items()]))
     run.append("scores", run.missing("scores", TABLES["scores"].frame(inputs.scores)))
     imported = run.missing("responses", TABLES["responses"].frame(list(inputs.responses.values())))
     run.append("responses", imported.filter(pl.col("text").is_not_null()))
     empty = imported.filter(pl.col("text").is_null()).rename({"response_id": "key"}).with_columns(stage=pl.lit("sample"))
-    lost = run.missing("failures", empty).select("key", "model").iter_rows()
-    run.append("failures", [failure_row("sample", key, model, "empty", "no text in the imported row") for key, model in lost])
+    failed = run.missing("failures", empty).select("key", "model").iter_rows()
+    run.append("failures", [failure_row("sample", key, model, "empty", "no text in the imported row") for key, model in failed])
     for note, count in [*inputs.notes.items(), *((f"prompts dropped: {reason}", n) for reason, n in inputs.dropped.items())]:
         monitor.say(f"{count:,} {note}", warning=True)
     kept = len(inputs.prompt_ids) - inputs.dropped.total()

@@ -6,6 +6,7 @@ verify, score, select and limits may change freely.
 
 from __future__ import annotations
 
+from datakit.collect.begin import Begun
 from datakit.collect.inputs import Inputs
 from datakit.errors import RunError
 from datakit.recipe import Recipe, Sampled
@@ -14,18 +15,18 @@ from datakit.store import Run, Spool
 SHOWN = 8
 
 
-def check_same(run: Run, recipe: Recipe, inputs: Inputs, prompts: Spool, resample: bool) -> None:
+def check_same(run: Run, recipe: Recipe, begun: Begun, resample: bool) -> None:
     """RunError with the fields that differ where the run was made with other messages, models, revisions or sampling."""
-    old = run.recipe()
-    if old is None:
+    if not run.has_recipe:
         return
+    old = run.recipe()
     if old.domain != recipe.domain:
         raise RunError(
             f"{run.folder}: this run is of domain '{old.domain}' and the recipe of '{recipe.domain}'; give another --out"
         )
-    if imported := _imported_differences(run, inputs):
+    if imported := _imported_differences(run, begun.inputs):
         raise RunError(f"{run.folder}: made with other responses:\n  {_listed(imported)}\ngive another --out")
-    differences = _source_differences(run, old, recipe) + _prompt_differences(run, prompts)
+    differences = _source_differences(run, old, recipe) + _prompt_differences(run, begun.prompts)
     if differences and not resample:
         raise RunError(
             f"{run.folder}: made with other sampled settings:\n  {_listed(differences)}\n"

@@ -16,7 +16,6 @@ import polars as pl
 from datakit.collect.rows import read_rows
 from datakit.errors import BadInput
 from datakit.recipe import Recipe, ResponsesSource
-from datakit.recipe.files import source_name
 from datakit.tables import IMPORTED, TABLES, Prompt, Row, Rows, digest, digest_of_messages, make_response_id
 
 ReadPrompts = Callable[[Iterable[Row], str], Iterator[Prompt]]
@@ -76,13 +75,13 @@ def read_inputs(recipe: Recipe, read: ReadPrompts, limit: int | None, keep: Call
     Every prompt that is kept is handed to `keep` as it is read: they may be more than memory holds.
     """
     reading = _Reading(Inputs(), read, limit, keep, remembers=bool(recipe.imported))
-    for source in recipe.prompts:
-        _read_prompts(reading, source_name(source), read_rows(source, recipe))
+    for given in recipe.prompts:
+        _read_prompts(reading, given.name, read_rows(given))
     for responses in recipe.imported:
         judge = None if responses.judge is None else recipe.imported_judges[responses.judge]
-        _read_responses(reading, responses, read_rows(responses, recipe), not recipe.prompts, judge)
+        _read_responses(reading, responses, read_rows(responses), not recipe.prompts, judge)
     if not reading.inputs.prompt_ids:
-        names = ", ".join(source_name(source) for source in (*recipe.prompts, *recipe.imported))
+        names = ", ".join(given.name for given in (*recipe.prompts, *recipe.imported))
         raise BadInput(f"{names}: no prompts in there; check the path and the split")
     return reading.inputs
 
@@ -141,7 +140,7 @@ def _read_responses(
     reading: _Reading, source: ResponsesSource, rows: Iterator[Row], bring_prompts: bool, judge: str | None
 ) -> None:
     """The rows of one prompt id are one prompt, and the first reference wins. `judge` is whose scores the rows have, if any."""
-    name, inputs, n_scores = source_name(source), reading.inputs, len(reading.inputs.scores)
+    name, inputs, n_scores = source.name, reading.inputs, len(reading.inputs.scores)
     counted: Counter[tuple[str, str]] = Counter((row["prompt_id"], row["model"]) for row in inputs.responses.values())
     for number, (row, prompt) in enumerate(_with_prompts(rows, reading.read, name), start=1):
         if bring_prompts and prompt.prompt_id not in inputs.known and not reading.full:

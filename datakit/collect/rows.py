@@ -8,11 +8,10 @@ import json
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from datakit.errors import BadInput, needs_extra
-from datakit.recipe import FilePrompts, HubPrompts, Recipe, ResponsesSource
-from datakit.recipe.files import at_path, source_name
+from datakit.recipe import FilePrompts, HubPrompts, ResponsesSource
 from datakit.tables import Row, canonical_json
 
 COLUMNS = (
@@ -23,21 +22,21 @@ ROWS_AT_A_TIME = 5_000
 PEEK = 1000  # a mapped column must be seen in this many rows; JSON rows may leave out what is null
 
 
-def read_rows(source: FilePrompts | HubPrompts | ResponsesSource, recipe: Recipe) -> Iterator[Row]:
+Input: TypeAlias = FilePrompts | HubPrompts | ResponsesSource
+"""A section of the recipe that names a file or a dataset."""
+
+
+def read_rows(given: Input) -> Iterator[Row]:
     """The rows, lazily, with our column names only. BadInput where the file, a line or a mapped column is not there."""
-    name = source_name(source)
-    if isinstance(source, HubPrompts) or source.path is None:
-        raw = _read_dataset(name, source.split, source.revision, recipe)
-    else:
-        raw = _read_file(at_path(recipe, source.path), name)
-    wanted = {column: column for column in COLUMNS} | source.columns
-    for ours in source.columns:
+    for ours in given.columns:
         if ours not in COLUMNS:
             near = difflib.get_close_matches(ours, COLUMNS, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(COLUMNS)}"
-            raise BadInput(f"{name}: columns.{ours}: not a column of ours; {hint}")
+            raise BadInput(f"{given.name}: columns.{ours}: not a column of ours; {hint}")
+    raw = _read_dataset(given) if isinstance(given, HubPrompts) or given.path is None else _read_file(given)
+    wanted = {column: column for column in COLUMNS} | given.columns
     first = list(islice(raw, PEEK))
-    _check_columns(name, source.columns, first)
+    _check_columns(given.name, given.columns, first)
     for row in chain(first, raw):
         yield {ours: row[theirs] for ours, theirs in wanted.items() if row.get(theirs) is not None}
 
@@ -52,8 +51,9 @@ def _check_columns(name: str, columns: dict[str, str], rows: list[Row]) -> None:
             )
 
 
-def _read_file(path: Path, name: str) -> Iterator[Row]:
-    if not path.is_file():
+def _read_file(given: FilePrompts | ResponsesSource) -> Iterator[Row]:
+    name, path = given.name, given.location
+    if path is None or not path.is_file():
         raise BadInput(f"{name}: no such file (looked at {path}); relative paths start from the recipe's folder")
     if path.name.endswith(".parquet"):
         return _read_parquet(path, name)
@@ -101,17 +101,17 @@ def _parse_line(line: str, name: str, number: int) -> Row:
     return row
 
 
-def _read_dataset(name: str, split: str, revision: str | None, recipe: Recipe) -> Iterator[Row]:
+def _read_dataset(given: HubPrompts | ResponsesSource) -> Iterator[Row]:
     """Rows of `datasets.load_dataset`; a dataset's name that is a folder means that folder."""
+    name = given.name
     with needs_extra("hub", f"the dataset {name}"):
         import datasets
-    folder = at_path(recipe, name)
-    place, commit = (str(folder), None) if folder.is_dir() else (name, revision)
+    place, commit = (name, given.revision) if given.location is None else (str(given.location), None)
     try:
-        rows: Iterable[Row] = datasets.load_dataset(place, split=split, revision=commit)
+        rows: Iterable[Row] = datasets.load_dataset(place, split=given.split, revision=commit)
     except (OSError, ValueError) as error:
         raise BadInput(
-            f"{name}: the dataset (split {split}, revision {revision or 'default'}) cannot be loaded: "
+            f"{name}: the dataset (split {given.split}, revision {given.revision or 'default'}) cannot be loaded: "
             f"{str(error).splitlines()[0]}"
         ) from error
     return iter(rows)

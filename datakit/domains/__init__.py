@@ -1,42 +1,47 @@
 """Domains: what is asked, and what a right answer is. One protocol, one dict, one file each.
 
-A fifth domain is one file, one line in DOMAINS, one recipe and one table of test cases.
+A fifth domain is one file, one line in DOMAINS, one recipe and one table of test cases; with a verifier, a section in
+recipe/verify.py, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datakit.domains.code.domain import Code
 from datakit.domains.instruct import Instruct
 from datakit.domains.math.domain import Math
-from datakit.domains.protocol import Domain, Verdict
+from datakit.domains.protocol import Domain, Verdict, Verifier
 from datakit.errors import RecipeError
-from datakit.recipe import Recipe, Verify
+from datakit.recipe import Recipe
+from datakit.recipe.verify import Verifying
 
 if TYPE_CHECKING:
     from datakit.engine.protocol import Worker
 
-__all__ = ["DOMAINS", "Domain", "Verdict", "domain_of", "verifying_worker"]
+__all__ = ["DOMAINS", "Domain", "Verdict", "Verifier", "domain_of", "verifying_worker"]
 
-DOMAINS: dict[str, Callable[[Verify], Domain]] = {
+DOMAINS: dict[str, Callable[[Any], Domain]] = {
     "math": Math,
     "code": Code,
     "instruct": Instruct,
 }
+"""Each is made from its own section of recipe/verify.py."""
 
 
 def domain_of(recipe: Recipe) -> Domain:
-    """The recipe's domain, with its options. RecipeError for a domain that there is not."""
+    """The recipe's domain, with its options. RecipeError for one that is unknown."""
     if recipe.domain not in DOMAINS:
-        raise RecipeError(f"domain: there is no domain '{recipe.domain}'; known: {', '.join(DOMAINS)}")
+        raise RecipeError(f"domain: unknown domain '{recipe.domain}'; known: {', '.join(DOMAINS)}")
     return DOMAINS[recipe.domain](recipe.verify)
 
 
-def verifying_worker(name: str, options: Verify) -> Worker:
+def verifying_worker(name: str, options: Verifying) -> Worker:
     """A worker that turns response rows into the columns of their verdicts: an engine's start is a partial of this."""
-    domain = DOMAINS[name](options)
-    domain.warm()
-    return lambda rows: (asdict(verdict) for verdict in domain.verify(rows))
+    verifier = DOMAINS[name](options).verifier
+    if verifier is None:
+        raise TypeError(f"domain {name} has no verifier")
+    verifier.warm()
+    return lambda rows: (asdict(verdict) for verdict in verifier.verify(rows))

@@ -1,50 +1,46 @@
-"""What a domain promises: it reads prompts and knows what a right answer is."""
+"""What a domain promises: it reads prompts and knows their gold answers; a verifier of answers is there or not."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from datakit.recipe import Verify
-from datakit.tables import Prompt, Row, Rows
-
-if TYPE_CHECKING:
-    pass
+from datakit.recipe.verify import Verifying
+from datakit.tables import Outcome, Prompt, Row, Rows
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a domain's verifier says of one response; `outcome` is one of tables.OUTCOMES."""
+    """What a verifier says of one response."""
 
-    outcome: str
+    outcome: Outcome
     extracted: str | None = None
     detail: str | None = None
 
 
-class Domain(Protocol):
-    """Reads prompts and judges answers to them. Cheap to make: what verify needs is loaded by `warm`."""
+class Verifier(Protocol):
+    """Says of answers whether they are right. Cheap to make: what verify needs is loaded by `warm`."""
 
     name: str
-    options: Verify
-    verifier: str | None
     """Name and version ("math@2"), with a suffix for every option that is not at its default and can change a verdict
-    ("math@2+timeout_s=5"); None: this domain has no verifier."""
-    wrong: frozenset[str]
+    ("math@2+timeout_s=5")."""
+    wrong: frozenset[Outcome]
     """The outcomes that count as a wrong answer."""
     deadline_s: float
     """How long a row may take before the engine ends its worker."""
-    faults: dict[str, str]
+    faults: Mapping[str, Outcome]
     """What a fault of the engine ("timeout", "crash") means as an outcome."""
     retries_timeouts: bool
     """Whether an answer that took too long is tried once more, when little else runs."""
 
-    def preflight(self) -> None:
-        """Raise a DatakitError where answers could not be verified here. Called before anything is sampled."""
+    @property
+    def options(self) -> Verifying:
+        """The section of the recipe that made it."""
         ...
 
-    def read(self, rows: Iterable[Row], source: str) -> Iterator[Prompt]:
-        """Prompts from rows that have our column names; `source` is how messages and the table call their origin."""
+    def preflight(self) -> None:
+        """Raise a DatakitError where answers could not be verified here. Called before anything is sampled."""
         ...
 
     def warm(self) -> None:
@@ -55,6 +51,18 @@ class Domain(Protocol):
         """One verdict a row, in order. Rows hold text, reference, finish_reason, ...; an exception is the checker's own."""
         ...
 
+
+class Domain(Protocol):
+    """Reads prompts and knows what a right answer to them is."""
+
+    name: str
+    verifier: Verifier | None
+    """None where nothing is right or wrong by itself."""
+
+    def read(self, rows: Iterable[Row], source: str) -> Iterator[Prompt]:
+        """Prompts from rows that have our column names; `source` is how messages and the table call their origin."""
+        ...
+
     def gold(self, prompt: Prompt) -> str | None:
-        """A response that must pass verify; None where nothing is known."""
+        """A response that must pass the verifier; None where nothing is known."""
         ...

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 import yaml
 
-from datakit.domains import domain_of
 from datakit.errors import DISTRIBUTION
 from datakit.recipe import MEAN_RANK, Quantiles, Recipe, Select, digest, spell_end
-from datakit.rewards.judges import chosen_judge, judges
+from datakit.select.rule import Rule
+from datakit.tables import Phase
 
 
 def make_manifest(
-    kind: Kind, frame: pl.DataFrame, recipe: Recipe, sources: pl.DataFrame, window: tuple[float | None, float | None]
+    kind: Phase,
+    frame: pl.DataFrame,
+    recipe: Recipe,
+    rule: Rule,
+    sources: pl.DataFrame,
+    window: tuple[float | None, float | None],
 ) -> dict[str, Any]:
     """What the folder holds and what made it: recipe and digest, models with revisions, judges, counts, versions.
 
@@ -29,9 +34,9 @@ def make_manifest(
         "columns": frame.columns,
         "domain": recipe.domain,
         "recipe_digest": digest(recipe),
-        "verifier": domain_of(recipe).verifier,
-        "judge": chosen_judge(recipe),
-        "judges": list(judges(recipe)),
+        "verifier": rule.verifier,
+        "judge": rule.judge,
+        "judges": list(rule.judges),
         "margin_window": None if recipe.select.margin is None else [None if end is None else spell_end(end) for end in window],
         "sources": [{**source, "rows": counts.get(source["model"], 0)} for source in sources.to_dicts()],
         "select": recipe.select.model_dump(mode="json"),
@@ -130,9 +135,3 @@ def _pair_rules(select: Select, window: list[float | str | None] | None) -> list
 def _size_category(rows: int) -> str:
     edges = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
     return next((name for edge, name in edges if rows < edge), "n>1M")
-
-
-Kind = Literal["sft", "dpo"]
-
-
-TABLE: dict[Kind, str] = {"sft": "demos", "dpo": "pairs"}

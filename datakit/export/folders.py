@@ -13,54 +13,48 @@ from typing import Any
 
 import polars as pl
 
+from datakit.domains import domain_of
 from datakit.errors import BadInput, RunError
-from datakit.export.card import TABLE, Kind, make_card, make_manifest
+from datakit.export.card import make_card, make_manifest
 from datakit.recipe import Recipe
-from datakit.select.rule import diff_pairs, judge_answers, margin_window, select_demos, select_pairs
+from datakit.select.rule import Rule, diff_pairs, make_candidates, margin_window, rule_of, select_demos, select_pairs
 from datakit.store import Run, load_sql, writing
+from datakit.tables import EXPORTED, Phase
 
 
-def export_run(run_folder: Path, out: Path, replace: bool = False) -> dict[Kind, int]:
-    """Write OUT/sft and OUT/dpo from the run's demos and pairs; gives how many rows each has.
-
-    BadInput where OUT has one of them already, unless `replace`: then each takes the place of the old one.
-    """
-    if not replace and out.exists() and (not out.is_dir() or any(out.iterdir())):
+def export_run(run_folder: Path, out: Path) -> dict[Phase, int]:
+    """Write OUT/sft and OUT/dpo from the run's demos and pairs; gives how many rows each has. BadInput where OUT is there."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out}: exists already; give a new folder, or remove it first")
     with Run.open(run_folder) as run:
         recipe = run.recipe()
-        if recipe is None:
-            raise RunError(f"{run_folder}: not a run folder (no recipe.json)")
-        judge_answers(run, recipe)
-        frames: dict[Kind, pl.DataFrame] = {
-            "sft": run.query(load_sql("export/demos")),
-            "dpo": run.query(load_sql("export/pairs")),
-        }
-        window = margin_window(run, recipe)
-        sources = run.frame("sources")
-        for kind, frame in frames.items():
-            _check_whole(run, kind, frame)
-        _check_current(run, recipe)
+        return write_exports(run, recipe, rule_of(recipe, domain_of(recipe)), out)
+
+
+def write_exports(run: Run, recipe: Recipe, rule: Rule, out: Path) -> dict[Phase, int]:
+    """Write OUT/sft and OUT/dpo, each in the place of an old one; gives how many rows each has.
+
+    RunError where pairs or demos have lost their texts, or are not what the rule selects now: the manifest names the rule.
+    """
+    make_candidates(run, rule)
+    frames: dict[Phase, pl.DataFrame] = {
+        "sft": run.query(load_sql("export/demos")),
+        "dpo": run.query(load_sql("export/pairs")),
+    }
     for kind, frame in frames.items():
-        manifest = make_manifest(kind, frame, recipe, sources, window)
+        stored = run.frame(EXPORTED[kind]).height
+        if stored != frame.height:  # the join drops a pair whose texts are gone: that must not pass unseen
+            raise RunError(
+                f"{run.folder}: {stored:,} {EXPORTED[kind]}, but only {frame.height:,} with their prompts and responses; "
+                f"run: datakit select {run.folder}"
+            )
+    if diff_pairs(run.frame("pairs"), select_pairs(run)).height or not select_demos(run, rule).equals(run.frame("demos")):
+        raise RunError(f"{run.folder}: pairs and demos are not what its recipe selects now; run: datakit select {run.folder}")
+    window, sources = margin_window(run, rule), run.frame("sources")
+    for kind, frame in frames.items():
+        manifest = make_manifest(kind, frame, recipe, rule, sources, window)
         _write(out / kind, frame, manifest, make_card(manifest))
     return {kind: frame.height for kind, frame in frames.items()}
-
-
-def _check_whole(run: Run, kind: Kind, frame: pl.DataFrame) -> None:
-    """A pair whose texts are gone would be dropped by the join: that must not pass unseen."""
-    stored = run.frame(TABLE[kind]).height
-    if stored != frame.height:
-        raise RunError(
-            f"{run.folder}: {stored:,} {TABLE[kind]}, but only {frame.height:,} with their prompts and responses; "
-            f"run: datakit select {run.folder}"
-        )
-
-
-def _check_current(run: Run, recipe: Recipe) -> None:
-    """The manifest names the recipe's rule, so the rows must be what that rule selects now (after judge_answers)."""
-    if diff_pairs(run.frame("pairs"), select_pairs(run)).height or not select_demos(run, recipe).equals(run.frame("demos")):
-        raise RunError(f"{run.folder}: pairs and demos are not what its recipe selects now; run: datakit select {run.folder}")
 
 
 def _write(folder: Path, frame: pl.DataFrame, manifest: dict[str, Any], card: str) -> None:

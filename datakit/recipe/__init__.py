@@ -14,7 +14,7 @@ from datakit.recipe.sources import (
     ServeSource,
     Source,
 )
-from datakit.recipe.verify import Verify
+from datakit.recipe.verify import Unverified, Verify, VerifyCode, VerifyMath
 
 __all__ = [
     "MEAN_RANK",
@@ -38,7 +38,10 @@ __all__ = [
     "ServeSource",
     "Served",
     "Source",
+    "Unverified",
     "Verify",
+    "VerifyCode",
+    "VerifyMath",
     "assign",
     "digest",
     "load",

@@ -3,38 +3,40 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
 VLLM_FIELDS = {"top_k", "min_p", "repetition_penalty", "length_penalty", "min_tokens", "stop_token_ids", "ignore_eos"}
-TYPES = {
-    "prompts": ("file", "hub"),
-    "sources": ("endpoint", "serve", "responses"),
-    "score": ("armorm", "classifier", "served", "llm_judge"),
-}
+Sections: TypeAlias = dict[str, type[BaseModel] | None]
+"""What may stand at a place of a recipe, by the tag that pydantic has for it; None is no section."""
 
 
-def explain(error: ValidationError, values: Any, root: type[BaseModel], sections: dict[str, type[BaseModel]]) -> list[str]:
+def explain(error: ValidationError, values: Any, root: type[BaseModel]) -> list[str]:
     """One line a problem: the field's path, what is wrong, what was given, and the nearest valid name."""
     lines = []
     for problem in error.errors(include_url=False):
-        path = _without_tags(problem["loc"], values)
+        path, owner, here = _follow(problem["loc"], values, root)
         given = problem["input"]
         hidden = problem["type"] == "missing" or isinstance(given, BaseModel) or (isinstance(given, dict) and given)
         shown = "" if hidden else f" (got {given!r:.80})"
         field = ".".join(str(part) for part in path)
         if problem["type"] == "extra_forbidden":
-            known = sorted(_owner(problem["loc"], root, sections).model_fields)
+            known = sorted(owner.model_fields)
             near = difflib.get_close_matches(str(path[-1]), known, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else f"; known here: {', '.join(known)}"
+            hint = f"; did you mean '{near[0]}'?" if near else f"; known here: {', '.join(known)}" if known else ""
             if path[-2:-1] == ["sampling"] and path[-1] in VLLM_FIELDS:
                 hint = "; write it under extra_body"
             lines.append(f"{field}: extra field not permitted{shown}{hint}")
         elif problem["type"] == "union_tag_not_found":
-            lines.append(f"{field}.type: field required; one of {', '.join(TYPES[str(path[0])])}")
+            lines.append(f"{field}.type: field required; one of {', '.join(here)}")
         elif problem["type"] == "union_tag_invalid":
-            lines.append(f"{field}.type: {_none_of(str(problem['ctx']['tag']), TYPES[str(path[0])])}")
+            tag = str(problem["ctx"]["tag"])
+            near = difflib.get_close_matches(tag, here, n=1)
+            lines.append(
+                f"{field}.type: '{tag}' is none of {', '.join(here)}" + (f"; did you mean '{near[0]}'?" if near else "")
+            )
         elif problem["type"] in ("model_type", "model_attributes_type"):
             lines.append(f"{field}: input should be a mapping{shown}")
         else:
@@ -44,26 +46,43 @@ def explain(error: ValidationError, values: Any, root: type[BaseModel], sections
     return lines
 
 
-def _none_of(given: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(given, known, n=1)
-    return f"'{given}' is none of {', '.join(known)}" + (f"; did you mean '{near[0]}'?" if near else "")
+def _follow(
+    loc: tuple[int | str, ...], values: Any, root: type[BaseModel]
+) -> tuple[list[int | str], type[BaseModel], Sections]:
+    """A pydantic location as the user's file has it, the section that its last field is in, and what may stand there.
 
-
-def _without_tags(loc: tuple[int | str, ...], values: Any) -> list[int | str]:
-    """A pydantic location without the union tags that are not in the user's file."""
+    Tags of unions, and the index of what the user wrote without the list around it, are not in the file.
+    """
     path: list[int | str] = []
-    if len(loc) > 2 and loc[0] in TYPES:
-        loc = (*loc[:2], *loc[3:])
-    for at, part in enumerate(loc):
-        inside = (isinstance(values, dict) and part in values) or (isinstance(values, list) and isinstance(part, int))
-        if inside and (isinstance(values, dict) or part < len(values)):  # type: ignore[operator]
+    owner, here = root, Sections({"": root})
+    for part in loc:
+        if isinstance(part, int):
+            if isinstance(values, list):
+                path.append(part)
+                values = values[part] if part < len(values) else None
+        elif part in here:
+            here = {part: here[part]}
+        else:
             path.append(part)
-            values = values[part]
-        elif at == len(loc) - 1 and isinstance(values, dict) and isinstance(part, str):
-            path.append(part)  # a field that is missing; a number is the place in a list that the user did not write
-    return path
+            owner = next((section for section in here.values() if section is not None), owner)
+            field = owner.model_fields.get(part)
+            here = _sections(field.annotation) if field is not None else {}
+            values = values.get(part) if isinstance(values, dict) else None
+    return path, owner, here
 
 
-def _owner(loc: tuple[int | str, ...], root: type[BaseModel], sections: dict[str, type[BaseModel]]) -> type[BaseModel]:
-    """The section that an unknown field was found in."""
-    return next((sections[part] for part in reversed(loc[:-1]) if isinstance(part, str) and part in sections), root)
+def _sections(annotation: Any) -> Sections:
+    """The sections that a field's annotation names, in lists and unions too."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        kind = annotation.model_fields.get("type")
+        tag = (
+            get_args(kind.annotation)[0] if kind is not None and get_origin(kind.annotation) is Literal else annotation.__name__
+        )
+        return {tag: annotation}
+    if get_origin(annotation) is Annotated:
+        inner, *notes = get_args(annotation)
+        tag = next((note.tag for note in notes if isinstance(note, Tag)), None)
+        return _sections(inner) if tag is None else {tag: next(iter(_sections(inner).values()), None)}
+    if get_origin(annotation) in (list, Union, UnionType):
+        return {tag: section for part in get_args(annotation) for tag, section in _sections(part).items()}
+    return {}

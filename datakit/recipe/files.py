@@ -1,4 +1,4 @@
-"""Where the things are that a recipe names: paths relative to its file, model folders, the embedded recipes."""
+"""What a recipe leaves to the files that it names: revisions, rubrics, and where the embedded recipes are."""
 
 from __future__ import annotations
 
@@ -8,29 +8,12 @@ from typing import TypeVar
 
 from datakit.errors import RecipeError
 from datakit.recipe.recipe import Recipe
-from datakit.recipe.rewards import LLMJudge, LocalReward, RemoteReward, Reward, Served
-from datakit.recipe.sources import FilePrompts, HubPrompts, ResponsesSource, ServeSource, Source
+from datakit.recipe.rewards import LLMJudge, LocalReward, RemoteReward, Reward
+from datakit.recipe.section import in_folder
+from datakit.recipe.sources import ResponsesSource, ServeSource, Source
 from datakit.tables import fingerprint
 
-
-def at_path(recipe: Recipe, path: str) -> Path:
-    """A path of the recipe, made absolute from the recipe's folder."""
-    return (recipe.folder / Path(path).expanduser()).resolve()
-
-
-def model_folder(recipe: Recipe, model: str) -> Path | None:
-    """The folder that a model name means, or None where it is a hub id. A name that looks like a path must exist."""
-    path = at_path(recipe, model)
-    if path.is_dir():
-        return path
-    if model.startswith((".", "/", "~")):
-        raise RecipeError(f"model folder not found: {model} (looked at {path})")
-    return None
-
-
-def reward_folder(recipe: Recipe, reward: Reward) -> Path | None:
-    """The folder of a reward model that runs on this machine; None where it is a hub id, or behind a URL."""
-    return model_folder(recipe, reward.model) if isinstance(reward, LocalReward) else None
+Model = TypeVar("Model", ServeSource, LocalReward)
 
 
 def bundled_recipe(domain: str) -> Path:
@@ -44,38 +27,41 @@ def bundled_recipe(domain: str) -> Path:
     return path
 
 
-Pinned = TypeVar("Pinned", ServeSource, LocalReward)
-
-
 def resolve(recipe: Recipe) -> Recipe:
-    """The recipe with a revision for every model that is a folder, and for every file with scores that are imported, and with
-    the text of every rubric.
+    """The recipe with all that its files decide: the revision of every model folder and of every file with scores that are
+    imported, and the text of every rubric.
+
+    RecipeError for a model folder, a rubric or a revision that is not there.
     """
 
-    def pinned(section: Pinned) -> Pinned:
-        folder = model_folder(recipe, section.model)
-        if folder is None or section.revision is not None:
-            return section
-        return section.model_copy(update={"revision": fingerprint(folder)})
+    def source(section: Source) -> Source:
+        if isinstance(section, ResponsesSource):
+            return section.model_copy(update={"revision": _scores_revision(section)}) if section.judge else section
+        return _pinned(section, recipe.folder) if isinstance(section, ServeSource) else section
 
-    def with_revision(source: Source) -> Source:
-        if isinstance(source, ResponsesSource) and source.judge is not None:
-            return source.model_copy(update={"revision": scores_revision(source, recipe)})
-        return pinned(source) if isinstance(source, ServeSource) else source
+    def reward(section: Reward) -> LocalReward | RemoteReward:
+        if isinstance(section, LLMJudge):
+            return _with_rubric(section, recipe.folder)
+        return _pinned(section, recipe.folder) if isinstance(section, LocalReward) else section
 
-    def settled(reward: Reward) -> LocalReward | RemoteReward:
-        if isinstance(reward, LLMJudge):
-            return _with_rubric(reward, recipe)
-        return reward if isinstance(reward, Served) else pinned(reward)
-
-    sources = [with_revision(source) for source in recipe.sources]
-    return recipe.model_copy(update={"sources": sources, "score": [settled(reward) for reward in recipe.score]})
+    return recipe.model_copy(
+        update={"sources": [source(one) for one in recipe.sources], "score": [reward(one) for one in recipe.score]}
+    )
 
 
-def _with_rubric(reward: LLMJudge, recipe: Recipe) -> LLMJudge:
+def _pinned(section: Model, folder: Path) -> Model:
+    """A model folder gets the digest of its files as its revision. A name that looks like a path must exist."""
+    if section.location is None and section.model.startswith((".", "/", "~")):
+        raise RecipeError(f"model folder not found: {section.model} (looked at {in_folder(folder, section.model)})")
+    if section.location is None or section.revision is not None:
+        return section
+    return section.model_copy(update={"revision": fingerprint(section.location)})
+
+
+def _with_rubric(reward: LLMJudge, folder: Path) -> LLMJudge:
     if reward.rubric_path is None:
         return reward
-    path = at_path(recipe, reward.rubric_path)
+    path = in_folder(folder, reward.rubric_path)
     try:
         rubric = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -85,26 +71,20 @@ def _with_rubric(reward: LLMJudge, recipe: Recipe) -> LLMJudge:
     return reward.model_copy(update={"rubric": rubric, "rubric_path": None})
 
 
-def source_name(source: FilePrompts | HubPrompts | ResponsesSource) -> str:
-    """How messages and the `source` column call it: the file's or the dataset's name as the recipe writes it."""
-    if isinstance(source, FilePrompts):
-        return source.path
-    return source.dataset or (source.path or "" if isinstance(source, ResponsesSource) else "")
-
-
-def scores_revision(source: ResponsesSource, recipe: Recipe) -> str | None:
+def _scores_revision(source: ResponsesSource) -> str | None:
     """The version of a source's imported scores: a digest of its file or folder, of a dataset on the hub its revision.
 
     None for a file that is not there: reading it says so. RecipeError for a dataset without a revision.
     """
-    path = at_path(recipe, source.path or source.dataset or "")
-    if source.path is not None:
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
-            return "local-" + hashlib.file_digest(file, "sha256").hexdigest()[:12]
-    if path.is_dir():
-        return fingerprint(path)
-    if source.revision is None:
-        raise RecipeError(f"{source.dataset}: scores of judge '{source.judge}' need the dataset's revision: revision: <commit>")
-    return source.revision
+    if source.location is None:
+        if source.revision is None:
+            raise RecipeError(
+                f"{source.dataset}: scores of judge '{source.judge}' need the dataset's revision: revision: <commit>"
+            )
+        return source.revision
+    if source.path is None:
+        return fingerprint(source.location)
+    if not source.location.is_file():
+        return None
+    with source.location.open("rb") as file:
+        return "local-" + hashlib.file_digest(file, "sha256").hexdigest()[:12]

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     Field,
     PrivateAttr,
@@ -22,20 +21,17 @@ from pydantic import (
 
 from datakit.errors import RecipeError
 from datakit.recipe.explain import explain
-from datakit.recipe.rewards import ArmoRM, Classifier, LLMJudge, Reward, Served
-from datakit.recipe.section import Name, Sampling, Section, Share
-from datakit.recipe.select import Quantiles, Select
+from datakit.recipe.rewards import Reward
+from datakit.recipe.section import Endpoint, Located, Name, Section, Share
+from datakit.recipe.select import Select
 from datakit.recipe.sources import (
     EndpointSource,
-    FilePrompts,
-    HubPrompts,
-    Price,
     PromptSource,
     ResponsesSource,
     ServeSource,
     Source,
 )
-from datakit.recipe.verify import ONLY_FOR, Verify
+from datakit.recipe.verify import Verify, of_domain
 from datakit.tables import canonical_json
 from datakit.tables import digest as digest_of
 
@@ -77,11 +73,17 @@ class Recipe(Section):
     """May be left out where a responses source brings its own."""
     sources: Annotated[list[Source], Field(min_length=1)]
     budget: Budget = Budget()
-    verify: Verify = Verify()
+    verify: Verify
     score: Annotated[list[Reward], BeforeValidator(_as_list)] = []
     """A reward model, a list of them, or null: no judge."""
     select: Select = Select()
     limits: Limits = Limits()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _verify_of_domain(cls, values: Any) -> Any:
+        given = values.get("verify", {}) if isinstance(values, dict) else None
+        return {**values, "verify": of_domain(values.get("domain"), given)} if isinstance(given, dict) else values
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
 
@@ -94,6 +96,12 @@ class Recipe(Section):
     def sampled(self) -> list[EndpointSource | ServeSource]:
         """The sources that answer requests."""
         return [s for s in self.sources if not isinstance(s, ResponsesSource)]
+
+    @property
+    def key_names(self) -> set[str]:
+        """The environment variables that hold keys; no server that is started here gets them."""
+        asked = [section for section in (*self.sources, *self.score) if isinstance(section, Endpoint)]
+        return {section.api_key_env for section in asked if section.api_key_env is not None}
 
     @property
     def imported(self) -> list[ResponsesSource]:
@@ -132,32 +140,11 @@ class Recipe(Section):
             seen[identity] = at
         if self.budget.cost is not None and not any(source.price.input or source.price.output for source in self.sampled):
             raise ValueError("budget.cost needs prices: give sources a price, or set budget.tokens")
-        for option, domains in ONLY_FOR.items():
-            value = getattr(self.verify, option)
-            if self.domain not in domains and value != getattr(Verify(), option):
-                named = " and ".join(domains)
-                raise ValueError(f"verify.{option} is for domain {named}, this recipe's is {self.domain} (got {value!r})")
         if not self.score and not self.imported_judges and self.select.margin is not None:
             raise ValueError("select.margin must be null without a judge (score: null)")
         if twice := sorted({reward.type for reward in self.score} & set(self.imported_judges)):
             raise ValueError(f"judge: '{twice[0]}' is the name of a reward model in score; call the imported judge otherwise")
         return self
-
-
-SECTIONS: dict[str, type[BaseModel]] = {
-    **{"endpoint": EndpointSource, "serve": ServeSource, "responses": ResponsesSource, "file": FilePrompts, "hub": HubPrompts},
-    **{"armorm": ArmoRM, "classifier": Classifier, "served": Served, "llm_judge": LLMJudge},
-    **{
-        "sampling": Sampling,
-        "price": Price,
-        "budget": Budget,
-        "verify": Verify,
-        "select": Select,
-        "margin": Quantiles,
-        "limits": Limits,
-    },
-}
-"""What a name in a problem's location means: a field, or the `type` of a union."""
 
 
 def load(path: Path) -> Recipe:
@@ -180,8 +167,11 @@ def parse(values: Any, name: str, folder: Path) -> Recipe:
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError("\n".join(f"{name}: {line}" for line in explain(error, values, Recipe, SECTIONS))) from None
+        raise RecipeError("\n".join(f"{name}: {line}" for line in explain(error, values, Recipe))) from None
     recipe._folder = folder
+    for section in (*recipe.prompts, *recipe.sources, *recipe.score):
+        if isinstance(section, Located):
+            section.locate(folder)
     return recipe
 
 

@@ -7,14 +7,16 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from datakit.recipe.section import Endpoint, ExtraBody, Name, Sampling, Section, check_free
+from datakit.recipe.section import Endpoint, ExtraBody, Located, Name, Sampling, check_free
 
 
-class LocalReward(Section):
+class LocalReward(Located):
     """What reward models that run on this machine share."""
 
     shaping: ClassVar = ("dtype", "exact", "max_tokens", "truncate")
     """Fields that change scores: where one is not at its default, the judge's name says so."""
+    largest_margin: ClassVar[float | None] = None
+    """For scores with a scale of their own: a margin window up to here is meant for them."""
 
     model: Name
     """A hub id or a model folder."""
@@ -55,6 +57,8 @@ class LocalReward(Section):
 
 
 class ArmoRM(LocalReward):
+    largest_margin: ClassVar = 0.2  # its best and worst answers differ by some 0.01 to 0.1
+
     type: Literal["armorm"]
     objectives: Annotated[bool, Field(strict=True)] = False
     """Store the 19 objectives' rewards beside the score, of answers that are scored from then on."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
-
-
 Name = Annotated[str, Field(min_length=1)]
-
-
 Columns = dict[str, str]
 
 
@@ -23,8 +20,6 @@ def _as_url(value: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(_as_url)]
-
-
 RESERVED = {"model", "messages", "n", "seed", "stream"}
 
 
@@ -49,6 +44,35 @@ class Section(BaseModel):
     """What every section of a recipe has in common: frozen, and no field that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Located(Section):
+    """A section that names a file, a folder, or something on the hub."""
+
+    named_by: ClassVar[str] = "model"
+    """The field that names it."""
+
+    _location: Path | None = PrivateAttr(None)
+
+    @property
+    def name(self) -> str:
+        """How the recipe writes it; messages, and the `source` column of prompts, call it so."""
+        return str(getattr(self, self.named_by))
+
+    @property
+    def location(self) -> Path | None:
+        """Where it lies on this machine; None where it is on the hub."""
+        return self._location
+
+    def locate(self, folder: Path) -> None:
+        """Look for the name from the recipe's folder on; called once, when the recipe is parsed."""
+        path = in_folder(folder, self.name)
+        self._location = path if path.is_dir() else None
+
+
+def in_folder(folder: Path, path: str) -> Path:
+    """A path that a recipe writes, made absolute from the recipe's folder."""
+    return (folder / Path(path).expanduser()).resolve()
 
 
 class Sampling(Section):

@@ -45,6 +45,14 @@ def _kind_of_margin(value: Any) -> str:
     return "quantiles of margins" if isinstance(value, dict | Quantiles) else "window"
 
 
+Margin = (
+    Annotated[
+        Annotated[Window, Tag("window")] | Annotated[Quantiles, Tag("quantiles of margins")], Discriminator(_kind_of_margin)
+    ]
+    | None
+)
+
+
 class Select(Section):
     judge: str | None = None
     """Which judge, where there are several: its name with or without the revision; mean_rank: all of them, by the mean over
@@ -57,12 +65,7 @@ class Select(Section):
     """same_source: both answers of a pair come from one source model (FuseChat-3.0)."""
     per_prompt: Literal["one", "one_per_source"] = "one"
     """one: the pair with the largest margin; one_per_source: each source's pair."""
-    margin: (
-        Annotated[
-            Annotated[Window, Tag("window")] | Annotated[Quantiles, Tag("quantiles of margins")], Discriminator(_kind_of_margin)
-        ]
-        | None
-    ) = None
+    margin: Margin = None
     """The window of chosen minus rejected score, both ends included: [low, high], or quantiles of the run's own margins
     ({quantiles: [0.1, 0.9]}) for a judge whose scores have no scale of their own; null for no window."""
     length_ratio_max: Annotated[float, Field(strict=True, ge=1)] | None = None

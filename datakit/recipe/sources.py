@@ -1,36 +1,43 @@
-"""Sections of a recipe that say where prompts and answers come from, and what all sections share.
-
-The doc of a field is the string under it.
-"""
+"""Sections of a recipe that say where prompts and answers come from. The doc of a field is the string under it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from datakit.recipe.section import (
     Columns,
     Endpoint,
     ExtraBody,
+    Located,
     Name,
     Requests,
     Sampling,
     Section,
     check_free,
+    in_folder,
 )
 from datakit.tables import canonical_json
 
 
-class FilePrompts(Section):
+class FilePrompts(Located):
+    named_by: ClassVar = "path"
+
     type: Literal["file"]
     path: Name
     """JSON Lines or Parquet, JSON Lines also as .gz."""
     columns: Columns = {}
     """Our name: the file's name. Ours are prompt or messages, prompt_id, reference, solution, test_style, entry_point."""
 
+    def locate(self, folder: Path) -> None:
+        self._location = in_folder(folder, self.path)
 
-class HubPrompts(Section):
+
+class HubPrompts(Located):
+    named_by: ClassVar = "dataset"
+
     type: Literal["hub"]
     dataset: Name
     """A dataset's name on the hub, or a local folder, for `datasets.load_dataset`."""
@@ -72,6 +79,11 @@ class Sampled(Requests):
         return self
 
     @property
+    def requested_model(self) -> str:
+        """The model's name in requests."""
+        return self.model
+
+    @property
     def sampling_text(self) -> str:
         """The `sampling` column: the canonical JSON of everything but the messages, the model and n that shapes an answer."""
         settings = self.sampling.model_dump(exclude_none=True)
@@ -86,7 +98,7 @@ class EndpointSource(Sampled, Endpoint):
     type: Literal["endpoint"]
 
 
-class ServeSource(Sampled):
+class ServeSource(Sampled, Located):
     type: Literal["serve"]
     engine: Literal["transformers", "vllm"]
     """transformers: `transformers serve` of the `local` extra; vllm: a vLLM installation."""
@@ -109,8 +121,26 @@ class ServeSource(Sampled):
     start_timeout_s: Annotated[float, Field(strict=True, gt=0)] = 600.0
     """How long the server may take until it answers."""
 
+    _interpreter: Path | None = PrivateAttr(None)
 
-class ResponsesSource(Section):
+    @property
+    def requested_model(self) -> str:
+        """The folder, or the hub id (with its revision for transformers)."""
+        if self.location is not None:
+            return str(self.location)
+        return f"{self.model}@{self.revision}" if self.engine == "transformers" and self.revision else self.model
+
+    @property
+    def interpreter(self) -> Path | None:
+        """The path of `python`, not resolved: the interpreter of a virtual environment is a link."""
+        return self._interpreter
+
+    def locate(self, folder: Path) -> None:
+        super().locate(folder)
+        self._interpreter = folder / Path(self.python).expanduser() if self.python else None
+
+
+class ResponsesSource(Located):
     type: Literal["responses"]
     path: str | None = None
     dataset: str | None = None
@@ -122,6 +152,15 @@ class ResponsesSource(Section):
     """The source model, where all rows come from one and no column says it."""
     judge: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]*$")] | None = None
     """Who gave the column `score`; these scores are imported under this name, with the file's digest as its version."""
+
+    @property
+    def name(self) -> str:
+        return self.path or self.dataset or ""
+
+    def locate(self, folder: Path) -> None:
+        super().locate(folder)
+        if self.path is not None:
+            self._location = in_folder(folder, self.path)
 
     @model_validator(mode="after")
     def _one_place(self) -> ResponsesSource:

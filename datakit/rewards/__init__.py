@@ -61,10 +61,10 @@ REWARDS: dict[str, Kind] = {
 }
 
 
-def check(reward: Reward, folder: Path | None) -> None:
+def check(reward: Reward) -> None:
     """Refuse a reward model that could not be loaded or asked; opens neither torch nor the network.
 
-    `folder` is where the model lies, None for a hub id: then all that can be seen is whether its revision is a commit.
+    Of a model on the hub all that can be seen is whether its revision is a commit.
     Raises MissingExtra, and BadInput that names folder, file and field or tensor.
     """
     if not isinstance(reward, LocalReward):
@@ -73,10 +73,10 @@ def check(reward: Reward, folder: Path | None) -> None:
     for package in ("torch", "transformers"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtra(f"score: {reward.type} needs the package '{package}': pip install '{DISTRIBUTION}[local]'")
-    if folder is None:
+    if reward.location is None:
         check_pinned(reward.model, reward.revision)
     else:
-        limit_of(reward, REWARDS[reward.type].check(folder, True)["max_position_embeddings"])
+        limit_of(reward, REWARDS[reward.type].check(reward.location, True)["max_position_embeddings"])
 
 
 def find_on_hub(reward: ArmoRM | Classifier) -> None:
@@ -97,26 +97,26 @@ def remote_model(reward: RemoteReward, client: Client) -> RemoteModel:
     return served.ServedClassifier(reward, client) if isinstance(reward, Served) else llm_judge.Judge(reward, client)
 
 
-def load(reward: ArmoRM | Classifier, folder: Path | None, devices: list[str]) -> LocalModel:
+def load(reward: ArmoRM | Classifier, devices: list[str]) -> LocalModel:
     """The model, on the device of this worker process. Raises MissingExtra, and BadInput where it cannot be used."""
     with needs_extra("local", f"scoring with {reward.type}"):
         import torch  # noqa: F401 - its absence is said here
         import transformers  # noqa: F401
-    return REWARDS[reward.type].load(reward, folder, take_device(devices))
+    return REWARDS[reward.type].load(reward, reward.location, take_device(devices))
 
 
-def checking_worker(reward: ArmoRM | Classifier, folder: Path | None, devices: list[str]) -> Worker:
+def checking_worker(reward: ArmoRM | Classifier, devices: list[str]) -> Worker:
     """Load the model and check it (selfcheck.py): gives the findings for every row, whatever it is."""
-    model = load(reward, folder, devices)
-    return lambda rows: (asdict(self_check(model, reward, folder)) for _ in rows)
+    model = load(reward, devices)
+    return lambda rows: (asdict(self_check(model, reward)) for _ in rows)
 
 
-def scoring_worker(reward: ArmoRM | Classifier, folder: Path | None, devices: list[str]) -> Worker:
+def scoring_worker(reward: ArmoRM | Classifier, devices: list[str]) -> Worker:
     """Load the model and give the function that scores rows: the start of an Engine's worker.
 
     A row has `messages` that end with the assistant's answer; its result is score_rows'.
     """
-    return partial(score_rows, load(reward, folder, devices), with_objectives=getattr(reward, "objectives", False))
+    return partial(score_rows, load(reward, devices), with_objectives=getattr(reward, "objectives", False))
 
 
 def score_rows(model: RewardModel, rows: Rows, with_objectives: bool = False) -> Iterator[Row]:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from datakit.errors import BadInput
-from datakit.recipe import MEAN_RANK, LLMJudge, Recipe, RemoteReward, Reward, Served
+from datakit.recipe import MEAN_RANK, LLMJudge, LocalReward, Recipe, RemoteReward, Reward, Served
+from datakit.recipe.select import Margin
 from datakit.rewards.remote import llm_judge
-
-if TYPE_CHECKING:
-    pass
-
-
-ARMORM_HIGH = 0.2  # ArmoRM's best and worst answers differ by some 0.01 to 0.1: a window up to here is meant for it
 
 
 def judges(recipe: Recipe) -> dict[str, str]:
@@ -48,16 +43,18 @@ def chosen_judge(recipe: Recipe) -> str | None:
     return matching[0]
 
 
-def foreign_window(recipe: Recipe) -> str | None:
-    """What to say where the margin window is one for ArmoRM's scores and another judge selects; None elsewhere."""
-    margin, judge = recipe.select.margin, chosen_judge(recipe)
-    if not isinstance(margin, list) or judge is None or margin[1] > ARMORM_HIGH:
+def foreign_window(margin: Margin, judge: str | None, judges: Mapping[str, str]) -> str | None:
+    """What to say where the window is made for the scores of one type of reward model (a section's `largest_margin`), and a
+    judge of another type selects; None elsewhere."""
+    if not isinstance(margin, list) or judge is None:
         return None
-    if judge != MEAN_RANK and judges(recipe)[judge] == "armorm":
+    makers = LocalReward.__subclasses__()
+    maker = next((kind for kind in makers if kind.largest_margin is not None and margin[1] <= kind.largest_margin), None)
+    if maker is None or (judge != MEAN_RANK and judges[judge] == maker.__name__.lower()):
         return None
     scale = "mean ranks lie in [0, 1]" if judge == MEAN_RANK else f"the scores of {judge} may have any scale"
     return (
-        f"select.margin [{margin[0]:g}, {margin[1]:g}] is a window for ArmoRM's scores, and {scale}: "
+        f"select.margin [{margin[0]:g}, {margin[1]:g}] is a window for {maker.__name__}'s scores, and {scale}: "
         "look at the margins in datakit inspect, or write margin: {quantiles: [0.1, 0.9]}"
     )
 

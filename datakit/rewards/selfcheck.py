@@ -69,7 +69,7 @@ class Known(NamedTuple):
     tolerance: float
 
 
-def self_check(model: LocalModel, reward: ArmoRM | Classifier, folder: Path | None) -> Findings:
+def self_check(model: LocalModel, reward: ArmoRM | Classifier) -> Findings:
     """Score the conversations below in many ways and compare; then what is known of this model."""
     exact = FLOAT32[reward.type]
     tolerance, known_tolerance = (exact, exact) if reward.dtype == "float32" else (BFLOAT16, BFLOAT16_KNOWN)
@@ -82,7 +82,7 @@ def self_check(model: LocalModel, reward: ArmoRM | Classifier, folder: Path | No
     found = [line for name, scores in companies for line in compare(name, scores, alone, tolerance)]
     both = [pair for _, scores in companies for pair in zip(scores, alone, strict=True)]
     moved = [abs(a.score - b.score) for a, b in both if a.score is not None and b.score is not None]
-    known = [*_golden(folder, known_tolerance), *_published(reward)]
+    known = [*_golden(reward.location, known_tolerance), *_published(reward)]
     found += [line for example in known for line in _compare_known(model, example)]
     turned = f"{turned_pairs(companies, alone):.1%} of their pairs change places"
     notes = [f"{len(scored)} conversations, alone and in batches: scores differ by {describe(moved)}; {turned}"]

@@ -8,83 +8,112 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from datakit import serving
 from datakit.client import Client, Drain, read_key
-from datakit.errors import BudgetSpent, SourceStopped
+from datakit.errors import BudgetSpent, DatakitError, SourceStopped
 from datakit.machine import many_open_files
+from datakit.options import Options
 from datakit.progress import Monitor
-from datakit.recipe import EndpointSource, Recipe, Sampled, ServeSource
-from datakit.sample.missing import Asked, missing_samples
+from datakit.recipe import Budget, EndpointSource, Recipe, ServeSource
+from datakit.sample.missing import Asked, asked_sources, missing_samples
 from datakit.sample.one_source import Sampler
-from datakit.sample.spending import Meter
-from datakit.signals import Signals
+from datakit.sample.spending import Meter, Spent, spending, total
 from datakit.store import Run, load_sql
 from datakit.tables import Rows
 
 
-def _turns(asked: list[Asked]) -> Iterator[list[Asked]]:
-    """Which sources are asked at the same time: the servers as serving.in_turns has them, endpoints with the first of them."""
-    served = [one.source for one in asked if isinstance(one.source, ServeSource)]
-    for at, turn in enumerate(serving.in_turns(served) or [[]] if asked else []):
-        yield [one for one in asked if one.source in turn or (at == 0 and isinstance(one.source, EndpointSource))]
-
-
-def _name_copies(run: Run, monitor: Monitor) -> None:
-    with closing(run.snapshot()) as snapshot:
-        copied = snapshot.query(load_sql("sample/find_copies"))
-    for model, prompts, copies in copied.iter_rows():
-        monitor.say(
-            f"{model}: samples are copies of one text for {copies:,} of {prompts:,} prompts, also when asked again; "
-            "does the server honour temperature and seed? (transformers: is do_sample on in generation_config.json?)",
-            warning=True,
-        )
-
-
 @dataclass
 class Gathering:
-    """One turn: some sources, all asked at once."""
+    """All sources of a run: what each misses, asked turn by turn."""
 
     run: Run
     recipe: Recipe
-    meter: Meter
-    retry_failures: bool
-    keep_going: bool
-    """Whether a source that cannot be used lets the others finish."""
-    grace_s: float
-    """How long answers on their way are waited for when the work is to end."""
-    say: Callable[[str], None]
-    stopped: list[SourceStopped] = field(default_factory=list)
+    options: Options
+    monitor: Monitor
+    stopped: list[DatakitError] = field(default_factory=list)
+    """Sources that cannot be used, and a spent budget."""
+    _meter: Meter = field(init=False)
     _drain: Drain = field(init=False)
-    _spent: str | None = None
+    _budget_spent: bool = False
 
-    def ask(self, asked: Sequence[Asked], servers: Sequence[serving.Server], signals: Signals) -> None:
-        """Ask for all that is missing. `servers` are those of the `serve` sources, in order.
+    def __post_init__(self) -> None:
+        limited = self.recipe.budget != Budget()
+        before = total(spending(self.run, self.recipe)) if limited else Spent()
+        self._meter = Meter(self.recipe.budget, before)
 
-        Sources that cannot be used are in `stopped` afterwards. Raises BudgetSpent, and what a signal raises.
+    @property
+    def logs(self) -> Path:
+        """Where the servers that are started write."""
+        return self.run.folder / "logs"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no further turn is to be asked."""
+        return self._budget_spent or bool(self.stopped and not self.options.keep_going)
+
+    def end_orphans(self) -> None:
+        """End what a build that was killed has left of its servers."""
+        serving.end_orphans(self.logs, self.monitor.say)
+
+    def asked(self) -> list[Asked]:
+        """The sources that miss something, in the recipe's order."""
+        return asked_sources(self.run, self.recipe, self.options.retry_failures)
+
+    def turns(self, asked: list[Asked]) -> Iterator[list[Asked]]:
+        """Who is asked at the same time: servers as serving.in_turns has them, endpoints with the first of them."""
+        served = [one.source for one in asked if isinstance(one.source, ServeSource)]
+        for at, turn in enumerate(serving.in_turns(served) or [[]] if asked else []):
+            yield [one for one in asked if one.source in turn or (at == 0 and isinstance(one.source, EndpointSource))]
+
+    def ask(self, turn: Sequence[Asked]) -> None:
+        """Ask the sources of one turn for all that they miss; their servers run as long as that takes.
+
+        What ends it early is in `stopped` afterwards. Raises what a signal raises.
         """
-        if (spent := self.meter.over_budget()) is not None:
-            raise BudgetSpent(spent)
-        self._drain = Drain(self.grace_s, self.say)
+        if self._note_budget():
+            return
+        served = [one.source for one in turn if isinstance(one.source, ServeSource)]
+        if served:
+            self.monitor.say(f"starting {len(served)} model servers; their logs are in {self.logs}")
         try:
-            with many_open_files(), signals.draining(self._drain.soon), _collecting_rarely():
-                asyncio.run(self._ask(asked, iter(servers)))
+            with serving.serve(self.recipe, served, self.logs, self.monitor.say) as servers:
+                self._drain = Drain(self.options.grace_s, self.monitor.say)
+                with many_open_files(), self.options.signals.draining(self._drain.soon), _collecting_rarely():
+                    asyncio.run(self._ask(turn, iter(servers)))
         finally:
             self.run.journal("responses").close()
             self.run.journal("failures").close()
-        if self._spent is not None:
-            raise BudgetSpent(self._spent)
+
+    def name_copies(self) -> None:
+        """Name the sources whose samples of a prompt are copies of one text."""
+        with closing(self.run.snapshot()) as snapshot:
+            copied = snapshot.query(load_sql("sample/find_copies"))
+        for model, prompts, copies in copied.iter_rows():
+            self.monitor.say(
+                f"{model}: samples are copies of one text for {copies:,} of {prompts:,} prompts, also when asked again; "
+                "does the server honour temperature and seed? (transformers: is do_sample on in generation_config.json?)",
+                warning=True,
+            )
+
+    def _note_budget(self) -> bool:
+        """Whether the budget is spent; the first time it is noted in `stopped`."""
+        if not self._budget_spent and (said := self._meter.over_budget()) is not None:
+            self._budget_spent = True
+            self.stopped.append(BudgetSpent(said))
+        return self._budget_spent
 
     async def _ask(self, asked: Sequence[Asked], servers: Iterator[serving.Server]) -> None:
         async with AsyncExitStack() as stack, self._drain:
             for one in asked:
                 client = await stack.enter_async_context(_client_of(one, servers))
-                client.retries_refused = one.proven and self.retry_failures
+                client.retries_refused = one.proven and self.options.retry_failures
                 self._drain.clients.append(client)
-                one.sampler = Sampler(one.source, _requested(self.recipe, one.source), client)
+                one.sampler = Sampler(one.source, client)
                 self._drain.tasks.append(asyncio.create_task(self._sample(one.sampler)))
             await self._until_all_end()
 
@@ -96,12 +125,11 @@ class Gathering:
             except BaseException:
                 self._drain.send_no_more()  # to the other sources neither: their answers could not be stored
                 raise
-            if (spent := self.meter.over_budget()) is not None and not self._drain.begun:
-                self._spent = spent
+            if not self._drain.begun and self._note_budget():
                 self._drain.begin("the budget is spent")
 
-        self.meter.watch(sampler)
-        with closing(missing_samples(self.run, sampler.source, self.retry_failures)) as asks:
+        self._meter.watch(sampler)
+        with closing(missing_samples(self.run, sampler.source, self.options.retry_failures)) as asks:
             await sampler.sample(asks, store)
 
     async def _until_all_end(self) -> None:
@@ -117,10 +145,10 @@ class Gathering:
 
     def _note(self, error: SourceStopped) -> None:
         self.stopped.append(error)
-        if not self.keep_going:
+        if not self.options.keep_going:
             self._drain.begin("a source cannot be used")
         elif len(self._drain.tasks) > 1:
-            self.say(f"{error}; the other sources go on")
+            self.monitor.say(f"{error}; the other sources go on")
 
 
 @contextmanager
@@ -144,7 +172,3 @@ def _client_of(asked: Asked, servers: Iterator[serving.Server]) -> Client:
         return Client(source.model, source.base_urls, read_key(source.api_key_env, "api_key_env"), *limits)
     server = next(servers)
     return Client(source.model, [server.base_url], None, *limits, server.trouble)
-
-
-def _requested(recipe: Recipe, source: Sampled) -> str:
-    return serving.requested_name(recipe, source) if isinstance(source, ServeSource) else source.model

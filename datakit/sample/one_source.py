@@ -40,8 +40,6 @@ class Sampler:
     """Asks one source model, and counts what it sees."""
 
     source: Sampled
-    requested_model: str
-    """The name that the server knows the model by; differs from source.model for a served folder."""
     client: Client
     single: bool = field(init=False)
     done: int = field(default=0, init=False)
@@ -127,7 +125,7 @@ class Sampler:
     def _body(self, messages: Messages, n: int, seed: int) -> dict[str, Any]:
         system: Messages = [{"role": "system", "content": self.source.system}] if self.source.system is not None else []
         body: dict[str, Any] = {
-            "model": self.requested_model,
+            "model": self.source.requested_model,
             "messages": system + messages,
             "seed": seed,
             **self._settings,

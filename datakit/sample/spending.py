@@ -6,9 +6,8 @@ the current recipe's, per million tokens.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-
-import polars as pl
 
 from datakit.recipe import Budget, Price, Recipe, Sampled
 from datakit.sample.one_source import Sampler
@@ -65,27 +64,44 @@ def is_priced(price: Price) -> bool:
     return price.input > 0 or price.output > 0
 
 
-def spending(run: Run, recipe: Recipe) -> pl.DataFrame:
-    """The columns of source_spending.sql and `cost`: null where the recipe has no price for the source.
+@dataclass(frozen=True)
+class SourceSpent:
+    """What the samples of one source took, over all builds of the run."""
 
-    A source whose settings have changed since then costs what its model costs now.
-    """
-    frame = run.query(load_sql("sample/source_spending"))
+    model: str
+    revision: str | None
+    sampling: str
+    n_wanted: int | None
+    """Samples that the recipe wants; None of a source whose settings it no longer has."""
+    n_responses: int
+    n_requests: int
+    n_uncounted: int
+    """Responses that came without a token count."""
+    prompt_tokens: int
+    completion_tokens: int
+    label: str | None
+    """How people are told of it (source_labels); None of a source whose settings the recipe no longer has."""
+    cost: float | None
+    """None where the recipe has no price for it."""
+
+
+def spending(run: Run, recipe: Recipe) -> list[SourceSpent]:
+    """A row a source. One whose settings have changed since then costs what its model costs now."""
     exact = {identity(source): source.price for source in recipe.sampled}
     by_model = {source.model: source.price for source in reversed(recipe.sampled)}
-    costs = []
-    for row in frame.iter_rows(named=True):
-        price = exact.get((row["model"], row["revision"], row["sampling"]), by_model.get(row["model"], Price()))
-        cost = spent_at(price, row["prompt_tokens"], row["completion_tokens"]).cost
-        costs.append(cost if is_priced(price) else None)
-    return frame.with_columns(cost=pl.Series(costs, dtype=pl.Float64))
+    labels = source_labels(recipe)
+    spent = []
+    for row in run.query(load_sql("sample/source_spending")).iter_rows(named=True):
+        key = (row["model"], row["revision"], row["sampling"])
+        price = exact.get(key, by_model.get(row["model"], Price()))
+        cost = spent_at(price, row["prompt_tokens"], row["completion_tokens"]).cost if is_priced(price) else None
+        spent.append(SourceSpent(**row, label=labels.get(key), cost=cost))
+    return spent
 
 
-def total(frame: pl.DataFrame) -> Spent:
-    """All sources of `spending` together; what has no price costs nothing."""
-    return Spent(
-        int(frame["prompt_tokens"].sum()), int(frame["completion_tokens"].sum()), float(frame["cost"].cast(pl.Float64).sum())
-    )
+def total(spent: Iterable[SourceSpent]) -> Spent:
+    """All sources together; what has no price costs nothing."""
+    return sum((Spent(one.prompt_tokens, one.completion_tokens, one.cost or 0.0) for one in spent), Spent())
 
 
 def over_budget(budget: Budget, spent: Spent) -> str | None:

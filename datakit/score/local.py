@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from datakit.engine.local import LocalEngine
@@ -42,22 +41,20 @@ class Chunk(NamedTuple):
     note: str
 
 
-def score_missing(
-    run: Run, reward: ArmoRM | Classifier, folder: Path | None, retry_failures: bool
-) -> Generator[Chunk, None, None]:
+def score_here(run: Run, reward: ArmoRM | Classifier, retry_failures: bool) -> Generator[Chunk, None, None]:
     """Scores of everything that the judge has not scored, by one worker on each of the recipe's devices."""
     judge = judge_name(reward)
     devices = all_devices(reward.devices)
     batches = map(conversations, stream_missing(run, judge, retry_failures))
-    start = partial(scoring_worker, reward, folder, devices)
+    start = partial(scoring_worker, reward, devices)
     with closing(_work(reward, start, batches, len(devices))) as results:
         yield from chunks(results, judge)
 
 
-def self_check(reward: ArmoRM | Classifier, folder: Path | None) -> Iterator[tuple[str, Findings]]:
+def self_check(reward: ArmoRM | Classifier) -> Iterator[tuple[str, Findings]]:
     """What the reward model's self-check finds, on each of its devices."""
     devices = all_devices(reward.devices)
-    start = partial(checking_worker, reward, folder, devices)
+    start = partial(checking_worker, reward, devices)
     with closing(_work(reward, start, [[{"device": name}] for name in devices], len(devices))) as results:
         for result in results:
             findings = result.value or {"differences": [f"the check was ended: {result.message}"], "notes": []}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import polars as pl
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -13,10 +12,8 @@ from rich.text import Text
 
 from datakit.dry_run import Plan, SourcePlan
 from datakit.progress import Progress
-from datakit.recipe import Recipe
-from datakit.sample.spending import money, source_labels, total
+from datakit.sample.spending import SourceSpent, money, total
 from datakit.screen.ink import Ink, compact, number, short_names, shorten_name
-from datakit.tables import Rows
 
 NARROW = 100
 LEAST_NAME = 14
@@ -31,32 +28,36 @@ class Line:
     style: str = ""
 
 
-def draw_spending(spending: pl.DataFrame, recipe: Recipe, this_build: Progress, console: Console) -> None:
+def draw_spending(spending: Sequence[SourceSpent], this_build: Progress, console: Console) -> None:
     """A line a source over all builds of the run, their sum, and this build's where that is less. Nothing for no samples."""
-    rows = spending.to_dicts()
-    if not any(row["n_responses"] for row in rows):
+    if not any(source.n_responses for source in spending):
         return
-    priced, written = spending["cost"].count() > 0, _written(console)
+    priced, written = any(source.cost is not None for source in spending), _written(console)
 
     def cells(responses: str, n_requests: int, tokens: tuple[int, int], cost: str) -> list[str]:
         return [responses, number(n_requests), *map(written, tokens), *([cost] if priced else [])]
 
     lines = []
-    for name, row in zip(_names(rows, recipe), rows, strict=True):
-        tokens = (row["prompt_tokens"], row["completion_tokens"])
-        lines.append(Line(name, cells(_of(row["n_responses"], row["n_wanted"]), row["n_requests"], tokens, _cost(row["cost"]))))
+    short = short_names(source.model for source in spending)
+    for source in spending:
+        name = short[source.model] + (" before" if source.label is None else source.label.removeprefix(source.model))
+        there, wanted = source.n_responses, source.n_wanted
+        answered = number(there) if wanted is None or there >= wanted else f"{there:,} of {wanted:,}"
+        cost = "-" if source.cost is None else money(source.cost)
+        tokens = (source.prompt_tokens, source.completion_tokens)
+        lines.append(Line(name, cells(answered, source.n_requests, tokens, cost)))
     spent = total(spending)
-    if len(rows) > 1:
-        sums = [int(spending[column].sum()) for column in ("n_responses", "n_requests")]
+    if len(spending) > 1:
+        responses, requests = sum(one.n_responses for one in spending), sum(one.n_requests for one in spending)
         tokens = (spent.prompt_tokens, spent.completion_tokens)
-        lines.append(Line("all", cells(number(sums[0]), sums[1], tokens, money(spent.cost)), "bold"))
+        lines.append(Line("all", cells(number(responses), requests, tokens, money(spent.cost)), "bold"))
     now = this_build
     if now.requests and now.prompt_tokens + now.completion_tokens != spent.tokens:
         tokens = (now.prompt_tokens, now.completion_tokens)
         lines.append(Line("in this build", cells(number(now.done), now.requests, tokens, ""), "dim"))
     titles = ["responses", "requests", "tokens in", "tokens out", *(["cost"] if priced else [])]
     _draw("samples of this run", titles, lines, console)
-    if uncounted := int(spending["n_uncounted"].sum()):
+    if uncounted := sum(source.n_uncounted for source in spending):
         console.print(Text(f"  {uncounted:,} responses came without token counts; the sums leave them out", style="yellow"))
 
 
@@ -139,26 +140,6 @@ def _draw(title: str, titles: Sequence[str], lines: Sequence[Line], console: Con
     console.print(Padding(table, (0, 0, 0, 2), expand=False))
 
 
-def _names(rows: Rows, recipe: Recipe) -> list[str]:
-    labels = source_labels(recipe)
-    keys = [(row["model"], row["revision"], row["sampling"]) for row in rows]
-    short = short_names(row["model"] for row in rows)
-    return [
-        short[model] + labels[model, revision, sampling].removeprefix(model)
-        if (model, revision, sampling) in labels
-        else f"{short[model]} before"
-        for model, revision, sampling in keys
-    ]
-
-
 def _written(console: Console) -> Callable[[int], str]:
     """How tokens are written: in short where there is little room."""
     return number if console.width >= NARROW else compact
-
-
-def _of(there: int, wanted: int | None) -> str:
-    return number(there) if wanted is None or there >= wanted else f"{there:,} of {wanted:,}"
-
-
-def _cost(cost: float | None) -> str:
-    return "-" if cost is None else money(cost)

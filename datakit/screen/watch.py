@@ -7,19 +7,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from datakit.audit.summary import Summary
 from datakit.progress import Poll
-from datakit.sample.spending import spending
 from datakit.screen.costs import draw_spending
 from datakit.screen.pace import Pace, Part, together
 from datakit.screen.stage_table import WIDTH, StageView
-from datakit.store import Run
 
 LINE_EVERY_S = 30.0
 
@@ -70,22 +68,13 @@ class Watch:
         """See stages.Monitor."""
         self.console.print(Text("! " if warning else "  ", style="yellow") + Text(text, style="yellow" if warning else ""))
 
-    def failures(self, folder: Path) -> None:
-        """Failures by cause, so that a build that ended well does not hide them."""
-        with Run.open(folder) as run:
-            causes = run.query(
-                "SELECT stage, source, error, count(*) AS n, any_value(message) AS example "
-                "FROM current_failures GROUP BY ALL ORDER BY n DESC"
-            )
-        for row in causes.iter_rows(named=True):
-            self.say(f"{row['n']:,} failed at {row['stage']}, {row['source']}: {row['error']} ({row['example']})", warning=True)
-
-    def spending(self, folder: Path) -> None:
-        """What the samples of the run took, in all and in this build."""
-        with Run.open(folder) as run:
-            recipe = run.recipe()
-            if recipe is not None:
-                draw_spending(spending(run, recipe), recipe, together(self._sampled).now, self.console)
+    def summary(self, summary: Summary) -> None:
+        """What a build ended with: failures by cause, so that one that ended well does not hide them, and what it took."""
+        self.close_stage()
+        for cause in summary.failures:
+            what = f"{cause.count:,} failed at {cause.stage}, {cause.source}: {cause.error} ({cause.example})"
+            self.say(what, warning=True)
+        draw_spending(summary.spending, together(self._sampled).now, self.console)
 
     def close_stage(self) -> None:
         """Leave the last state of the stage on the screen."""

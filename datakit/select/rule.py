@@ -1,25 +1,65 @@
 """Which answers become pairs and demos: a pure function of the other tables and the recipe's `select`, in SQL.
 
 FuseChat-3.0 (README, section on data construction): DPO pairs are the best right answer against the worst wrong answer of the
-same source model, SFT demos the right answer with the highest score. The rules stand in sql/select_*.sql.
+same source model, SFT demos the right answer with the highest score. The rules stand in sql/select/.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import polars as pl
 
-from datakit.domains import domain_of
-from datakit.recipe import MEAN_RANK, Recipe
-from datakit.rewards.judges import chosen_judge, judges
+from datakit.domains import Domain
+from datakit.recipe import MEAN_RANK, Recipe, Select
+from datakit.rewards.judges import chosen_judge, foreign_window, judges
 from datakit.store import Run, load_sql
 from datakit.tables import TABLES
 
 
-def judge_answers(run: Run, recipe: Recipe) -> None:
+@dataclass(frozen=True)
+class Rule:
+    """All that decides which answers become pairs and demos: the recipe's `select`, and the names that it is about."""
+
+    select: Select
+    verifier: str | None
+    """Whose verdicts count; None where the domain has no verifier."""
+    wrong: tuple[str, ...]
+    """The outcomes that make an answer wrong."""
+    judges: Mapping[str, str]
+    """All judges of the recipe: name -> type."""
+    judge: str | None
+    """Whose scores select: one of them, mean_rank, or None."""
+
+    @property
+    def any_source(self) -> bool:
+        """Whether a pair's two answers may be of different source models."""
+        return self.select.pairing == "any_source"
+
+    @property
+    def foreign_window(self) -> str | None:
+        """What to say where the margin window is made for another kind of judge."""
+        return foreign_window(self.select.margin, self.judge, self.judges)
+
+
+def rule_of(recipe: Recipe, domain: Domain) -> Rule:
+    """The rule of a recipe. BadInput where `select.judge` does not name one of its judges."""
+    verifier = domain.verifier
+    return Rule(
+        select=recipe.select,
+        verifier=verifier.name if verifier is not None else None,
+        wrong=tuple(sorted(verifier.wrong)) if verifier is not None else (),
+        judges=judges(recipe),
+        judge=chosen_judge(recipe),
+    )
+
+
+def make_candidates(run: Run, rule: Rule) -> None:
     """Make the temporary tables `answers` (one row a response) and `pair_candidates` (one row a prompt and source)."""
-    match_answers(run, recipe, chosen_judge(recipe))
-    select = recipe.select
-    low, high = margin_window(run, recipe)
+    match_answers(run, rule, rule.judge)
+    select = rule.select
+    low, high = margin_window(run, rule)
     run.make_table(
         "pair_candidates",
         load_sql("select/select_pairs"),
@@ -34,31 +74,21 @@ def judge_answers(run: Run, recipe: Recipe) -> None:
     )
 
 
-def match_answers(run: Run, recipe: Recipe, judge: str | None) -> None:
-    """Make the temporary tables `answers` and `matched`, the candidates before any rule about margins or lengths."""
-    domain = domain_of(recipe)
-    counted = list(judges(recipe)) if judge == MEAN_RANK else [judge] if judge is not None else []
-    run.make_table(
-        "answers",
-        load_sql("select/judge_answers"),
-        {"verifier": domain.verifier, "wrong": sorted(domain.wrong), "judges": counted},
-    )
+def match_answers(run: Run, rule: Rule, judge: str | None) -> None:
+    """Make the temporary tables `answers` and `matched`, the candidates if this judge selected, before any rule about margins
+    or lengths."""
+    counted = list(rule.judges) if judge == MEAN_RANK else [judge] if judge is not None else []
+    marks = {"verifier": rule.verifier, "wrong": list(rule.wrong), "judges": counted}
+    run.make_table("answers", load_sql("select/mark_answers"), marks)
     if judge == MEAN_RANK:
         run.make_table("answers", load_sql("select/rank_answers"), {"judges": counted})
-    run.make_table(
-        "matched",
-        load_sql("select/match_answers"),
-        {
-            "any_source": recipe.select.pairing == "any_source",
-            "verified": domain.verifier is not None,
-            "ranked": judge == MEAN_RANK,
-        },
-    )
+    params = {"any_source": rule.any_source, "verified": rule.verifier is not None, "ranked": judge == MEAN_RANK}
+    run.make_table("matched", load_sql("select/match_answers"), params)
 
 
-def margin_window(run: Run, recipe: Recipe) -> tuple[float | None, float | None]:
-    """Both ends of the recipe's window in numbers, for the margins of `matched`; None and None for no window."""
-    margin = recipe.select.margin
+def margin_window(run: Run, rule: Rule) -> tuple[float | None, float | None]:
+    """Both ends of the rule's window in numbers, for the margins of `matched`; None and None for no window."""
+    margin = rule.select.margin
     if margin is None or isinstance(margin, list):
         return (margin[0], margin[1]) if margin else (None, None)
     low, high = margin.quantiles
@@ -66,13 +96,14 @@ def margin_window(run: Run, recipe: Recipe) -> tuple[float | None, float | None]
 
 
 def select_pairs(run: Run) -> pl.DataFrame:
-    """The pairs among the candidates of `judge_answers`."""
-    return run.query(f"SELECT {_columns('pairs')} FROM pair_candidates WHERE lost IS NULL ORDER BY prompt_id, model")
+    """The pairs among the candidates of `make_candidates`."""
+    columns = ", ".join(TABLES["pairs"].schema)
+    return run.query(f"SELECT {columns} FROM pair_candidates WHERE lost IS NULL ORDER BY prompt_id, model")
 
 
-def select_demos(run: Run, recipe: Recipe) -> pl.DataFrame:
-    """The demos that go with the candidates of `judge_answers`."""
-    return run.query(load_sql("select/select_demos"), {"share": recipe.select.split == "share"})
+def select_demos(run: Run, rule: Rule) -> pl.DataFrame:
+    """The demos that go with the candidates of `make_candidates`."""
+    return run.query(load_sql("select/select_demos"), {"share": rule.select.split == "share"})
 
 
 def diff_pairs(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
@@ -101,7 +132,3 @@ def diff_pairs(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
         .select("prompt_id", "model", change.alias("change"), *columns)
         .sort("change", "prompt_id", "model")
     )
-
-
-def _columns(table: str) -> str:
-    return ", ".join(TABLES[table].schema)

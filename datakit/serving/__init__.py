@@ -17,11 +17,11 @@ from pathlib import Path
 
 from datakit.machine import available_cores
 from datakit.recipe import Recipe, ServeSource
-from datakit.serving.launch import check, command, environment, free_ports, requested_name
+from datakit.serving.launch import check, command, environment, free_ports
 from datakit.serving.orphans import Say, end_orphans
 from datakit.serving.server import Launch, Server
 
-__all__ = ["Server", "check", "end_orphans", "in_turns", "requested_name", "serve"]
+__all__ = ["Server", "check", "end_orphans", "in_turns", "serve"]
 
 
 def in_turns(sources: list[ServeSource]) -> list[list[ServeSource]]:
@@ -40,9 +40,10 @@ def serve(recipe: Recipe, sources: list[ServeSource], logs: Path, say: Say) -> I
     """
     logs.mkdir(parents=True, exist_ok=True)
     servers: list[Server] = []
+    threads = max(1, available_cores() // max(len(sources), 1))  # more threads than cores make all of them slower
     try:
         for source, port in zip(sources, free_ports(len(sources)), strict=True):
-            servers.append(Server(_launch(recipe, source, logs, port, _threads(len(sources))), say))
+            servers.append(Server(_launch(recipe, source, logs, port, threads), say))
         for server in servers:
             server.wait(beside=servers)
         for server in servers:
@@ -58,15 +59,10 @@ def serve(recipe: Recipe, sources: list[ServeSource], logs: Path, say: Say) -> I
 def _launch(recipe: Recipe, source: ServeSource, logs: Path, port: int, threads: int) -> Launch:
     return Launch(
         name=source.model,
-        command=command(recipe, source, port),
-        environment=environment(recipe, source, threads),
+        command=command(source, port),
+        environment=environment(source, recipe.key_names, threads),
         port=port,
         log=logs / f"serve-{recipe.sources.index(source)}-{Path(source.model).name}.log",
         restarts=source.restarts,
         start_timeout_s=source.start_timeout_s,
     )
-
-
-def _threads(servers: int) -> int:
-    """CPU threads for each of several servers: more threads than cores make all of them slower."""
-    return max(1, available_cores() // max(servers, 1))

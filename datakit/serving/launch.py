@@ -8,13 +8,12 @@ import random
 import socket
 import subprocess
 import sys
+from collections.abc import Set
 from contextlib import suppress
-from pathlib import Path
 
 from datakit.errors import BadInput, MissingExtra
 from datakit.machine import environment_without_secrets
-from datakit.recipe import EndpointSource, Recipe, ServeSource
-from datakit.recipe.files import at_path, model_folder
+from datakit.recipe import ServeSource
 
 _OURS = {"--model", "--host", "--port", "--revision", "--dtype", "--tensor-parallel-size", "-tp"}
 _HAS_PACKAGE = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
@@ -24,18 +23,9 @@ _PORTS = range(
 )  # below those that Linux gives to outgoing connections: a port stays free while its server restarts
 
 
-def requested_name(recipe: Recipe, source: ServeSource) -> str:
-    """The model's name in requests: the folder, or the hub id (with its revision for transformers)."""
-    folder = model_folder(recipe, source.model)
-    if folder is not None:
-        return str(folder)
-    revision = f"@{source.revision}" if source.engine == "transformers" and source.revision else ""
-    return source.model + revision
-
-
-def check(recipe: Recipe, source: ServeSource, field: str) -> None:
-    """What can be known before a server is started. Raises BadInput or MissingExtra."""
-    folder = model_folder(recipe, source.model)
+def check(source: ServeSource, field: str, hidden: Set[str] = frozenset()) -> None:
+    """What can be known before a server is started. Raises BadInput or MissingExtra. `hidden`: see environment."""
+    folder = source.location
     if folder is not None and not (folder / "config.json").is_file():
         raise BadInput(f"{field}.model: {source.model}: no config.json in {folder}; give a model folder or a hub id")
     if source.engine == "transformers" and source.tensor_parallel_size is not None:
@@ -45,16 +35,16 @@ def check(recipe: Recipe, source: ServeSource, field: str) -> None:
     for name in source.pass_env:
         if name not in os.environ:
             raise BadInput(f"{field}.pass_env: the environment variable {name} is not set; export {name}=... or leave it out")
-    _check_engine(recipe, source, field)
+    _check_engine(source, field, hidden)
 
 
-def _check_engine(recipe: Recipe, source: ServeSource, field: str) -> None:
+def _check_engine(source: ServeSource, field: str, hidden: Set[str]) -> None:
     """The interpreter has the engine's packages."""
-    if source.python is not None:
-        python = _interpreter(recipe, source)
-        if not at_path(recipe, source.python).is_file() or not os.access(python, os.X_OK):
+    if source.interpreter is not None:
+        python = str(source.interpreter)
+        if not source.interpreter.is_file() or not os.access(python, os.X_OK):
             raise BadInput(f"{field}.python: no such interpreter: {source.python}")
-        asked = subprocess.run([python, "-c", _HAS_PACKAGE, source.engine], env=environment(recipe, source), check=False)
+        asked = subprocess.run([python, "-c", _HAS_PACKAGE, source.engine], env=environment(source, hidden), check=False)
         if asked.returncode != 0:
             raise BadInput(
                 f"{field}.python: {source.python} has no package '{source.engine}': {python} -m pip install it there"
@@ -67,34 +57,28 @@ def _check_engine(recipe: Recipe, source: ServeSource, field: str) -> None:
             raise MissingExtra(f"{field}: serving with {source.engine} needs the package '{package}': {how}")
 
 
-def _interpreter(recipe: Recipe, source: ServeSource) -> str:
-    """Not resolved: the interpreter of a virtual environment is a link."""
-    return str(recipe.folder / Path(source.python).expanduser()) if source.python else sys.executable
-
-
-def command(recipe: Recipe, source: ServeSource, port: int) -> list[str]:
+def command(source: ServeSource, port: int) -> list[str]:
     """The server's command line. vLLM is started as a module: `vllm serve` fails in its CPU build, and is the same program."""
-    name = requested_name(recipe, source)
+    name = source.requested_model
     common = ["--host", "127.0.0.1", "--port", str(port), *(["--dtype", source.dtype] if source.dtype else [])]
-    python = _interpreter(recipe, source)
+    python = str(source.interpreter or sys.executable)
     if source.engine == "transformers":
         return [python, "-c", _TRANSFORMERS, "serve", name, *common, *source.args]
-    of_hub = source.revision is not None and model_folder(recipe, source.model) is None
+    of_hub = source.revision is not None and source.location is None
     revision = ["--revision", str(source.revision)] if of_hub else []
     tensor_parallel = ["--tensor-parallel-size", str(source.tensor_parallel_size)] if source.tensor_parallel_size else []
     module = "vllm.entrypoints.openai.api_server"
     return [python, "-m", module, "--model", name, *revision, *common, *tensor_parallel, *source.args]
 
 
-def environment(recipe: Recipe, source: ServeSource, threads: int = 1) -> dict[str, str]:
-    """The caller's environment without secrets and without the keys that the recipe names, and what the source asks for.
+def environment(source: ServeSource, hidden: Set[str], threads: int = 1) -> dict[str, str]:
+    """The caller's environment without secrets and the `hidden` names (the recipe's keys), and what the source asks for.
 
     A model folder needs no hub; a model of the hub may need its token. SPT_NOENV: vLLM renames its processes, and would
     write over the mark by which they are found (orphans.py).
     """
-    keys = {other.api_key_env for other in recipe.sources if isinstance(other, EndpointSource)}
-    kept = {name: value for name, value in environment_without_secrets().items() if name not in keys}
-    local = model_folder(recipe, source.model) is not None
+    kept = {name: value for name, value in environment_without_secrets().items() if name not in hidden}
+    local = source.location is not None
     passed = {*source.pass_env, *(() if local else ("HF_TOKEN",))}
     return {
         "OMP_NUM_THREADS": str(threads),

@@ -67,9 +67,9 @@ class Run:
     @classmethod
     def open(cls, folder: Path) -> Run:
         """Open for reading. RunError where there is no run."""
-        if not (folder / "recipe.json").is_file():
-            raise RunError(f"{folder}: not a run folder (no recipe.json); make one with: datakit build --out {folder}")
         run = cls(folder, lock=None)
+        if not run.has_recipe:
+            raise _no_run(folder)
         for table in TABLES:
             run._check_parts(table)
         return run
@@ -165,11 +165,16 @@ class Run:
             temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
             temporary.rename(self.folder / "recipe.json")
 
-    def recipe(self) -> Recipe | None:
-        """The resolved recipe of the last build, None on a folder without one."""
+    @property
+    def has_recipe(self) -> bool:
+        """Whether a build has begun here."""
+        return (self.folder / "recipe.json").is_file()
+
+    def recipe(self) -> Recipe:
+        """The resolved recipe of the last build. RunError on a folder without one."""
+        if not self.has_recipe:
+            raise _no_run(self.folder)
         path = self.folder / "recipe.json"
-        if not path.is_file():
-            return None
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             return parse(values["recipe"], name=str(path), folder=Path(values["folder"]))
@@ -272,6 +277,10 @@ class Journal:
         if file is not None:
             file.close()
             self._run._seal(self._table, file.path, file.rows)
+
+
+def _no_run(folder: Path) -> RunError:
+    return RunError(f"{folder}: not a run folder (no recipe.json); make one with: datakit build --out {folder}")
 
 
 def _take_lock(folder: Path) -> TextIO:

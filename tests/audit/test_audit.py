@@ -16,12 +16,12 @@ from datakit.errors import BadInput
 from datakit.export import export_run
 from datakit.screen.ink import short_names
 from datakit.screen.report import draw, open_console
-from datakit.select.rule import judge_answers, select_demos, select_pairs
+from datakit.select.rule import make_candidates, rule_of, select_demos, select_pairs
 from datakit.store import Run
 from datakit.tables import TABLES, digest, digest_of_messages, make_response_id
 
 JUDGE = "armorm@r1"
-VERIFIER = domains.DOMAINS["math"](recipe.Verify()).verifier
+VERIFIER = domains.DOMAINS["math"](recipe.VerifyMath()).verifier.name
 SAMPLING = {"temperature": 0.5}
 SAMPLING_TEXT = '{"temperature":0.5}'
 
@@ -94,8 +94,9 @@ class Build:
 
     def finish(self):
         self.write()
-        judge_answers(self.run, self.recipe)
-        demos, pairs = select_demos(self.run, self.recipe), select_pairs(self.run)
+        rule = rule_of(self.recipe, domains.domain_of(self.recipe))
+        make_candidates(self.run, rule)
+        demos, pairs = select_demos(self.run, rule), select_pairs(self.run)
         self.run.replace("demos", demos)
         self.run.replace("pairs", pairs)
         self.run.close()

@@ -8,36 +8,21 @@ from pathlib import Path
 import duckdb
 import pytest
 from helpers.folders import CASES
+from helpers.monitors import Heard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from datakit.audit import inspect
-from datakit.domains import DOMAINS
+from datakit.domains import DOMAINS, domain_of
 from datakit.errors import BadInput, RecipeError
 from datakit.export import export_run
 from datakit.options import Options
-from datakit.recipe import Verify, parse
-from datakit.rewards.judges import chosen_judge, foreign_window, judges
+from datakit.recipe import Unverified, parse
+from datakit.rewards.judges import chosen_judge, judges
 from datakit.screen.report import draw, open_console
+from datakit.select.rule import rule_of
 from datakit.stages import build, reselect, resolve
 from datakit.store import Run, load_sql
-
-
-class Silent:
-    """A monitor that only remembers warnings."""
-
-    def __init__(self):
-        self.warnings = []
-
-    def stage(self, name, totals, polls=None):
-        pass
-
-    def advance(self, part, done, failed, note):
-        pass
-
-    def say(self, text, warning=False):
-        if warning:
-            self.warnings.append(text)
 
 
 def asked(sql, tables, **params):
@@ -173,7 +158,7 @@ def imported_recipe(folder, score=None, domain="instruct", names=("x",), **selec
 
 
 def built(folder, recipe, until="select"):
-    watch = Silent()
+    watch = Heard()
     build(recipe, folder / "run", Options(until=until), watch)
     return watch
 
@@ -310,7 +295,7 @@ def two(tmp_path_factory):
         run.append("scores", rows)
         run.save_recipe(resolve(parse(values, "r", folder)))
         run.replace("judges", run.query("SELECT * FROM judges UNION ALL SELECT 'armorm@1', 'armorm'"))
-    reselect(folder / "run", [], Silent())
+    reselect(folder / "run", [], Heard())
     return folder
 
 
@@ -385,7 +370,7 @@ def test_a_window_may_be_open(tmp_path, capsys, margin, drawn):
 
 
 def test_mean_rank_selects_and_the_export_says_so(two, tmp_path):
-    reselect(two / "run", ["select.judge=mean_rank"], Silent())
+    reselect(two / "run", ["select.judge=mean_rank"], Heard())
     export_run(two / "run", tmp_path / "out")
     manifest = json.loads((tmp_path / "out" / "dpo" / "manifest.json").read_text())
     assert manifest["judge"] == "mean_rank" and len(manifest["judges"]) == 2
@@ -398,7 +383,7 @@ def test_mean_rank_selects_and_the_export_says_so(two, tmp_path):
     # of p's answers, by x and y: one 0 2/4, two 1/4 1/4, three 1 0, four 5/8 3/4, five 5/8 1; of source a three (1/2) is the
     # best and one (1/4) and two (1/4) tie for the worst, of source b five (13/16) beats four (11/16)
     assert (example["margin"], example["chosen"], example["chosen_score"]) == (0.25, "three", 0.5)
-    reselect(two / "run", ["select.judge=x"], Silent())
+    reselect(two / "run", ["select.judge=x"], Heard())
 
 
 @pytest.mark.parametrize("width", [80, 100])
@@ -416,6 +401,10 @@ def test_the_report_draws_all_judges(two, monkeypatch, capsys, width):
 
 
 # -------------------------------------------------------------------------------------------------- windows for ArmoRM
+
+
+def said_of_window(recipe):
+    return rule_of(recipe, domain_of(recipe)).foreign_window
 
 
 @pytest.mark.parametrize(
@@ -436,7 +425,7 @@ def test_a_window_for_armorm_with_another_judge(judge, margin, warned):
         "score": {"type": "armorm", "model": "j", "revision": "1"},
         "select": {"judge": judge, "margin": margin},
     }
-    said = foreign_window(parse(values, "r", Path()))
+    said = said_of_window(parse(values, "r", Path()))
     assert (said is not None) == warned
     assert not warned or "{quantiles: [0.1, 0.9]}" in said
 
@@ -447,7 +436,7 @@ def test_scores_imported_as_armorm_are_armorm_s():
         "sources": [{"type": "responses", "path": "f", "judge": "armorm", "revision": "1"}],
         "select": {"margin": [0.01, 0.1]},
     }
-    assert foreign_window(parse(values, "r", Path())) is None
+    assert said_of_window(parse(values, "r", Path())) is None
 
 
 def test_the_warning_is_said_at_select_and_in_the_report(tmp_path):
@@ -499,7 +488,7 @@ TABLE = CASES / "instruct_prompts.jsonl"
 
 @pytest.mark.parametrize("case", [json.loads(line) for line in TABLE.read_text().splitlines()], ids=lambda case: case["case"])
 def test_prompts_need_no_reference(case):
-    [prompt] = DOMAINS["instruct"](Verify()).read([case["row"]], "f")
+    [prompt] = DOMAINS["instruct"](Unverified()).read([case["row"]], "f")
     assert (prompt.domain, prompt.messages, prompt.reference, prompt.dropped) == (
         "instruct",
         case["messages"],
@@ -509,8 +498,8 @@ def test_prompts_need_no_reference(case):
 
 
 def test_instruct_has_no_verifier_and_says_what_a_build_without_a_judge_gives(tmp_path):
-    domain = DOMAINS["instruct"](Verify())
-    assert (domain.verifier, domain.wrong) == (None, frozenset())
+    domain = DOMAINS["instruct"](Unverified())
+    assert domain.verifier is None
     write_rows(tmp_path / "x.jsonl", "x")
     recipe = parse({"domain": "instruct", "sources": [{"type": "responses", "path": "x.jsonl"}]}, "r", tmp_path)
     built(tmp_path, recipe)

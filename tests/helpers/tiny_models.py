@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from datakit.recipe.section import Located
 from datakit.rewards.local import armorm_checkpoint
 from datakit.tables import Messages
+
+Model = TypeVar("Model", bound=Located)
+
+
+def lying_in(folder: Path | None, section: Model) -> Model:
+    """The section of a reward model that lies in this folder; None: on the hub."""
+    section._location = folder
+    return section
+
 
 SPECIAL = ["<|begin_of_text|>", "<|end_of_text|>", *armorm_checkpoint.HEADER_TOKENS, "[PAD]"]
 TEMPLATE = (

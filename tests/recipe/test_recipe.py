@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from datakit.errors import BadInput, RecipeError
 from datakit.recipe import ResponsesSource, assign, digest, load, parse
-from datakit.recipe.files import at_path, bundled_recipe, model_folder
+from datakit.recipe.files import bundled_recipe, resolve
+from datakit.recipe.section import in_folder
 
 PROMPTS = "domain: math\nprompts: [{type: file, path: p.jsonl}]\n"
 ENDPOINT = "sources: [{type: endpoint, model: m, base_urls: [http://x/v1]}]\n"
@@ -583,27 +584,34 @@ def test_paths_are_relative_to_the_recipes_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recipe = load(Path("recipes/r.yaml"))
     monkeypatch.chdir("/")
-    assert at_path(recipe, "../data/p.jsonl") == tmp_path / "data" / "p.jsonl"
-    assert at_path(recipe, "/data/p.jsonl") == Path("/data/p.jsonl")
+    assert in_folder(recipe.folder, "../data/p.jsonl") == tmp_path / "data" / "p.jsonl"
+    assert in_folder(recipe.folder, "/data/p.jsonl") == Path("/data/p.jsonl")
 
 
 def test_a_path_may_start_at_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert at_path(read(), "~/p.jsonl") == tmp_path / "p.jsonl"
+    assert in_folder(read().folder, "~/p.jsonl") == tmp_path / "p.jsonl"
+
+
+def served(model, folder):
+    source = {"type": "serve", "engine": "transformers", "model": model}
+    return parse({"domain": "math", "prompts": [{"type": "file", "path": "p"}], "sources": [source]}, "r.yaml", folder)
 
 
 def test_a_model_is_a_folder_or_a_name_on_the_hub(tmp_path):
     (tmp_path / "models" / "llama").mkdir(parents=True)
-    recipe = read(folder=tmp_path)
-    assert model_folder(recipe, "models/llama") == tmp_path / "models" / "llama"
-    assert model_folder(recipe, "./models/llama") == tmp_path / "models" / "llama"
-    assert model_folder(recipe, "google/gemma-2-27b-it") is None
+    for name, location in {"models/llama": tmp_path / "models" / "llama", "google/gemma-2-27b-it": None}.items():
+        [source] = resolve(served(name, tmp_path)).sampled
+        assert (source.name, source.location) == (name, location)
+        assert (source.revision is not None) == (location is not None), "a folder's files make its revision"
+        assert source.requested_model == str(location or name)
 
 
 @pytest.mark.parametrize("model", ["./llama", "../llama", "/nowhere/llama", "~/llama"])
 def test_a_model_that_looks_like_a_folder_must_be_one(tmp_path, model):
+    recipe = served(model, tmp_path)
     with pytest.raises(RecipeError, match=r"model folder not found: .*llama \(looked at /.*llama\)"):
-        model_folder(read(folder=tmp_path), model)
+        resolve(recipe)
 
 
 def test_a_recipe_error_is_bad_input():

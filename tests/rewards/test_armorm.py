@@ -23,7 +23,7 @@ from helpers.folders import ROOT
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from helpers.tiny_models import CONFIG, CONVERSATIONS, TEMPLATE, make_armorm, talk  # noqa: E402
+from helpers.tiny_models import CONFIG, CONVERSATIONS, TEMPLATE, lying_in, make_armorm, talk  # noqa: E402
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
@@ -49,7 +49,7 @@ def settings_of(**fields: object) -> Settings:
 
 
 def load(folder: Path | None, **fields: object) -> ArmoRM:
-    return rewards.load(settings_of(**fields), folder, ["cpu"])
+    return rewards.load(lying_in(folder, settings_of(**fields)), ["cpu"])
 
 
 def tokens(model: ArmoRM, messages: Messages) -> Tokens:
@@ -175,12 +175,12 @@ def test_sharded_checkpoint_gives_the_same_scores(model, copy):
         save_file({name: tensors[name] for name in names if files[name] == file}, copy / file)
     index = {"metadata": {}, "weight_map": files}
     (copy / "model.safetensors.index.json").write_text(json.dumps(index))
-    rewards.check(settings_of(), copy)
+    rewards.check(lying_in(copy, settings_of()))
     sharded = load(copy)
     assert (values(list(sharded.score(CONVERSATIONS))) == values(list(model.score(CONVERSATIONS)))).all()
     (copy / "model-00002-of-00003.safetensors").unlink()
     with pytest.raises(BadInput, match=r"model-00002-of-00003\.safetensors is missing"):
-        rewards.check(settings_of(), copy)
+        rewards.check(lying_in(copy, settings_of()))
 
 
 def test_bfloat16_backbone_float32_heads(tiny, model):
@@ -325,10 +325,10 @@ def test_broken_folders_are_refused(copy, case):
     breaking, message = BROKEN[case]
     breaking(copy)
     with pytest.raises(BadInput, match=message) as refused:
-        rewards.check(settings_of(), copy)
+        rewards.check(lying_in(copy, settings_of()))
     assert str(copy) in str(refused.value)
     with pytest.raises(BadInput, match=message):
-        rewards.scoring_worker(settings_of(), copy, ["cpu"])
+        rewards.scoring_worker(lying_in(copy, settings_of()), ["cpu"])
 
 
 @pytest.mark.parametrize("name", [None, "LlamaTokenizer", "PreTrainedTokenizer"])
@@ -341,27 +341,27 @@ def test_tokenizer_json_is_used_as_it_is(model, copy, name):
 def test_a_template_in_a_file_of_its_own(model, copy):
     edit(copy / "tokenizer_config.json", chat_template=None)
     (copy / "chat_template.jinja").write_text(TEMPLATE)
-    rewards.check(settings_of(), copy)
+    rewards.check(lying_in(copy, settings_of()))
     assert one(load(copy), CONVERSATIONS[0]) == one(model, CONVERSATIONS[0])
 
 
 def test_a_template_that_writes_another_header_is_refused_when_it_is_loaded(copy):
     edit(copy / "tokenizer_config.json", chat_template=TEMPLATE.replace("\n\n{{ m['content']", "\n{{ m['content']"))
-    rewards.check(settings_of(), copy)
+    rewards.check(lying_in(copy, settings_of()))
     with pytest.raises(BadInput, match="does not write the assistant header"):
-        rewards.scoring_worker(settings_of(), copy, ["cpu"])
+        rewards.scoring_worker(lying_in(copy, settings_of()), ["cpu"])
 
 
 def test_a_limit_above_the_models_positions_is_refused_at_start(copy):
-    rewards.check(settings_of(max_tokens=256), copy)
+    rewards.check(lying_in(copy, settings_of(max_tokens=256)))
     with pytest.raises(BadInput, match=r"score\.max_tokens: 257 is more than the 256 positions"):
-        rewards.check(settings_of(max_tokens=257), copy)
+        rewards.check(lying_in(copy, settings_of(max_tokens=257)))
 
 
 def test_tensors_that_the_config_wants_further_are_refused(copy):
     edit(copy / "config.json", attention_bias=True)
     with pytest.raises(BadInput, match=r"lacks .*q_proj\.bias"):
-        rewards.scoring_worker(settings_of(), copy, ["cpu"])
+        rewards.scoring_worker(lying_in(copy, settings_of()), ["cpu"])
 
 
 def test_a_vocabulary_larger_than_the_embeddings_is_refused(copy):
@@ -370,13 +370,13 @@ def test_a_vocabulary_larger_than_the_embeddings_is_refused(copy):
     tensors["model.embed_tokens.weight"] = tensors["model.embed_tokens.weight"][:200].clone()
     save_file(tensors, copy / "model.safetensors")
     with pytest.raises(BadInput, match=r"has 262 tokens, config\.json's vocab_size is 200"):
-        rewards.scoring_worker(settings_of(), copy, ["cpu"])
+        rewards.scoring_worker(lying_in(copy, settings_of()), ["cpu"])
 
 
 @pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
 def test_a_device_that_is_not_there(tiny, device):
     with pytest.raises(BadInput, match=rf"score\.devices: {device} cannot be used here"):
-        rewards.scoring_worker(settings_of(), tiny, [device])
+        rewards.scoring_worker(lying_in(tiny, settings_of()), [device])
 
 
 # ----------------------------------------------------------------------------------------------- the hub, and the names
@@ -385,7 +385,7 @@ def test_a_device_that_is_not_there(tiny, device):
 @pytest.mark.parametrize("revision", [None, "main", "eb2676d"])
 def test_a_hub_model_must_be_pinned(revision):
     with pytest.raises(BadInput, match=r"score\.revision: org/name is read from the hub, so pin the commit"):
-        rewards.check(settings_of(model="org/name", revision=revision), None)
+        rewards.check(settings_of(model="org/name", revision=revision))
 
 
 def test_a_pinned_hub_model_is_fetched_and_loaded(tiny, monkeypatch):
@@ -393,8 +393,8 @@ def test_a_pinned_hub_model_is_fetched_and_loaded(tiny, monkeypatch):
     fetch = lambda model, **how: asked.append((model, how["revision"], how["allow_patterns"])) or str(tiny)  # noqa: E731
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
     reward = settings_of(model="org/name", revision=COMMIT)
-    rewards.check(reward, None)
-    assert one(rewards.load(reward, None, ["cpu"]), CONVERSATIONS[0]).score
+    rewards.check(reward)
+    assert one(rewards.load(reward, ["cpu"]), CONVERSATIONS[0]).score
     assert rewards.judge_name(reward) == f"armorm@{COMMIT}+dtype=float32"
     assert asked == [("org/name", COMMIT, ["*.json", "*.jinja", "*.safetensors"])], "and no Python file"
 
@@ -447,13 +447,13 @@ def test_a_recipe_of_version_0_1_is_read_as_it_was_meant():
 def test_a_missing_package_names_the_extra(tiny, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtra, match=r"scoring with armorm needs the package 'torch'.*\[local\]"):
-        rewards.scoring_worker(settings_of(), tiny, ["cpu"])
+        rewards.scoring_worker(lying_in(tiny, settings_of()), ["cpu"])
 
 
 def test_checking_imports_nothing_heavy(tiny):
     code = (
         "import sys; from pathlib import Path; from datakit import rewards; from datakit.recipe import ArmoRM\n"
-        f"rewards.check(ArmoRM(type='armorm', model='tiny'), Path({str(tiny)!r}))\n"
+        f"reward = ArmoRM(type='armorm', model={str(tiny)!r}); reward.locate(Path()); rewards.check(reward)\n"
         "print(sorted({'torch', 'transformers', 'safetensors', 'huggingface_hub', 'jinja2'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -478,7 +478,7 @@ def test_worker_rows_in_order(model):
 
 
 def test_worker_in_a_process_of_its_own(tiny, model):
-    start = partial(rewards.scoring_worker, settings_of(), tiny, ["cpu"])
+    start = partial(rewards.scoring_worker, lying_in(tiny, settings_of()), ["cpu"])
     rows = [{"response_id": str(at), "messages": messages} for at, messages in enumerate(CONVERSATIONS)]
     results = list(LocalEngine(workers=1).map(pickle.loads(pickle.dumps(start)), [rows[:3], rows[3:]], None))
     found = {result.row["response_id"]: result.value["score"] for result in results}

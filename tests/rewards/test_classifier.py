@@ -14,7 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from helpers.tiny_models import CONVERSATIONS, SPECIAL, TEMPLATE, make_armorm, make_classifier, talk  # noqa: E402
+from helpers.tiny_models import CONVERSATIONS, SPECIAL, TEMPLATE, lying_in, make_armorm, make_classifier, talk  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from datakit import rewards  # noqa: E402
@@ -38,7 +38,7 @@ def settings_of(**fields: object) -> Settings:
 
 
 def load(folder: Path, **fields: object) -> Classifier:
-    return rewards.load(settings_of(**fields), folder, ["cpu"])
+    return rewards.load(lying_in(folder, settings_of(**fields)), ["cpu"])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,7 +75,7 @@ def theirs(folder: Path, dtype: torch.dtype = torch.float32) -> list[float]:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_scores_are_the_models_own_in_any_batch(family, tmp_path):
     folder = make_classifier(tmp_path, family, **FAMILIES[family])
-    rewards.check(settings_of(), folder)
+    rewards.check(lying_in(folder, settings_of()))
     model, wanted = load(folder), theirs(folder)
     assert max(wanted) - min(wanted) > 0.05, "scores that tell the conversations apart"
     assert [score.score for m in CONVERSATIONS for score in model.score([m])] == pytest.approx(wanted, abs=1e-5)
@@ -172,7 +172,7 @@ def test_broken_folders_are_refused_before_torch_is_loaded(copy, case):
     breaking, message = BROKEN[case]
     breaking(copy)
     with pytest.raises(BadInput, match=message) as refused:
-        rewards.check(settings_of(), copy)
+        rewards.check(lying_in(copy, settings_of()))
     assert str(copy) in str(refused.value)
 
 

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from helpers.command import DATAKIT, datakit, write_recipe
 from helpers.fake_endpoint import Body, Fake, _score, body_text, error, running
+from helpers.monitors import Heard
 from helpers.processes import wait_for
 
 from datakit import stages
 from datakit.check.problems import check as check_recipe
 from datakit.errors import BadInput, RecipeError, SourceStopped
+from datakit.options import Options
 from datakit.recipe import LLMJudge, Served, load, resolve
 from datakit.rewards.judges import judge_name
 from datakit.rewards.remote import llm_judge, served
@@ -45,23 +47,6 @@ def judged_by(url: str, **fields: Any) -> dict[str, Any]:
     return {"type": "llm_judge", "model": "org/llm", "base_urls": [url], **fields}
 
 
-class Heard:
-    """A Monitor that remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.notes: dict[str, str] = {}
-
-    def stage(self, name: str, totals: dict[str, int], polls: Any = None) -> None:
-        """Nothing is shown."""
-
-    def advance(self, part: str, done: int, failed: int, note: str) -> None:
-        self.notes[part] = note
-
-    def say(self, text: str, warning: bool = False) -> None:
-        self.said.append(text)
-
-
 def recipe_of(folder: Path, *score: dict[str, Any], prompts: int = 6) -> Path:
     """Two answers to each prompt exist already; of several judges the one of revision d selects."""
     lines = [
@@ -83,7 +68,9 @@ def recipe_of(folder: Path, *score: dict[str, Any], prompts: int = 6) -> Path:
 def build(folder: Path, *score: dict[str, Any], prompts: int = 6, **options: Any) -> Heard:
     """A build in this process, into folder/run."""
     heard = Heard()
-    stages.build(load(recipe_of(folder, *score, prompts=prompts)), folder / "run", stages.Options(**options), heard)
+    summary = stages.build(load(recipe_of(folder, *score, prompts=prompts)), folder / "run", Options(**options), heard)
+    if summary.stopped:
+        raise summary.stopped[0]
     return heard
 
 

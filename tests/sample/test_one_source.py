@@ -52,7 +52,7 @@ class Sampled:
     async def _sample(self) -> None:
         source = self.source
         async with Client(source.model, source.base_urls, None, source.max_in_flight, source.timeout_s) as client:
-            self.sampler = Sampler(source, source.model, client)
+            self.sampler = Sampler(source, client)
             await asyncio.wait_for(self.sampler.sample(iter(self.asks), self._store), 60)
 
     def _store(self, responses: Rows, failures: Rows) -> None:

@@ -6,7 +6,6 @@ import doctest
 import re
 from io import StringIO
 
-import polars as pl
 import pytest
 from helpers.command import recipe_over
 from hypothesis import given, settings
@@ -17,7 +16,7 @@ from datakit.errors import RecipeError
 from datakit.progress import Progress
 from datakit.recipe import Budget, parse
 from datakit.sample import spending
-from datakit.sample.spending import Spent, over_budget, source_labels, total
+from datakit.sample.spending import SourceSpent, Spent, over_budget, source_labels, total
 from datakit.screen import ink
 from datakit.screen.costs import draw_spending
 from datakit.store import Run
@@ -83,9 +82,8 @@ CASES = {
 @pytest.mark.parametrize("requests, expected", CASES.values(), ids=CASES.keys())
 def test_prompt_tokens_are_counted_once_a_request(tmp_path, requests, expected):
     recipe = recipe_with(tmp_path, {"price": PRICE})
-    frame = spent_by(tmp_path / "run", recipe, rows_by(recipe.sampled[0], requests))
-    assert frame.height == 1
-    assert frame.select(COUNTS).row(0) == pytest.approx(expected)
+    [spent] = spent_by(tmp_path / "run", recipe, rows_by(recipe.sampled[0], requests))
+    assert tuple(getattr(spent, count) for count in COUNTS) == pytest.approx(expected)
 
 
 def test_sources_are_told_apart_and_imported_responses_cost_nothing(tmp_path):
@@ -97,8 +95,8 @@ def test_sources_are_told_apart_and_imported_responses_cost_nothing(tmp_path):
     rows += rows_by(one, [("p0", 1, 80, 2)], sampling='{"temperature":2}')  # a changed recipe
     rows += rows_by(two, [("p0", 1, 160, 2)], model="gone/model")  # no longer in it
     rows += rows_by(one, [("p0", 1, 999, 2)], sampling="imported")
-    frame = spent_by(tmp_path / "run", recipe, rows)
-    found = {(row["model"], row["sampling"]): (row["prompt_tokens"], row["n_wanted"], row["cost"]) for row in frame.to_dicts()}
+    spent = spent_by(tmp_path / "run", recipe, rows)
+    found = {(one.model, one.sampling): (one.prompt_tokens, one.n_wanted, one.cost) for one in spent}
     assert found == {
         ("fake/one", one.sampling_text): (10, 10, pytest.approx(0.00016)),
         ("fake/two", two.sampling_text): (20, 10, None),
@@ -106,7 +104,7 @@ def test_sources_are_told_apart_and_imported_responses_cost_nothing(tmp_path):
         ("fake/one", '{"temperature":2}'): (80, None, pytest.approx(0.0003)),
         ("gone/model", two.sampling_text): (160, None, None),
     }
-    assert total(frame) == Spent(310, 70, pytest.approx(0.00068))
+    assert total(spent) == Spent(310, 70, pytest.approx(0.00068))
 
 
 @settings(max_examples=8)
@@ -114,8 +112,8 @@ def test_sources_are_told_apart_and_imported_responses_cost_nothing(tmp_path):
 def test_however_samples_are_split_into_requests(tmp_path_factory, split, prompt_tokens):
     recipe = recipe_with(tmp_path_factory.getbasetemp())
     requests = [(f"p{at // 2}", at, prompt_tokens, n) for at, n in enumerate(split)]
-    frame = spent_by(tmp_path_factory.mktemp("run"), recipe, rows_by(recipe.sampled[0], requests))
-    assert frame.select("n_responses", "n_requests", "prompt_tokens").row(0) == (
+    [spent] = spent_by(tmp_path_factory.mktemp("run"), recipe, rows_by(recipe.sampled[0], requests))
+    assert (spent.n_responses, spent.n_requests, spent.prompt_tokens) == (
         sum(split),
         len(split),
         prompt_tokens * len(split),
@@ -152,9 +150,9 @@ def test_a_budget_of_cost_needs_a_price(tmp_path):
 # ---------------------------------------------------------------------------------------------------------------- the table
 
 
-def drawn(frame: pl.DataFrame, recipe, this_build=Progress(), width=120) -> str:  # noqa: B008
+def drawn(spent: list[SourceSpent], this_build=Progress(), width=120) -> str:  # noqa: B008
     console = Console(file=StringIO(), width=width, color_system=None)
-    draw_spending(frame, recipe, this_build, console)
+    draw_spending(spent, this_build, console)
     return console.file.getvalue()
 
 
@@ -162,17 +160,17 @@ def test_the_table_has_sums_this_build_and_what_was_not_counted(tmp_path):
     recipe = recipe_with(tmp_path, {"price": PRICE}, {"system": "Short."}, {"model": "org/quiet"})
     rows = rows_by(recipe.sampled[0], [("p0", 1, 990, 5)]) + rows_by(recipe.sampled[1], [("p0", 1, None, 1)])
     rows += rows_by(recipe.sampled[0], [("p0", 1, 80, 2)], sampling='{"temperature":2}')
-    frame = spent_by(tmp_path / "run", recipe, rows)
-    lines = [line.split() for line in drawn(frame, recipe, Progress(done=5, requests=1, prompt_tokens=990)).splitlines()]
+    spent = spent_by(tmp_path / "run", recipe, rows)
+    lines = [line.split() for line in drawn(spent, Progress(done=5, requests=1, prompt_tokens=990)).splitlines()]
     assert ["one", "(1)", "5", "of", "10", "1", "990", "35", "0.0023"] in lines
     assert ["one", "(2)", "1", "of", "10", "1", "0", "7", "-"] in lines
     assert ["one", "before", "2", "1", "80", "14", "0.0003"] in lines
     assert ["quiet", "0", "of", "10", "0", "0", "0", "-"] in lines
     assert ["all", "8", "3", "1,070", "56", "0.0026"] in lines
     assert ["in", "this", "build", "5", "1", "990", "0"] in lines
-    assert "1 responses came without token counts" in drawn(frame, recipe)
-    assert "this build" not in drawn(frame, recipe), "of one that asked nothing there is nothing to say"
-    assert "this build" not in drawn(frame, recipe, Progress(done=8, requests=3, prompt_tokens=1070, completion_tokens=56))
+    assert "1 responses came without token counts" in drawn(spent)
+    assert "this build" not in drawn(spent), "of one that asked nothing there is nothing to say"
+    assert "this build" not in drawn(spent, Progress(done=8, requests=3, prompt_tokens=1070, completion_tokens=56))
 
 
 def test_without_samples_there_is_no_table_and_without_prices_no_cost(tmp_path):
@@ -184,8 +182,8 @@ def test_without_samples_there_is_no_table_and_without_prices_no_cost(tmp_path):
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_the_table_fits(tmp_path, width):
     recipe = recipe_with(tmp_path, {"price": PRICE, "model": "some-organisation/a-model-with-quite-a-long-name-2407-instruct"})
-    frame = spent_by(tmp_path / "run", recipe, rows_by(recipe.sampled[0], [("p0", 1, 10**9, 1)], tokens=10**9))
-    lines = drawn(frame, recipe, width=width).splitlines()
+    spent = spent_by(tmp_path / "run", recipe, rows_by(recipe.sampled[0], [("p0", 1, 10**9, 1)], tokens=10**9))
+    lines = drawn(spent, width=width).splitlines()
     assert max(map(len, lines)) <= width and "…" not in "".join(lines)
 
 

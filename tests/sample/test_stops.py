@@ -26,14 +26,14 @@ from helpers.command import (
     write_recipe,
 )
 from helpers.fake_endpoint import BROKEN, Fake, error, running
+from helpers.monitors import Heard
 
 from datakit.client import Answer, Drained
 from datakit.errors import RunError
-from datakit.recipe import Budget, load
+from datakit.options import Options
+from datakit.recipe import load
 from datakit.sample.all_sources import Gathering
 from datakit.sample.missing import Asked, asked_sources
-from datakit.sample.spending import Meter, Spent
-from datakit.signals import Signals
 from datakit.store import Journal, Run
 from datakit.tables import Rows
 
@@ -224,9 +224,9 @@ def test_after_a_write_that_failed_no_source_is_asked(fake, run, tmp_path, monke
         assert datakit("build", "--recipe", tmp_path / "recipe.yaml", "--out", run, "--until", "collect").returncode == 0
         with Run.create(run) as written:
             asked += asked_sources(written, recipe, retry_failures=False)
-            gathering = Gathering(written, recipe, Meter(Budget(), Spent()), False, False, 20.0, print)
+            gathering = Gathering(written, recipe, Options(), Heard())
             with pytest.raises(RunError, match="No space"):
-                gathering.ask(asked, [], Signals())
+                gathering.ask(asked)
     assert refused == [True, True] and {type(task.exception()) for task in after} == {Drained}
 
 

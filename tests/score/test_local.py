@@ -17,7 +17,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from helpers.command import datakit, rows_of, write_recipe  # noqa: E402
-from helpers.tiny_models import CONVERSATIONS, make_armorm, make_classifier, talk  # noqa: E402
+from helpers.tiny_models import CONVERSATIONS, lying_in, make_armorm, make_classifier, talk  # noqa: E402
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
@@ -213,7 +213,7 @@ def test_two_workers_give_the_golden_scores(shared_data):
     with gzip.open(folder / "golden.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     random.Random(2).shuffle(rows)
-    start = pickle.loads(pickle.dumps(partial(rewards.scoring_worker, settings_of(), folder, ["cpu", "cpu"])))
+    start = pickle.loads(pickle.dumps(partial(rewards.scoring_worker, lying_in(folder, settings_of()), ["cpu", "cpu"])))
     results = list(LocalEngine(2).map(start, [rows[at : at + 12] for at in range(0, len(rows), 12)], None))
     assert len(results) == len(rows)
     assert max(abs(result.value["score"] - result.row["score"]) for result in results) < 1e-6
@@ -229,7 +229,7 @@ def test_an_error_that_no_check_foresaw_names_the_model(copy):
     path = copy / "tokenizer_config.json"
     path.write_text(path.read_text().replace("{% endfor %}", "{% if %}"))
     with pytest.raises(WorkerError, match=rf"^score\.model: {copy} cannot be used: .*TemplateSyntaxError"):
-        next(local.self_check(settings_of(model=str(copy)), copy))
+        next(local.self_check(lying_in(copy, settings_of(model=str(copy)))))
 
 
 def test_a_stage_that_is_ended_goes_on_where_it_was_and_asks_for_nothing_twice(tiny, tmp_path, monkeypatch):
@@ -250,7 +250,7 @@ def test_a_stage_that_is_ended_goes_on_where_it_was_and_asks_for_nothing_twice(t
             run.append("scores", chunk.scores)
         scores = all_scores(run)
         assert set(scores) == set(ids.values()) and scores.items() >= before.items()
-        model = rewards.load(settings_of(), tiny, ["cpu"])
+        model = rewards.load(lying_in(tiny, settings_of()), ["cpu"])
         [alone] = model.score([talk("question 3", "the same")])
         for name in ("y", "z"):
             assert scores[ids["question 3", name]] == pytest.approx(alone.score, abs=1e-6)
@@ -323,11 +323,11 @@ def test_objectives_asked_for_too_late_are_named(tiny, tmp_path):
 
 def check(folder: Path, **fields: object) -> selfcheck.Findings:
     reward = settings_of(**fields)
-    return selfcheck.self_check(rewards.load(reward, folder, ["cpu"]), reward, folder)
+    return selfcheck.self_check(rewards.load(lying_in(folder, reward), ["cpu"]), reward)
 
 
 def write_golden(folder: Path, **changes: float) -> None:
-    model = rewards.load(settings_of(), folder, ["cpu"])
+    model = rewards.load(lying_in(folder, settings_of()), ["cpu"])
     talks = CONVERSATIONS[:3]
     rows = [
         {"messages": talk_, "score": one.score, "rewards": one.objectives, "gating": one.gating} | changes
@@ -402,7 +402,8 @@ def test_one_score_for_everything_is_found(copy):
 def test_the_example_of_the_model_card_is_compared_for_that_commit(tiny):
     commit = selfcheck.PUBLISHED_COMMIT
     reward = settings_of(revision=commit)
-    found = selfcheck.self_check(rewards.load(reward, tiny, ["cpu"]), reward, None)
+    model = rewards.load(lying_in(tiny, reward), ["cpu"])
+    found = selfcheck.self_check(model, lying_in(None, reward))
     [line] = found.differences
     assert line.startswith("the model card's example: rewards ") and "instead of 0.65625" in line
 
@@ -424,8 +425,8 @@ def test_how_many_pairs_change_places():
 
 def test_a_classifier_is_checked_too(tmp_path):
     reward = Classifier.model_validate({"type": "classifier", "model": "t", "revision": "r", "dtype": "float32"})
-    model = rewards.load(reward, make_classifier(tmp_path), ["cpu"])
-    assert selfcheck.self_check(model, reward, tmp_path).differences == []
+    model = rewards.load(lying_in(make_classifier(tmp_path), reward), ["cpu"])
+    assert selfcheck.self_check(model, reward).differences == []
 
 
 @pytest.mark.parametrize("command", [("check", "--rewards"), ("build", "--selfcheck", "--out", "run")])

@@ -21,11 +21,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datakit.domains import DOMAINS
+from datakit.domains import DOMAINS, domain_of
 from datakit.errors import BadInput
-from datakit.recipe import Verify, parse
+from datakit.recipe import VerifyMath, parse
 from datakit.rewards.judges import chosen_judge
-from datakit.select.rule import diff_pairs, judge_answers, select_demos, select_pairs
+from datakit.select.rule import diff_pairs, make_candidates, rule_of, select_demos, select_pairs
 from datakit.store import Run, load_sql
 from datakit.store.database import VIEWS
 from datakit.tables import OUTCOMES, TABLES, make_response_id
@@ -172,8 +172,9 @@ def in_memory():
 
 
 def selected_in(run, recipe):
-    judge_answers(run, recipe)
-    return select_pairs(run), select_demos(run, recipe), run.query("SELECT * FROM pair_candidates")
+    rule = rule_of(recipe, domain_of(recipe))
+    make_candidates(run, rule)
+    return select_pairs(run), select_demos(run, rule), run.query("SELECT * FROM pair_candidates")
 
 
 def select(answers, domain="checked", judged=True, n=99, dropped=(), extra=None, parts=0, order=None, **rule):
@@ -307,7 +308,7 @@ def test_cannot_judge_is_not_wrong(domain, outcome):
 
 
 def test_math_counts_only_failed_as_wrong():
-    assert DOMAINS["math"](Verify()).wrong == {"failed"}
+    assert DOMAINS["math"](VerifyMath()).verifier.wrong == {"failed"}
 
 
 @pytest.mark.parametrize("score", [None, nan, inf, -inf])
@@ -368,7 +369,7 @@ def test_without_verdicts_and_judge_nothing_can_be_said():
     assert [demo.id for demo in found.demos] == [min(a.id for a in numbered([Answer("p", "a"), Answer("p", "a")]))]
 
 
-def test_without_a_judge_answers_are_taken_by_hash():
+def test_without_a_mark_answers_are_taken_by_hash():
     """Scores of a judge that the recipe no longer has are not read."""
     answers = numbered([right("p", "a", 0.1 * at) for at in range(4)] + [wrong("p", "a", 0.1 * at) for at in range(4)])
     found = select(answers, judged=False)

@@ -83,7 +83,7 @@ def test_servers_run_together_first_and_then_one_after_the_other(tmp_path, toget
 def test_the_command_line_has_every_field(tmp_path, source, words):
     (tmp_path / "folder").mkdir()
     recipe = loaded(tmp_path, source | ({"model": str(tmp_path / "folder")} if source["model"] == "FOLDER" else {}))
-    assert " ".join(launch.command(recipe, recipe.sources[0], 7)).endswith(words)
+    assert " ".join(launch.command(recipe.sources[0], 7)).endswith(words)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_what_is_wrong_with_a_source_is_found_before_it_is_started(tmp_path, sou
     (tmp_path / "without-vllm").chmod(0o755)
     recipe = loaded(tmp_path, SOURCE | source)
     with pytest.raises(BadInput, match=f"^{re.escape(message)}"):
-        check(recipe, recipe.sources[0], "sources.0")
+        check(recipe.sources[0], "sources.0")
 
 
 def test_the_environment_has_what_the_source_asks_for_and_no_secrets(tmp_path, monkeypatch):
@@ -115,7 +115,7 @@ def test_the_environment_has_what_the_source_asks_for_and_no_secrets(tmp_path, m
     recipe = recipe_of(tmp_path / "folder", write_problems(tmp_path / "p.jsonl", 2), source, {**SOURCE, "n": 1})
     recipe["sources"].append(endpoint)
     recipe = load(write_recipe(tmp_path / "r.yaml", recipe))
-    folder, hub = (launch.environment(recipe, source, threads=3) for source in recipe.sources[:2])
+    folder, hub = (launch.environment(source, recipe.key_names, threads=3) for source in recipe.sources[:2])
     assert not {"SOME_API_KEY", "NODE_CREDENTIAL", "HF_TOKEN"} & set(folder), (
         "NODE_CREDENTIAL is named by an endpoint of the recipe"
     )

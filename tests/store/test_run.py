@@ -674,7 +674,9 @@ def test_a_recipe_comes_back_with_its_folder(folder, tmp_path):
 
 def test_a_new_folder_has_no_recipe(tmp_path):
     with Run.create(tmp_path / "run") as run:
-        assert run.recipe() is None
+        assert not run.has_recipe
+        with pytest.raises(RunError, match="not a run folder"):
+            run.recipe()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"recipe": {}}'])

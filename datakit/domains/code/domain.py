@@ -1,167 +1,37 @@
-"""Code: a response is right when its program passes static analysis and all tests.
-
-Outcomes: passed; failed (static analysis, a failing test, an exception, a limit on memory, files or output); timeout (the
-program's own slowness, after a second try alone: it counts as wrong); unparseable (no program in the response, or one that
-was cut off); unverifiable (the tests cannot be run, or the sandbox had trouble of its own).
-
-FuseChat-3.0 (README, data construction): code is right when it passes static analysis and the tests of its prompt.
-"""
+"""Code: prompts whose reference is their tests."""
 
 from __future__ import annotations
 
-import importlib
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from datakit.domains.code.answers import Program, extract
-from datakit.domains.code.static import analyse
-from datakit.domains.protocol import Verdict
+from datakit.domains.code.verifier import CodeVerifier
+from datakit.domains.protocol import Verifier
 from datakit.domains.reading import read_prompts
-from datakit.errors import BadInput, WorkerError
-from datakit.recipe import Verify
-from datakit.sandbox.runner import STYLES, Execution, Limits, Sandbox
-from datakit.tables import Prompt, Row, Rows
-
-VERSION = 1  # a change that can change a verdict makes a new one
-TIMEOUT_S = 5.0
-MEMORY_MB = 1024
-_LEETCODE = """\
-from typing import *
-import bisect, collections, functools, heapq, itertools, math, operator, random, re, string
-from bisect import *
-from collections import *
-from functools import *
-from heapq import *
-from itertools import *
-from math import *
-from builtins import pow
-
-class ListNode:
-    def __init__(self, val=0, next=None):
-        self.val, self.next = val, next
-
-class TreeNode:
-    def __init__(self, val=0, left=None, right=None):
-        self.val, self.left, self.right = val, left, right
-
-"""
-"""What LeetCode puts in front of a solution: its answers use List, Counter, ListNode, ... as given; pow is not math's."""
-_STARS = re.compile(r"^from (\w+) import \*$", re.MULTILINE)
-_REMEMBERED = 10_000  # verdicts on equal programs and tests: samples often agree
+from datakit.errors import BadInput
+from datakit.recipe.verify import VerifyCode
+from datakit.sandbox.runner import STYLES
+from datakit.tables import Prompt, Row
 
 
 class Code:
-    """Programs that are run against the tests of their prompt, in a sandbox (datakit/sandbox)."""
+    """Problems with tests: Python, or inputs and outputs as JSON text, a list or a mapping."""
 
     name = "code"
-    wrong = frozenset({"failed", "timeout"})
-    faults = {"timeout": "unverifiable", "crash": "unverifiable"}  # noqa: RUF012 - read-only
-    """The sandbox holds its own limits: what the engine has to end is the harness's trouble, never a wrong answer."""
-    retries_timeouts = True
 
-    def __init__(self, options: Verify) -> None:
-        self.options = options
-        self.limits = Limits(options.timeout_s or TIMEOUT_S, options.memory_mb or MEMORY_MB)
-        self.deadline_s = 60 + 100 * self.limits.timeout_s  # far behind the sandbox's own: each of many inputs has a timeout
-        suffixes = [f"+libraries={','.join(options.libraries)}"] if options.libraries else []
-        suffixes += [f"+memory_mb={self.limits.memory_mb}"] if self.limits.memory_mb != MEMORY_MB else []
-        suffixes += [f"+timeout_s={self.limits.timeout_s:g}"] if self.limits.timeout_s != TIMEOUT_S else []
-        self.verifier: str | None = f"code@{VERSION}{''.join(suffixes)}"
-        self._sandbox: Sandbox | None = None
-        self._remembered: dict[tuple[str, ...], Execution] = {}
+    def __init__(self, options: VerifyCode) -> None:
+        self.verifier: Verifier | None = CodeVerifier(options)
 
     def read(self, rows: Iterable[Row], source: str) -> Iterator[Prompt]:
-        """Prompts whose reference is their tests: Python, or inputs and outputs as JSON text, a list or a mapping."""
+        """Prompts with their tests as text; dropped where nothing can be run."""
         for prompt in read_prompts(self.name, ({**row, "reference": _as_text(row.get("reference"))} for row in rows), source):
             yield _completed(prompt, source)
-
-    def preflight(self) -> None:
-        """Try the sandbox and ruff, so that what is missing stops the build before the first request is paid for."""
-        with self._new_sandbox():
-            pass
-        if analyse(["name"]) == [None]:
-            raise WorkerError("static analysis does not work: ruff finds nothing in a program with an undefined name")
-
-    def warm(self) -> None:
-        """Start this worker's sandbox."""
-        self._sandbox = self._new_sandbox()
-        self._sandbox.__enter__()
-
-    def verify(self, rows: Rows) -> Iterator[Verdict]:
-        """One verdict a row of text, messages, reference, test_style, entry_point and finish_reason."""
-        programs = [_program(row) for row in rows]
-        findings = iter(analyse([_named(program.text) for program in programs if isinstance(program, Program)]))
-        for row, program in zip(rows, programs, strict=True):
-            if isinstance(program, Verdict):
-                yield replace(program, detail=f"{program.detail} [{self._tier}]")
-            else:
-                yield self._judged(row, program, next(findings))
 
     def gold(self, prompt: Prompt) -> str | None:
         """The solution as an answer."""
         return None if prompt.solution is None else f"```python\n{prompt.solution.strip()}\n```"
-
-    def _judged(self, row: Row, program: Program, finding: str | None) -> Verdict:
-        if finding is not None:
-            return Verdict("failed", program.text, f"static analysis: {finding} [{program.way}, {self._tier}]")
-        done = self._run(program.text, row["reference"], row["test_style"], row["entry_point"])
-        notes = [program.way, *(["leans on operators of its own classes"] if done.own_operators else []), self._tier]
-        return Verdict(done.outcome, program.text, f"{done.detail} [{', '.join(notes)}]")
-
-    def _run(self, program: str, tests: str, style: str, entry_point: str | None) -> Execution:
-        if self._sandbox is None:
-            self.warm()
-        key = (program, tests, style, entry_point or "")
-        if key not in self._remembered:
-            done = self._sandbox.check(program, tests, style, entry_point)  # type: ignore[union-attr]
-            if done.outcome not in ("passed", "failed"):
-                return done
-            if len(self._remembered) >= _REMEMBERED:
-                self._remembered.clear()
-            self._remembered[key] = done
-        return self._remembered[key]
-
-    @property
-    def _tier(self) -> str:
-        tier = self._sandbox.tier if self._sandbox else None
-        return "no sandbox" if tier == "none" else str(tier)
-
-    def _new_sandbox(self) -> Sandbox:
-        return Sandbox(self.options.libraries, self.limits, unsafe=self.options.allow_unsafe)
-
-
-def _program(row: Row) -> Program | Verdict:
-    """The program of a response, or the verdict that there is none to run."""
-    if row["reference"] is None:
-        return Verdict("unverifiable", detail="no tests")
-    program = extract(row["text"], _asked(row), row["entry_point"], row["test_style"])
-    if program is None:
-        return Verdict("unparseable", detail="no code found")
-    if row.get("finish_reason") == "length" and not program.sure:
-        return Verdict("unparseable", program.text, "cut off before the code ended")
-    return program._replace(text=_LEETCODE + program.text) if row["test_style"] == "solution_method" else program
-
-
-def _named(program: str) -> str:
-    """A program for static analysis: our own star imports, in front of LeetCode's, hide every undefined name from ruff."""
-    return _LEETCODE_NAMED + program.removeprefix(_LEETCODE) if program.startswith(_LEETCODE) else program
-
-
-def _all_of(module: str) -> str:
-    """`from module import *`, as the names that it gives."""
-    found = importlib.import_module(module)
-    names = getattr(found, "__all__", None) or [name for name in vars(found) if not name.startswith("_")]
-    return f"from {module} import {', '.join(names)}"
-
-
-_LEETCODE_NAMED = _STARS.sub(lambda star: _all_of(star[1]), _LEETCODE)  # line by line the same
-
-
-def _asked(row: Row) -> str:
-    return str(row["messages"][-1]["content"]) if row.get("messages") else ""
 
 
 def _as_text(reference: Any) -> Any:

@@ -1,5 +1,5 @@
 -- The rows of an exported dpo/ folder: what TRL reads (prompt, chosen, rejected), and where each came from.
--- Reads pairs, prompts, responses, answers (judge_answers.sql: with the scores that selected). No parameters.
+-- Reads pairs, prompts, responses, answers (mark_answers.sql: with the scores that selected). No parameters.
 SELECT
     p.messages AS prompt,
     [{'role': 'assistant', 'content': c.text}] AS chosen,

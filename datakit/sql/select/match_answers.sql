@@ -1,6 +1,6 @@
 -- The best right and the worst wrong answer of every prompt and source model (or of every prompt): what may become a pair.
 -- Kept as the temporary table `matched`.
--- Reads answers (judge_answers.sql).
+-- Reads answers (mark_answers.sql).
 --   $any_source  a pair may join two source models
 --   $verified    answers were verified: without verdicts a pair needs a margin above 0
 --   $ranked      scores are mean ranks: margins are rounded to 12 digits, for equal differences of fractions must be equal

@@ -1,5 +1,5 @@
 -- The answers with their mean rank as the score (select.judge: mean_rank).
--- Reads answers (judge_answers.sql with all judges), scores.
+-- Reads answers (mark_answers.sql with all judges), scores.
 --   $judges  the judges, one or more
 -- Gives the columns of answers; `score` is the mean over the judges of the share of the prompt's other answers, of all its
 -- sources, that the answer outscores, a tie counting half: its rank, from 0 (the worst by all judges) to 1 (the best by all), 0.5

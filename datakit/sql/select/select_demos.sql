@@ -1,5 +1,5 @@
 -- SFT demos: the right answer with the highest score, over all source models.
--- Reads answers (judge_answers.sql), pair_candidates (select_pairs.sql).
+-- Reads answers (mark_answers.sql), pair_candidates (select_pairs.sql).
 --   $share  TRUE: the prompts that select_pairs gave to SFT; FALSE (pairs_first): every prompt without a pair
 -- Gives prompt_id, response_id, score. A prompt serves one phase; ties are broken by id.
 SELECT prompt_id, response_id, score

@@ -9,11 +9,11 @@ from functools import partial
 import pytest
 
 from datakit.domains import DOMAINS, verifying_worker
-from datakit.domains.code import domain as code
-from datakit.domains.protocol import Domain
+from datakit.domains.code import verifier as code
+from datakit.domains.protocol import Domain, Verifier
 from datakit.engine.local import LocalEngine
 from datakit.errors import BadInput, DatakitError, WorkerError
-from datakit.recipe import Verify
+from datakit.recipe import VerifyCode
 from datakit.sandbox import tiers
 from datakit.sandbox.runner import Execution, Sandbox
 
@@ -24,7 +24,11 @@ METHOD = "class Solution:\n    def add(self, a: int, b: int) -> int:\n        re
 
 
 def domain(**options) -> Domain:
-    return DOMAINS["code"](Verify(**options))
+    return DOMAINS["code"](VerifyCode(**options))
+
+
+def verifier_of(**options) -> Verifier:
+    return domain(**options).verifier
 
 
 def read(*rows: dict) -> list:
@@ -99,16 +103,16 @@ def test_a_reference_that_is_no_tests_is_named():
 
 
 def test_the_verifier_names_what_can_change_a_verdict():
-    assert domain().verifier == domain(timeout_s=5.0, memory_mb=1024, workers=3, allow_unsafe=True).verifier == "code@1"
-    assert domain(timeout_s=2).verifier == "code@1+timeout_s=2"
-    assert domain(timeout_s=2.5, memory_mb=512).verifier == "code@1+memory_mb=512+timeout_s=2.5"
-    assert domain(libraries=["numpy", "pandas"]).verifier == "code@1+libraries=numpy,pandas"
-    everything = domain(libraries=["numpy"], memory_mb=2048, timeout_s=10)
-    assert everything.verifier == "code@1+libraries=numpy+memory_mb=2048+timeout_s=10"
+    assert verifier_of().name == verifier_of(timeout_s=5.0, memory_mb=1024, workers=3, allow_unsafe=True).name == "code@1"
+    assert verifier_of(timeout_s=2).name == "code@1+timeout_s=2"
+    assert verifier_of(timeout_s=2.5, memory_mb=512).name == "code@1+memory_mb=512+timeout_s=2.5"
+    assert verifier_of(libraries=["numpy", "pandas"]).name == "code@1+libraries=numpy,pandas"
+    everything = verifier_of(libraries=["numpy"], memory_mb=2048, timeout_s=10)
+    assert everything.name == "code@1+libraries=numpy+memory_mb=2048+timeout_s=10"
 
 
 def test_what_stages_need_to_know():
-    slow = domain(timeout_s=8)
+    slow = verifier_of(timeout_s=8)
     assert (slow.name, sorted(slow.wrong), slow.retries_timeouts) == ("code", ["failed", "timeout"], True)
     assert slow.deadline_s > 100 * 8, "the sandbox holds its own limits long before the engine does"
     assert set(slow.faults) == {"timeout", "crash"} and not slow.wrong & set(slow.faults.values())
@@ -123,7 +127,7 @@ if sys.platform != "linux":
 @pytest.fixture(scope="module")
 def verifier():
     """One domain with a warm sandbox for all verdicts."""
-    found = domain(timeout_s=5)
+    found = verifier_of(timeout_s=5)
     try:
         found.preflight()
     except DatakitError as error:
@@ -133,7 +137,7 @@ def verifier():
     found._sandbox.close()
 
 
-def verdicts(verifier: Domain, *rows: dict) -> list:
+def verdicts(verifier: Verifier, *rows: dict) -> list:
     return list(verifier.verify(list(rows)))
 
 
@@ -294,7 +298,7 @@ def test_what_leetcode_gives_is_there_and_hides_neither_builtins_nor_undefined_n
 def test_a_gold_solution_passes_its_own_tests(verifier, row):
     (prompt,) = read(row)
     columns = {"reference": prompt.reference, "style": prompt.test_style, "entry_point": prompt.entry_point}
-    (verdict,) = verdicts(verifier, answer(verifier.gold(prompt), messages=prompt.messages, **columns))
+    (verdict,) = verdicts(verifier, answer(domain().gold(prompt), messages=prompt.messages, **columns))
     assert verdict.outcome == "passed", verdict
 
 
@@ -306,7 +310,7 @@ def test_where_no_solution_is_known_there_is_no_gold():
 # -------------------------------------------------------------------------------------------------- engines and preflight
 
 
-def ending_worker(name: str, options: Verify):
+def ending_worker(name: str, options: VerifyCode):
     """A worker that dies on the row that says so."""
     import os
 
@@ -325,7 +329,7 @@ def ending_worker(name: str, options: Verify):
 
 def test_a_worker_that_dies_costs_a_verdict_and_never_makes_an_answer_wrong(verifier):
     rows = [answer(text) for text in (fenced(ADD), "die", "raise", fenced(ADD.replace("+", "-")))]
-    results = list(LocalEngine(1).map(partial(ending_worker, "code", Verify()), [rows], verifier.deadline_s))
+    results = list(LocalEngine(1).map(partial(ending_worker, "code", VerifyCode()), [rows], verifier.deadline_s))
     faults = [(result.row["text"], result.fault) for result in results if result.fault]
     assert faults == [("die", "crash"), ("raise", "crash")]
     assert [verifier.faults[result.fault] for result in results if result.fault] == ["unverifiable"] * 2
@@ -335,15 +339,15 @@ def test_a_worker_that_dies_costs_a_verdict_and_never_makes_an_answer_wrong(veri
 def test_preflight_says_that_ruff_finds_nothing(verifier, monkeypatch):
     monkeypatch.setattr(code, "analyse", lambda programs: [None] * len(programs))
     with pytest.raises(WorkerError, match="static analysis does not work: ruff finds nothing"):
-        domain().preflight()
+        verifier_of().preflight()
 
 
 def test_preflight_says_what_to_install_and_unsafe_goes_on(verifier, monkeypatch):
     monkeypatch.setattr(tiers, "TIERS", ())
     with pytest.raises(DatakitError, match=r"install bubblewrap.*verify\.allow_unsafe: true"):
-        domain().preflight()
-    domain(allow_unsafe=True).preflight()
-    unsafe = domain(allow_unsafe=True)
+        verifier_of().preflight()
+    verifier_of(allow_unsafe=True).preflight()
+    unsafe = verifier_of(allow_unsafe=True)
     (verdict,) = verdicts(unsafe, answer(fenced(ADD)))
     unsafe._sandbox.close()
     assert verdict.outcome == "passed" and verdict.detail.endswith(", no sandbox]")
@@ -351,7 +355,7 @@ def test_preflight_says_what_to_install_and_unsafe_goes_on(verifier, monkeypatch
 
 def test_preflight_names_a_missing_library(verifier):
     with pytest.raises(DatakitError, match=r"verify\.libraries: nosuchlib"):
-        domain(libraries=["nosuchlib"]).preflight()
+        verifier_of(libraries=["nosuchlib"]).preflight()
 
 
 def test_a_library_is_there_where_it_is_asked_for(verifier):
@@ -359,7 +363,7 @@ def test_a_library_is_there_where_it_is_asked_for(verifier):
     program = "import numpy as np\ndef add(a, b):\n    return np.add(a, b).item()\n"
     (without,) = verdicts(verifier, answer(fenced(program)))
     assert without.outcome == "failed" and "No module named 'numpy'" in without.detail
-    arrays = domain(libraries=["numpy"])
+    arrays = verifier_of(libraries=["numpy"])
     (verdict,) = verdicts(arrays, answer(fenced(program)))
     arrays._sandbox.close()
     assert verdict.outcome == "passed", verdict

@@ -14,13 +14,13 @@ from helpers.tables import cases
 
 from datakit.domains import DOMAINS, verifying_worker
 from datakit.domains.math.answers import extract
-from datakit.domains.math.domain import judge
 from datakit.domains.math.equality import UnreadableReference, equal
 from datakit.domains.math.parsing import load
+from datakit.domains.math.verifier import verify_answer
 from datakit.domains.protocol import Domain
 from datakit.engine.local import LocalEngine
 from datakit.errors import BadInput
-from datakit.recipe import Verify
+from datakit.recipe import VerifyMath
 
 DATA = Path(os.environ.get("DATAKIT_TEST_DATA", ROOT.parent / "shared" / "data"))
 
@@ -38,7 +38,7 @@ def math_verify():
 
 
 def math(**options) -> Domain:
-    return DOMAINS["math"](Verify(**options))
+    return DOMAINS["math"](VerifyMath(**options))
 
 
 @pytest.mark.parametrize("case", cases("math_answers.jsonl"))
@@ -89,7 +89,7 @@ def test_extraction_is_linear(piece, end, letter):
     ],
 )
 def test_outcomes(text, reference, finish_reason, outcome, extracted):
-    (verdict,) = math().verify([{"text": text, "reference": reference, "finish_reason": finish_reason}])
+    (verdict,) = math().verifier.verify([{"text": text, "reference": reference, "finish_reason": finish_reason}])
     assert (verdict.outcome, verdict.extracted) == (outcome, extracted)
 
 
@@ -99,15 +99,18 @@ def test_an_unreadable_reference_is_no_verdict():
 
 
 def test_verifier_names_what_can_change_a_verdict():
-    assert math().verifier == math(workers=3, timeout_s=2.0, memory_mb=2048).verifier == "math@2"
-    assert math(timeout_s=5).verifier == "math@2+timeout_s=5"
-    assert math(units="strict", percent="strict", memory_mb=512).verifier == "math@2+percent=strict+units=strict+memory_mb=512"
+    assert math().verifier.name == math(workers=3, timeout_s=2.0, memory_mb=2048).verifier.name == "math@2"
+    assert math(timeout_s=5).verifier.name == "math@2+timeout_s=5"
+    assert (
+        math(units="strict", percent="strict", memory_mb=512).verifier.name
+        == "math@2+percent=strict+units=strict+memory_mb=512"
+    )
 
 
 def test_a_hostile_answer_takes_one_row():
     texts = {r"\boxed{5}": "passed", r"\boxed{9^{9^{9^9}}}": "timeout", r"\boxed{((9!)!)!}": "timeout", r"\boxed{6}": "failed"}
     rows = [{"text": text, "reference": "5", "finish_reason": "stop"} for text in texts]
-    results = LocalEngine(1).map(partial(verifying_worker, "math", Verify()), [rows], 1.0)
+    results = LocalEngine(1).map(partial(verifying_worker, "math", VerifyMath()), [rows], 1.0)
     assert {r.row["text"]: r.fault or r.value["outcome"] for r in results} == texts
 
 
@@ -119,7 +122,7 @@ def agreement(rows):
         for at in range(0, len(labelled), 64)
     )
     wrong = []
-    for result in LocalEngine().map(partial(verifying_worker, "math", Verify()), batches, 10.0):
+    for result in LocalEngine().map(partial(verifying_worker, "math", VerifyMath()), batches, 10.0):
         row = result.row["of"]
         if result.value is None or (result.value["outcome"] == "passed") is not row["label_correct"]:
             wrong.append((row["prompt_id"], row["source_model"], row["gold_answer"], result.value or result.message))
@@ -148,14 +151,14 @@ def test_gold_passes_its_own_verifier():
     rows = [{ours: row[theirs] for ours, theirs in columns.items()} for row in real_rows("prompts/gsm8k_train.jsonl.gz")]
     for prompt in domain.read(rows, "gsm8k"):
         for known in (prompt, replace(prompt, solution=None)):
-            assert judge(domain.gold(known), prompt.reference).outcome == "passed", prompt
-        assert judge(domain.gold(prompt), prompt.solution).outcome == "passed", prompt
+            assert verify_answer(domain.gold(known), prompt.reference).outcome == "passed", prompt
+        assert verify_answer(domain.gold(prompt), prompt.solution).outcome == "passed", prompt
 
 
 @pytest.mark.parametrize("reference", ["5", r"\frac12", "#### 7", r"Thus \boxed{3}.", r"\{1, 2\}", r"(-\infty, 3]", "Monday"])
 def test_gold_of_a_reference_alone(reference):
     (prompt,) = math().read([{"prompt": "?", "reference": reference}], "here")
-    assert judge(math().gold(prompt), reference).outcome == "passed"
+    assert verify_answer(math().gold(prompt), reference).outcome == "passed"
 
 
 def test_prompts_are_read():
@@ -199,10 +202,11 @@ def test_bad_rows_are_named(row, message):
 
 
 def test_what_stages_need_to_know():
-    domain = math()
-    assert (domain.deadline_s, domain.memory_mb, math(timeout_s=7.5, memory_mb=512).deadline_s) == (2.0, 2048, 7.5)
-    assert domain.faults == {"timeout": "timeout", "crash": "error"}
-    assert not domain.retries_timeouts and not domain.wrong & set(domain.faults.values())
+    verifier = math().verifier
+    other = math(timeout_s=7.5, memory_mb=512).verifier
+    assert (verifier.deadline_s, verifier.memory_mb, other.deadline_s) == (2.0, 2048, 7.5)
+    assert verifier.faults == {"timeout": "timeout", "crash": "error"}
+    assert not verifier.retries_timeouts and not verifier.wrong & set(verifier.faults.values())
 
 
 @pytest.mark.parametrize(
@@ -222,5 +226,5 @@ def test_what_stages_need_to_know():
     ],
 )
 def test_details_say_how_an_answer_was_found(text, reference, outcome, detail):
-    verdict = judge(text, reference)
+    verdict = verify_answer(text, reference)
     assert (verdict.outcome, verdict.detail) == (outcome, detail)

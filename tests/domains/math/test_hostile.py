@@ -10,9 +10,9 @@ import pytest
 from helpers.hostile_math import HOSTILE
 
 from datakit.domains import verifying_worker
-from datakit.domains.math.domain import limit_memory
+from datakit.domains.math.verifier import limit_memory
 from datakit.engine.local import LocalEngine
-from datakit.recipe import Verify
+from datakit.recipe import VerifyMath
 
 DEADLINE_S = 2.0
 SLACK_S = 1.0  # for the kill itself on a busy machine
@@ -34,7 +34,7 @@ def results():
     """Every hostile response with a right one behind it, in batches of eight, and the most memory that a worker took."""
     rows = [{"text": text, "reference": "5", "finish_reason": "stop"} for _, text, _ in HOSTILE for text in (text, RIGHT)]
     batches = [rows[at : at + 8] for at in range(0, len(rows), 8)]
-    start = partial(verifying_worker, "math", Verify(memory_mb=MEMORY_MB))
+    start = partial(verifying_worker, "math", VerifyMath(memory_mb=MEMORY_MB))
     peak, ended = [0], Event()
     watcher = Thread(target=watch_memory, args=(peak, ended))
     watcher.start()

@@ -17,9 +17,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from datakit.domains.math.answers import extract
-from datakit.domains.math.domain import judge
 from datakit.domains.math.equality import Rules, equal
 from datakit.domains.math.parsing import CannotCompare, UnreadableReference, answer_in, load
+from datakit.domains.math.verifier import verify_answer
 
 many = settings(max_examples=300)
 whole = st.integers(-(10**12), 10**12)
@@ -184,13 +184,13 @@ def test_strict_options(point, gold, answer, same_gold, same):
 @pytest.mark.parametrize("reference", [r"\frac{", "$$", "}{", r"\frac{1}{0}", r"\begin{pmatrix} 1", "5 @@ 7", "{" * 500])
 @pytest.mark.parametrize("answer", ["5", r"\frac{1}{2}", "(1, 2)", "No", "5 cm", "x + 1"])
 def test_an_unreadable_reference_makes_no_answer_wrong(reference, answer):
-    assert judge(rf"\boxed{{{answer}}}", reference).outcome == "unverifiable"
+    assert verify_answer(rf"\boxed{{{answer}}}", reference).outcome == "unverifiable"
 
 
 def test_a_reference_in_prose_is_met_in_its_own_words_only():
     reference = "The function is increasing everywhere"
-    assert judge(rf"\boxed{{\text{{{reference.lower()}}}}}", reference).outcome == "passed"
-    assert judge(r"\boxed{\text{It increases}}", reference).outcome == "unverifiable"
+    assert verify_answer(rf"\boxed{{\text{{{reference.lower()}}}}}", reference).outcome == "passed"
+    assert verify_answer(r"\boxed{\text{It increases}}", reference).outcome == "unverifiable"
 
 
 # --------------------------------------------------------------------------------------- nothing is evaluated but numbers
@@ -211,10 +211,10 @@ def test_no_answer_reaches_an_interpreter(monkeypatch):
     with pytest.raises(SystemExit):
         sympy.sympify("1 + 1")
     for reference, answer in pairs:
-        judge(rf"\boxed{{{answer}}}", reference)
+        verify_answer(rf"\boxed{{{answer}}}", reference)
     for text in [*texts, *hostile]:
-        judge(text, "5")
-        judge(text, r"\frac{x}{2}")
+        verify_answer(text, "5")
+        verify_answer(text, r"\frac{x}{2}")
         answer_in(text)
 
 
@@ -235,7 +235,7 @@ ENDING = (
 
 
 def test_a_lone_surrogate_is_no_trouble_for_a_table():
-    verdict = judge("\\boxed{6\ud800}", "5")
+    verdict = verify_answer("\\boxed{6\ud800}", "5")
     assert verdict.extracted.encode("utf-8") == b"6?"
 
 

@@ -1,0 +1,49 @@
+"""What a build ends with: rows exported, failures by cause, what its samples took, and what stopped it early."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from datakit.errors import DatakitError
+from datakit.recipe import Recipe
+from datakit.sample.spending import SourceSpent, spending
+from datakit.store import Run
+from datakit.tables import Phase
+
+
+@dataclass(frozen=True)
+class FailureCause:
+    """Failures of one kind, of what the recipe wants."""
+
+    stage: str
+    source: str
+    error: str
+    count: int
+    example: str | None
+    """The message of one of them."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What there is to say when a build has ended."""
+
+    folder: Path
+    exported: Mapping[Phase, int]
+    """Rows of sft/ and dpo/; empty where this build did not come to its last stage."""
+    failures: list[FailureCause]
+    """The most frequent first."""
+    spending: list[SourceSpent]
+    stopped: list[DatakitError]
+    """Why sources, judges or a budget ended the build, or their part of it, early."""
+
+
+def summarise(run: Run, recipe: Recipe, exported: Mapping[Phase, int], stopped: list[DatakitError]) -> Summary:
+    """The summary of a run as it is now."""
+    causes = run.query(
+        "SELECT stage, source, error, count(*) AS count, any_value(message) AS example "
+        "FROM current_failures GROUP BY ALL ORDER BY count DESC"
+    )
+    failures = [FailureCause(**row) for row in causes.iter_rows(named=True)]
+    return Summary(run.folder, exported, failures, spending(run, recipe), stopped)

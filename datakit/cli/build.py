@@ -1,0 +1,174 @@
+"""Commands that make a run: build, check, serve, recipe."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from datakit.cli.printing import print_json
+from datakit.errors import BadInput, SourceStopped
+from datakit.signals import Signals
+
+if TYPE_CHECKING:
+    from datakit.options import Options
+    from datakit.recipe import Recipe
+
+DomainOption = Annotated[str | None, typer.Option(help="math, code or instruct. Without --recipe: the embedded default of it.")]
+RecipeOption = Annotated[Path | None, typer.Option(help="A recipe in YAML.", show_default=False)]
+
+signals = Signals()
+"""Those that asked this process to end; the console script listens for them."""
+
+
+def build(
+    domain: DomainOption = None,
+    recipe: RecipeOption = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/<domain>")] = None,
+    until: Annotated[str, typer.Option(help="The last stage: collect, sample, verify, score, select, export.")] = "export",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.", show_default=False)] = None,
+    resample: Annotated[bool, typer.Option(help="Go on in a run made with other sampled settings; old rows stay.")] = False,
+    retry_failures: Annotated[bool, typer.Option(help="Ask again also for what failed for good.")] = False,
+    keep_going: Annotated[
+        bool,
+        typer.Option(help="Finish with what there is where a source cannot be used or the budget is spent; exit status 3."),
+    ] = False,
+    grace: Annotated[
+        float, typer.Option(min=0, help="On Ctrl-C or SIGTERM: seconds in which answers on their way are still stored.")
+    ] = 20.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked for; ask and write nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="With --dry-run: the plan as one JSON object on stdout.")] = False,
+    selfcheck: Annotated[bool, typer.Option("--selfcheck", help="First check the reward models, as check --rewards.")] = False,
+) -> None:
+    """Build a dataset, or go on with one: a second call does only what is missing.
+
+    Ctrl-C is safe at any time: what is on its way is stored first. A second Ctrl-C leaves at once.
+    """
+    from datakit.options import STAGES, Options
+
+    stage = next((stage for stage in STAGES if stage == until), None)
+    if stage is None:
+        raise BadInput(f"--until {until}: there is no such stage; stages are {', '.join(STAGES)}")
+    loaded = load_recipe(domain, recipe)
+    folder = out or Path("runs") / loaded.domain
+    options = Options(stage, limit, resample, retry_failures, keep_going, grace, selfcheck, signals)
+    if dry_run or json:
+        _dry_run(loaded, folder, options, dry_run, json)
+    else:
+        _build(loaded, folder, options)
+
+
+def _build(recipe: Recipe, folder: Path, options: Options) -> None:
+    """All stages, what came of them, and at the end the error of a source that ended early (exit status 3)."""
+    from datakit import stages
+    from datakit.screen.watch import Watch
+
+    again = "datakit build " + " ".join(shlex.quote(arg) for arg in sys.argv[2:])
+    with Watch(again, interrupted=lambda: bool(signals.received)) as watch:
+        summary = stages.build(recipe, folder, options, watch)
+        watch.summary(summary)
+        if options.keep_going or not summary.stopped:
+            whole = options.until == "export"
+            watch.say(f"next: datakit inspect {folder}" if whole else f"stopped after {options.until}, as asked")
+    if stopped := summary.stopped:
+        raise stopped[0] if len(stopped) == 1 else SourceStopped("\n".join(map(str, stopped)))
+
+
+def _dry_run(recipe: Recipe, folder: Path, options: Options, asked: bool, json: bool) -> None:
+    from datakit import dry_run
+    from datakit.screen.costs import draw_plan
+    from datakit.screen.report import open_console
+    from datakit.screen.watch import Watch
+
+    if not asked:
+        raise BadInput("--json is for --dry-run; of a finished build: datakit inspect RUN --json")
+    with Watch() as watch:
+        plan = dry_run.plan(recipe, folder, options, watch)
+    print_json(dry_run.as_json(plan)) if json else draw_plan(plan, open_console())
+
+
+def check(
+    domain: DomainOption = None,
+    recipe: RecipeOption = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.", show_default=False)] = None,
+    mutants: Annotated[bool, typer.Option("--mutants", help="Code: name prompts whose tests let wrong programs pass.")] = False,
+    rewards: Annotated[
+        bool, typer.Option("--rewards", help="Reward models: one score in any batch, and known scores.")
+    ] = False,
+) -> None:
+    """Check a recipe: it parses, extras are there, endpoints answer, every gold answer passes its own verifier.
+
+    Exit status 2 where there is a problem.
+    """
+    from datakit.check.problems import check as check_recipe
+    from datakit.screen.watch import Watch
+
+    with Watch() as watch:
+        problems = check_recipe(load_recipe(domain, recipe), limit, watch, mutants, rewards)
+        watch.close_stage()
+        for problem in problems:
+            watch.say(f"{problem.where}: {problem.what}", warning=True)
+        watch.say(f"{len(problems):,} problems" if problems else "all is well")
+    raise typer.Exit(2 if problems else 0)
+
+
+def serve(
+    domain: DomainOption = None,
+    recipe: RecipeOption = None,
+    source: Annotated[list[int] | None, typer.Option(min=0, help="Only this source, by its number in the recipe.")] = None,
+) -> None:
+    """Run the servers of a recipe's `serve` sources in the foreground, until Ctrl-C.
+
+    Those with `together: true`, or the sources that --source names.
+    """
+    from datakit import serving
+    from datakit.check.preflight import check_keys_and_folders
+    from datakit.domains import domain_of
+    from datakit.recipe import ServeSource, resolve
+
+    loaded = resolve(load_recipe(domain, recipe))
+    served = {at: source for at, source in enumerate(loaded.sources) if isinstance(source, ServeSource)}
+    if wrong := [at for at in source or [] if at not in served]:
+        raise BadInput(f"--source {wrong[0]}: not a source of type serve; those are {', '.join(map(str, served)) or 'none'}")
+    if not served:
+        raise BadInput("this recipe has no source of type serve")
+    check_keys_and_folders(loaded, domain_of(loaded))
+    turn = [served[at] for at in source] if source else serving.in_turns(list(served.values()))[0]
+    if left := [str(at) for at, other in served.items() if not source and other not in turn]:
+        say(f"not started, for they run alone (together: false): sources {', '.join(left)}; see --source", warning=True)
+    logs = Path("runs") / "logs"
+    serving.end_orphans(logs, say)
+    with serving.serve(loaded, turn, logs, say) as servers:
+        for shown, server in zip(turn, servers, strict=True):
+            typer.echo(f"{server.base_url}  model {shown.requested_model}  log {server.log}")
+        while not (gone := next((server for server in servers if server.trouble()), None)):
+            time.sleep(0.5)
+        raise SourceStopped(f"{gone.name}: {gone.trouble()}")
+
+
+def show_recipe(domain: Annotated[str, typer.Argument(help="math, code or instruct")]) -> None:
+    """Print the embedded recipe of a domain, to start one's own from."""
+    from datakit.recipe.files import bundled_recipe
+
+    typer.echo(bundled_recipe(domain).read_text(encoding="utf-8"), nl=False)
+
+
+def load_recipe(domain: str | None, path: Path | None) -> Recipe:
+    from datakit.recipe import load
+    from datakit.recipe.files import bundled_recipe
+
+    if domain is None and path is None:
+        raise BadInput("give --domain (for its embedded default) or --recipe FILE")
+    recipe = load(path or bundled_recipe(domain or ""))
+    if domain is not None and domain != recipe.domain:
+        raise BadInput(f"--domain {domain}: {path} is a recipe for domain '{recipe.domain}'; leave one of the two out")
+    return recipe
+
+
+def say(text: str, warning: bool = False) -> None:
+    """A sentence on stderr."""
+    typer.secho(f"{'!' if warning else ' '} {text}", fg="yellow" if warning else None, err=True)

@@ -1,0 +1,88 @@
+"""Mathematics: a response is right when its final answer equals the reference.
+
+Outcomes: passed, failed, unparseable (no answer found, or none yet in a response that was cut off), unverifiable (the
+reference cannot be read). The engine adds error (the checker broke) and timeout (it was too slow).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from datakit.domains.math import answers, equality, parsing
+from datakit.domains.math.equality import LENIENT, MAX_LENGTH, Rules
+from datakit.domains.protocol import Verdict
+from datakit.machine import limit_memory
+from datakit.recipe.verify import VerifyMath
+from datakit.tables import Outcome, Rows
+
+VERSION = 2  # a change that can change a verdict makes a new one
+DEADLINE_S = 2.0
+MEMORY_MB = 2048
+
+
+class MathVerifier:
+    """Final answers compared with a reference, by exact values first and by math-verify where these do not decide."""
+
+    wrong: frozenset[Outcome] = frozenset({"failed"})
+    faults: Mapping[str, Outcome] = {"timeout": "timeout", "crash": "error"}
+    """What a fault of the engine means as an outcome: the checker was too slow, or it broke; neither makes an answer wrong."""
+    retries_timeouts = False
+
+    def __init__(self, options: VerifyMath) -> None:
+        self.options = options
+        self.deadline_s = options.timeout_s or DEADLINE_S
+        self.memory_mb = options.memory_mb or MEMORY_MB
+        self.rules = Rules(**{point: getattr(options, point) == "strict" for point in Rules._fields})
+        suffixes = [f"+{point}=strict" for point, strict in self.rules._asdict().items() if strict]
+        suffixes += [f"+memory_mb={self.memory_mb}"] if self.memory_mb != MEMORY_MB else []
+        suffixes += [f"+timeout_s={self.deadline_s:g}"] if self.deadline_s != DEADLINE_S else []
+        self.name = f"math@{VERSION}{''.join(suffixes)}"
+
+    def preflight(self) -> None:
+        """math-verify is always there."""
+
+    def warm(self) -> None:
+        """Load math-verify, in a worker process whose memory is bounded from here on."""
+        parsing.load()
+        limit_memory(self.memory_mb)
+
+    def verify(self, rows: Rows) -> Iterator[Verdict]:
+        """One verdict a row of text, reference and finish_reason; `detail` says how the answer was found, or why not."""
+        for row in rows:
+            yield verify_answer(row["text"], row["reference"], row.get("finish_reason") == "length", self.rules)
+
+
+def verify_answer(text: str, reference: str | None, truncated: bool = False, rules: Rules = LENIENT) -> Verdict:
+    """The verdict on one response. A response that was cut off is judged only by an answer that it had already given."""
+    if reference is None or not reference.strip():
+        return Verdict("unverifiable", detail="no reference answer")
+    gold = equality.reference_answer(reference)
+    answer = answers.extract(text, equality.is_choice(gold)) or _by_math_verify(text)
+    if answer is None:
+        return Verdict("unparseable", detail="no answer found")
+    if not answer.text:
+        return Verdict("unparseable", detail="the answer was left blank")
+    if truncated and not answer.sure:
+        return Verdict("unparseable", detail="cut off before an answer")
+    if len(gold) > MAX_LENGTH:
+        return Verdict("unverifiable", _shown(answer.text), detail=f"the reference is over {MAX_LENGTH} characters")
+    if len(answer.text) > MAX_LENGTH:
+        return Verdict("unparseable", detail=f"the answer is over {MAX_LENGTH} characters")
+    try:
+        passed = equality.equal(gold, answer.text, rules)
+    except parsing.UnreadableReference:
+        return Verdict("unverifiable", _shown(answer.text), detail="the reference cannot be read")
+    except parsing.CannotCompare as error:
+        return Verdict("error", _shown(answer.text), detail=f"math-verify broke: {error}")
+    return Verdict("passed" if passed else "failed", _shown(answer.text), detail=answer.way)
+
+
+def _by_math_verify(text: str) -> answers.Answer | None:
+    """The last resort: what math-verify takes for an answer where nothing of ours found one."""
+    found = parsing.answer_in(text)
+    return answers.Answer(found, "math-verify", False) if found else None
+
+
+def _shown(answer: str) -> str:
+    """An answer as a table can hold it: half of a surrogate pair is no text."""
+    return answer[:MAX_LENGTH].encode("utf-8", "replace").decode("utf-8")
