@@ -108,6 +108,7 @@ def _build(recipe: Recipe, folder: Path, options: Options) -> None:
 
 def _dry_run(recipe: Recipe, folder: Path, options: Options, asked: bool, json: bool) -> None:
     from datakit import dry_run
+    from datakit.cli.printing import print_json
     from datakit.screen.costs import draw_plan
     from datakit.screen.report import open_console
     from datakit.screen.watch import Watch
@@ -116,7 +117,7 @@ def _dry_run(recipe: Recipe, folder: Path, options: Options, asked: bool, json: 
         raise BadInput("--json is for --dry-run; of a finished build: datakit inspect RUN --json")
     with Watch() as watch:
         plan = dry_run.plan(recipe, folder, options, watch)
-    _print_json(dry_run.as_json(plan)) if json else draw_plan(plan, open_console())
+    print_json(dry_run.as_json(plan)) if json else draw_plan(plan, open_console())
 
 
 @app.command()
@@ -129,12 +130,14 @@ def inspect(
 
     report = audit.inspect(folder)
     if json:
-        _print_json(report)
+        from datakit.cli.printing import print_json
+
+        print_json(report.as_json())
     else:
         from datakit.screen.report import draw, open_console
 
         draw(report, open_console())
-    raise typer.Exit(0 if report["ok"] else 1)
+    raise typer.Exit(0 if report.ok else 1)
 
 
 @app.command()
@@ -172,13 +175,14 @@ def select(
 ) -> None:
     """Select anew in a finished run: replaces demos, pairs, sft/ and dpo/. Needs no model; --set is kept in recipe.json."""
     from datakit import stages
+    from datakit.cli.printing import print_json
     from datakit.export import export_run
     from datakit.screen.frames import draw_diff
     from datakit.screen.watch import Watch
 
     if diff:
         changes = stages.preview(run, settings or [])
-        _print_json(changes.to_dicts()) if json else draw_diff(changes)
+        print_json(changes.to_dicts()) if json else draw_diff(changes)
         return
     with Watch() as watch:
         stages.reselect(run, settings or [], watch)
@@ -215,7 +219,9 @@ def sql(
     with Run.open(run) as opened:
         frame = opened.query(query)
     if format == "json":
-        _print_json(frame.to_dicts())
+        from datakit.cli.printing import print_json
+
+        print_json(frame.to_dicts())
     elif format == "csv":
         from datakit.screen.frames import flat
 
@@ -282,32 +288,6 @@ def _load(domain: str | None, path: Path | None) -> Recipe:
     if domain is not None and domain != recipe.domain:
         raise BadInput(f"--domain {domain}: {path} is a recipe for domain '{recipe.domain}'; leave one of the two out")
     return recipe
-
-
-def _print_json(value: object) -> None:
-    import json
-
-    typer.echo(json.dumps(_finite(value), ensure_ascii=False, indent=2, default=_plain, allow_nan=False))
-
-
-def _finite(value: object) -> object:
-    """JSON knows no NaN and no infinity: they become null."""
-    from math import isfinite
-
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    return [_finite(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _plain(value: object) -> object:
-    """JSON of what DuckDB gives beyond it: sums are decimals, times are times."""
-    from decimal import Decimal
-
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    return str(value)
 
 
 def _shell(argument: str) -> str:
