@@ -31,9 +31,8 @@ def caution(report: Report, repeated_keys: dict[str, int]) -> Iterator[str]:
         yield f"prompts with the same messages as another one: {count:,}; they are asked once, and each is used"
     if report.duplicates and (count := report.duplicates.differing_references):
         yield f"questions under several ids with different reference answers: {count:,}"
-    scores = report.scores
-    accuracy = scores.ranking_accuracy if scores else None
-    if scores and accuracy is not None and accuracy < 0.5 - 1 / math.sqrt(scores.comparisons):  # two errors below a coin
+    accuracy, comparisons = (report.scores.ranking_accuracy, report.scores.comparisons) if report.scores else (None, 0)
+    if accuracy is not None and accuracy < 0.5 - 1 / math.sqrt(comparisons):  # two standard errors below a coin
         yield f"the judge scores a wrong answer above a right one more often than not (ranking accuracy {accuracy:.2f})"
     for table, count in repeated_keys.items():
         yield f"{table}: {count:,} rows have the key of another row; a part was copied into {report.run.folder}/{table}"

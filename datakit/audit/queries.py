@@ -17,7 +17,7 @@ Made = TypeVar("Made")
 
 
 class Queries(Protocol):
-    """What SQL can be asked of: store.Run, and the one file of an export."""
+    """What SQL can be asked of: a Run of store, and its Tables that hold the one file of an export."""
 
     def query(self, sql: str, params: Mapping[str, object] | None = None) -> pl.DataFrame:
         """The rows of one SELECT."""
