@@ -1,4 +1,4 @@
-"""What a careful user must know of a run, in sentences: a pure function of audit.py's report.
+"""What a careful user must know of a run, in sentences: a pure function of the report on it.
 
 The report's numbers say what is there; these say what it means and what to do next.
 """
@@ -7,88 +7,85 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
-from datakit.tables import Row
+from datakit.audit.report import Judge, Report, Source
 
 MUCH_TRUNCATED = 0.1  # share of a source's responses from which on it is said
 MUCH_UNJUDGED = 0.1
 
 
-def caution(report: dict[str, Any], repeated_keys: dict[str, int]) -> Iterator[str]:
+def caution(report: Report, repeated_keys: dict[str, int]) -> Iterator[str]:
     """What a careful user must know, as sentences."""
-    for loss in report["funnel"][1]["lost"]:
-        yield f"prompts dropped: {loss['prompts']:,} ({loss['reason']})"
+    for loss in report.funnel[1].lost:
+        yield f"prompts dropped: {loss.prompts:,} ({loss.reason})"
     yield from _pairing_warnings(report)
-    for source in report["sources"]:
+    for source in report.sources:
         yield from _source_warnings(source)
-    yield from _stage_warnings(report)
-    duplicates = report["duplicates"]
-    if duplicates["repeated_prompts"]:
-        count = duplicates["repeated_prompts"]
+    if permanent := sum(failure.count for failure in report.failures if failure.permanent):
+        yield f"failures that are not tried again: {permanent:,}; build --retry-failures does"
+    if report.run.verifier and (unverified := sum(source.no_verdict or 0 for source in report.sources)):
+        yield f"responses without a verdict of {report.run.verifier}: {unverified:,}; build again to go on"
+    for judge in report.judges:
+        yield from _judge_warnings(judge)
+    if report.duplicates and (count := report.duplicates.repeated_prompts):
         yield f"prompts with the same messages as another one: {count:,}; they are asked once, and each is used"
-    if duplicates["differing_references"]:
-        yield f"questions under several ids with different reference answers: {duplicates['differing_references']:,}"
-    accuracy, comparisons = report["scores"]["ranking_accuracy"], report["scores"]["comparisons"]
-    if comparisons and accuracy < 0.5 - 1 / math.sqrt(comparisons):  # two standard errors below a coin
+    if report.duplicates and (count := report.duplicates.differing_references):
+        yield f"questions under several ids with different reference answers: {count:,}"
+    accuracy, comparisons = (report.scores.ranking_accuracy, report.scores.comparisons) if report.scores else (None, 0)
+    if accuracy is not None and accuracy < 0.5 - 1 / math.sqrt(comparisons):  # two standard errors below a coin
         yield f"the judge scores a wrong answer above a right one more often than not (ranking accuracy {accuracy:.2f})"
     for table, count in repeated_keys.items():
-        yield f"{table}: {count:,} rows have the key of another row; a part was copied into {report['run']['folder']}/{table}"
+        yield f"{table}: {count:,} rows have the key of another row; a part was copied into {report.run.folder}/{table}"
 
 
-def _pairing_warnings(report: dict[str, Any]) -> Iterator[str]:
+def _pairing_warnings(report: Report) -> Iterator[str]:
     """Why the rule cannot give any pair, where it cannot."""
-    answered = [source for source in report["sources"] if source["responses"]]
-    if report["run"]["judge"] is None and report["run"]["verifier"] is None:
+    answered = [source for source in report.sources if source.responses]
+    if report.run.judge is None and report.run.verifier is None:
         yield "no pair is possible: the domain has no verifier and the recipe no judge (score: null); add a judge to score"
         return
-    if not answered or report["run"]["select"]["pairing"] != "same_source":
+    if not answered or report.run.any_source:
         return
-    if all(source["responses"] == source["prompts"] for source in answered):
+    if all(source.responses == source.prompts for source in answered):
         yield (
             "no pair is possible: each source gave one response a prompt; same_source needs at least two different answers "
             "of one source: raise n or use pairing: any_source"
         )
-    elif all(source["most_distinct"] < 2 for source in answered):
+    elif all((source.most_distinct or 0) < 2 for source in answered):
         yield (
             "no pair is possible: all samples of a source are copies of one text; same_source needs at least two different "
             "answers of one source: raise the temperature or use pairing: any_source"
         )
 
 
-def _source_warnings(source: Row) -> Iterator[str]:
-    model, responses = source["model"], source["responses"]
-    if responses > source["prompts"] and source["distinct"] == source["prompts"]:
+def _source_warnings(source: Source) -> Iterator[str]:
+    model, prompts, responses = source.model, source.prompts or 0, source.responses or 0
+    if responses > prompts and source.distinct == prompts:
         yield (
             f"{model}: all samples of a prompt are the same text, so no pair can come from them; does the server honour "
             "temperature and seed?"
         )
-    if responses and source["truncated"] > MUCH_TRUNCATED * responses:
+    truncated = source.truncated or 0
+    if responses and truncated > MUCH_TRUNCATED * responses:
         yield (
-            f"{model}: {source['truncated'] / responses:.0%} of the responses were cut off; they are never chosen: "
+            f"{model}: {truncated / responses:.0%} of the responses were cut off; they are never chosen: "
             "raise sampling.max_tokens"
         )
-    unjudged = source["error"] + source["unverifiable"] + source["unparseable"]
+    unjudged = sum(count or 0 for count in (source.error, source.unverifiable, source.unparseable))
     if responses and unjudged > MUCH_UNJUDGED * responses:
         yield f"{model}: {unjudged / responses:.0%} of the responses could not be judged; they are in no pair"
-    if source["pending"]:
-        yield f"{model}: {source['pending']:,} of {source['wanted']:,} responses are not there yet; build again to go on"
-    if not responses and not source["pending"]:
+    if source.pending:
+        yield f"{model}: {source.pending:,} of {source.wanted:,} responses are not there yet; build again to go on"
+    if not responses and not source.pending:
         yield f"{model}: gave no response at all"
 
 
-def _stage_warnings(report: dict[str, Any]) -> Iterator[str]:
-    """What a stage has left out, or has still to do."""
-    if permanent := sum(row["count"] for row in report["failures"] if row["permanent"]):
-        yield f"failures that are not tried again: {permanent:,}; build --retry-failures does"
-    if report["run"]["verifier"] and (unverified := sum(source["no_verdict"] for source in report["sources"])):
-        yield f"responses without a verdict of {report['run']['verifier']}: {unverified:,}; build again to go on"
-    for judge in report["judges"]:
-        if (unscored := judge["unscored"] - judge["failures"]) > 0 and judge["imported"]:
-            out = "; they are in no pair and no demo" if judge["selects"] else ""
-            yield f"responses that came without a score of {judge['judge']}: {unscored:,}{out}"
-        elif unscored > 0:
-            yield f"responses without a score of {judge['judge']}: {unscored:,}; build again to go on"
-        if judge["non_finite"]:
-            out = "those answers are in no pair and no demo" if judge["selects"] else "it cannot select those answers"
-            yield f"scores of {judge['judge']} that are not finite: {judge['non_finite']:,}; {out}"
+def _judge_warnings(judge: Judge) -> Iterator[str]:
+    if (unscored := judge.unscored - judge.failures) > 0 and judge.imported:
+        out = "; they are in no pair and no demo" if judge.selects else ""
+        yield f"responses that came without a score of {judge.judge}: {unscored:,}{out}"
+    elif unscored > 0:
+        yield f"responses without a score of {judge.judge}: {unscored:,}; build again to go on"
+    if judge.non_finite:
+        out = "those answers are in no pair and no demo" if judge.selects else "it cannot select those answers"
+        yield f"scores of {judge.judge} that are not finite: {judge.non_finite:,}; {out}"

@@ -3,75 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from datakit.audit.cautions import caution
-from datakit.audit.judges import describe_judges
-from datakit.audit.limits import _hold
-from datakit.audit.queries import N_BINS, _examples, _histogram, _pairs, _rows
+from datakit.audit.judges import describe_judges, margins_by_judge
+from datakit.audit.limits import hold
+from datakit.audit.queries import describe_pairs, examples, histograms, rows
+from datakit.audit.report import Duplicates, Failure, Loss, LostCandidates, Report, Scores, Source, Step, Subject, Use
 from datakit.domains import domain_of
 from datakit.recipe import Recipe, digest
 from datakit.select.rule import Rule, diff_pairs, make_candidates, rule_of, select_demos, select_pairs
 from datakit.store import Run, load_sql
-from datakit.tables import Rows
+from datakit.tables import Row
 
 
-def _inspect_run(folder: Path) -> dict[str, Any]:
-    with Run.open(folder) as run:
-        recipe = run.recipe()
-        return _report(run, recipe)
-
-
-def _report(run: Run, recipe: Recipe) -> dict[str, Any]:
+def inspect_run(run: Run) -> Report:
+    recipe = run.recipe()
     rule = rule_of(recipe, domain_of(recipe))
-    verified, wrong = rule.verifier is not None, list(rule.wrong)
     make_candidates(run, rule)
-    judging = describe_judges(run, recipe, rule)
+    judges, agreement = describe_judges(run, recipe, rule)
+    margins = margins_by_judge(run, rule)
     make_candidates(run, rule)
     for name in ("wanted", "closest", "pairs"):
         run.make_table(f"audit_{name}", load_sql(f"audit/{name}"))
-    counts = _rows(run, "tables")
-    report: dict[str, Any] = {
-        "run": {
-            "kind": "run",
-            "folder": str(run.folder),
-            "domain": recipe.domain,
-            "recipe": digest(recipe),
-            "judge": rule.judge,
-            "verifier": rule.verifier,
-            "select": recipe.select.model_dump(mode="json"),
-        },
-        "tables": {row["name"]: row["n_rows"] for row in counts},
-        "current": {row["name"]: row["n_current"] for row in counts},
-        "funnel": _rows(run, "funnel", {"verified": verified}),
-        "lost": _rows(run, "lost"),
-        "answers": _rows(run, "answers", {"verified": verified, "wrong": wrong}),
-        "sources": _sources(run, wrong),
-        "pairs": _pairs(run),
-        "scores": _rows(run, "scores", {"judge": rule.judge, "wrong": wrong, "any_source": rule.any_source})[0],
-        **judging,
-        "duplicates": _rows(run, "duplicates")[0],
-        "failures": _rows(run, "failures"),
-        "examples": _examples(run, "example_texts"),
-    }
-    repeated = {row["name"]: row["n_repeated"] for row in counts if row["n_repeated"]}
+    counts = run.query(load_sql("audit/tables")).rows_by_key("name", named=True, unique=True)
+    report = replace(
+        _describe(run, recipe, rule),
+        tables={name: row["n_rows"] for name, row in counts.items()},
+        current={name: row["n_current"] for name, row in counts.items()},
+        judges=judges,
+        agreement=agreement,
+        margins=margins,
+    )
+    repeated = {name: row["n_repeated"] for name, row in counts.items() if row["n_repeated"]}
     foreign = rule.foreign_window
-    report["warnings"] = [*caution(report, repeated), *([foreign] if foreign else []), *_out_of_date(run, rule)]
-    return _hold(report, recipe.limits.model_dump())
+    warnings = [*caution(report, repeated), *([foreign] if foreign else []), *_out_of_date(run, rule)]
+    return replace(report, warnings=warnings, limits=hold(report, recipe.limits.model_dump()))
 
 
-def _sources(run: Run, wrong: list[str]) -> Rows:
-    run.make_table("amounts", load_sql("audit/source_amounts"))
-    drawn = {(row["what"], row["model"]): _histogram(row) for row in _rows(run, "histograms", {"n_bins": N_BINS})}
-    return [
-        row
-        | {
-            "score_histogram": drawn.get(("score", row["model"])),
-            "chars_histogram": drawn.get(("chars", row["model"])),
-        }
-        for row in _rows(run, "sources", {"wrong": wrong})
-    ]
+def _describe(run: Run, recipe: Recipe, rule: Rule) -> Report:
+    """All that is no count of tables and not about judges."""
+    verified, wrong = rule.verifier is not None, list(rule.wrong)
+    drawn = histograms(run, "source_amounts")
+
+    def step(step: str, prompts: int, lost: list[Row]) -> Step:
+        return Step(step, prompts, [Loss(**loss) for loss in lost])
+
+    def source(model: str, **row: Any) -> Source:
+        score, chars = drawn.get(("score", model)), drawn.get(("chars", model))
+        return Source(model, **row, score_histogram=score, chars_histogram=chars)
+
+    return Report(
+        run=Subject(
+            kind="run",
+            folder=str(run.folder),
+            domain=recipe.domain,
+            recipe=digest(recipe),
+            judge=rule.judge,
+            verifier=rule.verifier,
+            select=recipe.select.model_dump(mode="json"),
+        ),
+        tables={},
+        current={},
+        funnel=rows(run, "funnel", step, {"verified": verified}),
+        lost=rows(run, "lost", LostCandidates),
+        answers=rows(run, "answers", Use, {"verified": verified, "wrong": wrong}),
+        sources=rows(run, "sources", source, {"wrong": wrong}),
+        pairs=describe_pairs(run),
+        scores=rows(run, "scores", Scores, {"judge": rule.judge, "wrong": wrong, "any_source": rule.any_source})[0],
+        duplicates=rows(run, "duplicates", Duplicates)[0],
+        failures=rows(run, "failures", Failure),
+        examples=examples(run, "example_texts"),
+    )
 
 
 def _out_of_date(run: Run, rule: Rule) -> Iterator[str]:

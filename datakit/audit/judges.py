@@ -6,54 +6,52 @@ and a window with open eyes.
 
 from __future__ import annotations
 
+from functools import partial
+
+from datakit.audit.queries import histograms, rows
+from datakit.audit.report import Agreement, Judge, JudgeScores, Margins
 from datakit.recipe import MEAN_RANK, Recipe
 from datakit.select.rule import Rule, margin_window, match_answers
 from datakit.store import Run, load_sql
-from datakit.tables import Row, Rows
-
-N_BINS = 9
 
 
-def describe_judges(run: Run, recipe: Recipe, rule: Rule) -> Row:
-    """`judges`, `agreement` and `margins` of the report. Reads the table `answers`, and leaves those of the last judge."""
+def describe_judges(run: Run, recipe: Recipe, rule: Rule) -> tuple[list[Judge], list[Agreement]]:
+    """What each judge's scores are like, and how far each two agree. Reads the table `answers`."""
     names = list(rule.judges)
+    if not names:
+        return [], []
     run.make_table("judged", load_sql("audit/judged"), {"judges": names})
-    return {
-        "judges": _described(run, recipe, rule) if names else [],
-        "agreement": run.query(load_sql("audit/agreement"), {"judges": names}).to_dicts() if len(names) > 1 else [],
-        "margins": [_margins(run, rule, judge) for judge in (*names, *([MEAN_RANK] if len(names) > 1 else []))],
-    }
-
-
-def _described(run: Run, recipe: Recipe, rule: Rule) -> Rows:
-    """One row a judge over all sources, with the rows of its sources in `sources`."""
-    run.make_table("amounts", load_sql("audit/judge_amounts"))
-    histograms = {
-        (row["what"], row["model"]): {"edges": row["edges"], "counts": row["counts"]}
-        for row in run.query(load_sql("audit/histograms"), {"n_bins": N_BINS}).to_dicts()
-    }
-    failed = run.query("SELECT source, count(*) FROM current_failures WHERE stage = 'score' GROUP BY source")
-    failures = dict(failed.iter_rows())
-    params = {"judges": list(rule.judges), "wrong": list(rule.wrong), "any_source": rule.any_source}
-    rows = run.query(load_sql("audit/judges"), params).to_dicts()
-    for row in rows:
-        row["score_histogram"] = histograms.get((row["judge"], row["model"]))
-    return [
-        row
-        | {
-            "type": rule.judges[row["judge"]],
-            "imported": row["judge"] in recipe.imported_judges.values(),
-            "selects": rule.judge in (row["judge"], MEAN_RANK),
-            "failures": failures.get(row["judge"], 0),
-            "sources": [source for source in rows if source["judge"] == row["judge"] and source["model"] is not None],
-        }
-        for row in rows
-        if row["model"] is None
+    drawn = histograms(run, "judge_amounts")
+    params = {"judges": names, "wrong": list(rule.wrong), "any_source": rule.any_source}
+    described = rows(
+        run,
+        "judges",
+        lambda judge, model, **row: JudgeScores(judge, model, **row, score_histogram=drawn.get((judge, model))),
+        params,
+    )
+    failures = dict(
+        run.query("SELECT source, count(*) FROM current_failures WHERE stage = 'score' GROUP BY source").iter_rows()
+    )
+    found = [
+        Judge(
+            **vars(whole),
+            type=rule.judges[whole.judge],
+            imported=whole.judge in recipe.imported_judges.values(),
+            selects=rule.judge in (whole.judge, MEAN_RANK),
+            failures=failures.get(whole.judge, 0),
+            sources=[part for part in described if part.judge == whole.judge and part.model is not None],
+        )
+        for whole in described
+        if whole.model is None
     ]
+    return found, rows(run, "agreement", Agreement, {"judges": names}) if len(names) > 1 else []
 
 
-def _margins(run: Run, rule: Rule, judge: str) -> Row:
-    """The margins of the candidates if this judge selected, held against the recipe's window."""
-    match_answers(run, rule, judge)
-    low, high = margin_window(run, rule)
-    return {"judge": judge} | run.query(load_sql("audit/judge_margins"), {"low": low, "high": high}).row(0, named=True)
+def margins_by_judge(run: Run, rule: Rule) -> list[Margins]:
+    """What each judge would give the rule, held against the rule's window. Leaves the table `answers` of the last judge."""
+    names, found = list(rule.judges), []
+    for judge in (*names, *([MEAN_RANK] if len(names) > 1 else [])):
+        match_answers(run, rule, judge)
+        low, high = margin_window(run, rule)
+        found += rows(run, "judge_margins", partial(Margins, judge), {"low": low, "high": high})
+    return found

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Any
+
+from datakit.audit.report import Limit, Report
 
 LIMITED = {  # limit -> the number it holds; min_ is a least value, max_ a greatest one
     "min_pairs": "pairs",
@@ -15,45 +15,29 @@ LIMITED = {  # limit -> the number it holds; min_ is a least value, max_ a great
 }
 
 
-def _hold(report: dict[str, Any], limits: Mapping[str, float | None]) -> dict[str, Any]:
-    """Add `limits` and `ok`. A number that cannot be known here (an export has no responses) is not held to anything."""
+def hold(report: Report, limits: Mapping[str, float | None]) -> list[Limit]:
+    """Every limit that is set. A number that cannot be known here (an export has no responses) is not held to anything."""
+    sources = report.sources
     values = {
-        "pairs": report["tables"].get("pairs"),
-        "demos": report["tables"].get("demos"),
-        "chosen_longer_share": report["pairs"]["chosen_longer_share"],
-        "truncated_share": _share(report, "truncated", "responses"),
-        "failure_share": _share(report, "failures", "wanted"),
+        "pairs": report.tables.get("pairs"),
+        "demos": report.tables.get("demos"),
+        "chosen_longer_share": report.pairs.chosen_longer_share,
+        "truncated_share": _share([(source.truncated, source.responses) for source in sources]),
+        "failure_share": _share([(source.failures, source.wanted) for source in sources]),
     }
-    report["limits"] = [
-        {"name": name, "value": values[number], "limit": limits[name], "ok": _within(name, values[number], limits[name])}
-        for name, number in LIMITED.items()
-        if limits.get(name) is not None and _known(report, number)
-    ]
-    report["ok"] = all(limit["ok"] for limit in report["limits"])
-    return {key: _plain(value) for key, value in report.items()}
+    known = set(values)
+    if report.run.kind == "export":
+        known = {*report.tables, *(["chosen_longer_share"] if "pairs" in report.tables else [])}
+    held = []
+    for name, number in LIMITED.items():
+        value, limit = values[number], limits.get(name)
+        if limit is not None and number in known:
+            within = value is None or (value >= limit if name.startswith("min_") else value <= limit)
+            held.append(Limit(name, value, limit, within))
+    return held
 
 
-def _known(report: dict[str, Any], number: str) -> bool:
-    if report["run"]["kind"] == "run":
-        return True
-    return number in report["tables"] or (number == "chosen_longer_share" and "pairs" in report["tables"])
-
-
-def _within(name: str, value: float | None, limit: float | None) -> bool:
-    if value is None or limit is None:
-        return True
-    return value >= limit if name.startswith("min_") else value <= limit
-
-
-def _share(report: dict[str, Any], part: str, whole: str) -> float | None:
-    total = sum(source[whole] or 0 for source in report["sources"])
-    return sum(source[part] or 0 for source in report["sources"]) / total if total else None
-
-
-def _plain(value: Any) -> Any:
-    """The same without numbers that JSON cannot hold."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _share(counts: list[tuple[int | None, int | None]]) -> float | None:
+    """All parts of all wholes."""
+    whole = sum(whole or 0 for _, whole in counts)
+    return sum(part or 0 for part, _ in counts) / whole if whole else None

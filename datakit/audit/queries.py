@@ -2,48 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
 
 import polars as pl
 
+from datakit.audit.report import Example, Histogram, Pairs
 from datakit.store import load_sql
-from datakit.tables import Row, Rows
+from datakit.tables import finite
 
 N_BINS = 9
 
+Made = TypeVar("Made")
+
 
 class Queries(Protocol):
-    """What SQL can be asked of: store.Run, and the one file of an export."""
+    """What SQL can be asked of: a Run of store, and its Tables that hold the one file of an export."""
 
-    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
+    def query(self, sql: str, params: Mapping[str, object] | None = None) -> pl.DataFrame:
         """The rows of one SELECT."""
         ...
 
-    def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None) -> None:
+    def make_table(self, name: str, sql: str, params: Mapping[str, object] | None = None) -> None:
         """Keep the rows of a SELECT as a temporary table."""
         ...
 
 
-def _pairs(tables: Queries) -> Row:
-    """`pairs` of the report; reads the temporary table audit_pairs."""
-    tables.make_table("amounts", load_sql("audit/pair_amounts"))
-    drawn = {row["what"]: _histogram(row) for row in _rows(tables, "histograms", {"n_bins": N_BINS})}
-    return _rows(tables, "margins")[0] | {
-        "margin_histogram": drawn.get("margin"),
-        "length_histogram": drawn.get("log_length_ratio"),
-    }
+def rows(tables: Queries, name: str, make: Callable[..., Made], params: Mapping[str, object] | None = None) -> list[Made]:
+    """What `make` makes of each row of sql/audit/<name>.sql; TypeError where the columns are not its arguments."""
+    return [make(**finite(row)) for row in tables.query(load_sql(f"audit/{name}"), params).iter_rows(named=True)]
 
 
-def _examples(tables: Queries, texts: str) -> Rows:
+def histograms(tables: Queries, amounts: str) -> dict[tuple[str, str | None], Histogram]:
+    """By what and model, of the amounts that sql/audit/<amounts>.sql gives."""
+    tables.make_table("amounts", load_sql(f"audit/{amounts}"))
+    drawn = rows(tables, "histograms", lambda what, model, **bins: ((what, model), Histogram(**bins)), {"n_bins": N_BINS})
+    return dict(drawn)
+
+
+def describe_pairs(tables: Queries) -> Pairs:
+    """Reads the temporary table audit_pairs."""
+    drawn = histograms(tables, "pair_amounts")
+    margin, length = drawn.get(("margin", None)), drawn.get(("log_length_ratio", None))
+    [pairs] = rows(tables, "margins", lambda **row: Pairs(**row, margin_histogram=margin, length_histogram=length))
+    return pairs
+
+
+def examples(tables: Queries, texts: str) -> list[Example]:
+    """A few pairs with their texts, which sql/audit/<texts>.sql gives. Reads the temporary table audit_pairs."""
     tables.make_table("examples", load_sql("audit/examples"))
-    return _rows(tables, texts)
-
-
-def _rows(tables: Queries, name: str, params: Mapping[str, Any] | None = None) -> Rows:
-    """The rows that sql/audit/<name>.sql gives."""
-    return tables.query(load_sql(f"audit/{name}"), params).to_dicts()
-
-
-def _histogram(row: Row) -> Row:
-    return {"edges": row["edges"], "counts": row["counts"]}
+    return rows(tables, texts, Example)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datakit.cli.printing import print_json
 from datakit.errors import BadInput, SourceStopped
 from datakit.signals import Signals
 
@@ -80,6 +79,7 @@ def _build(recipe: Recipe, folder: Path, options: Options) -> None:
 
 def _dry_run(recipe: Recipe, folder: Path, options: Options, asked: bool, json: bool) -> None:
     from datakit import dry_run
+    from datakit.cli.printing import print_json
     from datakit.screen.costs import draw_plan
     from datakit.screen.report import open_console
     from datakit.screen.watch import Watch

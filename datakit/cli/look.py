@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from datakit.cli.printing import print_json
 from datakit.errors import BadInput
 
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.field=VALUE, e.g. select.margin=[0.01,0.2]")]
@@ -22,12 +21,14 @@ def inspect(
 
     report = audit.inspect(folder)
     if json:
-        print_json(report)
+        from datakit.cli.printing import print_json
+
+        print_json(report.as_json())
     else:
         from datakit.screen.report import draw, open_console
 
         draw(report, open_console())
-    raise typer.Exit(0 if report["ok"] else 1)
+    raise typer.Exit(0 if report.ok else 1)
 
 
 def select(
@@ -38,6 +39,7 @@ def select(
 ) -> None:
     """Select anew in a finished run: replaces demos, pairs, sft/ and dpo/. Needs no model; --set is kept in recipe.json."""
     from datakit import stages
+    from datakit.cli.printing import print_json
     from datakit.screen.frames import draw_diff
     from datakit.screen.watch import Watch
 
@@ -78,6 +80,8 @@ def sql(
     with Run.open(run) as opened:
         frame = opened.query(query)
     if format == "json":
+        from datakit.cli.printing import print_json
+
         print_json(frame.to_dicts())
     elif format == "csv":
         from datakit.screen.frames import flat

@@ -20,17 +20,12 @@ def draw_table(frame: pl.DataFrame, rows: int = 200) -> None:
     for name, dtype in frame.schema.items():
         table.add_column(name, justify="right" if dtype.is_numeric() else "left", overflow="fold")
     for row in flat(frame.head(rows)).iter_rows():
-        table.add_row(*(Text(_cell(value)) for value in row))
+        cells = ("" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value) for value in row)
+        table.add_row(*map(Text, cells))
     console = Console(highlight=False)
     console.print(table)
     if frame.height > rows:
         console.print(Text(f"... {frame.height - rows:,} more rows; --format csv gives all", style="dim"))
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def draw_diff(changes: pl.DataFrame) -> None:

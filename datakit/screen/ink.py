@@ -1,17 +1,18 @@
-"""How a terminal report writes things: bars and histograms in a line, numbers, short names, text that others wrote."""
+"""How a terminal report writes things: tables, bars and histograms in a line, numbers, short names, text that others wrote."""
 
 from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
+from rich.table import Table
 from rich.text import Text
 
 NAME_CHARS = 24
+BLANK = Text(" ")
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Ink:
 
     def text(self, value: object, style: str = "") -> Text:
         """A value as it is, for reading."""
-        shown = "".join(" " if char == "\t" else _printable(char) for char in str(value))
+        moves = (char != "\n" and unicodedata.category(char) in ("Cc", "Cs") for char in str(value))
+        shown = "".join(" " if char == "\t" else "?" if odd else char for char, odd in zip(str(value), moves, strict=True))
         if self.ascii_only:
             shown = shown.encode("ascii", "backslashreplace").decode()
         return Text(shown, style=style)
@@ -44,13 +46,13 @@ class Ink:
         drawn = "━" * (halves // 2) + "╸" * (halves % 2)
         return Text(drawn, style=style).append("━" * (width - len(drawn)), style="bright_black")
 
-    def spark(self, histogram: Mapping[str, Any] | None) -> Text:
-        """A histogram in one line, a character a bin."""
-        if histogram is None:
+    def spark(self, counts: Sequence[int]) -> Text:
+        """A histogram in one line, a character a bin; "-" for none."""
+        if not counts:
             return Text("-", style="dim")
         levels = ".:-=+*#" if self.ascii_only else "▁▂▃▄▅▆▇█"
-        most = max(histogram["counts"])
-        marks = (" " if not n else levels[math.ceil(n / most * len(levels)) - 1] for n in histogram["counts"])
+        most = max(counts)
+        marks = (" " if not n else levels[math.ceil(n / most * len(levels)) - 1] for n in counts)
         return Text("".join(marks), style="cyan")
 
 
@@ -105,8 +107,21 @@ def span(low: float | None, high: float | None, written: Callable[[float], str])
     return f"{'-inf' if low is None else written(low)}..{'inf' if high is None else written(high)}"
 
 
+def table(first: str, *others: str, no_wrap: bool = True) -> Table:
+    """Names on the left, which are folded where the terminal is too narrow, and numbers on the right."""
+    drawn = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    drawn.add_column(first, overflow="fold")
+    for title in others:
+        drawn.add_column(title, justify="right", no_wrap=no_wrap)
+    return drawn
+
+
 def percent(part: int | None, whole: int | None) -> str:
     return f"{part / whole:.0%}" if part is not None and whole else "-"
+
+
+def share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"
 
 
 def number(value: float | None) -> str:
@@ -151,7 +166,3 @@ def decimal(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
-
-
-def _printable(char: str) -> str:
-    return "?" if char != "\n" and unicodedata.category(char) in ("Cc", "Cs") else char

@@ -1,4 +1,4 @@
-"""Draws the dict of audit.py for a terminal of 80 columns or more; without colour, and piped, it says the same."""
+"""Draws a report for a terminal of 80 columns or more; without colour, and piped, it says the same."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, JustifyMethod, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from datakit.screen.ink import NAME_CHARS, Ink, decimal, mean, number, percent, short_names, shorten, span
+from datakit.audit.report import Histogram, Report
+from datakit.screen.ink import BLANK, NAME_CHARS, Ink, decimal, mean, number, percent, share, short_names, shorten, span, table
 from datakit.screen.report_judges import draw_judges
-from datakit.tables import OUTCOMES, Row, Rows
+from datakit.tables import OUTCOMES
 
 WIDTH = 100  # where the output is no terminal, and the most that is used of one
 NARROW_NAME_CHARS = 12  # of a model's, on a narrower terminal
 SHOWN_CHARS = 420  # of a text in an example
 BAR = 24
-BLANK = Text(" ")
 STEPS = {
     "read": "prompts read",
     "kept": "not dropped",
@@ -38,22 +37,25 @@ def open_console() -> Console:
     return Console(highlight=False, width=None if narrow else WIDTH)
 
 
-def draw(report: dict[str, Any], console: Console) -> None:
+def draw(report: Report, console: Console) -> None:
     """Print the report."""
     ink = Ink(console.options.ascii_only)
     width = min(console.width, WIDTH)
-    names = short_names([source["model"] for source in report["sources"]], NAME_CHARS if width == WIDTH else NARROW_NAME_CHARS)
+    names = short_names([source.model for source in report.sources], NAME_CHARS if width == WIDTH else NARROW_NAME_CHARS)
     console.print(_header(report, ink), width=width)
+    warnings = _grid("left", "left")
+    for warning in report.warnings:
+        warnings.add_row(Text("!", style="bold yellow"), ink.text(warning, "yellow"))
     sections: dict[str, Iterable[RenderableType]] = {
         "Prompts to pairs": _funnel(report, ink),
         "Sources": _sources(report, names, ink),
         "Pairs": _pairs(report, ink),
         "Judges": draw_judges(report, names, ink),
-        "Duplicates": _duplicates(report, ink),
+        "Duplicates": _duplicates(report),
         "Failures": _failures(report, names, ink),
-        "Warnings": _warnings(report, ink),
+        "Warnings": [warnings] if report.warnings else [],
         "Examples": _examples(report, names, ink),
-        "Limits": _limits(report, ink),
+        "Limits": _limits(report),
     }
     for title, parts in sections.items():
         drawn = list(parts)
@@ -66,198 +68,185 @@ def draw(report: dict[str, Any], console: Console) -> None:
 # ----------------------------------------------------------------------------------------------------------------- sections
 
 
-def _header(report: dict[str, Any], ink: Ink) -> Table:
-    run = report["run"]
+def _header(report: Report, ink: Ink) -> Table:
+    run = report.run
     grid = Table.grid(expand=True, padding=(0, 1))
     grid.add_column(ratio=1, overflow="fold")
     grid.add_column(justify="right", no_wrap=True)
-    verdict = Text("OK", style="bold green") if report["ok"] else Text("PAST A LIMIT", style="bold red")
-    grid.add_row(ink.text(run["folder"], "bold"), verdict)
-    facts = [f"{run['kind']} of domain {run['domain']}", f"recipe {run['recipe']}"]
-    facts += [f"verifier {run['verifier']}" if run["verifier"] else "no verifier"]
-    facts += [f"judge {run['judge']}" if run["judge"] else "no judge"]
+    verdict = Text("OK", style="bold green") if report.ok else Text("PAST A LIMIT", style="bold red")
+    grid.add_row(ink.text(run.folder, "bold"), verdict)
+    facts = [f"{run.kind} of domain {run.domain}", f"recipe {run.recipe}"]
+    facts += [f"verifier {run.verifier}" if run.verifier else "no verifier"]
+    facts += [f"judge {run.judge}" if run.judge else "no judge"]
     grid.add_row(ink.text(", ".join(facts), "dim"))
-    if run["select"]:
-        unused = () if run["select"]["split"] == "share" else ("sft_share",)
-        used = {name: value for name, value in run["select"].items() if value is not None and name not in unused}
+    if run.select:
+        unused = () if run.select["split"] == "share" else ("sft_share",)
+        used = {name: value for name, value in run.select.items() if value is not None and name not in unused}
         settings = (f"{name} {_setting(value)}" for name, value in used.items())
         grid.add_row(ink.text("select: " + ", ".join(settings), "dim"))
     return grid
 
 
-def _funnel(report: dict[str, Any], ink: Ink) -> Iterator[RenderableType]:
-    steps = report["funnel"]
-    if steps:
+def _funnel(report: Report, ink: Ink) -> Iterator[RenderableType]:
+    labels = dict(STEPS)
+    if not report.run.verifier:
+        labels["judged"] = "an answer to choose and one to reject"
+    if report.run.any_source:
+        labels["candidates"] = "that differ"
+    if report.funnel:
         grid = _grid("left", "right", "right", "left")
-        read = steps[0]["prompts"]
-        for step in steps:
-            for loss in step["lost"]:
-                grid.add_row(ink.text(f"  - {loss['reason']}", "yellow"), Text(f"-{loss['prompts']:,}", style="yellow"))
-            label = ink.text(_step_label(step["step"], report["run"]))
-            count = Text(f"{step['prompts']:,}", style="bold")
-            grid.add_row(label, count, Text(percent(step["prompts"], read)), ink.bar(step["prompts"], read, BAR))
+        read = report.funnel[0].prompts
+        for step in report.funnel:
+            for loss in step.lost:
+                grid.add_row(ink.text(f"  - {loss.reason}", "yellow"), Text(f"-{loss.prompts:,}", style="yellow"))
+            count = Text(f"{step.prompts:,}", style="bold")
+            bar = ink.bar(step.prompts, read, BAR)
+            grid.add_row(ink.text(labels[step.step]), count, Text(percent(step.prompts, read)), bar)
         yield grid
-    if report["answers"]:
-        yield _listing("responses", [(row["use"], row["responses"]) for row in report["answers"]], ink)
-    if report["lost"]:
+    if report.answers:
+        yield _listing("responses", [(row.use, row.responses) for row in report.answers], ink)
+    if report.lost:
         title = "candidates (prompt and source) that are no pair"
-        yield _listing(title, [(row["reason"], row["candidates"]) for row in report["lost"]], ink)
-    written = [f"{report['tables'][table]:,} {table}" for table in ("pairs", "demos") if table in report["tables"]]
-    yield Text(f"{'stored' if steps else 'exported'}: {', '.join(written)}", style="bold")
+        yield _listing(title, [(row.reason, row.candidates) for row in report.lost], ink)
+    written = [f"{report.tables[name]:,} {name}" for name in ("pairs", "demos") if name in report.tables]
+    yield Text(f"{'stored' if report.funnel else 'exported'}: {', '.join(written)}", style="bold")
 
 
-def _sources(report: dict[str, Any], names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
-    sources = report["sources"]
+def _sources(report: Report, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
+    sources = report.sources
     if not sources:
         yield Text("no sources", style="dim")
         return
-    counts = _table("model", "n", "responses", "distinct", "cut off", "right", "tokens", "pairs", "demos")
+    counts = table("model", "n", "responses", "distinct", "cut off", "right", "tokens", "pairs", "demos")
     for row in sources:
+        whole = row.wanted in (None, row.responses)
         counts.add_row(
-            ink.text(names[row["model"]]),
-            number(row["n"]),
-            _answered(row),
-            percent(row["distinct"], row["responses"]),
-            percent(row["truncated"], row["responses"]),
-            "-" if row["pass_rate"] is None else f"{row['pass_rate']:.0%}",
-            mean(row["mean_tokens"]),
-            number(row["pairs"]),
-            number(row["demos"]),
+            ink.text(names[row.model]),
+            number(row.n),
+            number(row.responses) if whole else f"{row.responses:,} of {row.wanted:,}",
+            percent(row.distinct, row.responses),
+            percent(row.truncated, row.responses),
+            share(row.pass_rate),
+            mean(row.mean_tokens),
+            number(row.pairs),
+            number(row.demos),
         )
     yield counts
-    if report["run"]["kind"] == "run":
-        yield from _verdicts(sources, names, ink)
-        yield from _distributions(sources, names, ink)
+    if report.run.kind == "run":
+        yield from _distributions(report, names, ink)
 
 
-def _verdicts(sources: Rows, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
-    """Outcomes by source: only those that there are."""
-    met = [outcome for outcome in (*OUTCOMES, "no_verdict") if any(row[outcome] for row in sources)]
+def _distributions(report: Report, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
+    """By source: outcomes, only those that there are, and lengths; scores stand with their judges."""
+    sources = report.sources
+    met = [outcome for outcome in (*OUTCOMES, "no_verdict") if any(getattr(row, outcome) for row in sources)]
     if met and met != ["no_verdict"]:
-        table = _table("verdicts", *(outcome.replace("_", " ") for outcome in met))
+        verdicts = table("verdicts", *(outcome.replace("_", " ") for outcome in met))
         for row in sources:
-            table.add_row(ink.text(names[row["model"]]), *(number(row[outcome]) for outcome in met))
+            verdicts.add_row(ink.text(names[row.model]), *(number(getattr(row, outcome)) for outcome in met))
         yield BLANK
-        yield table
+        yield verdicts
+    edges = next((row.chars_histogram.edges for row in sources if row.chars_histogram), None)
+    if edges is not None:
+        lengths = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+        lengths.add_column("lengths", no_wrap=True)
+        lengths.add_column(f"characters {edges[0]:,.0f}..{edges[-1]:,.0f}")
+        lengths.add_column("mean", justify="right")
+        for row in sources:
+            bins = row.chars_histogram.counts if row.chars_histogram else []
+            lengths.add_row(ink.text(names[row.model]), ink.spark(bins), mean(row.mean_chars))
+        yield BLANK
+        yield lengths
 
 
-def _distributions(sources: Rows, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
-    """Lengths by source; scores stand with their judges."""
-    edges = next((source["chars_histogram"]["edges"] for source in sources if source["chars_histogram"]), None)
-    if edges is None:
+def _pairs(report: Report, ink: Ink) -> Iterator[RenderableType]:
+    pairs = report.pairs
+    if pairs.count is None:
         return
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("lengths", no_wrap=True)
-    table.add_column(f"characters {edges[0]:,.0f}..{edges[-1]:,.0f}")
-    table.add_column("mean", justify="right")
-    for row in sources:
-        table.add_row(ink.text(names[row["model"]]), ink.spark(row["chars_histogram"]), mean(row["mean_chars"]))
-    yield BLANK
-    yield table
-
-
-def _pairs(report: dict[str, Any], ink: Ink) -> Iterator[RenderableType]:
-    pairs = report["pairs"]
-    if pairs["count"] is None:
-        return
-    if not pairs["count"]:
+    if not pairs.count:
         yield Text("no pairs", style="yellow")
         return
-    margins = ", ".join(f"{decimal(pairs[f'margin_{name}'])} {name}" for name in ("min", "median", "max"))
-    yield Text(f"{pairs['count']:,} pairs" + (f"; margin {margins}" if pairs["margin_min"] is not None else ""))
+    margins = f"{decimal(pairs.margin_min)} min, {decimal(pairs.margin_median)} median, {decimal(pairs.margin_max)} max"
+    yield Text(f"{pairs.count:,} pairs" + (f"; margin {margins}" if pairs.margin_min is not None else ""))
     yield Text(
-        f"the chosen answer is the longer one in {pairs['chosen_longer']:,} ({pairs['chosen_longer_share']:.0%}); "
-        f"length ratio (chosen/rejected characters) {pairs['length_ratio_geomean']:.2f} in the geometric mean"
+        f"the chosen answer is the longer one in {pairs.chosen_longer:,} ({pairs.chosen_longer_share:.0%}); "
+        f"length ratio (chosen/rejected characters) {pairs.length_ratio_geomean:.2f} in the geometric mean"
     )
     columns = Table.grid(padding=(0, 4))
-    margin, length = pairs["margin_histogram"], pairs["length_histogram"]
+    margin, length = pairs.margin_histogram, pairs.length_histogram
     drawn = [_histogram("margin", margin, decimal, ink)] if margin else []
-    drawn += [_histogram("length ratio", length, _ratio, ink)] if length else []
+    drawn += [_histogram("length ratio", length, lambda log: f"{math.exp(log):.2f}", ink)] if length else []
     columns.add_row(*drawn)
     yield BLANK
     yield columns
 
 
-def _duplicates(report: dict[str, Any], ink: Ink) -> Iterator[RenderableType]:
-    counts = report["duplicates"]
+def _duplicates(report: Report) -> Iterator[RenderableType]:
+    counts = report.duplicates
     if counts is None:
         return
-    yield Text(f"{counts['repeated_responses']:,} responses repeat a text of the same prompt and source (used once)")
-    yield Text(f"{counts['shared_responses']:,} texts came from several sources for one prompt")
-    yield Text(f"{counts['repeated_prompts']:,} prompts repeat another one's messages")
+    yield Text(f"{counts.repeated_responses:,} responses repeat a text of the same prompt and source (used once)")
+    yield Text(f"{counts.shared_responses:,} texts came from several sources for one prompt")
+    yield Text(f"{counts.repeated_prompts:,} prompts repeat another one's messages")
 
 
-def _failures(report: dict[str, Any], names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
-    failures = report["failures"]
-    pending = sum(source["pending"] or 0 for source in report["sources"])
-    if failures:
-        table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-        table.add_column("count", justify="right")
+def _failures(report: Report, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
+    pending = sum(source.pending or 0 for source in report.sources)
+    if report.failures:
+        drawn = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+        drawn.add_column("count", justify="right")
         for title in ("stage", "source", "error", "again", "last message"):
-            table.add_column(title, overflow="fold")
-        for row in failures:
-            source, again = names.get(row["source"], row["source"]), "no" if row["permanent"] else "yes"
-            cells = (row["stage"], source, row["error"], again, shorten(row["example"] or "", 160))
-            table.add_row(f"{row['count']:,}", *(ink.text(cell) for cell in cells))
-        yield table
-    elif report["run"]["kind"] == "run":
+            drawn.add_column(title, overflow="fold")
+        for row in report.failures:
+            source, again = names.get(row.source, row.source), "no" if row.permanent else "yes"
+            cells = (row.stage, source, row.error, again, shorten(row.example or "", 160))
+            drawn.add_row(f"{row.count:,}", *(ink.text(cell) for cell in cells))
+        yield drawn
+    elif report.run.kind == "run":
         yield Text("none", style="dim")
     if pending:
         yield Text(f"{pending:,} wanted responses are neither there nor failed: not asked for yet", style="yellow")
 
 
-def _warnings(report: dict[str, Any], ink: Ink) -> Iterator[RenderableType]:
-    grid = _grid("left", "left")
-    for warning in report["warnings"]:
-        grid.add_row(Text("!", style="bold yellow"), ink.text(warning, "yellow"))
-    if report["warnings"]:
-        yield grid
-
-
-def _examples(report: dict[str, Any], names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
-    for at, pair in enumerate(report["examples"]):
+def _examples(report: Report, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
+    for at, pair in enumerate(report.examples):
         if at:
             yield BLANK
-        facts = [pair["picked"] or "margin", decimal(pair["margin"])] if pair["margin"] is not None else ["no margin"]
-        yield ink.text(f"{' '.join(facts)}, prompt {pair['prompt_id']}", "dim")
-        yield ink.text(shorten("\n".join(message["content"] for message in pair["prompt"] or []), SHOWN_CHARS))
+        picked = f"{pair.picked or 'margin'} {decimal(pair.margin)}" if pair.margin is not None else "no margin"
+        yield ink.text(f"{picked}, prompt {pair.prompt_id}", "dim")
+        yield ink.text(shorten("\n".join(message["content"] for message in pair.prompt or []), SHOWN_CHARS))
         grid = Table.grid(expand=True, padding=(0, 2))
         labels, texts = [], []
-        for side, model, colour in (("chosen", pair["model"], "green"), ("rejected", pair["rejected_model"], "red")):
+        for side, model, score, chars, text, colour in (
+            ("chosen", pair.model, pair.chosen_score, pair.chosen_chars, pair.chosen, "green"),
+            ("rejected", pair.rejected_model, pair.rejected_score, pair.rejected_chars, pair.rejected, "red"),
+        ):
             grid.add_column(ratio=1, overflow="fold")
-            labels.append(ink.text(_side_label(pair, side, names.get(model, model)), f"bold {colour}"))
-            texts.append(ink.text(shorten(pair[side] or "", SHOWN_CHARS), colour))
+            scored = "" if score is None else f", score {decimal(score)}"
+            labels.append(ink.text(f"{side}: {names.get(model, model)}{scored}, {chars:,} chars", f"bold {colour}"))
+            texts.append(ink.text(shorten(text or "", SHOWN_CHARS), colour))
         grid.add_row(*labels)
         grid.add_row(*texts)
         yield Padding(grid, (0, 0, 0, 2))
 
 
-def _limits(report: dict[str, Any], ink: Ink) -> Iterator[RenderableType]:
+def _limits(report: Report) -> Iterator[RenderableType]:
     grid = _grid("left", "left", "right", "left")
-    for limit in report["limits"]:
-        mark = Text("ok", style="green") if limit["ok"] else Text("PAST", style="bold red")
-        bound = f"{'at least' if limit['name'].startswith('min_') else 'at most'} {number(limit['limit'])}"
-        grid.add_row(mark, limit["name"], number(limit["value"]), bound)
-    yield grid if report["limits"] else Text("none set", style="dim")
+    for limit in report.limits:
+        mark = Text("ok", style="green") if limit.ok else Text("PAST", style="bold red")
+        bound = f"{'at least' if limit.name.startswith('min_') else 'at most'} {number(limit.limit)}"
+        grid.add_row(mark, limit.name, number(limit.value), bound)
+    yield grid if report.limits else Text("none set", style="dim")
 
 
 # ------------------------------------------------------------------------------------------------------------------- pieces
 
 
-def _grid(*justify: Any) -> Table:
+def _grid(*justify: JustifyMethod) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     for side in justify:
         grid.add_column(justify=side)
     return grid
-
-
-def _table(first: str, *others: str) -> Table:
-    """Names on the left, numbers on the right. Where the terminal is too narrow, names are folded."""
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column(first, overflow="fold")
-    for title in others:
-        table.add_column(title, justify="right", no_wrap=True)
-    return table
 
 
 def _listing(title: str, counts: list[tuple[str, int]], ink: Ink) -> Text:
@@ -265,39 +254,16 @@ def _listing(title: str, counts: list[tuple[str, int]], ink: Ink) -> Text:
     return ink.text(f"{total:,} {title}: " + ", ".join(f"{count:,} {what}" for what, count in counts))
 
 
-def _histogram(title: str, histogram: Row, edge: Callable[[float], str], ink: Ink) -> Table:
+def _histogram(title: str, histogram: Histogram, edge: Callable[[float], str], ink: Ink) -> Table:
     """Bins as rows: from, to, a bar and the count."""
-    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
-    table.add_column(title, justify="left", no_wrap=True)
-    table.add_column("", width=BAR // 2)
-    table.add_column("", justify="right")
-    edges, counts = histogram["edges"], histogram["counts"]
+    drawn = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
+    drawn.add_column(title, justify="left", no_wrap=True)
+    drawn.add_column("", width=BAR // 2)
+    drawn.add_column("", justify="right")
+    edges, counts = histogram.edges, histogram.counts
     for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
-        table.add_row(f"{edge(low)}..{edge(high)}", ink.bar(count, max(counts), BAR // 2), f"{count:,}")
-    return table
-
-
-def _step_label(step: str, run: Row) -> str:
-    if step == "judged" and not run["verifier"]:
-        return "an answer to choose and one to reject"
-    if step == "candidates" and run["select"]["pairing"] == "any_source":
-        return "that differ"
-    return STEPS[step]
-
-
-def _side_label(pair: Row, side: str, model: str) -> str:
-    score = pair[f"{side}_score"]
-    facts = [model, *([f"score {decimal(score)}"] if score is not None else []), f"{pair[f'{side}_chars']:,} chars"]
-    return f"{side}: {', '.join(facts)}"
-
-
-def _answered(source: Row) -> str:
-    responses, wanted = source["responses"], source["wanted"]
-    return number(responses) if wanted in (None, responses) else f"{responses:,} of {wanted:,}"
-
-
-def _ratio(log_ratio: float) -> str:
-    return f"{math.exp(log_ratio):.2f}"
+        drawn.add_row(f"{edge(low)}..{edge(high)}", ink.bar(count, max(counts), BAR // 2), f"{count:,}")
+    return drawn
 
 
 def _setting(value: object) -> str:

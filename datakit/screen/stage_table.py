@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -115,7 +115,8 @@ def _columns(paces: Sequence[Pace], ended: bool, roomy: bool) -> list[Column]:
     sampled = any(pace.now.requests or pace.now.replicas for pace in paces)
     columns = [Column("", [f"{min(pace.finished / pace.total, 1):.0%}" if pace.total else "" for pace in paces], 9)]
     whole = roomy or max(pace.total for pace in paces) < 100_000
-    columns += [Column("done", [_done(pace, number if whole else compact) for pace in paces])]
+    written = number if whole else compact
+    columns += [Column("done", [f"{written(pace.now.done)}/{written(pace.total)}" for pace in paces])]
     if sampled and not ended:
         columns += [Column("in flight", [_in_flight(pace.now.replicas) for pace in paces], 1)]
     if sampled:
@@ -128,24 +129,15 @@ def _columns(paces: Sequence[Pace], ended: bool, roomy: bool) -> list[Column]:
         columns += [numbers("failed", (pace.now.failed for pace in paces), 2, "yellow")]
     if any(pace.now.retries for pace in paces):
         columns += [numbers("retries", (pace.now.retries for pace in paces), 5)]
-    return [*columns, Column("took" if ended else "left", [_time(pace, ended) for pace in paces])]
-
-
-def _done(pace: Pace, written: Callable[[int], str]) -> str:
-    return f"{written(pace.now.done)}/{written(pace.total)}"
+    if ended:
+        return [*columns, Column("took", [duration(pace.took_s) for pace in paces])]
+    left = ("done" if pace.is_done else "-" if pace.left_s is None else duration(pace.left_s) for pace in paces)
+    return [*columns, Column("left", [*left])]
 
 
 def _in_flight(replicas: Iterable[ReplicaProgress]) -> str:
     replicas = tuple(replicas)
     return f"{sum(one.in_flight for one in replicas):,}/{sum(one.window for one in replicas):,}" if replicas else "-"
-
-
-def _time(pace: Pace, ended: bool) -> str:
-    if ended:
-        return duration(pace.took_s)
-    if pace.is_done:
-        return "done"
-    return "-" if pace.left_s is None else duration(pace.left_s)
 
 
 def _line(parts: Iterable[Text], gap: str, width: int) -> Text:
@@ -159,12 +151,15 @@ def _line(parts: Iterable[Text], gap: str, width: int) -> Text:
 
 
 def _replica_lines(replicas: tuple[ReplicaProgress, ...], width: int, ink: Ink) -> Iterator[Text]:
-    """The URLs of a source, where it has several or its only one is not up."""
+    """The URLs of a source, where it has several or its only one is not up; of many only those that are not."""
     troubled = [replica for replica in replicas if replica.state != "up"]
     if len(replicas) < 2 and not troubled:
         return
+    few = len(replicas) <= REPLICAS
+    texts = [] if few else [Text(f"{len(replicas) - len(troubled)} of {len(replicas)} up", style="dim")]
+    texts += [ink.text(_replica(replica), STATES[replica.state]) for replica in (replicas if few else troubled)]
     line = Text(no_wrap=True)
-    for said in _replica_texts(replicas, troubled, ink):
+    for said in texts:
         if line and len(line) + 3 + len(said) > width:
             yield line
             line = Text(no_wrap=True)
@@ -173,27 +168,14 @@ def _replica_lines(replicas: tuple[ReplicaProgress, ...], width: int, ink: Ink) 
     yield line
 
 
-def _replica_texts(replicas: Sequence[ReplicaProgress], troubled: Sequence[ReplicaProgress], ink: Ink) -> Iterator[Text]:
-    shown = replicas
-    if len(replicas) > REPLICAS:
-        yield Text(f"{len(replicas) - len(troubled)} of {len(replicas)} up", style="dim")
-        shown = troubled
-    for replica in shown:
-        yield ink.text(_replica(replica), STATES[replica.state])
-
-
 def _replica(replica: ReplicaProgress) -> str:
-    facts = [_address(replica.url)]
+    """Host, port and path, without a name and password that a URL may have, and how it fares."""
+    url = urlsplit(replica.url)
+    address = url.netloc.rpartition("@")[2] + url.path.rstrip("/").removesuffix("/v1")
+    facts = [shorten_name(address, 2 * NAME_CHARS)]
     facts += [replica.state] if replica.state != "up" else []
     facts += [f"{replica.in_flight}/{replica.window}"] if replica.state != "down" else []
     return " ".join(facts) + (f", {replica.waiting:,} waiting" if replica.waiting else "")
-
-
-def _address(url: str) -> str:
-    """Host, port and path, without a name and password that a URL may have."""
-    parts = urlsplit(url)
-    path = parts.path.rstrip("/").removesuffix("/v1")
-    return shorten_name(parts.netloc.rpartition("@")[2] + path, 2 * NAME_CHARS)
 
 
 # ------------------------------------------------------------------------------------------------------------ a line a part

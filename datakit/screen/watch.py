@@ -28,7 +28,8 @@ class Watch:
     def __init__(
         self, go_on: str | None = None, interrupted: Callable[[], bool] = lambda: False, console: Console | None = None
     ) -> None:
-        self.console = console or _open_console()
+        given = sys.stderr.isatty() or "COLUMNS" in os.environ
+        self.console = console or Console(stderr=True, highlight=False, width=None if given else WIDTH)
         self._go_on = go_on
         self._interrupted = interrupted
         self._view = StageView({})
@@ -84,12 +85,6 @@ class Watch:
             self._showing = None
             if self._stage == "sample":
                 self._sampled.append(self._view.whole)
-
-
-def _open_console() -> Console:
-    """On stderr; as wide as the view gets where that is no terminal and COLUMNS does not say otherwise."""
-    given = sys.stderr.isatty() or "COLUMNS" in os.environ
-    return Console(stderr=True, highlight=False, width=None if given else WIDTH)
 
 
 class Lines:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
@@ -32,35 +32,59 @@ def load_sql(name: str) -> str:
     return (resources.files("datakit") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
 
 
-class Database:
-    """A connection with a view for every table and every view of sql/. What is written later it does not see.
+class Tables:
+    """SQL over tables in memory.
+
+    `say`: the sentence of a BadInput, made of DuckDB's message, where a statement cannot be run.
+    """
+
+    def __init__(self, say: Callable[[str], str]) -> None:
+        self.connection = duckdb.connect()
+        self._say = say
+        for setting in _SETTINGS:
+            self.connection.execute(f"SET {setting}")
+
+    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
+        """The rows of one SELECT. BadInput where it cannot be run."""
+        try:
+            relation = self.connection.sql(sql, params=dict(params or {}))
+            frame: pl.DataFrame | None = None if relation is None else relation.pl()
+        except (duckdb.Error, pl.exceptions.PolarsError) as error:
+            raise BadInput(self._say(str(error).strip())) from error
+        if frame is None:
+            raise BadInput(self._say("no rows come from this; give one SELECT"))
+        return frame
+
+    def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None) -> None:
+        """Keep the rows of a SELECT as a temporary table. BadInput where it cannot be run."""
+        try:
+            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}", dict(params or {}))
+        except duckdb.Error as error:
+            raise BadInput(self._say(str(error).strip())) from error
+
+    def close(self) -> None:
+        """Let the connection and its files go."""
+        self.connection.close()
+
+
+class Database(Tables):
+    """A view for every table of a run and every view of sql/. What is written later it does not see.
 
     `spill`: for streaming, with little memory; a folder that may be used where that is not enough.
     """
 
     def __init__(self, folder: Path, spill: Path | None = None) -> None:
+        super().__init__(lambda error: f"SQL over {folder}: {error}")
         self.folder = folder
-        self.connection = duckdb.connect()
         self._open = ExitStack()
         streaming = (*_STREAMING, f"temp_directory = {_quoted(str(spill))}") if spill is not None else ()
-        for setting in (*_SETTINGS, *streaming):
+        for setting in streaming:
             self.connection.execute(f"SET {setting}")
         for table in TABLES:
             self._make_view(table)
         self.connection.execute(load_sql("views/make_response_id"))
         for view in VIEWS:
             self.connection.execute(f"CREATE VIEW {view} AS " + load_sql(f"views/{view}"))
-
-    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
-        """The rows of one SELECT. BadInput with DuckDB's message where it cannot be run."""
-        try:
-            relation = self.connection.sql(sql, params=dict(params or {}))
-            frame: pl.DataFrame | None = None if relation is None else relation.pl()
-        except (duckdb.Error, pl.exceptions.PolarsError) as error:
-            raise BadInput(f"SQL over {self.folder}: {str(error).strip()}") from error
-        if frame is None:
-            raise BadInput(f"SQL over {self.folder}: no rows come from this; give one SELECT")
-        return frame
 
     def stream(self, sql: str, params: Mapping[str, Any], rows: int) -> Iterator[pl.DataFrame]:
         """The rows of one SELECT in frames of at most `rows`, read from disk as they are asked for."""
@@ -70,8 +94,7 @@ class Database:
                 yield frame
 
     def close(self) -> None:
-        """Let the connection and its files go."""
-        self.connection.close()
+        super().close()
         self._open.close()
 
     def _make_view(self, table: str) -> None:

@@ -141,7 +141,7 @@ class Run:
 
     def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None) -> None:
         """Keep the rows of a SELECT as a temporary table that later queries read; gone at the next write."""
-        self._connect().connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}", dict(params or {}))
+        self._connect().make_table(name, sql, params)
 
     def spool(self, table: str, name: str = "new.tmp") -> Spool:
         """An empty spool for a table that is to be replaced."""

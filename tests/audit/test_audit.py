@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict, astuple, replace
 from datetime import UTC, datetime
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from datakit import domains, recipe
 from datakit.audit import inspect
+from datakit.audit.report import Duplicates, Limit, Loss, Use
 from datakit.errors import BadInput
 from datakit.export import export_run
 from datakit.screen.ink import short_names
@@ -146,19 +148,19 @@ def small(small_folder):
 
 
 def by_model(report):
-    return {source["model"]: source for source in report["sources"]}
+    return {source.model: source for source in report.sources}
 
 
 def test_tables_count_stored_and_current_rows(small):
-    assert small["tables"] == {
+    assert small.tables == {
         **{"prompts": 5, "sources": 2, "responses": 10, "verdicts": 10, "scores": 10},
         **{"demos": 1, "pairs": 1, "failures": 3},
     }
-    assert small["current"] == small["tables"] | {"prompts": 4}
+    assert small.current == small.tables | {"prompts": 4}
 
 
 def test_the_funnel_says_where_each_prompt_is_lost(small):
-    assert [(step["step"], step["prompts"], [tuple(loss.values()) for loss in step["lost"]]) for step in small["funnel"]] == [
+    assert [(step.step, step.prompts, [astuple(loss) for loss in step.lost]) for step in small.funnel] == [
         ("read", 5, []),
         ("kept", 4, [("no reference answer", 1)]),
         ("answered", 3, [("not asked yet", 1)]),
@@ -169,13 +171,13 @@ def test_the_funnel_says_where_each_prompt_is_lost(small):
 
 
 def test_candidates_and_prompts_are_lost_for_reasons(small):
-    assert {row["reason"]: (row["candidates"], row["prompts"]) for row in small["lost"]} == {
+    assert {row.reason: (row.candidates, row.prompts) for row in small.lost} == {
         "nothing to judge by": (2, 1),
         "margin above the window": (1, 0),
         "no right answer": (1, 0),
         "no wrong answer": (1, 1),
     }
-    assert {row["use"]: row["responses"] for row in small["answers"]} == {
+    assert {row.use: row.responses for row in small.answers} == {
         **{"right": 3, "wrong": 4, "repeated text": 1, "cannot judge: unparseable": 1, "cannot judge: timeout": 1}
     }
 
@@ -183,57 +185,58 @@ def test_candidates_and_prompts_are_lost_for_reasons(small):
 def test_each_source_has_its_numbers(small):
     llama, qwen = by_model(small)["llama"], by_model(small)["qwen"]
     histograms = ("score_histogram", "chars_histogram")
-    assert {name: value for name, value in llama.items() if name not in histograms} == {
+    assert {name: value for name, value in asdict(llama).items() if name not in histograms} == {
         **{"model": "llama", "revision": None, "type": "endpoint", "n": 2, "prompts": 3, "responses": 5},
         **{"distinct": 4, "most_distinct": 2, "truncated": 0, "passed": 3, "failed": 1, "timeout": 0, "error": 0},
         **{"unparseable": 1, "unverifiable": 0, "no_verdict": 0, "pass_rate": 0.75, "mean_score": pytest.approx(0.13)},
         **{"mean_tokens": 5.2, "mean_chars": 6.8, "wanted": 8, "failures": 3, "pending": 0, "pairs": 1, "demos": 1},
     }
-    assert (qwen["responses"], qwen["distinct"], qwen["truncated"], qwen["timeout"], qwen["pending"]) == (5, 5, 1, 1, 3)
-    assert qwen["pass_rate"] == 0.25  # a timeout of the checker of mathematics is not a wrong answer
-    assert (qwen["pairs"], qwen["demos"]) == (0, 0)
+    assert (qwen.responses, qwen.distinct, qwen.truncated, qwen.timeout, qwen.pending) == (5, 5, 1, 1, 3)
+    assert qwen.pass_rate == 0.25  # a timeout of the checker of mathematics is not a wrong answer
+    assert (qwen.pairs, qwen.demos) == (0, 0)
     for histogram in histograms:
-        assert llama[histogram]["edges"] == qwen[histogram]["edges"]
-        assert len(llama[histogram]["edges"]) == len(llama[histogram]["counts"]) + 1
-        assert sum(llama[histogram]["counts"]) == sum(qwen[histogram]["counts"]) == 5
+        of_llama, of_qwen = getattr(llama, histogram), getattr(qwen, histogram)
+        assert of_llama.edges == of_qwen.edges
+        assert len(of_llama.edges) == len(of_llama.counts) + 1
+        assert sum(of_llama.counts) == sum(of_qwen.counts) == 5
 
 
 def test_pairs_have_margins_and_lengths(small):
-    pairs = {name: value for name, value in small["pairs"].items() if not name.endswith("histogram")}
+    pairs = {name: value for name, value in asdict(small.pairs).items() if not name.endswith("histogram")}
     assert pairs == {
         **{"count": 1, "margin_min": pytest.approx(0.05), "margin_median": pytest.approx(0.05)},
         **{"margin_max": pytest.approx(0.05), "chosen_longer": 1, "chosen_longer_share": 1.0},
         **{"length_ratio_geomean": pytest.approx(15 / 7)},
     }
-    assert sum(small["pairs"]["margin_histogram"]["counts"]) == sum(small["pairs"]["length_histogram"]["counts"]) == 1
+    assert sum(small.pairs.margin_histogram.counts) == sum(small.pairs.length_histogram.counts) == 1
 
 
 def test_the_judge_is_judged(small):
-    scores = small["scores"]
-    assert (scores["scored"], scores["unscored"], scores["non_finite"], scores["comparisons"]) == (10, 0, 0, 2)
-    assert scores["ranking_accuracy"] == 1.0
+    scores = small.scores
+    assert (scores.scored, scores.unscored, scores.non_finite, scores.comparisons) == (10, 0, 0, 2)
+    assert scores.ranking_accuracy == 1.0
     score = [0.2, 0.15, 0.3, 0.1, 0.1, 0.1, 0.2, 0.3, 0.1, 0.1]
     chars = [15, 7, 1, 1, 5, 5, 1, 2, 2, 1]
     expected = pl.DataFrame({"score": score, "chars": chars}).select(pl.corr("score", "chars")).item()
-    assert scores["length_correlation"] == pytest.approx(expected)
+    assert scores.length_correlation == pytest.approx(expected)
 
 
 def test_failures_stand_by_cause(small):
-    causes = [(row["count"], row["error"], row["permanent"], row["example"]) for row in small["failures"]]
+    causes = [(row.count, row.error, row.permanent, row.example) for row in small.failures]
     assert causes == [(2, "timeout", False, "no answer in 600 s"), (1, "status 400", True, "bad request")]
 
 
 def test_an_example_has_its_texts_and_ids(small):
-    [pair] = small["examples"]
-    assert (pair["chosen"], pair["rejected"], pair["prompt"][0]["content"]) == ("the answer is 7", "it is 8", "Question p0?")
-    assert (pair["chosen_score"], pair["rejected_score"], pair["picked"], pair["prompt_id"]) == (0.20, 0.15, None, "p0")
+    [pair] = small.examples
+    assert (pair.chosen, pair.rejected, pair.prompt[0]["content"]) == ("the answer is 7", "it is 8", "Question p0?")
+    assert (pair.chosen_score, pair.rejected_score, pair.picked, pair.prompt_id) == (0.20, 0.15, None, "p0")
 
 
 def test_warnings_are_sentences(small):
-    assert "prompts dropped: 1 (no reference answer)" in small["warnings"]
-    assert any("qwen: 3 of 8 responses are not there yet" in warning for warning in small["warnings"])
-    assert any("qwen: 20% of the responses were cut off" in warning for warning in small["warnings"])
-    assert any("failures that are not tried again: 1;" in warning for warning in small["warnings"])
+    assert "prompts dropped: 1 (no reference answer)" in small.warnings
+    assert any("qwen: 3 of 8 responses are not there yet" in warning for warning in small.warnings)
+    assert any("qwen: 20% of the responses were cut off" in warning for warning in small.warnings)
+    assert any("failures that are not tried again: 1;" in warning for warning in small.warnings)
 
 
 LIMITS = [  # name, value, a limit that is kept, one that is passed
@@ -251,25 +254,23 @@ def test_every_limit_kept_and_passed(tmp_path):
         with Run.create(tmp_path) as run:
             run.save_recipe(make_recipe(select={"margin": [0.01, 0.1]}, limits=limits))
         report = inspect(tmp_path)
-        assert report["limits"] == [
-            {"name": name, "value": pytest.approx(value), "limit": limits[name], "ok": ok} for name, value, *_ in LIMITS
-        ]
-        assert report["ok"] is ok
+        assert report.limits == [Limit(name, pytest.approx(value), limits[name], ok) for name, value, *_ in LIMITS]
+        assert report.ok is ok
         assert ("PAST A LIMIT" in drawn(report)) is not ok
 
 
 def test_one_limit_passed_is_enough_and_null_is_no_limit(small):
-    assert [(limit["name"], limit["ok"]) for limit in small["limits"]] == [
+    assert [(limit.name, limit.ok) for limit in small.limits] == [
         ("min_pairs", True),
         ("max_chosen_longer_share", False),
     ]
-    assert small["ok"] is False
+    assert small.ok is False
 
 
 def test_a_share_of_no_pairs_is_no_limit_passed(tmp_path):
     report = Build(tmp_path, limits={"min_pairs": 0}).finish()
-    assert report["limits"][1] == {"name": "max_chosen_longer_share", "value": None, "limit": 0.8, "ok": True}
-    assert report["ok"]
+    assert report.limits[1] == Limit("max_chosen_longer_share", None, 0.8, True)
+    assert report.ok
 
 
 @pytest.mark.parametrize("prompts", [0, 3])
@@ -278,11 +279,11 @@ def test_a_run_without_responses(tmp_path, prompts):
     for at in range(prompts):
         build.prompt(f"p{at}")
     report = build.finish()
-    assert [step["prompts"] for step in report["funnel"]] == [prompts, prompts, 0, 0, 0, 0]
-    assert {source["model"]: source["pending"] for source in report["sources"]} == {"llama": 2 * prompts, "qwen": 2 * prompts}
-    assert by_model(report)["llama"]["mean_score"] is None
-    assert (report["pairs"]["count"], report["pairs"]["margin_median"], report["ok"]) == (0, None, False)
-    json.dumps(report, allow_nan=False)
+    assert [step.prompts for step in report.funnel] == [prompts, prompts, 0, 0, 0, 0]
+    assert {source.model: source.pending for source in report.sources} == {"llama": 2 * prompts, "qwen": 2 * prompts}
+    assert by_model(report)["llama"].mean_score is None
+    assert (report.pairs.count, report.pairs.margin_median, report.ok) == (0, None, False)
+    json.dumps(report.as_json(), allow_nan=False)
     assert "no pairs" in drawn(report)
 
 
@@ -310,13 +311,13 @@ def test_a_domain_without_verdicts(tmp_path, monkeypatch, score):
     build.answer("p0", "llama", 1, "bad", score=0.4 if score else None)
     build.answer("p0", "qwen", 0, "same")
     report = build.finish()
-    assert report["run"]["verifier"] is None
-    assert by_model(report)["llama"] | {"no_verdict": 2, "pass_rate": None} == by_model(report)["llama"]
-    assert report["pairs"]["count"] == (1 if score else 0)
-    uses = {row["use"]: row["responses"] for row in report["answers"]}
+    assert report.run.verifier is None
+    assert (by_model(report)["llama"].no_verdict, by_model(report)["llama"].pass_rate) == (2, None)
+    assert report.pairs.count == (1 if score else 0)
+    uses = {row.use: row.responses for row in report.answers}
     assert uses == ({"usable": 2, "no score": 1} if score else {"usable": 3})
-    assert not any("verdict" in warning for warning in report["warnings"])
-    assert report["scores"]["unscored"] == (1 if score else None)
+    assert not any("verdict" in warning for warning in report.warnings)
+    assert report.scores.unscored == (1 if score else None)
     text = drawn(report)
     assert "no verifier" in text
     assert ("no judge" in text) is not score
@@ -329,7 +330,7 @@ def test_one_sample_a_source_gives_no_pair_and_says_why(tmp_path):
     build.answer("p0", "qwen", 0, "8", "failed", 0.1)
     report = build.finish()
     why = "each source gave one response a prompt; same_source needs at least two different answers of one source: raise n"
-    assert any(why in warning for warning in report["warnings"])
+    assert any(why in warning for warning in report.warnings)
     assert "raise n or use pairing: any_source" in " ".join(drawn(report).split())
 
 
@@ -338,7 +339,7 @@ def test_copies_give_no_pair_and_say_why(tmp_path):
     build.prompt("p0")
     for index in (0, 1):
         build.answer("p0", "llama", index, "7", "passed", 0.2)
-    warnings = build.finish()["warnings"]
+    warnings = build.finish().warnings
     assert any("no pair is possible: all samples of a source are copies" in warning for warning in warnings)
     assert any(warning.startswith("llama: all samples of a prompt are the same text") for warning in warnings)
 
@@ -380,17 +381,17 @@ def test_pairs_of_any_source_and_a_judge_that_errs(tmp_path):
     build.answer("p0", "llama", 2, "wrong too", "failed", 0.3)
     build.answer("p0", "qwen", 0, "worst", "failed", 0.1)
     report = build.finish()
-    assert (report["scores"]["ranking_accuracy"], report["scores"]["comparisons"]) == (0.5, 3)  # a tie, lost, won over qwen
-    [judge] = report["judges"]
-    assert (judge["ranking_accuracy"], judge["comparisons"]) == (0.5, 3)
-    assert [(row["model"], row["ranking_accuracy"], row["comparisons"]) for row in judge["sources"]] == [
+    assert (report.scores.ranking_accuracy, report.scores.comparisons) == (0.5, 3)  # a tie, lost, won over qwen
+    [judge] = report.judges
+    assert (judge.ranking_accuracy, judge.comparisons) == (0.5, 3)
+    assert [(row.model, row.ranking_accuracy, row.comparisons) for row in judge.sources] == [
         ("llama", 0.5, 3),
         ("qwen", None, 0),
     ]
     assert "of the same prompt in 50% of 3 comparisons" in drawn(report)
-    assert (report["examples"][0]["model"], report["examples"][0]["rejected_model"]) == ("llama", "qwen")
-    assert (by_model(report)["llama"]["pairs"], by_model(report)["qwen"]["pairs"]) == (1, 0)
-    assert report["pairs"]["chosen_longer_share"] == 0  # as long as the rejected one
+    assert (report.examples[0].model, report.examples[0].rejected_model) == ("llama", "qwen")
+    assert (by_model(report)["llama"].pairs, by_model(report)["qwen"].pairs) == (1, 0)
+    assert report.pairs.chosen_longer_share == 0  # as long as the rejected one
     assert "that differ" in drawn(report)
 
 
@@ -400,10 +401,10 @@ def test_scores_that_are_no_numbers_never_reach_json(tmp_path):
     for index, score in enumerate((float("nan"), float("inf"), 0.2, 0.1)):
         build.answer("p0", "llama", index, f"answer {index}", "failed" if index % 2 else "passed", score)
     report = build.finish()
-    json.dumps(report, allow_nan=False)
-    assert (report["scores"]["non_finite"], report["scores"]["scored"]) == (2, 2)
-    assert by_model(report)["llama"]["mean_score"] == pytest.approx(0.15)
-    assert any(warning.startswith("scores of armorm@r1 that are not finite: 2;") for warning in report["warnings"])
+    json.dumps(report.as_json(), allow_nan=False)
+    assert (report.scores.non_finite, report.scores.scored) == (2, 2)
+    assert by_model(report)["llama"].mean_score == pytest.approx(0.15)
+    assert any(warning.startswith("scores of armorm@r1 that are not finite: 2;") for warning in report.warnings)
     assert "2 scores not finite" in drawn(report)
 
 
@@ -415,21 +416,21 @@ def test_duplicates_are_counted(tmp_path):
     build.answer("p0", "llama", 1, "7", "passed", 0.2)
     build.answer("p0", "qwen", 0, "7", "passed", 0.2)
     report = build.finish()
-    assert report["duplicates"] == {
-        **{"repeated_responses": 2, "shared_responses": 2, "repeated_prompts": 1, "differing_references": 1}
-    }  # a response serves both prompts that ask the same
-    assert any("different reference answers" in warning for warning in report["warnings"])
+    assert report.duplicates == Duplicates(
+        repeated_responses=2, shared_responses=2, repeated_prompts=1, differing_references=1
+    )  # a response serves both prompts that ask the same
+    assert any("different reference answers" in warning for warning in report.warnings)
 
 
 def test_what_is_stored_is_held_against_the_rule(tmp_path):
     build = build_small(tmp_path)
     build.write()
     build.run.close()
-    assert any("nothing is selected yet" in warning for warning in inspect(tmp_path)["warnings"])
+    assert any("nothing is selected yet" in warning for warning in inspect(tmp_path).warnings)
     with Run.create(tmp_path) as run:
         for table in ("demos", "pairs"):
             run.replace(table, TABLES[table].frame())
-    assert any("out of date: 2 of them differ" in warning for warning in inspect(tmp_path)["warnings"])
+    assert any("out of date: 2 of them differ" in warning for warning in inspect(tmp_path).warnings)
 
 
 def test_holes_of_imported_responses_are_not_pending(tmp_path):
@@ -438,9 +439,9 @@ def test_holes_of_imported_responses_are_not_pending(tmp_path):
     source = {"model": "old", "sampling": "imported", "type": "responses", "n": 3}
     build.run.replace("sources", TABLES["sources"].frame([source]))
     report = build.finish()
-    assert (report["sources"][0]["wanted"], report["sources"][0]["pending"]) == (0, 0)
-    assert report["funnel"][2]["lost"] == [{"reason": "no response in the imported files", "prompts": 1}]
-    assert any(warning == "old: gave no response at all" for warning in report["warnings"])
+    assert (report.sources[0].wanted, report.sources[0].pending) == (0, 0)
+    assert report.funnel[2].lost == [Loss("no response in the imported files", 1)]
+    assert any(warning == "old: gave no response at all" for warning in report.warnings)
 
 
 def test_responses_follow_a_prompt_that_was_renamed(tmp_path):
@@ -449,15 +450,15 @@ def test_responses_follow_a_prompt_that_was_renamed(tmp_path):
     build.answer("p0", "llama", 0, "7", "passed", 0.2)
     build.rows["prompts"][0]["prompt_id"] = "renamed"
     report = build.finish()
-    assert report["answers"] == [{"use": "right", "responses": 1}]
-    assert (by_model(report)["llama"]["responses"], by_model(report)["llama"]["mean_chars"]) == (1, 1.0)
+    assert report.answers == [Use("right", 1)]
+    assert (by_model(report)["llama"].responses, by_model(report)["llama"].mean_chars) == (1, 1.0)
 
 
 def test_rows_of_another_recipe_are_stored_but_not_current(tmp_path):
     build = build_small(tmp_path)
     build.run.append("responses", [{"response_id": "stray", "prompt_id": "p0", "model": "gone", "sampling": "{}", "text": "7"}])
     report = build.finish()
-    assert (report["tables"]["responses"], report["current"]["responses"]) == (11, 10)
+    assert (report.tables["responses"], report.current["responses"]) == (11, 10)
     assert list(by_model(report)) == ["llama", "qwen"]
 
 
@@ -473,39 +474,37 @@ def exported(small_folder, tmp_path_factory):
 
 def test_an_export_of_pairs(exported, small):
     report = inspect(exported / "dpo")
-    assert report["run"] == small["run"] | {"kind": "export", "folder": str(exported / "dpo")}
-    assert report.keys() == small.keys()
-    assert report["tables"] == {"pairs": 1}
-    assert report["pairs"] == small["pairs"]
-    assert [(source["model"], source["pairs"], source["responses"]) for source in report["sources"]] == [
+    assert report.run == replace(small.run, kind="export", folder=str(exported / "dpo"))
+    assert report.tables == {"pairs": 1}
+    assert report.pairs == small.pairs
+    assert [(source.model, source.pairs, source.responses) for source in report.sources] == [
         ("llama", 1, None),
         ("qwen", 0, None),
     ]
-    assert report["sources"][0].keys() == small["sources"][0].keys()
-    assert [limit["name"] for limit in report["limits"]] == ["min_pairs", "max_chosen_longer_share"]
-    assert (report["ok"], report["warnings"], report["examples"]) == (False, [], small["examples"])
-    json.dumps(report, allow_nan=False)
+    assert [limit.name for limit in report.limits] == ["min_pairs", "max_chosen_longer_share"]
+    assert (report.ok, report.warnings, report.examples) == (False, [], small.examples)
+    json.dumps(report.as_json(), allow_nan=False)
     assert "1 pairs" in drawn(report)
 
 
 def test_an_export_of_demos(exported):
     report = inspect(exported / "sft")
-    assert (report["tables"], report["limits"], report["ok"]) == ({"demos": 1}, [], True)
-    assert report["pairs"] == dict.fromkeys(inspect(exported / "dpo")["pairs"])
+    assert (report.tables, report.limits, report.ok) == ({"demos": 1}, [], True)
+    assert set(astuple(report.pairs)) == {None}
     assert "exported: 1 demos" in drawn(report)
 
 
 def test_a_folder_of_exports(exported):
     report = inspect(exported)
-    assert report["tables"] == {"demos": 1, "pairs": 1}
-    assert (by_model(report)["llama"]["demos"], by_model(report)["llama"]["pairs"]) == (1, 1)
+    assert report.tables == {"demos": 1, "pairs": 1}
+    assert (by_model(report)["llama"].demos, by_model(report)["llama"].pairs) == (1, 1)
 
 
 def test_an_export_that_was_changed(exported, tmp_path):
     manifest = json.loads((exported / "sft" / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"rows": 3}))
     (tmp_path / "train.parquet").write_bytes((exported / "sft" / "train.parquet").read_bytes())
-    assert ["its manifest says 3" in warning for warning in inspect(tmp_path)["warnings"]] == [True]
+    assert ["its manifest says 3" in warning for warning in inspect(tmp_path).warnings] == [True]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Several judges: imported scores, mean ranks, windows from the run's own margins, and what `inspect` says of all of them."""
 
 import json
+import shutil
 from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
@@ -12,16 +13,17 @@ from helpers.monitors import Heard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datakit.audit import inspect
+from datakit.audit import inspect, queries
+from datakit.audit.report import Use
 from datakit.domains import DOMAINS, domain_of
 from datakit.errors import BadInput, RecipeError
 from datakit.export import export_run
 from datakit.options import Options
-from datakit.recipe import Unverified, parse
+from datakit.recipe import Unverified, parse, resolve
 from datakit.rewards.judges import chosen_judge, judges
 from datakit.screen.report import draw, open_console
 from datakit.select.rule import rule_of
-from datakit.stages import build, reselect, resolve
+from datakit.stages import build, reselect
 from datakit.store import Run, load_sql
 
 
@@ -188,8 +190,8 @@ def test_a_missing_score_is_missing_and_said(tmp_path):
     built(tmp_path, imported_recipe(tmp_path, names=("y",), pairing="any_source"))
     assert pairs_of(tmp_path) == [("eight", "six", 0.7), ("five", "three", pytest.approx(0.8))]
     report = inspect(tmp_path / "run")
-    assert [(judge["scored"], judge["unscored"], judge["imported"]) for judge in report["judges"]] == [(7, 1, True)]
-    assert any("came without a score of y@local-" in warning and ": 1;" in warning for warning in report["warnings"])
+    assert [(judge.scored, judge.unscored, judge.imported) for judge in report.judges] == [(7, 1, True)]
+    assert any("came without a score of y@local-" in warning and ": 1;" in warning for warning in report.warnings)
 
 
 def test_changed_scores_are_another_version_of_the_judge(tmp_path):
@@ -271,7 +273,7 @@ def test_a_judge_that_left_the_recipe_shows_no_failures(tmp_path):
         key = run.frame("responses")["response_id"][0]
         row = {"stage": "score", "key": key, "error": "too_long", "message": "m", "attempts": 1, "permanent": True}
         run.append("failures", [row | {"source": judge} for judge in ("armorm@old", *run.frame("judges")["judge"])])
-    assert inspect(tmp_path / "run")["failures"] == []
+    assert inspect(tmp_path / "run").failures == []
 
 
 # ------------------------------------------------------------------------------------------------ several judges, a report
@@ -300,15 +302,15 @@ def two(tmp_path_factory):
 
 
 def test_every_judge_is_described(two):
-    armorm, x = inspect(two / "run")["judges"]
-    assert (armorm["judge"], armorm["type"], armorm["imported"], armorm["selects"]) == ("armorm@1", "armorm", False, False)
-    assert (x["type"], x["imported"], x["selects"]) == ("x", True, True)
+    armorm, x = inspect(two / "run").judges
+    assert (armorm.judge, armorm.type, armorm.imported, armorm.selects) == ("armorm@1", "armorm", False, False)
+    assert (x.type, x.imported, x.selects) == ("x", True, True)
     names = ("scored", "unscored", "lowest", "median", "highest", "answer_pairs", "tied_pairs", "groups", "flat", "best_shared")
-    assert [armorm[name] for name in names] == [7, 1, 0.0, 0.3, 0.9, 11, 0, 2, 0, 0]
-    assert [x[name] for name in names] == [8, 0, 1.0, 3.5, 9.0, 13, 2, 2, 0, 0]
-    of_b = next(source for source in x["sources"] if source["model"] == "b")
-    assert [of_b[name] for name in names] == [3, 0, 3.0, 3.0, 4.0, 1, 1, 1, 1, 1]  # four and five tie
-    assert sum(x["score_histogram"]["counts"]) == 8
+    assert [getattr(armorm, name) for name in names] == [7, 1, 0.0, 0.3, 0.9, 11, 0, 2, 0, 0]
+    assert [getattr(x, name) for name in names] == [8, 0, 1.0, 3.5, 9.0, 13, 2, 2, 0, 0]
+    of_b = next(source for source in x.sources if source.model == "b")
+    assert [getattr(of_b, name) for name in names] == [3, 0, 3.0, 3.0, 4.0, 1, 1, 1, 1, 1]  # four and five tie
+    assert sum(x.score_histogram.counts) == 8
 
 
 def kendall_by_hand(rows):
@@ -322,27 +324,27 @@ def kendall_by_hand(rows):
 
 
 def test_how_far_two_judges_agree(two):
-    [row] = inspect(two / "run")["agreement"]
+    [row] = inspect(two / "run").agreement
     n, alike, unlike = kendall_by_hand(ROWS)
     assert (n, alike, unlike) == (11, 4, 6)
-    assert (row["answers"], row["answer_pairs"], row["alike"], row["unlike"], row["tied"]) == (7, 11, 4, 6, 1)
-    assert row["agreement"] == 0.4
-    assert row["kendall"] == pytest.approx((4 - 6) / (10 * 11) ** 0.5)
+    assert (row.answers, row.answer_pairs, row.alike, row.unlike, row.tied) == (7, 11, 4, 6, 1)
+    assert row.agreement == 0.4
+    assert row.kendall == pytest.approx((4 - 6) / (10 * 11) ** 0.5)
     x, y = [1, 2, 6, 3.5, 3.5, 7, 5], [4, 3, 2, 5, 7, 1, 6]  # ranks of the answers but seven; four and five tie for x
     means = sum(x) / 7, sum(y) / 7
     moment = sum((a - means[0]) * (b - means[1]) for a, b in zip(x, y, strict=True))
     spread = sum((a - means[0]) ** 2 for a in x) * sum((b - means[1]) ** 2 for b in y)
-    assert row["spearman"] == pytest.approx(moment / spread**0.5)
+    assert row.spearman == pytest.approx(moment / spread**0.5)
 
 
 def test_the_margins_that_each_judge_would_give(two):
-    margins = {row["judge"].partition("@")[0]: row for row in inspect(two / "run")["margins"]}
+    margins = {row.judge.partition("@")[0]: row for row in inspect(two / "run").margins}
     assert list(margins) == ["armorm", "x", "mean_rank"]
     x = margins["x"]  # candidates: p a 5 - 1, q a 9 - 4
     names = ("candidates", "below", "inside", "above", "prompts", "prompts_below", "prompts_inside", "prompts_above")
-    assert [x[name] for name in names] == [2, 0, 2, 0, 2, 0, 2, 0]
-    assert (x["low"], x["high"], x["deciles"][0], x["deciles"][5], x["deciles"][10]) == (4.0, 5.0, 4.0, 4.5, 5.0)
-    assert margins["armorm"]["candidates"] == 2  # p a 0.3 - 0.1, p b 0.9 - 0.5; in q one answer of a source is scored
+    assert [getattr(x, name) for name in names] == [2, 0, 2, 0, 2, 0, 2, 0]
+    assert (x.low, x.high, x.deciles[0], x.deciles[5], x.deciles[10]) == (4.0, 5.0, 4.0, 4.5, 5.0)
+    assert margins["armorm"].candidates == 2  # p a 0.3 - 0.1, p b 0.9 - 0.5; in q one answer of a source is scored
 
 
 def test_an_absolute_window_has_two_sides():
@@ -361,7 +363,7 @@ def test_a_window_may_be_open(tmp_path, capsys, margin, drawn):
     draw(report, open_console())
     out = " ".join(capsys.readouterr().out.split())
     assert f" x {drawn} candidates " in out and f"margin {margin[0]}..{margin[1]}" in out
-    assert report["pairs"]["count"] > 0
+    assert report.pairs.count > 0
     export_run(tmp_path / "run", tmp_path / "out")
     for file in (tmp_path / "run" / "recipe.json", tmp_path / "out" / "dpo" / "manifest.json"):
         assert "Infinity" not in file.read_text(), "JSON has no such number"
@@ -377,12 +379,12 @@ def test_mean_rank_selects_and_the_export_says_so(two, tmp_path):
     assert manifest["margin_window"][0] > 0
     assert "mean rank" in (tmp_path / "out" / "dpo" / "README.md").read_text()
     report = inspect(two / "run")
-    assert [judge["selects"] for judge in report["judges"]] == [True, True]
-    assert report["scores"]["unscored"] == 1
-    [example] = report["examples"]
+    assert [judge.selects for judge in report.judges] == [True, True]
+    assert report.scores.unscored == 1
+    [example] = report.examples
     # of p's answers, by x and y: one 0 2/4, two 1/4 1/4, three 1 0, four 5/8 3/4, five 5/8 1; of source a three (1/2) is the
     # best and one (1/4) and two (1/4) tie for the worst, of source b five (13/16) beats four (11/16)
-    assert (example["margin"], example["chosen"], example["chosen_score"]) == (0.25, "three", 0.5)
+    assert (example.margin, example.chosen, example.chosen_score) == (0.25, "three", 0.5)
     reselect(two / "run", ["select.judge=x"], Heard())
 
 
@@ -398,6 +400,83 @@ def test_the_report_draws_all_judges(two, monkeypatch, capsys, width):
     assert "x 4.000..5.000 candidates 0 2 0" in lines
     assert any(line.startswith("mean_rank") for line in lines)
     assert any("7 -0." in line and "11 40% 9% -0.19" in line for line in lines)
+
+
+# ----------------------------------------------------------------------------------------------------------- --json's keys
+
+HISTOGRAM = "edges counts"
+SCORES_OF = (
+    "judge model scored unscored non_finite cut lowest median highest mean deviation length_correlation ranking_accuracy "
+    "comparisons answer_pairs tied_pairs groups flat best_shared score_histogram"
+)
+KEYS = {  # what scripts of others read: each object's keys in their order, by the way to it
+    "": "run tables current funnel lost answers sources pairs scores judges agreement margins duplicates failures examples "
+    "warnings limits ok",
+    "run": "kind folder domain recipe judge verifier select",
+    "run select": "judge split sft_share pairing per_prompt margin length_ratio_max length_bins",
+    "run select margin": "quantiles",
+    "tables": "prompts sources responses verdicts scores demos pairs failures",
+    "current": "prompts sources responses verdicts scores demos pairs failures",
+    "funnel": "step prompts lost",
+    "funnel lost": "reason prompts",
+    "lost": "reason candidates prompts",
+    "answers": "use responses",
+    "sources": "model revision type n prompts responses distinct most_distinct truncated passed failed timeout error "
+    "unparseable unverifiable no_verdict pass_rate mean_score mean_tokens mean_chars wanted failures pending pairs demos "
+    "score_histogram chars_histogram",
+    "sources score_histogram": HISTOGRAM,
+    "sources chars_histogram": HISTOGRAM,
+    "pairs": "count margin_min margin_median margin_max chosen_longer chosen_longer_share length_ratio_geomean "
+    "margin_histogram length_histogram",
+    "pairs margin_histogram": HISTOGRAM,
+    "pairs length_histogram": HISTOGRAM,
+    "scores": "scored unscored non_finite length_correlation ranking_accuracy comparisons",
+    "judges": SCORES_OF + " type imported selects failures sources",
+    "judges score_histogram": HISTOGRAM,
+    "judges sources": SCORES_OF,
+    "judges sources score_histogram": HISTOGRAM,
+    "agreement": "judge other answers spearman answer_pairs alike unlike tied agreement kendall",
+    "margins": "judge candidates below inside above prompts prompts_below prompts_inside prompts_above low high deciles",
+    "duplicates": "repeated_responses shared_responses repeated_prompts differing_references",
+    "failures": "stage source error permanent count example",
+    "examples": "picked prompt_id model rejected_model chosen_id rejected_id margin log_length_ratio chosen_chars "
+    "rejected_chars chosen_score rejected_score prompt chosen rejected",
+    "examples prompt": "role content",
+    "limits": "name value limit ok",
+}
+
+
+def keys_of(value, way=""):
+    """(the way to an object, its keys) of every object in the value."""
+    if isinstance(value, dict):
+        yield way, " ".join(value)
+    for name, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from keys_of(inner, f"{way} {name}".strip() if isinstance(name, str) else way)
+
+
+def test_the_keys_of_json_are_a_contract(two, tmp_path):
+    shutil.copytree(two / "run", tmp_path / "run")
+    with Run.create(tmp_path / "run") as run:
+        key = run.query("SELECT response_id FROM responses WHERE text = 'seven'").item()
+        failure = {"stage": "score", "key": key, "source": "armorm@1", "error": "too_long", "attempts": 1, "permanent": True}
+        run.append("failures", [failure])
+        run.append("prompts", [{"prompt_id": "r", "domain": "instruct", "messages": [], "dropped": "no prompt"}])
+    export_run(tmp_path / "run", tmp_path / "out")
+    found = set(keys_of(inspect(tmp_path / "run").as_json()))
+    assert dict(found) == KEYS and len(found) == len(KEYS)
+    for folder, tables in (("", "demos pairs"), ("dpo", "pairs"), ("sft", "demos")):
+        of_export = set(keys_of(inspect(tmp_path / "out" / folder).as_json()))
+        assert of_export <= {*KEYS.items(), ("tables", tables), ("current", tables)}
+        assert {("", KEYS[""]), ("pairs", KEYS["pairs"]), ("sources", KEYS["sources"]), ("tables", tables)} <= of_export
+
+
+def test_a_column_that_the_report_does_not_know_is_an_error(two, monkeypatch):
+    monkeypatch.setattr(queries, "load_sql", lambda name: "SELECT 'p' AS use, 1 AS responses, 2 AS more")
+    with Run.open(two / "run") as run, pytest.raises(TypeError, match="more"):
+        queries.rows(run, "answers", Use)
+    monkeypatch.setattr(queries, "load_sql", lambda name: "SELECT 'p' AS use")
+    with Run.open(two / "run") as run, pytest.raises(TypeError, match="responses"):
+        queries.rows(run, "answers", Use)
 
 
 # -------------------------------------------------------------------------------------------------- windows for ArmoRM
@@ -444,8 +523,8 @@ def test_the_warning_is_said_at_select_and_in_the_report(tmp_path):
     watch = built(tmp_path, imported_recipe(tmp_path, margin=[0.01, 0.1]))
     assert any("is a window for ArmoRM's scores" in warning for warning in watch.warnings)
     report = inspect(tmp_path / "run")
-    assert any("is a window for ArmoRM's scores" in warning for warning in report["warnings"])
-    assert report["margins"][0]["above"] == report["margins"][0]["candidates"] == 2
+    assert any("is a window for ArmoRM's scores" in warning for warning in report.warnings)
+    assert report.margins[0].above == report.margins[0].candidates == 2
 
 
 @pytest.mark.parametrize(
@@ -504,5 +583,5 @@ def test_instruct_has_no_verifier_and_says_what_a_build_without_a_judge_gives(tm
     recipe = parse({"domain": "instruct", "sources": [{"type": "responses", "path": "x.jsonl"}]}, "r", tmp_path)
     built(tmp_path, recipe)
     report = inspect(tmp_path / "run")
-    assert report["pairs"]["count"] == 0 and report["judges"] == report["agreement"] == report["margins"] == []
-    assert any(warning.startswith("no pair is possible: the domain has no verifier") for warning in report["warnings"])
+    assert report.pairs.count == 0 and report.judges == report.agreement == report.margins == []
+    assert any(warning.startswith("no pair is possible: the domain has no verifier") for warning in report.warnings)
