@@ -1,4 +1,4 @@
-"""The child's side of an engine: start once, then answer batches until the parent is gone."""
+"""The child's side of an engine. It imports what a start may need anyway, and no more: each worker pays for it again."""
 
 from __future__ import annotations
 
@@ -11,40 +11,35 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
+from datakit.engine.protocol import Worker
 from datakit.errors import DatakitError, WorkerError
 
-if TYPE_CHECKING:  # a worker process imports what its start needs, and no more
+if TYPE_CHECKING:  # tables.py needs polars
     from datakit.tables import Rows
-from datakit.engine.protocol import Worker
 
 _PR_SET_PDEATHSIG = 1
-
-
-_NUMBER = "DATAKIT_WORKER"
+WORKER_NUMBER = "DATAKIT_WORKER"
+"""The variable that says which of its engine's a worker process is."""
 
 
 def worker_number() -> int:
     """In a worker process: which of its engine's it is, from 0, so that each can take a device of its own."""
-    return int(os.environ.get(_NUMBER, "0"))
+    return int(os.environ.get(WORKER_NUMBER, "0"))
 
 
 def serve(descriptor: int, parent: int) -> None:
-    """The main function of a worker process: start once, then answer batches until the parent is gone."""
-    _die_with(parent)
+    """The main function of a worker process: start once, then answer batches until the parent is gone, also when it is killed
+    (elsewhere than on Linux the closed pipe has to do)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it went before the line above
+        os._exit(1)
     pipe = Connection(descriptor)
     with suppress(EOFError, ConnectionResetError):
         worker = _started(pipe)
         while worker is not None:
             _answer_batch(pipe, worker, pipe.recv())
-
-
-def _die_with(parent: int) -> None:
-    """End when the parent does, even when it is killed; elsewhere than on Linux the closed pipe has to do."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _started(pipe: Connection) -> Worker | None:

@@ -38,11 +38,10 @@ def _text(value: Any) -> str:
 def same_output(printed: str, expected: str) -> bool:
     """Equal line by line, but for spaces at ends of lines and blank lines at the end; numbers may be spelled differently."""
     left, right = ([line.split() for line in text.rstrip().splitlines()] for text in (printed, expected))
-    return len(left) == len(right) and all(map(_same_line, left, right))
-
-
-def _same_line(left: list[str], right: list[str]) -> bool:
-    return left == right or (len(left) == len(right) and all(map(_same_word, left, right)))
+    return len(left) == len(right) and all(
+        mine == wanted or (len(mine) == len(wanted) and all(map(_same_word, mine, wanted)))
+        for mine, wanted in zip(left, right, strict=True)
+    )
 
 
 def _same_word(left: str, right: str) -> bool:

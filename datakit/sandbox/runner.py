@@ -125,7 +125,9 @@ class Sandbox:
                     done = self._check_script(program, tests)
                 else:
                     done = self._check_functions(program, tests, style, entry_point)
-                return replace(done, detail=self._with_limit(shown(done.detail)))
+                # A MemoryError has no words of its own.
+                over = shown(done.detail).replace("MemoryError: ", f"MemoryError: over {self.limits.memory_mb} MB ")
+                return replace(done, detail=over.replace("  ", " "))
             except (OSError, EOFError, json.JSONDecodeError):  # the warm process is gone, or answers no more
                 self.close()
         return Execution("unverifiable", "the sandbox's process ended twice")
@@ -192,10 +194,6 @@ class Sandbox:
         except ValueError:
             told = {}
         return told, False
-
-    def _with_limit(self, detail: str) -> str:
-        """A MemoryError has no words of its own."""
-        return detail.replace("MemoryError: ", f"MemoryError: over {self.limits.memory_mb} MB ").replace("  ", " ")
 
     def _judged(self, told: dict[str, Any], late: bool, ended: dict[str, Any]) -> Execution:
         at = f"{told['at']}: " if told.get("at") else ""
@@ -342,17 +340,11 @@ class Sandbox:
         try:
             self._line(60.0)
         except (OSError, EOFError):
-            raise SandboxError(self._why_not()) from None
-
-    def _why_not(self) -> str:
-        """The last words of a process that did not start."""
-        process = self._process
-        if process is None or process.stderr is None:
-            return "the sandbox does not start"
-        process.kill()
-        said = process.stderr.read().decode("utf-8", "replace").strip().splitlines()
-        self.close()
-        return f"the sandbox does not start: {said[-1] if said else 'no word'}"
+            self._process.kill()
+            _, said = self._process.communicate()
+            self.close()
+            last = said.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no word"]
+            raise SandboxError(f"the sandbox does not start: {last[0]}") from None
 
 
 def _file(text: str) -> int:
