@@ -31,7 +31,7 @@ from datakit.engine.worker import WORKER_NUMBER
 from datakit.errors import WorkerError
 from datakit.machine import available_cores, environment_without_secrets
 
-if TYPE_CHECKING:  # for the driver's start; what a worker loads is worker.py's matter
+if TYPE_CHECKING:  # a worker may load this file with its start, and tables.py needs polars
     from datakit.tables import Row, Rows
 
 _COMMAND = "import sys; sys.path[:] = sys.argv[3:]; from datakit.engine.worker import serve; serve(*map(int, sys.argv[1:3]))"
