@@ -13,7 +13,7 @@ forked from a warm process (the zygote) and confined before a line of the progra
         confine  Landlock, seccomp, limits: what a fork gives up before it reads anything
         solver   runs the program                         tester  runs the tests
         stubs    the program as its tests see it          wire    the data between solver and tester
-        folder   the working folder
+        folder   the working folder                       settings  what runner and zygote tell each other
 
 The doors of both folders import nothing, for the warm process loads them.
 """

@@ -28,11 +28,11 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from datakit.sandbox.inside import confine, solver, tester
 from datakit.sandbox.inside.folder import empty, usage
+from datakit.sandbox.inside.settings import Ended, Over, Settings
 
 PRELOADED = (
     *("abc", "array", "bisect", "cmath", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal", "enum"),
@@ -42,21 +42,6 @@ PRELOADED = (
 _HARNESS_TROUBLE = 70
 _HIGH = 50  # above every descriptor that a zygote has
 _A_USER_OF_NO_RIGHTS = 1_900_000_000
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the runner tells its zygote."""
-
-    control: int
-    tier: str
-    work: str
-    libraries: list[str]
-    paths: list[str]
-    memory_mb: int
-    cpu_s: int
-    n_files: int
-    files_mb: int
 
 
 def main(settings: Settings) -> None:
@@ -142,6 +127,7 @@ class _Zygote:
         self.children: dict[int, str] = {}
         self.standing: int | None = None
         self.passed_limit: str | None = None
+        # A limit on tasks counts all of the user: root becomes a user that has no others; another's may grow by some meanwhile.
         n_tasks = 0 if os.geteuid() == 0 else _tasks_of(os.geteuid()) + 256
         self.rlimits = confine.rlimits(confine.Rlimits(settings.memory_mb, settings.cpu_s), n_tasks)
         self.rlimits_standing = confine.rlimits(confine.Rlimits(settings.memory_mb, 24 * 3600), n_tasks)
@@ -157,7 +143,10 @@ class _Zygote:
             confine.adopt_orphans()
 
     def give_up_powers(self) -> None:
-        """What the zygote needs no more and its forks inherit: it is done here once, for it takes time."""
+        """What the zygote needs no more and its forks inherit: it is done here once, for it takes time.
+
+        In this order: only root gives the folder away, a change of user sets anew what `hide` does, a filter asks for the promise.
+        """
         if os.geteuid() == 0:
             user = _A_USER_OF_NO_RIGHTS + os.getpid() % 100_000  # one of its own: a user's threads are counted together
             with suppress(OSError):
@@ -193,8 +182,8 @@ class _Zygote:
                     program, stdin, stdout, report = descriptors
                     self.children[self.fork("script", [report, program], stdin, stdout)] = "script"
                 case b"E" | b"W":
-                    ended = self.end(patience_s=1.0 if request == b"W" else 0.0)
-                    self.control.sendall(json.dumps(ended).encode() + b"\n")
+                    over = self.end(patience_s=1.0 if request == b"W" else 0.0)
+                    self.control.sendall(json.dumps(over).encode() + b"\n")
             for descriptor in descriptors:
                 os.close(descriptor)
 
@@ -240,17 +229,16 @@ class _Zygote:
                 if role != "tester":  # its verdict may be on the way, and the files are not its
                     os.kill(pid, signal.SIGKILL)
 
-    def end(self, patience_s: float = 0.0) -> dict[str, Any]:
-        """Kill what lives and empty the working folder; how each ended (`own`: by itself)."""
-        patience = {"solver": patience_s, "script": patience_s}
-        ended: dict[str, Any] = {role: self.reap(pid, patience.get(role, 0.0)) for pid, role in self.children.items()}
+    def end(self, patience_s: float = 0.0) -> Over:
+        """Kill what lives and empty the working folder. A tester is done when it has told its verdict: no patience for it."""
+        forks = {role: self.reap(pid, 0.0 if role == "tester" else patience_s) for pid, role in self.children.items()}
         self.children.clear()
         if self.settings.tier == "none":
             _end_orphans()
         if os.listdir("."):  # noqa: PTH208
             empty(".")
-        ended["limit"], self.passed_limit = self.passed_limit, None
-        return ended
+        limit, self.passed_limit = self.passed_limit, None
+        return {"forks": forks, "limit": limit}
 
     def dismiss(self) -> None:
         """End the standing tester."""
@@ -258,20 +246,20 @@ class _Zygote:
             self.reap(self.standing, 0.0)
             self.standing = None
 
-    def reap(self, pid: int, patience_s: float) -> dict[str, Any]:
+    def reap(self, pid: int, patience_s: float) -> Ended:
         patient_until = time.monotonic() + patience_s
-        done, status, usage = os.wait4(pid, os.WNOHANG)
+        done, status = os.waitpid(pid, os.WNOHANG)
         while not done and time.monotonic() < patient_until:
             time.sleep(0.0005)
-            done, status, usage = os.wait4(pid, os.WNOHANG)
+            done, status = os.waitpid(pid, os.WNOHANG)
         own = done == pid
         if not own:
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)  # its own session where it got as far as that
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            _, status, usage = os.wait4(pid, 0)
-        return {"own": own, "status": os.waitstatus_to_exitcode(status), "cpu_s": usage.ru_utime + usage.ru_stime}
+            _, status = os.waitpid(pid, 0)
+        return {"own": own, "status": os.waitstatus_to_exitcode(status)}
 
 
 _FORK = ctypes.PyDLL(None).fork  # looked up once: each look-up is a new class, which a frozen collector keeps
