@@ -27,7 +27,7 @@ class Window:
         self._waiting: int | None = None
         self._since_cut = self.size  # answers
         self._cut_at = self._began_at = 0.0
-        self._begin(0.0)  # no time: with the first answer, for what is on its way before that is no rate
+        self._begin(0.0)  # no time: the clock starts with the first answer, for waiting for that one is no rate
 
     @property
     def free(self) -> bool:

@@ -15,5 +15,5 @@ forked from a warm process (the zygote) and confined before a line of the progra
         stubs    the program as its tests see it          wire    the data between solver and tester
         folder   the working folder                       settings  what runner and zygote tell each other
 
-The doors of both folders import nothing, for the warm process loads them.
+The doors of both folders import nothing, for the warm process loads them; of `inside` our side knows `settings` alone.
 """

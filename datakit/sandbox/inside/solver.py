@@ -88,7 +88,7 @@ class _Solver:
         self.printed = printed
         self.objects: list[Any] = []
         self.ids: dict[int, int] = {}
-        self.lock = threading.RLock()
+        self.lock = threading.RLock()  # threads of the program may call back; one conversation at a time
 
     def serve(self) -> None:
         while True:
@@ -315,4 +315,4 @@ def _finish() -> None:
     for stream in (sys.stdout, sys.__stdout__):
         if stream is not None and not getattr(stream, "closed", False):
             stream.flush()
-    gc.disable()
+    gc.disable()  # no finalizer of a collection speaks after the flush

@@ -135,7 +135,7 @@ class Remote:
     def resolve(self, tag: str, content: Any, own: bool = False) -> Any:
         match tag:
             case "h":
-                return self.proxies.setdefault(int(content), Proxy(self, int(content), own))
+                return self.proxies.setdefault(int(content), Proxy(self, int(content), own))  # always the same one: `is` holds
             case "cb":
                 return self.callbacks[int(content)]
             case "co":
@@ -230,7 +230,7 @@ class Proxy:
         if isinstance(other, Proxy) and self._proxy_id == other._proxy_id:
             return True
         if self._proxy_own or isinstance(other, Proxy):
-            return self._proxy_with("eq", other) is True
+            return self._proxy_with("eq", other) is True  # exactly: an object that the program calls true is none
         base = self._proxy_remote.decode(self._proxy_remote.ask("value", ["h", self._proxy_id]))
         return isinstance(base, list) and bool(base) and bool(base[0] == other)
 
@@ -271,6 +271,7 @@ class Proxy:
         return self._proxy_do("enter")
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        # The program is not told of a failed assertion in the block, and cannot swallow it.
         return bool(self._proxy_do("exit", None, None, None)) and kind is None
 
     def __instancecheck__(self, instance: Any) -> bool:

@@ -40,7 +40,7 @@ def serve(control: int) -> None:
     runner = socket.socket(fileno=control)
     fresh_kb = _peak_kb()
     while True:
-        request, descriptors, _, _ = socket.recv_fds(runner, 1, 3)
+        request, descriptors, _, _ = socket.recv_fds(runner, 1, 3)  # one byte: nothing of the next request comes along
         if not request:
             return
         channel, suite, verdict = descriptors
@@ -174,7 +174,7 @@ class Suite:
 
     def steps(self, remote: Remote) -> Iterator[tuple[str, Callable[[], None]]]:
         """Each statement of the tests, then check(candidate) where the style calls it."""
-        self.namespace = {"__name__": "tests", "__builtins__": builtins}
+        self.namespace = {"__name__": "tests", "__builtins__": builtins}  # not "__main__": what such tests guard is a demo
         self.bind(remote)
         for name, code in self.codes:
             yield name, functools.partial(exec, code, self.namespace)  # the dataset's tests, confined
@@ -226,6 +226,7 @@ class Suite:
                 return remote.exception_class(content)
             if kind == "value":
                 return remote.decode(content)
+            # The program's word alone (told[2]: it is a class) gives no object operators of its own.
             proxy = Proxy(remote, int(content), own=bool(told[2]) and self.uses_as_class(name))
         except (TypeError, ValueError, KeyError, IndexError):
             raise remote.lost("sent what is no description of a name") from None

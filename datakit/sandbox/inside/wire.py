@@ -169,7 +169,8 @@ def decode(data: Any, resolve: Resolve) -> Any:
         raise Unreadable(f"{type(error).__name__} in a value") from error
 
 
-# All that what follows raises at data which no encoder wrote. The other end may be a program that writes to its socket itself.
+# All that what follows raises at data which no encoder wrote: the other end may be a program that writes to its socket itself.
+# RecursionError too, for nothing else bounds the depth here.
 _MISREAD = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError, ImportError)
 
 
@@ -321,4 +322,5 @@ class Channel:
         return b"".join(parts)
 
 
-_as_json = json.JSONEncoder(separators=(",", ":")).encode  # made once: `dumps` with separators makes one each time
+# Made once, for `dumps` with separators makes one each time. It writes ASCII, so that half a surrogate pair can cross, and NaN.
+_as_json = json.JSONEncoder(separators=(",", ":")).encode

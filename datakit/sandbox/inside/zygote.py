@@ -46,7 +46,7 @@ _A_USER_OF_NO_RIGHTS = 1_900_000_000
 
 def main(settings: Settings) -> None:
     """Serve the runner until it is gone; the working folder goes with it, also where the runner went before the start."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the runner's: it ends by closing the socket
     try:
         _serve(settings)
     finally:
@@ -145,7 +145,7 @@ class _Zygote:
     def give_up_powers(self) -> None:
         """What the zygote needs no more and its forks inherit: it is done here once, for it takes time.
 
-        In this order: only root gives the folder away, a change of user sets anew what `hide` does, a filter asks for the promise.
+        In this order: only root gives the folder away, a change of user resets what `hide` does, a filter asks for the promise.
         """
         if os.geteuid() == 0:
             user = _A_USER_OF_NO_RIGHTS + os.getpid() % 100_000  # one of its own: a user's threads are counted together
@@ -162,7 +162,7 @@ class _Zygote:
         while True:
             while self.children and not select.select([self.control], [], [], 0.05)[0]:
                 self.watch_files()
-            request, descriptors, _, _ = socket.recv_fds(self.control, 1, 8)
+            request, descriptors, _, _ = socket.recv_fds(self.control, 1, 8)  # one byte: nothing of the next one comes along
             match request:
                 case b"":
                     return
