@@ -9,13 +9,13 @@ import sys
 import time
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from datakit.engine.protocol import Worker
 from datakit.errors import DatakitError, WorkerError
 
 if TYPE_CHECKING:  # tables.py needs polars
-    from datakit.tables import Rows
+    from datakit.tables import Row, Rows
 
 _PR_SET_PDEATHSIG = 1
 WORKER_NUMBER = "DATAKIT_WORKER"
@@ -76,7 +76,7 @@ def _answer_batch(pipe: Connection, worker: Worker, rows: Rows) -> None:
         done += 1
 
 
-def _say(pipe: Connection, kind: str, content: Any, duration_s: float) -> None:
+def _say(pipe: Connection, kind: str, content: Row | str | DatakitError | None, duration_s: float) -> None:
     try:
         pipe.send((kind, content, duration_s))
     except (BrokenPipeError, ConnectionResetError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal
-from typing import Any
 
 _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
@@ -27,7 +26,7 @@ def read_cases(tests: str) -> list[tuple[str, str]] | str:
     return cases or "there are no tests"
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, list):
         return "\n".join(map(_text, value))
     if not isinstance(value, str):
