@@ -237,7 +237,8 @@ class Suite:
     def has_entry_point(self) -> bool:
         """Whether the program defines what it was asked for: then it is not to blame for other names."""
         name = "Solution" if self.style == "solution_method" else self.entry_point
-        return self.entry_point is not None and name in self.namespace
+        # `f = None`, or a module called f, is no definition.
+        return self.entry_point is not None and self.namespace.get(name or "") is not None
 
     def uses_as_class(self, name: str) -> bool:
         """Whether the tests take a name for a class of the program: it is written as one, and they look at attributes."""
