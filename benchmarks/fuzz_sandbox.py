@@ -283,7 +283,10 @@ def be_tester(theirs: socket.socket, verdict: int, trouble: int, style: str, tes
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
         resource.setrlimit(resource.RLIMIT_CPU, (6, 6))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        tester.test(theirs.detach(), verdict, tests, style, "f")
+        with tempfile.TemporaryFile() as suite:
+            suite.write(json.dumps({"tests": tests, "style": style, "entry_point": "f"}).encode())
+            suite.flush()
+            tester.test(theirs.detach(), suite.fileno(), verdict)
         os._exit(0)
     except BaseException:  # noqa: BLE001 - this is what we look for
         os.write(2, traceback.format_exc()[-1500:].encode(errors="replace"))

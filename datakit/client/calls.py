@@ -161,15 +161,22 @@ class Client:
             except Fault as fault:
                 failure, charged = fault, replica.up and fault.meaning in counts
             await self._learn(replica, failure)
-            if charged:
+            attempts = sum(counts.values())
+            if failure.meaning == "refused":
+                raise RequestFailed(failure.error, self.last_fault, attempts + 1, permanent=True)
+            if charged:  # an outage is nobody's attempt
                 counts[failure.meaning] += 1
-            self._give_up_if_used_up(counts, failure, charged)
+                attempts += 1
+                if counts[failure.meaning] >= ATTEMPTS[failure.meaning]:
+                    raise RequestFailed(failure.error, self.last_fault, attempts, permanent=False)
             self.retries += 1
             again = replica in turn.tried
             turn.tried.add(replica)
             if again or len(turn.tried) == len(self.replicas):
                 turn.tried.clear()
-                await self._pause(failure, sum(counts.values()))
+                if failure.meaning != "away":  # there is no place until the outage is over
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._draining.wait(), backoff(attempts))
 
     async def _once(self, replica: Replica, path: str, data: bytes, check: Callable[[Any], None]) -> Answer:
         """One attempt, in the place that it has."""
@@ -214,7 +221,9 @@ class Client:
             await replica.go_down()
             self._start(self._revive(replica))
         elif fault.meaning == "overload" and (pause := replica.overloaded(fault, fault.sent_at)):
-            self._rest(replica, min(pause, self.patience_s))
+            seconds = min(pause, self.patience_s)
+            replica.rest(seconds)
+            asyncio.get_running_loop().call_later(seconds + 0.001, self._turns.hand_out)
         if self._failed >= PATIENCE_AFTER:
             self._check_patience()
 
@@ -232,24 +241,6 @@ class Client:
                 f"{self.model} at {replica.url}: refused the first {self._refused.total()} requests ({fault.message}); "
                 f"check model, sampling and extra_body of this source, {AGAIN}"
             )
-
-    def _give_up_if_used_up(self, counts: dict[str, int], fault: Fault, charged: bool) -> None:
-        """RequestFailed for what was refused, and where the attempts are used up. An outage is nobody's attempt."""
-        attempts = sum(counts.values())
-        if fault.meaning == "refused":
-            raise RequestFailed(fault.error, self.last_fault, attempts + 1, permanent=True)
-        if charged and counts[fault.meaning] >= ATTEMPTS[fault.meaning]:
-            raise RequestFailed(fault.error, self.last_fault, attempts, permanent=False)
-
-    async def _pause(self, fault: Fault, attempts: int) -> None:
-        """Exponential backoff with jitter; an outage needs none (there is no place until it is over)."""
-        if fault.meaning != "away":
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._draining.wait(), backoff(attempts))
-
-    def _rest(self, replica: Replica, seconds: float) -> None:
-        replica.rest(seconds)
-        asyncio.get_running_loop().call_later(seconds + 0.001, self._turns.hand_out)
 
     def _check_patience(self) -> None:
         """Stop where nothing has answered for too long."""
@@ -287,7 +278,8 @@ class Client:
         """Probe a replica that is down until it answers, or until patience ends."""
         try:
             while True:
-                self._check_down()
+                if not any(other.up for other in self.replicas):
+                    self._check_patience()
                 await asyncio.sleep(replica.next_pause())
                 if await replica.is_alive():
                     replica.come_back()
@@ -295,10 +287,6 @@ class Client:
                     return
         except SourceStopped:
             return  # whoever waits for a place raises it
-
-    def _check_down(self) -> None:
-        if not any(replica.up for replica in self.replicas):
-            self._check_patience()
 
     async def _watch(self, replica: Replica) -> None:
         """Read the server's queue where it shows one; find out a replica that hangs."""

@@ -6,7 +6,6 @@ import json
 import os
 import urllib.error
 import urllib.request
-from typing import Any
 from urllib.parse import urlsplit
 
 from datakit.client.faults import of_status
@@ -45,7 +44,7 @@ def _trouble(url: str, key: str | None, model: str) -> str | None:
     except urllib.error.HTTPError as error:
         if error.code == 404:  # a proxy may not list its models
             return None
-        return of_status(error.code, error.read(), _headers(error)).message
+        return of_status(error.code, error.read(), dict(error.headers.items())).message
     except (OSError, urllib.error.URLError) as error:
         return f"does not answer ({getattr(error, 'reason', error)})"
     except (ValueError, LookupError, TypeError):  # a page of HTML
@@ -53,7 +52,3 @@ def _trouble(url: str, key: str | None, model: str) -> str | None:
     if known and model not in known:
         return f"does not serve '{model}'; it serves {', '.join(known[:5])}"
     return None
-
-
-def _headers(error: Any) -> dict[str, str]:
-    return dict(error.headers.items())

@@ -158,23 +158,17 @@ class Replica:
         import aiohttp
 
         if self._session is None:
+            parts = urlsplit(self.url)
+            direct = parts.hostname in LOCAL or urllib.request.proxy_bypass(parts.hostname or "")
             self._session = aiohttp.ClientSession(
                 cookie_jar=aiohttp.DummyCookieJar(),
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=min(CONNECT_S, self._timeout_s)),
                 headers=self._headers,
-                proxy=_proxy(self.url),  # not trust_env: that would also send what ~/.netrc has for the host
+                # Read here, for trust_env would also send what ~/.netrc has for the host.
+                proxy=None if direct else urllib.request.getproxies().get(parts.scheme),
             )
         return self._session
-
-
-def _proxy(url: str) -> str | None:
-    """The proxy that the environment names for a URL; this machine is never behind one."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if host in LOCAL or urllib.request.proxy_bypass(host):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)
 
 
 def backoff(times: int) -> float:

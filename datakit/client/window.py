@@ -27,7 +27,7 @@ class Window:
         self._waiting: int | None = None
         self._since_cut = self.size  # answers
         self._cut_at = self._began_at = 0.0
-        self._begin(0.0)
+        self._begin(0.0)  # no time: the clock starts with the first answer, for waiting for that one is no rate
 
     @property
     def free(self) -> bool:
@@ -37,13 +37,14 @@ class Window:
     def take(self) -> None:
         """One request goes out."""
         self.in_flight += 1
-        self._full |= self.in_flight >= self.size
+        self._full |= self.in_flight >= self.size  # once in a round is enough: places come free before they are taken again
 
     def answered(self, now: float) -> None:
         """A request was answered at the time `now` (seconds, monotonic)."""
         self._answers += 1
         self._since_cut += 1
         self._began_at = self._began_at or now
+        # A later trial adds half, not as much again: its gain is nearer to the noise, and it lasts two rounds.
         wanted = self.size if self._starting or self._before is None else 2 * self.size
         if self._answers > wanted and now - self._began_at >= ROUND_S:
             self._end_round((self._answers - 1) / (now - self._began_at))
@@ -51,9 +52,9 @@ class Window:
 
     def overloaded(self, sent_at: float, now: float) -> bool:
         """The server had too much. Says whether this is news: one cut stands for all that was sent before it."""
-        if sent_at < self._cut_at:
+        if sent_at < self._cut_at:  # else the hundred requests that one overload refuses would cut a hundred times
             return False
-        self._cut(0.5 if self._starting else 0.8, now)
+        self._cut(0.5 if self._starting else 0.8, now)  # while doubling, half is what was enough before
         return True
 
     def queue(self, waiting: int, now: float) -> None:
@@ -63,7 +64,7 @@ class Window:
         """
         stays = waiting >= (self._waiting or 0)
         self._waiting = waiting
-        if stays and waiting > max(2, self.size // 8) and self._since_cut >= self.size:
+        if stays and waiting > max(2, self.size // 8) and self._since_cut >= self.size:  # a short queue keeps the server busy
             self._cut(0.8, now)
 
     def restart(self) -> None:
@@ -74,24 +75,24 @@ class Window:
     def _cut(self, share: float, now: float) -> None:
         """Fewer places, and no trial in this round: where one goes on, the size before it is enough."""
         self.size = max(1, min(int(self.size * share), self._before or self.size))
-        self._starting, self._before, self._quiet, self._rate = False, None, 0, 0.0
+        self._starting, self._before, self._quiet, self._rate = False, None, 0, 0.0  # the rate was that of an overload
         self._since_cut, self._cut_at = 0, now
         self._begin(now)
 
     def _begin(self, now: float) -> None:
-        self._answers = 1 if now else 0
+        self._answers = 1 if now else 0  # the answer that ends a round begins the next; a rate counts those after it
         self._began_at = now
         self._full = self.in_flight >= self.size
 
     def _end_round(self, rate: float) -> None:
         if not self._full:  # nobody asked for more places: the rate says nothing of the size
             return
-        pays = self._waiting == 0 if self._waiting is not None else rate > WORTH * self._rate
-        if self._before is not None and not pays:
-            self.size, self._before, self._starting, self._quiet = min(self.size, self._before), None, False, 0
+        pays = self._waiting == 0 if self._waiting is not None else rate > WORTH * self._rate  # see `queue`: it knows better
+        if self._before is not None and not pays:  # back; the rate stays that of the size before
+            self.size, self._before, self._starting, self._quiet = self._before, None, False, 0
             return
         self._rate = rate
-        self._quiet += not self._waiting
+        self._quiet += not self._waiting  # while requests wait at the server, more of them are no use
         if self.size < self.cap and (self._starting or self._before is not None or self._quiet >= TRY_EVERY):
             self._before, self._quiet = self.size, 0
             self.size = min(self.cap, self.size * 2 if self._starting else max(self.size + 1, self.size * 3 // 2))

@@ -24,18 +24,15 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from datakit.engine.protocol import Result, Worker
-from datakit.engine.worker import (
-    _NUMBER,
-)
+from datakit.engine.worker import WORKER_NUMBER
 from datakit.errors import WorkerError
 from datakit.machine import available_cores, environment_without_secrets
 
-if TYPE_CHECKING:  # a worker process imports what its start needs, and no more
+if TYPE_CHECKING:  # a worker may load this file with its start, and tables.py needs polars
     from datakit.tables import Row, Rows
-
 
 _COMMAND = "import sys; sys.path[:] = sys.argv[3:]; from datakit.engine.worker import serve; serve(*map(int, sys.argv[1:3]))"
 _MAX_LOST = 3  # processes that end one after the other without a row to blame
@@ -55,7 +52,6 @@ class LocalEngine:
     def map(
         self, start: Callable[[], Worker], batches: Iterable[Rows], deadline_s: float | None
     ) -> Generator[Result, None, None]:
-        """See Engine.map."""
         pending = filter(None, batches)
         folder = _folder_of_workers()
         cores = sorted(os.sched_getaffinity(0)) if self.pinned and hasattr(os, "sched_getaffinity") else [None] * self.workers
@@ -68,7 +64,10 @@ class LocalEngine:
                 busy = [seat for seat in seats if seat.rows]
                 if not busy:
                     return
-                for seat in _stirring(busy, deadline_s):
+                begun = [seat.began_at for seat in busy if seat.began_at is not None]
+                timeout = max(0.0, min(begun) + deadline_s - time.monotonic()) if begun and deadline_s is not None else None
+                heard = wait([seat.pipe for seat in busy], timeout)
+                for seat in [seat for seat in busy if seat.pipe in heard or seat.overdue()]:
                     result = seat.receive()
                     if result is not None:
                         yield result
@@ -136,7 +135,14 @@ class _Seat:
         if kind == "ready":
             self._send()
             return None
-        return self._answer(kind, content, duration_s)
+        self.lost = 0
+        row = self.rows.popleft()
+        self.began_at = time.monotonic() if self.rows else None
+        if self.deadline_s is not None and duration_s > self.deadline_s:  # done just before it was killed: the same rule
+            return Result(row, None, "timeout", self._too_slow(), duration_s)
+        if kind == "crash":
+            return Result(row, None, "crash", content, duration_s)
+        return Result(row, content, None, None, duration_s)
 
     def close(self) -> int | None:
         """Kill the process with its group and reap it; gives the exit status, None where there is no process."""
@@ -156,7 +162,7 @@ class _Seat:
                 [sys.executable, "-c", _COMMAND, str(theirs.fileno()), str(os.getpid()), *sys.path],
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # the driver's stdout is for its results
-                env=environment_without_secrets() | {"TMPDIR": self.folder, _NUMBER: str(self.number)},
+                env=environment_without_secrets() | {"TMPDIR": self.folder, WORKER_NUMBER: str(self.number)},
                 pass_fds=[theirs.fileno()],
                 process_group=0,  # Ctrl-C is the driver's to handle
             )
@@ -172,16 +178,6 @@ class _Seat:
             self.began_at = time.monotonic()
         except (BrokenPipeError, ConnectionResetError):  # it died while idle: the next read says so
             self.began_at = None
-
-    def _answer(self, kind: str, content: Any, duration_s: float) -> Result:
-        self.lost = 0
-        row = self.rows.popleft()
-        self.began_at = time.monotonic() if self.rows else None
-        if self.deadline_s is not None and duration_s > self.deadline_s:  # done just before it was killed: the same rule
-            return Result(row, None, "timeout", self._too_slow(), duration_s)
-        if kind == "crash":
-            return Result(row, None, "crash", content, duration_s)
-        return Result(row, content, None, None, duration_s)
 
     def _died(self) -> Result | None:
         """The process ended by itself: blame the row in progress. Without one, it must not happen again and again."""
@@ -209,14 +205,6 @@ class _Seat:
 
     def _too_slow(self) -> str:
         return f"no result within {self.deadline_s:g} s"
-
-
-def _stirring(seats: list[_Seat], deadline_s: float | None) -> list[_Seat]:
-    """Wait until a process has something to say or a deadline passes; the seats where one of the two happened."""
-    begun = [seat.began_at for seat in seats if seat.began_at is not None]
-    timeout = max(0.0, min(begun) + deadline_s - time.monotonic()) if begun and deadline_s is not None else None
-    heard = wait([seat.pipe for seat in seats], timeout)
-    return [seat for seat in seats if seat.pipe in heard or seat.overdue()]
 
 
 def _ending(status: int | None) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-if TYPE_CHECKING:  # a worker process imports what its start needs, and no more
+if TYPE_CHECKING:  # a worker process imports this file, and tables.py needs polars
     from datakit.tables import Row, Rows
-
 
 Worker: TypeAlias = "Callable[[Rows], Iterable[Row]]"
 """Called in a worker process with a batch: yields one result a row, in order, each as soon as it is done."""

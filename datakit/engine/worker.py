@@ -1,4 +1,4 @@
-"""The child's side of an engine: start once, then answer batches until the parent is gone."""
+"""The child's side of an engine. It imports what a start may need anyway, and no more: each worker pays for it again."""
 
 from __future__ import annotations
 
@@ -9,42 +9,37 @@ import sys
 import time
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from datakit.engine.protocol import Worker
 from datakit.errors import DatakitError, WorkerError
 
-if TYPE_CHECKING:  # a worker process imports what its start needs, and no more
-    from datakit.tables import Rows
-from datakit.engine.protocol import Worker
+if TYPE_CHECKING:  # tables.py needs polars
+    from datakit.tables import Row, Rows
 
 _PR_SET_PDEATHSIG = 1
-
-
-_NUMBER = "DATAKIT_WORKER"
+WORKER_NUMBER = "DATAKIT_WORKER"
+"""The variable that says which of its engine's a worker process is."""
 
 
 def worker_number() -> int:
     """In a worker process: which of its engine's it is, from 0, so that each can take a device of its own."""
-    return int(os.environ.get(_NUMBER, "0"))
+    return int(os.environ.get(WORKER_NUMBER, "0"))
 
 
 def serve(descriptor: int, parent: int) -> None:
-    """The main function of a worker process: start once, then answer batches until the parent is gone."""
-    _die_with(parent)
+    """The main function of a worker process: start once, then answer batches until the parent is gone, also when it is killed
+    (elsewhere than on Linux the closed pipe has to do)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it went before the line above
+        os._exit(1)
     pipe = Connection(descriptor)
     with suppress(EOFError, ConnectionResetError):
         worker = _started(pipe)
         while worker is not None:
             _answer_batch(pipe, worker, pipe.recv())
-
-
-def _die_with(parent: int) -> None:
-    """End when the parent does, even when it is killed; elsewhere than on Linux the closed pipe has to do."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _started(pipe: Connection) -> Worker | None:
@@ -81,7 +76,7 @@ def _answer_batch(pipe: Connection, worker: Worker, rows: Rows) -> None:
         done += 1
 
 
-def _say(pipe: Connection, kind: str, content: Any, duration_s: float) -> None:
+def _say(pipe: Connection, kind: str, content: Row | str | DatakitError | None, duration_s: float) -> None:
     try:
         pipe.send((kind, content, duration_s))
     except (BrokenPipeError, ConnectionResetError):

@@ -6,12 +6,14 @@ forked from a warm process (the zygote) and confined before a line of the progra
 
     runner   the side that asks: Sandbox.check(program, tests, ...) -> Execution        (import this one)
     tiers    what confines programs on this machine, found by trying
-    zygote   the warm process: forks solvers and testers, ends them, keeps the working folder
-    confine  Landlock, seccomp, limits: what a fork gives up before it reads anything
-    solver   runs the program          tester  runs the tests
-    remote   the program as its tests see it          wire  the data between solver and tester
     plain    which tests may share a tester           outputs  what a script printed against what it should
-    folder   the working folder
 
-Everything here but `runner`, `tiers`, `plain` and `outputs` runs without the rest of datakit, on the standard library alone.
+    inside/  runs without the rest of datakit, on the standard library alone
+        zygote   the warm process: forks solvers and testers, ends them, keeps the working folder
+        confine  Landlock, seccomp, limits: what a fork gives up before it reads anything
+        solver   runs the program                         tester  runs the tests
+        stubs    the program as its tests see it          wire    the data between solver and tester
+        folder   the working folder                       settings  what runner and zygote tell each other
+
+The doors of both folders import nothing, for the warm process loads them; of `inside` our side knows `settings` alone.
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal
-from typing import Any
 
 _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
@@ -27,7 +26,7 @@ def read_cases(tests: str) -> list[tuple[str, str]] | str:
     return cases or "there are no tests"
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, list):
         return "\n".join(map(_text, value))
     if not isinstance(value, str):
@@ -38,11 +37,10 @@ def _text(value: Any) -> str:
 def same_output(printed: str, expected: str) -> bool:
     """Equal line by line, but for spaces at ends of lines and blank lines at the end; numbers may be spelled differently."""
     left, right = ([line.split() for line in text.rstrip().splitlines()] for text in (printed, expected))
-    return len(left) == len(right) and all(map(_same_line, left, right))
-
-
-def _same_line(left: list[str], right: list[str]) -> bool:
-    return left == right or (len(left) == len(right) and all(map(_same_word, left, right)))
+    return len(left) == len(right) and all(
+        mine == wanted or (len(mine) == len(wanted) and all(map(_same_word, mine, wanted)))
+        for mine, wanted in zip(left, right, strict=True)
+    )
 
 
 def _same_word(left: str, right: str) -> bool:

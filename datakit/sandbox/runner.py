@@ -19,11 +19,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Literal
+from typing import IO, Literal, TypedDict
 
 from datakit.errors import DatakitError
 from datakit.sandbox import tiers
+from datakit.sandbox.inside.settings import Ended, Over, Settings
 from datakit.sandbox.outputs import read_cases, same_output
 from datakit.sandbox.plain import is_plain
 
@@ -62,6 +62,17 @@ class Execution:
     """Operators of the program's own classes took part in the verdict: a pass is worth less."""
 
 
+class _Told(TypedDict, total=False):
+    """A tester's verdict; empty where it gave none. `lost`: the program ended, or answers no more."""
+
+    outcome: Literal["passed", "failed", "unverifiable", "lost"]
+    detail: str
+    own_operators: bool
+    worn: bool
+    at: str
+    """Where no verdict came: the test that ran."""
+
+
 class Sandbox:
     """A warm process, and what confines it: the first tier that holds, or the one that is asked for.
 
@@ -91,7 +102,7 @@ class Sandbox:
             stack.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -125,7 +136,9 @@ class Sandbox:
                     done = self._check_script(program, tests)
                 else:
                     done = self._check_functions(program, tests, style, entry_point)
-                return replace(done, detail=self._with_limit(shown(done.detail)))
+                # A MemoryError has no words of its own.
+                over = shown(done.detail).replace("MemoryError: ", f"MemoryError: over {self.limits.memory_mb} MB ")
+                return replace(done, detail=over.replace("  ", " "))
             except (OSError, EOFError, json.JSONDecodeError):  # the warm process is gone, or answers no more
                 self.close()
         return Execution("unverifiable", "the sandbox's process ended twice")
@@ -149,7 +162,7 @@ class Sandbox:
             else:
                 self._give(self._control, b"F", [_file(program), ours.detach(), tested, theirs.detach(), writer])
             told, late = self._verdict(verdicts)
-            ended = self._end(wait=told.get("outcome") == "lost")
+            over = self._end(wait=told.get("outcome") == "lost")  # its own exit status is the better story than our SIGKILL
             if "outcome" not in told:
                 told["at"] = os.pread(notes.fileno(), 1000, len(suite)).partition(b"\0")[0].decode("utf-8", "replace")
         if plain and told.get("outcome") not in ("passed", "failed", "lost"):
@@ -158,7 +171,7 @@ class Sandbox:
                 return self._check_functions(program, tests, style, entry_point, plain=False)
         elif plain and told.get("worn"):
             self._dismiss_tester()
-        return self._judged(told, late, ended)
+        return self._judged(told, late, over)
 
     def _standing_tester(self) -> socket.socket:
         """The way to the tester for plain suites; a new one now and then, so that none grows old."""
@@ -175,7 +188,7 @@ class Sandbox:
             self._control.sendall(b"K")
         self._tester, self._n_suites = None, 0
 
-    def _verdict(self, verdicts: IO[bytes]) -> tuple[dict[str, Any], bool]:
+    def _verdict(self, verdicts: IO[bytes]) -> tuple[_Told, bool]:
         """What the tester says, nothing where it ended without a word; and whether time ran out before that."""
         deadline = time.monotonic() + self.limits.timeout_s
         data = b""
@@ -185,30 +198,26 @@ class Sandbox:
                 return {}, True
             part = verdicts.read(65536)
             data += part
-            if not part or data.endswith(b"}"):
+            if not part or data.endswith(b"}"):  # one JSON object; a tester that stays keeps the pipe open
                 break
         try:
-            told: dict[str, Any] = json.loads(data)
+            told: _Told = json.loads(data)
         except ValueError:
             told = {}
         return told, False
 
-    def _with_limit(self, detail: str) -> str:
-        """A MemoryError has no words of its own."""
-        return detail.replace("MemoryError: ", f"MemoryError: over {self.limits.memory_mb} MB ").replace("  ", " ")
-
-    def _judged(self, told: dict[str, Any], late: bool, ended: dict[str, Any]) -> Execution:
+    def _judged(self, told: _Told, late: bool, over: Over) -> Execution:
         at = f"{told['at']}: " if told.get("at") else ""
         if told.get("outcome") == "lost":
             at = told["detail"].removesuffix("ended")
-        if ended["limit"]:
-            return Execution("failed", f"{at}{ended['limit']}")
+        if over["limit"]:
+            return Execution("failed", f"{at}{over['limit']}")
         if late:
             return Execution("timeout", f"{at}no answer within {self.limits.timeout_s:g} s")
         if "outcome" not in told:
-            return Execution("unverifiable", f"{at}the tests' process {_ending(ended['tester'])}")
+            return Execution("unverifiable", f"{at}the tests' process {_ending(over['forks'].get('tester'))}")
         if told["outcome"] == "lost":
-            return Execution("failed", f"{at}the program {_ending(ended['solver'])}")
+            return Execution("failed", f"{at}the program {_ending(over['forks'].get('solver'))}")
         return Execution(told["outcome"], told["detail"], told["own_operators"])
 
     # -------------------------------------------------------------------------------------------------------- scripts
@@ -229,17 +238,17 @@ class Sandbox:
         with os.fdopen(out_reader, "rb", 0) as output, os.fdopen(reader, "rb", 0) as report:
             self._give(self._control, b"S", [_file(program), _file(given), out_writer, writer])
             printed, why = self._printed(output)
-            ended = self._end(wait=why is None)
+            over = self._end(wait=why is None)
             failure = report.read(4096).decode("utf-8", "replace")
-        status = ended["script"]
-        if ended["limit"]:
-            return Execution("failed", ended["limit"])
+        ended = over["forks"]["script"]
+        if over["limit"]:
+            return Execution("failed", over["limit"])
         if why == _LATE:
             return Execution("timeout", f"no end within {self.limits.timeout_s:g} s")
-        if why is not None or not status["own"]:
+        if why is not None or not ended["own"]:
             return Execution("failed", why or "closed its output and went on")
-        if status["status"] != 0:
-            return Execution("failed", failure or f"the program {_ending(status)}")
+        if ended["status"] != 0:
+            return Execution("failed", failure or f"the program {_ending(ended)}")
         if not same_output(printed.decode("utf-8", "replace"), expected):
             return Execution("failed", f"printed {_short(printed.decode('utf-8', 'replace'))}, not {_short(expected)}")
         return Execution("passed", "")
@@ -272,11 +281,11 @@ class Sandbox:
             for descriptor in descriptors:
                 os.close(descriptor)
 
-    def _end(self, wait: bool) -> dict[str, Any]:
+    def _end(self, wait: bool) -> Over:
         """Have everything that runs ended, or wait a moment for what is ending by itself; how it ended."""
         self._control.sendall(b"W" if wait else b"E")
-        ended: dict[str, Any] = json.loads(self._line(10.0))
-        return ended
+        over: Over = json.loads(self._line(10.0))
+        return over
 
     def _line(self, timeout_s: float) -> bytes:
         self._control.settimeout(timeout_s)
@@ -322,15 +331,20 @@ class Sandbox:
         tier = self.tier or "none"
         self._control, theirs = socket.socketpair()
         self._work = None if tier == "bubblewrap" else tempfile.mkdtemp(prefix="datakit-sandbox-")
-        settings = {
-            **{"control": theirs.fileno(), "tier": tier, "work": self._work or tiers.WORK},
-            **{"libraries": self.libraries, "paths": tiers.library_paths() if self.libraries else []},
-            **{"memory_mb": self.limits.memory_mb, "cpu_s": int(self.limits.timeout_s) + 2},
-            **{"n_files": self.limits.n_files, "files_mb": self.limits.files_mb},
-        }
+        settings = Settings(
+            control=theirs.fileno(),
+            tier=tier,
+            work=self._work or tiers.WORK,
+            libraries=self.libraries,
+            paths=tiers.library_paths() if self.libraries else [],
+            memory_mb=self.limits.memory_mb,
+            cpu_s=int(self.limits.timeout_s) + 2,  # our clock comes first, with a better message
+            n_files=self.limits.n_files,
+            files_mb=self.limits.files_mb,
+        )
         with theirs:
             self._process = subprocess.Popen(
-                tiers.command(tier, settings),
+                tiers.command(settings),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -342,17 +356,11 @@ class Sandbox:
         try:
             self._line(60.0)
         except (OSError, EOFError):
-            raise SandboxError(self._why_not()) from None
-
-    def _why_not(self) -> str:
-        """The last words of a process that did not start."""
-        process = self._process
-        if process is None or process.stderr is None:
-            return "the sandbox does not start"
-        process.kill()
-        said = process.stderr.read().decode("utf-8", "replace").strip().splitlines()
-        self.close()
-        return f"the sandbox does not start: {said[-1] if said else 'no word'}"
+            self._process.kill()
+            _, said = self._process.communicate()
+            self.close()
+            last = said.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no word"]
+            raise SandboxError(f"the sandbox does not start: {last[0]}") from None
 
 
 def _file(text: str) -> int:
@@ -369,11 +377,11 @@ def _file(text: str) -> int:
     return descriptor
 
 
-def _ending(ended: dict[str, Any] | None) -> str:
+def _ending(ended: Ended | None) -> str:
     """In words how a process ended by itself."""
     if ended is None or not ended["own"]:
         return "closed its channel"
-    status = int(ended["status"])
+    status = ended["status"]
     if status < 0:
         try:
             return f"was killed by {signal.Signals(-status).name}"

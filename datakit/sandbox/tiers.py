@@ -15,37 +15,39 @@ import os
 import sys
 import sysconfig
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+
+from datakit.sandbox.inside.settings import Settings
 
 TIERS = ("landlock", "bubblewrap")
 WORK = "/sandbox-work"  # the working folder inside of bubblewrap
 _PACKAGES = ("purelib", "platlib")
 _ROOT = Path(__file__).parents[2]
 _START = (
-    "import sys, json; sys.path.insert(0, sys.argv[1]); from datakit.sandbox.inside.zygote import Settings, main; "
-    "main(Settings(**json.loads(sys.argv[2])))"
+    "import sys, json; sys.path.insert(0, sys.argv[1]); from datakit.sandbox.inside.settings import Settings; "
+    "from datakit.sandbox.inside.zygote import main; main(Settings(**json.loads(sys.argv[2])))"
 )
 
 
-def command(tier: str, settings: dict[str, Any]) -> list[str]:
-    """The warm process of a tier, as a command."""
+def command(settings: Settings) -> list[str]:
+    """The warm process, as a command."""
     python = os.path.realpath(sys.executable)  # of a virtual environment the interpreter behind it: no site-packages
-    start = [python, "-s", "-S", "-c", _START, str(_ROOT), json.dumps(settings)]
-    return _bubblewrap(settings) + start if tier == "bubblewrap" else start
+    start = [python, "-s", "-S", "-c", _START, str(_ROOT), json.dumps(asdict(settings))]
+    return _bubblewrap(settings) + start if settings.tier == "bubblewrap" else start
 
 
-def _bubblewrap(settings: dict[str, Any]) -> list[str]:
+def _bubblewrap(settings: Settings) -> list[str]:
     """New namespaces of everything, the interpreter and the libraries read-only, and a small file system to work in."""
     here = Path(__file__).parent
     system = ["/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", sys.base_prefix]
-    seen = [*system, str(here), str(here.parent / "__init__.py"), *settings["paths"]]
+    seen = [*system, str(here), str(here.parent / "__init__.py"), *settings.paths]
     hidden = [sysconfig.get_path(name, vars={"base": sys.base_prefix, "platbase": sys.base_prefix}) for name in _PACKAGES]
-    hidden = [path for path in hidden if path not in settings["paths"]]
-    hidden += [f"{path}/{name}" for path in settings["paths"] for name in ("datakit", "train")]
+    hidden = [path for path in hidden if path not in settings.paths]
+    hidden += [f"{path}/{name}" for path in settings.paths for name in ("datakit", "train")]
     masks = [part for path in hidden if Path(path).is_dir() for part in ("--tmpfs", path)]
     binds = [part for path in seen for part in ("--ro-bind-try", path, path)]
-    size = str(settings["files_mb"] << 20)
+    size = str(settings.files_mb << 20)
     return [
         *("bwrap", "--unshare-all", "--die-with-parent", "--new-session"),
         *("--dev-bind", "/dev/null", "/dev/null", "--ro-bind", "/dev/urandom", "/dev/urandom"),

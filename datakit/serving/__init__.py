@@ -40,10 +40,19 @@ def serve(recipe: Recipe, sources: list[ServeSource], logs: Path, say: Say) -> I
     """
     logs.mkdir(parents=True, exist_ok=True)
     servers: list[Server] = []
-    threads = max(1, available_cores() // max(len(sources), 1))  # more threads than cores make all of them slower
     try:
+        threads = max(1, available_cores() // max(1, len(sources)))  # more threads than cores make all servers slower
         for source, port in zip(sources, free_ports(len(sources)), strict=True):
-            servers.append(Server(_launch(recipe, source, logs, port, threads), say))
+            launch = Launch(
+                name=source.model,
+                command=command(source, port),
+                environment=environment(source, recipe.key_names, threads),
+                port=port,
+                log=logs / f"serve-{recipe.sources.index(source)}-{Path(source.model).name}.log",
+                restarts=source.restarts,
+                start_timeout_s=source.start_timeout_s,
+            )
+            servers.append(Server(launch, say))
         for server in servers:
             server.wait(beside=servers)
         for server in servers:
@@ -51,18 +60,6 @@ def serve(recipe: Recipe, sources: list[ServeSource], logs: Path, say: Say) -> I
         yield servers
     finally:
         for server in servers:
-            server.dismiss()
+            server.dismiss()  # all before the first is waited for: they end at the same time
         for server in servers:
             server.gone()
-
-
-def _launch(recipe: Recipe, source: ServeSource, logs: Path, port: int, threads: int) -> Launch:
-    return Launch(
-        name=source.model,
-        command=command(source, port),
-        environment=environment(source, recipe.key_names, threads),
-        port=port,
-        log=logs / f"serve-{recipe.sources.index(source)}-{Path(source.model).name}.log",
-        restarts=source.restarts,
-        start_timeout_s=source.start_timeout_s,
-    )

@@ -32,7 +32,11 @@ Statuses = dict[int, int]
 
 def main(command: list[str]) -> int:
     """Run the server until it ends, or until there is nobody who wants it. Gives its exit status."""
-    wake = _wake_at(signal.SIGCHLD, signal.SIGTERM)
+    wake, woken = os.pipe()  # `select` waits for signals here: the kernel's numbers of those that came can be read from it
+    os.set_blocking(woken, False)
+    signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: None)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     server = _start(command)
     statuses: Statuses = {}
@@ -46,16 +50,6 @@ def main(command: list[str]) -> int:
     return statuses.get(server, 1)
 
 
-def _wake_at(*numbers: signal.Signals) -> int:
-    """A descriptor on which the numbers of these signals can be read."""
-    ours, theirs = os.pipe()
-    os.set_blocking(theirs, False)
-    signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
-    for number in numbers:
-        signal.signal(number, lambda _number, _frame: None)
-    return ours
-
-
 def _start(command: list[str]) -> int:
     """The server as the leader of a process group, killed by the kernel if its guard is."""
     guard, pid = os.getpid(), os.fork()
@@ -65,7 +59,7 @@ def _start(command: list[str]) -> int:
         os.setpgid(0, 0)
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        if os.getppid() == guard:
+        if os.getppid() == guard:  # else it was killed before the kernel knew what to do then
             os.execvp(command[0], command)
     except OSError as error:
         os.write(2, f"datakit: cannot run {command[0]}: {error}\n".encode())

@@ -18,9 +18,8 @@ from datakit.recipe import ServeSource
 _OURS = {"--model", "--host", "--port", "--revision", "--dtype", "--tensor-parallel-size", "-tp"}
 _HAS_PACKAGE = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
 _TRANSFORMERS = "import sys; from transformers.cli.transformers import main; sys.argv[0] = 'transformers'; main()"
-_PORTS = range(
-    20_000, 32_000
-)  # below those that Linux gives to outgoing connections: a port stays free while its server restarts
+# Below those that Linux gives to outgoing connections: a port stays free while its server restarts.
+_PORTS = range(20_000, 32_000)
 
 
 def check(source: ServeSource, field: str, hidden: Set[str] = frozenset()) -> None:

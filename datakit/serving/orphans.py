@@ -38,7 +38,15 @@ def end_orphans(logs: Path, say: Say) -> None:
 
     def orphaned(marked: str) -> bool:
         owner, _, log = marked.partition(" ")
-        return Path(log).parent == of_folder and not _lives(owner)
+        if Path(log).parent != of_folder:
+            return False
+        namespace, pid, _ = owner.split(":")
+        if _identity(os.getpid()).split(":")[0] != namespace:  # nothing can be known of it: it counts as running
+            return False
+        try:
+            return _identity(int(pid)) != owner
+        except OSError:
+            return True
 
     if found := _marked(orphaned):
         named = ", ".join(f"{pid} ({_title(pid)}; {Path(value.partition(' ')[2]).name})" for pid, value in found.items())
@@ -82,15 +90,6 @@ def _identity(pid: int) -> str:
     namespace = (_PROC / "self/ns/pid").readlink().name
     started = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[19]
     return f"{namespace.removeprefix('pid:')}:{pid}:{started}"
-
-
-def _lives(owner: str) -> bool:
-    """Whether the owner runs. One of another pid namespace counts as running: nothing can be known of it."""
-    namespace, pid, _ = owner.split(":")
-    try:
-        return _identity(int(pid)) == owner or _identity(os.getpid()).split(":")[0] != namespace
-    except OSError:
-        return _identity(os.getpid()).split(":")[0] != namespace
 
 
 def _title(pid: int) -> str:

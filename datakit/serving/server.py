@@ -9,9 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +65,9 @@ class Server:
     def wait(self, beside: Sequence[Server] = ()) -> None:
         """Until it answers. SourceStopped where it takes too long, or where it or one `beside` it ends."""
         began_at = said_at = time.monotonic()
-        while not self._unwanted.is_set() and not self._answers():
+        while not self._unwanted.is_set():
+            with suppress(OSError), _DIRECT.open(self.base_url.removesuffix("/v1") + "/health", timeout=2):
+                return
             for server in (self, *beside):
                 server.check_alive()
             now = time.monotonic()
@@ -76,13 +78,6 @@ class Server:
                 said_at = now
                 self._say(f"{self.name}: starting for {now - began_at:.0f} s; {self._last_line()}")
             self._unwanted.wait(0.2)
-
-    def _answers(self) -> bool:
-        try:
-            with _DIRECT.open(self.base_url.removesuffix("/v1") + "/health", timeout=2):
-                return True
-        except (urllib.error.URLError, OSError):
-            return False
 
     def keep(self) -> None:
         """From now on a server that dies is started again."""

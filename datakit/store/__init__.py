@@ -1,7 +1,8 @@
 """A run folder: parts of Parquet, journals, and SQL over them. Only this room knows how a run lies on disk."""
 
 from datakit.store.database import Database, Tables, load_sql
-from datakit.store.run import Journal, Run, writing
+from datakit.store.parts import writing
+from datakit.store.run import Journal, Run
 from datakit.store.spool import Spool
 
 __all__ = ["Database", "Journal", "Run", "Spool", "Tables", "load_sql", "writing"]

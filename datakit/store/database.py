@@ -14,6 +14,7 @@ import polars as pl
 
 from datakit.errors import BadInput
 from datakit.store.journal import journals_in, part_of, read_journal
+from datakit.store.parts import parts_in
 from datakit.tables import TABLES
 
 VIEWS = ("asked_prompts", "wanted_responses", "current_responses", "current_failures")
@@ -104,7 +105,7 @@ class Database(Tables):
         """
         folder = self.folder / table
         journals = {path: read_journal(path) for path in journals_in(folder)}
-        parts = sorted(folder.glob("part-*.parquet"))
+        parts = parts_in(folder)
         rows = [row for path, found in journals.items() if part_of(path) not in parts for row in found]
         self.connection.register(f"{table}_loose", TABLES[table].frame(rows))
         files = ", ".join(_quoted(self._fixed(part)) for part in parts)

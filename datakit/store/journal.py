@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from datakit.errors import RunError
+from datakit.store.parts import MOVE_AWAY
 from datakit.tables import Row
-
-MOVE_AWAY = "move it away and build again: only the rows in it are made anew"
 
 
 class JournalFile:
@@ -27,7 +26,7 @@ class JournalFile:
 
     def append(self, rows: list[Row]) -> None:
         """Write the rows as one line, or leave the file as it was."""
-        data = memoryview(f"{_spell(rows)}\n".encode())
+        data = memoryview(f"{_as_json(rows)}\n".encode())
         end = self._file.tell()
         try:
             while data:
@@ -62,18 +61,15 @@ def read_journal(path: Path) -> list[Row]:
     rows: list[Row] = []
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            value = json.loads(line)
-            rows += [_read(row) for row in (value if isinstance(value, list) else [value])]
+            for row in json.loads(line):
+                if not isinstance(row, dict):
+                    raise TypeError(f"a row is an object, got {row!r:.60}")
+                if "at" in row:
+                    row["at"] = datetime.fromisoformat(row["at"])
+                rows.append(row)
         except (ValueError, TypeError) as error:
-            raise RunError(f"{path}: line {number} is not a row ({error}); {MOVE_AWAY}") from error
+            raise RunError(f"{path}: line {number} is not a list of rows ({error}); {MOVE_AWAY}") from error
     return rows
 
 
-_spell = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=datetime.isoformat).encode
-
-
-def _read(row: Any) -> Row:
-    read = dict(row)
-    if "at" in read:
-        read["at"] = datetime.fromisoformat(read["at"])
-    return read
+_as_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=datetime.isoformat).encode

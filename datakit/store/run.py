@@ -8,7 +8,6 @@ closed, or when the next writer finds it. A large table that is replaced is writ
 from __future__ import annotations
 
 import fcntl
-import io
 import json
 import os
 import shutil
@@ -21,12 +20,11 @@ import polars as pl
 
 from datakit.errors import RunError
 from datakit.recipe import Recipe, digest, parse
-from datakit.store.database import Database, load_sql
-from datakit.store.journal import MOVE_AWAY, JournalFile, journals_in, part_of, read_journal
+from datakit.store.database import Database
+from datakit.store.journal import JournalFile, journals_in, part_of, read_journal
+from datakit.store.parts import MOVE_AWAY, as_stored, check_parts, part_path, parts_in, write_part, writing
 from datakit.store.spool import Spool
 from datakit.tables import TABLES, Row
-
-__all__ = ["JOURNAL_ROWS", "Database", "Journal", "Run", "Spool", "load_sql", "writing"]
 
 JOURNAL_ROWS = 20_000
 JOURNAL_BYTES = 64 * 2**20
@@ -58,7 +56,7 @@ class Run:
         try:
             for table in TABLES:
                 run._recover(table)
-                run._check_parts(table)
+                check_parts(folder / table)
         except BaseException:
             lock.close()
             raise
@@ -71,7 +69,7 @@ class Run:
         if not run.has_recipe:
             raise _no_run(folder)
         for table in TABLES:
-            run._check_parts(table)
+            check_parts(folder / table)
         return run
 
     def __enter__(self) -> Run:
@@ -103,7 +101,7 @@ class Run:
 
     def parts(self, table: str) -> list[Path]:
         """The table's Parquet parts, oldest first."""
-        return sorted((self.folder / table).glob("part-*.parquet"))
+        return parts_in(self.folder / table)
 
     def append(self, table: str, rows: pl.DataFrame | Iterable[Mapping[str, Any]]) -> int:
         """Add rows as one part; returns how many. Nothing is written for no rows."""
@@ -154,7 +152,7 @@ class Run:
         with writing(self.folder):
             with spool.path.open("rb") as file:
                 os.fsync(file.fileno())
-            spool.path.rename(self.folder / spool.table / "part-000000.parquet")
+            spool.path.rename(part_path(self.folder / spool.table, 0))
         self._forget_views()
 
     def save_recipe(self, recipe: Recipe) -> None:
@@ -219,32 +217,14 @@ class Run:
         journal.unlink()
         self._forget_views()
 
-    def _check_parts(self, table: str) -> None:
-        for part in self.parts(table):
-            try:
-                with part.open("rb") as file:  # a path would be a pattern
-                    pl.read_parquet_schema(file)
-            except (pl.exceptions.PolarsError, OSError) as error:
-                raise RunError(f"{part}: not a readable Parquet file ({str(error).splitlines()[0]}); {MOVE_AWAY}") from error
-
     def _next_number(self, table: str) -> int:
         files = [*self.parts(table), *journals_in(self.folder / table)]
         return max((int(file.stem.rpartition("-")[2]) for file in files), default=0) + 1
 
     def _write_part(self, table: str, frame: pl.DataFrame, number: int) -> None:
         self.check_writable()
-        schema = TABLES[table].schema
-        part = self.folder / table / f"part-{number:06d}.parquet"
         with writing(self.folder):
-            part.parent.mkdir(exist_ok=True)
-            temporary = part.with_suffix(".tmp")
-            buffer = io.BytesIO()  # polars gives no OSError of its own where the disk is full
-            frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items()).write_parquet(buffer)
-            with temporary.open("wb") as file:
-                file.write(buffer.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(part)
+            write_part(part_path(self.folder / table, number), as_stored(table, frame))
         self._forget_views()
 
 
@@ -298,12 +278,3 @@ def _take_lock(folder: Path) -> TextIO:
     lock.write(str(os.getpid()))
     lock.flush()
     return lock
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """A full disk or a folder that may not be written to is the user's to mend: everything before it is intact."""
-    try:
-        yield
-    except OSError as error:
-        raise RunError(f"{folder}: cannot write ({error.strerror or error}); what was stored before is intact") from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from datakit.store.parts import as_stored
 from datakit.tables import TABLES
 
 if TYPE_CHECKING:
@@ -59,8 +60,7 @@ class Spool:
     def _write(self, frame: pl.DataFrame) -> None:
         from pyarrow import parquet
 
-        schema = TABLES[self.table].schema
-        table = frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items()).to_arrow()
+        table = as_stored(self.table, frame).to_arrow()
         if self._writer is None:
             self.path.parent.mkdir(exist_ok=True)
             self._writer = parquet.ParquetWriter(self.path, table.schema, compression="zstd")

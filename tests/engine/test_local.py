@@ -184,6 +184,13 @@ def test_a_start_that_fails_stops_the_map(start, error, message):
         run(numbers(4), start=start)
 
 
+def test_a_worker_loads_nothing_heavy_of_its_own():
+    """Each worker pays for it again, and `start` imports what it needs."""
+    code = "import sys, datakit.engine.worker; print(*{name.partition('.')[0] for name in sys.modules})"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {"polars", "duckdb", "pydantic", "numpy"} & set(found.stdout.split()) == set()
+
+
 def test_workers_have_no_secrets_and_no_stdout(monkeypatch, capfd):
     monkeypatch.setenv("VLLM_API_KEY", "sk-1")
     monkeypatch.setenv("GITHUB_TOKEN", "t")

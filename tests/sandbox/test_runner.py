@@ -115,6 +115,8 @@ CHECKS = [
         "failed",
         r"NameError: name 'f' is not",
     ),
+    ("f = None\n", "def check(c):\n    assert c(1) == 2\n", "f", "failed", r"NameError: name 'f' is not defined"),
+    ("import socket as f\n", "def check(c):\n    assert c(1) == 2\n", "f", "failed", r"NameError: name 'f' is not defined"),
     (
         "def f(n): raise KeyError(n)\n",
         "def check(c):\n    assert c(7) == 2\n",

@@ -298,17 +298,17 @@ def test_kill_9_in_the_middle_of_appends_loses_nothing_and_repeats_nothing(folde
     "torn",
     [
         b"",
-        b"{",
-        '{"response_id":"c","text":"数'.encode(),
-        '{"response_id":"c","text":"数'.encode()[:-1],
-        b'{"response_id":"c"}',
+        b"[",
+        '[{"response_id":"c","text":"数'.encode(),
+        '[{"response_id":"c","text":"数'.encode()[:-1],
+        b'[{"response_id":"c"}]',
     ],
 )
 def test_a_torn_last_line_was_never_acknowledged(folder, torn):
     """Cut inside a character too: answers are UTF-8, and a kill does not wait for its end."""
     (folder / "responses").mkdir()
     journal = folder / "responses" / "journal-000001.jsonl"
-    journal.write_bytes(b"".join(canonical_json(response(at, "数")).encode() + b"\n" for at in "ab") + torn)
+    journal.write_bytes(b"".join(canonical_json([response(at, "数")]).encode() + b"\n" for at in "ab") + torn)
     with Run.open(folder) as run:
         assert ids(run) == ["a", "b"]
     with Run.create(folder) as run:
@@ -316,11 +316,13 @@ def test_a_torn_last_line_was_never_acknowledged(folder, torn):
     assert not journal.exists()
 
 
-@pytest.mark.parametrize("line", [b"not json", b"\0" * 40, b'{"response_id":"c","sample_index":"two"}', b'["a"]'])
+@pytest.mark.parametrize(
+    "line", [b"not json", b"\0" * 40, b'[{"response_id":"c","sample_index":"two"}]', b'["a"]', b'{"response_id":"c"}', b"1"]
+)
 def test_a_broken_line_inside_a_journal_is_named(folder, line):
     """A machine that lost power may leave zeros behind; the rows are not dropped in silence."""
     (folder / "responses").mkdir()
-    good = canonical_json(response("a")).encode()
+    good = canonical_json([response("a")]).encode()
     (folder / "responses" / "journal-000001.jsonl").write_bytes(good + b"\n" + line + b"\n" + good + b"\n")
     with pytest.raises(RunError, match=r"journal-000001\.jsonl"):
         Run.create(folder)

@@ -42,7 +42,7 @@ def solve(descriptor: int, program: str) -> None:
     printed = io.StringIO()
     sys.stdout = printed
     module = types.ModuleType(MODULE)
-    sys.modules[MODULE] = module
+    sys.modules[MODULE] = module  # dataclasses, enum and typing look for a class's module there
     failure = define(program, module.__dict__)
     channel.send(["ready", failure])
     if failure is None:
@@ -52,7 +52,7 @@ def solve(descriptor: int, program: str) -> None:
 def define(program: str, namespace: dict[str, Any]) -> str | None:
     """Compile and run the program's top level; what went wrong, or None."""
     try:
-        code = compile(program, "<program>", "exec", dont_inherit=True)
+        code = compile(program, "<program>", "exec", dont_inherit=True)  # the __future__ of this file is not the program's
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
         return f"does not compile: {describe(error)}"
     try:
@@ -88,7 +88,7 @@ class _Solver:
         self.printed = printed
         self.objects: list[Any] = []
         self.ids: dict[int, int] = {}
-        self.lock = threading.RLock()
+        self.lock = threading.RLock()  # threads of the program may call back; one conversation at a time
 
     def serve(self) -> None:
         while True:
@@ -103,11 +103,26 @@ class _Solver:
                 self.channel.send(["unsendable", str(error), ""])
 
     def answer(self, request: list[Any]) -> list[Any]:
-        kind, *parts = request
-        if kind == "names":
-            return ["ok", {name: self.described(name) for name in parts[0] if name in self.namespace}, None, self.taken()]
         try:
-            return getattr(self, f"_{kind}")(*parts)  # type: ignore[no-any-return]
+            match request:
+                case ["call", target, arguments, keywords]:
+                    value, changed = self.call(target, arguments, keywords)
+                    return ["ok", value, changed, self.taken()]
+                case ["names", names]:
+                    value = {name: self.described(name) for name in names if name in self.namespace}
+                case ["get", target, attribute]:
+                    value = self.result(getattr(self.target(target), attribute))
+                case ["set", target, attribute, given]:
+                    setattr(self.target(target), attribute, self.decode(given))
+                    value = None
+                case ["do", target, operation, arguments]:
+                    value = self.result(self.do(target, operation, arguments))
+                case ["value", target]:
+                    found = self.target(target)
+                    value = self.encode([found]) if base_of(type(found)) is not None else []
+                case _:
+                    raise Unsendable("there is no such request")
+            return ["ok", value, None, self.taken()]
         except Unsendable as error:
             return ["unsendable", str(error), self.taken()]
         except RecursionError:
@@ -115,9 +130,8 @@ class _Solver:
         except BaseException as error:  # noqa: BLE001 - it crosses to the tester, which raises it there
             return ["raised", self.raised(error), self.taken()]
 
-    # ------------------------------------------------------------------------------------------------------- requests
-
-    def _call(self, target: list[Any], arguments: list[Any], keywords: dict[str, Any]) -> list[Any]:
+    def call(self, target: list[Any], arguments: list[Any], keywords: dict[str, Any]) -> tuple[Any, Any]:
+        """What a call gives, and its arguments where it changed them."""
         function = self.target(target)
         given, named = self.decode(arguments), {name: self.decode(value) for name, value in keywords.items()}
         value = function(*given, **named)
@@ -125,36 +139,30 @@ class _Solver:
         if any(type(argument) in _MUTABLE for argument in (*given, *named.values())):
             after = [self.encode(given), {name: self.encode(argument) for name, argument in named.items()}]
             changed = after if after != [arguments, keywords] else None
-        return ["ok", self.result(value, made=isinstance(function, type)), changed, self.taken()]
+        return self.result(value, made=isinstance(function, type)), changed
 
-    def _get(self, target: list[Any], attribute: str) -> list[Any]:
-        return ["ok", self.result(getattr(self.target(target), attribute)), None, self.taken()]
-
-    def _set(self, target: list[Any], attribute: str, value: Any) -> list[Any]:
-        setattr(self.target(target), attribute, self.decode(value))
-        return ["ok", None, None, self.taken()]
-
-    def _do(self, target: list[Any], operation: str, arguments: list[Any]) -> list[Any]:
+    def do(self, target: list[Any], operation: str, arguments: list[Any]) -> Any:
+        """What an operation on an object of the program gives: where a type has a method for it, that method's answer."""
         found, given = self.target(target), self.decode(arguments)
         match operation:
             case "iter":
-                value = iter(found)
+                return iter(found)
             case "next":
-                value = next(found)
+                return next(found)
             case "await":
-                value = _awaited(found)
-            case "instancecheck":
-                value = isinstance(given[0], found)
-            case _ if operation in OPERATIONS:
-                value = _operated(found, operation, given)
-            case _:
-                raise Unsendable(f"there is no operation {operation}")
-        return ["ok", self.result(value), None, self.taken()]
+                import asyncio
 
-    def _value(self, target: list[Any]) -> list[Any]:
-        found = self.target(target)
-        has = base_of(type(found)) is not None
-        return ["ok", self.encode([found]) if has else [], None, self.taken()]
+                return asyncio.run(found)
+            case "instancecheck":
+                return isinstance(given[0], found)
+            case "bool":
+                return bool(found)
+        if operation not in OPERATIONS:
+            raise Unsendable(f"there is no operation {operation}")
+        method = getattr(type(found), f"__{operation}__", None)
+        if method is None:
+            raise TypeError(f"'{type(found).__name__}' object has no __{operation}__")
+        return method(found, *given)
 
     # --------------------------------------------------------------------------------------------------------- values
 
@@ -182,6 +190,7 @@ class _Solver:
     def raised(self, error: BaseException) -> dict[str, Any]:
         """An exception as data: its class, its arguments where they are plain, and where it was raised."""
         try:
+            # BaseException's own `args`: the program's class may have another.
             arguments = Encoder(_nothing).encode(list(BaseException.args.__get__(error)))  # type: ignore[attr-defined]
         except (Unsendable, RecursionError, MemoryError):
             arguments = [describe(error)]
@@ -264,22 +273,6 @@ class _Callback:
         return self._solver.call_back(self.id, arguments, keywords)
 
 
-def _operated(value: Any, operation: str, arguments: list[Any]) -> Any:
-    """What the type's own method for an operator gives."""
-    if operation == "bool":
-        return bool(value)
-    method = getattr(type(value), f"__{operation}__", None)
-    if method is None:
-        raise TypeError(f"'{type(value).__name__}' object has no __{operation}__")
-    return method(value, *arguments)
-
-
-def _awaited(coroutine: Any) -> Any:
-    import asyncio
-
-    return asyncio.run(coroutine)
-
-
 def _nothing(value: Any) -> Any:
     raise Unsendable(f"a {type(value).__name__}")
 
@@ -289,6 +282,7 @@ def run_script(program: str, report: int) -> None:
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     sys.argv = ["program.py"]
+    # New streams: the zygote's were opened on other files, and have buffers of their own.
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, "rb", closefd=False)), encoding="utf-8")
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(io.FileIO(1, "wb", closefd=False)), encoding="utf-8", errors="surrogatepass"
@@ -309,7 +303,7 @@ def run_script(program: str, report: int) -> None:
         status, failure = 1, describe(error)
     if status:
         os.write(report, failure.encode("utf-8", "replace")[:1000])
-    os._exit(status & 0xFF)
+    os._exit(status & 0xFF)  # not sys.exit, which would unwind into the zygote's own code
 
 
 def _finish() -> None:
@@ -321,4 +315,4 @@ def _finish() -> None:
     for stream in (sys.stdout, sys.__stdout__):
         if stream is not None and not getattr(stream, "closed", False):
             stream.flush()
-    gc.disable()
+    gc.disable()  # no finalizer of a collection speaks after the flush

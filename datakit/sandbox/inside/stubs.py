@@ -48,7 +48,7 @@ class Remote:
 
     def answer(self, request: list[Any]) -> tuple[Any, Any]:
         """The value, as data, and the arguments where the call changed them."""
-        if self.trouble is not None:
+        if self.trouble is not None:  # tests that caught it get no further
             raise self.trouble
         self.calls += 1
         kind, content, *rest = self.exchange(request)
@@ -135,13 +135,15 @@ class Remote:
     def resolve(self, tag: str, content: Any, own: bool = False) -> Any:
         match tag:
             case "h":
-                return self.proxies.setdefault(int(content), Proxy(self, int(content), own))
+                return self.proxies.setdefault(int(content), Proxy(self, int(content), own))  # always the same one: `is` holds
             case "cb":
                 return self.callbacks[int(content)]
             case "co":
                 return self.awaited(Proxy(self, int(content), own))
             case "fn" if content[0] == "builtins":
-                return _builtin(content[1])
+                value = getattr(builtins, str(content[1]), None)
+                if isinstance(value, type):  # a function, like eval, is nothing that a test should get from a program
+                    return value
             case "ex":
                 return self.exception_class(content)
             case "er":
@@ -149,7 +151,7 @@ class Remote:
         raise ValueError(f"tag {tag!r:.20}")
 
     def exception_class(self, told: dict[str, Any]) -> type[BaseException]:
-        base = getattr(builtins, str(told["type"]), None)
+        base = getattr(builtins, str(told["type"]), None)  # looked up by name, never called: any name may be told here
         if not (isinstance(base, type) and issubclass(base, BaseException)):
             raise ValueError("no exception class")
         if "id" not in told:
@@ -169,7 +171,7 @@ class Remote:
             kind, arguments = RuntimeError, [f"the program raised {kind.__name__}"]
         try:
             raised = kind(*arguments)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError):  # UnicodeDecodeError and its like take no others
             raised = kind.__new__(kind)
         raised.__dict__["_at"] = str(told.get("at", ""))[:300]
         return raised
@@ -189,14 +191,6 @@ class Remote:
             return ["raised", type(error).__name__, []]  # without its text: that may say what the tests expect
 
 
-def _builtin(name: Any) -> Any:
-    """A builtin type by its name; a function of builtins is none that a test should get from a program."""
-    value = getattr(builtins, str(name), None)
-    if not isinstance(value, type):
-        raise ValueError("no builtin type")
-    return value
-
-
 class Proxy:
     """An object that stays with the solver: calls, attributes and operators are asked for there.
 
@@ -206,6 +200,7 @@ class Proxy:
     """
 
     def __init__(self, remote: Remote, number: int, own: bool) -> None:
+        # Past our own __setattr__, which would ask the solver. Long names: what else is asked for is the program's attribute.
         object.__setattr__(self, "_proxy_remote", remote)
         object.__setattr__(self, "_proxy_id", number)
         object.__setattr__(self, "_proxy_own", own)
@@ -235,7 +230,7 @@ class Proxy:
         if isinstance(other, Proxy) and self._proxy_id == other._proxy_id:
             return True
         if self._proxy_own or isinstance(other, Proxy):
-            return self._proxy_with("eq", other) is True
+            return self._proxy_with("eq", other) is True  # exactly: an object that the program calls true is none
         base = self._proxy_remote.decode(self._proxy_remote.ask("value", ["h", self._proxy_id]))
         return isinstance(base, list) and bool(base) and bool(base[0] == other)
 
@@ -250,7 +245,7 @@ class Proxy:
         try:
             return self._proxy_do("next")
         except RuntimeError as error:
-            if str(error) == "the program raised StopIteration":
+            if str(error) == "the program raised StopIteration":  # what Remote.exception makes of it, everywhere but here
                 raise StopIteration from None
             raise
 
@@ -258,7 +253,7 @@ class Proxy:
         return bool(self._proxy_do("bool"))
 
     def __len__(self) -> int:
-        return len(range(self._proxy_do("len")))
+        return len(range(self._proxy_do("len")))  # TypeError or OverflowError for what is no length
 
     def __str__(self) -> str:
         return _text(self._proxy_do("str"))
@@ -276,6 +271,7 @@ class Proxy:
         return self._proxy_do("enter")
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        # The program is not told of a failed assertion in the block, and cannot swallow it.
         return bool(self._proxy_do("exit", None, None, None)) and kind is None
 
     def __instancecheck__(self, instance: Any) -> bool:
@@ -288,12 +284,9 @@ def _text(value: Any) -> str:
     return value
 
 
-def _unary(name: str) -> Callable[..., Any]:
-    return lambda self, *arguments: self._proxy_do(name, *arguments)
-
-
-def _binary(name: str) -> Callable[..., Any]:
-    return lambda self, other: self._proxy_with(name, other)
+def _operator(name: str, do: Callable[..., Any]) -> Callable[..., Any]:
+    """A function, for a lambda in the loop below would see the last name only."""
+    return lambda self, *arguments: do(self, name, *arguments)
 
 
 _UNARY = "getitem setitem delitem reversed round abs neg pos invert"
@@ -301,6 +294,6 @@ _BINARY = (
     "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul and or xor lshift rshift lt le gt"
     " ge divmod"
 )
-for _names, _make in ((_UNARY, _unary), (_BINARY, _binary)):
+for _names, _do in ((_UNARY, Proxy._proxy_do), (_BINARY, Proxy._proxy_with)):
     for _name in _names.split():
-        setattr(Proxy, f"__{_name}__", _make(_name))
+        setattr(Proxy, f"__{_name}__", _operator(_name, _do))

@@ -16,7 +16,6 @@ import resource
 import socket
 import sys
 import traceback
-import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -29,7 +28,7 @@ _FILE = "<tests>"
 _TESTS = (ast.Assert, ast.For, ast.While, ast.With, ast.Try, ast.Expr)
 _STANDARD = vars(math) | {kind.__name__: kind for kind in (Counter, OrderedDict, defaultdict, deque)}
 """What tests use by the program's import: it is taken from the standard library, so that no program compares for them."""
-_ALIASES = {"np": "numpy", "pd": "pandas"}
+_ALIASES = {"np": "numpy", "pd": "pandas"}  # a program's `np` is numpy itself, not an object with methods of its making
 _WORN_KB = 32 << 10 if sys.platform == "linux" else 32 << 20  # ru_maxrss is in bytes on macOS
 
 
@@ -41,7 +40,7 @@ def serve(control: int) -> None:
     runner = socket.socket(fileno=control)
     fresh_kb = _peak_kb()
     while True:
-        request, descriptors, _, _ = socket.recv_fds(runner, 1, 3)
+        request, descriptors, _, _ = socket.recv_fds(runner, 1, 3)  # one byte: nothing of the next request comes along
         if not request:
             return
         channel, suite, verdict = descriptors
@@ -60,13 +59,14 @@ def test(channel: int, suite: int, verdict: int, fresh_kb: int = 0) -> None:
     The step that runs is noted behind the suite, in its file: the runner looks there when no verdict comes. A tester that
     has grown since it was fresh is worn: what it holds would be missing for the next suite, so the runner takes another.
     """
-    sys.setrecursionlimit(10_000)
+    sys.setrecursionlimit(10_000)  # a value of MAX_DEPTH levels takes several calls a level to read
     size = os.fstat(suite).st_size
-    text = os.pread(suite, size, 0).decode("utf-8", "surrogatepass")
+    text = os.pread(suite, size, 0).decode("utf-8", "surrogatepass")  # pread: the runner shares the file's position
     remote = Remote(Channel(channel))
 
     def note(step: str) -> None:
         with suppress(OSError):  # a suite as long as a file may be has no room behind it
+            # In a file, for a message would wake the runner at every test. The NUL cuts off what a longer note left.
             os.pwrite(suite, step.encode("utf-8", "replace") + b"\0", size)
 
     outcome, detail = _judge(remote, text, note)
@@ -85,22 +85,23 @@ def _judge(remote: Remote, text: str, note: Callable[[str], None]) -> tuple[str,
         if failure is not None:
             return "failed", failure
         for at, run in suite.steps(remote):
-            running[:] = [at]
+            running = [at]
             note(at)
             run()
-            if remote.trouble is not None:
+            if remote.trouble is not None:  # the tests caught it, with a bare except: it counts all the same
                 raise remote.trouble
     except Unjudgeable as error:
         return "unverifiable", str(error)
     except Lost as error:
         return ("lost" if str(error) == "ended" else "failed"), ": ".join([*running, str(error)])
     except BaseException as error:  # noqa: BLE001 - every exception of a test is its verdict
-        if remote.trouble is not None:
+        if remote.trouble is not None:  # the tests made another exception of it
             return ("lost" if str(remote.trouble) == "ended" else "failed"), ": ".join([*running, str(remote.trouble)])
+        # `_at` marks what the program raised (Remote.exception). In __dict__, for a class of the tests may answer to any name.
         if isinstance(error, NameError) and "_at" not in error.__dict__ and suite.has_entry_point:
             return "unverifiable", f"the tests use '{error.name}', which neither they nor the program define"
         return _failed(running, error)
-    if not remote.calls:
+    if not remote.calls:  # such tests pass whatever the program does
         return "unverifiable", "the tests never call the program"
     return "passed", f"{suite.count} tests" if suite.count != 1 else "1 test"
 
@@ -121,20 +122,18 @@ def _failed(running: list[str], error: BaseException) -> tuple[str, str]:
     if isinstance(error, ImportError) and "_at" not in error.__dict__:
         return "unverifiable", f"the tests need what is not here: {error}"
     where = next((step for step in reversed(traceback.extract_tb(error.__traceback__)) if step.filename == _FILE), None)
-    told = error.__dict__.get("_at") or f"{type(error).__name__}: {_message(error)}"[:300].removesuffix(": ")
+    told = error.__dict__.get("_at")
+    if not told:
+        try:
+            text = str(error)
+        except BaseException:  # noqa: BLE001 - it may hold an object of the program, which may do anything when it is asked
+            text = "(its message cannot be shown)"
+        told = f"{type(error).__name__}: {text}"[:300].removesuffix(": ")
     line = f" (line {where.lineno} of the tests)" if where else ""
     return "failed", ": ".join([*running, told + line])
 
 
-def _message(error: BaseException) -> str:
-    """An exception's own text; one that holds an object of the program may do anything when asked for it."""
-    try:
-        return str(error)
-    except BaseException:  # noqa: BLE001
-        return "(its message cannot be shown)"
-
-
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=16)  # the answers to one prompt come one after the other, all with its suite
 def _suite(text: str) -> Suite:
     return Suite(**json.loads(text))
 
@@ -145,21 +144,23 @@ class Suite:
     def __init__(self, tests: str, style: str, entry_point: str | None) -> None:
         try:
             self.tree = ast.parse(tests, _FILE)
+            # Whole, for what only the whole shows. dont_inherit, here and below: the __future__ of this file is not theirs.
             compile(self.tree, _FILE, "exec", dont_inherit=True)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise Unjudgeable(f"the tests do not compile: {type(error).__name__}: {error}") from None
         self.text = tests
         self.style = style
         self.entry_point = entry_point
-        self.namespace: dict[str, Any] = {}
+        self.namespace: dict[str, Any] = {}  # new for every program (`steps`): the suite is kept, what it did is not
         has_check = any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in self.tree.body)
         self.calls_check = has_check and style != "asserts"
         if style == "humaneval_check" and not (has_check and entry_point):
             raise Unjudgeable("the tests define no check(candidate)" if entry_point else "there is no entry_point")
         self.named_tests = 0
         self.count = 1 if self.calls_check else sum(isinstance(node, _TESTS) for node in self.tree.body)
-
-        self.codes = [(self.named(node), self.compiled(node)) for node in self.tree.body]
+        self.codes = [
+            (self.named(node), compile(ast.Module([node], []), _FILE, "exec", dont_inherit=True)) for node in self.tree.body
+        ]
 
     def named(self, node: ast.stmt) -> str:
         """How a verdict calls a statement: the tests are numbered, and shown."""
@@ -171,12 +172,9 @@ class Suite:
         self.named_tests += 1
         return f"test {self.named_tests} of {self.count}: {text}"
 
-    def compiled(self, node: ast.stmt) -> types.CodeType:
-        return compile(ast.Module([node], []), _FILE, "exec", dont_inherit=True)
-
     def steps(self, remote: Remote) -> Iterator[tuple[str, Callable[[], None]]]:
         """Each statement of the tests, then check(candidate) where the style calls it."""
-        self.namespace = {"__name__": "tests", "__builtins__": builtins}
+        self.namespace = {"__name__": "tests", "__builtins__": builtins}  # not "__main__": what such tests guard is a demo
         self.bind(remote)
         for name, code in self.codes:
             yield name, functools.partial(exec, code, self.namespace)  # the dataset's tests, confined
@@ -189,7 +187,9 @@ class Suite:
         free, own = _names(self.tree)
         free -= own
         wanted = free - set(dir(builtins))
-        called = _calls(self.tree)
+        called = {
+            node.func.id for node in ast.walk(self.tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
         if len(called & wanted) > 1:  # the program is asked for what it is to define, not for a comparison of its own
             wanted -= called & set(_STANDARD) - {self.entry_point}
         if not wanted:  # a function called sum, tested as sum(1, 2)
@@ -198,7 +198,7 @@ class Suite:
         wanted |= {name for name in (entry, "Solution") if name and name not in own}
         self.namespace.update({name: _STANDARD[name] for name in called & free & set(_STANDARD) - wanted})
         found = remote.ask("names", sorted(wanted))
-        remote.calls = 0
+        remote.calls = 0  # to ask for names is no call: `_judge` counts what the tests do
         if not isinstance(found, dict):
             raise remote.lost("sent what are no names")
         for name in sorted(wanted & set(found)):
@@ -216,7 +216,7 @@ class Suite:
         """What stands for a name of the program. A name of a module is that module, whatever the program calls so."""
         module = _ALIASES.get(name, name)
         if not is_called and (module in sys.stdlib_module_names or told == ["module", module]):
-            with suppress(ImportError):  # a module of the program's making is none
+            with suppress(ImportError):  # a module of the program's making is none: its folder is not on this sys.path
                 return importlib.import_module(module)
         try:
             kind, content = told[0], told[1]
@@ -226,6 +226,7 @@ class Suite:
                 return remote.exception_class(content)
             if kind == "value":
                 return remote.decode(content)
+            # The program's word alone (told[2]: it is a class) gives no object operators of its own.
             proxy = Proxy(remote, int(content), own=bool(told[2]) and self.uses_as_class(name))
         except (TypeError, ValueError, KeyError, IndexError):
             raise remote.lost("sent what is no description of a name") from None
@@ -236,7 +237,8 @@ class Suite:
     def has_entry_point(self) -> bool:
         """Whether the program defines what it was asked for: then it is not to blame for other names."""
         name = "Solution" if self.style == "solution_method" else self.entry_point
-        return self.entry_point is not None and name in self.namespace
+        # `f = None`, or a module called f, is no definition.
+        return self.entry_point is not None and self.namespace.get(name or "") is not None
 
     def uses_as_class(self, name: str) -> bool:
         """Whether the tests take a name for a class of the program: it is written as one, and they look at attributes."""
@@ -246,7 +248,7 @@ class Suite:
         return any(not isinstance(value, ast.Name) or value.id not in sys.stdlib_module_names for value in looked_at)
 
     def candidate(self, remote: Remote) -> Callable[..., Any]:
-        """What check(candidate) gets: the entry point, or the method of a new Solution each time."""
+        """What check(candidate) gets: the entry point, or the method of a new Solution each time (as LeetCode calls it)."""
         if self.style != "solution_method":
             entry = self.namespace.get(self.entry_point or "")
             if entry is None:
@@ -272,8 +274,3 @@ def _names(tree: ast.Module) -> tuple[set[str], set[str]]:
         else:
             made |= {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store)}
     return read, made
-
-
-def _calls(tree: ast.Module) -> set[str]:
-    """The names that are called."""
-    return {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}

@@ -21,10 +21,9 @@ from typing import Any
 MAX_BYTES = 32 << 20  # of a message
 MAX_VALUES = 2_000_000  # in a message, containers' items counted
 MAX_DEPTH = 200
-_MAX_FIELDS = 100  # of a named tuple
-_SMALL = 1 << 63
+_MAX_FIELDS = 100  # of a named tuple: the other end makes a class of them
+_SMALL = 1 << 63  # larger whole numbers cross in hexadecimal: Python refuses to read over 4,300 decimal digits
 _PLAIN = (bool, type(None), str, float)
-_DATES = (datetime.datetime, datetime.date, datetime.time)
 
 Reference = Callable[[Any], Any]
 """What is no plain value -> its tag. Raises Unsendable where there is none."""
@@ -50,13 +49,12 @@ class Encoder:
     def __init__(self, reference: Reference) -> None:
         self.reference = reference
         self.left = MAX_VALUES
-        self.seen: dict[int, int] = {}
-        self.done: set[int] = set()
+        self.seen: dict[int, int] = {}  # id of a container: its number, as _Decoder counts
         self.made: list[Any] = []
 
     def encode(self, value: Any, depth: int = 0) -> Any:
         """A value as JSON-able data. Raises Unsendable where it is too large or too deep, or has no form."""
-        kind = type(value)
+        kind = type(value)  # never isinstance: a subclass may say anything of itself, and `__class__` may lie
         if kind in _PLAIN:
             return value
         if kind is int:
@@ -78,40 +76,31 @@ class Encoder:
         return encoded
 
     def _container(self, tag: str, value: Any, depth: int) -> Any:
+        """A value of exactly one of _KINDS, so that its methods are the builtin ones."""
         if tag in _SHARABLE:  # a list that stands in two places stays one list
-            known = self.seen.setdefault(id(value), len(self.seen))
-            if known != len(self.seen) - 1 or known in self.done:
+            known = self.seen.get(id(value))
+            if known is not None:
                 return {"=": known}
-            self.done.add(known)
+            self.seen[id(value)] = len(self.seen)  # before its items: it may hold itself
         match tag:
             case "l":
-                return self._items(list.__iter__(value), depth)
-            case "t":
-                return {"t": self._items(tuple.__iter__(value), depth)}
-            case "s" | "fs":
+                return self._items(value, depth)
+            case "t" | "s" | "fs":
                 return {tag: self._items(value, depth)}
             case "d" | "C" | "O" | "D":
-                return {tag: self._pairs(value, depth)}
+                return {tag: [self._items(pair, depth) for pair in value.items()]}
             case "q":
                 return {"q": [self._items(value, depth), value.maxlen]}
-            case "b":
-                return {"b": value.hex()}
-            case "B":
-                return {"B": value.hex()}
-            case "c":
-                return {"c": [value.real, value.imag]}
             case "r" | "sl":
                 return {tag: self._items((value.start, value.stop, value.step), depth)}
             case _:
-                return {tag: _spelled(value)}
-
-    def _pairs(self, value: Any, depth: int) -> list[Any]:
-        return [self._items(pair, depth) for pair in value.items()]  # of an exact type: its own method
+                return {tag: _TO_SPELLED[tag](value)}
 
     def _odd(self, value: Any, kind: type, depth: int) -> Any:
         """Instances of subclasses of builtins by their base value; arrays; else a reference."""
         if value is Ellipsis or value is NotImplemented:
             return {"k": repr(value)}
+        # Before base_of, for numpy's float64 is a float too; a class that only calls itself numpy's imports nothing.
         if kind.__module__ == "numpy" and "numpy" in sys.modules:
             return _array(value, self.reference)
         base = base_of(kind)
@@ -141,14 +130,6 @@ def _base_value(base: type, value: Any) -> Any:
     return base(dict.items(value) if base is dict else base.__iter__(value))  # type: ignore[attr-defined]
 
 
-def _spelled(value: Any) -> Any:
-    if isinstance(value, Fraction):
-        return [hex(value.numerator), hex(value.denominator)]
-    if isinstance(value, datetime.timedelta):
-        return [value.days, value.seconds, value.microseconds]
-    return value.isoformat() if isinstance(value, _DATES) else str(value)
-
-
 def _array(value: Any, reference: Reference) -> Any:
     """numpy's arrays and scalars of plain kinds, by their bytes."""
     import numpy as np
@@ -165,7 +146,18 @@ _KINDS: dict[type, str] = {
     **{deque: "q", bytes: "b", bytearray: "B", complex: "c", range: "r", slice: "sl", Decimal: "x", Fraction: "f"},
     **{datetime.datetime: "Y", datetime.date: "M", datetime.time: "H", datetime.timedelta: "T"},
 }
-_SHARABLE = frozenset("lsdCODqB")
+_SHARABLE = frozenset("lsdCODqB")  # what can change: _Decoder counts just these, in `fill`
+_TO_SPELLED: dict[str, Callable[[Any], Any]] = {
+    "b": bytes.hex,
+    "B": bytearray.hex,
+    "c": lambda number: [number.real, number.imag],
+    "x": str,
+    "f": lambda fraction: [hex(fraction.numerator), hex(fraction.denominator)],
+    "Y": datetime.datetime.isoformat,
+    "M": datetime.date.isoformat,
+    "H": datetime.time.isoformat,
+    "T": lambda span: [span.days, span.seconds, span.microseconds],
+}
 _BASES = frozenset({int, float, str, bytes, bytearray, list, tuple, set, frozenset, dict})
 
 
@@ -177,6 +169,8 @@ def decode(data: Any, resolve: Resolve) -> Any:
         raise Unreadable(f"{type(error).__name__} in a value") from error
 
 
+# All that what follows raises at data which no encoder wrote: the other end may be a program that writes to its socket itself.
+# RecursionError too, for nothing else bounds the depth here.
 _MISREAD = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError, ImportError)
 
 
@@ -192,11 +186,11 @@ class _Decoder:
             return self.fill([], data)
         if not isinstance(data, dict):
             return data
-        ((tag, content),) = data.items()
+        ((tag, content),) = data.items()  # ValueError for more or fewer
         if tag in _FILLED:
             return self.fill(_FILLED[tag](), content)
-        if tag in _SPELLED:
-            return _SPELLED[tag](content)
+        if tag in _FROM_SPELLED:
+            return _FROM_SPELLED[tag](content)
         match tag:
             case "=":
                 return self.shared[content]
@@ -215,7 +209,7 @@ class _Decoder:
         return self.resolve(tag, content)
 
     def fill(self, container: Any, content: Any) -> Any:
-        self.shared.append(container)
+        self.shared.append(container)  # before its items, as the encoder counts
         if isinstance(container, dict):
             for key, item in content:
                 key = self.decode(key)
@@ -231,18 +225,21 @@ class _Decoder:
     def named(self, fields: list[str], items: list[Any]) -> Any:
         if len(fields) > _MAX_FIELDS:
             raise ValueError("too many fields")
+        # `namedtuple` makes code of the names and evaluates it: `rename` is what lets only identifiers through.
         return namedtuple("Row", fields, rename=True)(*[self.decode(item) for item in items])
 
 
 def _read_array(kind: str, shape: list[int], data: str, scalar: bool) -> Any:
     import numpy as np
 
+    # `frombuffer` refuses dtypes that hold objects: bytes of the other end never become pointers. No np.load, no pickle.
     array = np.frombuffer(bytes.fromhex(data), dtype=np.dtype(kind)).reshape(shape)
-    return array[()] if scalar else array.copy()
+    return array[()] if scalar else array.copy()  # the tests may change a copy; a buffer's array is read-only
 
 
+# A defaultdict comes without its factory: that is code.
 _FILLED: dict[str, Callable[[], Any]] = {"s": set, "d": dict, "C": Counter, "O": OrderedDict, "D": defaultdict}
-_SPELLED: dict[str, Callable[[Any], Any]] = {
+_FROM_SPELLED: dict[str, Callable[[Any], Any]] = {
     "i": lambda text: int(text, 16),
     "b": bytes.fromhex,
     "c": lambda parts: complex(*parts),
@@ -259,7 +256,7 @@ _SPELLED: dict[str, Callable[[Any], Any]] = {
 def update(old: Any, new: Any, done: set[int] | None = None) -> None:
     """Make a container equal to its new value in place, and the containers in it, as a call that changed them would."""
     done = set() if done is None else done
-    if id(old) in done or not _kept(old, new):
+    if id(old) in done or not _kept(old, new):  # a list may hold itself
         return
     done.add(id(old))
     if isinstance(old, list):
@@ -296,7 +293,7 @@ class Channel:
         data = _as_json(message).encode()
         if len(data) > MAX_BYTES:
             raise Unsendable(f"takes over {MAX_BYTES >> 20} MB")
-        data = struct.pack("!I", len(data)) + data
+        data = struct.pack("!I", len(data)) + data  # one write, so that the other end wakes once
         sent = os.write(self.descriptor, data)
         while sent < len(data):
             sent += os.write(self.descriptor, memoryview(data)[sent : sent + (1 << 20)])
@@ -304,7 +301,7 @@ class Channel:
     def receive(self) -> Any:
         """The next message. Raises EOFError where the other end is gone, Unreadable for what is no message."""
         (length,) = struct.unpack("!I", self._exactly(4))
-        if length > MAX_BYTES:
+        if length > MAX_BYTES:  # before anything is read, for the length is the other end's word
             raise Unreadable(f"a message of {length:,} bytes")
         try:
             return json.loads(self._exactly(length))
@@ -313,15 +310,17 @@ class Channel:
 
     def _exactly(self, length: int) -> bytes:
         data = os.read(self.descriptor, length)
-        if len(data) == length:
+        if len(data) == length:  # nearly always
             return data
         parts, left = [data], length - len(data)
         while left:
             if not parts[-1]:
                 raise EOFError
+            # os.read makes room for all that it is asked for: at most 1 MB, however few bytes come at a time.
             parts.append(os.read(self.descriptor, min(left, 1 << 20)))
             left -= len(parts[-1])
         return b"".join(parts)
 
 
+# Made once, for `dumps` with separators makes one each time. It writes ASCII, so that half a surrogate pair can cross, and NaN.
 _as_json = json.JSONEncoder(separators=(",", ":")).encode

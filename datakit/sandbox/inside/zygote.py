@@ -28,12 +28,11 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from types import ModuleType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from datakit.sandbox.inside import confine, solver, tester
 from datakit.sandbox.inside.folder import empty, usage
+from datakit.sandbox.inside.settings import Ended, Over, Settings
 
 PRELOADED = (
     *("abc", "array", "bisect", "cmath", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal", "enum"),
@@ -45,24 +44,9 @@ _HIGH = 50  # above every descriptor that a zygote has
 _A_USER_OF_NO_RIGHTS = 1_900_000_000
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the runner tells its zygote."""
-
-    control: int
-    tier: str
-    work: str
-    libraries: list[str]
-    paths: list[str]
-    memory_mb: int
-    cpu_s: int
-    n_files: int
-    files_mb: int
-
-
 def main(settings: Settings) -> None:
     """Serve the runner until it is gone; the working folder goes with it, also where the runner went before the start."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the runner's: it ends by closing the socket
     try:
         _serve(settings)
     finally:
@@ -77,18 +61,20 @@ def main(settings: Settings) -> None:
 
 def _serve(settings: Settings) -> None:
     sys.dont_write_bytecode = True
-    sys.path[:] = [path for path in sys.path if path in _STANDARD] + settings.paths
+    sys.path[:] = [path for path in sys.path if path in _STANDARD] + settings.paths  # not datakit's own folder any more
+    # To 3, below _HIGH: of a caller with many open files it has a number that `_arrange` would leave open in a fork.
     os.dup2(settings.control, 3)
     os.closerange(4, settings.control + 1)
     control = socket.socket(fileno=3)
     builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]  # as the site module has them
-    modules = [importlib.import_module(name) for name in (*PRELOADED, *settings.libraries)]
-    os.environ.clear()
+    for name in (*PRELOADED, *settings.libraries):
+        importlib.import_module(name)
+    os.environ.clear()  # after the imports: libraries read there how many threads they may start
     rehearse(settings.work)
-    zygote = _Zygote(settings, control, modules)
+    zygote = _Zygote(settings, control)
     gc.collect()
-    gc.freeze()
-    gc.disable()
+    gc.freeze()  # a collector that looks at an object writes to its page, and a fork copies each page that it writes to
+    gc.disable()  # solvers turn it on again (`_run`)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 2)  # what it had to say about its start is said
     control.sendall(b"ready\n")
@@ -121,10 +107,10 @@ def rehearse(work: str) -> None:
     os.close(null)
     sys.stdout = stdout
     sys.setrecursionlimit(depth)  # the tester's is not for programs
-    del sys.modules[solver.MODULE]
+    del sys.modules[solver.MODULE]  # ours: in a script, or a tester, `import solution` would find it
 
 
-_REHEARSALS = 20
+_REHEARSALS = 20  # more than the interpreter takes to call a function warm
 _PROGRAM = "import math\n\ndef f(x, *rest):\n    if x is None:\n        raise ValueError(x)\n    return x\n"
 _VALUES = ("1", "2.5", "'text'", "[1, 2]", "(1, 'a')", "{1}", "{'a': 1}", "True", "[]", "[[1], [2]]")
 _TESTS = [*(f"assert f({value}) == {value}" for value in _VALUES), "try:\n    f(None)\nexcept ValueError:\n    pass"]
@@ -135,28 +121,32 @@ _STANDARD = [path for path in sys.path if path.startswith((sys.base_prefix, sys.
 class _Zygote:
     """What every fork gets, and the forks that live."""
 
-    def __init__(self, settings: Settings, control: socket.socket, modules: list[ModuleType]) -> None:
+    def __init__(self, settings: Settings, control: socket.socket) -> None:
         self.settings = settings
         self.control = control
         self.children: dict[int, str] = {}
         self.standing: int | None = None
         self.passed_limit: str | None = None
+        # A limit on tasks counts all of the user: root becomes a user that has no others; another's may grow by some meanwhile.
         n_tasks = 0 if os.geteuid() == 0 else _tasks_of(os.geteuid()) + 256
         self.rlimits = confine.rlimits(confine.Rlimits(settings.memory_mb, settings.cpu_s), n_tasks)
         self.rlimits_standing = confine.rlimits(confine.Rlimits(settings.memory_mb, 24 * 3600), n_tasks)
         self.ruleset: int | None = None
         if settings.tier == "landlock":
-            self.ruleset = confine.make_ruleset(_folders(settings.work, modules))
+            self.ruleset = confine.make_ruleset(_folders(settings.work))
         self.filter = None
         os.chdir(settings.work)
         if settings.tier != "none":
-            self.filter = confine.fork_filter()
+            self.filter = confine.fork_filter()  # assembled once; only forks install it, for it forbids to fork
             self.give_up_powers()
         if sys.platform == "linux":
             confine.adopt_orphans()
 
     def give_up_powers(self) -> None:
-        """What the zygote needs no more and its forks inherit: it is done here once, for it takes time."""
+        """What the zygote needs no more and its forks inherit: it is done here once, for it takes time.
+
+        In this order: only root gives the folder away, a change of user resets what `hide` does, a filter asks for the promise.
+        """
         if os.geteuid() == 0:
             user = _A_USER_OF_NO_RIGHTS + os.getpid() % 100_000  # one of its own: a user's threads are counted together
             with suppress(OSError):
@@ -172,13 +162,13 @@ class _Zygote:
         while True:
             while self.children and not select.select([self.control], [], [], 0.05)[0]:
                 self.watch_files()
-            request, descriptors, _, _ = socket.recv_fds(self.control, 1, 8)
+            request, descriptors, _, _ = socket.recv_fds(self.control, 1, 8)  # one byte: nothing of the next one comes along
             match request:
                 case b"":
                     return
                 case b"T":
                     self.dismiss()
-                    self.standing = self.fork("standing", [*descriptors, descriptors[0]])
+                    self.standing = self.fork("standing", descriptors)
                 case b"K":
                     self.dismiss()
                 case b"P":
@@ -192,23 +182,30 @@ class _Zygote:
                     program, stdin, stdout, report = descriptors
                     self.children[self.fork("script", [report, program], stdin, stdout)] = "script"
                 case b"E" | b"W":
-                    ended = self.end(patience_s=1.0 if request == b"W" else 0.0)
-                    self.control.sendall(json.dumps(ended).encode() + b"\n")
+                    over = self.end(patience_s=1.0 if request == b"W" else 0.0)
+                    self.control.sendall(json.dumps(over).encode() + b"\n")
             for descriptor in descriptors:
                 os.close(descriptor)
 
     def fork(self, role: str, kept: list[int], stdin: int | None = None, stdout: int | None = None) -> int:
         gc.freeze()  # what the last execution left is no work for the forks' collector
-        pid = _fork()
+        # The C library's fork: Python's own also sets up again what only a process with threads needs, half of the time.
+        # This one has a single thread, and its forks seed `random` themselves.
+        pid: int = _FORK()
+        if pid < 0:
+            raise OSError("fork failed")
         if pid:
             return pid
         try:
             self.become(role, kept, stdin, stdout)
         finally:
-            os._exit(_HARNESS_TROUBLE)
+            os._exit(_HARNESS_TROUBLE)  # whatever happens, a fork never gets back into the zygote's loop
 
     def become(self, role: str, kept: list[int], stdin: int | None, stdout: int | None) -> NoReturn:
-        """In the fork: give everything up, then run the program or the tests."""
+        """In the fork: give everything up, then run the program or the tests.
+
+        The filter comes last, for it refuses some of the calls before it. Nothing of the program has been read by then.
+        """
         if self.filter is None:
             os.setsid()  # so that what it may fork can be found
         confine.die_with_parent()
@@ -217,7 +214,7 @@ class _Zygote:
             confine.restrict(self.ruleset)
         if self.filter is not None:
             self.filter.install()
-        _run(role, *_arrange(kept, stdin, stdout))
+        _run(role, _arrange(kept, stdin, stdout))
         os._exit(0)
 
     def watch_files(self) -> None:
@@ -229,20 +226,19 @@ class _Zygote:
             self.passed_limit = f"over {self.settings.files_mb} MB of files"
         if self.passed_limit is not None:
             for pid, role in self.children.items():
-                if role != "tester":
+                if role != "tester":  # its verdict may be on the way, and the files are not its
                     os.kill(pid, signal.SIGKILL)
 
-    def end(self, patience_s: float = 0.0) -> dict[str, Any]:
-        """Kill what lives and empty the working folder; how each ended (`own`: by itself)."""
-        patience = {"solver": patience_s, "script": patience_s}
-        ended: dict[str, Any] = {role: self.reap(pid, patience.get(role, 0.0)) for pid, role in self.children.items()}
+    def end(self, patience_s: float = 0.0) -> Over:
+        """Kill what lives and empty the working folder. A tester is done when it has told its verdict: no patience for it."""
+        forks = {role: self.reap(pid, 0.0 if role == "tester" else patience_s) for pid, role in self.children.items()}
         self.children.clear()
         if self.settings.tier == "none":
             _end_orphans()
         if os.listdir("."):  # noqa: PTH208
             empty(".")
-        ended["limit"], self.passed_limit = self.passed_limit, None
-        return ended
+        limit, self.passed_limit = self.passed_limit, None
+        return {"forks": forks, "limit": limit}
 
     def dismiss(self) -> None:
         """End the standing tester."""
@@ -250,50 +246,41 @@ class _Zygote:
             self.reap(self.standing, 0.0)
             self.standing = None
 
-    def reap(self, pid: int, patience_s: float) -> dict[str, Any]:
+    def reap(self, pid: int, patience_s: float) -> Ended:
         patient_until = time.monotonic() + patience_s
-        done, status, usage = os.wait4(pid, os.WNOHANG)
+        done, status = os.waitpid(pid, os.WNOHANG)
         while not done and time.monotonic() < patient_until:
             time.sleep(0.0005)
-            done, status, usage = os.wait4(pid, os.WNOHANG)
+            done, status = os.waitpid(pid, os.WNOHANG)
         own = done == pid
         if not own:
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)  # its own session where it got as far as that
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            _, status, usage = os.wait4(pid, 0)
-        return {"own": own, "status": os.waitstatus_to_exitcode(status), "cpu_s": usage.ru_utime + usage.ru_stime}
+            _, status = os.waitpid(pid, 0)
+        return {"own": own, "status": os.waitstatus_to_exitcode(status)}
 
 
 _FORK = ctypes.PyDLL(None).fork  # looked up once: each look-up is a new class, which a frozen collector keeps
 
 
-def _fork() -> int:
-    """The C library's fork. Python's own also sets up again what only a process with threads needs: half of the time.
-
-    This process has one thread, and its forks seed `random` themselves.
-    """
-    pid: int = _FORK()
-    if pid < 0:
-        raise OSError("fork failed")
-    return pid
-
-
-def _run(role: str, first: int, payload: int, *rest: int) -> None:
+def _run(role: str, kept: list[int]) -> None:
     random.seed(0)
     if role == "standing":
-        tester.serve(first)
+        tester.serve(kept[0])
         return
     if role == "tester":
-        tester.test(first, payload, rest[0])
+        tester.test(*kept)
         return
-    text = _read(payload)
+    to_tell, program = kept
+    text = os.pread(program, os.fstat(program).st_size, 0).decode("utf-8", "surrogatepass")
+    os.close(program)
     gc.enable()
     if role == "solver":
-        solver.solve(first, text)
+        solver.solve(to_tell, text)
     else:
-        solver.run_script(text, first)
+        solver.run_script(text, to_tell)
 
 
 def _arrange(kept: list[int], stdin: int | None, stdout: int | None) -> list[int]:
@@ -301,7 +288,7 @@ def _arrange(kept: list[int], stdin: int | None, stdout: int | None) -> list[int
     for number, descriptor in enumerate((stdin, stdout)):
         if descriptor is not None:
             os.dup2(descriptor, number)  # the rest of 0, 1, 2 is the zygote's own: nothing
-    for number, descriptor in enumerate(kept, start=_HIGH):
+    for number, descriptor in enumerate(kept, start=_HIGH):  # first up, then down: none lands on one still to be moved
         os.dup2(descriptor, number)
     for number in range(len(kept)):
         os.dup2(_HIGH + number, 3 + number)
@@ -309,42 +296,23 @@ def _arrange(kept: list[int], stdin: int | None, stdout: int | None) -> list[int
     return list(range(3, 3 + len(kept)))
 
 
-def _read(descriptor: int) -> str:
-    data = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-    os.close(descriptor)
-    return data.decode("utf-8", "surrogatepass")
-
-
 # ----------------------------------------------------------------------------------------------- what forks may see and use
 
 
-def _folders(work: str, modules: list[ModuleType]) -> confine.Folders:
-    """The standard library without site-packages, the folders of the libraries, the system's shared objects."""
+def _folders(work: str) -> confine.Folders:
+    """The standard library without site-packages, what was imported from elsewhere, the system's shared objects."""
     library = os.path.dirname(os.__file__)  # noqa: PTH120 - a zygote does without pathlib
     standard = [entry.path for entry in os.scandir(library) if entry.name not in ("site-packages", "dist-packages")]
-    system = [
-        "/usr/lib",
-        "/usr/lib64",
-        "/lib",
-        "/lib64",
-        "/usr/share/zoneinfo",
-        "/etc/ld.so.cache",
-        "/etc/localtime",
-        "/dev/urandom",
-    ]
-    return confine.Folders((*standard, *system, "/dev/urandom", *_packages()), (library, *sys.path), work)
-
-
-def _packages() -> list[str]:
-    """The folders of everything imported from outside of the standard library, with the shared objects beside them."""
-    found = set()
+    objects = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache")
+    system = (*objects, "/usr/share/zoneinfo", "/etc/localtime", "/dev/urandom")
+    packages = set()
     for module in list(sys.modules.values()):
         path = getattr(module, "__file__", None) or ""
         folder = next((folder for folder in sys.path if folder not in _STANDARD and path.startswith(folder + os.sep)), None)
         if folder is not None:
             name = path[len(folder) + 1 :].partition(os.sep)[0]
-            found |= {f"{folder}/{name}", f"{folder}/{name}.libs"}
-    return sorted(found)
+            packages |= {f"{folder}/{name}", f"{folder}/{name}.libs"}  # wheels put their shared objects beside them
+    return confine.Folders((*standard, *system, *sorted(packages)), (library, *sys.path), work)
 
 
 def _open_to_all(path: str) -> bool:

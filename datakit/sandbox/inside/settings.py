@@ -1,0 +1,35 @@
+"""What the runner tells its zygote at the start, and what that answers when an execution is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Crosses as JSON in the zygote's command line."""
+
+    control: int
+    tier: str
+    work: str
+    libraries: list[str]
+    paths: list[str]
+    memory_mb: int
+    cpu_s: int
+    n_files: int
+    files_mb: int
+
+
+class Ended(TypedDict):
+    """How one fork ended. `own`: by itself; `status` as subprocess gives it."""
+
+    own: bool
+    status: int
+
+
+class Over(TypedDict):
+    """How an execution's forks ended, by their roles, and the limit on files that it passed."""
+
+    forks: dict[str, Ended]
+    limit: str | None

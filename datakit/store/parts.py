@@ -1,0 +1,63 @@
+"""The Parquet parts of a table: each is there whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+
+from datakit.errors import RunError
+from datakit.tables import TABLES
+
+MOVE_AWAY = "move it away and build again: only the rows in it are made anew"
+
+
+def parts_in(folder: Path) -> list[Path]:
+    """The table's parts, oldest first."""
+    return sorted(folder.glob("part-*.parquet"))
+
+
+def part_path(folder: Path, number: int) -> Path:
+    """The part of this number; 0 is the one that takes the place of a whole table."""
+    return folder / f"part-{number:06d}.parquet"
+
+
+def check_parts(folder: Path) -> None:
+    """RunError where one cannot be read."""
+    for part in parts_in(folder):
+        try:
+            with part.open("rb") as file:  # a path would be a pattern
+                pl.read_parquet_schema(file)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise RunError(f"{part}: not a readable Parquet file ({str(error).splitlines()[0]}); {MOVE_AWAY}") from error
+
+
+def as_stored(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with the table's columns, in their order and types."""
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in TABLES[table].schema.items())
+
+
+def write_part(part: Path, frame: pl.DataFrame) -> None:
+    """Write it under a temporary name, synced, and rename that."""
+    part.parent.mkdir(exist_ok=True)
+    temporary = part.with_suffix(".tmp")
+    buffer = io.BytesIO()  # polars gives no OSError of its own where the disk is full
+    frame.write_parquet(buffer)
+    with temporary.open("wb") as file:
+        file.write(buffer.getbuffer())
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(part)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """A full disk or a folder that may not be written to is the user's to mend: everything before it is intact."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{folder}: cannot write ({error.strerror or error}); what was stored before is intact") from error
