@@ -32,7 +32,7 @@ from datakit.rewards.local import batching  # noqa: E402
 from datakit.rewards.protocol import Score, no_score  # noqa: E402
 from datakit.score import local  # noqa: E402
 from datakit.store import Run  # noqa: E402
-from datakit.tables import IMPORTED, TABLES, digest_of_messages, make_response_id  # noqa: E402
+from datakit.tables import IMPORTED, TABLES, digest_of_messages, make_response_id  # noqa: E402  # noqa: E402
 
 JUDGE = "armorm@r1+dtype=float32"
 

@@ -25,16 +25,8 @@ from datakit.errors import BadInput, RecipeError, RunError
 from datakit.recipe import digest as recipe_digest
 from datakit.recipe import parse
 from datakit.store import Run, load_sql
-from datakit.tables import (
-    ID_LENGTH,
-    TABLES,
-    canonical_json,
-    digest,
-    digest_of_messages,
-    fingerprint,
-    make_response_id,
-    make_seed,
-)
+from datakit.tables import TABLES, canonical_json, digest, digest_of_messages, fingerprint, make_response_id, make_seed
+from datakit.tables.ids import ID_LENGTH
 
 SQL = ROOT / "datakit" / "sql"
 ODD = "\0 é 数学 😀 \u2028 \x1f \\ \" ' \r\n\t"

@@ -1,0 +1,51 @@
+"""Words that everybody uses: what a run holds, and how ids are made."""
+
+from datakit.tables.ids import (
+    canonical_json,
+    digest,
+    digest_of_messages,
+    fingerprint,
+    make_response_id,
+    make_seed,
+)
+from datakit.tables.schemas import (
+    EXPORTED,
+    IMPORTED,
+    MESSAGES,
+    OUTCOMES,
+    TABLES,
+    Message,
+    Messages,
+    Outcome,
+    Phase,
+    Prompt,
+    Row,
+    Rows,
+    Table,
+    failure_row,
+    finite,
+)
+
+__all__ = [
+    "EXPORTED",
+    "IMPORTED",
+    "MESSAGES",
+    "OUTCOMES",
+    "TABLES",
+    "Message",
+    "Messages",
+    "Outcome",
+    "Phase",
+    "Prompt",
+    "Row",
+    "Rows",
+    "Table",
+    "canonical_json",
+    "digest",
+    "digest_of_messages",
+    "failure_row",
+    "fingerprint",
+    "finite",
+    "make_response_id",
+    "make_seed",
+]

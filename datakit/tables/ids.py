@@ -1,0 +1,59 @@
+"""How ids are made: what determines a row is hashed, so that a changed setting makes new ids."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from datakit.tables.schemas import Messages
+
+ID_LENGTH = 24  # hex digits of SHA-256: 96 bits, no collision to expect below 10^13 rows
+
+
+def canonical_json(value: Any) -> str:
+    """One spelling per value: sorted keys, no spaces, text as it is."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(*parts: str | None) -> str:
+    """A stable id of the parts, in order; None counts as empty. sql/views/make_response_id.sql computes the same.
+
+    >>> digest("a", "b") == digest("ab", "")
+    False
+    """
+    return hashlib.sha256("\x1f".join(part or "" for part in parts).encode()).hexdigest()[:ID_LENGTH]
+
+
+def digest_of_messages(messages: Messages) -> str:
+    """What the models are asked, without a source's system prompt (that is part of `sampling`)."""
+    return digest(canonical_json(messages))
+
+
+def make_response_id(messages_digest: str, model: str, revision: str | None, sampling: str, sample_index: int) -> str:
+    """What determines a response: the messages, the model and its revision, the sampling text and the sample's index.
+
+    `sampling` is the source's canonical JSON with its system prompt in it, or 'imported'.
+    """
+    return digest(messages_digest, model, revision, sampling, str(sample_index))
+
+
+def make_seed(response_id: str, attempt: int = 0) -> int:
+    """The sampling seed of a response (31 bits): a function of its id, and of the attempt where copies are asked again."""
+    return int(hashlib.sha256(f"{response_id}/{attempt}".encode()).hexdigest()[:8], 16) & 0x7FFFFFFF
+
+
+def fingerprint(folder: Path) -> str:
+    """A revision for a model folder that has no commit: its files' names and contents (of large files size and both ends)."""
+    edge = 1 << 20
+    hasher = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        size = path.stat().st_size
+        hasher.update(f"{path.relative_to(folder).as_posix()}\0{size}\0".encode())
+        with path.open("rb") as file:
+            hasher.update(file.read(edge) if size > 64 * edge else file.read())
+            if size > 64 * edge:
+                file.seek(-edge, 2)
+                hasher.update(file.read())
+    return "local-" + hasher.hexdigest()[:12]
