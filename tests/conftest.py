@@ -5,8 +5,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from helpers.folders import ROOT
 from hypothesis import settings
+
+from tests.helpers.folders import ROOT
 
 # Where the tests run in the background a shell has them ignore Ctrl-C; those about it need Python's own handler.
 signal.signal(signal.SIGINT, signal.default_int_handler)

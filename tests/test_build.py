@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from helpers.command import count, datakit, recipe_over, rows_of, wait_for_requests, write_problems, write_recipe
-from helpers.fake_endpoint import Body, Fake, body_text, error, first, running
+
+from tests.helpers.command import count, datakit, recipe_over, rows_of, wait_for_requests, write_problems, write_recipe
+from tests.helpers.fake_endpoint import Body, Fake, body_text, error, first, running
 
 PROMPTS = 12
 

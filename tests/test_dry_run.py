@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.command import datakit, recipe_over, write_problems, write_recipe
-from helpers.fake_endpoint import Fake, error, running
 from rich.console import Console
 
 from datakit import dry_run, stages
@@ -19,6 +17,8 @@ from datakit.errors import RunError
 from datakit.recipe import parse
 from datakit.screen.watch import Watch
 from datakit.store import Run
+from tests.helpers.command import datakit, recipe_over, write_problems, write_recipe
+from tests.helpers.fake_endpoint import Fake, error, running
 
 PROMPTS = 8
 

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.folders import ROOT
+
+from tests.helpers.folders import ROOT
 
 # Seven floors. A room is a folder or a file of datakit/; a file imports only from rooms of lower floors, also for types.
 FLOORS = {

@@ -17,14 +17,14 @@ from typing import Any
 
 import psutil
 import pytest
-from helpers.command import DATAKIT, count, datakit, rows_of, write_recipe
-from helpers.folders import ROOT
-from helpers.processes import gone, lives, processes_of, servers_of, wait_for
 
 from datakit.recipe import load
 from datakit.rewards.selfcheck import CONVERSATIONS
 from datakit.score.remote import self_check
 from datakit.serving import end_orphans
+from tests.helpers.command import DATAKIT, count, datakit, rows_of, write_recipe
+from tests.helpers.folders import ROOT
+from tests.helpers.processes import gone, lives, processes_of, servers_of, wait_for
 
 PYTHON = os.environ.get("DATAKIT_VLLM_PYTHON")
 LLAMA, QWEN = (ROOT / "data" / "micro" / name for name in ("llama", "qwen2"))
@@ -169,7 +169,7 @@ def answers(port: int) -> bool:
 
 def test_a_served_classifier_gives_the_scores_of_the_one_on_this_machine(tmp_path):
     """vLLM in float32 against our own float32, over its chat template, special tokens and activation."""
-    from helpers.tiny_models import make_classifier
+    from tests.helpers.tiny_models import make_classifier
 
     folder = tmp_path / "tiny"
     folder.mkdir()

@@ -8,7 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from helpers.folders import ROOT
+
+from tests.helpers.folders import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -319,11 +319,15 @@ def _shell(argument: str) -> str:
 _signals = Signals()
 
 
-def main() -> None:
-    """The console script: errors become one message and an exit status, without a traceback."""
-    _signals.listen()
+def main(argv: list[str] | None = None) -> None:
+    """One command, which ends with SystemExit: errors become one message and an exit status, without a traceback.
+
+    Only the console script, which leaves `argv` out, takes Ctrl-C and SIGTERM over.
+    """
+    if argv is None:
+        _signals.listen()
     try:
-        app(prog_name="datakit")
+        app(argv, prog_name="datakit")
     except DatakitError as error:
         if _signals.exit_status is None:
             typer.secho("error: ", fg="red", bold=True, err=True, nl=False)

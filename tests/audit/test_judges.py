@@ -7,7 +7,6 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from helpers.folders import CASES
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +20,7 @@ from datakit.rewards.judges import chosen_judge, foreign_window, judges
 from datakit.screen.report import draw, open_console
 from datakit.stages import build, reselect, resolve
 from datakit.store import Run, load_sql
+from tests.helpers.folders import CASES
 
 
 class Silent:

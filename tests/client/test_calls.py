@@ -9,11 +9,11 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
-from helpers.asking import ask, number_of, with_client
-from helpers.fake_endpoint import CONNECTION, Body, Fake, body_text, error, first, running
 
 from datakit.client import Answer, Client, Drain, Drained, RequestFailed, calls, replica
 from datakit.errors import SourceStopped
+from tests.helpers.asking import ask, number_of, with_client
+from tests.helpers.fake_endpoint import CONNECTION, Body, Fake, body_text, error, first, running
 
 KEY = "sk-very-secret-0123456789abcdef"
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from helpers.asking import ask, number_of, with_client
-from helpers.fake_endpoint import Body, Fake, running
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datakit.client import Answer, Client, Replica, calls
 from datakit.client.turns import Turn, Turns
+from tests.helpers.asking import ask, number_of, with_client
+from tests.helpers.fake_endpoint import Body, Fake, running
 
 FOR_EVER_S = 1e9
 

@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from helpers.engine_workers import start, start_breaks, start_dies, start_refuses, start_short, start_slowly
-from helpers.folders import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datakit.engine.local import LocalEngine, WorkerError
 from datakit.engine.protocol import Engine
 from datakit.errors import BadInput
+from tests.helpers.engine_workers import start, start_breaks, start_dies, start_refuses, start_short, start_slowly
+from tests.helpers.folders import ROOT
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, dies by prctl")
 
@@ -226,7 +226,7 @@ PARENT = """
 import sys, time
 sys.path[:0] = {paths!r}
 from datakit.engine.local import LocalEngine
-from helpers.engine_workers import start
+from tests.helpers.engine_workers import start
 rows = [[{{"x": 0}}, {{"x": 1, "do": {how!r}, "s": 600}}]] * 2
 for result in LocalEngine(2).map(start, rows, None):
     print(result.row["x"], flush=True)

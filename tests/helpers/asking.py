@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from datakit.client import Answer, Client
-from helpers.fake_endpoint import Body, Fake
+from tests.helpers.fake_endpoint import Body, Fake
 
 
 def check(content: Any) -> None:

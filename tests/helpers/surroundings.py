@@ -32,7 +32,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from helpers.hostile import CASES, Case
+from tests.helpers.hostile import CASES, Case
 
 TIMEOUT_S = 2.0
 LITTLE_S = 0.5  # for the programs that would run for ever

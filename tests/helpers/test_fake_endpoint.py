@@ -11,7 +11,7 @@ import httpx2
 import openai
 import pytest
 
-from helpers.fake_endpoint import ERRORS, Fake, first, running
+from tests.helpers.fake_endpoint import ERRORS, Fake, first, running
 
 QUESTION = [{"role": "user", "content": "What is 3 + 4?"}]
 ASK = {"model": "fake/one", "messages": QUESTION, "seed": 7}

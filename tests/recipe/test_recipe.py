@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers.folders import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 from datakit.errors import BadInput, RecipeError
 from datakit.recipe import ResponsesSource, assign, digest, load, parse
 from datakit.recipe.files import at_path, bundled_recipe, model_folder
+from tests.helpers.folders import ROOT
 
 PROMPTS = "domain: math\nprompts: [{type: file, path: p.jsonl}]\n"
 ENDPOINT = "sources: [{type: endpoint, model: m, base_urls: [http://x/v1]}]\n"

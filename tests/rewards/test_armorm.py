@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.folders import ROOT
+
+from tests.helpers.folders import ROOT
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from helpers.tiny_models import CONFIG, CONVERSATIONS, TEMPLATE, make_armorm, talk  # noqa: E402
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
@@ -39,6 +39,7 @@ from datakit.rewards.local.armorm import HEADER, ArmoRM, last_match  # noqa: E40
 from datakit.rewards.local.batching import Budget  # noqa: E402
 from datakit.rewards.local.conversations import Tokens  # noqa: E402
 from datakit.tables import Messages  # noqa: E402
+from tests.helpers.tiny_models import CONFIG, CONVERSATIONS, TEMPLATE, make_armorm, talk  # noqa: E402
 
 GOLDEN = Path(os.environ.get("DATAKIT_TEST_DATA", ROOT / "../shared/data")) / "armorm_tiny"
 COMMIT = "eb2676d20da2f2d41082289d23c59b9f7427f955"

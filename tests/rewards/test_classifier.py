@@ -14,7 +14,6 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from helpers.tiny_models import CONVERSATIONS, SPECIAL, TEMPLATE, make_armorm, make_classifier, talk  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from datakit import rewards  # noqa: E402
@@ -23,6 +22,7 @@ from datakit.recipe import Classifier as Settings  # noqa: E402
 from datakit.rewards.local.batching import Budget  # noqa: E402
 from datakit.rewards.local.classifier import Classifier  # noqa: E402
 from datakit.rewards.local.conversations import Tokens  # noqa: E402
+from tests.helpers.tiny_models import CONVERSATIONS, SPECIAL, TEMPLATE, make_armorm, make_classifier, talk  # noqa: E402
 
 FAMILIES = {
     "Llama": {},

@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.command import DATAKIT, datakit, write_recipe
-from helpers.fake_endpoint import Body, Fake, _score, body_text, error, running
-from helpers.processes import wait_for
 
 from datakit import stages
 from datakit.check.problems import check as check_recipe
@@ -21,6 +18,9 @@ from datakit.rewards.judges import judge_name
 from datakit.rewards.remote import llm_judge, served
 from datakit.store import Run
 from datakit.tables import Messages
+from tests.helpers.command import DATAKIT, datakit, write_recipe
+from tests.helpers.fake_endpoint import Body, Fake, _score, body_text, error, running
+from tests.helpers.processes import wait_for
 
 TALK: Messages = [
     {"role": "system", "content": "Be brief."},

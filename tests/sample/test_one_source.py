@@ -8,13 +8,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from helpers.fake_endpoint import BROKEN, CHOICES, CONNECTION, ERRORS, Body, Fake, body_text, first, running
 
 from datakit.client import Client, calls, replica
 from datakit.errors import SourceStopped
 from datakit.recipe import EndpointSource
 from datakit.sample.one_source import Ask, Sampler
 from datakit.tables import Rows, digest_of_messages, make_response_id
+from tests.helpers.fake_endpoint import BROKEN, CHOICES, CONNECTION, ERRORS, Body, Fake, body_text, first, running
 
 PROMPTS, N = 6, 5
 SAMPLING = {"temperature": 0.8, "top_p": 0.9, "max_tokens": 64, "stop": ["\n\n"]}

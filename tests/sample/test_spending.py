@@ -8,7 +8,6 @@ from io import StringIO
 
 import polars as pl
 import pytest
-from helpers.command import recipe_over
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -22,6 +21,7 @@ from datakit.screen import ink
 from datakit.screen.costs import draw_spending
 from datakit.store import Run
 from datakit.tables import TABLES
+from tests.helpers.command import recipe_over
 
 PRICE = {"input": 2.0, "output": 10.0}
 

@@ -14,18 +14,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from helpers.command import (
-    DATAKIT,
-    count,
-    datakit,
-    recipe_over,
-    rows_of,
-    start,
-    wait_for_requests,
-    write_problems,
-    write_recipe,
-)
-from helpers.fake_endpoint import BROKEN, Fake, error, running
 
 from datakit.client import Answer, Drained
 from datakit.errors import RunError
@@ -36,6 +24,18 @@ from datakit.sample.spending import Meter, Spent
 from datakit.signals import Signals
 from datakit.store import Journal, Run
 from datakit.tables import Rows
+from tests.helpers.command import (
+    DATAKIT,
+    count,
+    datakit,
+    recipe_over,
+    rows_of,
+    start,
+    wait_for_requests,
+    write_problems,
+    write_recipe,
+)
+from tests.helpers.fake_endpoint import BROKEN, Fake, error, running
 
 MANY = 80
 IN_FLIGHT = 4

@@ -18,9 +18,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from helpers.folders import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.helpers.folders import ROOT
 
 if sys.platform != "linux":
     pytest.skip("the sandbox's tiers are of Linux", allow_module_level=True)

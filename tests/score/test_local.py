@@ -16,8 +16,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from helpers.command import datakit, rows_of, write_recipe  # noqa: E402
-from helpers.tiny_models import CONVERSATIONS, make_armorm, make_classifier, talk  # noqa: E402
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
@@ -33,6 +31,8 @@ from datakit.rewards.protocol import Score, no_score  # noqa: E402
 from datakit.score import local  # noqa: E402
 from datakit.store import Run  # noqa: E402
 from datakit.tables import IMPORTED, TABLES, digest_of_messages, make_response_id  # noqa: E402
+from tests.helpers.command import datakit, rows_of, write_recipe  # noqa: E402
+from tests.helpers.tiny_models import CONVERSATIONS, make_armorm, make_classifier, talk  # noqa: E402
 
 JUDGE = "armorm@r1+dtype=float32"
 

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-from helpers.command import DATAKIT, count, datakit, rows_of, write_problems, write_recipe
-from helpers.folders import HELPERS
-from helpers.processes import gone, is_guard, lives, processes_of, servers_of, wait_for
 
 from datakit.errors import BadInput
 from datakit.recipe import load
 from datakit.serving import check, in_turns, launch, orphans
 from datakit.serving.guard import STOP_S
+from tests.helpers.command import DATAKIT, count, datakit, rows_of, write_problems, write_recipe
+from tests.helpers.folders import HELPERS
+from tests.helpers.processes import gone, is_guard, lives, processes_of, servers_of, wait_for
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="processes are adopted and found by their mark on Linux only")
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from helpers.folders import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -35,6 +34,7 @@ from datakit.tables import (
     make_response_id,
     make_seed,
 )
+from tests.helpers.folders import ROOT
 
 SQL = ROOT / "datakit" / "sql"
 ODD = "\0 é 数学 😀 \u2028 \x1f \\ \" ' \r\n\t"

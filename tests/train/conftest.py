@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from helpers import tiny_targets as tiny
+
+from tests.helpers import tiny_targets as tiny
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 

@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 import pytest
-from helpers import tiny_targets as tiny
 
+from tests.helpers import tiny_targets as tiny
 from train.data import open_export
 from train.errors import TrainError
 from train.finetune import _prepare_output, _record_data

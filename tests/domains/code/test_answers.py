@@ -4,11 +4,11 @@ import json
 import time
 
 import pytest
-from helpers.folders import CASES
 from hypothesis import given
 from hypothesis import strategies as st
 
 from datakit.domains.code.answers import extract, preamble, prompt_code
+from tests.helpers.folders import CASES
 
 TABLE = CASES / "code_answers.jsonl"
 STYLES = ["asserts", "humaneval_check", "stdin", "solution_method"]

@@ -15,11 +15,11 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from helpers.command import DATAKIT, datakit, write_recipe
-from helpers.folders import ROOT
 
 from datakit.sandbox.inside.confine import landlock_abi
 from datakit.store import Run
+from tests.helpers.command import DATAKIT, datakit, write_recipe
+from tests.helpers.folders import ROOT
 
 if sys.platform != "linux" or not (landlock_abi() or shutil.which("bwrap")):
     pytest.skip("nothing on this machine can confine a program: no Landlock, no bubblewrap", allow_module_level=True)

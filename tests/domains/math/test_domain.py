@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from helpers.folders import ROOT
-from helpers.tables import cases
 
 from datakit.domains import DOMAINS, verifying_worker
 from datakit.domains.math.answers import extract
@@ -21,6 +19,8 @@ from datakit.domains.protocol import Domain
 from datakit.engine.local import LocalEngine
 from datakit.errors import BadInput
 from datakit.recipe import Verify
+from tests.helpers.folders import ROOT
+from tests.helpers.tables import cases
 
 DATA = Path(os.environ.get("DATAKIT_TEST_DATA", ROOT.parent / "shared" / "data"))
 

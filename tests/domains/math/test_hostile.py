@@ -7,12 +7,12 @@ from threading import Event, Thread
 
 import psutil
 import pytest
-from helpers.hostile_math import HOSTILE
 
 from datakit.domains import verifying_worker
 from datakit.domains.math.domain import limit_memory
 from datakit.engine.local import LocalEngine
 from datakit.recipe import Verify
+from tests.helpers.hostile_math import HOSTILE
 
 DEADLINE_S = 2.0
 SLACK_S = 1.0  # for the kill itself on a busy machine

@@ -11,8 +11,6 @@ import math_verify.parser
 import pytest
 import sympy.parsing.sympy_parser
 import sympy.physics.units  # loaded here because it hands names of its own to the interpreter when it is
-from helpers.hostile_math import HOSTILE
-from helpers.tables import cases
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +18,8 @@ from datakit.domains.math.answers import extract
 from datakit.domains.math.domain import judge
 from datakit.domains.math.equality import Rules, equal
 from datakit.domains.math.parsing import CannotCompare, UnreadableReference, answer_in, load
+from tests.helpers.hostile_math import HOSTILE
+from tests.helpers.tables import cases
 
 many = settings(max_examples=300)
 whole = st.integers(-(10**12), 10**12)
