@@ -14,6 +14,7 @@ from rich.console import Console
 
 from datakit import dry_run, stages
 from datakit.errors import RunError
+from datakit.options import Options
 from datakit.recipe import parse
 from datakit.screen.watch import Watch
 from datakit.store import Run
@@ -47,13 +48,13 @@ def sample(tmp_path: Path, recipe: dict, **options) -> None:
     """Build until the samples are there, without a process of its own."""
     parsed = parse(recipe, name="r.yaml", folder=tmp_path)
     with quiet() as watch:
-        stages.build(parsed, tmp_path / "run", stages.Options(until="sample", **options), watch)
+        stages.build(parsed, tmp_path / "run", Options(until="sample", **options), watch)
 
 
 def plan_of(tmp_path: Path, recipe: dict, **options) -> dict:
     parsed = parse(recipe, name="r.yaml", folder=tmp_path)
     with quiet() as watch:
-        return dry_run.as_json(dry_run.plan(parsed, tmp_path / "run", stages.Options(**options), watch))
+        return dry_run.as_json(dry_run.plan(parsed, tmp_path / "run", Options(**options), watch))
 
 
 def asked(tmp_path: Path, sql: str) -> Any:

@@ -18,7 +18,7 @@ from datakit.screen.ink import short_names
 from datakit.screen.report import draw, open_console
 from datakit.select.rule import judge_answers, select_demos, select_pairs
 from datakit.store import Run
-from datakit.tables import TABLES, digest, digest_of_messages, make_response_id
+from datakit.tables import TABLES, Messages, digest, digest_of_messages, make_response_id
 
 JUDGE = "armorm@r1"
 VERIFIER = domains.DOMAINS["math"](recipe.Verify()).verifier
@@ -55,7 +55,7 @@ class Build:
         self.run.replace("sources", TABLES["sources"].frame(sources))
 
     def prompt(self, prompt_id, dropped=None, content=None, reference="7"):
-        messages = [{"role": "user", "content": content or f"Question {prompt_id}?"}]
+        messages: Messages = [{"role": "user", "content": content or f"Question {prompt_id}?"}]
         self.rows["prompts"].append(
             {
                 "prompt_id": prompt_id,

@@ -4,6 +4,7 @@ import json
 from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -15,11 +16,12 @@ from datakit.domains import DOMAINS
 from datakit.errors import BadInput, RecipeError
 from datakit.export import export_run
 from datakit.options import Options
-from datakit.recipe import Verify, parse
+from datakit.recipe import Verify, parse, resolve
 from datakit.rewards.judges import chosen_judge, foreign_window, judges
 from datakit.screen.report import draw, open_console
-from datakit.stages import build, reselect, resolve
+from datakit.stages import build, reselect
 from datakit.store import Run, load_sql
+from datakit.tables import Rows
 from tests.helpers.folders import CASES
 
 
@@ -52,7 +54,7 @@ def asked(sql, tables, **params):
 
 
 def window(margins, low, high):
-    tables = {"matched": [{"margin": float(margin), "lost": None} for margin in margins]}
+    tables: dict[str, Rows] = {"matched": [{"margin": float(margin), "lost": None} for margin in margins]}
     tables["matched"] += [{"margin": 99.0, "lost": "same text"}, {"margin": None, "lost": "no wrong answer"}]
     [row] = asked("select/select_window", tables, low=low, high=high)
     return row["margin_low"], row["margin_high"]
@@ -271,7 +273,7 @@ def test_judges_that_cannot_be_imported(source, words):
 
 
 def test_scores_of_a_dataset_on_the_hub_need_its_revision():
-    values = {"domain": "instruct", "sources": [{"type": "responses", "dataset": "org/none", "judge": "x"}]}
+    values: dict[str, Any] = {"domain": "instruct", "sources": [{"type": "responses", "dataset": "org/none", "judge": "x"}]}
     with pytest.raises(RecipeError, match="org/none: scores of judge 'x' need the dataset's revision"):
         resolve(parse(values, "r", Path()))
     values["sources"][0]["revision"] = "abc"

@@ -7,6 +7,7 @@ import json
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -215,7 +216,7 @@ def test_a_local_dataset_folder_through_datasets(tmp_path):
     folder = tmp_path / "set"
     folder.mkdir()
     write_rows(folder / "train.jsonl", ROWS[:3])
-    recipe = {"domain": "math", "sources": [{"type": "responses", "dataset": "./set", "split": "train"}]}
+    recipe: dict[str, Any] = {"domain": "math", "sources": [{"type": "responses", "dataset": "./set", "split": "train"}]}
     done = datakit("build", "--recipe", write_recipe(tmp_path / "x.yaml", recipe), "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     assert count(tmp_path / "run", "responses") == 3

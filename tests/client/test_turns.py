@@ -57,6 +57,10 @@ class Play:
     def waiting(self) -> list[Turn]:
         return [turn for turn, task in self.requests if not task.done()]
 
+    def come_together(self, n: int) -> None:
+        for _ in range(n):
+            self.come()
+
     def end(self, which: int, again: bool = False) -> None:
         """One of those on their way ends."""
         if self.out:
@@ -114,7 +118,7 @@ async def settle(rounds: int = 10) -> None:
 
 
 EVENTS: dict[str, Callable[[Play, int], Any]] = {
-    "come": lambda play, which: [play.come() for _ in range(1 + which % 3)],
+    "come": lambda play, which: play.come_together(1 + which % 3),
     "answered": lambda play, which: play.end(which),
     "fails": lambda play, which: play.end(which, again=True),
     "cancelled": lambda play, which: play.cancel(which),

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datakit.engine.local import LocalEngine, WorkerError
+from datakit.engine.local import LocalEngine
 from datakit.engine.protocol import Engine
-from datakit.errors import BadInput
+from datakit.errors import BadInput, WorkerError
+from datakit.tables import Rows
 from tests.helpers.engine_workers import start, start_breaks, start_dies, start_refuses, start_short, start_slowly
 from tests.helpers.folders import ROOT
 
@@ -129,7 +130,7 @@ def test_a_slow_reader_does_not_make_rows_late():
 
 
 def test_a_row_that_ends_late_is_late_whoever_looks():
-    rows = [{"x": 0}, {"x": 1, "do": "sleep", "s": 0.3}, {"x": 2}]
+    rows: Rows = [{"x": 0}, {"x": 1, "do": "sleep", "s": 0.3}, {"x": 2}]
     results = []
     for result in LocalEngine(1).map(start, [rows], 0.2):
         time.sleep(0.6)  # longer than the row takes: its result waits to be read

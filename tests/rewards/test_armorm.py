@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def settings_of(**fields: object) -> Settings:
     return Settings.model_validate({"type": "armorm", "model": "tiny", "revision": "r1", "dtype": "float32"} | fields)
 
 
-def load(folder: Path | None, **fields: object) -> ArmoRM:
+def load(folder: Path | None, **fields: object) -> Any:
     return rewards.load(settings_of(**fields), folder, ["cpu"])
 
 
@@ -83,7 +84,7 @@ def copy(tiny: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny, tmp_path / "copy"))
 
 
-def one(model: ArmoRM, messages: Messages) -> Score:
+def one(model: Any, messages: Messages) -> Score:
     [score] = model.score([messages])
     return score
 
@@ -391,7 +392,11 @@ def test_a_hub_model_must_be_pinned(revision):
 
 def test_a_pinned_hub_model_is_fetched_and_loaded(tiny, monkeypatch):
     asked = []
-    fetch = lambda model, **how: asked.append((model, how["revision"], how["allow_patterns"])) or str(tiny)  # noqa: E731
+
+    def fetch(model, **how):
+        asked.append((model, how["revision"], how["allow_patterns"]))
+        return str(tiny)
+
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
     reward = settings_of(model="org/name", revision=COMMIT)
     rewards.check(reward, None)
@@ -403,7 +408,12 @@ def test_a_pinned_hub_model_is_fetched_and_loaded(tiny, monkeypatch):
 def test_a_hub_model_is_looked_at_without_its_weights(copy, monkeypatch):
     (copy / "model.safetensors").unlink()
     asked = []
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda _, **how: asked.append(how["allow_patterns"]) or str(copy))
+
+    def fetch(_, **how):
+        asked.append(how["allow_patterns"])
+        return str(copy)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
     rewards.find_on_hub(settings_of(model="org/name", revision=COMMIT))
     assert asked == [["*.json", "*.jinja"]]
     with pytest.raises(BadInput, match=r"score\.max_tokens: 999 is more than the 256 positions"):

@@ -13,6 +13,7 @@ import pytest
 from datakit import stages
 from datakit.check.problems import check as check_recipe
 from datakit.errors import BadInput, RecipeError, SourceStopped
+from datakit.options import Options
 from datakit.recipe import LLMJudge, Served, load, resolve
 from datakit.rewards.judges import judge_name
 from datakit.rewards.remote import llm_judge, served
@@ -83,7 +84,7 @@ def recipe_of(folder: Path, *score: dict[str, Any], prompts: int = 6) -> Path:
 def build(folder: Path, *score: dict[str, Any], prompts: int = 6, **options: Any) -> Heard:
     """A build in this process, into folder/run."""
     heard = Heard()
-    stages.build(load(recipe_of(folder, *score, prompts=prompts)), folder / "run", stages.Options(**options), heard)
+    stages.build(load(recipe_of(folder, *score, prompts=prompts)), folder / "run", Options(**options), heard)
     return heard
 
 
@@ -319,9 +320,14 @@ def test_a_judges_name_changes_with_all_that_shapes_its_scores():
     usual = name()
     assert usual.startswith("llm_judge@org/llm+rubric=") and "sampling" not in usual
     assert name(revision="1").startswith("llm_judge@org/llm:1+rubric=")
-    same = [{"base_urls": ["http://b/v1"]}, {"max_in_flight": 3}, {"api_key_env": "K"}, {"rubric": llm_judge.RUBRIC}]
+    same: list[dict[str, Any]] = [
+        {"base_urls": ["http://b/v1"]},
+        {"max_in_flight": 3},
+        {"api_key_env": "K"},
+        {"rubric": llm_judge.RUBRIC},
+    ]
     assert {name(**fields) for fields in [*same, {"sampling": {"temperature": 0.0}}]} == {usual}
-    other = [
+    other: list[dict[str, Any]] = [
         {"rubric": "Be kind."}, {"scale": [1, 5]}, {"sampling": {"max_tokens": 9}}, {"extra_body": {"top_k": 1}},
         {"revision": "2"},
     ]  # fmt: skip

@@ -206,7 +206,11 @@ def test_the_whole_table_as_a_user_without_rights(tmp_path_factory):
         subprocess.run(["chmod", "-R", "a+rX", str(folder)], check=True)
         done = subprocess.run(
             [str(python), "-s", "-S", "-m", "tests.helpers.surroundings", str(folder / "project")],
-            **{"user": NOBODY, "group": NOBODY, "extra_groups": [], "cwd": "/tmp", "timeout": ALL_S},
+            user=NOBODY,
+            group=NOBODY,
+            extra_groups=[],
+            cwd="/tmp",
+            timeout=ALL_S,
             env={
                 **{"PATH": os.environ.get("PATH", ""), "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"},
                 "PYTHONPATH": str(folder / "project"),

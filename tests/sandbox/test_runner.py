@@ -16,6 +16,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from datetime import UTC, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,7 +30,8 @@ if sys.platform != "linux":
 from datakit.sandbox import tiers
 from datakit.sandbox.inside.confine import landlock_abi
 from datakit.sandbox.inside.wire import Encoder, Unreadable, Unsendable, decode
-from datakit.sandbox.runner import Limits, Sandbox, SandboxError, read_cases, same_output
+from datakit.sandbox.outputs import read_cases, same_output
+from datakit.sandbox.runner import Limits, Sandbox, SandboxError
 
 MEMORY_MB = 512
 ONE = "def f(n):\n    return n + 1\n"
@@ -237,7 +239,7 @@ def test_inputs_and_outputs_are_read_in_both_shapes():
 # ------------------------------------------------------------------------------------------------------- values that cross
 
 
-def same(left: object, right: object) -> bool:
+def same(left: Any, right: Any) -> bool:
     """Equal in type and value all the way down; a NaN is a NaN, and 0.0 is not -0.0."""
     if type(left) is not type(right):
         return False
@@ -257,7 +259,7 @@ def same(left: object, right: object) -> bool:
     return left == right
 
 
-def crossed(value: object) -> object:
+def crossed(value: object) -> Any:
     """What arrives on the other side."""
 
     def refuse(*odd: object) -> object:

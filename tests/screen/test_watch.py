@@ -289,7 +289,8 @@ def test_without_polls_a_stage_is_told_with_advance():
 
 
 def test_in_a_terminal_the_polls_are_asked_by_the_refresh_and_the_last_state_stays():
-    console = Console(file=Terminal(), width=100, force_terminal=True, color_system=None)
+    terminal = Terminal()
+    console = Console(file=terminal, width=100, force_terminal=True, color_system=None)
     done = [0]
 
     def poll():
@@ -301,7 +302,7 @@ def test_in_a_terminal_the_polls_are_asked_by_the_refresh_and_the_last_state_sta
         wait_for(lambda: done[0] >= 3)
         shown.say("something happened")
         shown.stage("verify", {})
-    written = console.file.getvalue()
+    written = terminal.getvalue()
     assert done[0] >= 3 and "node2:8000 down" in written and "something happened" in written
     head, line = [one for one in re.split(r"[\r\n]|\x1b\[[^A-Za-z]*[A-Za-z]", written) if one.strip()][-2:]
     assert head.split() == ["done", "req/s", "tok/s", "took"] and f"{done[0]:,}/5,000" in line, "the last poll's state stays"
@@ -309,10 +310,10 @@ def test_in_a_terminal_the_polls_are_asked_by_the_refresh_and_the_last_state_sta
 
 
 def test_a_stage_with_nothing_to_do_passes_unseen():
-    console = Console(file=StringIO())
-    with Watch(console=console) as shown:
+    written = StringIO()
+    with Watch(console=Console(file=written)) as shown:
         shown.stage("score", {})
-    assert console.file.getvalue() == ""
+    assert written.getvalue() == ""
 
 
 def test_an_interruption_closes_the_stage_and_says_how_to_go_on():

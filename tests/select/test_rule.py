@@ -10,10 +10,11 @@ import tempfile
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from math import floor, inf, isfinite, log, nan
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -43,7 +44,7 @@ class OnlyVerdicts:
     wrong: frozenset[str]
 
 
-KINDS = {
+KINDS: dict[str, Any] = {
     "checked": OnlyVerdicts("checked@2", frozenset({"failed"})),  # as math: a timeout is the checker's own
     "executed": OnlyVerdicts("executed@2", frozenset({"failed", "timeout"})),  # as code: a timeout is the program's
     "unchecked": OnlyVerdicts(None, frozenset()),  # as instruction following: no verdicts at all
@@ -54,7 +55,7 @@ KINDS = {
 def domains():
     with pytest.MonkeyPatch.context() as patch:
         for name, kind in KINDS.items():
-            patch.setitem(DOMAINS, name, lambda options, kind=kind: kind)
+            patch.setitem(DOMAINS, name, partial(lambda kind, options: kind, kind))
         yield
 
 

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from datakit.errors import BadInput
-from datakit.recipe import load
+from datakit.recipe import ServeSource, load
 from datakit.serving import check, in_turns, launch, orphans
 from datakit.serving.guard import STOP_S
 from tests.helpers.command import DATAKIT, count, datakit, rows_of, write_problems, write_recipe
@@ -112,10 +112,12 @@ def test_the_environment_has_what_the_source_asks_for_and_no_secrets(tmp_path, m
     endpoint = {"type": "endpoint", "model": "m", "base_urls": ["http://h/v1"], "api_key_env": "NODE_CREDENTIAL"}
     (tmp_path / "folder").mkdir()
     source = {"env": {"CUDA_VISIBLE_DEVICES": "0,1", "PLAIN": "other"}, "pass_env": ["MY_TOKEN"]}
-    recipe = recipe_of(tmp_path / "folder", write_problems(tmp_path / "p.jsonl", 2), source, {**SOURCE, "n": 1})
-    recipe["sources"].append(endpoint)
-    recipe = load(write_recipe(tmp_path / "r.yaml", recipe))
-    folder, hub = (launch.environment(recipe, source, threads=3) for source in recipe.sources[:2])
+    sections = recipe_of(tmp_path / "folder", write_problems(tmp_path / "p.jsonl", 2), source, {**SOURCE, "n": 1})
+    sections["sources"].append(endpoint)
+    recipe = load(write_recipe(tmp_path / "r.yaml", sections))
+    folder, hub = (
+        launch.environment(recipe, source, threads=3) for source in recipe.sources if isinstance(source, ServeSource)
+    )
     assert not {"SOME_API_KEY", "NODE_CREDENTIAL", "HF_TOKEN"} & set(folder), (
         "NODE_CREDENTIAL is named by an endpoint of the recipe"
     )

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ if sys.platform != "linux" or not (landlock_abi() or shutil.which("bwrap")):
 
 SECRETS = {"DATAKIT_TEST_SECRET": "tell-nobody-1", "OPENAI_API_KEY": "tell-nobody-2", "HF_TOKEN": "tell-nobody-3"}
 
-PROMPTS = {
+PROMPTS: dict[str, dict[str, Any]] = {
     "easy": {"prompt": "Write easy().", "tests": ["assert easy() == 1"]},
     "add": {"prompt": "Write add(a, b).", "tests": ["assert add(1, 2) == 3", "assert add(-1, 1) == 0"]},
     "last": {
@@ -43,7 +44,7 @@ LEAK = (
     "import os\ndef leak():\n    try: seen = open('/proc/self/environ').read()\n    except OSError: seen = ''\n"
     "    return {k: v for k, v in os.environ.items()} | ({'seen': seen} if 'tell-nobody' in seen else {})"
 )
-ANSWERS = {
+ANSWERS: dict[str, dict[str, list]] = {
     # prompt: model: (program, outcome), in the order of its samples
     "easy": {
         "alpha": [("def easy():\n    return 1", "passed"), ("easy = lambda: 1", "passed")],
@@ -371,9 +372,11 @@ def test_nothing_is_left_of_a_build_that_is_stopped_while_it_verifies(tmp_path, 
 
 # ----------------------------------------------------------------------------------------------------------------- check
 
-STRONG = {"tests": ["assert clip(4) == 3", "assert clip(3) == 3", "assert clip(2) == 2", "assert clip(-4) == -4"]}
+STRONG: dict[str, Any] = {
+    "tests": ["assert clip(4) == 3", "assert clip(3) == 3", "assert clip(2) == 2", "assert clip(-4) == -4"]
+}
 CLIP = "def clip(n):\n    if n > 3:\n        return 3\n    return n\n"
-GOLDS = [
+GOLDS: list[dict[str, Any]] = [
     {"prompt_id": "strong", "prompt": "Write clip(n).", **STRONG, "solution": CLIP},
     {"prompt_id": "weak", "prompt": "Write clip(n), at most 3.", "tests": ["clip(2)", "clip(5)"], "solution": CLIP},
     {"prompt_id": "script", "prompt": "Print n + 1.", "tests": [{"input": "1", "output": "2"}],

@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from datakit.domains import verifying_worker
-from datakit.domains.math.domain import limit_memory
 from datakit.engine.local import LocalEngine
+from datakit.machine import limit_memory
 from datakit.recipe import Verify
 from tests.helpers.hostile_math import HOSTILE
 
