@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,16 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.helpers.command import count, datakit, recipe_over, rows_of, wait_for_requests, write_problems, write_recipe
+from tests.helpers.command import (
+    closed_url,
+    count,
+    datakit,
+    recipe_over,
+    rows_of,
+    wait_for_requests,
+    write_problems,
+    write_recipe,
+)
 from tests.helpers.fake_endpoint import Body, Fake, body_text, error, first, running
 
 PROMPTS = 12
@@ -269,23 +277,16 @@ def test_a_source_that_goes_away_is_waited_for_and_taken_up_again(fake, tmp_path
 
 
 @pytest.mark.slow
-def test_an_endpoint_that_is_down_stops_the_build_within_a_minute(problems, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
-    began = time.monotonic()
+def test_an_endpoint_that_is_down_stops_the_build(problems, tmp_path):
+    url = closed_url()
     done = build(tmp_path, recipe_over(url, problems))
     assert done.returncode == 3 and "no answer for 25 s" in done.stderr and url in done.stderr
-    assert time.monotonic() - began < 60
 
 
 def test_replicas_share_the_load_and_one_that_is_down_does_not_matter(fake, problems, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        down = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
     with running(Fake(latency_s=0.02)) as second:
         recipe = recipe_over(fake.url, problems, request="single", max_in_flight=4)
-        recipe["sources"][0]["base_urls"] += [second.url, down]
+        recipe["sources"][0]["base_urls"] += [second.url, closed_url()]
         fake.latency_s = 0.02
         assert build(tmp_path, recipe, "--until", "sample").returncode == 0
         assert len(fake.requests) + len(second.requests) == PROMPTS * 5 and min(len(fake.requests), len(second.requests)) > 5

@@ -24,7 +24,8 @@ from datakit.score.remote import self_check
 from datakit.serving import end_orphans
 from tests.helpers.command import DATAKIT, count, datakit, rows_of, write_recipe
 from tests.helpers.folders import ROOT
-from tests.helpers.processes import gone, lives, processes_of, servers_of, wait_for
+from tests.helpers.processes import gone, lives, processes_of, servers_of
+from tests.helpers.waiting import wait_for
 
 PYTHON = os.environ.get("DATAKIT_VLLM_PYTHON")
 LLAMA, QWEN = (ROOT / "data" / "micro" / name for name in ("llama", "qwen2"))

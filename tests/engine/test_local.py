@@ -19,6 +19,7 @@ from datakit.errors import BadInput, WorkerError
 from datakit.tables import Rows
 from tests.helpers.engine_workers import start, start_breaks, start_dies, start_refuses, start_short, start_slowly
 from tests.helpers.folders import ROOT
+from tests.helpers.waiting import wait_for
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, dies by prctl")
 
@@ -51,13 +52,6 @@ def children():
         if int(fields[1]) == os.getpid():
             found.append(int(stat.parent.name))
     return found
-
-
-def wait_until(condition, within_s=10.0):
-    end = time.monotonic() + within_s
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return condition()
 
 
 def test_every_row_of_many_batches_is_answered_once():
@@ -111,9 +105,7 @@ def test_the_deadline_blames_only_the_row_in_progress():
     rows = numbers(12)
     rows[1] |= {"do": "busy in C"}
     rows[6] |= {"do": "sleep", "s": 60}
-    began_at = time.monotonic()
     results = run(rows, size=6, deadline_s=0.3)
-    assert time.monotonic() - began_at < 8
     assert outcomes(results) == {x: 2 * x for x in range(12)} | {1: "timeout", 6: "timeout"}
     timeouts = [r for r in results if r.fault]
     assert all(r.value is None and r.message == "no result within 0.3 s" and r.duration_s >= 0.3 for r in timeouts)
@@ -246,7 +238,7 @@ def test_workers_die_with_their_parent(how, sign):
         assert len(workers) == 2
         parent.send_signal(sign)
         parent.wait(timeout=10)
-    assert wait_until(lambda: not any(_alive(pid) for pid in workers))
+    wait_for(lambda: not any(_alive(pid) for pid in workers))
 
 
 def _alive(pid):

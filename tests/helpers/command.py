@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
-import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import yaml
 
 from datakit.cli import main
 from tests.helpers.fake_endpoint import Fake
+from tests.helpers.waiting import wait_for
 
 DATAKIT = [sys.executable, "-m", "datakit"]
 WIDTH = {"COLUMNS": "200"}
@@ -66,10 +67,14 @@ def start(*args: object) -> subprocess.Popen[str]:
 
 def wait_for_requests(fake: Fake, n: int) -> None:
     """Until the endpoint was asked so often."""
-    until = time.monotonic() + 60
-    while fake.n_requests < n and time.monotonic() < until:
-        time.sleep(0.005)
-    assert fake.n_requests >= n
+    wait_for(lambda: fake.n_requests >= n)
+
+
+def closed_url() -> str:
+    """Where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
 
 
 def rows_of(run: Path, query: str) -> list[dict[str, Any]]:

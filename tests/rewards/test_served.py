@@ -21,7 +21,7 @@ from datakit.store import Run
 from datakit.tables import Messages
 from tests.helpers.command import DATAKIT, datakit, write_recipe
 from tests.helpers.fake_endpoint import Body, Fake, _score, body_text, error, running
-from tests.helpers.processes import wait_for
+from tests.helpers.waiting import wait_for
 
 TALK: Messages = [
     {"role": "system", "content": "Be brief."},

@@ -24,7 +24,8 @@ from datakit.serving import check, in_turns, launch, orphans
 from datakit.serving.guard import STOP_S
 from tests.helpers.command import DATAKIT, count, datakit, rows_of, write_problems, write_recipe
 from tests.helpers.folders import HELPERS
-from tests.helpers.processes import gone, is_guard, lives, processes_of, servers_of, wait_for
+from tests.helpers.processes import gone, is_guard, lives, processes_of, servers_of
+from tests.helpers.waiting import wait_for
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="processes are adopted and found by their mark on Linux only")
 

@@ -21,6 +21,7 @@ from datakit.sandbox.inside.confine import landlock_abi
 from datakit.store import Run
 from tests.helpers.command import DATAKIT, datakit, write_recipe
 from tests.helpers.folders import ROOT
+from tests.helpers.waiting import wait_for
 
 if sys.platform != "linux" or not (landlock_abi() or shutil.which("bwrap")):
     pytest.skip("nothing on this machine can confine a program: no Landlock, no bubblewrap", allow_module_level=True)
@@ -119,15 +120,6 @@ def sandboxes(temp: Path) -> list[str]:
         if "datakit.sandbox.inside.zygote" in command and str(temp) in command:
             found.append(entry.name)
     return found
-
-
-def soon(is_so, seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @pytest.fixture(scope="module")
@@ -339,12 +331,12 @@ def test_nothing_is_left_of_a_build_that_is_stopped_while_its_sandbox_starts(tmp
         text=True,
         env={**os.environ, "TMPDIR": str(temp), "COLUMNS": "200"},
     )
-    assert soon(lambda: sandboxes(temp), 60), "it starts a sandbox"
+    wait_for(lambda: sandboxes(temp), 60)
     time.sleep(0.05)  # behind the making of its folder, before it is ready
     process.send_signal(sign)
     _, said = process.communicate(timeout=30)
     assert process.returncode == status and "Traceback" not in said, said
-    assert soon(lambda: sandboxes(temp) == [], 5), sandboxes(temp)
+    wait_for(lambda: sandboxes(temp) == [], 5)
 
 
 @pytest.mark.parametrize(("sign", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
@@ -358,14 +350,14 @@ def test_nothing_is_left_of_a_build_that_is_stopped_while_it_verifies(tmp_path, 
         env={**os.environ, "TMPDIR": str(temp), "COLUMNS": "200"},
     )
     verdicts = tmp_path / "run" / "verdicts"
-    assert soon(lambda: process.poll() is not None or any(path.stat().st_size for path in verdicts.glob("journal-*")), 60)
+    wait_for(lambda: process.poll() is not None or any(path.stat().st_size for path in verdicts.glob("journal-*")), 60)
     if landlock_abi():
         assert sandboxes(temp), "it runs programs"
     process.send_signal(sign)
     _, said = process.communicate(timeout=30)
     assert process.returncode == status, said
     assert sign == signal.SIGKILL or ("Go on with: datakit build --recipe" in said and "Traceback" not in said)
-    assert soon(lambda: sandboxes(temp) == [], 5), sandboxes(temp)
+    wait_for(lambda: sandboxes(temp) == [], 5)
     stored = len(verdicts_of(tmp_path / "run"))
     assert 0 < stored < 60, "what was verified is kept"
 
