@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 VLLM := .venv-vllm
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo train-demo test test-slow test-vllm lint clean
+.PHONY: demo train-demo test test-slow test-long test-vllm lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/datakit build --domain math
@@ -20,6 +20,9 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)  ## real servers, real training, every labelled row
 	$(PYTEST) -m slow -n 2
+
+test-long: $(INSTALLED)  ## fuzzing and a hundred kills: by hand, before a release
+	$(PYTEST) -m long -n 2
 
 test-vllm: $(INSTALLED) $(VLLM)/.installed  ## real vLLM on CPUs: 3.4 GB, in an environment of its own
 	DATAKIT_VLLM_PYTHON=$(CURDIR)/$(VLLM)/bin/python $(PYTEST) -m vllm
