@@ -8,11 +8,13 @@ import pytest
 from hypothesis import settings
 
 from tests.helpers.folders import ROOT
+from tests.helpers.laws import SOME
 
 # Where the tests run in the background a shell has them ignore Ctrl-C; those about it need Python's own handler.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("datakit", deadline=None, derandomize=True, database=None, max_examples=30)
+settings.register_profile("datakit", deadline=None, derandomize=True, database=None, max_examples=SOME)
+settings.register_profile("long", deadline=None, database=None, max_examples=100 * SOME)
 settings.load_profile("datakit")
 
 

@@ -23,6 +23,7 @@ from datakit.stages import build, reselect
 from datakit.store import Run, load_sql
 from datakit.tables import Rows
 from tests.helpers.folders import CASES
+from tests.helpers.laws import examples
 
 
 class Silent:
@@ -134,12 +135,14 @@ some_scores = st.dictionaries(
 )
 
 
+@examples(8)
 @given(some_scores, st.sampled_from([lambda x: 7 * x - 100, lambda x: x**3, lambda x: 2.0**x]))
 def test_a_monotone_change_of_one_judge_changes_no_mean_rank(scores, change):
     changed = {response: by_judge | {"a": change(by_judge["a"])} for response, by_judge in scores.items()}
     assert mean_ranks(changed) == mean_ranks(scores)
 
 
+@examples(8)
 @given(some_scores)
 def test_mean_ranks_in_plain_python(scores):
     def beaten(response, judge):

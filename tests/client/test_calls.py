@@ -254,9 +254,9 @@ def test_but_not_for_longer_than_patience_s(fake, quick, proven):
         await ask(client, 1)
 
     began = time.monotonic()
-    with pytest.raises(SourceStopped, match="no answer for 2 s"):
-        with_client(fake, work, patience_s=2.0, proven=proven)
-    assert time.monotonic() - began >= 2.0
+    with pytest.raises(SourceStopped, match="no answer for 1 s"):
+        with_client(fake, work, patience_s=1.0, proven=proven)
+    assert time.monotonic() - began >= 1.0
 
 
 def test_nothing_but_503_is_a_server_that_is_away(fake, monkeypatch):
@@ -360,7 +360,7 @@ def test_one_that_hangs_is_found_out_and_what_hung_there_is_asked_elsewhere(pair
 
 
 def test_a_long_answer_is_no_hang(fake, quick):
-    fake.latency_s = 4.0
+    fake.latency_s = 1.5
     with_client(fake, ask)
     assert fake.n_requests == 1 and fake.probes["/health"] > 0, "it was asked how it is, and waited for"
 
@@ -455,8 +455,9 @@ def test_a_queue_that_is_long_from_the_start_too(fake, quick):
     with_client(fake, work, max_in_flight=64)
 
 
-@pytest.mark.parametrize("status", ["429", "503"])
-@pytest.mark.parametrize("retry_after, least_s", [("1", 1.0), ("1.5", 1.5), ("date:2", 1.9)])
+@pytest.mark.parametrize(
+    "status, retry_after, least_s", [("429", "1", 1.0), ("429", "1.5", 1.5), ("429", "date:2", 1.9), ("503", "1", 1.0)]
+)
 def test_retry_after_is_obeyed(fake, status, retry_after, least_s):
     """By every request to that server, not only by the one that was told."""
     fake.fault, fake.retry_after = first(status), retry_after

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datakit.client import Answer, Client, Replica, calls
 from datakit.client.turns import Turn, Turns
 from tests.helpers.asking import ask, number_of, with_client
 from tests.helpers.fake_endpoint import Body, Fake, running
+from tests.helpers.laws import examples
 
 FOR_EVER_S = 1e9
 
@@ -145,7 +146,7 @@ def play(work: Callable[[Play], Any], windows: list[int]) -> None:
     asyncio.run(main())
 
 
-@settings(max_examples=400)
+@examples(200)
 @given(
     windows=st.lists(st.integers(1, 4), min_size=1, max_size=3),
     events=st.lists(st.tuples(st.sampled_from([*EVENTS, "come", "come"]), st.integers(0, 29), st.integers(0, 3)), max_size=60),

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datakit.engine.local import LocalEngine
@@ -19,6 +19,7 @@ from datakit.errors import BadInput, WorkerError
 from datakit.tables import Rows
 from tests.helpers.engine_workers import start, start_breaks, start_dies, start_refuses, start_short, start_slowly
 from tests.helpers.folders import ROOT
+from tests.helpers.laws import examples
 from tests.helpers.waiting import wait_for
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, dies by prctl")
@@ -59,7 +60,7 @@ def test_every_row_of_many_batches_is_answered_once():
     results = list(engine.map(start, batches(numbers(500), 7), 5.0))
     assert len(results) == 500
     assert outcomes(results) == {x: 2 * x for x in range(500)}
-    assert all(r.message is None and 0 <= r.duration_s < 1 for r in results)
+    assert all(r.message is None and r.duration_s >= 0 for r in results)
 
 
 def test_large_rows_pass_both_ways():
@@ -67,7 +68,7 @@ def test_large_rows_pass_both_ways():
     assert sorted(r.value["out"][0] for r in run(rows)) == [str(x) for x in range(8)]
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(
     sizes=st.lists(st.integers(0, 5), max_size=6),
     workers=st.integers(1, 3),

@@ -21,11 +21,12 @@ import numpy as np
 import pytest
 
 from tests.helpers.folders import ROOT
+from tests.helpers.laws import examples
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from hypothesis import given, settings  # noqa: E402
+from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
@@ -205,7 +206,7 @@ conversations = st.one_of(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.lists(conversations, min_size=1, max_size=7), st.integers(1, 600), st.sampled_from(["left", "right"]))
 def test_a_score_does_not_depend_on_its_batch(model, batch, batch_tokens, padding):
     alone = [one(model, messages) for messages in batch]

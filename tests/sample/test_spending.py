@@ -8,7 +8,7 @@ from io import StringIO
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -22,6 +22,7 @@ from datakit.screen.costs import draw_spending
 from datakit.store import Run
 from datakit.tables import TABLES
 from tests.helpers.command import recipe_over
+from tests.helpers.laws import examples
 
 PRICE = {"input": 2.0, "output": 10.0}
 
@@ -110,7 +111,7 @@ def test_sources_are_told_apart_and_imported_responses_cost_nothing(tmp_path):
     assert (spent.prompt_tokens, spent.completion_tokens) == (310, 70) and spent.cost == pytest.approx(0.00068)
 
 
-@settings(max_examples=8)
+@examples(8)
 @given(split=st.lists(st.integers(1, 6), max_size=8), prompt_tokens=st.integers(0, 10_000))
 def test_however_samples_are_split_into_requests(tmp_path_factory, split, prompt_tokens):
     recipe = recipe_with(tmp_path_factory.getbasetemp())

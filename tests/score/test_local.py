@@ -17,7 +17,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hypothesis import given, settings  # noqa: E402
+from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
@@ -34,6 +34,7 @@ from datakit.score.missing import conversations, count_missing, read_ahead, stre
 from datakit.store import Run  # noqa: E402
 from datakit.tables import IMPORTED, TABLES, digest_of_messages, make_response_id  # noqa: E402
 from tests.helpers.command import datakit, rows_of, write_recipe  # noqa: E402
+from tests.helpers.laws import examples  # noqa: E402
 from tests.helpers.tiny_models import CONVERSATIONS, make_armorm, make_classifier, talk  # noqa: E402
 
 JUDGE = "armorm@r1+dtype=float32"
@@ -109,7 +110,7 @@ def test_equal_answers_to_equal_messages_are_one_conversation(tmp_path):
         assert count_missing(run, "j@1", False) == 2, "what failed in passing is tried again"
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("12")), max_size=25), st.sampled_from([1, 7, 1000]))
 def test_every_missing_response_is_in_one_conversation(tmp_path_factory, texts, share_rows):
     answers: dict[str, list[tuple[str, str]]] = {}
