@@ -14,7 +14,7 @@ from tests.helpers.laws import SOME
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("datakit", deadline=None, derandomize=True, database=None, max_examples=SOME)
-settings.register_profile("long", deadline=None, database=None, max_examples=100 * SOME)
+settings.register_profile("long", deadline=None, database=None, max_examples=25 * SOME)
 settings.load_profile("datakit")
 
 

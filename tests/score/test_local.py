@@ -30,6 +30,7 @@ from datakit.rewards import selfcheck  # noqa: E402
 from datakit.rewards.local import batching  # noqa: E402
 from datakit.rewards.protocol import Score, no_score  # noqa: E402
 from datakit.score import local  # noqa: E402
+from datakit.score import missing as missing_rows  # noqa: E402
 from datakit.score.missing import conversations, count_missing, read_ahead, stream_missing  # noqa: E402
 from datakit.store import Run  # noqa: E402
 from datakit.tables import IMPORTED, TABLES, digest_of_messages, make_response_id  # noqa: E402
@@ -117,7 +118,7 @@ def test_every_missing_response_is_in_one_conversation(tmp_path_factory, texts, 
     for at, (question, text) in enumerate(texts):
         answers.setdefault(question, []).append((f"m{at}", text))
     with Run.create(tmp_path_factory.mktemp("runs") / "run") as run, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "SHARE_ROWS", share_rows)
+        patch.setattr(missing_rows, "SHARE_ROWS", share_rows)
         ids = fill(run, answers)
         found = missing(run)
         assert sorted(one for group, _, _ in found for one in group) == sorted(ids.values())
@@ -238,7 +239,7 @@ def test_an_error_that_no_check_foresaw_names_the_model(copy):
 def test_a_stage_that_is_ended_goes_on_where_it_was_and_asks_for_nothing_twice(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(local, "STORE_ROWS", 10)
     monkeypatch.setattr(local, "STORE_EVERY_S", 600.0)
-    monkeypatch.setattr(local, "CHUNK_ROWS", 16)
+    monkeypatch.setattr(missing_rows, "CHUNK_ROWS", 16)
     answers = {f"question {at}": [("x", f"answer {at % 7}"), ("y", "the same"), ("z", "the same")] for at in range(20)}
     with Run.create(tmp_path / "run") as run:
         ids = fill(run, answers)

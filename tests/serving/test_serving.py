@@ -236,7 +236,7 @@ def test_a_build_stops_when_no_restart_is_left(model):
     ("source", "message"),
     [
         ({"args": ["--end"]}, r"its server ended \(exit status 1\); its log .*(.|\n)*Error: this stand-in does not want to"),
-        ({"args": ["--hang"], "start_timeout_s": 5}, r"did not answer within 5 s \(start_timeout_s\).*(.|\n)*has a worker"),
+        ({"args": ["--hang"], "start_timeout_s": 3}, r"did not answer within 3 s \(start_timeout_s\).*(.|\n)*has a worker"),
     ],
 )
 def test_a_server_that_does_not_start_shows_the_end_of_its_log(model, source, message):
@@ -263,6 +263,7 @@ def test_what_a_killed_guard_left_is_found_named_and_ended_by_the_next_start(mod
     assert gone([worker], 0.1)
     assert other.poll() is None, "a process of this folder whose datakit lives is none"
     other.kill()
+    other.wait()
 
 
 @LINUX
