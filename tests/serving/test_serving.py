@@ -404,12 +404,14 @@ def test_a_real_server_that_cannot_start_shows_its_log(llama, tmp_path):
 @pytest.mark.slow
 def test_serve_command(llama, tmp_path):
     recipe = write_recipe(tmp_path / "r.yaml", recipe_of(llama, write_problems(tmp_path / "p.jsonl", 2), REAL))
-    process = subprocess.Popen([*DATAKIT, "serve", "--recipe", str(recipe)], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
     from openai import OpenAI
 
-    answer = OpenAI(base_url=serving(process), api_key="none").chat.completions.create(
-        model=str(llama), messages=[{"role": "user", "content": "Hi"}], max_tokens=5
-    )
-    assert answer.choices and json.loads(answer.model_dump_json())["usage"]["completion_tokens"] <= 5
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
+    command = [*DATAKIT, "serve", "--recipe", str(recipe)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        with OpenAI(base_url=serving(process), api_key="none") as client:
+            answer = client.chat.completions.create(
+                model=str(llama), messages=[{"role": "user", "content": "Hi"}], max_tokens=5
+            )
+        assert answer.choices and json.loads(answer.model_dump_json())["usage"]["completion_tokens"] <= 5
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
