@@ -4,8 +4,10 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 VLLM := .venv-vllm
 PYTEST := $(BIN)/python -m pytest
+# Half of the files each, so that what a file sets up once is set up once.
+BOTH := -n 2 --dist worksteal
 
-.PHONY: demo train-demo test test-slow test-vllm lint clean
+.PHONY: demo train-demo test test-slow test-long test-vllm lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/datakit build --domain math
@@ -16,10 +18,13 @@ train-demo: $(INSTALLED)  ## SFT, then DPO of the tiny target on the demo's expo
 	$(BIN)/train dpo --data runs/math/dpo --model checkpoints/sft --config recipes/train/dpo.yaml --overwrite
 
 test: $(INSTALLED)
-	$(PYTEST) -n 2
+	$(PYTEST) $(BOTH)
 
 test-slow: $(INSTALLED)  ## real servers, real training, every labelled row
-	$(PYTEST) -m slow -n 2
+	$(PYTEST) -m slow $(BOTH)
+
+test-long: $(INSTALLED)  ## every law 25 times as often, and a hundred kills: before a release
+	$(PYTEST) -m "long or hypothesis" --hypothesis-profile=long $(BOTH)
 
 test-vllm: $(INSTALLED) $(VLLM)/.installed  ## real vLLM on CPUs: 3.4 GB, in an environment of its own
 	DATAKIT_VLLM_PYTHON=$(CURDIR)/$(VLLM)/bin/python $(PYTEST) -m vllm

@@ -28,10 +28,9 @@ import psutil
 from aiohttp import web
 from measuring import ROOT, environment, write_prompts, write_recipe
 
-sys.path.insert(0, str(ROOT / "tests"))
-from helpers.fake_endpoint import Fake, running
-
+sys.path.insert(0, str(ROOT))
 from datakit.tables import TABLES
+from tests.helpers.fake_endpoint import Fake, running
 
 N = 5
 TIMES = {"latency_s", "duration_s"}  # columns that no two builds share

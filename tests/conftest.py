@@ -5,13 +5,16 @@ import signal
 from pathlib import Path
 
 import pytest
-from helpers.folders import ROOT
 from hypothesis import settings
+
+from tests.helpers.folders import ROOT
+from tests.helpers.laws import SOME
 
 # Where the tests run in the background a shell has them ignore Ctrl-C; those about it need Python's own handler.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("datakit", deadline=None, derandomize=True, database=None, max_examples=30)
+settings.register_profile("datakit", deadline=None, derandomize=True, database=None, max_examples=SOME)
+settings.register_profile("long", deadline=None, database=None, max_examples=25 * SOME)
 settings.load_profile("datakit")
 
 

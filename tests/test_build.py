@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +10,18 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from helpers.command import count, datakit, recipe_over, rows_of, wait_for_requests, write_problems, write_recipe
-from helpers.fake_endpoint import Body, Fake, body_text, error, first, running
+
+from tests.helpers.command import (
+    closed_url,
+    count,
+    datakit,
+    recipe_over,
+    rows_of,
+    wait_for_requests,
+    write_problems,
+    write_recipe,
+)
+from tests.helpers.fake_endpoint import Body, Fake, body_text, error, first, running
 
 PROMPTS = 12
 
@@ -60,7 +69,7 @@ def test_a_build_gives_every_sample_with_its_seed_and_a_second_build_asks_nothin
 
 def test_a_server_that_ignores_n_is_topped_up(fake, problems, tmp_path):
     fake.ignore_n = True
-    assert build(tmp_path, recipe_over(fake.url, problems)).returncode == 0
+    assert build(tmp_path, recipe_over(fake.url, problems), "--until", "sample").returncode == 0
     distinct = rows_of(tmp_path / "run", "SELECT prompt_id, count(*) AS n, count(DISTINCT text) AS d FROM responses GROUP BY 1")
     assert [row["n"] for row in distinct] == [5] * PROMPTS
     assert all(row["d"] > 1 for row in distinct), "each sample has a seed of its own"
@@ -69,13 +78,14 @@ def test_a_server_that_ignores_n_is_topped_up(fake, problems, tmp_path):
 
 @pytest.mark.parametrize("request_mode, requests", [("n", PROMPTS), ("single", PROMPTS * 5)])
 def test_request_mode(fake, problems, tmp_path, request_mode, requests):
-    assert build(tmp_path, recipe_over(fake.url, problems, request=request_mode)).returncode == 0
+    assert build(tmp_path, recipe_over(fake.url, problems, request=request_mode), "--until", "sample").returncode == 0
     assert len(fake.requests) == requests and count(tmp_path / "run", "responses") == PROMPTS * 5
 
 
 def test_requests_in_flight_are_bounded_per_url(fake, problems, tmp_path):
     fake.latency_s = 0.05
-    assert build(tmp_path, recipe_over(fake.url, problems, max_in_flight=3, request="single")).returncode == 0
+    recipe = recipe_over(fake.url, problems, max_in_flight=3, request="single")
+    assert build(tmp_path, recipe, "--until", "sample").returncode == 0
     assert 2 <= fake.most_in_flight <= 3
 
 
@@ -90,7 +100,7 @@ def test_a_server_that_keeps_making_copies_is_named(fake, problems, tmp_path, mo
 
 def test_system_prompt_and_extra_body_are_sent_and_are_part_of_identity(fake, problems, tmp_path):
     recipe = recipe_over(fake.url, problems, system="Be short.", extra_body={"top_k": 7}, n=1)
-    assert build(tmp_path, recipe).returncode == 0
+    assert build(tmp_path, recipe, "--until", "sample").returncode == 0
     body = fake.requests[0]
     assert body["messages"][0] == {"role": "system", "content": "Be short."} and body["top_k"] == 7 and "n" not in body
     recipe["sources"][0]["system"] = "Be long."
@@ -131,7 +141,7 @@ def refuse_third(number: int, body: Body) -> web.Response | None:
 
 def test_a_refused_request_is_a_failure_row_and_is_asked_again_only_on_request(fake, problems, tmp_path):
     fake.fault = refuse_third
-    done = build(tmp_path, recipe_over(fake.url, problems))
+    done = build(tmp_path, recipe_over(fake.url, problems), "--until", "sample")
     assert done.returncode == 0 and "5 failed at sample, fake/one: http_400" in done.stderr
     run = tmp_path / "run"
     assert count(run, "responses") == (PROMPTS - 1) * 5
@@ -139,15 +149,15 @@ def test_a_refused_request_is_a_failure_row_and_is_asked_again_only_on_request(f
     assert len(failures) == 5 and all(row["permanent"] and "context length" in row["message"] for row in failures)
 
     fake.requests.clear()
-    assert build(tmp_path, recipe_over(fake.url, problems)).returncode == 0 and fake.requests == []
+    assert build(tmp_path, recipe_over(fake.url, problems), "--until", "sample").returncode == 0 and fake.requests == []
     fake.fault = Fake().fault
-    assert build(tmp_path, recipe_over(fake.url, problems), "--retry-failures").returncode == 0
+    assert build(tmp_path, recipe_over(fake.url, problems), "--until", "sample", "--retry-failures").returncode == 0
     assert count(run, "responses") == PROMPTS * 5 and count(run, "current_failures") == 0
 
 
 def test_blank_answers_are_never_stored(fake, problems, tmp_path):
     fake.fault = lambda number, body: body_text(EMPTY) if "What is 2 +" in body["messages"][-1]["content"] else None
-    done = build(tmp_path, recipe_over(fake.url, problems))
+    done = build(tmp_path, recipe_over(fake.url, problems), "--until", "sample")
     assert done.returncode == 0
     assert {row["error"] for row in rows_of(tmp_path / "run", "SELECT error FROM failures")} == {"empty"}
     assert count(tmp_path / "run", "responses WHERE trim(text) = ''") == 0
@@ -168,7 +178,8 @@ def test_odd_types_in_an_answer_cost_nothing_but_themselves(fake, problems, tmp_
 def test_one_model_at_two_temperatures_resumes(fake, problems, tmp_path):
     recipe = recipe_over(fake.url, problems, n=2)
     recipe["sources"].append({**recipe["sources"][0], "sampling": {"temperature": 0.3}})
-    assert build(tmp_path, recipe).returncode == 0 and build(tmp_path, recipe).returncode == 0
+    for _ in range(2):
+        assert build(tmp_path, recipe, "--until", "sample").returncode == 0
     assert count(tmp_path / "run", "responses") == PROMPTS * 4
 
 
@@ -268,23 +279,16 @@ def test_a_source_that_goes_away_is_waited_for_and_taken_up_again(fake, tmp_path
 
 
 @pytest.mark.slow
-def test_an_endpoint_that_is_down_stops_the_build_within_a_minute(problems, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
-    began = time.monotonic()
+def test_an_endpoint_that_is_down_stops_the_build(problems, tmp_path):
+    url = closed_url()
     done = build(tmp_path, recipe_over(url, problems))
     assert done.returncode == 3 and "no answer for 25 s" in done.stderr and url in done.stderr
-    assert time.monotonic() - began < 60
 
 
 def test_replicas_share_the_load_and_one_that_is_down_does_not_matter(fake, problems, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        down = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
     with running(Fake(latency_s=0.02)) as second:
         recipe = recipe_over(fake.url, problems, request="single", max_in_flight=4)
-        recipe["sources"][0]["base_urls"] += [second.url, down]
+        recipe["sources"][0]["base_urls"] += [second.url, closed_url()]
         fake.latency_s = 0.02
         assert build(tmp_path, recipe, "--until", "sample").returncode == 0
         assert len(fake.requests) + len(second.requests) == PROMPTS * 5 and min(len(fake.requests), len(second.requests)) > 5
@@ -363,9 +367,12 @@ def test_a_changed_question_stops_and_a_changed_gold_is_verified_again(fake, pro
 
 def test_limit_and_then_all(fake, problems, tmp_path):
     recipe = recipe_over(fake.url, problems, n=2)
-    assert build(tmp_path, recipe, "--limit", "4").returncode == 0 and count(tmp_path / "run", "responses") == 8
-    assert build(tmp_path, recipe).returncode == 0 and count(tmp_path / "run", "responses") == PROMPTS * 2
-    assert build(tmp_path, recipe, "--limit", "4").returncode == 0
+    assert (
+        build(tmp_path, recipe, "--until", "sample", "--limit", "4").returncode == 0
+        and count(tmp_path / "run", "responses") == 8
+    )
+    assert build(tmp_path, recipe, "--until", "sample").returncode == 0 and count(tmp_path / "run", "responses") == PROMPTS * 2
+    assert build(tmp_path, recipe, "--until", "sample", "--limit", "4").returncode == 0
     assert count(tmp_path / "run", "current_responses") == 8 and count(tmp_path / "run", "responses") == PROMPTS * 2
 
 
@@ -373,6 +380,6 @@ def test_a_prompt_without_gold_answer_is_dropped_and_counted(fake, tmp_path):
     problems = write_problems(tmp_path / "p.jsonl", 3)
     with problems.open("a") as file:
         file.write(json.dumps({"id": "x", "question": "What is 1 + 1?"}) + "\n")
-    done = build(tmp_path, recipe_over(fake.url, problems))
+    done = build(tmp_path, recipe_over(fake.url, problems), "--until", "sample")
     assert done.returncode == 0 and "1 prompts dropped: no reference answer" in done.stderr
     assert count(tmp_path / "run", "responses") == 15

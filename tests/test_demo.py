@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.command import count, datakit, rows_of, write_recipe
-from helpers.folders import ROOT
+
+from tests.helpers.command import count, datakit, rows_of, write_recipe
+from tests.helpers.folders import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.command import datakit, recipe_over, write_problems, write_recipe
-from helpers.fake_endpoint import Fake, error, running
 from rich.console import Console
 
 from datakit import dry_run, stages
@@ -20,6 +17,8 @@ from datakit.options import Options
 from datakit.recipe import parse
 from datakit.screen.watch import Watch
 from datakit.store import Run
+from tests.helpers.command import closed_url, datakit, recipe_over, write_problems, write_recipe
+from tests.helpers.fake_endpoint import Fake, error, running
 
 PROMPTS = 8
 
@@ -65,12 +64,6 @@ def asked(tmp_path: Path, sql: str) -> Any:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def closed_url() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
 
 
 def test_it_needs_no_key_and_no_server_and_makes_no_folder(problems, tmp_path):

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.folders import ROOT
+
+from tests.helpers.folders import ROOT
 
 # Seven floors. A room is a folder or a file of datakit/; a file imports only from rooms of lower floors, also for types.
 FLOORS = {
@@ -226,5 +227,7 @@ def test_the_command_line_loads_nothing_slow(module):
 
 
 def test_the_layout_is_where_these_checks_look():
-    assert {"datakit/errors.py", "datakit/tables/schemas.py", "train/cli.py"} <= {name_of(path) for path in sources("datakit", "train")}
+    assert {"datakit/errors.py", "datakit/tables/schemas.py", "train/cli.py"} <= {
+        name_of(path) for path in sources("datakit", "train")
+    }
     assert Path(ROOT / "pyproject.toml").is_file()

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.folders import ROOT
-from helpers.monitors import Heard
 
 from datakit.audit import inspect
 from datakit.options import Options
@@ -18,6 +16,8 @@ from datakit.recipe import load
 from datakit.stages import build, reselect
 from datakit.store import Run
 from datakit.tables import TABLES
+from tests.helpers.folders import ROOT
+from tests.helpers.monitors import Heard
 
 OLD = ROOT / "tests" / "fixtures" / "run-0.1"
 GROWING = ("responses", "verdicts", "scores", "failures")

@@ -17,14 +17,15 @@ from typing import Any
 
 import psutil
 import pytest
-from helpers.command import DATAKIT, count, datakit, rows_of, write_recipe
-from helpers.folders import ROOT
-from helpers.processes import gone, lives, processes_of, servers_of, wait_for
 
-from datakit.recipe import load
+from datakit.recipe import Served, load
 from datakit.rewards.selfcheck import CONVERSATIONS
 from datakit.score.remote import self_check
 from datakit.serving import end_orphans
+from tests.helpers.command import DATAKIT, count, datakit, rows_of, write_recipe
+from tests.helpers.folders import ROOT
+from tests.helpers.processes import gone, lives, processes_of, servers_of
+from tests.helpers.waiting import wait_for
 
 PYTHON = os.environ.get("DATAKIT_VLLM_PYTHON")
 LLAMA, QWEN = (ROOT / "data" / "micro" / name for name in ("llama", "qwen2"))
@@ -92,14 +93,14 @@ def test_a_build_over_two_servers_survives_what_is_killed(tmp_path):
     before = count(run, "responses")
     assert 0 < before < 2 * N * 400
 
-    with subprocess.Popen(asked, stderr=subprocess.PIPE, text=True) as build:
-        wait_for(lambda: count(run, "responses") > before or build.poll() is not None, START_S)
+    with subprocess.Popen(asked, stderr=subprocess.PIPE, text=True) as again:
+        wait_for(lambda: count(run, "responses") > before or again.poll() is not None, START_S)
         server = servers_of(LLAMA)[0]
         engine = server.children(recursive=True)
         server.kill()
         assert gone(engine, 40), "the engine of a server that is gone goes before the next one starts"
-        _, said = build.communicate(timeout=2 * START_S)
-    assert build.returncode == 0 and "restart 1 of 2" in said and "its server answers again" in said, said
+        _, said = again.communicate(timeout=2 * START_S)
+    assert again.returncode == 0 and "restart 1 of 2" in said and "its server answers again" in said, said
     assert count(run, "failures") == 0
     rows = rows_of(run, "SELECT model, prompt_id, count(*) AS n, count(DISTINCT text) AS texts FROM responses GROUP BY ALL")
     assert len(rows) == 800 and {row["n"] for row in rows} == {N}
@@ -169,7 +170,7 @@ def answers(port: int) -> bool:
 
 def test_a_served_classifier_gives_the_scores_of_the_one_on_this_machine(tmp_path):
     """vLLM in float32 against our own float32, over its chat template, special tokens and activation."""
-    from helpers.tiny_models import make_classifier
+    from tests.helpers.tiny_models import make_classifier
 
     folder = tmp_path / "tiny"
     folder.mkdir()
@@ -196,7 +197,9 @@ def test_a_served_classifier_gives_the_scores_of_the_one_on_this_machine(tmp_pat
         }
         path, run = write_recipe(tmp_path / "r.yaml", recipe), tmp_path / "run"
         done = datakit("build", "--recipe", path, "--out", run)
-        [(_, findings)] = self_check(load(path).score[0])
+        reward = load(path).score[0]
+        assert isinstance(reward, Served)
+        [(_, findings)] = self_check(reward)
     assert done.returncode == 0, done.stderr
     assert findings.differences == [], "alone and beside others"
     for api in ("classify", "pooling"):

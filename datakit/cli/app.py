@@ -32,11 +32,15 @@ for command in (build.build, look.inspect, build.check, look.select, look.export
 app.command("recipe")(build.show_recipe)
 
 
-def main() -> None:
-    """The console script: errors become one message and an exit status, without a traceback."""
-    build.signals.listen()
+def main(argv: list[str] | None = None) -> None:
+    """One command, which ends with SystemExit: errors become one message and an exit status, without a traceback.
+
+    Only the console script, which leaves `argv` out, takes Ctrl-C and SIGTERM over.
+    """
+    if argv is None:
+        build.signals.listen()
     try:
-        app(prog_name="datakit")
+        app(argv, prog_name="datakit")
     except DatakitError as error:
         if build.signals.exit_status is None:
             typer.secho("error: ", fg="red", bold=True, err=True, nl=False)

@@ -155,7 +155,7 @@ class Sandbox:
         ours, theirs = socket.socketpair()
         reader, writer = os.pipe()
         tested = _file(suite)
-        with os.fdopen(reader, "rb", 0) as verdicts, os.fdopen(os.dup(tested), "rb", 0) as notes:
+        with ours, theirs, os.fdopen(reader, "rb", 0) as verdicts, os.fdopen(os.dup(tested), "rb", 0) as notes:
             if tester is not None:
                 self._give(tester, b"T", [theirs.detach(), tested, writer])
                 self._give(self._control, b"P", [_file(program), ours.detach()])

@@ -20,7 +20,7 @@ from datakit.screen.ink import short_names
 from datakit.screen.report import draw, open_console
 from datakit.select.rule import make_candidates, rule_of, select_demos, select_pairs
 from datakit.store import Run
-from datakit.tables import TABLES, digest, digest_of_messages, make_response_id
+from datakit.tables import TABLES, Messages, digest, digest_of_messages, make_response_id
 
 JUDGE = "armorm@r1"
 VERIFIER = domains.DOMAINS["math"](recipe.VerifyMath()).verifier.name
@@ -57,7 +57,7 @@ class Build:
         self.run.replace("sources", TABLES["sources"].frame(sources))
 
     def prompt(self, prompt_id, dropped=None, content=None, reference="7"):
-        messages = [{"role": "user", "content": content or f"Question {prompt_id}?"}]
+        messages: Messages = [{"role": "user", "content": content or f"Question {prompt_id}?"}]
         self.rows["prompts"].append(
             {
                 "prompt_id": prompt_id,
@@ -254,7 +254,8 @@ def test_every_limit_kept_and_passed(tmp_path):
         with Run.create(tmp_path) as run:
             run.save_recipe(make_recipe(select={"margin": [0.01, 0.1]}, limits=limits))
         report = inspect(tmp_path)
-        assert report.limits == [Limit(name, pytest.approx(value), limits[name], ok) for name, value, *_ in LIMITS]
+        assert [(held.name, held.limit, held.ok) for held in report.limits] == [(name, limits[name], ok) for name, *_ in LIMITS]
+        assert [held.value for held in report.limits] == [pytest.approx(value) for _, value, *_ in LIMITS]
         assert report.ok is ok
         assert ("PAST A LIMIT" in drawn(report)) is not ok
 

@@ -5,11 +5,10 @@ import shutil
 from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
-from helpers.folders import CASES
-from helpers.monitors import Heard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +24,10 @@ from datakit.screen.report import draw, open_console
 from datakit.select.rule import rule_of
 from datakit.stages import build, reselect
 from datakit.store import Run, load_sql
+from datakit.tables import Rows
+from tests.helpers.folders import CASES
+from tests.helpers.laws import examples
+from tests.helpers.monitors import Heard
 
 
 def asked(sql, tables, **params):
@@ -39,7 +42,7 @@ def asked(sql, tables, **params):
 
 
 def window(margins, low, high):
-    tables = {"matched": [{"margin": float(margin), "lost": None} for margin in margins]}
+    tables: dict[str, Rows] = {"matched": [{"margin": float(margin), "lost": None} for margin in margins]}
     tables["matched"] += [{"margin": 99.0, "lost": "same text"}, {"margin": None, "lost": "no wrong answer"}]
     [row] = asked("select/select_window", tables, low=low, high=high)
     return row["margin_low"], row["margin_high"]
@@ -119,12 +122,14 @@ some_scores = st.dictionaries(
 )
 
 
+@examples(8)
 @given(some_scores, st.sampled_from([lambda x: 7 * x - 100, lambda x: x**3, lambda x: 2.0**x]))
 def test_a_monotone_change_of_one_judge_changes_no_mean_rank(scores, change):
     changed = {response: by_judge | {"a": change(by_judge["a"])} for response, by_judge in scores.items()}
     assert mean_ranks(changed) == mean_ranks(scores)
 
 
+@examples(8)
 @given(some_scores)
 def test_mean_ranks_in_plain_python(scores):
     def beaten(response, judge):
@@ -258,7 +263,7 @@ def test_judges_that_cannot_be_imported(source, words):
 
 
 def test_scores_of_a_dataset_on_the_hub_need_its_revision():
-    values = {"domain": "instruct", "sources": [{"type": "responses", "dataset": "org/none", "judge": "x"}]}
+    values: dict[str, Any] = {"domain": "instruct", "sources": [{"type": "responses", "dataset": "org/none", "judge": "x"}]}
     with pytest.raises(RecipeError, match="org/none: scores of judge 'x' need the dataset's revision"):
         resolve(parse(values, "r", Path()))
     values["sources"][0]["revision"] = "abc"
@@ -583,5 +588,5 @@ def test_instruct_has_no_verifier_and_says_what_a_build_without_a_judge_gives(tm
     recipe = parse({"domain": "instruct", "sources": [{"type": "responses", "path": "x.jsonl"}]}, "r", tmp_path)
     built(tmp_path, recipe)
     report = inspect(tmp_path / "run")
-    assert report.pairs.count == 0 and report.judges == report.agreement == report.margins == []
+    assert (report.pairs.count, report.judges, report.agreement, report.margins) == (0, [], [], [])
     assert any(warning.startswith("no pair is possible: the domain has no verifier") for warning in report.warnings)

@@ -7,12 +7,14 @@ import json
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 import yaml
-from helpers.command import count, datakit, recipe_over, rows_of, write_problems, write_recipe
-from helpers.fake_endpoint import Fake, running
+
+from tests.helpers.command import count, datakit, datakit_process, recipe_over, rows_of, write_problems, write_recipe
+from tests.helpers.fake_endpoint import Fake, running
 
 URL = "http://127.0.0.1:9/v1"
 
@@ -49,7 +51,7 @@ def test_a_wrong_type(problems, tmp_path):
 
 
 def test_an_unknown_domain(problems, tmp_path):
-    said = refused(tmp_path, recipe_over(URL, problems) | {"domain": "maths"})
+    said = refused(tmp_path, recipe_over(URL, problems) | {"domain": "maths", "verify": {}})
     assert "domain: there is no domain 'maths'; known: math" in said
 
 
@@ -134,7 +136,7 @@ def test_a_reward_model_of_the_hub_that_cannot_be_had_is_named_before_the_first_
     judge = {"type": "armorm", "model": "RLHFlow/ArmoRM", "revision": "0" * 40}
     with running(Fake()) as fake:
         recipe = write_recipe(tmp_path / "r.yaml", recipe_over(fake.url, problems) | {"score": judge})
-        build = partial(datakit, "build", "--recipe", recipe, "--out", tmp_path / "run", env={"HF_HUB_OFFLINE": "1"})
+        build = partial(datakit_process, "build", "--recipe", recipe, "--out", tmp_path / "run", env={"HF_HUB_OFFLINE": "1"})
         done = build()
         assert (done.returncode, fake.n_requests) == (2, 0)
         assert f"score.model: RLHFlow/ArmoRM at revision {'0' * 40} cannot be fetched" in done.stderr
@@ -156,7 +158,7 @@ def test_a_missing_extra_says_the_pip_command(problems, tmp_path):
     recipe = recipe_over(URL, problems)
     recipe["prompts"] = [{"type": "hub", "dataset": "org/set"}]
     path = write_recipe(tmp_path / "r.yaml", recipe)
-    done = datakit("build", "--recipe", path, "--out", tmp_path / "run", env={"PYTHONPATH": str(block)})
+    done = datakit_process("build", "--recipe", path, "--out", tmp_path / "run", env={"PYTHONPATH": str(block)})
     assert done.returncode == 2 and "pip install 'fuse-datakit[hub]'" in done.stderr
 
 
@@ -214,7 +216,7 @@ def test_a_local_dataset_folder_through_datasets(tmp_path):
     folder = tmp_path / "set"
     folder.mkdir()
     write_rows(folder / "train.jsonl", ROWS[:3])
-    recipe = {"domain": "math", "sources": [{"type": "responses", "dataset": "./set", "split": "train"}]}
+    recipe: dict[str, Any] = {"domain": "math", "sources": [{"type": "responses", "dataset": "./set", "split": "train"}]}
     done = datakit("build", "--recipe", write_recipe(tmp_path / "x.yaml", recipe), "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     assert count(tmp_path / "run", "responses") == 3

@@ -9,11 +9,11 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
-from helpers.asking import ask, number_of, with_client
-from helpers.fake_endpoint import CONNECTION, Body, Fake, body_text, error, first, running
 
 from datakit.client import Answer, Client, Drain, Drained, RequestFailed, calls, replica
 from datakit.errors import SourceStopped
+from tests.helpers.asking import ask, number_of, with_client
+from tests.helpers.fake_endpoint import CONNECTION, Body, Fake, body_text, error, first, running
 
 KEY = "sk-very-secret-0123456789abcdef"
 
@@ -121,9 +121,8 @@ def test_what_is_refused_fails_for_good_at_once(fake, fault):
 @pytest.mark.parametrize("fault", UNUSABLE)
 def test_a_source_that_cannot_be_used_stops_at_once(fake, fault):
     fake.shares, fake.latency_s = {fault: 1.0}, 0.05
-    began = time.monotonic()
     ends = with_client(fake, lambda client: ask_all(client, range(40)))
-    assert {type(end) for end in ends} == {SourceStopped} and time.monotonic() - began < 10
+    assert {type(end) for end in ends} == {SourceStopped}
     assert UNUSABLE[fault] in str(ends[0]) and fake.url in str(ends[0]) and "build again" in str(ends[0])
     assert fake.n_requests <= 8, "only what was on its way"
 
@@ -144,10 +143,8 @@ def test_a_source_that_refuses_everything_stops(fake):
             with suppress(RequestFailed):
                 await ask(client)
 
-    began = time.monotonic()
     with pytest.raises(SourceStopped, match="temperature must be"):
         with_client(fake, work)
-    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize("faults", [[], ["500"] * 4], ids=["answered", "failed first"])
@@ -227,10 +224,8 @@ def test_netrc_is_not_read(tmp_path, monkeypatch):
 def test_one_that_never_answered_is_given_up_soon(fake, quick, monkeypatch):
     monkeypatch.setattr(calls, "FIRST_PATIENCE_S", 1.0)
     fake.go_down()
-    began = time.monotonic()
     with pytest.raises(SourceStopped, match=f"no answer for 1 s.*{fake.url}.*start or mend the server"):
         with_client(fake, ask)
-    assert time.monotonic() - began < 15
 
 
 def test_one_that_has_answered_is_waited_for_and_taken_up_again(fake, quick, monkeypatch):
@@ -259,9 +254,9 @@ def test_but_not_for_longer_than_patience_s(fake, quick, proven):
         await ask(client, 1)
 
     began = time.monotonic()
-    with pytest.raises(SourceStopped, match="no answer for 2 s"):
-        with_client(fake, work, patience_s=2.0, proven=proven)
-    assert 2.0 <= time.monotonic() - began < 15
+    with pytest.raises(SourceStopped, match="no answer for 1 s"):
+        with_client(fake, work, patience_s=1.0, proven=proven)
+    assert time.monotonic() - began >= 1.0
 
 
 def test_nothing_but_503_is_a_server_that_is_away(fake, monkeypatch):
@@ -274,10 +269,8 @@ def test_nothing_but_503_is_a_server_that_is_away(fake, monkeypatch):
 
 def test_a_server_of_ours_that_died_for_good_is_not_waited_for(fake, quick):
     fake.go_down()
-    began = time.monotonic()
     with pytest.raises(SourceStopped, match="the server ended with status 1"):
         with_client(fake, ask, proven=True, trouble=lambda: "the server ended with status 1")
-    assert time.monotonic() - began < 10
 
 
 # ----------------------------------------------------------------------------------------------------------------- replicas
@@ -289,15 +282,14 @@ def pair():
         yield [stack.enter_context(running(Fake(latency_s=0.02))) for _ in range(2)]
 
 
-def test_what_failed_at_one_is_asked_at_another_first_and_without_a_pause(pair):
+def test_what_failed_at_one_is_asked_at_another_first_and_without_a_pause(pair, monkeypatch):
+    monkeypatch.setattr(calls, "backoff", lambda times: 3600.0)
     bad, good = pair
     bad.shares = {"500": 1.0}
 
     async def work(client: Client) -> None:
         for number in range(4):
-            began = time.monotonic()
             await ask(client, number)
-            assert time.monotonic() - began < 0.25, "the first backoff would take longer"
             assert bad.met["500"] <= number + 1, "never twice the same"
 
     with_client(pair, work)
@@ -320,18 +312,15 @@ def test_the_one_with_the_least_outstanding_work_is_asked(pair):
 
 def test_a_slow_one_does_not_hold_the_others(pair):
     fast, slow = pair
-    slow.latency_s = 3.0
-    began = time.monotonic()
+    slow.latency_s = 600
 
-    async def work(client: Client) -> float:
-        asked = [asyncio.create_task(ask(client, number)) for number in range(104)]
+    async def work(client: Client) -> None:
+        asked = asyncio.create_task(ask_all(client, range(104)))
         await until(lambda: fast.n_answered == 100)
-        took = time.monotonic() - began
-        await asyncio.gather(*asked)
-        return took
+        assert slow.in_flight == 4 and slow.n_answered == 0, "a hundred were answered while the slow one worked on four"
+        asked.cancel()
 
-    assert with_client(pair, work, max_in_flight=4) < 2.5, "a hundred were answered while the slow one worked on four"
-    assert slow.n_answered == 4
+    with_client(pair, work, max_in_flight=4, timeout_s=600)
 
 
 def test_a_dead_one_is_left_out_and_taken_back(pair, quick):
@@ -361,9 +350,7 @@ def test_one_that_hangs_is_found_out_and_what_hung_there_is_asked_elsewhere(pair
     async def work(client: Client) -> None:
         assert all(isinstance(end, Answer) for end in await ask_all(client, range(20)))
         hanging.shares, hanging.health = {"hang": 1.0}, health
-        began = time.monotonic()
         assert all(isinstance(end, Answer) for end in await ask_all(client, range(20, 60)))
-        assert time.monotonic() - began < 10
         assert [one.state for one in client.replicas] == ["up", "down"]
         hanging.shares, hanging.health = {}, "up"
         await until(lambda: client.replicas[1].state == "up")
@@ -373,7 +360,7 @@ def test_one_that_hangs_is_found_out_and_what_hung_there_is_asked_elsewhere(pair
 
 
 def test_a_long_answer_is_no_hang(fake, quick):
-    fake.latency_s = 4.0
+    fake.latency_s = 1.5
     with_client(fake, ask)
     assert fake.n_requests == 1 and fake.probes["/health"] > 0, "it was asked how it is, and waited for"
 
@@ -429,17 +416,16 @@ def test_it_starts_small_and_grows_to_the_cap_where_that_pays(fake):
 def test_it_settles_about_what_the_server_has_places_for(fake):
     """429 over 20: everything is answered, and few are refused once that is found out."""
     fake.latency_s, fake.capacity, fake.queue = 0.1, 20, 0
-    began = time.monotonic()
 
     async def work(client: Client) -> None:
         assert all(isinstance(end, Answer) for end in await ask_all(client, range(200)))
+        assert client.replicas[0].window.size >= 10, "one burst of refusals is one overload"
         refused, fake.most_in_flight = fake.met["429"], 0
         assert all(isinstance(end, Answer) for end in await ask_all(client, range(200, 500)))
         assert fake.met["429"] - refused <= 60
 
     with_client(fake, work, max_in_flight=512)
     assert fake.most_in_flight <= 64
-    assert time.monotonic() - began < 15, "one burst of refusals is one overload"
 
 
 def test_a_growing_queue_of_the_server_makes_the_window_smaller(fake, quick):
@@ -469,8 +455,9 @@ def test_a_queue_that_is_long_from_the_start_too(fake, quick):
     with_client(fake, work, max_in_flight=64)
 
 
-@pytest.mark.parametrize("status", ["429", "503"])
-@pytest.mark.parametrize("retry_after, least_s", [("1", 1.0), ("1.5", 1.5), ("date:2", 1.9)])
+@pytest.mark.parametrize(
+    "status, retry_after, least_s", [("429", "1", 1.0), ("429", "1.5", 1.5), ("429", "date:2", 1.9), ("503", "1", 1.0)]
+)
 def test_retry_after_is_obeyed(fake, status, retry_after, least_s):
     """By every request to that server, not only by the one that was told."""
     fake.fault, fake.retry_after = first(status), retry_after
@@ -481,14 +468,18 @@ def test_retry_after_is_obeyed(fake, status, retry_after, least_s):
         return [await asked, *await ask_all(client, range(1, 5))]
 
     assert all(isinstance(end, Answer) for end in with_client(fake, work))
-    assert least_s <= fake.arrivals[1] - fake.arrivals[0] < least_s + 5
+    assert fake.arrivals[1] - fake.arrivals[0] >= least_s
 
 
 def test_while_one_rests_the_others_work(pair):
     pair[0].fault, pair[0].retry_after = first("429"), "30"
-    began = time.monotonic()
-    with_client(pair, lambda client: ask_all(client, range(50)), max_in_flight=2)
-    assert time.monotonic() - began < 15 and pair[1].n_answered >= 40
+
+    async def work(client: Client) -> None:
+        assert {type(end) for end in await ask_all(client, range(50))} == {Answer}
+        assert client.replicas[0].state == "resting", "still"
+
+    with_client(pair, work, max_in_flight=2)
+    assert pair[1].n_answered >= 40
 
 
 def test_drained_it_sends_nothing_more_and_takes_what_is_on_its_way(fake):
@@ -535,10 +526,9 @@ def test_drained_a_request_in_its_pause_ends_at_once(fake):
         client.drain()
         with pytest.raises(Drained):
             await asked
+        assert client.replicas[0].state == "resting", "still"
 
-    began = time.monotonic()
     with_client(fake, work)
-    assert time.monotonic() - began < 20
 
 
 def test_a_signal_before_the_work_begins_is_not_forgotten(fake):

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from helpers.asking import ask, number_of, with_client
-from helpers.fake_endpoint import Body, Fake, running
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datakit.client import Answer, Client, Replica, calls
 from datakit.client.turns import Turn, Turns
+from tests.helpers.asking import ask, number_of, with_client
+from tests.helpers.fake_endpoint import Body, Fake, running
+from tests.helpers.laws import examples
 
 FOR_EVER_S = 1e9
 
@@ -56,6 +57,10 @@ class Play:
 
     def waiting(self) -> list[Turn]:
         return [turn for turn, task in self.requests if not task.done()]
+
+    def come_together(self, n: int) -> None:
+        for _ in range(n):
+            self.come()
 
     def end(self, which: int, again: bool = False) -> None:
         """One of those on their way ends."""
@@ -114,7 +119,7 @@ async def settle(rounds: int = 10) -> None:
 
 
 EVENTS: dict[str, Callable[[Play, int], Any]] = {
-    "come": lambda play, which: [play.come() for _ in range(1 + which % 3)],
+    "come": lambda play, which: play.come_together(1 + which % 3),
     "answered": lambda play, which: play.end(which),
     "fails": lambda play, which: play.end(which, again=True),
     "cancelled": lambda play, which: play.cancel(which),
@@ -141,7 +146,7 @@ def play(work: Callable[[Play], Any], windows: list[int]) -> None:
     asyncio.run(main())
 
 
-@settings(max_examples=400)
+@examples(200)
 @given(
     windows=st.lists(st.integers(1, 4), min_size=1, max_size=3),
     events=st.lists(st.tuples(st.sampled_from([*EVENTS, "come", "come"]), st.integers(0, 29), st.integers(0, 3)), max_size=60),

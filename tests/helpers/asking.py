@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from datakit.client import Answer, Client
-from helpers.fake_endpoint import Body, Fake
+from tests.helpers.fake_endpoint import Body, Fake
 
 
 def check(content: Any) -> None:
@@ -17,9 +17,9 @@ def check(content: Any) -> None:
         raise ValueError(f"not a chat completion: {content!r:.150}")
 
 
-def ask(client: Client, number: int = 0) -> Awaitable[Answer]:
+async def ask(client: Client, number: int = 0) -> Answer:
     messages = [{"role": "user", "content": f"What is {number} + 2?"}]
-    return client.post("/chat/completions", {"model": "fake/one", "messages": messages, "seed": number}, check)
+    return await client.post("/chat/completions", {"model": "fake/one", "messages": messages, "seed": number}, check)
 
 
 def with_client(fakes: Fake | list[Fake], work: Callable[[Client], Awaitable[Any]], **settings: Any) -> Any:

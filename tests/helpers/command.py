@@ -1,28 +1,59 @@
-"""Run the real commands as a user does, and write the files that they read."""
+"""Run the commands, in this process or as a user does, and write the files that they read."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import socket
 import subprocess
 import sys
-import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from helpers.fake_endpoint import Fake
+from datakit.cli import main
+from tests.helpers.fake_endpoint import Fake
+from tests.helpers.waiting import wait_for
 
 DATAKIT = [sys.executable, "-m", "datakit"]
+WIDTH = {"COLUMNS": "200"}
 
 
 def datakit(*args: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """The finished command: returncode, stdout, stderr."""
+    """The command in this process: returncode, stdout, stderr. What is not caught is raised here."""
+    argv, status = [str(arg) for arg in args], 0
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", errors) for errors in ("strict", "backslashreplace"))
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["datakit", *argv])
+        for name, value in {**WIDTH, **(env or {})}.items():
+            patch.setenv(name, value)
+        if cwd:
+            patch.chdir(cwd)
+        try:
+            main(argv)
+        except SystemExit as end:
+            assert isinstance(end.code, int)
+            status = end.code
+    return subprocess.CompletedProcess(argv, status, _text(out), _text(err))
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    stream.seek(0)
+    return stream.read()
+
+
+def datakit_process(
+    *args: object, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The command as a user starts it, for what a process of its own shows: imports, environment, status, clean stdout."""
     return subprocess.run(
         [*DATAKIT, *map(str, args)],
         cwd=cwd,
-        env={**os.environ, "COLUMNS": "200", **(env or {})},
+        env={**os.environ, **WIDTH, **(env or {})},
         capture_output=True,
         text=True,
         timeout=240,
@@ -31,16 +62,19 @@ def datakit(*args: object, cwd: Path | None = None, env: dict[str, str] | None =
 
 def start(*args: object) -> subprocess.Popen[str]:
     """The command while it runs; what it says is on `stderr`."""
-    env = {**os.environ, "COLUMNS": "200"}
-    return subprocess.Popen([*DATAKIT, *map(str, args)], stderr=subprocess.PIPE, text=True, env=env)
+    return subprocess.Popen([*DATAKIT, *map(str, args)], stderr=subprocess.PIPE, text=True, env={**os.environ, **WIDTH})
 
 
 def wait_for_requests(fake: Fake, n: int) -> None:
     """Until the endpoint was asked so often."""
-    until = time.monotonic() + 60
-    while fake.n_requests < n and time.monotonic() < until:
-        time.sleep(0.005)
-    assert fake.n_requests >= n
+    wait_for(lambda: fake.n_requests >= n)
+
+
+def closed_url() -> str:
+    """Where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
 
 
 def rows_of(run: Path, query: str) -> list[dict[str, Any]]:
@@ -67,7 +101,7 @@ def write_problems(path: Path, n: int, first: int = 0) -> Path:
 
 
 def recipe_over(url: str, prompts: Path, **changes: Any) -> dict[str, Any]:
-    """A math recipe with one endpoint and no judge; `changes` are for its source."""
+    """A math recipe with one endpoint, no judge and one checker; `changes` are for its source."""
     source = {
         "type": "endpoint",
         "model": "fake/one",
@@ -86,6 +120,7 @@ def recipe_over(url: str, prompts: Path, **changes: Any) -> dict[str, Any]:
             }
         ],
         "sources": [source],
+        "verify": {"workers": 1},
     }
 
 

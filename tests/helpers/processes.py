@@ -8,15 +8,6 @@ from pathlib import Path
 import psutil
 
 
-def wait_for(condition, seconds: float = 90.0):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError("it did not come about in time")
-
-
 def processes_of(model: Path) -> list[psutil.Process]:
     """Everything that belongs to servers of this model, guards too: what was started with it, and their descendants."""
     found = set()

@@ -32,7 +32,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from helpers.hostile import CASES, Case
+from tests.helpers.hostile import CASES, Case
 
 TIMEOUT_S = 2.0
 LITTLE_S = 0.5  # for the programs that would run for ever
@@ -107,13 +107,14 @@ class Surroundings:
     def _serve(self) -> dict[str, socket.socket]:
         tcp, udp = socket.socket(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         unix, dgram, abstract = (socket.socket(socket.AF_UNIX, kind) for kind in (1, 2, 1))
-        for server, address in [
+        addresses: list[tuple[socket.socket, Any]] = [
             (tcp, ("127.0.0.1", 0)),
             (udp, ("127.0.0.1", 0)),
             (unix, str(self.home / "u.sock")),
             (dgram, str(self.home / "d.sock")),
             (abstract, "\0" + self.mark),
-        ]:
+        ]
+        for server, address in addresses:
             server.bind(address)
         for server in (tcp, unix, abstract):
             server.listen()

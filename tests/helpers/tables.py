@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from helpers.folders import CASES
+from tests.helpers.folders import CASES
 
 
 def cases(name):

@@ -6,15 +6,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import openai
 import pytest
 
-from helpers.fake_endpoint import ERRORS, Fake, first, running
+from tests.helpers.fake_endpoint import ERRORS, Fake, first, running
 
 QUESTION = [{"role": "user", "content": "What is 3 + 4?"}]
-ASK = {"model": "fake/one", "messages": QUESTION, "seed": 7}
+ASK: dict[str, Any] = {"model": "fake/one", "messages": QUESTION, "seed": 7}
 
 
 @pytest.fixture

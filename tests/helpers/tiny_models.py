@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from datakit.recipe.section import Located
 from datakit.rewards.local import armorm_checkpoint
+from datakit.rewards.local.armorm import HEADER_TOKENS
 from datakit.tables import Messages
 
 Model = TypeVar("Model", bound=Located)
@@ -23,7 +24,7 @@ def lying_in(folder: Path | None, section: Model) -> Model:
     return section
 
 
-SPECIAL = ["<|begin_of_text|>", "<|end_of_text|>", *armorm_checkpoint.HEADER_TOKENS, "[PAD]"]
+SPECIAL = ["<|begin_of_text|>", "<|end_of_text|>", *HEADER_TOKENS, "[PAD]"]
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'tool' %}{{ raise_exception('no tools') }}{% endif %}"
     "<|start_header_id|>{{ m['role'] }}<|end_header_id|>\n\n{{ m['content'] | trim }}<|eot_id|>{% endfor %}"
@@ -60,7 +61,7 @@ CONFIG = {  # the fields of the published file, as transformers 4.40 wrote them
 def talk(*contents: str, system: str | None = None) -> Messages:
     roles = ["user", "assistant"] * len(contents)
     turns: Messages = [{"role": r, "content": c} for r, c in zip(roles, contents, strict=False)]
-    return ([{"role": "system", "content": system}] if system else []) + turns
+    return [{"role": "system", "content": system}, *turns] if system else turns
 
 
 def make_tokenizer(folder: Path) -> None:

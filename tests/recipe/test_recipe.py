@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers.folders import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from datakit.errors import BadInput, RecipeError
-from datakit.recipe import ResponsesSource, assign, digest, load, parse
+from datakit.recipe import ResponsesSource, ServeSource, assign, digest, load, parse
 from datakit.recipe.files import bundled_recipe, resolve
 from datakit.recipe.section import in_folder
+from tests.helpers.folders import ROOT
 
 PROMPTS = "domain: math\nprompts: [{type: file, path: p.jsonl}]\n"
 ENDPOINT = "sources: [{type: endpoint, model: m, base_urls: [http://x/v1]}]\n"
@@ -602,6 +602,7 @@ def test_a_model_is_a_folder_or_a_name_on_the_hub(tmp_path):
     (tmp_path / "models" / "llama").mkdir(parents=True)
     for name, location in {"models/llama": tmp_path / "models" / "llama", "google/gemma-2-27b-it": None}.items():
         [source] = resolve(served(name, tmp_path)).sampled
+        assert isinstance(source, ServeSource)
         assert (source.name, source.location) == (name, location)
         assert (source.revision is not None) == (location is not None), "a folder's files make its revision"
         assert source.requested_model == str(location or name)

@@ -15,16 +15,18 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from helpers.folders import ROOT
+
+from tests.helpers.folders import ROOT
+from tests.helpers.laws import examples
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from helpers.tiny_models import CONFIG, CONVERSATIONS, TEMPLATE, lying_in, make_armorm, talk  # noqa: E402
-from hypothesis import given, settings  # noqa: E402
+from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
@@ -39,6 +41,7 @@ from datakit.rewards.local.armorm import HEADER, ArmoRM, last_match  # noqa: E40
 from datakit.rewards.local.batching import Budget  # noqa: E402
 from datakit.rewards.local.conversations import Tokens  # noqa: E402
 from datakit.tables import Messages  # noqa: E402
+from tests.helpers.tiny_models import CONFIG, CONVERSATIONS, TEMPLATE, lying_in, make_armorm, talk  # noqa: E402
 
 GOLDEN = Path(os.environ.get("DATAKIT_TEST_DATA", ROOT / "../shared/data")) / "armorm_tiny"
 COMMIT = "eb2676d20da2f2d41082289d23c59b9f7427f955"
@@ -48,7 +51,7 @@ def settings_of(**fields: object) -> Settings:
     return Settings.model_validate({"type": "armorm", "model": "tiny", "revision": "r1", "dtype": "float32"} | fields)
 
 
-def load(folder: Path | None, **fields: object) -> ArmoRM:
+def load(folder: Path | None, **fields: object) -> Any:
     return rewards.load(lying_in(folder, settings_of(**fields)), ["cpu"])
 
 
@@ -82,7 +85,7 @@ def copy(tiny: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny, tmp_path / "copy"))
 
 
-def one(model: ArmoRM, messages: Messages) -> Score:
+def one(model: Any, messages: Messages) -> Score:
     [score] = model.score([messages])
     return score
 
@@ -203,7 +206,7 @@ conversations = st.one_of(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.lists(conversations, min_size=1, max_size=7), st.integers(1, 600), st.sampled_from(["left", "right"]))
 def test_a_score_does_not_depend_on_its_batch(model, batch, batch_tokens, padding):
     alone = [one(model, messages) for messages in batch]
@@ -390,7 +393,11 @@ def test_a_hub_model_must_be_pinned(revision):
 
 def test_a_pinned_hub_model_is_fetched_and_loaded(tiny, monkeypatch):
     asked = []
-    fetch = lambda model, **how: asked.append((model, how["revision"], how["allow_patterns"])) or str(tiny)  # noqa: E731
+
+    def fetch(model, **how):
+        asked.append((model, how["revision"], how["allow_patterns"]))
+        return str(tiny)
+
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
     reward = settings_of(model="org/name", revision=COMMIT)
     rewards.check(reward)
@@ -402,7 +409,12 @@ def test_a_pinned_hub_model_is_fetched_and_loaded(tiny, monkeypatch):
 def test_a_hub_model_is_looked_at_without_its_weights(copy, monkeypatch):
     (copy / "model.safetensors").unlink()
     asked = []
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda _, **how: asked.append(how["allow_patterns"]) or str(copy))
+
+    def fetch(_, **how):
+        asked.append(how["allow_patterns"])
+        return str(copy)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
     rewards.find_on_hub(settings_of(model="org/name", revision=COMMIT))
     assert asked == [["*.json", "*.jinja"]]
     with pytest.raises(BadInput, match=r"score\.max_tokens: 999 is more than the 256 positions"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -70,15 +71,15 @@ def test_of_a_large_model_less_is_padded_and_less_goes_into_one_pass():
     """One layer of hidden size h with an MLP of 4 h has 16 h^2 parameters and the 2 h of its norms; the last norm has h."""
     from transformers import LlamaConfig, LlamaModel
 
-    sizes = {"num_attention_heads": 4, "num_key_value_heads": 4, "num_hidden_layers": 1, "vocab_size": 50_000}
+    sizes: dict[str, Any] = {"num_attention_heads": 4, "num_key_value_heads": 4, "num_hidden_layers": 1, "vocab_size": 50_000}
     small, large = (LlamaModel(LlamaConfig(hidden_size=h, intermediate_size=4 * h, **sizes)) for h in (64, 256))
     passes = [int(CPU.launching / (16 * h**2 + 3 * h)) for h in (64, 256)]
     reward = ArmoRM(type="armorm", model="m")
     assert budget_of(reward, small) == Budget(CPU.tokens, padding=CPU.reading + passes[0])
-    assert budget_of(reward, large) == Budget(CPU.activations // 256, padding=CPU.reading + passes[1])
+    assert budget_of(reward, large) == Budget(int(CPU.activations) // 256, padding=CPU.reading + passes[1])
     told = budget_of(ArmoRM(type="armorm", model="m", batch_tokens=99, exact=True), small)
     assert (told.tokens, told.exact) == (99, True)
-    elsewhere = budget_of(reward, small.to("meta"))
+    elsewhere = budget_of(reward, small.to(torch.device("meta")))
     assert elsewhere == Budget(GPU.tokens, padding=GPU.reading + int(GPU.launching / (16 * 64**2 + 3 * 64)))
 
 

@@ -8,21 +8,21 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from helpers.tiny_models import CONVERSATIONS, SPECIAL, TEMPLATE, lying_in, make_armorm, make_classifier, talk  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from datakit import rewards  # noqa: E402
 from datakit.errors import BadInput  # noqa: E402
 from datakit.recipe import Classifier as Settings  # noqa: E402
 from datakit.rewards.local.batching import Budget  # noqa: E402
-from datakit.rewards.local.classifier import Classifier  # noqa: E402
 from datakit.rewards.local.conversations import Tokens  # noqa: E402
+from tests.helpers.tiny_models import CONVERSATIONS, SPECIAL, TEMPLATE, lying_in, make_armorm, make_classifier, talk  # noqa: E402
 
 FAMILIES = {
     "Llama": {},
@@ -37,7 +37,7 @@ def settings_of(**fields: object) -> Settings:
     return Settings.model_validate({"type": "classifier", "model": "tiny", "revision": "r1", "dtype": "float32"} | fields)
 
 
-def load(folder: Path, **fields: object) -> Classifier:
+def load(folder: Path, **fields: object) -> Any:
     return rewards.load(lying_in(folder, settings_of(**fields)), ["cpu"])
 
 
@@ -59,7 +59,7 @@ def copy(llama, tmp_path) -> Path:
     return Path(shutil.copytree(llama, tmp_path / "copy"))
 
 
-def theirs(folder: Path, dtype: torch.dtype = torch.float32) -> list[float]:
+def theirs(folder: Path, dtype: Any = torch.float32) -> list[float]:
     """As the model cards have it: chat template, one beginning, the model's own logit, one by one."""
     tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype).eval()

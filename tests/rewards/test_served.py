@@ -9,10 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.command import DATAKIT, datakit, write_recipe
-from helpers.fake_endpoint import Body, Fake, _score, body_text, error, running
-from helpers.monitors import Heard
-from helpers.processes import wait_for
 
 from datakit import stages
 from datakit.check.problems import check as check_recipe
@@ -23,6 +19,10 @@ from datakit.rewards.judges import judge_name
 from datakit.rewards.remote import llm_judge, served
 from datakit.store import Run
 from datakit.tables import Messages
+from tests.helpers.command import DATAKIT, datakit, write_recipe
+from tests.helpers.fake_endpoint import Body, Fake, _score, body_text, error, running
+from tests.helpers.monitors import Heard
+from tests.helpers.waiting import wait_for
 
 TALK: Messages = [
     {"role": "system", "content": "Be brief."},
@@ -306,9 +306,14 @@ def test_a_judges_name_changes_with_all_that_shapes_its_scores():
     usual = name()
     assert usual.startswith("llm_judge@org/llm+rubric=") and "sampling" not in usual
     assert name(revision="1").startswith("llm_judge@org/llm:1+rubric=")
-    same = [{"base_urls": ["http://b/v1"]}, {"max_in_flight": 3}, {"api_key_env": "K"}, {"rubric": llm_judge.RUBRIC}]
+    same: list[dict[str, Any]] = [
+        {"base_urls": ["http://b/v1"]},
+        {"max_in_flight": 3},
+        {"api_key_env": "K"},
+        {"rubric": llm_judge.RUBRIC},
+    ]
     assert {name(**fields) for fields in [*same, {"sampling": {"temperature": 0.0}}]} == {usual}
-    other = [
+    other: list[dict[str, Any]] = [
         {"rubric": "Be kind."}, {"scale": [1, 5]}, {"sampling": {"max_tokens": 9}}, {"extra_body": {"top_k": 1}},
         {"revision": "2"},
     ]  # fmt: skip

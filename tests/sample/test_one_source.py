@@ -8,13 +8,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from helpers.fake_endpoint import BROKEN, CHOICES, CONNECTION, ERRORS, Body, Fake, body_text, first, running
 
 from datakit.client import Client, calls, replica
 from datakit.errors import SourceStopped
 from datakit.recipe import EndpointSource
 from datakit.sample.one_source import Ask, Sampler
-from datakit.tables import Rows, digest_of_messages, make_response_id
+from datakit.tables import Message, Messages, Rows, digest_of_messages, make_response_id
+from tests.helpers.fake_endpoint import BROKEN, CHOICES, CONNECTION, ERRORS, Body, Fake, body_text, first, running
 
 PROMPTS, N = 6, 5
 SAMPLING = {"temperature": 0.8, "top_p": 0.9, "max_tokens": 64, "stop": ["\n\n"]}
@@ -32,20 +32,20 @@ def fake(monkeypatch):
 class Sampled:
     """What was stored, and what there is to say of it."""
 
-    def __init__(self, fake: Fake, prompts: int = PROMPTS, have: Rows = (), **changes: Any) -> None:
-        settings = {"n": N, "sampling": SAMPLING, "max_in_flight": 4, "timeout_s": 20.0} | changes
+    def __init__(self, fake: Fake, prompts: int = PROMPTS, have: Rows | None = None, **changes: Any) -> None:
+        settings: dict[str, Any] = {"n": N, "sampling": SAMPLING, "max_in_flight": 4, "timeout_s": 20.0} | changes
         self.source = EndpointSource(type="endpoint", model="fake/one", base_urls=[fake.url], **settings)
         self.responses: Rows = []
         self.failures: Rows = []
         self.stores: list[int] = []
-        had = {row["response_id"] for row in have}
+        had = {row["response_id"] for row in have or []}
         self.asks = [
             Ask(str(at), messages, {index: key for index, key in self._ids(messages).items() if key not in had})
-            for at, messages in enumerate([{"role": "user", "content": f"What is {at} + 2?"}] for at in range(prompts))
+            for at, messages in enumerate([Message(role="user", content=f"What is {at} + 2?")] for at in range(prompts))
         ]
         asyncio.run(self._sample())
 
-    def _ids(self, messages: list[Body]) -> dict[int, str]:
+    def _ids(self, messages: Messages) -> dict[int, str]:
         start = (digest_of_messages(messages), self.source.model, self.source.revision, self.source.sampling_text)
         return {index: make_response_id(*start, index) for index in range(self.source.n)}
 

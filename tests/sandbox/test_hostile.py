@@ -11,13 +11,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.folders import ROOT
+
+from tests.helpers.folders import ROOT
 
 if sys.platform != "linux":
     pytest.skip("the sandbox's tiers are of Linux", allow_module_level=True)
 
-from helpers.hostile import CASES, Case
-from helpers.surroundings import (
+from datakit.sandbox.inside.confine import landlock_abi
+from datakit.sandbox.runner import Limits, Sandbox
+from tests.helpers.hostile import CASES, Case
+from tests.helpers.surroundings import (
     LITTLE_S,
     MEMORY_MB,
     TIMEOUT_S,
@@ -27,9 +30,6 @@ from helpers.surroundings import (
     memory_mb,
     open_descriptors,
 )
-
-from datakit.sandbox.inside.confine import landlock_abi
-from datakit.sandbox.runner import Limits, Sandbox
 
 NOBODY = 65534
 ALL_S = 500  # what the whole table may take as nobody
@@ -205,11 +205,15 @@ def test_the_whole_table_as_a_user_without_rights(tmp_path_factory):
             shutil.copy2(ROOT / "tests" / "helpers" / name, helpers / name)
         subprocess.run(["chmod", "-R", "a+rX", str(folder)], check=True)
         done = subprocess.run(
-            [str(python), "-s", "-S", "-m", "helpers.surroundings", str(folder / "project")],
-            **{"user": NOBODY, "group": NOBODY, "extra_groups": [], "cwd": "/tmp", "timeout": ALL_S},
+            [str(python), "-s", "-S", "-m", "tests.helpers.surroundings", str(folder / "project")],
+            user=NOBODY,
+            group=NOBODY,
+            extra_groups=[],
+            cwd="/tmp",
+            timeout=ALL_S,
             env={
                 **{"PATH": os.environ.get("PATH", ""), "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"},
-                "PYTHONPATH": str(folder / "project" / "tests"),
+                "PYTHONPATH": str(folder / "project"),
                 "LD_LIBRARY_PATH": str(folder / "python" / "lib"),  # not the system's Python of another version
             },
             capture_output=True,

@@ -16,11 +16,14 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from datetime import UTC, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
-from helpers.folders import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.helpers.folders import ROOT
+from tests.helpers.waiting import wait_for
 
 if sys.platform != "linux":
     pytest.skip("the sandbox's tiers are of Linux", allow_module_level=True)
@@ -28,7 +31,8 @@ if sys.platform != "linux":
 from datakit.sandbox import tiers
 from datakit.sandbox.inside.confine import landlock_abi
 from datakit.sandbox.inside.wire import Encoder, Unreadable, Unsendable, decode
-from datakit.sandbox.runner import Limits, Sandbox, SandboxError, read_cases, same_output
+from datakit.sandbox.outputs import read_cases, same_output
+from datakit.sandbox.runner import Limits, Sandbox, SandboxError
 
 MEMORY_MB = 512
 ONE = "def f(n):\n    return n + 1\n"
@@ -238,7 +242,7 @@ def test_inputs_and_outputs_are_read_in_both_shapes():
 # ------------------------------------------------------------------------------------------------------- values that cross
 
 
-def same(left: object, right: object) -> bool:
+def same(left: Any, right: Any) -> bool:
     """Equal in type and value all the way down; a NaN is a NaN, and 0.0 is not -0.0."""
     if type(left) is not type(right):
         return False
@@ -258,7 +262,7 @@ def same(left: object, right: object) -> bool:
     return left == right
 
 
-def crossed(value: object) -> object:
+def crossed(value: object) -> Any:
     """What arrives on the other side."""
 
     def refuse(*odd: object) -> object:
@@ -752,15 +756,6 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-def wait_until(is_so, seconds: float = 10.0) -> bool:
-    until = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.01)
-    return True
-
-
 @pytest.fixture
 def temp(tmp_path, monkeypatch):
     """A temporary folder in which one sees what is left."""
@@ -924,12 +919,12 @@ def test_programs_die_with_a_sandbox_that_is_killed():
         call = ("while True: pass", GOOD, "asserts")
         asking = threading.Thread(target=sandbox.check, args=call, daemon=True)
         asking.start()
-        assert wait_until(lambda: len(children_of(warm.pid)) >= (2 if sandbox.tier == "landlock" else 1))
+        wait_for(lambda: len(children_of(warm.pid)) >= (2 if sandbox.tier == "landlock" else 1))
         forks = children_of(warm.pid)
         warm.kill()
-        assert wait_until(lambda: not any(map(is_running, forks)), 5.0), "they loop for ever"
-        assert wait_until(lambda: sandbox._process not in (None, warm)), "and it starts again"
-        assert wait_until(lambda: children_of(sandbox._process.pid) != [])
+        wait_for(lambda: not any(map(is_running, forks)), 5.0)
+        wait_for(lambda: sandbox._process not in (None, warm))
+        wait_for(lambda: children_of(sandbox._process.pid) != [])
         sandbox._process.kill()
         asking.join(10)
         assert not asking.is_alive()
@@ -963,13 +958,13 @@ def test_nothing_is_left_of_a_sandbox_whose_owner_is_killed(tier, temp):
                 family.update(fresh)
             return len(family) >= 1 + n_forks
 
-        assert wait_until(running), f"its forks run: {family}"
+        wait_for(running)
     finally:
         owner.kill()
         owner.wait()
         owner.stdout.close()
-    assert wait_until(lambda: not any(map(is_running, family)), 5.0), f"left: {[pid for pid in family if is_running(pid)]}"
-    assert wait_until(lambda: list(temp.iterdir()) == [], 5.0), list(temp.iterdir())
+    wait_for(lambda: not any(map(is_running, family)), 5.0)
+    wait_for(lambda: list(temp.iterdir()) == [], 5.0)
 
 
 PLAIN = """

@@ -10,15 +10,16 @@ import tempfile
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from math import floor, inf, isfinite, log, nan
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datakit.domains import DOMAINS, domain_of
@@ -29,6 +30,7 @@ from datakit.select.rule import diff_pairs, make_candidates, rule_of, select_dem
 from datakit.store import Run, load_sql
 from datakit.store.database import VIEWS
 from datakit.tables import OUTCOMES, TABLES, make_response_id
+from tests.helpers.laws import examples
 
 JUDGE = "armorm@1"
 SAMPLING = '{"temperature":0.8}'
@@ -43,7 +45,7 @@ class OnlyVerdicts:
     wrong: frozenset[str]
 
 
-KINDS = {
+KINDS: dict[str, Any] = {
     "checked": OnlyVerdicts("checked@2", frozenset({"failed"})),  # as math: a timeout is the checker's own
     "executed": OnlyVerdicts("executed@2", frozenset({"failed", "timeout"})),  # as code: a timeout is the program's
     "unchecked": OnlyVerdicts(None, frozenset()),  # as instruction following: no verdicts at all
@@ -54,7 +56,7 @@ KINDS = {
 def domains():
     with pytest.MonkeyPatch.context() as patch:
         for name, kind in KINDS.items():
-            patch.setitem(DOMAINS, name, lambda options, kind=kind: kind)
+            patch.setitem(DOMAINS, name, partial(lambda kind, options: kind, kind))
         yield
 
 
@@ -614,7 +616,7 @@ def test_the_counts_of_fusechat(plain, n, sft):
 
 
 def test_sft_gets_exactly_the_floor_of_its_share(plain):
-    @settings(max_examples=60)
+    @examples(60)
     @given(st.integers(0, 300), st.integers(0, 1000))
     def law(n, thousandths):
         share = Decimal(thousandths) / 1000
@@ -794,7 +796,7 @@ splits = st.just({}) | st.sampled_from([0.0, 0.25, 0.4, 0.5, 1.0]).map(lambda sh
 domain_names = st.sampled_from(list(KINDS))
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(some_answers(), domain_names, st.booleans(), rules, splits)
 def test_the_sql_is_the_rule_in_plain_python(answers, domain, judged, rule, split):
     rule = rule | split
@@ -808,7 +810,7 @@ def test_the_sql_is_the_rule_in_plain_python(answers, domain, judged, rule, spli
     assert len(found.demos) == len(demos)
 
 
-@settings(max_examples=12)
+@examples(12)
 @given(some_answers(), domain_names, rules, splits, st.integers(0, 5), st.integers(2, 4))
 def test_the_order_and_the_parts_of_the_tables_change_nothing(answers, domain, rule, split, order, parts):
     before = select(answers, domain, **rule, **split)
@@ -846,7 +848,7 @@ def test_laws_of_every_selection(answers, domain, rule, split):
     assert len(set(zip(in_pairs, found.rows["model"], strict=True))) == len(in_pairs)
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(some_answers(), rules, st.sampled_from([(0.0, 0.25), (0.25, 0.4), (0.4, 0.5), (0.5, 1.0)]))
 def test_a_larger_sft_share_never_adds_pairs(answers, rule, shares):
     """With bins a pair may come in the place of another, but never more of them."""
@@ -857,13 +859,14 @@ def test_a_larger_sft_share_never_adds_pairs(answers, rule, shares):
         assert {demo.prompt for demo in less.demos} <= {demo.prompt for demo in more.demos}
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(some_answers(), windows, windows)
 def test_a_wider_window_loses_no_prompt(answers, one, other):
     wide = [min(one[0], other[0]), max(one[1], other[1])] if one and other else None
     assert prompts_of(select(answers, margin=one)) <= prompts_of(select(answers, margin=wide))
 
 
+@examples(12)
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=30), st.sampled_from([0.1, 0.5, 1, 9]))
 def test_each_bin_is_balanced(lengths, width):
     answers = [

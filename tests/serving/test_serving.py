@@ -17,14 +17,15 @@ from pathlib import Path
 
 import psutil
 import pytest
-from helpers.command import DATAKIT, count, datakit, rows_of, write_problems, write_recipe
-from helpers.folders import HELPERS
-from helpers.processes import gone, is_guard, lives, processes_of, servers_of, wait_for
 
 from datakit.errors import BadInput
-from datakit.recipe import load
+from datakit.recipe import ServeSource, load
 from datakit.serving import check, in_turns, launch, orphans
 from datakit.serving.guard import STOP_S
+from tests.helpers.command import DATAKIT, count, datakit, rows_of, write_problems, write_recipe
+from tests.helpers.folders import HELPERS
+from tests.helpers.processes import gone, is_guard, lives, processes_of, servers_of
+from tests.helpers.waiting import wait_for
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="processes are adopted and found by their mark on Linux only")
 
@@ -112,10 +113,12 @@ def test_the_environment_has_what_the_source_asks_for_and_no_secrets(tmp_path, m
     endpoint = {"type": "endpoint", "model": "m", "base_urls": ["http://h/v1"], "api_key_env": "NODE_CREDENTIAL"}
     (tmp_path / "folder").mkdir()
     source = {"env": {"CUDA_VISIBLE_DEVICES": "0,1", "PLAIN": "other"}, "pass_env": ["MY_TOKEN"]}
-    recipe = recipe_of(tmp_path / "folder", write_problems(tmp_path / "p.jsonl", 2), source, {**SOURCE, "n": 1})
-    recipe["sources"].append(endpoint)
-    recipe = load(write_recipe(tmp_path / "r.yaml", recipe))
-    folder, hub = (launch.environment(source, recipe.key_names, threads=3) for source in recipe.sources[:2])
+    sections = recipe_of(tmp_path / "folder", write_problems(tmp_path / "p.jsonl", 2), source, {**SOURCE, "n": 1})
+    sections["sources"].append(endpoint)
+    recipe = load(write_recipe(tmp_path / "r.yaml", sections))
+    folder, hub = (
+        launch.environment(source, recipe.key_names, threads=3) for source in recipe.sources if isinstance(source, ServeSource)
+    )
     assert not {"SOME_API_KEY", "NODE_CREDENTIAL", "HF_TOKEN"} & set(folder), (
         "NODE_CREDENTIAL is named by an endpoint of the recipe"
     )
@@ -233,7 +236,7 @@ def test_a_build_stops_when_no_restart_is_left(model):
     ("source", "message"),
     [
         ({"args": ["--end"]}, r"its server ended \(exit status 1\); its log .*(.|\n)*Error: this stand-in does not want to"),
-        ({"args": ["--hang"], "start_timeout_s": 5}, r"did not answer within 5 s \(start_timeout_s\).*(.|\n)*has a worker"),
+        ({"args": ["--hang"], "start_timeout_s": 3}, r"did not answer within 3 s \(start_timeout_s\).*(.|\n)*has a worker"),
     ],
 )
 def test_a_server_that_does_not_start_shows_the_end_of_its_log(model, source, message):
@@ -260,6 +263,7 @@ def test_what_a_killed_guard_left_is_found_named_and_ended_by_the_next_start(mod
     assert gone([worker], 0.1)
     assert other.poll() is None, "a process of this folder whose datakit lives is none"
     other.kill()
+    other.wait()
 
 
 @LINUX
@@ -400,12 +404,14 @@ def test_a_real_server_that_cannot_start_shows_its_log(llama, tmp_path):
 @pytest.mark.slow
 def test_serve_command(llama, tmp_path):
     recipe = write_recipe(tmp_path / "r.yaml", recipe_of(llama, write_problems(tmp_path / "p.jsonl", 2), REAL))
-    process = subprocess.Popen([*DATAKIT, "serve", "--recipe", str(recipe)], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
     from openai import OpenAI
 
-    answer = OpenAI(base_url=serving(process), api_key="none").chat.completions.create(
-        model=str(llama), messages=[{"role": "user", "content": "Hi"}], max_tokens=5
-    )
-    assert answer.choices and json.loads(answer.model_dump_json())["usage"]["completion_tokens"] <= 5
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
+    command = [*DATAKIT, "serve", "--recipe", str(recipe)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        with OpenAI(base_url=serving(process), api_key="none") as client:
+            answer = client.chat.completions.create(
+                model=str(llama), messages=[{"role": "user", "content": "Hi"}], max_tokens=5
+            )
+        assert answer.choices and json.loads(answer.model_dump_json())["usage"]["completion_tokens"] <= 5
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130

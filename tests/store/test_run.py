@@ -13,10 +13,10 @@ import time
 from datetime import UTC, datetime
 from math import inf, isnan, nan
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
-from helpers.folders import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -25,15 +25,27 @@ from datakit.errors import BadInput, RecipeError, RunError
 from datakit.recipe import digest as recipe_digest
 from datakit.recipe import parse
 from datakit.store import Run, load_sql
-from datakit.tables import TABLES, canonical_json, digest, digest_of_messages, fingerprint, make_response_id, make_seed
+from datakit.tables import (
+    TABLES,
+    Messages,
+    Row,
+    Rows,
+    canonical_json,
+    digest,
+    digest_of_messages,
+    fingerprint,
+    make_response_id,
+    make_seed,
+)
 from datakit.tables.ids import ID_LENGTH
+from tests.helpers.folders import ROOT
 
 SQL = ROOT / "datakit" / "sql"
 ODD = "\0 é 数学 😀 \u2028 \x1f \\ \" ' \r\n\t"
 AT = datetime(2024, 2, 29, 12, 30, 0, 123456, tzinfo=UTC)
 
 # One full row and one row of nulls for every table: text with everything that a text can hold, lists, structs, numbers, times.
-SAMPLES = {
+SAMPLES: dict[str, dict[str, Any]] = {
     "prompts": {"prompt_id": ODD, "messages": [{"role": "system", "content": ""}, {"role": "user", "content": ODD}]},
     "sources": {"model": ODD, "revision": None, "sampling": '{"temperature":0.8}', "type": "endpoint", "n": 5},
     "judges": {"judge": "j@1", "type": "armorm"},
@@ -695,9 +707,9 @@ names = texts.filter(lambda text: "\x1f" not in text)
 @given(st.lists(st.tuples(names.filter(bool), st.none() | names, names), min_size=1, max_size=5, unique=True), names)
 def test_the_id_in_sql_is_the_id_in_python(sources, content):
     """Any model name, revision or none, any system prompt; and the views find rows that were written under Python's id."""
-    messages = [{"role": "user", "content": content}]
-    prompt = {"prompt_id": "p", "messages": messages, "messages_digest": digest_of_messages(messages)}
-    rows = [
+    messages: Messages = [{"role": "user", "content": content}]
+    prompt: Row = {"prompt_id": "p", "messages": messages, "messages_digest": digest_of_messages(messages)}
+    rows: Rows = [
         {"model": model, "revision": revision, "sampling": canonical_json({"system": system}), "type": "endpoint", "n": 2}
         for model, revision, system in sources
     ]
@@ -781,7 +793,7 @@ def test_a_digest_tells_parts_apart(one, other):
 
 def test_ids_are_written_down():
     """Runs on disk are found by them: a change of these values orphans every row that anybody has."""
-    messages = [{"role": "user", "content": "数 1+1"}]
+    messages: Messages = [{"role": "user", "content": "数 1+1"}]
     assert digest("a", None, "b") == "3aa8909cac0696919c2cc255"
     assert digest_of_messages(messages) == "b99a01699e73f5fd5426df12"
     assert make_response_id("d", "m", None, '{"temperature":0.8}', 3) == "94a34953a60b1de3b40c87c9"

@@ -5,7 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from helpers import tiny_targets as tiny
+
+from tests.helpers import tiny_targets as tiny
+from tests.helpers.folders import ROOT
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -29,7 +31,7 @@ def cli(tmp_path):
 
     def run(*argv, timeout=240, code=None, launcher=("-m", "train.cli"), **env):
         start = [sys.executable, "-c", code] if code else [sys.executable, *launcher]
-        environment = os.environ | {"PYTHONPATH": str(tiny.ROOT), "COLUMNS": "200"} | env
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"} | env
         return subprocess.run(
             [*start, *map(str, argv)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout
         )

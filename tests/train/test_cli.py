@@ -1,7 +1,8 @@
 """What a user sees of `train` before any training: help, bad input, exit statuses. Through the real command line."""
 
 import pytest
-from helpers import tiny_targets as tiny
+
+from tests.helpers import tiny_targets as tiny
 
 WITHOUT_TRL = """
 import sys

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from helpers import tiny_targets as tiny
 
+from tests.helpers import tiny_targets as tiny
 from train.data import find_shipped, load_rows, open_export
 from train.errors import TrainError
 

@@ -3,8 +3,8 @@
 import math
 
 import pytest
-from helpers import tiny_targets as tiny
 
+from tests.helpers import tiny_targets as tiny
 from train.data import load_rows, open_export
 from train.finetune import _make_trainer, _truncation_warnings, count_cut_pairs
 from train.options import parse_options, read_request

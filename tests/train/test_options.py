@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers.folders import ROOT
 
+from tests.helpers.folders import ROOT
 from train.errors import TrainError
 from train.options import parse_options, read_request
 

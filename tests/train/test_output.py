@@ -1,10 +1,11 @@
 """The output folder: nothing finished is written over, and a training goes on only from its own data."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from helpers import tiny_targets as tiny
 
+from tests.helpers import tiny_targets as tiny
 from train.data import open_export
 from train.errors import TrainError
 from train.finetune import _prepare_output, _record_data
@@ -23,7 +24,8 @@ def out(tmp_path):
 
 def prepare(export, out, resume=None, overwrite=False):
     training = SimpleNamespace(resume_from_checkpoint=resume, process_index=0)
-    _prepare_output(export, SimpleNamespace(training=training, data=SimpleNamespace(overwrite=overwrite)), out)
+    options: Any = SimpleNamespace(training=training, data=SimpleNamespace(overwrite=overwrite))
+    _prepare_output(export, options, out)
 
 
 def refusal(*args, **kwargs):

@@ -8,8 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from helpers import tiny_targets as tiny
-from helpers.folders import ROOT
+
+from tests.helpers import tiny_targets as tiny
+from tests.helpers.folders import ROOT
 
 FAST = ["--gradient_checkpointing", "false", "--logging_steps", "1", "--per_device_train_batch_size", "8"]
 SFT = ["sft", "--data", "runs/my/sft", *FAST, "--num_train_epochs", "6", "--learning_rate", "5e-3"]

@@ -4,11 +4,11 @@ import json
 import time
 
 import pytest
-from helpers.folders import CASES
 from hypothesis import given
 from hypothesis import strategies as st
 
 from datakit.domains.code.answers import extract, preamble, prompt_code
+from tests.helpers.folders import CASES
 
 TABLE = CASES / "code_answers.jsonl"
 STYLES = ["asserts", "humaneval_check", "stdin", "solution_method"]
@@ -82,7 +82,7 @@ def test_wrapped_methods_work():
 )  # fmt: skip
 @pytest.mark.parametrize("start", ["", "    "])
 def test_extraction_is_linear(piece, start):
-    text = start + piece * (100_000 // len(piece))
+    text = start + piece * (30_000 // len(piece))
     for response, prompt in ((text, PROMPT), ("def f(x): return x", text)):
         began_at = time.process_time()
         extract(response, prompt, "f", "humaneval_check")

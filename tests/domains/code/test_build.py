@@ -13,20 +13,22 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
-from helpers.command import DATAKIT, datakit, write_recipe
-from helpers.folders import ROOT
 
 from datakit.sandbox.inside.confine import landlock_abi
 from datakit.store import Run
+from tests.helpers.command import DATAKIT, datakit, write_recipe
+from tests.helpers.folders import ROOT
+from tests.helpers.waiting import wait_for
 
 if sys.platform != "linux" or not (landlock_abi() or shutil.which("bwrap")):
     pytest.skip("nothing on this machine can confine a program: no Landlock, no bubblewrap", allow_module_level=True)
 
 SECRETS = {"DATAKIT_TEST_SECRET": "tell-nobody-1", "OPENAI_API_KEY": "tell-nobody-2", "HF_TOKEN": "tell-nobody-3"}
 
-PROMPTS = {
+PROMPTS: dict[str, dict[str, Any]] = {
     "easy": {"prompt": "Write easy().", "tests": ["assert easy() == 1"]},
     "add": {"prompt": "Write add(a, b).", "tests": ["assert add(1, 2) == 3", "assert add(-1, 1) == 0"]},
     "last": {
@@ -43,7 +45,7 @@ LEAK = (
     "import os\ndef leak():\n    try: seen = open('/proc/self/environ').read()\n    except OSError: seen = ''\n"
     "    return {k: v for k, v in os.environ.items()} | ({'seen': seen} if 'tell-nobody' in seen else {})"
 )
-ANSWERS = {
+ANSWERS: dict[str, dict[str, list]] = {
     # prompt: model: (program, outcome), in the order of its samples
     "easy": {
         "alpha": [("def easy():\n    return 1", "passed"), ("easy = lambda: 1", "passed")],
@@ -118,15 +120,6 @@ def sandboxes(temp: Path) -> list[str]:
         if "datakit.sandbox.inside.zygote" in command and str(temp) in command:
             found.append(entry.name)
     return found
-
-
-def soon(is_so, seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @pytest.fixture(scope="module")
@@ -338,12 +331,12 @@ def test_nothing_is_left_of_a_build_that_is_stopped_while_its_sandbox_starts(tmp
         text=True,
         env={**os.environ, "TMPDIR": str(temp), "COLUMNS": "200"},
     )
-    assert soon(lambda: sandboxes(temp), 60), "it starts a sandbox"
+    wait_for(lambda: sandboxes(temp), 60)
     time.sleep(0.05)  # behind the making of its folder, before it is ready
     process.send_signal(sign)
     _, said = process.communicate(timeout=30)
     assert process.returncode == status and "Traceback" not in said, said
-    assert soon(lambda: sandboxes(temp) == [], 5), sandboxes(temp)
+    wait_for(lambda: sandboxes(temp) == [], 5)
 
 
 @pytest.mark.parametrize(("sign", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
@@ -357,23 +350,25 @@ def test_nothing_is_left_of_a_build_that_is_stopped_while_it_verifies(tmp_path, 
         env={**os.environ, "TMPDIR": str(temp), "COLUMNS": "200"},
     )
     verdicts = tmp_path / "run" / "verdicts"
-    assert soon(lambda: process.poll() is not None or any(path.stat().st_size for path in verdicts.glob("journal-*")), 60)
+    wait_for(lambda: process.poll() is not None or any(path.stat().st_size for path in verdicts.glob("journal-*")), 60)
     if landlock_abi():
         assert sandboxes(temp), "it runs programs"
     process.send_signal(sign)
     _, said = process.communicate(timeout=30)
     assert process.returncode == status, said
     assert sign == signal.SIGKILL or ("Go on with: datakit build --recipe" in said and "Traceback" not in said)
-    assert soon(lambda: sandboxes(temp) == [], 5), sandboxes(temp)
+    wait_for(lambda: sandboxes(temp) == [], 5)
     stored = len(verdicts_of(tmp_path / "run"))
     assert 0 < stored < 60, "what was verified is kept"
 
 
 # ----------------------------------------------------------------------------------------------------------------- check
 
-STRONG = {"tests": ["assert clip(4) == 3", "assert clip(3) == 3", "assert clip(2) == 2", "assert clip(-4) == -4"]}
+STRONG: dict[str, Any] = {
+    "tests": ["assert clip(4) == 3", "assert clip(3) == 3", "assert clip(2) == 2", "assert clip(-4) == -4"]
+}
 CLIP = "def clip(n):\n    if n > 3:\n        return 3\n    return n\n"
-GOLDS = [
+GOLDS: list[dict[str, Any]] = [
     {"prompt_id": "strong", "prompt": "Write clip(n).", **STRONG, "solution": CLIP},
     {"prompt_id": "weak", "prompt": "Write clip(n), at most 3.", "tests": ["clip(2)", "clip(5)"], "solution": CLIP},
     {"prompt_id": "script", "prompt": "Print n + 1.", "tests": [{"input": "1", "output": "2"}],

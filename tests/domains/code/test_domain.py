@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from functools import partial
+from typing import Any
 
 import pytest
 
 from datakit.domains import DOMAINS, verifying_worker
 from datakit.domains.code import verifier as code
-from datakit.domains.protocol import Domain, Verifier
+from datakit.domains.protocol import Verifier
 from datakit.engine.local import LocalEngine
 from datakit.errors import BadInput, DatakitError, WorkerError
 from datakit.recipe import VerifyCode
@@ -23,11 +24,11 @@ IO = '[{"input": "1 2", "output": "3"}]'
 METHOD = "class Solution:\n    def add(self, a: int, b: int) -> int:\n        return a + b\n"
 
 
-def domain(**options) -> Domain:
+def domain(**options) -> Any:
     return DOMAINS["code"](VerifyCode(**options))
 
 
-def verifier_of(**options) -> Verifier:
+def verifier_of(**options) -> Any:
     return domain(**options).verifier
 
 

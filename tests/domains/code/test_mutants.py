@@ -3,11 +3,11 @@
 import ast
 
 import pytest
-from helpers.folders import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
 from datakit.domains.code.mutants import mutants
+from tests.helpers.folders import ROOT
 
 PROGRAM = '''\
 """A module."""

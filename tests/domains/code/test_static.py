@@ -1,10 +1,10 @@
 """What ruff says of programs: its rules, and that no program can take a batch down."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from datakit.domains.code import static
 from datakit.domains.code.static import analyse
 
 NESTED = "x = " + "-" * 100_000 + "1\n"
@@ -73,7 +73,7 @@ def test_a_slow_program_takes_one(monkeypatch):
     run = subprocess.run
 
     def slow(command, **options):
-        if any("slow" in path.read_text() for path in static.Path(options["cwd"]).iterdir()):
+        if any("slow" in path.read_text() for path in Path(options["cwd"]).iterdir()):
             raise subprocess.TimeoutExpired(command, options["timeout"])
         return run(command, **options)
 

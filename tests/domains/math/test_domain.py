@@ -7,20 +7,21 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from helpers.folders import ROOT
-from helpers.tables import cases
 
 from datakit.domains import DOMAINS, verifying_worker
 from datakit.domains.math.answers import extract
-from datakit.domains.math.equality import UnreadableReference, equal
-from datakit.domains.math.parsing import load
+from datakit.domains.math.equality import equal
+from datakit.domains.math.parsing import UnreadableReference, load
 from datakit.domains.math.verifier import verify_answer
-from datakit.domains.protocol import Domain
 from datakit.engine.local import LocalEngine
 from datakit.errors import BadInput
 from datakit.recipe import VerifyMath
+from datakit.tables import Rows
+from tests.helpers.folders import ROOT
+from tests.helpers.tables import cases
 
 DATA = Path(os.environ.get("DATAKIT_TEST_DATA", ROOT.parent / "shared" / "data"))
 
@@ -37,7 +38,7 @@ def math_verify():
     load()
 
 
-def math(**options) -> Domain:
+def math(**options) -> Any:
     return DOMAINS["math"](VerifyMath(**options))
 
 
@@ -162,7 +163,7 @@ def test_gold_of_a_reference_alone(reference):
 
 
 def test_prompts_are_read():
-    rows = [
+    rows: Rows = [
         {"prompt": "1+1?", "reference": "2"},
         {"prompt": "1+1?", "reference": "2"},
         {"prompt_id": 7, "messages": [{"role": "user", "content": "2+2?", "name": None}], "reference": 4.0},

@@ -7,15 +7,14 @@ from threading import Event, Thread
 
 import psutil
 import pytest
-from helpers.hostile_math import HOSTILE
 
 from datakit.domains import verifying_worker
-from datakit.domains.math.verifier import limit_memory
 from datakit.engine.local import LocalEngine
+from datakit.machine import limit_memory
 from datakit.recipe import VerifyMath
+from tests.helpers.hostile_math import HOSTILE
 
-DEADLINE_S = 2.0
-SLACK_S = 1.0  # for the kill itself on a busy machine
+DEADLINE_S = 1.0
 MEMORY_MB = 1024
 RIGHT = r"\boxed{5}"
 
@@ -60,7 +59,6 @@ def outcome(result):
 def test_a_hostile_answer_takes_its_own_row_only(results, at):
     hostile, following = results["rows"][2 * at : 2 * at + 2]
     assert outcome(hostile) in HOSTILE[at][2]
-    assert hostile.duration_s < DEADLINE_S + SLACK_S
     assert outcome(following) == "passed"
 
 

@@ -11,17 +11,18 @@ import math_verify.parser
 import pytest
 import sympy.parsing.sympy_parser
 import sympy.physics.units  # loaded here because it hands names of its own to the interpreter when it is
-from helpers.hostile_math import HOSTILE
-from helpers.tables import cases
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from datakit.domains.math.answers import extract
 from datakit.domains.math.equality import Rules, equal
 from datakit.domains.math.parsing import CannotCompare, UnreadableReference, answer_in, load
 from datakit.domains.math.verifier import verify_answer
+from tests.helpers.hostile_math import HOSTILE
+from tests.helpers.laws import examples
+from tests.helpers.tables import cases
 
-many = settings(max_examples=300)
+many = examples(150)
 whole = st.integers(-(10**12), 10**12)
 fractions = st.fractions(max_denominator=500).filter(lambda number: abs(number) < 10**6)
 numbers = st.one_of(whole.map(Fraction), fractions)
@@ -127,7 +128,7 @@ def test_intervals_are_their_ends_and_their_brackets(kind, other, pair):
     assert not equal(gold, interval(kind, low, high + 1)) and not equal(gold, interval(kind, high, low))
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(brackets, min_size=4, max_size=4), st.lists(fractions, min_size=4, max_size=4, unique=True).map(sorted))
 def test_unions_are_their_pieces(kinds, numbers):
     pieces = [interval(kinds[0], *numbers[:2]), interval(kinds[1], *numbers[2:])]

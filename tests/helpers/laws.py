@@ -1,0 +1,12 @@
+"""How many examples a law is tried with."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+SOME = 20
+
+
+def examples(n: int) -> settings:
+    """So many, and as many times more as `make test-long` tries with every law (its profile is `long`)."""
+    return settings(max_examples=n * settings.default.max_examples // SOME)
