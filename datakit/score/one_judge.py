@@ -22,7 +22,7 @@ def score_missing(run: Run, reward: Reward, options: Options, monitor: Monitor) 
     WorkerError where a model on this machine cannot be loaded or fails on everything.
     """
     judge = judge_name(reward)
-    if getattr(reward, "objectives", False):
+    if isinstance(reward, LocalReward) and reward.stores_objectives:
         _name_missing_objectives(run, judge, monitor)
 
     def store(chunk: Chunk) -> None:

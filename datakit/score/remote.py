@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datakit.client import Client, Drain, Drained, RequestFailed
 from datakit.errors import SourceStopped
 from datakit.progress import Progress
-from datakit.recipe import LLMJudge, RemoteReward
+from datakit.recipe import RemoteReward
 from datakit.rewards import RemoteModel, Score, client_of, remote_model
 from datakit.rewards.judges import judge_name
 from datakit.rewards.protocol import no_score
@@ -158,7 +158,7 @@ def _findings(reward: RemoteReward, first: list[Score], alone: list[Score], toge
         return Findings(
             [f"of {len(alone)} different conversations {len(pairs)} have a score, and no two differ{errors}"], notes
         )
-    if isinstance(reward, LLMJudge):
+    if not reward.repeats:
         return Findings([], notes)
     found = [*compare("asked together", together, alone, SERVED_TOLERANCE)]
     found += compare("at this URL, not the first one,", alone, first, SERVED_TOLERANCE)
