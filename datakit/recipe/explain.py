@@ -60,8 +60,10 @@ def _follow(
             if isinstance(values, list):
                 path.append(part)
                 values = values[part] if part < len(values) else None
+            elif isinstance(values, dict) and part in values:  # YAML's yes for a key
+                path.append(part)
         elif part in here:
-            here = {part: here[part]}
+            owner, here = here[part] or owner, {}  # a tag is met once: fields may be called like it
         else:
             path.append(part)
             owner = next((section for section in here.values() if section is not None), owner)

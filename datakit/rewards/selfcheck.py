@@ -23,7 +23,7 @@ from datakit.recipe import LocalReward
 from datakit.rewards.local.batching import Budget, Padding
 from datakit.rewards.local.protocol import LocalModel
 from datakit.rewards.protocol import RewardModel, Score
-from datakit.tables import Messages, Row
+from datakit.tables import Messages
 
 GOLDEN = ("golden.jsonl", "golden.jsonl.gz")
 BFLOAT16 = 5e-3
@@ -148,16 +148,13 @@ def _golden(folder: Path | None, tolerance: float) -> list[Known]:
     try:
         with opened(path, "rt", encoding="utf-8") as lines:
             rows = [json.loads(line) for line in lines]
-        return [Known(f"{path.name}:{at}", row["messages"], _numbers(row), tolerance) for at, row in enumerate(rows, start=1)]
+        known = []
+        for at, row in enumerate(rows, start=1):
+            lists = {name: [float(value) for value in row[name]] for name in ("rewards", "gating") if name in row}
+            known.append(Known(f"{path.name}:{at}", row["messages"], {"score": [float(row["score"])], **lists}, tolerance))
+        return known
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path}: is no list of messages with their score ({error}); mend it or move it away") from error
-
-
-def _numbers(row: Row) -> dict[str, list[float]]:
-    lists: dict[str, list[float]] = {
-        name: [float(value) for value in row[name]] for name in ("rewards", "gating") if name in row
-    }
-    return {"score": [float(row["score"])], **lists}
 
 
 def _published(reward: LocalReward) -> list[Known]:

@@ -60,15 +60,16 @@ class Classifier:
         """The conversations through chat template and tokenizer, with one token of the beginning where there is any."""
         texts = render_all(self.tokenizer, conversations)
         ids = iter(tokenize(self.tokenizer, [text for text in texts if isinstance(text, str)], self.adds_special_tokens))
-        return [
-            text if isinstance(text, Score) else self._fitted(messages, text, next(ids))
-            for messages, text in zip(conversations, texts, strict=True)
-        ]
-
-    def _fitted(self, messages: Messages, text: str, ids: list[int]) -> Tokens | Score:
-        too_long = len(ids) > self.limit.max_tokens
-        header = self._header(messages, text) if too_long and self.limit.truncate == "left" else 0
-        return self.limit.fit(Tokens(ids, header), self.tokenizer.bos_token_id)
+        encoded: list[Tokens | Score] = []
+        for messages, text in zip(conversations, texts, strict=True):
+            if isinstance(text, Score):
+                encoded.append(text)
+                continue
+            own = next(ids)
+            is_cut = len(own) > self.limit.max_tokens and self.limit.truncate == "left"
+            header = self._header(messages, text) if is_cut else 0
+            encoded.append(self.limit.fit(Tokens(own, header), self.tokenizer.bos_token_id))
+        return encoded
 
     def _header(self, messages: Messages, text: str) -> int:
         """The first token of the last turn, its header included; 0 (nothing may be cut) where that cannot be told."""
