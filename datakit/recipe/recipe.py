@@ -83,7 +83,9 @@ class Recipe(Section):
     @classmethod
     def _verify_of_domain(cls, values: Any) -> Any:
         given = values.get("verify", {}) if isinstance(values, dict) else None
-        return {**values, "verify": of_domain(values.get("domain"), given)} if isinstance(given, dict) else values
+        if not isinstance(given, dict):
+            return values
+        return {**values, "verify": of_domain(values.get("domain"), given, cls.model_fields["verify"].annotation)}
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
 

@@ -21,7 +21,7 @@ Store = Callable[[Rows, Rows], None]
 """Takes the response rows of one request, or failure rows; they are safe when it returns."""
 
 EMPTY_ATTEMPTS = 4  # times that a server may answer a sample with nothing before it is a failure
-EMPTY_SAMPLES = 20  # so many samples lost for that before any had text: the source gives none
+EMPTY_SAMPLES = 20  # so many samples failed for that before any had text: the source gives none
 MOST_CHOICES = 64  # that one request asks for; servers hang or refuse at several hundred
 PATH = "/chat/completions"
 
@@ -94,9 +94,9 @@ class Sampler:
                 if empty >= EMPTY_ATTEMPTS:
                     raise RequestFailed("empty", "the server answered without text", empty, permanent=False)
         except RequestFailed as failure:
-            self._lose(missing, failure, store)
+            self._fail(missing, failure, store)
 
-    def _lose(self, missing: dict[int, str], failure: RequestFailed, store: Store) -> None:
+    def _fail(self, missing: dict[int, str], failure: RequestFailed, store: Store) -> None:
         """Failure rows. While nothing was answered at all a refusal may be the source's fault, not the request's."""
         permanent = failure.permanent and self.client.answered
         self.failed += len(missing)

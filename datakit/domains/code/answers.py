@@ -234,8 +234,8 @@ def _joined(before: str, code: str) -> str:
     code = code.strip("\n")
     found = chunks(code)
     own = {chunk.text.strip() for chunk in found}
-    missing = [chunk.text for chunk in chunks(before) if chunk.text.strip() and chunk.text.strip() not in own]
-    if not missing:
+    added = [chunk.text for chunk in chunks(before) if chunk.text.strip() and chunk.text.strip() not in own]
+    if not added:
         return code + "\n"
     future = [chunk.text for chunk in found if chunk.text.startswith("from __future__")]
-    return "\n".join([*future, *missing, "", *(chunk.text for chunk in found if chunk.text not in future)]) + "\n"
+    return "\n".join([*future, *added, "", *(chunk.text for chunk in found if chunk.text not in future)]) + "\n"

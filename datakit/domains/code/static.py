@@ -1,6 +1,6 @@
 """What ruff says of programs before they run: undefined names and the like, of a whole batch in one process.
 
-compile() judges syntax, in the sandbox: of a program with syntax errors ruff says nothing here.
+compile() checks syntax, in the sandbox: of a program with syntax errors ruff says nothing here.
 """
 
 from __future__ import annotations

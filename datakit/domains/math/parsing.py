@@ -111,7 +111,7 @@ def _expressions(text: str) -> list[Any]:
     from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig
 
-    spelling = NormalizationConfig(units=False, malformed_operators=True, nits=True, boxed="all")  # units are ours to judge
+    spelling = NormalizationConfig(units=False, malformed_operators=True, nits=True, boxed="all")  # units are for us to compare
     config = [LatexExtractionConfig(boxed_match_priority=0, normalization_config=spelling)]
     parsed = _parser()(f"\\boxed{{{text}}}", extraction_config=config, parsing_timeout=None)
     return [value for value in parsed if not isinstance(value, str)]
