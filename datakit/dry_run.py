@@ -137,8 +137,9 @@ def _source_plan(label: str, source: Sampled, samples: Rows, rates: Rows) -> Sou
     known = [row for row in rates if row["model"] == source.model and row["rough"]]
     factor = sum(row["prompt_tokens"] for row in known) / sum(row["rough"] for row in known) if known else 1.0
     prompt_tokens = round(asked["singly" if singly else "together"] * factor)
-    mean, completion_by = _completion(source, rates)
-    completion_tokens = None if mean is None else round(mean * asked["n_missing"])
+    mean, most = next((row["mean_completion"] for row in rates if _is_of(row, source)), None), source.sampling.max_tokens
+    of_one = most if mean is None else mean
+    completion_tokens = None if of_one is None else round(of_one * asked["n_missing"])
     price = source.price
     return SourcePlan(
         source=label,
@@ -153,18 +154,9 @@ def _source_plan(label: str, source: Sampled, samples: Rows, rates: Rows) -> Sou
         prompt_tokens=prompt_tokens,
         prompt_tokens_by="run" if known else "characters",
         completion_tokens=completion_tokens,
-        completion_tokens_by=completion_by,
+        completion_tokens_by="run" if mean is not None else "unknown" if most is None else "max_tokens",
         cost=spent_at(price, prompt_tokens, completion_tokens or 0).cost if is_priced(price) else None,
     )
-
-
-def _completion(source: Sampled, rates: Rows) -> tuple[float | None, Literal["run", "max_tokens", "unknown"]]:
-    """Tokens of one answer, and how that is known."""
-    mean = next((row["mean_completion"] for row in rates if _is_of(row, source)), None)
-    if mean is not None:
-        return mean, "run"
-    most = source.sampling.max_tokens
-    return (None, "unknown") if most is None else (most, "max_tokens")
 
 
 def _budget_plans(budget: Budget, planned: Plan) -> dict[str, BudgetPlan]:
