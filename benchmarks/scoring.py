@@ -29,7 +29,8 @@ from scoring_models import DATA, TINY, load_model, make_classifier, make_large_a
 from timing import Row, interleaved, ratio, read_rows, show
 
 from datakit.rewards.local.conversations import Tokens
-from datakit.rewards.selfcheck import LocalModel, describe
+from datakit.rewards.local.protocol import LocalModel
+from datakit.rewards.selfcheck import describe
 from datakit.tables import Messages
 
 MIXES = ("instruct", "instruct_scored", "math", "code", "chinese", "short and long")

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from datakit import recipe, rewards
-from datakit.rewards.selfcheck import LocalModel
+from datakit.rewards.local.protocol import LocalModel
 
 DATA = Path(os.environ.get("DATAKIT_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 TINY = DATA / "armorm_tiny"
@@ -18,7 +18,9 @@ def load_model(kind: str, folder: Path, max_tokens: int, dtype: str = "float32",
     """The model as a build's worker has it."""
     values = {"model": str(folder), "revision": "r", "dtype": dtype, "max_tokens": max_tokens}
     section = {"armorm": recipe.ArmoRM, "classifier": recipe.Classifier}[kind]
-    return rewards.load(section.model_validate({"type": kind, **values}), folder, [device])
+    reward = section.model_validate({"type": kind, **values})
+    reward.locate(Path())
+    return rewards.load(reward, [device])
 
 
 def make_classifier(folder: Path) -> Path:

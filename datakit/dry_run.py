@@ -129,13 +129,17 @@ def _begun(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> 
 
 
 def _source_plan(label: str, source: Sampled, samples: Rows, rates: Rows) -> SourcePlan:
-    asked = next((row for row in samples if _is_of(row, source)), None) or _nothing()
+    columns = ("n_wanted", "n_there", "n_refused", "n_missing", "n_prompts", "together", "singly")
+    all_dropped: Row = dict.fromkeys(columns, 0)
+    asked = next((row for row in samples if _is_of(row, source)), all_dropped)
     singly = asks_singly(source)
-    rough = asked["singly" if singly else "together"]
-    correction, prompt_by = _correction(source, rates)
-    prompt_tokens = round(rough * correction)
-    mean, completion_by = _completion(source, rates)
-    completion_tokens = None if mean is None else round(mean * asked["n_missing"])
+    # What the model's requests took over what was guessed of them.
+    known = [row for row in rates if row["model"] == source.model and row["rough"]]
+    factor = sum(row["prompt_tokens"] for row in known) / sum(row["rough"] for row in known) if known else 1.0
+    prompt_tokens = round(asked["singly" if singly else "together"] * factor)
+    mean, most = next((row["mean_completion"] for row in rates if _is_of(row, source)), None), source.sampling.max_tokens
+    of_one = most if mean is None else mean
+    completion_tokens = None if of_one is None else round(of_one * asked["n_missing"])
     price = source.price
     return SourcePlan(
         source=label,
@@ -148,28 +152,11 @@ def _source_plan(label: str, source: Sampled, samples: Rows, rates: Rows) -> Sou
         requests=asked["n_missing"] if singly else asked["n_prompts"],
         requests_at_least=source.request == "auto" and not singly and source.n > 1,
         prompt_tokens=prompt_tokens,
-        prompt_tokens_by=prompt_by,
+        prompt_tokens_by="run" if known else "characters",
         completion_tokens=completion_tokens,
-        completion_tokens_by=completion_by,
+        completion_tokens_by="run" if mean is not None else "unknown" if most is None else "max_tokens",
         cost=spent_at(price, prompt_tokens, completion_tokens or 0).cost if is_priced(price) else None,
     )
-
-
-def _correction(source: Sampled, rates: Rows) -> tuple[float, Literal["run", "characters"]]:
-    """What the rough count is to be multiplied by: what the model's requests took over what was guessed of them."""
-    own = [row for row in rates if row["model"] == source.model and row["rough"]]
-    if not own:
-        return 1.0, "characters"
-    return sum(row["prompt_tokens"] for row in own) / sum(row["rough"] for row in own), "run"
-
-
-def _completion(source: Sampled, rates: Rows) -> tuple[float | None, Literal["run", "max_tokens", "unknown"]]:
-    """Tokens of one answer, and how that is known."""
-    mean = next((row["mean_completion"] for row in rates if _is_of(row, source)), None)
-    if mean is not None:
-        return mean, "run"
-    most = source.sampling.max_tokens
-    return (None, "unknown") if most is None else (most, "max_tokens")
 
 
 def _budget_plans(budget: Budget, planned: Plan) -> dict[str, BudgetPlan]:
@@ -195,8 +182,3 @@ def as_json(plan: Plan) -> Row:
 
 def _is_of(row: Row, source: Sampled) -> bool:
     return (row["model"], row["revision"], row["sampling"]) == identity(source)
-
-
-def _nothing() -> Row:
-    """The row of a source whose prompts are all dropped."""
-    return dict.fromkeys(("n_wanted", "n_there", "n_refused", "n_missing", "n_prompts", "together", "singly"), 0)

@@ -10,7 +10,7 @@ from datakit.collect.begin import Begun
 from datakit.collect.inputs import Inputs
 from datakit.errors import RunError
 from datakit.recipe import Recipe, Sampled
-from datakit.store import Run, Spool
+from datakit.store import Run
 
 SHOWN = 8
 
@@ -26,7 +26,12 @@ def check_same(run: Run, recipe: Recipe, begun: Begun, resample: bool) -> None:
         )
     if imported := _imported_differences(run, begun.inputs):
         raise RunError(f"{run.folder}: made with other responses:\n  {_listed(imported)}\ngive another --out")
-    differences = _source_differences(run, old, recipe) + _prompt_differences(run, begun.prompts)
+    changed = run.query(
+        f"SELECT o.prompt_id FROM prompts AS o INNER JOIN {begun.prompts.relation} AS n ON o.prompt_id = n.prompt_id "
+        "WHERE o.messages_digest <> n.messages_digest ORDER BY 1"
+    )
+    differences = _source_differences(run, old, recipe)
+    differences += [f"prompts: the messages of '{prompt_id}' changed" for prompt_id in changed["prompt_id"]]
     if differences and not resample:
         raise RunError(
             f"{run.folder}: made with other sampled settings:\n  {_listed(differences)}\n"
@@ -70,14 +75,6 @@ def _source_differences(run: Run, old: Recipe, new: Recipe) -> list[str]:
 
 def _identity(source: Sampled) -> tuple[str, str | None, str]:
     return source.model, source.revision, source.sampling_text
-
-
-def _prompt_differences(run: Run, prompts: Spool) -> list[str]:
-    changed = run.query(
-        f"SELECT o.prompt_id FROM prompts AS o INNER JOIN {prompts.relation} AS n ON o.prompt_id = n.prompt_id "
-        "WHERE o.messages_digest <> n.messages_digest ORDER BY 1"
-    )
-    return [f"prompts: the messages of '{prompt_id}' changed" for prompt_id in changed["prompt_id"]]
 
 
 def _imported_differences(run: Run, inputs: Inputs) -> list[str]:

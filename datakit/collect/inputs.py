@@ -76,7 +76,17 @@ def read_inputs(recipe: Recipe, read: ReadPrompts, limit: int | None, keep: Call
     """
     reading = _Reading(Inputs(), read, limit, keep, remembers=bool(recipe.imported))
     for given in recipe.prompts:
-        _read_prompts(reading, given.name, read_rows(given))
+        for row, prompt in _with_prompts(read_rows(given), read, given.name):
+            if reading.full:
+                break
+            if prompt.prompt_id not in reading.inputs.prompt_ids:
+                reading.take(prompt)
+            elif "prompt_id" in row:
+                raise BadInput(
+                    f"{given.name}: prompt_id '{prompt.prompt_id}' stands there twice; ids must be unique in the prompts"
+                )
+            else:
+                reading.inputs.notes["prompts with the same messages as an earlier one, kept once"] += 1
     for responses in recipe.imported:
         judge = None if responses.judge is None else recipe.imported_judges[responses.judge]
         _read_responses(reading, responses, read_rows(responses), not recipe.prompts, judge)
@@ -88,7 +98,7 @@ def read_inputs(recipe: Recipe, read: ReadPrompts, limit: int | None, keep: Call
 
 @dataclass(frozen=True)
 class _Reading:
-    """What reading one source after the other shares."""
+    """What reading one input after the other shares."""
 
     inputs: Inputs
     read: ReadPrompts
@@ -124,18 +134,6 @@ def _with_prompts(rows: Iterator[Row], read: ReadPrompts, name: str) -> Iterator
         yield last[0], prompt
 
 
-def _read_prompts(reading: _Reading, name: str, rows: Iterator[Row]) -> None:
-    for row, prompt in _with_prompts(rows, reading.read, name):
-        if reading.full:
-            return
-        if prompt.prompt_id not in reading.inputs.prompt_ids:
-            reading.take(prompt)
-        elif "prompt_id" in row:
-            raise BadInput(f"{name}: prompt_id '{prompt.prompt_id}' stands there twice; ids must be unique in the prompts")
-        else:
-            reading.inputs.notes["prompts with the same messages as an earlier one, kept once"] += 1
-
-
 def _read_responses(
     reading: _Reading, source: ResponsesSource, rows: Iterator[Row], bring_prompts: bool, judge: str | None
 ) -> None:
@@ -149,7 +147,10 @@ def _read_responses(
         if known is None:
             inputs.notes[f"responses to prompts outside of {'the limit' if bring_prompts else 'the prompts section'}"] += 1
             continue
-        _note_differences(inputs, name, known, prompt)
+        if prompt.reference is not None and prompt.reference != known.reference:
+            inputs.notes[f"{name}: rows whose reference differs from the first one of their prompt (the first one counts)"] += 1
+        if prompt.messages != known.messages:
+            inputs.notes[f"{name}: rows whose prompt differs from the first one of their prompt_id (the first one counts)"] += 1
         response = _response(source, name, row, known, counted)
         if response["response_id"] in inputs.responses:
             raise BadInput(
@@ -172,13 +173,6 @@ def _imported_score(where: str, row: Row, response: Row, judge: str) -> Rows:
         raise BadInput(f"{where}: score is {value!r:.60}, not a finite number; mend it, or leave it out (null)")
     there = response["text"] is not None
     return [{"response_id": response["response_id"], "judge": judge, "score": float(value)}] if there else []
-
-
-def _note_differences(inputs: Inputs, name: str, known: Prompt, prompt: Prompt) -> None:
-    if prompt.reference is not None and prompt.reference != known.reference:
-        inputs.notes[f"{name}: rows whose reference differs from the first one of their prompt (the first one counts)"] += 1
-    if prompt.messages != known.messages:
-        inputs.notes[f"{name}: rows whose prompt differs from the first one of their prompt_id (the first one counts)"] += 1
 
 
 def _response(source: ResponsesSource, name: str, row: Row, prompt: Prompt, counted: Counter[tuple[str, str]]) -> Row:

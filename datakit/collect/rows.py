@@ -33,33 +33,28 @@ def read_rows(given: Input) -> Iterator[Row]:
             near = difflib.get_close_matches(ours, COLUMNS, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(COLUMNS)}"
             raise BadInput(f"{given.name}: columns.{ours}: not a column of ours; {hint}")
-    raw = _read_dataset(given) if isinstance(given, HubPrompts) or given.path is None else _read_file(given)
+    if isinstance(given, HubPrompts) or given.path is None:
+        raw = _read_dataset(given)
+    elif given.location is None or not given.location.is_file():
+        looked = f"looked at {given.location}"
+        raise BadInput(f"{given.name}: no such file ({looked}); relative paths start from the recipe's folder")
+    elif given.location.name.endswith(".parquet"):
+        raw = _read_parquet(given.location, given.name)
+    elif given.location.name.endswith((".jsonl", ".jsonl.gz", ".json", ".json.gz", ".ndjson")):
+        raw = _read_json_lines(given.location, given.name)
+    else:
+        raise BadInput(f"{given.name}: not a known kind of file; give .jsonl, .jsonl.gz or .parquet")
     wanted = {column: column for column in COLUMNS} | given.columns
     first = list(islice(raw, PEEK))
-    _check_columns(given.name, given.columns, first)
-    for row in chain(first, raw):
-        yield {ours: row[theirs] for ours, theirs in wanted.items() if row.get(theirs) is not None}
-
-
-def _check_columns(name: str, columns: dict[str, str], rows: list[Row]) -> None:
-    there = sorted({column for row in rows for column in row})
-    for ours, theirs in columns.items():
-        if rows and theirs not in there:
+    there = sorted({column for row in first for column in row})
+    for ours, theirs in given.columns.items():
+        if first and theirs not in there:
             raise BadInput(
-                f"{name}: columns.{ours}: there is no column '{theirs}'; the file has {', '.join(there)}. "
+                f"{given.name}: columns.{ours}: there is no column '{theirs}'; the file has {', '.join(there)}. "
                 f"Write the file's own name after '{ours}:'"
             )
-
-
-def _read_file(given: FilePrompts | ResponsesSource) -> Iterator[Row]:
-    name, path = given.name, given.location
-    if path is None or not path.is_file():
-        raise BadInput(f"{name}: no such file (looked at {path}); relative paths start from the recipe's folder")
-    if path.name.endswith(".parquet"):
-        return _read_parquet(path, name)
-    if path.name.endswith((".jsonl", ".jsonl.gz", ".json", ".json.gz", ".ndjson")):
-        return _read_json_lines(path, name)
-    raise BadInput(f"{name}: not a known kind of file; give .jsonl, .jsonl.gz or .parquet")
+    for row in chain(first, raw):
+        yield {ours: row[theirs] for ours, theirs in wanted.items() if row.get(theirs) is not None}
 
 
 def _read_parquet(path: Path, name: str) -> Iterator[Row]:

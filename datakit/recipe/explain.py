@@ -23,7 +23,7 @@ def explain(error: ValidationError, values: Any, root: type[BaseModel]) -> list[
         shown = "" if hidden else f" (got {given!r:.80})"
         field = ".".join(str(part) for part in path)
         if problem["type"] == "extra_forbidden":
-            known = sorted(owner.model_fields)
+            known = sorted(name for name, field in owner.model_fields.items() if not field.exclude)
             near = difflib.get_close_matches(str(path[-1]), known, n=1)
             hint = f"; did you mean '{near[0]}'?" if near else f"; known here: {', '.join(known)}" if known else ""
             if path[-2:-1] == ["sampling"] and path[-1] in VLLM_FIELDS:
@@ -60,8 +60,10 @@ def _follow(
             if isinstance(values, list):
                 path.append(part)
                 values = values[part] if part < len(values) else None
+            elif isinstance(values, dict) and part in values:  # YAML's yes for a key
+                path.append(part)
         elif part in here:
-            here = {part: here[part]}
+            owner, here = here[part] or owner, {}  # a tag is met once: fields may be called like it
         else:
             path.append(part)
             owner = next((section for section in here.values() if section is not None), owner)
@@ -74,7 +76,7 @@ def _follow(
 def _sections(annotation: Any) -> Sections:
     """The sections that a field's annotation names, in lists and unions too."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        kind = annotation.model_fields.get("type")
+        kind = annotation.model_fields.get("type") or annotation.model_fields.get("for_domain")
         tag = (
             get_args(kind.annotation)[0] if kind is not None and get_origin(kind.annotation) is Literal else annotation.__name__
         )

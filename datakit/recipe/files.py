@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from datakit.errors import RecipeError
 from datakit.recipe.recipe import Recipe
-from datakit.recipe.rewards import LLMJudge, LocalReward, RemoteReward, Reward
+from datakit.recipe.rewards import LLMJudge, LocalReward, Reward
 from datakit.recipe.section import in_folder
 from datakit.recipe.sources import ResponsesSource, ServeSource, Source
 from datakit.tables import fingerprint
@@ -39,7 +39,7 @@ def resolve(recipe: Recipe) -> Recipe:
             return section.model_copy(update={"revision": _scores_revision(section)}) if section.judge else section
         return _pinned(section, recipe.folder) if isinstance(section, ServeSource) else section
 
-    def reward(section: Reward) -> LocalReward | RemoteReward:
+    def reward(section: Reward) -> Reward:
         if isinstance(section, LLMJudge):
             return _with_rubric(section, recipe.folder)
         return _pinned(section, recipe.folder) if isinstance(section, LocalReward) else section

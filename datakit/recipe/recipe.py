@@ -21,7 +21,7 @@ from pydantic import (
 
 from datakit.errors import RecipeError
 from datakit.recipe.explain import explain
-from datakit.recipe.rewards import Reward
+from datakit.recipe.rewards import RewardSection
 from datakit.recipe.section import Endpoint, Located, Name, Section, Share
 from datakit.recipe.select import Select
 from datakit.recipe.sources import (
@@ -74,7 +74,7 @@ class Recipe(Section):
     sources: Annotated[list[Source], Field(min_length=1)]
     budget: Budget = Budget()
     verify: Verify
-    score: Annotated[list[Reward], BeforeValidator(_as_list)] = []
+    score: Annotated[list[RewardSection], BeforeValidator(_as_list)] = []
     """A reward model, a list of them, or null: no judge."""
     select: Select = Select()
     limits: Limits = Limits()
@@ -83,7 +83,9 @@ class Recipe(Section):
     @classmethod
     def _verify_of_domain(cls, values: Any) -> Any:
         given = values.get("verify", {}) if isinstance(values, dict) else None
-        return {**values, "verify": of_domain(values.get("domain"), given)} if isinstance(given, dict) else values
+        if not isinstance(given, dict):
+            return values
+        return {**values, "verify": of_domain(values.get("domain"), given, cls.model_fields["verify"].annotation)}
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
 

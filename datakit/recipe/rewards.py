@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,11 +13,14 @@ from datakit.recipe.section import Endpoint, ExtraBody, Located, Name, Sampling,
 class LocalReward(Located):
     """What reward models that run on this machine share."""
 
-    shaping: ClassVar = ("dtype", "exact", "max_tokens", "truncate")
+    shaping: ClassVar[tuple[str, ...]] = ("dtype", "exact", "max_tokens", "truncate")
     """Fields that change scores: where one is not at its default, the judge's name says so."""
     largest_margin: ClassVar[float | None] = None
     """For scores with a scale of their own: a margin window up to here is meant for them."""
+    tolerance: ClassVar[float] = 1e-5
+    """How far a score in float32 may be from what it must be, times max(1, the score). A logit is a sum of larger terms."""
 
+    type: str
     model: Name
     """A hub id or a model folder."""
     revision: Name | None = None
@@ -45,23 +48,23 @@ class LocalReward(Located):
                 raise ValueError(f"no device is called {name!r}; give cpu, cuda:0, cuda:1, mps, ...")
         return devices
 
-    @model_validator(mode="before")
-    @classmethod
-    def _as_before(cls, values: Any) -> Any:
-        """Recipes of version 0.1 have one `device` and a `batch_size` in rows."""
-        if isinstance(values, dict) and {"device", "batch_size"} & set(values) and "devices" not in values:
-            device = values.get("device")
-            kept = {name: value for name, value in values.items() if name not in ("device", "batch_size")}
-            return kept | ({} if device is None else {"devices": [device]})
-        return values
+    @property
+    def stores_objectives(self) -> bool:
+        """Whether the scores of the objectives behind a score are wanted, too."""
+        return False
 
 
 class ArmoRM(LocalReward):
     largest_margin: ClassVar = 0.2  # its best and worst answers differ by some 0.01 to 0.1
+    tolerance: ClassVar = 1e-6
 
     type: Literal["armorm"]
     objectives: Annotated[bool, Field(strict=True)] = False
     """Store the 19 objectives' rewards beside the score, of answers that are scored from then on."""
+
+    @property
+    def stores_objectives(self) -> bool:
+        return self.objectives
 
 
 class Classifier(LocalReward):
@@ -70,7 +73,21 @@ class Classifier(LocalReward):
     type: Literal["classifier"]
 
 
-class Served(Endpoint):
+class RemoteReward(Endpoint):
+    """What reward models behind URLs share."""
+
+    shaping: ClassVar[tuple[str, ...]] = ()
+    """As LocalReward's."""
+    repeats: ClassVar[bool] = True
+    """Whether it gives the same score when it is asked again."""
+
+    type: str
+    model: Name
+    """The name that requests ask for."""
+    revision: Name | None = None
+
+
+class Served(RemoteReward):
     """A sequence classifier with one label behind a URL: vLLM's /classify or /pooling, which stand beside its /v1.
 
     A conversation is written by the server's own chat template, and its score is the raw logit (the activation is off).
@@ -79,8 +96,6 @@ class Served(Endpoint):
     shaping: ClassVar = ("add_special_tokens",)
 
     type: Literal["served"]
-    model: Name
-    """The name that requests ask for."""
     revision: Name
     """What the server runs: the model's commit. The judge's name has it, for scores of different revisions do not mix."""
     api: Literal["classify", "pooling"] = "classify"
@@ -95,13 +110,12 @@ class JudgeSampling(Sampling):
     max_tokens: Annotated[int, Field(strict=True, ge=1)] | None = 1024
 
 
-class LLMJudge(Endpoint):
+class LLMJudge(RemoteReward):
     """A chat model that grades one answer at a time by a rubric, and ends with a line `Score: N`."""
 
+    repeats: ClassVar = False
+
     type: Literal["llm_judge"]
-    model: Name
-    """The name that requests ask for."""
-    revision: Name | None = None
     rubric: Annotated[str, Field(min_length=1)] | None = None
     """What makes an answer good, in words; by default one of general helpfulness. Its hash is part of the judge's name."""
     rubric_path: Name | None = None
@@ -125,5 +139,5 @@ class LLMJudge(Endpoint):
         return self
 
 
-RemoteReward = Served | LLMJudge
-Reward = Annotated[ArmoRM | Classifier | Served | LLMJudge, Field(discriminator="type")]
+Reward = LocalReward | RemoteReward
+RewardSection = Annotated[ArmoRM | Classifier | Served | LLMJudge, Field(discriminator="type")]

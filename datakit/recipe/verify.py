@@ -6,24 +6,25 @@ The recipe's domain says which of them `verify` is. The doc of a field is the st
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import Field
 
 from datakit.recipe.section import Section
 
 Strictness = Literal["lenient", "strict"]
 
+KEY = "<domain>"  # no file has it: of_domain puts it there, for the union below; no section writes it out
+
 
 class Unverified(Section):
     """A domain without a verifier has no options."""
 
+    for_domain: Literal[""] = Field(default="", alias="<domain>", exclude=True)
+
 
 class Verifying(Section):
-    """What all verifiers have."""
-
-    domains: ClassVar[tuple[str, ...]] = ()
-    """Whose section this is."""
+    """What all verifiers have. Each section has `for_domain`, too: whose it is."""
 
     timeout_s: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None
     """How long checking one answer may take before its checker is killed; by default 2 for math, 5 for code."""
@@ -34,7 +35,7 @@ class Verifying(Section):
 
 
 class VerifyMath(Verifying):
-    domains: ClassVar = ("math",)
+    for_domain: Literal["math"] = Field(default="math", alias="<domain>", exclude=True)
 
     percent: Strictness = "lenient"
     """lenient: a percent sign that only one side writes is ignored (12% is 12, and 0.12). strict: 12% is 0.12."""
@@ -50,7 +51,7 @@ class VerifyMath(Verifying):
 
 
 class VerifyCode(Verifying):
-    domains: ClassVar = ("code",)
+    for_domain: Literal["code"] = Field(default="code", alias="<domain>", exclude=True)
 
     libraries: list[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")]] = []
     """Packages of this environment that programs and tests may import, loaded once: [numpy]. By default none."""
@@ -58,40 +59,21 @@ class VerifyCode(Verifying):
     """Run programs also where nothing can confine them: they can then read, write and reach what you can."""
 
 
-_OF_DOMAIN = "<domain>"  # a key that no file has: of_domain puts it there, the union below reads it, _without_key takes it out
+Verify = Annotated[VerifyMath | VerifyCode | Unverified, Field(discriminator="for_domain")]
 
 
-def _name(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return str(value.get(_OF_DOMAIN, Unverified.__name__))
-    return type(value).__name__ if isinstance(value, Section) else Unverified.__name__
-
-
-def _without_key(value: Any) -> Any:
-    return {option: kept for option, kept in value.items() if option != _OF_DOMAIN} if isinstance(value, Mapping) else value
-
-
-Verify = Annotated[
-    Annotated[VerifyMath, BeforeValidator(_without_key), Tag("VerifyMath")]
-    | Annotated[VerifyCode, BeforeValidator(_without_key), Tag("VerifyCode")]
-    | Annotated[Unverified, BeforeValidator(_without_key), Tag("Unverified")],
-    Discriminator(_name),
-]
-
-
-def of_domain(domain: object, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What a file has under `verify`, marked as the section of this domain.
+def of_domain(domain: object, given: Mapping[str, Any], union: Any) -> dict[str, Any]:
+    """What a file has under `verify`, marked as the section of this domain, one of the union.
 
     ValueError for an option that is another domain's. At its default it is left out: recipe.json of version 0.1 has all.
     """
-    sections = Verifying.__subclasses__()
-    own: type[Section] = next((section for section in sections if domain in section.domains), Unverified)
+    sections = {str(section.model_fields["for_domain"].default): section for section in get_args(union)}
+    own = sections.get(str(domain), Unverified)
     kept = {}
     for option, value in given.items():
-        owners = [section for section in sections if option in section.model_fields]
+        owners = [name for name, section in sections.items() if option in section.model_fields]
         if option in own.model_fields or not owners:
             kept[option] = value
-        elif value != owners[0].model_fields[option].get_default():
-            named = " and ".join(name for section in owners for name in section.domains)
-            raise ValueError(f"verify.{option} is for domain {named}, this recipe's is {domain} (got {value!r})")
-    return {**kept, _OF_DOMAIN: own.__name__}
+        elif value != sections[owners[0]].model_fields[option].get_default():
+            raise ValueError(f"verify.{option} is for domain {' and '.join(owners)}, this recipe's is {domain} (got {value!r})")
+    return {**kept, KEY: own.model_fields["for_domain"].default}

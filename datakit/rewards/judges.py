@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from datakit.errors import BadInput
-from datakit.recipe import MEAN_RANK, LLMJudge, LocalReward, Recipe, RemoteReward, Reward, Served
+from datakit.recipe import MEAN_RANK, LocalReward, Recipe, RemoteReward, Reward
 from datakit.recipe.select import Margin
-from datakit.rewards.remote import llm_judge
+from datakit.rewards.remote import REMOTE
 
 
 def judges(recipe: Recipe) -> dict[str, str]:
@@ -65,15 +65,15 @@ def judge_name(reward: Reward) -> str:
     Behind a URL a revision is only what the recipe says, so the model is named too; of an LLM judge the rubric's hash is always
     there. A folder's revision (tables.fingerprint) and the text of rubric_path must be set.
     """
-    if isinstance(reward, LLMJudge):
-        return "+".join([f"{reward.type}@{_version(reward)}", *llm_judge.name_parts(reward)])
-    if reward.revision is None:
+    if isinstance(reward, RemoteReward):
+        version = reward.model if reward.revision is None else f"{reward.model}:{reward.revision}"
+        parts = [f"{reward.type}@{version}", *REMOTE[reward.type].name_parts(reward)]
+    elif reward.revision is None:
         raise BadInput(f"score.revision: not set for {reward.model}, so its scores would have no name")
-    values = {field: getattr(reward, field) for field in reward.shaping}
-    changed = [field for field, value in values.items() if value != type(reward).model_fields[field].default]
-    version = _version(reward) if isinstance(reward, Served) else reward.revision
-    return f"{reward.type}@{version}" + "".join(f"+{field}={values[field]}".lower() for field in changed)
-
-
-def _version(reward: RemoteReward) -> str:
-    return reward.model if reward.revision is None else f"{reward.model}:{reward.revision}"
+    else:
+        parts = [f"{reward.type}@{reward.revision}"]
+    for field in reward.shaping:
+        value = getattr(reward, field)
+        if value != type(reward).model_fields[field].default:
+            parts.append(f"{field}={value}".lower())
+    return "+".join(parts)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from datakit.client import Client
 from datakit.tables import Messages
 
 
@@ -47,6 +48,20 @@ class RemoteModel(Protocol):
 
     prompt_tokens: int
     completion_tokens: int
+
+    def __init__(self, reward: Any, client: Client) -> None:
+        """`reward` is the section of this type; the client's URLs are server_urls'."""
+        ...
+
+    @staticmethod
+    def server_urls(base_urls: Sequence[str], /) -> Sequence[str]:
+        """What is asked, of the URLs that the recipe has."""
+        ...
+
+    @staticmethod
+    def name_parts(reward: Any, /) -> list[str]:
+        """What the judge's name says beside type, model, revision and `shaping`."""
+        ...
 
     async def check(self) -> None:
         """Before the first score. Raises SourceStopped where the server gives no scores that can be used."""

@@ -16,40 +16,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 from datakit.errors import BadInput
-from datakit.recipe import ArmoRM, Classifier
+from datakit.recipe import LocalReward
 from datakit.rewards.local.batching import Budget, Padding
+from datakit.rewards.local.protocol import LocalModel
 from datakit.rewards.protocol import RewardModel, Score
-from datakit.tables import Messages, Row
+from datakit.tables import Messages
 
 GOLDEN = ("golden.jsonl", "golden.jsonl.gz")
-FLOAT32 = {"armorm": 1e-6, "classifier": 1e-5}
-"""How far a number may be from the one that it must be, times max(1, the number). A logit is a sum of larger terms."""
 BFLOAT16 = 5e-3
-"""The same in bfloat16, between batches: its sums round differently with every shape, and scores move by up to some 1e-3."""
+"""LocalReward.tolerance in bfloat16, between batches: its sums round differently with every shape, by up to some 1e-3."""
 BFLOAT16_KNOWN = 5e-2
 """And to scores that were computed in float32."""
 BUDGETS = (300, 1_000, 8_000)  # tokens
 SHOWN = 3
-
-
-class LocalModel(RewardModel, Protocol):
-    """What the models on this machine have in common: how they batch can be changed."""
-
-    @property
-    def budget(self) -> Budget:
-        """Tokens of a batch."""
-        ...
-
-    @property
-    def padding(self) -> Padding:
-        """The side that shorter rows of a batch are filled up on."""
-        ...
-
-
-AnyModel = TypeVar("AnyModel", bound=LocalModel)
 
 
 @dataclass(frozen=True)
@@ -69,10 +51,10 @@ class Known(NamedTuple):
     tolerance: float
 
 
-def self_check(model: LocalModel, reward: ArmoRM | Classifier) -> Findings:
+def self_check(model: LocalModel, reward: LocalReward) -> Findings:
     """Score the conversations below in many ways and compare; then what is known of this model."""
-    exact = FLOAT32[reward.type]
-    tolerance, known_tolerance = (exact, exact) if reward.dtype == "float32" else (BFLOAT16, BFLOAT16_KNOWN)
+    own = reward.tolerance
+    tolerance, known_tolerance = (own, own) if reward.dtype == "float32" else (BFLOAT16, BFLOAT16_KNOWN)
     alone = [score for messages in CONVERSATIONS for score in model.score([messages])]
     scored = [score.score for score in alone if score.score is not None]
     if len(set(scored)) < 2:
@@ -119,14 +101,10 @@ def _companies(model: LocalModel) -> Iterator[tuple[str, list[Score]]]:
     for padding in paddings:
         for at, tokens in enumerate(BUDGETS):
             order = random.Random(at).sample(range(len(CONVERSATIONS)), len(CONVERSATIONS))
-            scores = _batched(model, tokens, padding).score([CONVERSATIONS[n] for n in order])
+            batching: Any = replace(model, budget=Budget(tokens, model.budget.exact), padding=padding)  # type: ignore[type-var]
+            scores = batching.score([CONVERSATIONS[n] for n in order])  # our models are dataclasses
             back = dict(zip(order, scores, strict=True))
             yield f"in batches of {tokens} tokens, padded {padding}", [back[n] for n in range(len(order))]
-
-
-def _batched(model: AnyModel, tokens: int, padding: Padding) -> AnyModel:
-    """The model, batching so."""
-    return replace(model, budget=Budget(tokens, model.budget.exact), padding=padding)  # type: ignore[type-var]  # its models are dataclasses
 
 
 def compare(name: str, scores: Sequence[Score], alone: Sequence[Score], tolerance: float) -> Iterator[str]:
@@ -170,19 +148,16 @@ def _golden(folder: Path | None, tolerance: float) -> list[Known]:
     try:
         with opened(path, "rt", encoding="utf-8") as lines:
             rows = [json.loads(line) for line in lines]
-        return [Known(f"{path.name}:{at}", row["messages"], _numbers(row), tolerance) for at, row in enumerate(rows, start=1)]
+        known = []
+        for at, row in enumerate(rows, start=1):
+            lists = {name: [float(value) for value in row[name]] for name in ("rewards", "gating") if name in row}
+            known.append(Known(f"{path.name}:{at}", row["messages"], {"score": [float(row["score"])], **lists}, tolerance))
+        return known
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path}: is no list of messages with their score ({error}); mend it or move it away") from error
 
 
-def _numbers(row: Row) -> dict[str, list[float]]:
-    lists: dict[str, list[float]] = {
-        name: [float(value) for value in row[name]] for name in ("rewards", "gating") if name in row
-    }
-    return {"score": [float(row["score"])], **lists}
-
-
-def _published(reward: ArmoRM | Classifier) -> list[Known]:
+def _published(reward: LocalReward) -> list[Known]:
     """The example of the model card (armo-rm/README): rewards[:5] * 5 - 0.5, computed in bfloat16."""
     if reward.revision != PUBLISHED_COMMIT:
         return []

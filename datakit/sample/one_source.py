@@ -15,13 +15,13 @@ from datakit.client import Client, RequestFailed, count_of
 from datakit.errors import SourceStopped
 from datakit.progress import Progress
 from datakit.recipe import Sampled, ServeSource
-from datakit.tables import Messages, Row, Rows, failure_row, make_seed
+from datakit.tables import Messages, Rows, failure_row, make_seed
 
 Store = Callable[[Rows, Rows], None]
 """Takes the response rows of one request, or failure rows; they are safe when it returns."""
 
 EMPTY_ATTEMPTS = 4  # times that a server may answer a sample with nothing before it is a failure
-EMPTY_SAMPLES = 20  # so many samples lost for that before any had text: the source gives none
+EMPTY_SAMPLES = 20  # so many samples failed for that before any had text: the source gives none
 MOST_CHOICES = 64  # that one request asks for; servers hang or refuse at several hundred
 PATH = "/chat/completions"
 
@@ -82,7 +82,8 @@ class Sampler:
         try:
             while missing:
                 rows = await self._request(ask, missing, empty)
-                if not copied and self._are_copies(rows):
+                texts, was_sampled = {row["text"] for row in rows}, self.source.sampling.temperature != 0
+                if not copied and len(rows) > 1 == len(texts) and was_sampled:
                     rows, copied = rows[:1], 1  # one of them is an answer; the others are asked for once more, with new seeds
                 for row in rows:
                     index = next(iter(missing))
@@ -93,9 +94,9 @@ class Sampler:
                 if empty >= EMPTY_ATTEMPTS:
                     raise RequestFailed("empty", "the server answered without text", empty, permanent=False)
         except RequestFailed as failure:
-            self._lose(missing, failure, store)
+            self._fail(missing, failure, store)
 
-    def _lose(self, missing: dict[int, str], failure: RequestFailed, store: Store) -> None:
+    def _fail(self, missing: dict[int, str], failure: RequestFailed, store: Store) -> None:
         """Failure rows. While nothing was answered at all a refusal may be the source's fault, not the request's."""
         permanent = failure.permanent and self.client.answered
         self.failed += len(missing)
@@ -114,8 +115,14 @@ class Sampler:
         answer, latency_s = await self.client.post(PATH, self._body(ask.messages, wanted, seed), _check)
         choices = answer["choices"][:wanted]
         self._gives_several |= len(choices) > 1
-        rows = [self._row(choice, seed, latency_s) for choice in choices if _text(choice)]
-        if not rows and any(_is_withheld(choice) for choice in choices):
+        rows, withheld = [], False
+        for choice in choices:
+            message, reason, text = choice.get("message"), choice.get("finish_reason"), _text(choice)
+            withheld |= reason == "content_filter" or (isinstance(message, dict) and bool(message.get("refusal")))
+            if text:
+                of_choice = {"text": text, "finish_reason": reason if isinstance(reason, str) else None}
+                rows.append({**self._of_source, "seed": seed, **of_choice, "latency_s": round(latency_s, 4)})
+        if withheld and not rows:
             raise RequestFailed("content_filter", "the server withheld the answer (content filter or refusal)", 1, True)
         if self.source.request == "auto" and len(rows) == 1 < wanted and not self._gives_several:
             self.single = True  # this server ignores n: from now on a request a sample
@@ -131,19 +138,6 @@ class Sampler:
             **self._settings,
         }
         return body | {"n": n} if n > 1 else body
-
-    def _are_copies(self, rows: Rows) -> bool:
-        """Several choices of one request that are all one text, though they were to be sampled."""
-        return len(rows) > 1 and self.source.sampling.temperature != 0 and len({row["text"] for row in rows}) == 1
-
-    def _row(self, choice: dict[str, Any], seed: int, latency_s: float) -> Row:
-        return {
-            **self._of_source,
-            "seed": seed,
-            "text": _text(choice),
-            "finish_reason": reason if isinstance(reason := choice.get("finish_reason"), str) else None,
-            "latency_s": round(latency_s, 4),
-        }
 
     def _count_tokens(self, rows: Rows, answer: dict[str, Any]) -> None:
         """Its `usage` counts a whole request: its completion tokens are shared out by characters, the sum stays exact."""
@@ -170,11 +164,6 @@ def _check(answer: Any) -> None:
     choices = answer.get("choices") if isinstance(answer, dict) else None
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise ValueError("not a chat completion")
-
-
-def _is_withheld(choice: dict[str, Any]) -> bool:
-    message = choice.get("message")
-    return choice.get("finish_reason") == "content_filter" or (isinstance(message, dict) and bool(message.get("refusal")))
 
 
 def _text(choice: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from datakit.engine.local import LocalEngine
 from datakit.engine.protocol import Result, Worker
 from datakit.errors import WorkerError
-from datakit.recipe import ArmoRM, Classifier
+from datakit.recipe import LocalReward
 from datakit.rewards import all_devices, checking_worker, scoring_worker
 from datakit.rewards.judges import judge_name
 from datakit.rewards.selfcheck import Findings
@@ -41,7 +41,7 @@ class Chunk(NamedTuple):
     note: str
 
 
-def score_here(run: Run, reward: ArmoRM | Classifier, retry_failures: bool) -> Generator[Chunk, None, None]:
+def score_here(run: Run, reward: LocalReward, retry_failures: bool) -> Generator[Chunk, None, None]:
     """Scores of everything that the judge has not scored, by one worker on each of the recipe's devices."""
     judge = judge_name(reward)
     devices = all_devices(reward.devices)
@@ -51,7 +51,7 @@ def score_here(run: Run, reward: ArmoRM | Classifier, retry_failures: bool) -> G
         yield from chunks(results, judge)
 
 
-def self_check(reward: ArmoRM | Classifier) -> Iterator[tuple[str, Findings]]:
+def self_check(reward: LocalReward) -> Iterator[tuple[str, Findings]]:
     """What the reward model's self-check finds, on each of its devices."""
     devices = all_devices(reward.devices)
     start = partial(checking_worker, reward, devices)
@@ -62,7 +62,7 @@ def self_check(reward: ArmoRM | Classifier) -> Iterator[tuple[str, Findings]]:
 
 
 def _work(
-    reward: ArmoRM | Classifier, start: Callable[[], Worker], batches: Iterable[Rows], n_workers: int
+    reward: LocalReward, start: Callable[[], Worker], batches: Iterable[Rows], n_workers: int
 ) -> Generator[Result, None, None]:
     """What the workers of a reward model make of the batches. An error that no check foresaw names the model, too."""
     try:

@@ -22,8 +22,11 @@ def score_missing(run: Run, reward: Reward, options: Options, monitor: Monitor) 
     WorkerError where a model on this machine cannot be loaded or fails on everything.
     """
     judge = judge_name(reward)
-    if getattr(reward, "objectives", False):
-        _name_missing_objectives(run, judge, monitor)
+    if isinstance(reward, LocalReward) and reward.stores_objectives:
+        without = int(run.query(load_sql("missing/count_without_objectives"), {"judge": judge})["n"][0])
+        if without:
+            said = f"{judge}: {without:,} answers were scored before the recipe asked for objectives, and stay without"
+            monitor.say(said, warning=True)
 
     def store(chunk: Chunk) -> None:
         run.journal("scores").append(chunk.scores)
@@ -52,10 +55,3 @@ def score_missing(run: Run, reward: Reward, options: Options, monitor: Monitor) 
         run.journal("scores").close()
         run.journal("failures").close()
     return []
-
-
-def _name_missing_objectives(run: Run, judge: str, monitor: Monitor) -> None:
-    without = int(run.query(load_sql("missing/count_without_objectives"), {"judge": judge})["n"][0])
-    if without:
-        said = f"{judge}: {without:,} answers were scored before the recipe asked for objectives, and stay without"
-        monitor.say(said, warning=True)

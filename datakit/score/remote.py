@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datakit.client import Client, Drain, Drained, RequestFailed
 from datakit.errors import SourceStopped
 from datakit.progress import Progress
-from datakit.recipe import LLMJudge, RemoteReward
+from datakit.recipe import RemoteReward
 from datakit.rewards import RemoteModel, Score, client_of, remote_model
 from datakit.rewards.judges import judge_name
 from datakit.rewards.protocol import no_score
@@ -80,10 +80,10 @@ class RemoteScoring:
             return
         with closing(stream_missing(self.run, judge, self.retry_failures)) as frames:
             rows = (conversation(row) for frame in frames for row in frame.iter_rows(named=True))
-            await client.work_through(rows, lambda row: self._judge(client, model, row, judge))
+            await client.work_through(rows, lambda row: self._score_row(client, model, row, judge))
         client.check_answered(self.failed, "answers")
 
-    async def _judge(self, client: Client, model: RemoteModel, row: Row, judge: str) -> None:
+    async def _score_row(self, client: Client, model: RemoteModel, row: Row, judge: str) -> None:
         """The score of one conversation, or its failure, as rows of all responses that it stands for."""
         try:
             score = await model.score(row["messages"])
@@ -95,8 +95,10 @@ class RemoteScoring:
             columns = {"judge": judge, "score": score.score}
             chunk = Chunk([{"response_id": key} | columns for key in row["response_ids"]], [], self._note(model))
         else:
-            lost = [failure_row("score", key, judge, error or "", message, attempts, permanent) for key in row["response_ids"]]
-            chunk = Chunk([], lost, self._note(model))
+            failed = [
+                failure_row("score", key, judge, error or "", message, attempts, permanent) for key in row["response_ids"]
+            ]
+            chunk = Chunk([], failed, self._note(model))
         self.store(chunk)
         self.done += len(chunk.scores)
         self.failed += len(chunk.failures)
@@ -158,7 +160,7 @@ def _findings(reward: RemoteReward, first: list[Score], alone: list[Score], toge
         return Findings(
             [f"of {len(alone)} different conversations {len(pairs)} have a score, and no two differ{errors}"], notes
         )
-    if isinstance(reward, LLMJudge):
+    if not reward.repeats:
         return Findings([], notes)
     found = [*compare("asked together", together, alone, SERVED_TOLERANCE)]
     found += compare("at this URL, not the first one,", alone, first, SERVED_TOLERANCE)

@@ -51,8 +51,8 @@ def test_a_wrong_type(problems, tmp_path):
 
 
 def test_an_unknown_domain(problems, tmp_path):
-    said = refused(tmp_path, recipe_over(URL, problems) | {"domain": "maths", "verify": {}})
-    assert "domain: there is no domain 'maths'; known: math" in said
+    said = refused(tmp_path, recipe_over(URL, problems) | {"domain": "maths"})
+    assert "domain: unknown domain 'maths'; known: math" in said
 
 
 def test_a_domain_that_differs_from_the_recipes(problems, tmp_path):

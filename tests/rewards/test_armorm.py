@@ -452,10 +452,6 @@ def test_a_judge_without_a_revision_has_no_name():
         rewards.judge_name(settings_of(revision=None))
 
 
-def test_a_recipe_of_version_0_1_is_read_as_it_was_meant():
-    assert settings_of(device="cpu", batch_size=4) == settings_of(devices=["cpu"])
-
-
 def test_a_missing_package_names_the_extra(tiny, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtra, match=r"scoring with armorm needs the package 'torch'.*\[local\]"):

@@ -118,7 +118,11 @@ def test_what_vllm_is_asked(api, more):
     assert served.request(reward, TALK) == {
         "model": "org/rm", "messages": TALK, "use_activation": False, "add_special_tokens": False, **more,
     }  # fmt: skip
-    assert served.server_urls(["http://a:1/v1", "http://b/rm/v1/", "http://c"]) == ["http://a:1", "http://b/rm", "http://c"]
+    assert served.ServedClassifier.server_urls(["http://a:1/v1", "http://b/rm/v1/", "http://c"]) == [
+        "http://a:1",
+        "http://b/rm",
+        "http://c",
+    ]
 
 
 def test_scores_come_from_all_urls_are_stored_as_given_and_asked_for_once(fake, tmp_path):

@@ -30,8 +30,7 @@ from datakit.rewards import selfcheck  # noqa: E402
 from datakit.rewards.local import batching  # noqa: E402
 from datakit.rewards.protocol import Score, no_score  # noqa: E402
 from datakit.score import local  # noqa: E402
-from datakit.score import missing as missing_rows  # noqa: E402
-from datakit.score.missing import conversations, count_missing, read_ahead, stream_missing  # noqa: E402
+from datakit.score import missing as unscored  # noqa: E402
 from datakit.store import Run  # noqa: E402
 from datakit.tables import IMPORTED, TABLES, digest_of_messages, make_response_id  # noqa: E402  # noqa: E402
 from tests.helpers.command import datakit, rows_of, write_recipe  # noqa: E402
@@ -85,7 +84,7 @@ def fill(run: Run, answers: dict[str, list[tuple[str, str]]]) -> dict[tuple[str,
 
 
 def missing(run: Run, retry_failures: bool = False) -> set[tuple[tuple[str, ...], str, str]]:
-    frames = list(stream_missing(run, "j@1", retry_failures))
+    frames = list(unscored.stream_missing(run, "j@1", retry_failures))
     rows = pl.concat(frames).to_dicts() if frames else []
     return {(tuple(row["response_ids"]), row["messages"][0]["content"], row["text"]) for row in rows}
 
@@ -96,19 +95,19 @@ def test_equal_answers_to_equal_messages_are_one_conversation(tmp_path):
         twice = tuple(sorted([ids["a", "x"], ids["a", "y"]]))
         alone = {((ids["a", "z"],), "a", "2"), ((ids["b", "x"],), "b", "1")}
         assert missing(run) == {(twice, "a", "1"), *alone}
-        assert count_missing(run, "j@1", False) == 4
+        assert unscored.count_missing(run, "j@1", False) == 4
 
         run.append("scores", [{"response_id": ids["a", "y"], "judge": "j@1", "score": 0.5}])
         run.append("scores", [{"response_id": ids["a", "z"], "judge": "j@2", "score": 0.5}])
         failed = {"stage": "score", "key": ids["b", "x"], "source": "j@1", "error": "too_long", "permanent": True}
         run.append("failures", [failed])
         assert missing(run) == {((ids["a", "x"],), "a", "1"), ((ids["a", "z"],), "a", "2")}
-        assert count_missing(run, "j@1", False) == 2
+        assert unscored.count_missing(run, "j@1", False) == 2
         assert missing(run, retry_failures=True) == {((ids["a", "x"],), "a", "1"), *alone}
-        assert count_missing(run, "j@1", True) == 3
+        assert unscored.count_missing(run, "j@1", True) == 3
 
         run.append("failures", [failed | {"key": ids["a", "z"], "permanent": False}])
-        assert count_missing(run, "j@1", False) == 2, "what failed in passing is tried again"
+        assert unscored.count_missing(run, "j@1", False) == 2, "what failed in passing is tried again"
 
 
 @examples(10)
@@ -118,16 +117,16 @@ def test_every_missing_response_is_in_one_conversation(tmp_path_factory, texts, 
     for at, (question, text) in enumerate(texts):
         answers.setdefault(question, []).append((f"m{at}", text))
     with Run.create(tmp_path_factory.mktemp("runs") / "run") as run, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(missing_rows, "SHARE_ROWS", share_rows)
+        patch.setattr(unscored, "SHARE_ROWS", share_rows)
         ids = fill(run, answers)
         found = missing(run)
         assert sorted(one for group, _, _ in found for one in group) == sorted(ids.values())
         assert len(found) == len(set(texts))
-        assert count_missing(run, "j@1", False) == len(texts)
+        assert unscored.count_missing(run, "j@1", False) == len(texts)
         again = {f"{question} again": (question, None) for question in answers}
         run.replace("prompts", more_prompts(run, again | {"gone": ("gone", "not in the recipe")}))
         assert missing(run) == found, "a second prompt with the same messages, and one that is dropped, add nothing"
-        assert count_missing(run, "j@1", False) == len(texts)
+        assert unscored.count_missing(run, "j@1", False) == len(texts)
 
 
 def test_a_frame_is_read_while_the_one_before_it_is_worked_on():
@@ -141,11 +140,11 @@ def test_a_frame_is_read_while_the_one_before_it_is_worked_on():
         finally:
             closed.append(True)
 
-    ahead = read_ahead(frames())
+    ahead = unscored.read_ahead(frames())
     assert next(ahead)["n"][0] == 0 and begun[1].wait(10) and not begun[2].is_set()
     assert [frame["n"][0] for frame in ahead] == [1, 2] and closed == [True]
     closed.clear()
-    stopped = read_ahead(frames())
+    stopped = unscored.read_ahead(frames())
     next(stopped)
     stopped.close()
     assert closed == [True], "its snapshot is let go"
@@ -164,7 +163,7 @@ def more_prompts(run: Run, prompts: dict[str, tuple[str, str | None]]) -> pl.Dat
 def test_the_rows_of_a_chunk_come_longest_first():
     messages = [talk("q"), talk("q" * 40), talk("q")]
     frame = pl.DataFrame({"response_ids": [["1"], ["2"], ["3"]], "messages": messages, "text": ["abc", "", "長い答え"]})
-    rows = conversations(frame)
+    rows = unscored.conversations(frame)
     assert [row["response_ids"] for row in rows] == [["2"], ["3"], ["1"]]
     assert rows[1]["messages"] == talk("q", "長い答え")
 
@@ -239,7 +238,7 @@ def test_an_error_that_no_check_foresaw_names_the_model(copy):
 def test_a_stage_that_is_ended_goes_on_where_it_was_and_asks_for_nothing_twice(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(local, "STORE_ROWS", 10)
     monkeypatch.setattr(local, "STORE_EVERY_S", 600.0)
-    monkeypatch.setattr(missing_rows, "CHUNK_ROWS", 16)
+    monkeypatch.setattr(unscored, "CHUNK_ROWS", 16)
     answers = {f"question {at}": [("x", f"answer {at % 7}"), ("y", "the same"), ("z", "the same")] for at in range(20)}
     with Run.create(tmp_path / "run") as run:
         ids = fill(run, answers)
@@ -248,7 +247,7 @@ def test_a_stage_that_is_ended_goes_on_where_it_was_and_asks_for_nothing_twice(t
         chunks.close()
         before = all_scores(run)
         assert 10 <= len(before) < 30
-        assert count_missing(run, JUDGE, False) == 60 - len(before)
+        assert unscored.count_missing(run, JUDGE, False) == 60 - len(before)
         for chunk in local.score_here(run, lying_in(tiny, settings_of(devices=["cpu", "cpu"])), False):
             assert not {row["response_id"] for row in chunk.scores} & set(before)
             run.append("scores", chunk.scores)

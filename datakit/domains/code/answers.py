@@ -57,17 +57,18 @@ def extract(response: str, prompt: str, entry_point: str | None, style: str) -> 
     text, ended = _cleaned(response)
     script = style == "stdin"
     parts = _parts(text, ended, None if script else entry_point, script)
-    chosen = _starting(parts) if script else _defining(parts, _wanted(parts, prompt, entry_point))
-    if not script and _may_go_on(chosen, parts, entry_point):
-        completed = _completed(text, ended, prompt, entry_point, chosen)
-        if completed:
-            return completed
-    if chosen is None:
+    at = _starting(parts) if script else _defining(parts, prompt, entry_point)
+    if not script and (completed := _completed(text, ended, prompt, entry_point, parts, at)):
+        return completed
+    if at is None:
         return None
     before = "" if script else preamble(prompt, entry_point)
-    part = _with_helpers(chosen, parts, before)
-    code = _as_method(part.text, entry_point) if style == "solution_method" else part.text
-    return Program(_joined(before, code), part.way, part.sure)
+    code, way, texts = parts[at].text, parts[at].way, [part.text for part in parts]
+    known = {name for chunk in chunks(before) for name in chunk.names}
+    if found := helpers(code, texts[:at], texts[at + 1 :], known):
+        code, way = "\n".join([*found, code]), "fences" if way == "fence" else way
+    code = _as_method(code, entry_point) if style == "solution_method" else code
+    return Program(_joined(before, code), way, parts[at].sure)
 
 
 def prompt_code(prompt: str, entry_point: str | None) -> str | None:
@@ -164,45 +165,47 @@ def _bare(code: str, way: str, sure: bool, entry_point: str | None) -> _Part:
     return _Part(rest if last.open else code, way, True, code)
 
 
-def _wanted(parts: Sequence[_Part], prompt: str, entry_point: str | None) -> set[str]:
-    """The entry point, or what the prompt calls of all that the response defines."""
-    if entry_point:
-        return {entry_point}
-    called = set(_CALLED.findall(prompt))
-    return {name for part in parts for chunk in definitions(part.text) for name in chunk.names if name in called}
+def _defining(parts: Sequence[_Part], prompt: str, entry_point: str | None) -> int | None:
+    """Where the last part is that defines what is wanted (the entry point, or what the prompt calls of all that is defined), a
+    stub only where there is no other; else the last that defines anything.
+    """
+    wanted = {entry_point} if entry_point else set[str]()
+    if not entry_point:
+        called = set(_CALLED.findall(prompt))
+        wanted = {name for part in parts for chunk in definitions(part.text) for name in chunk.names if name in called}
+    texts = list(enumerate(part.text for part in parts))
+    found = [(at, code) for at, code in texts if any(defines(code, name) for name in wanted)]
+    whole = [(at, code) for at, code in found if not all(is_stub(code, name) for name in wanted if defines(code, name))]
+    untested = [(at, code) for at, code in texts if definitions(code) and not is_test(code)]
+    best = whole or found or untested or texts
+    return best[-1][0] if best else None
 
 
-def _defining(parts: Sequence[_Part], wanted: set[str]) -> _Part | None:
-    """The last part that defines what is wanted, a stub only where there is no other; else the last that defines anything."""
-    found = [part for part in parts if any(defines(part.text, name) for name in wanted)]
-    whole = [part for part in found if not all(is_stub(part.text, name) for name in wanted if defines(part.text, name))]
-    untested = [part for part in parts if definitions(part.text) and not is_test(part.text)]
-    best = whole or found or untested or parts
+def _starting(parts: Sequence[_Part]) -> int | None:
+    """Where the last part is that reads the input, or starts what reads it; else the last."""
+    reading = [at for at, part in enumerate(parts) if _READS.search(part.text)]
+    bound = {name for at in reading for chunk in definitions(parts[at].text) for name in chunk.names}
+    starting = []
+    for at, part in enumerate(parts):
+        acts = any(chunk.kind in ("do", "main") for chunk in chunks(part.text)) or not definitions(part.text)
+        if acts and (at in reading or uses(part.text, bound)):
+            starting.append(at)
+    best = starting or reading or range(len(parts))
     return best[-1] if best else None
 
 
-def _starting(parts: Sequence[_Part]) -> _Part | None:
-    """The last part that reads the input, or starts what reads it; else the last."""
-    reading = [part for part in parts if _READS.search(part.text)]
-    bound = {name for part in reading for chunk in definitions(part.text) for name in chunk.names}
-    starting = [part for part in parts if _acts(part.text) and (part in reading or uses(part.text, bound))]
-    best = starting or reading or parts
-    return best[-1] if best else None
-
-
-def _acts(code: str) -> bool:
-    return any(chunk.kind in ("do", "main") for chunk in chunks(code)) or not definitions(code)
-
-
-def _may_go_on(chosen: _Part | None, parts: Sequence[_Part], entry_point: str | None) -> bool:
-    """Whether the response does not define the entry point itself, or begins with the rest of another function."""
-    if chosen is None or not (defines(chosen.text, entry_point) if entry_point else definitions(chosen.text)):
-        return True
-    return chosen.way != "fence" and chunks(chosen.raw)[0].kind == "indented" and chosen is parts[0]
-
-
-def _completed(text: str, ended: bool, prompt: str, entry_point: str | None, chosen: _Part | None) -> Program | None:
-    """The prompt's code with the response, or with its chosen block, as its end."""
+def _completed(
+    text: str, ended: bool, prompt: str, entry_point: str | None, parts: Sequence[_Part], at: int | None
+) -> Program | None:
+    """The prompt's code with the response, or with its chosen part, as its end; None where the response defines the entry
+    point itself and does not begin with the rest of another function.
+    """
+    chosen = None if at is None else parts[at]
+    if chosen is not None:
+        defined = defines(chosen.text, entry_point) if entry_point else definitions(chosen.text)
+        goes_on = at == 0 and chosen.way != "fence" and chunks(chosen.raw)[0].kind == "indented"
+        if defined and not goes_on:
+            return None
     given = prompt_code(prompt, entry_point)
     if given is None:
         return None
@@ -210,17 +213,6 @@ def _completed(text: str, ended: bool, prompt: str, entry_point: str | None, cho
     body, known = (chosen.raw, chosen.sure) if chosen is not None and fenced else (text, ended)
     found = complete(given, body, entry_point, known)
     return Program(found.text, "fenced continuation" if fenced else "continuation", found.sure) if found else None
-
-
-def _with_helpers(chosen: _Part, parts: Sequence[_Part], before: str) -> _Part:
-    """The chosen part with the definitions in front that it misses, where the prompt does not give them."""
-    at = next(n for n, part in enumerate(parts) if part is chosen)
-    others = [part.text for part in parts]
-    known = {name for chunk in chunks(before) for name in chunk.names}
-    found = helpers(chosen.text, others[:at], others[at + 1 :], known)
-    if not found:
-        return chosen
-    return _Part("\n".join([*found, chosen.text]), "fences" if chosen.way == "fence" else chosen.way, chosen.sure, "")
 
 
 def _as_method(code: str, entry_point: str | None) -> str:
@@ -242,8 +234,8 @@ def _joined(before: str, code: str) -> str:
     code = code.strip("\n")
     found = chunks(code)
     own = {chunk.text.strip() for chunk in found}
-    missing = [chunk.text for chunk in chunks(before) if chunk.text.strip() and chunk.text.strip() not in own]
-    if not missing:
+    added = [chunk.text for chunk in chunks(before) if chunk.text.strip() and chunk.text.strip() not in own]
+    if not added:
         return code + "\n"
     future = [chunk.text for chunk in found if chunk.text.startswith("from __future__")]
-    return "\n".join([*future, *missing, "", *(chunk.text for chunk in found if chunk.text not in future)]) + "\n"
+    return "\n".join([*future, *added, "", *(chunk.text for chunk in found if chunk.text not in future)]) + "\n"

@@ -7,7 +7,6 @@ several lines are followed, so that a docstring may hold fences, prose or code.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -140,14 +139,12 @@ def _beginning(line: str, kind: str, state: State) -> tuple[str, str] | None:
 
 def _chunk(kind: str, name: str, lines: list[str], state: State) -> Chunk:
     text = "\n".join(lines)
-    names = [alias or bound for bound, alias in _imported(text)] if kind == "import" else [name]
+    names = [name]
+    if kind == "import":
+        clause = _IMPORTED.search(text)
+        names = [alias or bound for bound, alias in _BOUND_BY_IMPORT.findall(clause[1])] if clause else []
     last = next((line.split("#")[0].rstrip() for line in reversed(lines) if line.strip()), "")
     return Chunk(kind, tuple(filter(None, names)), text, bool(state.quote or state.depth) or last.endswith((":", "\\")))
-
-
-def _imported(text: str) -> Iterator[tuple[str, str]]:
-    clause = _IMPORTED.search(text)
-    return ((match[1], match[2] or "") for match in _BOUND_BY_IMPORT.finditer(clause[1])) if clause else iter(())
 
 
 def runs(text: str) -> list[tuple[str, bool]]:

@@ -63,7 +63,11 @@ def _body_indent(given: str) -> int | None:
 
 def _shaped(body: str, indent: int) -> tuple[str, str] | None:
     """The rest of a function moved to its indentation, and what follows it; None where the text does not look like one."""
-    lines = _lines(body)
+    lines, state = list[_Line](), State()
+    for text in body.split("\n"):
+        blanks = text[: indent_of(text)].expandtabs(4)
+        lines.append(_Line(text if state.quote else blanks + text[indent_of(text) :], state))
+        state = after(text, state)
     code = [n for n, line in enumerate(lines) if line.state == State() and line.text.lstrip()[:1] not in ("", "#")]
     if not code or kind_of(lines[code[0]].text.strip())[0] in ("prose", "prompt"):
         return None
@@ -71,32 +75,15 @@ def _shaped(body: str, indent: int) -> tuple[str, str] | None:
     end = next((n for n in code[1:] if not indent_of(lines[n].text)), len(lines))
     deeper = [indent_of(lines[n].text) for n in code[1:] if n < end]
     start = indent_of(lines[first].text)
-    if deeper and min(deeper) > start and (not _is_header(lines[first].text) or deeper[0] > min(deeper)):
+    is_header = lines[first].text.split("#")[0].rstrip().endswith(":")
+    if deeper and min(deeper) > start and (not is_header or deeper[0] > min(deeper)):
         start = min(deeper)  # a stripped response: only the first line lost its indentation
         lines[first] = _Line(" " * start + lines[first].text.lstrip(), lines[first].state)
-    if not start:
-        return (_moved(lines, indent), "") if _is_dedented_body(body) else None
-    return _moved(lines[:end], indent - start), "\n".join(line.text for line in lines[end:])
-
-
-def _lines(body: str) -> list[_Line]:
-    lines, state = list[_Line](), State()
-    for text in body.split("\n"):
-        blanks = text[: indent_of(text)].expandtabs(4)
-        lines.append(_Line(text if state.quote else blanks + text[indent_of(text) :], state))
-        state = after(text, state)
-    return lines
-
-
-def _is_header(line: str) -> bool:
-    return line.split("#")[0].rstrip().endswith(":")
-
-
-def _is_dedented_body(body: str) -> bool:
-    """Whether a code at the left margin is a function's inside: it returns, outside of functions of its own."""
-    found = chunks(body)
+    if start:
+        return _moved(lines[:end], indent - start), "\n".join(line.text for line in lines[end:])
+    found = chunks(body)  # code at the left margin is a function's inside where it returns, outside of functions of its own
     statements = "\n".join(chunk.text for chunk in found if chunk.kind not in ("def", "class"))
-    return found[0].kind not in _NO_BODY and _LEAVES.search(statements) is not None
+    return (_moved(lines, indent), "") if found[0].kind not in _NO_BODY and _LEAVES.search(statements) else None
 
 
 def _moved(lines: list[_Line], by: int) -> str:

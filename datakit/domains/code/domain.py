@@ -26,8 +26,24 @@ class Code:
 
     def read(self, rows: Iterable[Row], source: str) -> Iterator[Prompt]:
         """Prompts with their tests as text; dropped where nothing can be run."""
-        for prompt in read_prompts(self.name, ({**row, "reference": _as_text(row.get("reference"))} for row in rows), source):
-            yield _completed(prompt, source)
+        texts = ({**row, "reference": _as_text(row.get("reference"))} for row in rows)
+        for prompt in read_prompts(self.name, texts, source):
+            if prompt.dropped is not None or prompt.reference is None:
+                yield replace(prompt, dropped=prompt.dropped or "no tests")
+                continue
+            tests = prompt.reference
+            style = prompt.test_style or (  # where no column says it
+                "stdin" if tests.lstrip().startswith(("[", "{"))  # JSON
+                else "solution_method" if "Solution" in tests  # LeetCode's
+                else "humaneval_check" if "def check(" in tests
+                else "asserts"
+            )  # fmt: skip
+            if style not in STYLES:
+                raise BadInput(
+                    f"{source}: prompt {prompt.prompt_id}: test_style must be one of {', '.join(STYLES)} (got {style!r:.40})"
+                )
+            nameless = style == "humaneval_check" and prompt.entry_point is None
+            yield replace(prompt, test_style=style, dropped="no entry_point for check(candidate)" if nameless else None)
 
     def gold(self, prompt: Prompt) -> str | None:
         """The solution as an answer."""
@@ -39,25 +55,3 @@ def _as_text(reference: Any) -> Any:
     if isinstance(reference, list) and all(isinstance(test, str) for test in reference):
         return "\n".join(reference)
     return json.dumps(reference, ensure_ascii=False) if isinstance(reference, list | dict) else reference
-
-
-def _completed(prompt: Prompt, source: str) -> Prompt:
-    """The prompt with the style of its tests; dropped where nothing can be run."""
-    if prompt.dropped is not None or prompt.reference is None:
-        return replace(prompt, dropped=prompt.dropped or "no tests")
-    style = prompt.test_style or _style_of(prompt.reference)
-    if style not in STYLES:
-        raise BadInput(
-            f"{source}: prompt {prompt.prompt_id}: test_style must be one of {', '.join(STYLES)} (got {style!r:.40})"
-        )
-    nameless = style == "humaneval_check" and prompt.entry_point is None
-    return replace(prompt, test_style=style, dropped="no entry_point for check(candidate)" if nameless else None)
-
-
-def _style_of(tests: str) -> str:
-    """Where no column says it: JSON is stdin, check(candidate) is HumanEval's, Solution is LeetCode's, the rest asserts."""
-    if tests.lstrip().startswith(("[", "{")):
-        return "stdin"
-    if "Solution" in tests:
-        return "solution_method"
-    return "humaneval_check" if "def check(" in tests else "asserts"

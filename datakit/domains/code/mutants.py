@@ -76,17 +76,14 @@ def mutants(program: str, limit: int = 8) -> list[Mutant]:
         change.apply()
         text = ast.unparse(ast.fix_missing_locations(tree))
         change.undo()
-        if text != same and _compiles(text) and all(text != other.text for other in found):
-            found.append(Mutant(text, f"line {change.line}: {change.what}"))
+        if text == same or any(text == other.text for other in found):
+            continue
+        try:
+            compile(text, "<mutant>", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError):
+            continue
+        found.append(Mutant(text, f"line {change.line}: {change.what}"))
     return found
-
-
-def _compiles(text: str) -> bool:
-    try:
-        compile(text, "<mutant>", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError):
-        return False
-    return True
 
 
 def _spread(changes: list[_Change]) -> list[_Change]:
@@ -141,9 +138,15 @@ def _is_passive(node: ast.AST) -> bool:
 def _changes(node: ast.AST) -> Iterator[_Change]:
     match node:
         case ast.Compare():
-            yield from _comparisons(node)
+            for n, operator in enumerate(node.ops):
+                compared = _COMPARED[type(operator)]
+                ops = [*node.ops[:n], compared(), *node.ops[n + 1 :]]
+                yield _set("comparison", node, "ops", ops, f"{_SIGNS[type(operator)]} becomes {_SIGNS[compared]}")
+        case ast.BinOp(left=ast.Constant(value=str())):
+            pass  # text is formatted
         case ast.BinOp() | ast.AugAssign():
-            yield from _calculations(node)
+            if calculated := _CALCULATED.get(type(node.op)):
+                yield _set("arithmetic", node, "op", calculated(), f"{_SIGNS[type(node.op)]} becomes {_SIGNS[calculated]}")
         case ast.BoolOp():
             other, what = (ast.Or(), "and becomes or") if isinstance(node.op, ast.And) else (ast.And(), "or becomes and")
             yield _set("logic", node, "op", other, what)
@@ -169,20 +172,6 @@ def _set(kind: str, node: ast.AST, field: str, value: object, what: str, at: ast
 def _short(node: ast.AST) -> str:
     text = ast.unparse(node).partition("\n")[0]
     return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def _comparisons(node: ast.Compare) -> Iterator[_Change]:
-    for n, operator in enumerate(node.ops):
-        other = _COMPARED[type(operator)]
-        ops = [*node.ops[:n], other(), *node.ops[n + 1 :]]
-        yield _set("comparison", node, "ops", ops, f"{_SIGNS[type(operator)]} becomes {_SIGNS[other]}")
-
-
-def _calculations(node: ast.BinOp | ast.AugAssign) -> Iterator[_Change]:
-    other = _CALCULATED.get(type(node.op))
-    formatting = isinstance(node, ast.BinOp) and isinstance(node.left, ast.Constant) and isinstance(node.left.value, str)
-    if other is not None and not formatting:
-        yield _set("arithmetic", node, "op", other(), f"{_SIGNS[type(node.op)]} becomes {_SIGNS[other]}")
 
 
 def _constants(node: ast.Constant) -> Iterator[_Change]:

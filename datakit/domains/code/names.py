@@ -69,7 +69,7 @@ def uses(code: str, names: Iterable[str]) -> bool:
     return not set(names).isdisjoint(_WORD.findall(plain(code)))
 
 
-def missing(code: str) -> set[str]:
+def unbound(code: str) -> set[str]:
     """Names that the code calls, subscripts, takes attributes of or annotates with, and does not bind anywhere."""
     text = plain(code)
     bound = {name for match in _BOUND.findall(text) for name in match}
@@ -90,12 +90,12 @@ def helpers(code: str, before: Sequence[str], behind: Sequence[str], known: set[
         for name in chunk.names if chunk.kind in binding else ():
             by_name.setdefault(name, chunk)
     taken = {by_name["*"]: None} if "*" in by_name else dict[Chunk, None]()
-    needed = missing(code) - known
+    needed = unbound(code) - known
     for _ in range(_ROUNDS):
         more = dict.fromkeys(by_name[name] for name in sorted(needed) if name in by_name and by_name[name] not in taken)
         if not more:
             break
         taken.update(more)
-        needed = {name for chunk in more for name in missing(chunk.text)} - known
+        needed = {name for chunk in more for name in unbound(chunk.text)} - known
     texts = [chunk.text for other in [*before, *behind] for chunk in chunks(other) if chunk in taken]
     return sorted(dict.fromkeys(texts), key=lambda text: kind_of(text)[0] != "import")

@@ -1,6 +1,6 @@
 """What ruff says of programs before they run: undefined names and the like, of a whole batch in one process.
 
-compile() judges syntax, in the sandbox: of a program with syntax errors ruff says nothing here.
+compile() checks syntax, in the sandbox: of a program with syntax errors ruff says nothing here.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,17 +34,13 @@ def analyse(programs: Sequence[str]) -> list[str | None]:
     A program on which ruff crashes or takes longer than TIMEOUT_S, or that cannot be written as UTF-8, gets None; it takes
     no other program of the batch down.
     """
-    written = {number: text.encode() for number, text in enumerate(programs) if _encodable(text)}
+    written = {}
+    for number, text in enumerate(programs):
+        with suppress(UnicodeEncodeError):
+            if "\0" not in text:
+                written[number] = text.encode()
     found = _analysed(written) if written else {}
     return [found.get(number) for number in range(len(programs))]
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in text
 
 
 def _analysed(programs: dict[int, bytes]) -> dict[int, str]:
@@ -101,17 +98,11 @@ def _first_findings(rows: Sequence[dict[str, Any]], programs: dict[int, bytes]) 
         if any(finding.code in ("invalid-syntax", "E902") for finding in findings):
             continue
         lines = re.split(r"\r\n|\r|\n", programs[number].decode())
-        standing = [f for f in findings if f.code not in _HARMLESS and not _quoted(lines[f.row - 1], f)]
-        if standing:
-            first = min(standing)
-            message = first.message[:1].lower() + first.message[1:].replace("`", "'")
-            yield number, f"{first.code} {message} (line {first.row})"
-
-
-def _quoted(line: str, finding: _Finding) -> bool:
-    """Whether an undefined name stands in a plain string, as an annotation that nobody evaluates."""
-    if finding.code != "F821":
-        return False
-    at = finding.column - 1
-    strings = (match for match in _STRING.finditer(line) if match.start() <= at < match.end() and match[2])
-    return any("f" not in match[1].lower() for match in strings)
+        for line, column, code, said in sorted(findings):
+            strings = _STRING.finditer(lines[line - 1]) if code == "F821" else iter(())
+            around = [match for match in strings if match.start() < column <= match.end() and match[2]]
+            quoted = any("f" not in match[1].lower() for match in around)  # an annotation that nobody evaluates
+            if code not in _HARMLESS and not quoted:
+                message = said[:1].lower() + said[1:].replace("`", "'")
+                yield number, f"{code} {message} (line {line})"
+                break

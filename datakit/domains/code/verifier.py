@@ -84,19 +84,18 @@ class CodeVerifier:
     def verify(self, rows: Rows) -> Iterator[Verdict]:
         """One verdict a row of text, messages, reference, test_style, entry_point and finish_reason."""
         programs = [_program(row) for row in rows]
-        findings = iter(analyse([_named(program.text) for program in programs if isinstance(program, Program)]))
+        texts = [program.text for program in programs if isinstance(program, Program)]
+        texts = [_LEETCODE_NAMED + text.removeprefix(_LEETCODE) if text.startswith(_LEETCODE) else text for text in texts]
+        findings = iter(analyse(texts))
         for row, program in zip(rows, programs, strict=True):
             if isinstance(program, Verdict):
                 yield replace(program, detail=f"{program.detail} [{self._tier}]")
+            elif finding := next(findings):
+                yield Verdict("failed", program.text, f"static analysis: {finding} [{program.way}, {self._tier}]")
             else:
-                yield self._verdict(row, program, next(findings))
-
-    def _verdict(self, row: Row, program: Program, finding: str | None) -> Verdict:
-        if finding is not None:
-            return Verdict("failed", program.text, f"static analysis: {finding} [{program.way}, {self._tier}]")
-        done = self._run(program.text, row["reference"], row["test_style"], row["entry_point"])
-        notes = [program.way, *(["leans on operators of its own classes"] if done.own_operators else []), self._tier]
-        return Verdict(done.outcome, program.text, f"{done.detail} [{', '.join(notes)}]")
+                done = self._run(program.text, row["reference"], row["test_style"], row["entry_point"])
+                notes = [program.way, *(["leans on operators of its own classes"] if done.own_operators else []), self._tier]
+                yield Verdict(done.outcome, program.text, f"{done.detail} [{', '.join(notes)}]")
 
     def _run(self, program: str, tests: str, style: str, entry_point: str | None) -> Execution:
         if self._sandbox is None:
@@ -124,17 +123,13 @@ def _program(row: Row) -> Program | Verdict:
     """The program of a response, or the verdict that there is none to run."""
     if row["reference"] is None:
         return Verdict("unverifiable", detail="no tests")
-    program = extract(row["text"], _asked(row), row["entry_point"], row["test_style"])
+    asked = str(row["messages"][-1]["content"]) if row.get("messages") else ""
+    program = extract(row["text"], asked, row["entry_point"], row["test_style"])
     if program is None:
         return Verdict("unparseable", detail="no code found")
     if row.get("finish_reason") == "length" and not program.sure:
         return Verdict("unparseable", program.text, "cut off before the code ended")
     return program._replace(text=_LEETCODE + program.text) if row["test_style"] == "solution_method" else program
-
-
-def _named(program: str) -> str:
-    """A program for static analysis: our own star imports, in front of LeetCode's, hide every undefined name from ruff."""
-    return _LEETCODE_NAMED + program.removeprefix(_LEETCODE) if program.startswith(_LEETCODE) else program
 
 
 def _all_of(module: str) -> str:
@@ -144,8 +139,5 @@ def _all_of(module: str) -> str:
     return f"from {module} import {', '.join(names)}"
 
 
-_LEETCODE_NAMED = _STARS.sub(lambda star: _all_of(star[1]), _LEETCODE)  # line by line the same
-
-
-def _asked(row: Row) -> str:
-    return str(row["messages"][-1]["content"]) if row.get("messages") else ""
+_LEETCODE_NAMED = _STARS.sub(lambda star: _all_of(star[1]), _LEETCODE)
+"""Line by line the same, for static analysis: star imports hide every undefined name from ruff."""

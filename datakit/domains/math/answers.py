@@ -68,9 +68,16 @@ def extract(text: str, letter: bool = False) -> Answer | None:
     if explicit is not None:
         answer = explicit[1]
         return answer if answer.text.strip("_ .") else answer._replace(text="")
-    return (
-        _phrase(text, _PHRASE, letter) or _phrase(text, _THEREFORE, letter) or (_last_letter if letter else _last_resort)(text)
-    )
+    if phrase := _phrase(text, _PHRASE, letter) or _phrase(text, _THEREFORE, letter):
+        return phrase
+    tail = text[-_TAIL:]
+    if letter:
+        *_, named = [None, *_LETTERS.finditer(tail)]
+        return Answer(next(filter(None, named.groups())), "last", False) if named else None
+    matches = [match for pattern in (_SPAN, _NUMBER) for match in pattern.finditer(tail) if match[0]]
+    found = [(match.end(), next(filter(None, match.groups()), match[0])) for match in matches]
+    last = max(found)[1].rpartition("=")[2].strip() if found else ""  # whichever ends later; of an equation its right side
+    return Answer(last, "last", False) if last else None
 
 
 def boxes(text: str) -> list[tuple[int, int, str]]:
@@ -95,14 +102,13 @@ def last_boxes(text: str) -> tuple[int, str] | None:
     if not found:
         return None
     first = len(found) - 1
-    while first > 0 and _are_joined(text, found[first - 1][1], found[first][0]):
+    while first > 0:
+        end, start = found[first - 1][1], found[first][0]
+        if start - end > _MOST_BETWEEN_BOXES or not _BETWEEN_BOXES.fullmatch(text, end, start):
+            break
         first -= 1
     contents = list(dict.fromkeys(content for _, _, content in found[first:]))
     return found[-1][1], ", ".join(contents)
-
-
-def _are_joined(text: str, end: int, start: int) -> bool:
-    return start - end <= _MOST_BETWEEN_BOXES and _BETWEEN_BOXES.fullmatch(text, end, start) is not None
 
 
 def balanced(text: str) -> bool:
@@ -194,29 +200,10 @@ def _stated(sentence: str, letter: bool = False) -> str:
     span, number = _SPAN.search(sentence), _NUMBER.search(sentence)
     if span and (number is None or span.start() <= number.start()):
         return next(group for group in span.groups() if group).strip()
-    return _result(sentence, number).strip() if number else sentence
-
-
-def _result(sentence: str, number: re.Match[str]) -> str:
-    """The number, or what the arithmetic that begins with it comes to: 12 in "3 * 4 = 12 apples"."""
+    if number is None:
+        return sentence
     end = number.start()
-    while chain := _CHAIN.match(sentence, end):
+    while chain := _CHAIN.match(sentence, end):  # what arithmetic comes to: 12 in "3 * 4 = 12 apples"
         end = chain.end()
-    last = _NUMBER.match(sentence, end)
-    return last[0] if last and last[0] else number[0]
-
-
-def _last_letter(text: str) -> Answer | None:
-    *_, found = [None, *_LETTERS.finditer(text[-_TAIL:])]
-    return Answer(next(filter(None, found.groups())), "last", False) if found else None
-
-
-def _last_resort(text: str) -> Answer | None:
-    """The last formula or number of the text, whichever ends later; of an equation its right side."""
-    tail = text[-_TAIL:]
-    matches = [match for pattern in (_SPAN, _NUMBER) for match in pattern.finditer(tail) if match[0]]
-    found = [(match.end(), next(filter(None, match.groups()), match[0])) for match in matches]
-    if not found:
-        return None
-    last = max(found)[1].rpartition("=")[2].strip()
-    return Answer(last, "last", False) if last else None
+    result = _NUMBER.match(sentence, end)
+    return (result[0] if result and result[0] else number[0]).strip()

@@ -24,8 +24,8 @@ class Math:
     def read(self, rows: Iterable[Row], source: str) -> Iterator[Prompt]:
         """Prompts with their reference; dropped where there is none."""
         for prompt in read_prompts(self.name, rows, source):
-            missing = prompt.reference is None and prompt.dropped is None
-            yield replace(prompt, dropped="no reference answer") if missing else prompt
+            unanswered = prompt.reference is None and prompt.dropped is None
+            yield replace(prompt, dropped="no reference answer") if unanswered else prompt
 
     def gold(self, prompt: Prompt) -> str | None:
         """The solution where there is one, else the reference put as an answer."""

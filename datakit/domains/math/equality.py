@@ -78,17 +78,13 @@ def _same(gold: str, said: str, rules: Rules) -> bool:
     """Equality of cleaned texts, by the first step that decides."""
     if gold == said:
         return True
-    for decide in (_by_number, _by_choice, _by_words, _by_parts, _by_percent, _by_base, _by_unit, _by_assignment):
+    if (left := value_of(gold)) and (right := value_of(said)):
+        return _same_value(left, right, said, rules)
+    for decide in (_by_choice, _by_words, _by_parts, _by_percent, _by_base, _by_unit, _by_assignment):
         decided = decide(gold, said, rules)
         if decided is not None:
             return decided
     return balanced(said) and parsing.equal(gold, said, rounding_allowed=not rules.rounding)
-
-
-def _by_number(gold: str, said: str, rules: Rules) -> bool | None:
-    left = value_of(gold)
-    right = value_of(said) if left else None
-    return _same_value(left, right, said, rules) if left and right else None
 
 
 def _same_value(gold: Value, said: Value, text: str, rules: Rules) -> bool:
@@ -184,7 +180,15 @@ def _by_parts(gold: str, said: str, rules: Rules) -> bool | None:
             return False if value_of(bare) else None
     left, right = left or Shape("", [gold]), right or Shape("", [said])
     if "union" in (left.kind, right.kind):
-        return _same_union(left, right, rules)
+        if left.kind != right.kind or len(left.parts) != len(right.parts):
+            return None
+        # Where only the brackets differ it is wrong; math-verify decides on a union that is cut in other ways.
+        if _as_sets(left.parts, right.parts, rules):
+            return True
+        ends = [
+            [", ".join(inner.parts if (inner := shape_of(part)) else [part]) for part in one.parts] for one in (left, right)
+        ]
+        return False if _as_sets(ends[0], ends[1], rules) else None
     if "matrix" in (left.kind[:6], right.kind[:6]):
         return _in_order(left, right, rules) if left.kind == right.kind else None
     if left.kind != right.kind and (rules.brackets or (left.kind and right.kind)):
@@ -192,17 +196,6 @@ def _by_parts(gold: str, said: str, rules: Rules) -> bool | None:
     if left.kind and len(left.parts) > 1:
         return _in_order(left, right, rules)
     return _as_sets(left.parts, right.parts, rules)
-
-
-def _same_union(gold: Shape, said: Shape, rules: Rules) -> bool | None:
-    """Piece by piece. Where only the brackets differ it is wrong; math-verify decides on a union that is cut in other ways."""
-    if gold.kind != said.kind or len(gold.parts) != len(said.parts):
-        return None
-    if _as_sets(gold.parts, said.parts, rules):
-        return True
-    ends = [", ".join(inner.parts if (inner := shape_of(part)) else [part]) for part in gold.parts]
-    others = [", ".join(inner.parts if (inner := shape_of(part)) else [part]) for part in said.parts]
-    return False if _as_sets(ends, others, rules) else None
 
 
 def _in_order(gold: Shape, said: Shape, rules: Rules) -> bool:

@@ -48,6 +48,7 @@ def load() -> None:
 def equal(gold: str, said: str, rounding_allowed: bool) -> bool:
     """Whether cleaned texts mean the same, by math-verify. Raises UnreadableReference and CannotCompare."""
     from math_verify import verify
+    from sympy import Eq, Symbol, nan, zoo
 
     read = _expressions(gold) if balanced(gold) else []
     if not read:
@@ -55,8 +56,12 @@ def equal(gold: str, said: str, rounding_allowed: bool) -> bool:
     other = _expressions(said)
     if not other:
         return False
-    left, right = _same_symbols(*_sides(read[0], other[0]))
-    if _is_no_number(left):
+    left, right = read[0], other[0]
+    if isinstance(left, Eq) != isinstance(right, Eq):  # of x = 5 the right side, where the other is no equation
+        left = left.rhs if isinstance(left, Eq) and isinstance(left.lhs, Symbol) else left
+        right = right.rhs if isinstance(right, Eq) and isinstance(right.lhs, Symbol) else right
+    left, right = _same_symbols(left, right)
+    if left is nan or left is zoo:  # a division by zero
         raise UnreadableReference(gold)
     decided = _by_numbers(left, right, gold, said, rounding_allowed)
     if decided is not None:
@@ -106,26 +111,10 @@ def _expressions(text: str) -> list[Any]:
     from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig
 
-    spelling = NormalizationConfig(units=False, malformed_operators=True, nits=True, boxed="all")  # units are ours to judge
+    spelling = NormalizationConfig(units=False, malformed_operators=True, nits=True, boxed="all")  # units are for us to compare
     config = [LatexExtractionConfig(boxed_match_priority=0, normalization_config=spelling)]
     parsed = _parser()(f"\\boxed{{{text}}}", extraction_config=config, parsing_timeout=None)
     return [value for value in parsed if not isinstance(value, str)]
-
-
-def _sides(gold: Any, said: Any) -> tuple[Any, Any]:
-    """The right side of an assignment (x = 5) where the other side is none."""
-    from sympy import Eq, Symbol
-
-    def value(one: Any, other: Any) -> Any:
-        return one.rhs if isinstance(one, Eq) and isinstance(one.lhs, Symbol) and not isinstance(other, Eq) else one
-
-    return value(gold, said), value(said, gold)
-
-
-def _is_no_number(value: Any) -> bool:
-    from sympy import nan, zoo
-
-    return value is nan or value is zoo  # a division by zero
 
 
 def _same_symbols(gold: Any, said: Any) -> tuple[Any, Any]:
@@ -169,48 +158,37 @@ def _by_numbers(gold: Any, said: Any, gold_text: str, said_text: str, rounding_a
 
 def _differ_somewhere(gold: Any, said: Any, symbols: list[Any]) -> bool | None:
     """False is no proof of equality, so it is not said: True, or None. Sums and their kin mean little at a point."""
-    from sympy import Integral, Limit, Product, Sum
+    from sympy import Integral, Limit, Product, Rational, Sum
 
     if gold.has(Sum, Product, Integral, Limit) or said.has(Sum, Product, Integral, Limit):
         return None
-    return any(_differ_at(gold, said, symbols, *point) for point in _POINTS) or None
-
-
-def _differ_at(gold: Any, said: Any, symbols: list[Any], above: int, below: int) -> bool:
-    from sympy import Rational
-
-    values = {symbol: Rational(above + at if above > 0 else above - at, below) for at, symbol in enumerate(symbols)}
-    left, right = _number(gold, values), _number(said, values)
-    return left is not None and right is not None and not _near(left, right, CLOSE)
+    for above, below in _POINTS:
+        values = {symbol: Rational(above + at if above > 0 else above - at, below) for at, symbol in enumerate(symbols)}
+        left, right = _number(gold, values), _number(said, values)
+        if left is not None and right is not None and not _near(left, right, CLOSE):
+            return True
+    return None
 
 
 def _number(expression: Any, values: dict[Any, Any] | None = None) -> Fraction | complex | None:
     """A constant's value to 30 digits; None where it has none, or one that is not precise."""
     try:
-        return _value(expression.subs(values or {}).doit().evalf(_DIGITS))
+        number = expression.subs(values or {}).doit().evalf(_DIGITS)
+        if number.is_Rational:
+            return Fraction(int(number.p), int(number.q))
+        if number.is_Float:
+            if not number.is_finite:
+                return None
+            sign, mantissa, exponent, _ = number._mpf_
+            noise = number._prec == 1  # around zero
+            return Fraction(0) if noise else (-1 if sign else 1) * Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+        if number.is_number and number.is_finite:
+            real, imaginary = number.as_real_imag()
+            if all(part.is_Float or part.is_Rational for part in (real, imaginary)):
+                return complex(float(real), float(imaginary))
     except FAILS:
-        return None
-
-
-def _value(number: Any) -> Fraction | complex | None:
-    if number.is_Float or number.is_Rational:
-        return _fraction(number)
-    if number.is_number and number.is_finite:
-        real, imaginary = number.as_real_imag()
-        if all(part.is_Float or part.is_Rational for part in (real, imaginary)):
-            return complex(float(real), float(imaginary))
+        pass
     return None
-
-
-def _fraction(number: Any) -> Fraction | None:
-    if number.is_Rational:
-        return Fraction(int(number.p), int(number.q))
-    if not number.is_finite:
-        return None
-    if number._prec == 1:  # nothing but the noise around zero
-        return Fraction(0)
-    sign, mantissa, exponent, _ = number._mpf_
-    return (-1 if sign else 1) * Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
 
 
 def _near(left: Fraction | complex, right: Fraction | complex, tolerance: Fraction) -> bool:

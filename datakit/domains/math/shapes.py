@@ -25,7 +25,11 @@ def shape_of(text: str) -> Shape | None:
     """The shape of a cleaned text; None for what is one expression."""
     text = _JOINING_TEXT.sub(r" \1 ", text)
     if matrix := _MATRIX.fullmatch(text):
-        return _matrix(matrix[2])
+        rows = [row.strip() for row in matrix[2].split("\\\\")]
+        rows = rows[:-1] if rows and not rows[-1] else rows
+        cells = [cell.strip() for row in rows for cell in row.split("&")]
+        readable = "\\begin" not in matrix[2] and len(cells) <= _MAX_PARTS and all(cells)
+        return Shape(f"matrix of {len(rows)} rows", cells) if readable else None
     pieces = _split(text, {"\\cup"})
     if len(pieces) > 1:
         return Shape("union", pieces)
@@ -39,15 +43,6 @@ def shape_of(text: str) -> Shape | None:
     parts = _split(inner, _LIST_MARKS)
     single = len(parts) < 2
     return Shape("" if kind == "\\{\\}" or single else kind, _expanded(parts)) if inner else None
-
-
-def _matrix(body: str) -> Shape | None:
-    rows = [row.strip() for row in body.split("\\\\")]
-    rows = rows[:-1] if rows and not rows[-1] else rows
-    cells = [cell.strip() for row in rows for cell in row.split("&")]
-    if "\\begin" in body or len(cells) > _MAX_PARTS or not all(cells):
-        return None
-    return Shape(f"matrix of {len(rows)} rows", cells)
 
 
 def _split(text: str, marks: set[str]) -> list[str]:

@@ -53,8 +53,15 @@ _TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox|em
 def cleaned(text: str) -> str:
     """The text in one spelling; it is still LaTeX, and its commas are as they were."""
     text = text.translate(_SIGNS)
-    if not text.isdigit():
-        text = _respelled(text)
+    if text.isdigit():
+        return text
+    text = _ROOT.sub(lambda match: f"\\sqrt{{{match[1] or match[2]}}}", text)
+    text = _ROOT_OF.sub(lambda match: f"\\sqrt{{{match[1]}}}" if match[1] else r"\sqrt", text)
+    text = _NAME.sub(lambda match: "\\infty " if match[1] == "infinity" else f"\\{match[1]} ", text)
+    text = _SPACED_THOUSANDS.sub("", text).replace("\\!", "")
+    text = " ".join(_NOISE.sub(" ", text).split()).rstrip(".,; ").strip("* ")
+    for pattern, spelling in _SPELLINGS:
+        text = pattern.sub(spelling, text)
     return _NUMERALS.get(text.lower(), text)
 
 
@@ -68,14 +75,3 @@ def without_thousands(text: str) -> str:
 def unwrapped(text: str) -> str:
     r"""What \text{...} and its kin hold stands for itself: for comparing words, letters and units."""
     return " ".join(_TEXT.sub(r" \1 ", text).split()) if "\\" in text else text
-
-
-def _respelled(text: str) -> str:
-    text = _ROOT.sub(lambda match: f"\\sqrt{{{match[1] or match[2]}}}", text)
-    text = _ROOT_OF.sub(lambda match: f"\\sqrt{{{match[1]}}}" if match[1] else r"\sqrt", text)
-    text = _NAME.sub(lambda match: "\\infty " if match[1] == "infinity" else f"\\{match[1]} ", text)
-    text = _SPACED_THOUSANDS.sub("", text).replace("\\!", "")
-    text = " ".join(_NOISE.sub(" ", text).split()).rstrip(".,; ").strip("* ")
-    for pattern, spelling in _SPELLINGS:
-        text = pattern.sub(spelling, text)
-    return text

@@ -63,28 +63,22 @@ def measured(text: str, beside_number: bool = False) -> Measured:
 
     5m may be five metres or a product; it is metres where the other side is a number (`beside_number`).
     """
-    value, degrees = _without_degrees(text)
-    if degrees:
-        return Measured(value, degrees)
+    if "^" in text and (degrees := _DEGREES.fullmatch(text)):
+        return Measured(degrees[1], f"degree {degrees[2]}".strip())
     if match := _IN_TEXT.fullmatch(text):
         plain = _VALUES.search(match["words"]) is None and any(sign.isalnum() for sign in match["value"])
         return Measured(match["value"].strip(), _unit(match["words"], match["power"])) if plain else Measured(text, None)
     match = _BESIDE.fullmatch(text)
     if match is None or _VALUES.search(match["words"]):
         return Measured(text, None)
-    unit = _unit(match["words"], match["power"])
-    is_unit = _is_bare_unit(match, unit) or (beside_number and unit is not None)
-    return Measured(match["value"].strip(), unit) if is_unit else Measured(text, None)
-
-
-def _is_bare_unit(match: re.Match[str], unit: str | None) -> bool:
-    """Whether words that stand in no \\text are a unit or counted things, and not variables: 5 m, 5cm, 5 apples, not 5m."""
-    words = match["words"]
-    is_number = _LETTERS.search(match["value"]) is None or value_of(match["value"].strip()) is not None
-    if unit is not None and ((is_number or len(words) > 1) if match["gap"] else is_number and len(words) > 1):
-        return True
-    counted = not words.isascii() or (len(words.split()[0]) > 2 and bool(match["gap"]))
-    return is_number and counted and not match["power"]
+    value, words, gap = match["value"].strip(), match["words"], bool(match["gap"])
+    unit = _unit(words, match["power"])
+    is_number = _LETTERS.search(match["value"]) is None or value_of(value) is not None
+    # In no \text words may be a unit or counted things, or variables: 5 m, 5cm, 5 apples, not 5m.
+    plainly = is_number + (len(words) > 1) + gap >= 2
+    counted = is_number and (not words.isascii() or (len(words.split()[0]) > 2 and gap)) and not match["power"]
+    is_unit = counted or (unit is not None and (plainly or beside_number))
+    return Measured(value, unit) if is_unit else Measured(text, None)
 
 
 def with_base(text: str) -> tuple[str, int] | None:
@@ -96,11 +90,6 @@ def with_base(text: str) -> tuple[str, int] | None:
     if base is None or not 2 <= base <= 36 or any(int(digit, 36) >= base for digit in match[1].lstrip("-")):
         return None
     return match[1], base
-
-
-def _without_degrees(text: str) -> tuple[str, str | None]:
-    match = _DEGREES.fullmatch(text) if "^" in text else None
-    return (match[1], f"degree {match[2]}".strip()) if match else (text, None)
 
 
 def _unit(words: str, power: str | None) -> str | None:

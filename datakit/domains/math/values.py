@@ -19,6 +19,7 @@ CLOSE = Fraction(1, 10**6)  # a decimal answer for an exact gold that cannot be 
 
 _DECIMAL = re.compile(r"([+-]?)(\d+\.\d+|\.\d+)(?: ?(?:\\times|\\cdot|\*) ?10\^\{?([+-]?\d{1,4})\}?)?")
 _REPEATING = re.compile(r"([+-]?)(\d*)\.(\d*)\\overline\s*\{(\d+)\}")
+_MIXED = re.compile(r"\\frac \{ (\d+) \} \{ (\d+) \}")  # behind a whole number, and below one: 1\frac{1}{2} is 3/2
 _TOKEN = re.compile(r"\s*(?:(\d+\.\d+|\.\d+|\d+\.?)|(\\[a-zA-Z]+|[-+*/^!(){}]))")
 
 
@@ -38,13 +39,18 @@ def value_of(text: str) -> Value | None:
     """The value of cleaned text; None where it is not arithmetic of whole numbers and decimals, or too large."""
     if text.isascii() and text.isdigit():
         return Value(Fraction(int(text)), None)
-    if repeating := _REPEATING.fullmatch(text):
-        return Value(_repeated(*repeating.groups()), None)
+    if repeating := _REPEATING.fullmatch(text):  # 0.1\\overline{6} is 1/6
+        sign, whole, fixed, period = repeating.groups()
+        number = Fraction(f"{whole or 0}.{fixed or 0}") + Fraction(int(period), 10 ** len(fixed) * (10 ** len(period) - 1))
+        return Value(-number if sign == "-" else number, None)
     try:
         number = _Reader(text).read()
     except _Unreadable:
         return None
-    return Value(number, _last_digit(text))
+    decimal = _DECIMAL.fullmatch(text)
+    if decimal is None:
+        return Value(number, None)
+    return Value(number, Fraction(10) ** (int(decimal[3] or 0) - len(decimal[2].partition(".")[2])))
 
 
 def same_number(gold: Value, said: Value, decimal: bool, exactly: bool = False) -> bool:
@@ -58,26 +64,10 @@ def same_number(gold: Value, said: Value, decimal: bool, exactly: bool = False) 
     if exactly:
         return False
     if gold.last_digit is not None:
-        return gold.number == _rounded(said.number, gold.last_digit)
+        steps = abs(said.number) / gold.last_digit + Fraction(1, 2)
+        rounded = (steps.numerator // steps.denominator) * gold.last_digit
+        return gold.number == (-rounded if said.number < 0 else rounded)
     return decimal and abs(gold.number - said.number) <= CLOSE * min(Fraction(1), abs(gold.number))
-
-
-def _rounded(number: Fraction, last_digit: Fraction) -> Fraction:
-    steps = abs(number) / last_digit + Fraction(1, 2)
-    return (steps.numerator // steps.denominator) * last_digit * (-1 if number < 0 else 1)
-
-
-def _last_digit(text: str) -> Fraction | None:
-    match = _DECIMAL.fullmatch(text)
-    if match is None:
-        return None
-    return Fraction(10) ** (int(match[3] or 0) - len(match[2].partition(".")[2]))
-
-
-def _repeated(sign: str, whole: str, fixed: str, period: str) -> Fraction:
-    """0.1\\overline{6} is 1/6."""
-    number = Fraction(f"{whole or 0}.{fixed or 0}") + Fraction(int(period), 10 ** len(fixed) * (10 ** len(period) - 1))
-    return -number if sign == "-" else number
 
 
 class _Reader:
@@ -138,22 +128,26 @@ class _Reader:
     def _power(self) -> Fraction:
         base = self._atom()
         if self._take("!"):
-            base = _factorial(base, self._peek())
+            if self._peek() == "!" or base.denominator != 1 or not 0 <= base <= _MAX_FACTORIAL:
+                raise _Unreadable
+            base = Fraction(factorial(base.numerator))
         if not self._take("^"):
             return base
-        exponent = (
-            self._signed() if self._peek() == "-" else self._atom()
-        )  # 2^10 is 1024: what people mean, not what LaTeX sets
-        if self._peek() in ("^", "!"):
+        # 2^10 is 1024: what people mean, not what LaTeX sets
+        exponent = self._signed() if self._peek() == "-" else self._atom()
+        bits = max(base.numerator.bit_length(), base.denominator.bit_length())
+        too_large = abs(exponent.numerator) > _MAX_BITS or (abs(exponent.numerator) * bits > _MAX_BITS and abs(base) != 1)
+        if self._peek() in ("^", "!") or exponent.denominator != 1 or too_large or (not base and exponent <= 0):
             raise _Unreadable
-        return _raised(base, exponent)
+        return base**exponent.numerator
 
     def _atom(self) -> Fraction:
         token = self._peek()
         self.at += 1
         if token[:1].isdigit() or token.startswith("."):
             whole = Fraction(token)
-            return whole + self._fraction() if token.isdigit() and self._is_mixed() else whole
+            mixed = token.isdigit() and _MIXED.match(" ".join(self.tokens[self.at : self.at + 7]))
+            return whole + self._atom() if mixed and int(mixed[1]) < int(mixed[2]) else whole
         if token in ("(", "{"):
             number = self._sum()
             if not self._take(")" if token == "(" else "}"):
@@ -169,18 +163,6 @@ class _Reader:
         if self._peek() != "{":
             raise _Unreadable
         return self._atom()
-
-    def _is_mixed(self) -> bool:
-        """Whether a fraction of whole numbers below one stands right behind a whole number: 1\\frac{1}{2} is 3/2."""
-        ahead = self.tokens[self.at : self.at + 7]
-        if len(ahead) < 7 or [ahead[at] for at in (0, 1, 3, 4, 6)] != ["\\frac", "{", "}", "{", "}"]:
-            return False
-        above, below = ahead[2], ahead[5]
-        return above.isdigit() and below.isdigit() and int(above) < int(below)
-
-    def _fraction(self) -> Fraction:
-        self.at += 1
-        return _ratio(self._group(), self._group())
 
 
 def _tokens(text: str) -> list[str]:
@@ -208,20 +190,6 @@ def _ratio(above: Fraction, below: Fraction) -> Fraction:
     if not below:
         raise _Unreadable
     return above / below
-
-
-def _raised(base: Fraction, exponent: Fraction) -> Fraction:
-    bits = max(base.numerator.bit_length(), base.denominator.bit_length())
-    too_large = abs(exponent.numerator) * bits > _MAX_BITS and abs(base) != 1
-    if exponent.denominator != 1 or too_large or abs(exponent.numerator) > _MAX_BITS or (not base and exponent <= 0):
-        raise _Unreadable
-    return base**exponent.numerator
-
-
-def _factorial(number: Fraction, following: str) -> Fraction:
-    if following == "!" or number.denominator != 1 or not 0 <= number <= _MAX_FACTORIAL:
-        raise _Unreadable
-    return Fraction(factorial(number.numerator))
 
 
 def _root(number: Fraction) -> Fraction:

@@ -53,11 +53,13 @@ class MathVerifier:
 
 
 def verify_answer(text: str, reference: str | None, truncated: bool = False, rules: Rules = LENIENT) -> Verdict:
-    """The verdict on one response. A response that was cut off is judged only by an answer that it had already given."""
+    """The verdict on one response. Of a response that was cut off only an answer that it had already given counts."""
     if reference is None or not reference.strip():
         return Verdict("unverifiable", detail="no reference answer")
     gold = equality.reference_answer(reference)
-    answer = answers.extract(text, equality.is_choice(gold)) or _by_math_verify(text)
+    answer = answers.extract(text, equality.is_choice(gold))
+    if answer is None and (found := parsing.answer_in(text)):
+        answer = answers.Answer(found, "math-verify", False)
     if answer is None:
         return Verdict("unparseable", detail="no answer found")
     if not answer.text:
@@ -75,12 +77,6 @@ def verify_answer(text: str, reference: str | None, truncated: bool = False, rul
     except parsing.CannotCompare as error:
         return Verdict("error", _shown(answer.text), detail=f"math-verify broke: {error}")
     return Verdict("passed" if passed else "failed", _shown(answer.text), detail=answer.way)
-
-
-def _by_math_verify(text: str) -> answers.Answer | None:
-    """The last resort: what math-verify takes for an answer where nothing of ours found one."""
-    found = parsing.answer_in(text)
-    return answers.Answer(found, "math-verify", False) if found else None
 
 
 def _shown(answer: str) -> str:

@@ -100,7 +100,13 @@ class ArmoRM:
 
     def score_batch(self, batch: Sequence[Tokens]) -> list[Score]:
         """See batching.TokenModel."""
-        return list(_scores(batch, self.forward(batch)))
+        scores = []
+        for tokens, score, rewards, gating in zip(batch, *(tensor.tolist() for tensor in self.forward(batch)), strict=True):
+            if all(map(math.isfinite, (score, *rewards, *gating))):
+                scores.append(Score(score, tuple(rewards), tuple(gating), len(tokens.ids), tokens.n_cut))
+            else:
+                scores.append(no_score("not_finite", f"the model gave the score {score}; try dtype: float32"))
+        return scores
 
     def forward(self, batch: Sequence[Tokens]) -> Outputs:
         """One padded batch through backbone and heads: read at the last token, and at the first of the last header."""
@@ -122,11 +128,3 @@ def last_match(ids: list[int], pattern: list[int]) -> int | None:
         if ids[start : start + len(pattern)] == pattern:
             return start
     return None
-
-
-def _scores(batch: Sequence[Tokens], outputs: Outputs) -> Iterator[Score]:
-    for tokens, score, rewards, gating in zip(batch, *(tensor.tolist() for tensor in outputs), strict=True):
-        if all(map(math.isfinite, (score, *rewards, *gating))):
-            yield Score(score, tuple(rewards), tuple(gating), len(tokens.ids), tokens.n_cut)
-        else:
-            yield no_score("not_finite", f"the model gave the score {score}; try dtype: float32")

@@ -13,12 +13,10 @@ from datakit.rewards.local.armorm import HEADER, HEADER_TOKENS, ArmoRM, Heads, l
 from datakit.rewards.local.checkpoint import (
     Shape,
     chat_template,
-    check_complete,
     check_tensors,
     check_tokenizer,
-    download,
     limit_of,
-    no_progress_bar,
+    load_checkpoint,
     positive_fields,
     read_json,
     weight_files,
@@ -29,7 +27,7 @@ from datakit.rewards.local.devices import budget_of
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-    from transformers import LlamaModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
 FIELDS = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size",
           "max_position_embeddings", "num_objectives", "gating_hidden_dim", "gating_n_hidden")  # fmt: skip
@@ -81,18 +79,13 @@ def check(folder: Path, weights: bool = True) -> dict[str, Any]:
     return config
 
 
-def load(reward: recipe.ArmoRM, folder: Path | None, device: torch.device) -> ArmoRM:
-    """Load the model of a folder, or of the hub where that is None, onto a device.
+def load(reward: recipe.ArmoRM, device: torch.device) -> ArmoRM:
+    """Load the model onto a device. Raises BadInput where the checkpoint or its tokenizer cannot be used."""
+    from transformers import LlamaModel
 
-    Raises BadInput where the checkpoint or its tokenizer cannot be used.
-    """
-    import torch
-    from transformers import PreTrainedTokenizerFast
-
-    folder = folder or download(reward.model, reward.revision)
-    config = check(folder)
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)  # tokenizer.json as it is, whatever class is named
-    backbone = _load_backbone(folder, getattr(torch, reward.dtype), device)
+    not_its_own = [r"^regression_layer\.", r"^reward_transform_matrix$", r"^gating\."]
+    kind = type("ArmoRMBackbone", (LlamaModel,), {"_keys_to_ignore_on_load_unexpected": not_its_own})
+    folder, config, tokenizer, backbone = load_checkpoint(reward, check, kind, device)
     return ArmoRM(
         backbone=backbone,
         heads=_load_heads(folder, config, device),
@@ -101,19 +94,6 @@ def load(reward: recipe.ArmoRM, folder: Path | None, device: torch.device) -> Ar
         limit=limit_of(reward, config["max_position_embeddings"]),
         budget=budget_of(reward, backbone),
     )
-
-
-def _load_backbone(folder: Path, dtype: torch.dtype, device: torch.device) -> LlamaModel:
-    """The Llama under the heads, from all tensors but the heads'; refused where transformers would make some up."""
-    from transformers import LlamaModel
-
-    not_its_own = [r"^regression_layer\.", r"^reward_transform_matrix$", r"^gating\."]
-    kind: Any = type("ArmoRMBackbone", (LlamaModel,), {"_keys_to_ignore_on_load_unexpected": not_its_own})
-    with no_progress_bar():
-        loaded, report = kind.from_pretrained(folder, dtype=dtype, use_safetensors=True, output_loading_info=True)
-    check_complete(folder, report["missing_keys"])
-    backbone: LlamaModel = loaded.to(device).eval()
-    return backbone
 
 
 def _load_heads(folder: Path, config: Mapping[str, Any], device: torch.device) -> Heads:

@@ -83,13 +83,15 @@ def _score_window(model: TokenModel, window: Sequence[Tokens | Score], budget: B
 
 def _score_batch(model: TokenModel, batch: Sequence[Tokens], budget: Budget) -> Iterator[Score]:
     """The batch, in parts where it fails: smaller ones where memory does not suffice, else single rows to find the one."""
+    import torch
+
     try:
         yield from model.score_batch(batch)
         return
     except RuntimeError as error:  # torch.OutOfMemoryError is one; on a CPU it is a plain one
         too_much, message = _is_out_of_memory(error), f"{type(error).__name__}: {error}".splitlines()[0]
-    if too_much:
-        _free_memory()
+    if too_much and torch.cuda.is_available():
+        torch.cuda.empty_cache()
     if len(batch) == 1:
         alone = f"{len(batch[0].ids)} tokens alone are more than the memory holds; set max_tokens"
         yield no_score("out_of_memory", alone) if too_much else no_score("model_error", message)
@@ -105,13 +107,6 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 
     words = ("out of memory", "ALLOC_FAILED", "DefaultCPUAllocator")  # of CUDA and MPS; of cuBLAS; of the CPU
     return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
-
-
-def _free_memory() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def hidden_states(

@@ -8,14 +8,17 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datakit.errors import BadInput, needs_extra
 from datakit.recipe import LocalReward
 from datakit.rewards.local.conversations import Limit
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
 
 Shape = tuple[int, ...]
 
@@ -112,12 +115,6 @@ def check_tensors(folder: Path, wanted: Mapping[str, Shape]) -> None:
             )
 
 
-def check_complete(folder: Path, missing: Iterable[str]) -> None:
-    """Refuse a loaded model some of whose tensors were not in the checkpoint: transformers makes them up."""
-    if names := ", ".join(sorted(missing)):
-        raise BadInput(f"{folder}: the checkpoint lacks {names}; config.json and weights are not of one model")
-
-
 def check_tokenizer(folder: Path, special_tokens: Iterable[str]) -> None:
     """Refuse a folder without tokenizer.json, without a chat template, or whose tokenizer lacks one of the tokens."""
     if not chat_template(folder):
@@ -159,15 +156,39 @@ def limit_of(reward: LocalReward, positions: int) -> Limit:
     return Limit(reward.max_tokens or positions, reward.truncate)
 
 
-@contextmanager
-def no_progress_bar() -> Iterator[None]:
-    """transformers draws one while it loads; drawing is the command line's."""
+class Checkpoint(NamedTuple):
+    """A loaded model folder."""
+
+    folder: Path
+    config: dict[str, Any]
+    tokenizer: PreTrainedTokenizerBase
+    model: Any  # of the class of transformers that was asked for
+
+
+def load_checkpoint(
+    reward: LocalReward, check: Callable[[Path], dict[str, Any]], kind: Any, device: torch.device
+) -> Checkpoint:
+    """The section's folder, or its model from the hub, as `kind` of transformers loads it, on a device.
+
+    BadInput where `check` refuses it, transformers does not know it, or would make up tensors that are not there.
+    """
+    import torch
+    from transformers import PreTrainedTokenizerFast
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    folder = reward.location or download(reward.model, reward.revision)
+    config = check(folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)  # tokenizer.json as it is, whatever class is named
+    draws = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # drawing is the command line's
     try:
-        yield
+        dtype = getattr(torch, reward.dtype)
+        model, report = kind.from_pretrained(folder, dtype=dtype, use_safetensors=True, output_loading_info=True)
+    except ValueError as error:  # an architecture that it does not know; remote code is never run
+        raise BadInput(f"{folder}: transformers cannot load it: {str(error).splitlines()[0]:.300}") from error
     finally:
-        if shown:
+        if draws:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+    if missing := ", ".join(sorted(report["missing_keys"])):
+        raise BadInput(f"{folder}: the checkpoint lacks {missing}; config.json and weights are not of one model")
+    return Checkpoint(folder, config, tokenizer, model.to(device).eval())

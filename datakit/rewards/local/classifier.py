@@ -16,12 +16,10 @@ from datakit import recipe
 from datakit.errors import BadInput
 from datakit.rewards.local.batching import Budget, Padding, hidden_states, score_all
 from datakit.rewards.local.checkpoint import (
-    check_complete,
     check_tensors,
     check_tokenizer,
-    download,
     limit_of,
-    no_progress_bar,
+    load_checkpoint,
     positive_fields,
     read_json,
 )
@@ -62,15 +60,16 @@ class Classifier:
         """The conversations through chat template and tokenizer, with one token of the beginning where there is any."""
         texts = render_all(self.tokenizer, conversations)
         ids = iter(tokenize(self.tokenizer, [text for text in texts if isinstance(text, str)], self.adds_special_tokens))
-        return [
-            text if isinstance(text, Score) else self._fitted(messages, text, next(ids))
-            for messages, text in zip(conversations, texts, strict=True)
-        ]
-
-    def _fitted(self, messages: Messages, text: str, ids: list[int]) -> Tokens | Score:
-        too_long = len(ids) > self.limit.max_tokens
-        header = self._header(messages, text) if too_long and self.limit.truncate == "left" else 0
-        return self.limit.fit(Tokens(ids, header), self.tokenizer.bos_token_id)
+        encoded: list[Tokens | Score] = []
+        for messages, text in zip(conversations, texts, strict=True):
+            if isinstance(text, Score):
+                encoded.append(text)
+                continue
+            own = next(ids)
+            is_cut = len(own) > self.limit.max_tokens and self.limit.truncate == "left"
+            header = self._header(messages, text) if is_cut else 0
+            encoded.append(self.limit.fit(Tokens(own, header), self.tokenizer.bos_token_id))
+        return encoded
 
     def _header(self, messages: Messages, text: str) -> int:
         """The first token of the last turn, its header included; 0 (nothing may be cut) where that cannot be told."""
@@ -115,21 +114,18 @@ def check(folder: Path, weights: bool = True) -> dict[str, Any]:
     return config
 
 
-def load(reward: recipe.Classifier, folder: Path | None, device: torch.device) -> Classifier:
-    """Load the model of a folder, or of the hub where that is None, onto a device.
+def load(reward: recipe.Classifier, device: torch.device) -> Classifier:
+    """Load the model onto a device. Raises BadInput where the checkpoint, its tokenizer or its kind of head cannot be used."""
+    from torch.nn import Linear
+    from transformers import AutoModelForSequenceClassification
 
-    Raises BadInput where the checkpoint or its tokenizer cannot be used.
-    """
-    import torch
-    from transformers import PreTrainedTokenizerFast
-
-    folder = folder or download(reward.model, reward.revision)
-    config = check(folder)
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)  # tokenizer.json as it is, whatever class is named
-    model = _load_model(folder, getattr(torch, reward.dtype)).to(device)
+    folder, config, tokenizer, model = load_checkpoint(reward, check, AutoModelForSequenceClassification, device)
+    head = getattr(model, "score", None)
+    if not isinstance(head, Linear) or head.bias is not None:
+        raise BadInput(f"{folder}: {type(model).__name__} has no linear score head on its last token; it cannot be used here")
     loaded = Classifier(
         backbone=model.base_model,
-        head=model.score.weight.detach().float(),
+        head=head.weight.detach().float(),
         tokenizer=tokenizer,
         adds_special_tokens=not (tokenizer.bos_token and render(tokenizer, EXAMPLE).startswith(tokenizer.bos_token)),
         limit=limit_of(reward, config["max_position_embeddings"]),
@@ -137,25 +133,6 @@ def load(reward: recipe.Classifier, folder: Path | None, device: torch.device) -
     )
     _check_like(loaded, model, folder)
     return loaded
-
-
-def _load_model(folder: Path, dtype: torch.dtype) -> Any:
-    """transformers' own class; refused where it would make tensors up, or has another kind of head."""
-    from torch.nn import Linear
-    from transformers import AutoModelForSequenceClassification
-
-    with no_progress_bar():
-        try:
-            model, report = AutoModelForSequenceClassification.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, output_loading_info=True
-            )
-        except ValueError as error:  # an architecture that it does not know; remote code is never run
-            raise BadInput(f"{folder}: transformers cannot load it: {str(error).splitlines()[0]:.300}") from error
-    check_complete(folder, report["missing_keys"])
-    head = getattr(model, "score", None)
-    if not isinstance(head, Linear) or head.bias is not None:
-        raise BadInput(f"{folder}: {type(model).__name__} has no linear score head on its last token; it cannot be used here")
-    return model.eval()
 
 
 def _check_like(loaded: Classifier, model: Any, folder: Path) -> None:

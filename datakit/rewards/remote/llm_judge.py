@@ -7,6 +7,7 @@ and is a row of `failures`. Nothing is guessed from the text.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from datakit.client import Client, count_of
@@ -71,6 +72,22 @@ class Judge:
         self._read_any = client.answered
         self._unreadable = 0
 
+    @staticmethod
+    def server_urls(base_urls: Sequence[str]) -> Sequence[str]:
+        """As they are."""
+        return base_urls
+
+    @staticmethod
+    def name_parts(reward: LLMJudge) -> list[str]:
+        """What tells one judge's scores from another's: the whole prompt but for what is graded, and the sampling."""
+        prompt = digest(write_prompt(reward, EXAMPLE))[:HASH_CHARS]
+        settings = {"sampling": reward.sampling.model_dump(exclude_none=True), "extra_body": reward.extra_body}
+        usual = LLMJudge.model_fields["sampling"].default.model_dump(exclude_none=True)
+        parts = [f"rubric={prompt}"]
+        if settings != {"sampling": usual, "extra_body": {}}:
+            parts.append(f"sampling={digest(canonical_json(settings))[:HASH_CHARS]}")
+        return parts
+
     async def check(self) -> None:
         """Nothing can be asked beforehand: every judgement is parsed, and `score` stops where none can be."""
 
@@ -80,7 +97,10 @@ class Judge:
         A judge that decodes greedily is asked once, for it would say the same again; another one a second time.
         """
         for attempt in range(1 if self.reward.sampling.temperature == 0 else 2):
-            score = await self._ask(messages, attempt)
+            answer, _ = await self.client.post(PATH, request(self.reward, messages, attempt), check_layout)
+            self.prompt_tokens += count_of(answer, "prompt_tokens") or 0
+            self.completion_tokens += count_of(answer, "completion_tokens") or 0
+            score = read_score(answer["choices"][0], self.reward.scale)
             if score.score is not None:
                 self._read_any = True
                 return score
@@ -91,23 +111,6 @@ class Judge:
                 "give a model that follows the form, more max_tokens, or a clearer rubric"
             )
         return score
-
-    async def _ask(self, messages: Messages, attempt: int) -> Score:
-        answer, _ = await self.client.post(PATH, request(self.reward, messages, attempt), check_layout)
-        self.prompt_tokens += count_of(answer, "prompt_tokens") or 0
-        self.completion_tokens += count_of(answer, "completion_tokens") or 0
-        return judged(answer["choices"][0], self.reward.scale)
-
-
-def name_parts(reward: LLMJudge) -> list[str]:
-    """What tells the scores of one judge from those of another: the whole prompt but for what is graded, and the sampling."""
-    prompt = digest(write_prompt(reward, EXAMPLE))[:HASH_CHARS]
-    settings = {"sampling": reward.sampling.model_dump(exclude_none=True), "extra_body": reward.extra_body}
-    usual = LLMJudge.model_fields["sampling"].default.model_dump(exclude_none=True)
-    parts = [f"rubric={prompt}"]
-    if settings != {"sampling": usual, "extra_body": {}}:
-        parts.append(f"sampling={digest(canonical_json(settings))[:HASH_CHARS]}")
-    return parts
 
 
 def request(reward: LLMJudge, messages: Messages, attempt: int = 0) -> dict[str, Any]:
@@ -136,7 +139,7 @@ def check_layout(answer: Any) -> None:
         raise ValueError("not a chat completion")
 
 
-def judged(choice: dict[str, Any], scale: list[float]) -> Score:
+def read_score(choice: dict[str, Any], scale: list[float]) -> Score:
     """The score of one choice of a chat completion."""
     message = choice.get("message")
     text = message.get("content") if isinstance(message, dict) else None

@@ -32,6 +32,16 @@ class ServedClassifier:
         self.client = client
         self.prompt_tokens = self.completion_tokens = 0
 
+    @staticmethod
+    def server_urls(base_urls: Sequence[str]) -> list[str]:
+        """The servers' own URLs: their /classify and /pooling stand beside /v1, not below it."""
+        return [url.rstrip("/").removesuffix("/v1") for url in base_urls]
+
+    @staticmethod
+    def name_parts(reward: Served) -> list[str]:
+        """Nothing more."""
+        return []
+
     async def check(self) -> None:
         """SourceStopped where the server gives something else than one raw score, as far as a few questions show it."""
         switched = [(messages, on) for messages in PROBES for on in (False, True)]
@@ -59,17 +69,13 @@ class ServedClassifier:
         self.prompt_tokens += count_of(answer, "prompt_tokens") or 0
         values = numbers(self.reward.api, answer)
         if len(values) != 1 or isinstance(values[0], list):
-            raise SourceStopped(f"{self._name}: gives {_count(values)}, and a score is one number. {SWITCH_ON}")
+            given = f"{len(values)} lists of numbers, one a token" if isinstance(values[0], list) else f"{len(values)} numbers"
+            raise SourceStopped(f"{self._name}: gives {given}, and a score is one number. {SWITCH_ON}")
         return float(values[0])
 
     @property
     def _name(self) -> str:
         return f"{self.reward.model} at {', '.join(self.reward.base_urls)} (/{self.reward.api})"
-
-
-def server_urls(base_urls: Sequence[str]) -> list[str]:
-    """The servers' own URLs: their /classify and /pooling stand beside /v1, not below it."""
-    return [url.rstrip("/").removesuffix("/v1") for url in base_urls]
 
 
 def request(reward: Served, messages: Messages, activation: bool = False) -> dict[str, Any]:
@@ -98,7 +104,3 @@ def numbers(api: str, answer: Any) -> Sequence[Any]:
     """All numbers of the one conversation; lists where it is scored token by token."""
     values: Sequence[Any] = answer["data"][0]["probs" if api == "classify" else "data"]
     return values
-
-
-def _count(values: Sequence[Any]) -> str:
-    return f"{len(values)} lists of numbers, one a token" if isinstance(values[0], list) else f"{len(values)} numbers"

@@ -1,4 +1,4 @@
--- Current responses that the verifier has not judged against the prompt's present reference.
+-- Current responses that the verifier has not verified against the prompt's present reference.
 -- Reads current_responses, prompts, responses, verdicts.
 --   $verifier  the verifier's name, with its version and options
 -- Gives what a domain's verify() reads of a row, once a response and reference. Texts are read, never sorted or kept: the

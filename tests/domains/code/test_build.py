@@ -281,7 +281,12 @@ def test_with_a_judge_the_best_pass_meets_the_worst_wrong_answer_of_its_source(c
     pytest.importorskip("torch")
     run, recipe = copy / "run", write_answers(copy)
     before = parts(run, "verdicts")
-    recipe["score"] = {"type": "armorm", "model": str(ROOT / "data" / "micro" / "reward"), "dtype": "float32", "device": "cpu"}
+    recipe["score"] = {
+        "type": "armorm",
+        "model": str(ROOT / "data" / "micro" / "reward"),
+        "dtype": "float32",
+        "devices": ["cpu"],
+    }
     recipe["select"] = {"per_prompt": "one_per_source"}
     done = build(copy, recipe)
     assert done.returncode == 0, done.stderr

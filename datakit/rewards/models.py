@@ -1,0 +1,93 @@
+"""What is done with a reward model of any type: checked before a build, loaded or asked, and made a worker of."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
+
+from datakit.client import Client, read_key
+from datakit.engine.protocol import Worker
+from datakit.errors import DISTRIBUTION, MissingExtra, needs_extra
+from datakit.recipe import LocalReward, RemoteReward, Reward
+from datakit.rewards.local import LOCAL
+from datakit.rewards.local.checkpoint import SMALL_FILES, check_pinned, download, limit_of
+from datakit.rewards.local.devices import take_device
+from datakit.rewards.local.protocol import LocalModel
+from datakit.rewards.protocol import RemoteModel, RewardModel
+from datakit.rewards.remote import REMOTE
+from datakit.rewards.selfcheck import self_check
+from datakit.tables import Row, Rows
+
+
+def check(reward: Reward) -> None:
+    """Refuse a reward model that could not be loaded or asked; opens neither torch nor the network.
+
+    Of a model on the hub all that can be seen is whether its revision is a commit.
+    Raises MissingExtra, and BadInput that names folder, file and field or tensor.
+    """
+    if isinstance(reward, RemoteReward):
+        read_key(reward.api_key_env, "score.api_key_env")
+        return
+    for package in ("torch", "transformers"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtra(f"score: {reward.type} needs the package '{package}': pip install '{DISTRIBUTION}[local]'")
+    if reward.location is None:
+        check_pinned(reward.model, reward.revision)
+    else:
+        limit_of(reward, LOCAL[reward.type].check(reward.location, True)["max_position_embeddings"])
+
+
+def find_on_hub(reward: LocalReward) -> None:
+    """Fetch the small files of a hub model, without its weights, and look at them. Raises BadInput where it cannot be used."""
+    folder = download(reward.model, reward.revision, SMALL_FILES)
+    limit_of(reward, LOCAL[reward.type].check(folder, False)["max_position_embeddings"])
+
+
+def client_of(reward: RemoteReward, base_urls: Sequence[str], proven: bool) -> Client:
+    """A client of these of the judge's URLs. `proven`: it has given scores before."""
+    urls = REMOTE[reward.type].server_urls(base_urls)
+    key = read_key(reward.api_key_env, "score.api_key_env")
+    return Client(reward.model, urls, key, reward.max_in_flight, reward.timeout_s, reward.patience_s, proven)
+
+
+def remote_model(reward: RemoteReward, client: Client) -> RemoteModel:
+    """The judge that is asked through the client."""
+    return REMOTE[reward.type](reward, client)
+
+
+def load(reward: LocalReward, devices: list[str]) -> LocalModel:
+    """The model, on the device of this worker process. Raises MissingExtra, and BadInput where it cannot be used."""
+    with needs_extra("local", f"scoring with {reward.type}"):
+        import torch  # noqa: F401 - its absence is said here
+        import transformers  # noqa: F401
+    return LOCAL[reward.type].load(reward, take_device(devices))
+
+
+def checking_worker(reward: LocalReward, devices: list[str]) -> Worker:
+    """Load the model and check it (selfcheck.py): gives the findings for every row, whatever it is."""
+    model = load(reward, devices)
+    return lambda rows: (asdict(self_check(model, reward)) for _ in rows)
+
+
+def scoring_worker(reward: LocalReward, devices: list[str]) -> Worker:
+    """Load the model and give the function that scores rows: the start of an Engine's worker.
+
+    A row has `messages` that end with the assistant's answer; its result is score_rows'.
+    """
+    return partial(score_rows, load(reward, devices), with_objectives=reward.stores_objectives)
+
+
+def score_rows(model: RewardModel, rows: Rows, with_objectives: bool = False) -> Iterator[Row]:
+    """One result a row, in order: score, objectives, n_tokens, n_tokens_cut, or error and message; the others are null."""
+    for score in model.score([row["messages"] for row in rows]):
+        objectives = list(score.objectives) if with_objectives and score.objectives is not None else None
+        yield {
+            "score": score.score,
+            "objectives": objectives,
+            "n_tokens": score.n_tokens,
+            "n_tokens_cut": score.n_tokens_cut,
+            "error": score.error,
+            "message": score.message,
+        }
