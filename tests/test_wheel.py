@@ -47,15 +47,22 @@ def test_what_is_in_the_wheel(wheel):
     assert for_code < 10_000_000 and sum(sizes.values()) - for_code < 10_000_000
 
 
+def installed(site: Path, *args: object) -> subprocess.CompletedProcess[str]:
+    """The command of a wheel that lies in this folder, away from this checkout."""
+    script = "import sys; sys.path.insert(0, sys.argv.pop(1)); from datakit.cli import main; main()"
+    command = [sys.executable, "-I", "-c", script, site, *args]
+    return subprocess.run(list(map(str, command)), cwd=site.parent, capture_output=True, text=True)
+
+
 def test_the_embedded_default_works_from_any_folder(wheel, tmp_path):
-    """Installed beside the packages that it needs, away from this checkout."""
+    """Installed beside the packages that it needs; saved to a file, too."""
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    script = "import sys; sys.path.insert(0, sys.argv.pop(1)); from datakit.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", script, str(site), "check", "--domain", "math"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    done = installed(site, "check", "--domain", "math")
     assert done.returncode == 0 and "100 prompts, 100 with a gold answer, 0 dropped" in done.stderr, done.stderr
+    mine = tmp_path / "elsewhere" / "mine.yaml"
+    mine.parent.mkdir()
+    mine.write_text(installed(site, "recipe", "math").stdout)
+    assert str(site / "datakit" / "_bundled" / "data" / "math" / "problems.jsonl") in mine.read_text()
+    done = installed(site, "build", "--recipe", mine, "--limit", 2, "--until", "collect")
+    assert done.returncode == 0, done.stderr
