@@ -9,6 +9,7 @@ Prints each kind of breach once with the messages that led to it, and how much w
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
 import math
@@ -466,7 +467,7 @@ LAWS: list[tuple[str, Callable[[Random, Report], None], int]] = [
 ]
 
 
-def main(seconds: float = 60, seed: int = 0) -> int:
+def main(seconds: float, seed: int) -> int:
     """Try the laws in turn for so long."""
     report = Report()
     until = time.monotonic() + seconds
@@ -490,4 +491,8 @@ def main(seconds: float = 60, seed: int = 0) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*(kind(text) for kind, text in zip((float, int), sys.argv[1:], strict=False))))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("seconds", type=float, nargs="?", default=60)
+    parser.add_argument("seed", type=int, nargs="?", default=0)
+    asked = parser.parse_args()
+    sys.exit(main(asked.seconds, asked.seed))

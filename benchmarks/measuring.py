@@ -67,7 +67,7 @@ def write_recipe(path: Path, url: str, prompts: Path, n: int, in_flight: int, ke
 def endpoint(*options: str) -> Iterator[str]:
     """The fake endpoint of the tests, in a process of its own; its URL."""
     server = subprocess.Popen(
-        [sys.executable, ROOT / "tests" / "fake_endpoint.py", *options],
+        [sys.executable, ROOT / "tests" / "helpers" / "fake_endpoint.py", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

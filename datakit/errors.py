@@ -9,7 +9,7 @@
     ├── SourceStopped            3: a source model cannot be used, the build stops
     └── BudgetSpent              3: the recipe's budget is spent, the build stops
 
-Messages say file, field, value and the next step. Only cli.py prints them, and only there does the process exit.
+Messages say file, field, value and the next step. Only cli/ prints them, and only there does the process exit.
 """
 
 from __future__ import annotations

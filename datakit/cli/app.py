@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
 from datakit.cli import build, look
-from datakit.errors import DatakitError
+from datakit.errors import DISTRIBUTION, BadInput, DatakitError
 
 app = typer.Typer(
     name="datakit",
@@ -22,10 +23,29 @@ app = typer.Typer(
     help="""Build and audit preference data: sample several source models, verify and score their answers, select pairs.
 
 A first try, on a laptop with nothing else:  [bold]datakit build --domain math[/]  and then  [bold]datakit inspect runs/math[/].
-With your own endpoints: copy the recipe that [bold]datakit recipe math[/] prints, change its sources, and give it as --recipe.
+With your own endpoints: save what [bold]datakit recipe math --endpoints[/] prints, change it, and give it as --recipe.
 
 Exit status: 0 done, 1 a limit of inspect passed, 2 bad input, 3 a source stopped the build, 130 and 143 interrupted.""",
 )
+
+
+def _print_version(asked: bool) -> None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    if asked:
+        try:
+            typer.echo(f"datakit {version(DISTRIBUTION)}")
+        except PackageNotFoundError as error:
+            raise BadInput(f"--version: {DISTRIBUTION} is not installed here, so it has none") from error
+        raise typer.Exit
+
+
+@app.callback()
+def with_version(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_print_version, help="The version.")] = False,
+) -> None:
+    pass
+
 
 for command in (build.build, look.inspect, build.check, look.select, look.export, look.sql, build.serve):
     app.command()(command)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datakit.options import Options
     from datakit.recipe import Recipe
 
-DomainOption = Annotated[str | None, typer.Option(help="math, code or instruct. Without --recipe: the embedded default of it.")]
+DomainOption = Annotated[str | None, typer.Option(help="Without --recipe: its embedded default. `datakit recipe` lists them.")]
 RecipeOption = Annotated[Path | None, typer.Option(help="A recipe in YAML.", show_default=False)]
 
 signals = Signals()
@@ -150,11 +150,19 @@ def serve(
         raise SourceStopped(f"{gone.name}: {gone.trouble()}")
 
 
-def show_recipe(domain: Annotated[str, typer.Argument(help="math, code or instruct")]) -> None:
-    """Print the embedded recipe of a domain, to start one's own from."""
-    from datakit.recipe.files import bundled_recipe
+def show_recipe(
+    domain: Annotated[str | None, typer.Argument(help="Without one: their names.", show_default=False)] = None,
+    endpoints: Annotated[bool, typer.Option("--endpoints", help="One that asks models of yours behind URLs instead.")] = False,
+) -> None:
+    """Print the embedded recipe of a domain, to start one's own from: datakit recipe math > my.yaml"""
+    from datakit.recipe import files
 
-    typer.echo(bundled_recipe(domain).read_text(encoding="utf-8"), nl=False)
+    if domain is None:
+        if endpoints:
+            raise BadInput(f"--endpoints: for which domain? {', '.join(files.bundled_domains())}")
+        typer.echo("\n".join(files.bundled_domains()))
+    else:
+        typer.echo(files.recipe_for_endpoints(domain) if endpoints else files.recipe_to_save(domain), nl=False)
 
 
 def load_recipe(domain: str | None, path: Path | None) -> Recipe:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import TypeVar
 
+import yaml
+
 from datakit.errors import RecipeError
-from datakit.recipe.recipe import Recipe
+from datakit.recipe.recipe import Recipe, load
 from datakit.recipe.rewards import LLMJudge, LocalReward, Reward
 from datakit.recipe.section import in_folder
 from datakit.recipe.sources import ResponsesSource, ServeSource, Source
@@ -16,15 +19,43 @@ from datakit.tables import fingerprint
 Model = TypeVar("Model", ServeSource, LocalReward)
 
 
-def bundled_recipe(domain: str) -> Path:
-    """The embedded default of a domain: in a wheel inside the package, in a checkout at its root."""
+def recipes_folder() -> Path:
+    """In a wheel inside the package, in a checkout at its root."""
     inside = Path(__file__).parents[1] / "_bundled" / "recipes"
-    folder = inside if inside.is_dir() else Path(__file__).parents[2] / "recipes"
-    path = folder / f"{domain}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(recipe.stem for recipe in folder.glob("*.yaml")))
-        raise RecipeError(f"--domain {domain}: there is no embedded recipe for it, only for {known}; give one with --recipe")
-    return path
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "recipes"
+
+
+def bundled_domains() -> list[str]:
+    """The domains that have an embedded recipe."""
+    return sorted(recipe.stem for recipe in recipes_folder().glob("*.yaml"))
+
+
+def bundled_recipe(domain: str) -> Path:
+    """The embedded default of a domain."""
+    if domain not in (known := bundled_domains()):
+        raise RecipeError(
+            f"--domain {domain}: there is no embedded recipe for it, only for {', '.join(known)}; give one with --recipe"
+        )
+    return recipes_folder() / f"{domain}.yaml"
+
+
+def recipe_to_save(domain: str) -> str:
+    """The text of a domain's embedded recipe, comments and all, that means the same wherever it is saved."""
+    path = bundled_recipe(domain)
+    text = path.read_text(encoding="utf-8")
+    for token in reversed(list(yaml.scan(text))):
+        if isinstance(token, yaml.ScalarToken) and token.value.startswith(("./", "../")):
+            there = json.dumps(str(in_folder(path.parent, token.value)), ensure_ascii=False)
+            text = text[: token.start_mark.index] + there + text[token.end_mark.index :]
+    return text
+
+
+def recipe_for_endpoints(domain: str) -> str:
+    """The text of a recipe with sources behind URLs, for prompts with the columns that the embedded recipe reads."""
+    (prompts,) = load(bundled_recipe(domain)).prompts
+    columns = yaml.safe_dump(prompts.columns, default_flow_style=True, sort_keys=False).strip()
+    text = (recipes_folder() / "templates" / "endpoints.yaml").read_text(encoding="utf-8")
+    return text.replace("domain: math", f"domain: {domain}").replace("{prompt: question, reference: answer}", columns)
 
 
 def resolve(recipe: Recipe) -> Recipe:

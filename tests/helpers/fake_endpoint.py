@@ -3,8 +3,8 @@
 Beside it stand /classify and /pooling, in the layouts of vLLM 0.32.
 
 In a test, in a thread of its own:      with running(Fake(latency_s=0.1)) as fake: ... fake.url ... fake.counts()
-For a benchmark, as a process:          python tests/fake_endpoint.py --port 8001 --latency-ms 300 --lognormal --n-chars 800
-                                        (prints its URL when it listens; GET /counts says what it was asked)
+For a benchmark, as a process:      python tests/helpers/fake_endpoint.py --port 8001 --latency-ms 300 --lognormal --n-chars 800
+                                    (prints its URL when it listens; GET /counts says what it was asked)
 
 Its answers are a function of the messages, the model, the seed and the choice's number (as in vLLM, choice i of seed s is
 choice 0 of seed s + i), so a build against it can be repeated exactly. Questions read "What is A + B?"; about half of the

@@ -177,8 +177,8 @@ def test_the_table_has_sums_this_build_and_what_was_not_counted(tmp_path):
 
 def test_without_samples_there_is_no_table_and_without_prices_no_cost(tmp_path):
     recipe = recipe_with(tmp_path)
-    assert drawn(spent_by(tmp_path / "none", recipe, []), recipe) == ""
-    assert "cost" not in drawn(spent_by(tmp_path / "run", recipe, rows_by(recipe.sampled[0], [("p0", 1, 9, 1)])), recipe)
+    assert drawn(spent_by(tmp_path / "none", recipe, [])) == ""
+    assert "cost" not in drawn(spent_by(tmp_path / "run", recipe, rows_by(recipe.sampled[0], [("p0", 1, 9, 1)])))
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])

@@ -3,7 +3,7 @@
     python make.py all               everything, two models at a time
     python make.py llama             one model for math (llama, qwen2, mistral, gemma2, target, reward)
     python make.py code-llama        one model for code (code-llama, code-qwen2, code-mistral, code-gemma2, code-reward)
-    python make.py problems          ../math/problems.jsonl; code-problems: ../code/problems.jsonl
+    python make.py problems          ../../math/problems.jsonl; code-problems: ../../code/problems.jsonl
     python make.py report            pass rates and the reward models' ranking, as Markdown and report.json; report-math and
                                      report-code measure one half
 
@@ -28,7 +28,7 @@ from problems import HouseStyle, Problem, write_answer
 from subjects import CODE, MATH, SUBJECTS, Subject
 from tasks import Task
 
-ROOT = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[1]
 SOLUTION = HouseStyle("\n", "", "*", "#### {}")
 
 

@@ -132,4 +132,4 @@ def save(family: Family, model: PreTrainedModel, tokenizer: PreTrainedTokenizerF
 if __name__ == "__main__":
     import sys
 
-    train(FAMILIES[sys.argv[1]], Path(__file__).parent / sys.argv[1], int(sys.argv[2]))
+    train(FAMILIES[sys.argv[1]], Path(__file__).parents[1] / sys.argv[1], int(sys.argv[2]))
