@@ -66,18 +66,13 @@ def write_recipe(path: Path, url: str, prompts: Path, n: int, in_flight: int, ke
 @contextmanager
 def endpoint(*options: str) -> Iterator[str]:
     """The fake endpoint of the tests, in a process of its own; its URL."""
-    server = subprocess.Popen(
-        [sys.executable, ROOT / "tests" / "helpers" / "fake_endpoint.py", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        assert server.stdout is not None
-        yield server.stdout.readline().strip()
-    finally:
-        server.kill()
-        server.wait()
+    command = [sys.executable, ROOT / "tests" / "helpers" / "fake_endpoint.py", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            assert server.stdout is not None
+            yield server.stdout.readline().strip()
+        finally:
+            server.kill()
 
 
 def counts(url: str) -> dict[str, Any]:

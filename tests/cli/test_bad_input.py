@@ -51,7 +51,7 @@ def test_a_wrong_type(problems, tmp_path):
 
 
 def test_an_unknown_domain(problems, tmp_path):
-    said = refused(tmp_path, recipe_over(URL, problems) | {"domain": "maths"})
+    said = refused(tmp_path, recipe_over(URL, problems) | {"domain": "maths", "verify": {}})
     assert "domain: unknown domain 'maths'; known: math" in said
 
 
