@@ -69,7 +69,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
 
 
 def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[DatakitError]:
-    """prompts x models x n -> responses. Gives what ended it early: sources that cannot be used, a spent budget."""
+    """prompts x models x n -> responses. Returns what ended it early: sources that cannot be used, a spent budget."""
     gathering = Gathering(run, recipe, options, monitor)
     gathering.end_orphans()
     asked = gathering.asked()
@@ -101,7 +101,7 @@ def verify(run: Run, domain: Domain, monitor: Monitor) -> None:
 
 
 def score(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[DatakitError]:
-    """responses -> scores of every judge. Gives the judges behind URLs that could not be used."""
+    """responses -> scores of every judge. Returns the judges behind URLs that could not be used."""
     stopped: list[DatakitError] = []
     for reward in recipe.score:
         if not stopped or options.keep_going:
@@ -122,7 +122,7 @@ def select(run: Run, rule: Rule, monitor: Monitor) -> None:
 
 
 def export(run: Run, recipe: Recipe, rule: Rule, monitor: Monitor) -> dict[Phase, int]:
-    """demos and pairs -> sft/ and dpo/ in the run folder. Gives how many rows each has."""
+    """demos and pairs -> sft/ and dpo/ in the run folder. Returns how many rows each has."""
     monitor.stage("export", {})
     counts = write_exports(run, recipe, rule, run.folder)
     monitor.say(f"{run.folder / 'sft'}: {counts['sft']:,} demos    {run.folder / 'dpo'}: {counts['dpo']:,} pairs")

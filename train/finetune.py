@@ -48,7 +48,7 @@ def merge_command(adapter: Path) -> str:
 
 
 def finetune(export: Export, options: Options, say: Say) -> Path:
-    """Train and save; gives the folder with the weights, the tokenizer and data_manifest.json."""
+    """Train and save; returns the folder with the weights, the tokenizer and data_manifest.json."""
     training, out = options.training, Path(options.training.output_dir)
     _prepare_output(export, options, out)
     _check_chat_template(options)

@@ -39,7 +39,7 @@ def check_keys_and_folders(recipe: Recipe, domain: Domain) -> None:
 
 
 def find_rewards(recipe: Recipe) -> None:
-    """Look at reward models that lie on the hub: no night of sampling for one that cannot be had or used."""
+    """Look at reward models that lie on the hub: no night of sampling for one that cannot be loaded or used."""
     for reward in recipe.score:
         if isinstance(reward, LocalReward) and reward.location is None:
             find_on_hub(reward)

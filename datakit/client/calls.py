@@ -138,7 +138,7 @@ class Client:
         if failed and not self.answered:
             raise SourceStopped(
                 f"{self.model}: answered none of {failed:,} {what} ({self.last_fault}); "
-                f"mend the server or its settings in the recipe, {AGAIN}"
+                f"fix the server or its settings in the recipe, {AGAIN}"
             )
 
     def progress(self, done: int, failed: int, prompt_tokens: int, completion_tokens: int) -> Progress:
@@ -250,7 +250,7 @@ class Client:
         if time.monotonic() - self._heard_at > patience:
             self._stop(
                 f"{self.model}: no answer for {patience:.0f} s ({self.last_fault}); "
-                f"start or mend the server, or correct base_urls, {AGAIN}"
+                f"start or fix the server, or correct base_urls, {AGAIN}"
             )
 
     def _stop(self, message: str) -> None:

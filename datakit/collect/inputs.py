@@ -82,9 +82,7 @@ def read_inputs(recipe: Recipe, read: ReadPrompts, limit: int | None, keep: Call
             if prompt.prompt_id not in reading.inputs.prompt_ids:
                 reading.take(prompt)
             elif "prompt_id" in row:
-                raise BadInput(
-                    f"{given.name}: prompt_id '{prompt.prompt_id}' stands there twice; ids must be unique in the prompts"
-                )
+                raise BadInput(f"{given.name}: prompt_id '{prompt.prompt_id}' appears twice; ids must be unique in the prompts")
             else:
                 reading.inputs.notes["prompts with the same messages as an earlier one, kept once"] += 1
     for responses in recipe.imported:
@@ -170,7 +168,7 @@ def _imported_score(where: str, row: Row, response: Row, judge: str) -> Rows:
     if value is None:
         return []
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadInput(f"{where}: score is {value!r:.60}, not a finite number; mend it, or leave it out (null)")
+        raise BadInput(f"{where}: score is {value!r:.60}, not a finite number; fix it, or leave it out (null)")
     there = response["text"] is not None
     return [{"response_id": response["response_id"], "judge": judge, "score": float(value)}] if there else []
 

@@ -84,12 +84,12 @@ def _parse_line(line: str, name: str, number: int) -> Row:
     try:
         row: Any = json.loads(line)
     except ValueError as error:
-        raise BadInput(f"{name}: line {number} is not valid JSON ({error}): {line.strip()[:60]!r}; mend or remove it") from None
+        raise BadInput(f"{name}: line {number} is not valid JSON ({error}): {line.strip()[:60]!r}; fix or remove it") from None
     try:
         canonical_json(row).encode()
     except UnicodeEncodeError as error:
         raise BadInput(
-            f"{name}: line {number} holds half a character ({error.object[error.start]!r}); mend or remove it"
+            f"{name}: line {number} holds half a character ({error.object[error.start]!r}); fix or remove it"
         ) from None
     if not isinstance(row, dict):
         raise BadInput(f"{name}: line {number} is not a JSON object: {line.strip()[:60]!r}")

@@ -145,7 +145,7 @@ class _Seat:
         return Result(row, content, None, None, duration_s)
 
     def close(self) -> int | None:
-        """Kill the process with its group and reap it; gives the exit status, None where there is no process."""
+        """Kill the process with its group and reap it; returns the exit status, None where there is no process."""
         process, self.process, self.began_at = self.process, None, None
         if process is None:
             return None

@@ -23,7 +23,7 @@ from datakit.tables import EXPORTED, Phase
 
 
 def export_run(run_folder: Path, out: Path) -> dict[Phase, int]:
-    """Write OUT/sft and OUT/dpo from the run's demos and pairs; gives how many rows each has. BadInput where OUT is there."""
+    """Write OUT/sft and OUT/dpo from the run's demos and pairs; returns how many rows each has. BadInput where OUT is there."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out}: exists already; give a new folder, or remove it first")
     with Run.open(run_folder) as run:
@@ -32,7 +32,7 @@ def export_run(run_folder: Path, out: Path) -> dict[Phase, int]:
 
 
 def write_exports(run: Run, recipe: Recipe, rule: Rule, out: Path) -> dict[Phase, int]:
-    """Write OUT/sft and OUT/dpo, each in the place of an old one; gives how many rows each has.
+    """Write OUT/sft and OUT/dpo, each in the place of an old one; returns how many rows each has.
 
     RunError where pairs or demos have lost their texts, or are not what the rule selects now: the manifest names the rule.
     """

@@ -66,7 +66,7 @@ def load(reward: LocalReward, devices: list[str]) -> LocalModel:
 
 
 def checking_worker(reward: LocalReward, devices: list[str]) -> Worker:
-    """Load the model and check it (selfcheck.py): gives the findings for every row, whatever it is."""
+    """Load the model and check it (selfcheck.py): returns the findings for every row, whatever it is."""
     model = load(reward, devices)
     return lambda rows: (asdict(self_check(model, reward)) for _ in rows)
 

@@ -104,7 +104,7 @@ class Sampler:
         store([], [failure_row("sample", key, name, error, message, failure.attempts, permanent) for key in missing.values()])
         if error == "empty" and self.failed >= EMPTY_SAMPLES and not (self.done or self._proven):
             raise SourceStopped(
-                f"{name}: the first {self.failed} samples came without text; mend the source's sampling or extra_body "
+                f"{name}: the first {self.failed} samples came without text; fix the source's sampling or extra_body "
                 "(does the model think for longer than max_tokens allows?), then build again"
             )
 

@@ -17,7 +17,7 @@ from datakit.store import Run, load_sql
 
 
 def score_missing(run: Run, reward: Reward, options: Options, monitor: Monitor) -> list[DatakitError]:
-    """Scores of one judge; what cannot be scored is a row of failures. Gives why a judge behind a URL could not be used.
+    """Scores of one judge; what cannot be scored is a row of failures. Returns why a judge behind a URL could not be used.
 
     WorkerError where a model on this machine cannot be loaded or fails on everything.
     """

@@ -94,7 +94,7 @@ class StageView:
         return (f"{name}: {_sentence(part.pace(self.ended), self.ended)}" for name, part in self.parts.items())
 
     def _fit(self, columns: list[Column], least: int, width: int, gap: str) -> int:
-        """Leave out columns until names have `least`; gives what the others leave for names and bars."""
+        """Leave out columns until names have `least`; returns what the others leave for names and bars."""
         for column in columns:
             self._widest[column.title] = max(self._widest.get(column.title, 0), *map(len, (column.title, *column.cells)))
 

@@ -56,7 +56,7 @@ def end_orphans(logs: Path, say: Say) -> None:
 
 
 def end_marked(wanted: Callable[[str], bool]) -> list[int]:
-    """SIGTERM, then SIGKILL to the processes whose mark is wanted; gives what lives on even so."""
+    """SIGTERM, then SIGKILL to the processes whose mark is wanted; returns what lives on even so."""
     began_at = time.monotonic()
     told: set[int] = set()
     while (found := _marked(wanted)) and time.monotonic() < began_at + 2 * STOP_S:

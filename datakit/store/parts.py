@@ -56,7 +56,7 @@ def write_part(part: Path, frame: pl.DataFrame) -> None:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """A full disk or a folder that may not be written to is the user's to mend: everything before it is intact."""
+    """A full disk or a folder that may not be written to is the user's to fix: everything before it is intact."""
     try:
         yield
     except OSError as error:

@@ -104,7 +104,7 @@ def test_an_empty_prompt_set(problems, tmp_path):
 
 def test_one_prompt_id_twice(problems, tmp_path):
     problems.write_text(problems.read_text() * 2)
-    assert "prompt_id 'add/0' stands there twice" in refused(tmp_path, recipe_over(URL, problems))
+    assert "prompt_id 'add/0' appears twice" in refused(tmp_path, recipe_over(URL, problems))
 
 
 def test_a_prompt_that_is_no_text(problems, tmp_path):

@@ -224,7 +224,7 @@ def test_netrc_is_not_read(tmp_path, monkeypatch):
 def test_one_that_never_answered_is_given_up_soon(fake, quick, monkeypatch):
     monkeypatch.setattr(calls, "FIRST_PATIENCE_S", 1.0)
     fake.go_down()
-    with pytest.raises(SourceStopped, match=f"no answer for 1 s.*{fake.url}.*start or mend the server"):
+    with pytest.raises(SourceStopped, match=f"no answer for 1 s.*{fake.url}.*start or fix the server"):
         with_client(fake, ask)
 
 

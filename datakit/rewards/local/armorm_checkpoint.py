@@ -60,7 +60,7 @@ def expected_shapes(config: Mapping[str, Any]) -> dict[str, Shape]:
 
 
 def check(folder: Path, weights: bool = True) -> dict[str, Any]:
-    """Refuse a folder that is no ArmoRM checkpoint, without torch; gives its config.json.
+    """Refuse a folder that is no ArmoRM checkpoint, without torch; returns its config.json.
 
     Raises BadInput that names the file and the field, tensor or token.
     """

@@ -97,7 +97,7 @@ class Classifier:
 
 
 def check(folder: Path, weights: bool = True) -> dict[str, Any]:
-    """Refuse a folder that is no sequence classifier with one label, without torch; gives its config.json."""
+    """Refuse a folder that is no sequence classifier with one label, without torch; returns its config.json."""
     config, path = read_json(folder / "config.json"), folder / "config.json"
     architectures = config.get("architectures") or ["none"]
     if "num_objectives" in config:

@@ -30,7 +30,7 @@ class LocalKind(Protocol):
     """Reward models of one `type`: a module with these two functions."""
 
     def check(self, folder: Path, weights: bool, /) -> dict[str, Any]:
-        """Refuse a folder that is none, without torch; gives its config.json, with max_position_embeddings.
+        """Refuse a folder that is none, without torch; returns its config.json, with max_position_embeddings.
 
         `weights`: whether they are there to be looked at.
         """

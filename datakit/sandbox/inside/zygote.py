@@ -284,7 +284,7 @@ def _run(role: str, kept: list[int]) -> None:
 
 
 def _arrange(kept: list[int], stdin: int | None, stdout: int | None) -> list[int]:
-    """Descriptors 0, 1, 2 as a program expects them, then those to keep, and no others; gives the new numbers."""
+    """Descriptors 0, 1, 2 as a program expects them, then those to keep, and no others; returns the new numbers."""
     for number, descriptor in enumerate((stdin, stdout)):
         if descriptor is not None:
             os.dup2(descriptor, number)  # the rest of 0, 1, 2 is the zygote's own: nothing
