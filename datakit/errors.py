@@ -14,10 +14,20 @@ Messages say file, field, value and the next step. Only cli/ prints them, and on
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 DISTRIBUTION = "fuse-datakit"
+
+
+def command(*words: object) -> str:
+    """A datakit command as it can be pasted into a shell.
+
+    >>> command("inspect", "my runs/math")
+    "datakit inspect 'my runs/math'"
+    """
+    return shlex.join(["datakit", *map(str, words)])
 
 
 class DatakitError(Exception):

@@ -26,6 +26,8 @@ class Options:
     """A source that cannot be used, or a spent budget, ends its own sampling only; what there is goes through all stages."""
     grace_s: float = 20.0
     """How long answers on their way are waited for when the build is to end."""
+    recipe_select: bool = False
+    """Select by the recipe's own rule, where `datakit select --set` has changed that of the run."""
     selfcheck: bool = False
     """Check the reward models first, on the devices that they will run on."""
     signals: Signals = field(default_factory=Signals)

@@ -40,8 +40,14 @@ Poll: TypeAlias = Callable[[], Progress]
 class Monitor(Protocol):
     """What a build tells whoever watches it."""
 
-    def stage(self, name: str, totals: dict[str, int], polls: Mapping[str, Poll] | None = None) -> None:
-        """A stage begins; for each of its parts (a source model, a judge) how many rows it is to make.
+    def stage(
+        self,
+        name: str,
+        missing: dict[str, int],
+        polls: Mapping[str, Poll] | None = None,
+        there: Mapping[str, int] | None = None,
+    ) -> None:
+        """A stage begins; for each of its parts (a source model, a judge) how many rows it is to make, and how many are there.
 
         A part with a poll is asked by it, from another thread; the others are told with `advance`.
         """

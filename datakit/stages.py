@@ -27,6 +27,7 @@ from datakit.progress import Monitor
 from datakit.recipe import Recipe, assign, resolve
 from datakit.sample.all_sources import Gathering
 from datakit.score.one_judge import score_missing
+from datakit.select.kept import keep_selection, save_selection
 from datakit.select.rule import Rule, diff_pairs, make_candidates, rule_of, select_demos, select_pairs
 from datakit.store import Run, load_sql
 from datakit.tables import Phase
@@ -40,15 +41,15 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
     """
     recipe = resolve(recipe)
     domain = domain_of(recipe)
-    rule = rule_of(recipe, domain)
-    preflight(recipe, domain, options, monitor, is_new=not folder.exists())
+    preflight(recipe, domain, folder, options, monitor)
     stopped: list[DatakitError] = []
     exported: dict[Phase, int] = {}
     with Run.create(folder) as run:
         with run.abandoned_if_new():
             begun = begin(run, recipe, domain, options.limit)
             check_same(run, recipe, begun, options.resample)
-        run.save_recipe(recipe)
+        recipe = keep_selection(run, recipe, options.recipe_select, monitor)
+        rule = rule_of(recipe, domain)
         for stage in options.stages:
             if stopped and not options.keep_going:
                 break
@@ -73,7 +74,12 @@ def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list
     gathering = Gathering(run, recipe, options, monitor)
     gathering.end_orphans()
     asked = gathering.asked()
-    monitor.stage("sample", {one.label: one.n_missing for one in asked}, {one.label: one.progress for one in asked})
+    monitor.stage(
+        "sample",
+        {one.label: one.n_missing for one in asked},
+        {one.label: one.progress for one in asked},
+        {one.label: one.n_there for one in asked},
+    )
     for turn in gathering.turns(asked):
         gathering.ask(turn)
         if gathering.is_over:
@@ -89,8 +95,8 @@ def verify(run: Run, domain: Domain, monitor: Monitor) -> None:
         return
     verifier = domain.verifier.name
     params = {"verifier": verifier}
-    n_missing = int(run.query(load_sql("missing/count_missing_verdicts"), params)["n"][0])
-    monitor.stage("verify", {verifier: n_missing} if n_missing else {})
+    n_missing, n_there = run.query(load_sql("missing/count_missing_verdicts"), params).row(0)
+    monitor.stage("verify", {verifier: n_missing} if n_missing else {}, there={verifier: n_there})
     missing = run.stream(load_sql("missing/missing_verdicts"), params, VERIFY_BATCH) if n_missing else iter(())
     with closing(verdicts(domain, (frame.to_dicts() for frame in missing), monitor)) as found:
         for row, verdict, duration_s in found:
@@ -117,8 +123,6 @@ def select(run: Run, rule: Rule, monitor: Monitor) -> None:
     run.replace("demos", demos)
     run.replace("pairs", pairs)
     monitor.say(f"{demos.height:,} demos for SFT, {pairs.height:,} pairs for DPO")
-    if foreign := rule.foreign_window:
-        monitor.say(foreign, warning=True)
 
 
 def export(run: Run, recipe: Recipe, rule: Rule, monitor: Monitor) -> dict[Phase, int]:
@@ -138,7 +142,7 @@ def reselect(folder: Path, settings: list[str], monitor: Monitor) -> Summary:
     with Run.create(folder) as run:
         recipe, rule = _reset(run, settings)
         select(run, rule, monitor)
-        run.save_recipe(recipe)
+        save_selection(run, recipe)
         return summarise(run, recipe, export(run, recipe, rule, monitor), [])
 
 

@@ -12,6 +12,7 @@ from datakit.audit.report import Judge, Report, Source
 
 MUCH_TRUNCATED = 0.1  # share of a source's responses from which on it is said
 MUCH_UNJUDGED = 0.1
+FEW_COMPARISONS = 20  # fewer say nothing of a judge
 
 
 def caution(report: Report, repeated_keys: dict[str, int]) -> Iterator[str]:
@@ -31,11 +32,28 @@ def caution(report: Report, repeated_keys: dict[str, int]) -> Iterator[str]:
         yield f"prompts with the same messages as another one: {count:,}; they are asked once, and each is used"
     if report.duplicates and (count := report.duplicates.differing_references):
         yield f"questions under several ids with different reference answers: {count:,}"
-    accuracy, comparisons = (report.scores.ranking_accuracy, report.scores.comparisons) if report.scores else (None, 0)
-    if accuracy is not None and accuracy < 0.5 - 1 / math.sqrt(comparisons):  # two standard errors below a coin
-        yield f"the judge scores a wrong answer above a right one more often than not (ranking accuracy {accuracy:.2f})"
+    if report.scores is not None and report.scores.ranking_accuracy is not None:
+        accuracy, comparisons = report.scores.ranking_accuracy, report.scores.comparisons
+        low, high = wilson(accuracy * comparisons, comparisons)
+        said = f"ranking accuracy {accuracy:.2f}, 95 % interval {low:.2f} to {high:.2f}, {comparisons:,} comparisons"
+        if high < 0.5:
+            yield f"the judge scores a wrong answer above a right one more often than not ({said})"
+        elif low < 0.5 and comparisons >= FEW_COMPARISONS:
+            yield f"the judge tells right from wrong no better than a coin, as far as this run can show ({said})"
     for table, count in repeated_keys.items():
         yield f"{table}: {count:,} rows have the key of another row; a part was copied into {report.run.folder}/{table}"
+
+
+def wilson(successes: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson, 1927); comparisons of one prompt lean on each other, so it is rather too narrow.
+
+    >>> [round(end, 3) for end in wilson(5, 10)]
+    [0.237, 0.763]
+    """
+    z = 1.959964
+    middle = (successes + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * math.sqrt(successes * (n - successes) / n + z * z / 4)
+    return middle - half, middle + half
 
 
 def _pairing_warnings(report: Report) -> Iterator[str]:

@@ -13,7 +13,7 @@ from datakit.audit.queries import describe_pairs, examples, histograms, rows
 from datakit.audit.report import Duplicates, Failure, Loss, LostCandidates, Report, Scores, Source, Step, Subject, Use
 from datakit.domains import domain_of
 from datakit.recipe import Recipe, digest
-from datakit.select.rule import Rule, diff_pairs, make_candidates, rule_of, select_demos, select_pairs
+from datakit.select.rule import Rule, diff_pairs, make_candidates, rule_of, rule_warnings, select_demos, select_pairs
 from datakit.store import Run, load_sql
 from datakit.tables import Row
 
@@ -37,8 +37,8 @@ def inspect_run(run: Run) -> Report:
         margins=margins,
     )
     repeated = {name: row["n_repeated"] for name, row in counts.items() if row["n_repeated"]}
-    foreign = rule.foreign_window
-    warnings = [*caution(report, repeated), *([foreign] if foreign else []), *_out_of_date(run, rule)]
+    selected = rule_warnings(run, rule, report.tables["demos"], report.tables["pairs"])
+    warnings = [*caution(report, repeated), *selected, *_out_of_date(run, rule)]
     return replace(report, warnings=warnings, limits=hold(report, recipe.limits.model_dump()))
 
 

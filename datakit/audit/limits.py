@@ -12,6 +12,7 @@ LIMITED = {  # limit -> the number it holds; min_ is a least value, max_ a great
     "max_chosen_longer_share": "chosen_longer_share",
     "max_truncated_share": "truncated_share",
     "max_failure_share": "failure_share",
+    "min_judge_accuracy": "judge_accuracy",
 }
 
 
@@ -24,6 +25,7 @@ def hold(report: Report, limits: Mapping[str, float | None]) -> list[Limit]:
         "chosen_longer_share": report.pairs.chosen_longer_share,
         "truncated_share": _share([(source.truncated, source.responses) for source in sources]),
         "failure_share": _share([(source.failures, source.wanted) for source in sources]),
+        "judge_accuracy": report.scores.ranking_accuracy if report.scores is not None else None,
     }
     known = set(values)
     if report.run.kind == "export":

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from datakit.audit.from_run import inspect_run
 from datakit.errors import DatakitError
 from datakit.recipe import Recipe
 from datakit.sample.spending import SourceSpent, spending
@@ -37,6 +38,8 @@ class Summary:
     spending: list[SourceSpent]
     stopped: list[DatakitError]
     """Why sources, judges or a budget ended the build, or their part of it, early."""
+    warnings: list[str]
+    """Those that `datakit inspect` shows; only of a build that came to its last stage."""
 
 
 def summarise(run: Run, recipe: Recipe, exported: Mapping[Phase, int], stopped: list[DatakitError]) -> Summary:
@@ -46,4 +49,5 @@ def summarise(run: Run, recipe: Recipe, exported: Mapping[Phase, int], stopped: 
         "FROM current_failures GROUP BY ALL ORDER BY count DESC"
     )
     failures = [FailureCause(**row) for row in causes.iter_rows(named=True)]
-    return Summary(run.folder, exported, failures, spending(run, recipe), stopped)
+    warnings = inspect_run(run).warnings if exported else []
+    return Summary(run.folder, exported, failures, spending(run, recipe), stopped, warnings)

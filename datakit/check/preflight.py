@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from datakit import serving
 from datakit.client import read_key
 from datakit.domains import Domain
-from datakit.errors import BadInput
+from datakit.errors import BadInput, RunError
 from datakit.options import Options
 from datakit.progress import Monitor
-from datakit.recipe import EndpointSource, LocalReward, Recipe, ServeSource
+from datakit.recipe import EndpointSource, LocalReward, Recipe, Sampled, ServeSource
 from datakit.rewards import check as check_reward
 from datakit.rewards import find_on_hub
-from datakit.rewards.judges import judge_name
+from datakit.rewards.judges import chosen_judge, judge_name
 from datakit.score import remote
 from datakit.score.local import self_check
 
+OURS = ("recipe.json", ".lock")  # a build that was killed while it read its inputs leaves a lock and no recipe
 
-def preflight(recipe: Recipe, domain: Domain, options: Options, monitor: Monitor, is_new: bool) -> None:
+
+def preflight(recipe: Recipe, domain: Domain, folder: Path, options: Options, monitor: Monitor) -> None:
     """Find now what would fail after hours, before the first request of a build is paid for."""
+    check_run_folder(folder)
+    chosen_judge(recipe)
     check_keys_and_folders(recipe, domain)
-    if is_new and "score" in options.stages:  # an old run may have scores already, and need no model
+    for at, source in enumerate(recipe.sources):
+        if isinstance(source, Sampled) and source.sampling.max_tokens is None:
+            monitor.say(
+                f"sources.{at}: {source.model} has no sampling.max_tokens: the server decides how long an answer may get", True
+            )
+    if not folder.exists() and "score" in options.stages:  # an old run may have scores already, and need no model
         find_rewards(recipe)
     if options.selfcheck and (differences := check_scores(recipe, monitor)):
         raise BadInput("the reward models do not give the scores that they must:\n  " + "\n  ".join(differences))
+
+
+def check_run_folder(folder: Path) -> None:
+    """Refuse to build into a folder that has something else in it."""
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file; give another --out")
+    if folder.is_dir() and not any((folder / name).exists() for name in OURS) and any(folder.iterdir()):
+        raise RunError(f"{folder}: is not a run folder, and not empty; give a new folder as --out")
 
 
 def check_keys_and_folders(recipe: Recipe, domain: Domain) -> None:

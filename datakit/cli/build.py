@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datakit.errors import BadInput, SourceStopped
+from datakit.errors import BadInput, SourceStopped, command
 from datakit.signals import Signals
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ def build(
     ] = 20.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked for; ask and write nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="With --dry-run: the plan as one JSON object on stdout.")] = False,
+    recipe_select: Annotated[
+        bool, typer.Option("--recipe-select", help="Select by the recipe, where select --set has changed the run's rule.")
+    ] = False,
     selfcheck: Annotated[bool, typer.Option("--selfcheck", help="First check the reward models, as check --rewards.")] = False,
 ) -> None:
     """Build a dataset, or go on with one: a second call does only what is missing.
@@ -54,7 +57,7 @@ def build(
         raise BadInput(f"--until {until}: there is no such stage; stages are {', '.join(STAGES)}")
     loaded = load_recipe(domain, recipe)
     folder = out or Path("runs") / loaded.domain
-    options = Options(stage, limit, resample, retry_failures, keep_going, grace, selfcheck, signals)
+    options = Options(stage, limit, resample, retry_failures, keep_going, grace, recipe_select, selfcheck, signals)
     if dry_run or json:
         _dry_run(loaded, folder, options, dry_run, json)
     else:
@@ -72,7 +75,7 @@ def _build(recipe: Recipe, folder: Path, options: Options) -> None:
         watch.summary(summary)
         if options.keep_going or not summary.stopped:
             whole = options.until == "export"
-            watch.say(f"next: datakit inspect {folder}" if whole else f"stopped after {options.until}, as asked")
+            watch.say(f"next: {command('inspect', folder)}" if whole else f"stopped after {options.until}, as asked")
     if stopped := summary.stopped:
         raise stopped[0] if len(stopped) == 1 else SourceStopped("\n".join(map(str, stopped)))
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from datakit.errors import BadInput
+from datakit.errors import BadInput, command
 
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.field=VALUE, e.g. select.margin=[0.01,0.2]")]
 
@@ -48,9 +48,11 @@ def select(
         print_json(changes.to_dicts()) if json else draw_diff(changes)
         return
     with Watch() as watch:
-        stages.reselect(run, settings or [], watch)
+        summary = stages.reselect(run, settings or [], watch)
         watch.close_stage()
-        watch.say(f"next: datakit inspect {run}")
+        for warning in summary.warnings:
+            watch.say(warning, warning=True)
+        watch.say(f"next: {command('inspect', run)}")
 
 
 def export(

@@ -34,6 +34,9 @@ def begin(run: Run, recipe: Recipe, domain: Domain, limit: int | None) -> Begun:
 def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
     """inputs -> prompts, and the responses that exist already. Prompts that are no longer wanted stay, marked as dropped."""
     inputs = begun.inputs
+    if n_gone := _count_gone(run, begun.prompts):
+        gone = f"{n_gone:,} prompts of earlier builds are not read this time"
+        monitor.say(f"{gone}: their rows stay, out of the dataset, until a build reads them again", warning=True)
     run.replace_by(_with_old_prompts(run, begun.prompts))
     run.replace("sources", inputs.source_frame(recipe))
     run.replace("judges", TABLES["judges"].frame([{"judge": name, "type": kind} for name, kind in judges(recipe).items()]))
@@ -47,6 +50,12 @@ def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
         monitor.say(f"{count:,} {note}", warning=True)
     kept = len(inputs.prompt_ids) - inputs.dropped.total()
     monitor.say(f"{kept:,} prompts, {len(inputs.responses):,} responses imported")
+
+
+def _count_gone(run: Run, new: Spool) -> int:
+    """Prompts that leave the dataset with this build."""
+    gone = f"prompt_id NOT IN (SELECT prompt_id FROM {new.relation}) AND dropped IS NULL"
+    return int(run.query(f"SELECT count(*) AS n FROM prompts WHERE {gone}")["n"][0])
 
 
 def _with_old_prompts(run: Run, new: Spool) -> Spool:

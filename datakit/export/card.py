@@ -93,7 +93,7 @@ def rules_in_words(manifest: dict[str, Any]) -> list[str]:
     select = Select.model_validate(manifest["select"])
     verifier, judge = manifest["verifier"], manifest["judge"]
     right = f"verified as right by `{verifier}`" if verifier else "not verified (this domain has no verifier)"
-    best = f"the highest score of `{judge}`" if judge else "no judge: ties are broken by a stable hash"
+    best = f"the highest score of `{judge}`" if judge else "no judge, so one is taken by a stable hash"
     if judge == MEAN_RANK:
         named = ", ".join(f"`{name}`" for name in manifest["judges"])
         best = f"the highest mean rank (0 to 1), among the answers of its prompt, over the judges {named}"

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from datakit.domains import domain_of
-from datakit.errors import BadInput, RunError
+from datakit.errors import BadInput, RunError, command
 from datakit.export.card import make_card, make_manifest
 from datakit.recipe import Recipe
 from datakit.select.rule import Rule, diff_pairs, make_candidates, margin_window, rule_of, select_demos, select_pairs
@@ -46,10 +46,11 @@ def write_exports(run: Run, recipe: Recipe, rule: Rule, out: Path) -> dict[Phase
         if stored != frame.height:  # the join drops a pair whose texts are gone: that must not pass unseen
             raise RunError(
                 f"{run.folder}: {stored:,} {EXPORTED[kind]}, but only {frame.height:,} with their prompts and responses; "
-                f"run: datakit select {run.folder}"
+                f"run: {command('select', run.folder)}"
             )
     if diff_pairs(run.frame("pairs"), select_pairs(run)).height or not select_demos(run, rule).equals(run.frame("demos")):
-        raise RunError(f"{run.folder}: pairs and demos are not what its recipe selects now; run: datakit select {run.folder}")
+        again = command("select", run.folder)
+        raise RunError(f"{run.folder}: pairs and demos are not what its recipe selects now; run: {again}")
     window, sources = margin_window(run, rule), run.frame("sources")
     for kind, frame in frames.items():
         manifest = make_manifest(kind, frame, recipe, rule, sources, window)

@@ -54,6 +54,8 @@ class Limits(Section):
     """Share of responses cut off at max_tokens."""
     max_failure_share: Share | None = None
     """Share of wanted responses that are missing and have a failure row."""
+    min_judge_accuracy: Share | None = None
+    """How often the judge that selects scores a right answer above a wrong one, by the verifier."""
 
 
 class Budget(Section):

@@ -54,6 +54,8 @@ Margin = (
 
 
 class Select(Section):
+    allow_unjudged: Annotated[bool, Field(strict=True)] = False
+    """Let answers that neither a verifier nor a judge has looked at become demos; which one is decided by a hash."""
     judge: str | None = None
     """Which judge, where there are several: its name with or without the revision; mean_rank: all of them, by the mean over
     judges of the share of a prompt's other answers that an answer outscores (a tie counts half), from 0 to 1."""

@@ -23,9 +23,14 @@ class Asked:
     label: str
     """How the display calls it: its model, numbered where a recipe samples one model in several ways."""
     n_missing: int
-    proven: bool
-    """Whether the run has answers of it already."""
+    n_there: int
+    """Samples that the run has of it already."""
     sampler: Sampler | None = None
+
+    @property
+    def proven(self) -> bool:
+        """Whether it has answered before."""
+        return self.n_there > 0
 
     def progress(self) -> Progress:
         """What was asked and answered so far."""
@@ -41,7 +46,7 @@ def asked_sources(run: Run, recipe: Recipe, retry_failures: bool) -> list[Asked]
     for source in recipe.sampled:
         _, n_there, n_missing = by_source.get(identity(source), (0, 0, 0))
         if n_missing:
-            asked.append(Asked(source, labels[identity(source)], n_missing, proven=n_there > 0))
+            asked.append(Asked(source, labels[identity(source)], n_missing, n_there))
     return asked
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import NamedTuple
 
 import polars as pl
 
@@ -17,9 +18,22 @@ SHARE_ROWS = 50_000  # responses whose ids are in memory at a time
 CHUNK_ROWS = 1024  # conversations that go to a worker together, longest first
 
 
+class Counts(NamedTuple):
+    """Rows that are to be made, and rows that are there."""
+
+    missing: int
+    there: int
+
+
 def count_missing(run: Run, judge: str, retry_failures: bool) -> int:
     """How many responses the judge has to score."""
-    return sum(int(frame["n"][0]) for frame in _of_shares(run, "count_missing_scores", judge, retry_failures))
+    return count_scores(run, judge, retry_failures).missing
+
+
+def count_scores(run: Run, judge: str, retry_failures: bool) -> Counts:
+    """How many responses the judge has to score, and how many it has."""
+    frames = list(_of_shares(run, "count_missing_scores", judge, retry_failures))
+    return Counts(sum(int(frame["n"][0]) for frame in frames), sum(int(frame["n_there"][0]) for frame in frames))
 
 
 def stream_missing(run: Run, judge: str, retry_failures: bool) -> Generator[pl.DataFrame, None, None]:

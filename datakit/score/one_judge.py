@@ -11,7 +11,7 @@ from datakit.progress import Monitor
 from datakit.recipe import LocalReward, Reward
 from datakit.rewards.judges import judge_name
 from datakit.score.local import Chunk, score_here
-from datakit.score.missing import count_missing
+from datakit.score.missing import count_scores
 from datakit.score.remote import RemoteScoring
 from datakit.store import Run, load_sql
 
@@ -33,19 +33,19 @@ def score_missing(run: Run, reward: Reward, options: Options, monitor: Monitor) 
         run.journal("failures").append(chunk.failures)
         monitor.advance(judge, len(chunk.scores), len(chunk.failures), chunk.note)
 
-    n_missing = count_missing(run, judge, options.retry_failures)
+    n_missing, n_there = count_scores(run, judge, options.retry_failures)
     if not n_missing:
         monitor.stage("score", {})
         return []
     try:
         if isinstance(reward, LocalReward):
-            monitor.stage("score", {judge: n_missing})
+            monitor.stage("score", {judge: n_missing}, there={judge: n_there})
             with closing(score_here(run, reward, options.retry_failures)) as chunks:
                 for chunk in chunks:
                     store(chunk)
         else:
             scoring = RemoteScoring(run, reward, options.retry_failures, Drain(options.grace_s, monitor.say), store)
-            monitor.stage("score", {judge: n_missing}, {judge: scoring.progress})
+            monitor.stage("score", {judge: n_missing}, {judge: scoring.progress}, {judge: n_there})
             scoring.score(options.signals)
     except SourceStopped as stopped:
         if options.signals.received:

@@ -19,7 +19,9 @@ class Pace:
     """A part (or all of them) at one moment; rates are per second."""
 
     total: int
+    """Rows that the run is to have in the end, those of earlier builds included."""
     now: Progress
+    """What this build has done."""
     rows: float
     requests: float
     tokens: float
@@ -29,6 +31,13 @@ class Pace:
     left_s: float | None
     """None where nothing comes, and where nothing is left."""
     note: str = ""
+    there: int = 0
+    """Rows that the run had when the stage began."""
+
+    @property
+    def done(self) -> int:
+        """Rows that the run has now."""
+        return self.there + self.now.done
 
     @property
     def took_s(self) -> float:
@@ -36,7 +45,7 @@ class Pace:
 
     @property
     def finished(self) -> int:
-        return _finished(self.now)
+        return self.there + _finished(self.now)
 
     @property
     def is_done(self) -> bool:
@@ -49,8 +58,11 @@ class Part:
     One with a poll begins with the first sign of it, for servers take turns; one without begins with the stage.
     """
 
-    def __init__(self, total: int, poll: Poll | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self.total = total
+    def __init__(
+        self, missing: int, poll: Poll | None = None, clock: Callable[[], float] = time.monotonic, there: int = 0
+    ) -> None:
+        self.missing = missing
+        self.there = there
         self.note = ""
         self._done = self._failed = 0
         self._takes_turns = poll is not None
@@ -69,7 +81,7 @@ class Part:
         if self._takes_turns and self._now == Progress():
             self._began_at = self._at
             self._kept = deque([(self._at, self._now)])
-        was_done = _finished(self._now) >= self.total
+        was_done = _finished(self._now) >= self.missing
         self._now = self._poll()
         if was_done:
             return
@@ -82,10 +94,10 @@ class Part:
     def pace(self, ended: bool = False) -> Pace:
         """As it was at the last look. Rates are recent ones; means since the start where the stage, or the part, has ended."""
         now = self._now
-        over_s = self._at - self._began_at if ended or _finished(now) >= self.total else RECENT_S
-        steady, left = self._rate(_finished, STEADY_S), self.total - _finished(now)
+        over_s = self._at - self._began_at if ended or _finished(now) >= self.missing else RECENT_S
+        steady, left = self._rate(_finished, STEADY_S), self.missing - _finished(now)
         return Pace(
-            total=self.total,
+            total=self.there + self.missing,
             now=now,
             rows=self._rate(_finished, over_s),
             requests=self._rate(lambda seen: seen.requests, over_s),
@@ -94,6 +106,7 @@ class Part:
             seen_at=self._at,
             left_s=left / steady if steady > 0 and left > 0 and not ended else None,
             note=self.note,
+            there=self.there,
         )
 
     def _rate(self, count: Callable[[Progress], int], over_s: float) -> float:
@@ -130,6 +143,7 @@ def together(paces: Sequence[Pace], ended: bool = False) -> Pace:
         began_at=began_at,
         seen_at=seen_at,
         left_s=None if None in left else max((one for one in left if one is not None), default=None),
+        there=sum(pace.there for pace in paces),
     )
 
 

@@ -116,7 +116,7 @@ def _columns(paces: Sequence[Pace], ended: bool, roomy: bool) -> list[Column]:
     columns = [Column("", [f"{min(pace.finished / pace.total, 1):.0%}" if pace.total else "" for pace in paces], 9)]
     whole = roomy or max(pace.total for pace in paces) < 100_000
     written = number if whole else compact
-    columns += [Column("done", [f"{written(pace.now.done)}/{written(pace.total)}" for pace in paces])]
+    columns += [Column("done", [f"{written(pace.done)}/{written(pace.total)}" for pace in paces])]
     if sampled and not ended:
         columns += [Column("in flight", [_in_flight(pace.now.replicas) for pace in paces], 1)]
     if sampled:
@@ -183,7 +183,7 @@ def _replica(replica: ReplicaProgress) -> str:
 
 def _sentence(pace: Pace, ended: bool) -> str:
     now = pace.now
-    facts = [f"{now.done:,} of {pace.total:,}"]
+    facts = [f"{pace.done:,} of {pace.total:,}"]
     facts += [f"{now.failed:,} failed"] if now.failed else []
     facts += [f"{_in_flight(now.replicas)} in flight"] if now.replicas and not ended else []
     facts += [f"{compact(pace.requests)} requests/s"] if now.requests else [f"{compact(pace.rows)} rows/s"]

@@ -45,12 +45,19 @@ class Watch:
         if kind is not None and (self._interrupted() or not issubclass(kind, Exception)) and self._go_on:
             self.say(f"interrupted; what was received is stored. Go on with: {self._go_on}", warning=True)
 
-    def stage(self, name: str, totals: dict[str, int], polls: Mapping[str, Poll] | None = None) -> None:
+    def stage(
+        self,
+        name: str,
+        missing: dict[str, int],
+        polls: Mapping[str, Poll] | None = None,
+        there: Mapping[str, int] | None = None,
+    ) -> None:
         """See stages.Monitor. A stage without anything to do passes unseen."""
         self.close_stage()
         self._stage = name
-        self._view = StageView({part: Part(total, (polls or {}).get(part)) for part, total in totals.items()})
-        if not totals:
+        polls, there = polls or {}, there or {}
+        self._view = StageView({part: Part(n, polls.get(part), there=there.get(part, 0)) for part, n in missing.items()})
+        if not missing:
             return
         self.console.print(Text(name, style="bold"))
         if self.console.is_interactive and self.console.file.isatty():
@@ -75,6 +82,8 @@ class Watch:
         for cause in summary.failures:
             what = f"{cause.count:,} failed at {cause.stage}, {cause.source}: {cause.error} ({cause.example})"
             self.say(what, warning=True)
+        for warning in summary.warnings:
+            self.say(warning, warning=True)
         draw_spending(summary.spending, together(self._sampled).now, self.console)
 
     def close_stage(self) -> None:

@@ -6,16 +6,18 @@ same source model, SFT demos the right answer with the highest score. The rules 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
 from datakit.domains import Domain
-from datakit.recipe import MEAN_RANK, Recipe, Select
+from datakit.recipe import MEAN_RANK, Quantiles, Recipe, Select
 from datakit.rewards.judges import chosen_judge, foreign_window, judges
 from datakit.store import Run, load_sql
 from datakit.tables import TABLES
+
+FEW_DEMOS = 0.02  # of the pairs
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class Rule:
     def any_source(self) -> bool:
         """Whether a pair's two answers may be of different source models."""
         return self.select.pairing == "any_source"
+
+    @property
+    def looks_at_answers(self) -> bool:
+        """Whether a verifier or a judge says anything of an answer."""
+        return self.verifier is not None or self.judge is not None
 
     @property
     def foreign_window(self) -> str | None:
@@ -102,8 +109,32 @@ def select_pairs(run: Run) -> pl.DataFrame:
 
 
 def select_demos(run: Run, rule: Rule) -> pl.DataFrame:
-    """The demos that go with the candidates of `make_candidates`."""
+    """The demos that go with the candidates of `make_candidates`; none where nothing looks at answers, unless it is allowed."""
+    if not rule.looks_at_answers and not rule.select.allow_unjudged:
+        return TABLES["demos"].frame()
     return run.query(load_sql("select/select_demos"), {"share": rule.select.split == "share"})
+
+
+def rule_warnings(run: Run, rule: Rule, n_demos: int, n_pairs: int) -> Iterator[str]:
+    """What a careful user must know of the rule and what it selected, after `make_candidates`."""
+    if rule.foreign_window is not None:
+        yield rule.foreign_window
+    if not rule.looks_at_answers:
+        taken = "demos are taken by a hash" if rule.select.allow_unjudged else "so none becomes a demo (select.allow_unjudged)"
+        yield f"neither a verifier nor a judge looks at the answers, {taken}; add a judge to score"
+    elif rule.judge is None and n_demos + n_pairs:
+        yield "no judge: where several answers are right, the one that is taken is decided by a hash"
+    low, _ = margin_window(run, rule)
+    if isinstance(rule.select.margin, Quantiles) and low is not None and low < 0:
+        yield (
+            f"select.margin: these quantiles begin at {low:.3g}: in some pairs the chosen answer scores lower than the "
+            "rejected one; raise the lower quantile"
+        )
+    if rule.select.split == "pairs_first" and n_pairs and n_demos < FEW_DEMOS * n_pairs:
+        yield (
+            f"{n_demos:,} demos beside {n_pairs:,} pairs: split pairs_first leaves next to nothing for SFT; "
+            "select: {split: share, sft_share: 0.4} divides the prompts"
+        )
 
 
 def diff_pairs(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 import polars as pl
 
-from datakit.errors import RunError
+from datakit.errors import RunError, command
 from datakit.recipe import Recipe, digest, parse
 from datakit.store.database import Database
 from datakit.store.journal import JournalFile, journals_in, part_of, read_journal
@@ -155,9 +155,14 @@ class Run:
             spool.path.rename(part_path(self.folder / spool.table, 0))
         self._forget_views()
 
-    def save_recipe(self, recipe: Recipe) -> None:
-        """Write the resolved recipe, with its digest and the folder that its paths start from, as recipe.json."""
+    def save_recipe(self, recipe: Recipe, own: Mapping[str, Any] | None = None) -> None:
+        """Write the resolved recipe, with its digest and the folder that its paths start from, as recipe.json.
+
+        `own`: the select and limits of the recipe file, where those of the run are others (select/kept.py).
+        """
         values = {"digest": digest(recipe), "folder": str(recipe.folder), "recipe": recipe.model_dump(mode="json")}
+        if own is not None:
+            values["own"] = dict(own)
         with writing(self.folder):
             temporary = self.folder / "recipe.json.tmp"
             temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -170,14 +175,31 @@ class Run:
 
     def recipe(self) -> Recipe:
         """The resolved recipe of the last build. RunError on a folder without one."""
+        path = self.folder / "recipe.json"
+        values = self._recipe_values()
+        try:
+            return parse(values["recipe"], name=str(path), folder=Path(values["folder"]))
+        except (KeyError, TypeError) as error:
+            raise self._unreadable(error) from error
+
+    def own_selection(self) -> dict[str, Any] | None:
+        """The select and limits of the recipe file, where the run has others; None where it has the file's."""
+        own: dict[str, Any] | None = self._recipe_values().get("own")
+        return own
+
+    def _recipe_values(self) -> dict[str, Any]:
         if not self.has_recipe:
             raise _no_run(self.folder)
-        path = self.folder / "recipe.json"
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            return parse(values["recipe"], name=str(path), folder=Path(values["folder"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path}: cannot be read ({error}); build again with --recipe to write it anew") from error
+            values: dict[str, Any] = json.loads((self.folder / "recipe.json").read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise self._unreadable(error) from error
+        if not isinstance(values, dict):
+            raise self._unreadable(TypeError("not an object"))
+        return values
+
+    def _unreadable(self, error: Exception) -> RunError:
+        return RunError(f"{self.folder / 'recipe.json'}: cannot be read ({error}); build again with --recipe to write it anew")
 
     def missing(self, table: str, wanted: pl.DataFrame) -> pl.DataFrame:
         """The rows of `wanted` whose key (the columns that it shares with the table's key) has no row yet."""
@@ -260,7 +282,7 @@ class Journal:
 
 
 def _no_run(folder: Path) -> RunError:
-    return RunError(f"{folder}: not a run folder (no recipe.json); make one with: datakit build --out {folder}")
+    return RunError(f"{folder}: not a run folder (no recipe.json); make one with: {command('build', '--out', folder)}")
 
 
 def _take_lock(folder: Path) -> TextIO:

@@ -13,7 +13,7 @@ class Heard:
         self.warnings: list[str] = []
         self.notes: dict[str, str] = {}
 
-    def stage(self, name: str, totals: dict[str, int], polls: Any = None) -> None:
+    def stage(self, name: str, missing: dict[str, int], polls: Any = None, there: Any = None) -> None:
         """Nothing is shown."""
 
     def advance(self, part: str, done: int, failed: int, note: str) -> None:

@@ -1,4 +1,5 @@
--- How many wanted responses of a share of the prompts the judge has not scored: all that missing_scores.sql gives the ids of.
+-- How many wanted responses of a share of the prompts the judge has not scored (n: all that missing_scores.sql gives the ids of),
+-- and how many it has (n_there).
 -- Reads wanted_responses, responses, scores, failures.
 --   $judge           the judge's name, with its revision
 --   $retry_failures  count also what failed for good
@@ -8,14 +9,19 @@ WITH wanted AS (
     SELECT DISTINCT response_id
     FROM wanted_responses
     WHERE hash(messages_digest) % $n_shares = $share
+),
+
+scored AS (
+    SELECT DISTINCT response_id FROM scores WHERE judge = $judge
 )
 
-SELECT count(*) AS n
+SELECT
+    count(*) FILTER (s.response_id IS NULL AND f.key IS NULL) AS n,
+    count(s.response_id) AS n_there
 FROM responses AS r
 INNER JOIN wanted AS w ON r.response_id = w.response_id
-ANTI JOIN scores AS s ON r.response_id = s.response_id AND s.judge = $judge
-WHERE
-    $retry_failures
-    OR r.response_id NOT IN (
-        SELECT f.key FROM failures AS f WHERE f.stage = 'score' AND f.source = $judge AND f.permanent
-    )
+LEFT JOIN scored AS s ON r.response_id = s.response_id
+LEFT JOIN (
+    SELECT DISTINCT key FROM failures WHERE stage = 'score' AND source = $judge AND permanent AND NOT $retry_failures
+) AS f
+    ON r.response_id = f.key

@@ -1,8 +1,18 @@
--- How many verdicts missing_verdicts.sql is about.
+-- How many verdicts missing_verdicts.sql is about (n), and how many of the others are there (n_there).
 -- Reads current_responses, prompts, verdicts.
 --   $verifier  the verifier's name, with its version and options
-SELECT count(DISTINCT (r.response_id, p.reference_digest)) AS n
-FROM current_responses AS r
-INNER JOIN prompts AS p ON r.prompt_id = p.prompt_id
-ANTI JOIN verdicts AS v
-    ON r.response_id = v.response_id AND p.reference_digest = v.reference_digest AND v.verifier = $verifier
+WITH wanted AS (
+    SELECT DISTINCT r.response_id, p.reference_digest
+    FROM current_responses AS r
+    INNER JOIN prompts AS p ON r.prompt_id = p.prompt_id
+),
+
+given AS (
+    SELECT DISTINCT response_id, reference_digest FROM verdicts WHERE verifier = $verifier
+)
+
+SELECT
+    count(*) FILTER (g.response_id IS NULL) AS n,
+    count(g.response_id) AS n_there
+FROM wanted AS w
+LEFT JOIN given AS g ON w.response_id = g.response_id AND w.reference_digest = g.reference_digest

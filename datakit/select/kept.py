@@ -1,0 +1,67 @@
+"""A selection that was changed by `datakit select --set` is not undone by the next build, nor kept without a word.
+
+recipe.json then also has what the recipe file itself said (`own`): where the file still says the same, the run's selection
+stays; where it has changed since, the file wins.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from datakit.progress import Monitor
+from datakit.recipe import Recipe
+from datakit.store import Run
+
+SECTIONS = ("select", "limits")
+
+
+def selection_of(recipe: Recipe) -> dict[str, Any]:
+    """The sections that `datakit select --set` may change, as JSON has them."""
+    dumped = recipe.model_dump(mode="json")
+    return {section: dumped[section] for section in SECTIONS}
+
+
+def keep_selection(run: Run, recipe: Recipe, recipe_selects: bool, monitor: Monitor) -> Recipe:
+    """Save the recipe of a build, and return it with the selection that the run is to have.
+
+    `recipe_selects`: go back to the recipe's own.
+    """
+    own = run.own_selection() if run.has_recipe and not recipe_selects else None
+    now = selection_of(recipe)
+    if own is None or now == selection_of(run.recipe()):
+        run.save_recipe(recipe)
+        return recipe
+    old = run.recipe()
+    lines = changed_lines(own, selection_of(old))
+    if now != own:
+        monitor.say(f"the recipe's select or limits have changed, and replace what datakit select --set made:\n{lines}", True)
+        run.save_recipe(recipe)
+        return recipe
+    monitor.say(
+        "select and limits are kept as datakit select --set made them; --recipe-select goes back to the recipe's. "
+        f"As lines of the recipe:\n{lines}",
+        warning=True,
+    )
+    kept = recipe.model_copy(update={section: getattr(old, section) for section in SECTIONS})
+    run.save_recipe(kept, own)
+    return kept
+
+
+def save_selection(run: Run, recipe: Recipe) -> None:
+    """Save the run's recipe with another selection, beside the one that its recipe file has."""
+    own = run.own_selection() or selection_of(run.recipe())
+    run.save_recipe(recipe, None if own == selection_of(recipe) else own)
+
+
+def changed_lines(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """The fields that differ, as lines for a recipe."""
+    lines = []
+    for section, fields in after.items():
+        changed = {name: value for name, value in fields.items() if value != before.get(section, {}).get(name)}
+        if changed:
+            lines.append(
+                f"{section}: " + yaml.safe_dump(changed, default_flow_style=True, sort_keys=False, width=10_000).strip()
+            )
+    return "\n".join(lines)
