@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from datakit.client import Client, read_key
+from datakit.client import Client, read_access, server_url
 from datakit.engine.protocol import Worker
 from datakit.errors import DISTRIBUTION, MissingExtra, needs_extra
 from datakit.recipe import ArmoRM, Classifier, LocalReward, RemoteReward, Reward, Served
@@ -68,7 +68,7 @@ def check(reward: Reward) -> None:
     Raises MissingExtra, and BadInput that names folder, file and field or tensor.
     """
     if not isinstance(reward, LocalReward):
-        read_key(reward.api_key_env, "score.api_key_env")
+        read_access(reward.api_key_env, reward.headers, "score")
         return
     for package in ("torch", "transformers"):
         if importlib.util.find_spec(package) is None:
@@ -87,9 +87,11 @@ def find_on_hub(reward: ArmoRM | Classifier) -> None:
 
 def client_of(reward: RemoteReward, base_urls: Sequence[str], proven: bool) -> Client:
     """A client of these of the judge's URLs. `proven`: it has given scores before."""
-    urls = served.server_urls(base_urls) if isinstance(reward, Served) else base_urls
-    key = read_key(reward.api_key_env, "score.api_key_env")
-    return Client(reward.model, urls, key, reward.max_in_flight, reward.timeout_s, reward.patience_s, proven)
+    # /classify and /pooling stand beside /v1, not below it.
+    urls = [server_url(url) for url in base_urls] if isinstance(reward, Served) else base_urls
+    access = read_access(reward.api_key_env, reward.headers, "score")
+    limits = (reward.max_in_flight, reward.timeout_s, reward.patience_s, proven)
+    return Client(reward.model, urls, access, *limits, where="score", omit=reward.omit)
 
 
 def remote_model(reward: RemoteReward, client: Client) -> RemoteModel:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from datakit.client import Client, RequestFailed, count_of
+from datakit.client import Client, RequestFailed, count_of, is_unfinished, is_withheld, read_content
 from datakit.errors import SourceStopped
 from datakit.progress import Progress
 from datakit.recipe import Sampled, ServeSource
@@ -51,6 +51,7 @@ class Sampler:
         source = self.source
         self._of_source = {"model": source.model, "revision": source.revision, "sampling": source.sampling_text}
         self._settings = source.sampling.model_dump(exclude_none=True) | source.extra_body
+        self._without_seed = "seed" in source.omit
         self.single = asks_singly(source)
         self._gives_several = False
         self._proven = self.client.answered
@@ -111,11 +112,17 @@ class Sampler:
         """One request for as many of the missing samples as the server gives at once; at most that many rows."""
         wanted = 1 if self.single else len(missing)
         seed = make_seed(next(iter(missing.values())), attempt)
-        answer, latency_s = await self.client.post(PATH, self._body(ask.messages, wanted, seed), _check)
+        try:
+            answer, latency_s = await self.client.post(PATH, self._body(ask.messages, wanted, seed), _check)
+        except RequestFailed as failure:
+            if failure.field != "n" or wanted == 1:
+                raise
+            self.single = True  # it refuses n, so it is asked once a sample
+            return await self._request(ask, missing, attempt)
         choices = answer["choices"][:wanted]
         self._gives_several |= len(choices) > 1
-        rows = [self._row(choice, seed, latency_s) for choice in choices if _text(choice)]
-        if not rows and any(_is_withheld(choice) for choice in choices):
+        rows = [row for choice in choices if (row := self._row(choice, seed, latency_s)) is not None]
+        if not rows and any(map(is_withheld, choices)):
             raise RequestFailed("content_filter", "the server withheld the answer (content filter or refusal)", 1, True)
         if self.source.request == "auto" and len(rows) == 1 < wanted and not self._gives_several:
             self.single = True  # this server ignores n: from now on a request a sample
@@ -136,11 +143,15 @@ class Sampler:
         """Several choices of one request that are all one text, though they were to be sampled."""
         return len(rows) > 1 and self.source.sampling.temperature != 0 and len({row["text"] for row in rows}) == 1
 
-    def _row(self, choice: dict[str, Any], seed: int, latency_s: float) -> Row:
+    def _row(self, choice: dict[str, Any], seed: int, latency_s: float) -> Row | None:
+        """None where there is no answer in it: no text, one that is withheld, or one that broke off."""
+        text = read_content(choice).text
+        if not text or is_withheld(choice) or is_unfinished(choice):
+            return None
         return {
             **self._of_source,
-            "seed": seed,
-            "text": _text(choice),
+            "seed": None if self._without_seed else seed,
+            "text": text,
             "finish_reason": reason if isinstance(reason := choice.get("finish_reason"), str) else None,
             "latency_s": round(latency_s, 4),
         }
@@ -162,7 +173,7 @@ class Sampler:
 def asks_singly(source: Sampled) -> bool:
     """Whether a source is asked once a sample, as far as that is known before it answers: `transformers serve` ignores n."""
     ignores_n = isinstance(source, ServeSource) and source.engine == "transformers"
-    return source.request == "single" or (source.request == "auto" and ignores_n)
+    return source.request == "single" or "n" in source.omit or (source.request == "auto" and ignores_n)
 
 
 def _check(answer: Any) -> None:
@@ -170,17 +181,3 @@ def _check(answer: Any) -> None:
     choices = answer.get("choices") if isinstance(answer, dict) else None
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise ValueError("not a chat completion")
-
-
-def _is_withheld(choice: dict[str, Any]) -> bool:
-    message = choice.get("message")
-    return choice.get("finish_reason") == "content_filter" or (isinstance(message, dict) and bool(message.get("refusal")))
-
-
-def _text(choice: dict[str, Any]) -> str:
-    """The choice's text, or the empty string where there is none but white space. Lone surrogates cannot be stored."""
-    message = choice.get("message")
-    text = message.get("content") if isinstance(message, dict) else None
-    if not isinstance(text, str) or not text.strip():
-        return ""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -12,7 +12,7 @@ import pytest
 from helpers.asking import ask, number_of, with_client
 from helpers.fake_endpoint import CONNECTION, Body, Fake, body_text, error, first, running
 
-from datakit.client import Answer, Client, Drain, Drained, RequestFailed, calls, replica
+from datakit.client import Access, Answer, Client, Drain, Drained, RequestFailed, calls, replica
 from datakit.errors import SourceStopped
 
 KEY = "sk-very-secret-0123456789abcdef"
@@ -35,6 +35,11 @@ def quick(monkeypatch):
 
 
 backoff = replica.backoff
+
+
+def keyed() -> Access:
+    """The access of a recipe that names a variable with the key."""
+    return Access({"Authorization": f"Bearer {KEY}"}, (KEY,))
 
 
 async def ask_all(client: Client, numbers: range) -> list[Any]:
@@ -219,7 +224,7 @@ def test_netrc_is_not_read(tmp_path, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with running(Fake(key=KEY)) as fake:
-        assert isinstance(with_client(fake, ask, key=KEY), Answer)
+        assert isinstance(with_client(fake, ask, access=keyed()), Answer)
         with pytest.raises(SourceStopped, match="does not accept the key"):
             with_client(fake, ask)
 
@@ -228,7 +233,7 @@ def test_one_that_never_answered_is_given_up_soon(fake, quick, monkeypatch):
     monkeypatch.setattr(calls, "FIRST_PATIENCE_S", 1.0)
     fake.go_down()
     began = time.monotonic()
-    with pytest.raises(SourceStopped, match=f"no answer for 1 s.*{fake.url}.*start or mend the server"):
+    with pytest.raises(SourceStopped, match=f"nothing listens at {fake.url} .*start the server, or correct base_urls"):
         with_client(fake, ask)
     assert time.monotonic() - began < 15
 
@@ -564,7 +569,7 @@ def test_no_error_repeats_the_key_nor_a_part_of_it(fake, quick, status, padding)
     fake.key = KEY
     fake.fault = lambda number, body: error(status, "x" * padding + f" bad key: {KEY}")
     with pytest.raises((RequestFailed, SourceStopped)) as caught:
-        with_client(fake, ask, key=KEY)
+        with_client(fake, ask, access=keyed())
     assert KEY[:8] not in str(caught.value) and "x" * padding in str(caught.value)
 
 
@@ -572,7 +577,7 @@ def test_no_error_repeats_the_key_nor_a_part_of_it(fake, quick, status, padding)
 def test_nor_does_that_of_a_broken_body(fake, quick, padding):
     fake.fault = lambda number, body: body_text(f'{{"x": "{"x" * padding}Bearer {KEY}"}}')
     with pytest.raises(RequestFailed) as caught:
-        with_client(fake, ask, key=KEY, proven=True)
+        with_client(fake, ask, access=keyed(), proven=True)
     assert KEY[:8] not in str(caught.value)
 
 

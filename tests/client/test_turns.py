@@ -20,7 +20,7 @@ from helpers.fake_endpoint import Body, Fake, running
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datakit.client import Answer, Client, Replica, calls
+from datakit.client import OPEN, Answer, Client, Replica, calls
 from datakit.client.turns import Turn, Turns
 
 FOR_EVER_S = 1e9
@@ -130,7 +130,7 @@ def play(work: Callable[[Play], Any], windows: list[int]) -> None:
     """Do the work over fresh replicas with these windows."""
 
     async def main() -> None:
-        replicas = [Replica(f"http://{at}/v1", None, size, 1.0) for at, size in enumerate(windows)]
+        replicas = [Replica(f"http://{at}/v1", OPEN, size, 1.0) for at, size in enumerate(windows)]
         played = Play(Turns(replicas), replicas)
         await work(played)
         played.turns.close()

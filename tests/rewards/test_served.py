@@ -16,6 +16,7 @@ from helpers.processes import wait_for
 
 from datakit import stages
 from datakit.check.problems import check as check_recipe
+from datakit.client import server_url
 from datakit.errors import BadInput, RecipeError, SourceStopped
 from datakit.options import Options
 from datakit.recipe import LLMJudge, Served, load, resolve
@@ -118,7 +119,8 @@ def test_what_vllm_is_asked(api, more):
     assert served.request(reward, TALK) == {
         "model": "org/rm", "messages": TALK, "use_activation": False, "add_special_tokens": False, **more,
     }  # fmt: skip
-    assert served.server_urls(["http://a:1/v1", "http://b/rm/v1/", "http://c"]) == ["http://a:1", "http://b/rm", "http://c"]
+    urls = ["http://a:1/v1", "http://b/rm/v1/", "http://c", "http://d/v1?api-version=1"]
+    assert [server_url(url) for url in urls] == ["http://a:1", "http://b/rm", "http://c", "http://d?api-version=1"]
 
 
 def test_scores_come_from_all_urls_are_stored_as_given_and_asked_for_once(fake, tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from helpers.fake_endpoint import BROKEN, CHOICES, CONNECTION, ERRORS, Body, Fake, body_text, first, running
 
-from datakit.client import Client, calls, replica
+from datakit.client import OPEN, Client, calls, replica
 from datakit.errors import SourceStopped
 from datakit.recipe import EndpointSource
 from datakit.sample.one_source import Ask, Sampler
@@ -51,7 +51,9 @@ class Sampled:
 
     async def _sample(self) -> None:
         source = self.source
-        async with Client(source.model, source.base_urls, None, source.max_in_flight, source.timeout_s) as client:
+        async with Client(
+            source.model, source.base_urls, OPEN, source.max_in_flight, source.timeout_s, omit=source.omit
+        ) as client:
             self.sampler = Sampler(source, client)
             await asyncio.wait_for(self.sampler.sample(iter(self.asks), self._store), 60)
 

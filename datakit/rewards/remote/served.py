@@ -27,7 +27,7 @@ class ServedClassifier:
     """Asks one served classifier, over all its URLs."""
 
     def __init__(self, reward: Served, client: Client) -> None:
-        """The client's URLs are server_urls'."""
+        """The client's URLs are the servers' own, without /v1."""
         self.reward = reward
         self.client = client
         self.prompt_tokens = self.completion_tokens = 0
@@ -65,11 +65,6 @@ class ServedClassifier:
     @property
     def _name(self) -> str:
         return f"{self.reward.model} at {', '.join(self.reward.base_urls)} (/{self.reward.api})"
-
-
-def server_urls(base_urls: Sequence[str]) -> list[str]:
-    """The servers' own URLs: their /classify and /pooling stand beside /v1, not below it."""
-    return [url.rstrip("/").removesuffix("/v1") for url in base_urls]
 
 
 def request(reward: Served, messages: Messages, activation: bool = False) -> dict[str, Any]:
