@@ -92,7 +92,7 @@ ACCOUNT: dict[
     "suspended": (412, {"error": "Account fake-team is suspended, possibly due to reaching the monthly spending limit"}),
     "spending_limit": (
         429,
-        {"error": "Your team has either used all available credits or reached its monthly spending limit."},
+        {"error": "Your team has used all available credits or reached its monthly spending limit."},
     ),
     "free_per_day": (429, {"error": {"code": 429, "message": "Rate limit exceeded: free-models-per-day"}}),
     "proxy_budget": (400, _error("Budget has been exceeded! Current cost: 1.2, Max budget: 1.0", "budget_exceeded")),
