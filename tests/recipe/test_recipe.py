@@ -131,7 +131,8 @@ WRONG = {
     ),
     "a secret in the file": (
         endpoint("headers: {api-key: sk-0123}"),
-        "r.yaml: sources.0.headers: api-key looks like a secret, and recipes are stored: write api-key: ${NAME}, and export NAME=...",
+        "r.yaml: sources.0.headers: api-key looks like a secret, and recipes are stored: write api-key: ${NAME}, and export "
+        "NAME=...",
     ),
     "a header that is the client's": (
         endpoint("headers: {content-type: text/plain}"),
