@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-FIELDS = ("reasoning_content", "reasoning")
 THINKING = ("thinking", "reasoning", "reasoning_content")
 UNFINISHED = ("error", "abort")
 """What `finish_reason` says where the server itself broke the answer off."""
@@ -35,8 +34,8 @@ def read_content(choice: dict[str, Any]) -> Content:
         parts = content if isinstance(content, list) else []
         text = "".join(_text_of(part) for part in parts if not _is_thinking(part))
         thought = "".join(_text_of(part) for part in parts if _is_thinking(part))
-    beside = next((said for name in FIELDS if isinstance(said := message.get(name), str) and said.strip()), "")
-    return Content(_storable(text), _storable(beside or thought))
+    beside = message.get("reasoning_content") or message.get("reasoning")
+    return Content(_storable(text), _storable(beside if isinstance(beside, str) and beside.strip() else thought))
 
 
 def is_withheld(choice: dict[str, Any]) -> bool:

@@ -75,7 +75,7 @@ def of_answer(answer: Any, headers: Mapping[str, str], asked: bytes) -> Fault | 
     choices = choices if isinstance(choices, list) else []
     if answer.get("error") or answer.get("object") == "error":
         said = said_in(answer.get("error") or answer)
-    elif choices and all(isinstance(choice, dict) and is_unfinished(choice) for choice in choices):
+    elif all(isinstance(choice, dict) and is_unfinished(choice) for choice in choices) and choices:
         said = said_in(choices[0].get("error"), f"broke the answer off (finish_reason {choices[0].get('finish_reason')})")
     else:
         return None
