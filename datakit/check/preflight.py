@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from datakit import serving
-from datakit.client import read_key
+from datakit.client import read_access
 from datakit.domains import Domain
 from datakit.errors import BadInput, RunError
 from datakit.options import Options
@@ -48,7 +48,7 @@ def check_keys_and_folders(recipe: Recipe, domain: Domain) -> None:
     """Unset keys, broken model folders, missing extras, a sandbox that does not hold."""
     for at, source in enumerate(recipe.sources):
         if isinstance(source, EndpointSource):
-            read_key(source.api_key_env, f"sources.{at}.api_key_env")
+            read_access(source.api_key_env, source.headers, f"sources.{at}")
         elif isinstance(source, ServeSource):
             serving.check(source, f"sources.{at}", recipe.key_names)
     for reward in recipe.score:

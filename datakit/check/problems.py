@@ -5,7 +5,7 @@ from __future__ import annotations
 from datakit.check.golds import Problem, check_golds
 from datakit.check.preflight import check_keys_and_folders, check_scores, find_rewards
 from datakit.check.weak_tests import check_tests
-from datakit.client import probe_endpoint, read_key
+from datakit.client import probe_endpoint, read_access
 from datakit.collect.inputs import read_inputs
 from datakit.domains import domain_of
 from datakit.errors import BadInput
@@ -32,11 +32,13 @@ def check(
     problems = [Problem(where, what) for where, _, what in differences]
     for at, source in enumerate(recipe.sources):
         if isinstance(source, EndpointSource):
-            trouble = probe_endpoint(source.base_urls, read_key(source.api_key_env, "api_key_env"), source.model)
+            access = read_access(source.api_key_env, source.headers, f"sources.{at}")
+            trouble = probe_endpoint(source.base_urls, access, source.model)
             problems += [Problem(f"sources.{at}: {url}", what) for url, what in trouble.items()]
     for at, reward in enumerate(recipe.score):
         if not isinstance(reward, LocalReward):
-            trouble = probe_endpoint(reward.base_urls, read_key(reward.api_key_env, "score.api_key_env"), reward.model)
+            access = read_access(reward.api_key_env, reward.headers, "score")
+            trouble = probe_endpoint(reward.base_urls, access, reward.model)
             problems += [Problem(f"score.{at}: {url}", what) for url, what in trouble.items()]
     prompts: list[Prompt] = []
     inputs = read_inputs(recipe, domain.read, limit, prompts.append)

@@ -6,15 +6,38 @@
     draining   the end of work before all is answered
     window     how many requests it may have in flight
     faults     what can go wrong, and what it means
+    said       what a server says of an error, in whose words ever
+    access     the key and headers of requests, and what is never shown; a path below a base URL
+    content    what the message of a choice says: text and thought
+    models     the models that a server lists
     probing    `datakit check`: does a URL answer, and does it serve the model?
 
 It speaks HTTP itself, through aiohttp, for the SDK's cost of a request is building and checking models of it (benchmarks/).
 """
 
+from datakit.client.access import OPEN, Access, read_access, server_url
 from datakit.client.calls import Answer, Client, count_of
+from datakit.client.content import Content, is_unfinished, is_withheld, read_content
 from datakit.client.draining import Drain
 from datakit.client.faults import Drained, RequestFailed
-from datakit.client.probing import probe_endpoint, read_key
+from datakit.client.probing import probe_endpoint
 from datakit.client.replica import Replica
 
-__all__ = ["Answer", "Client", "Drain", "Drained", "Replica", "RequestFailed", "count_of", "probe_endpoint", "read_key"]
+__all__ = [
+    "OPEN",
+    "Access",
+    "Answer",
+    "Client",
+    "Content",
+    "Drain",
+    "Drained",
+    "Replica",
+    "RequestFailed",
+    "count_of",
+    "is_unfinished",
+    "is_withheld",
+    "probe_endpoint",
+    "read_access",
+    "read_content",
+    "server_url",
+]

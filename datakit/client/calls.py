@@ -1,8 +1,8 @@
 """Requests to one model over its replicas: bounded, retried, and stopped where the source cannot be used.
 
 A request gets a place at the replica with the least to do, when there is one: so a slow replica does not hold the others. What
-is transient is asked again, on another replica first. An outage costs no attempt: requests wait until a replica is back, and
-the source is given up when none has answered for `patience_s`.
+is transient is asked again, on another replica first. An outage or an overload costs no attempt: requests wait until a replica
+has time for them, and the source is given up when none has answered for `patience_s`.
 """
 
 from __future__ import annotations
@@ -11,19 +11,24 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
-from datakit.client.faults import Drained, Fault, RequestFailed
+from datakit.client.access import Access
+from datakit.client.faults import Drained, Fault, RequestFailed, of_answer
+from datakit.client.models import what_is_served
 from datakit.client.replica import Replica, backoff
 from datakit.client.turns import Turn, Turns
 from datakit.errors import SourceStopped
 from datakit.progress import Progress, ReplicaProgress
 
 Item = TypeVar("Item")
-ATTEMPTS = {"broken": 6, "overload": 20, "slow": 3}
+ATTEMPTS = {"broken": 6, "slow": 3, "forbidden": 3}
+OVERLOADS = 20  # so many of one request, and for patience_s, while others are answered: it will never be its turn
+FORBIDDEN = 10  # so many requests one after the other, of a source that answered before: it is the key
 FIRST_PATIENCE_S = 25.0  # for a source that has never answered
+NOTHING_THERE_S = 3.0  # where nothing listens at any of its URLs
 REFUSED_ALIKE = 20  # so many requests refused in the same words before any was answered,
 REFUSED = 500  # or in any words: nothing new is sent until all that were sent have ended
 PATIENCE_AFTER = 20  # failures without an answer between them
@@ -47,16 +52,19 @@ class Client:
         self,
         model: str,
         base_urls: Sequence[str],
-        key: str | None,
+        access: Access,
         max_in_flight: int,
         timeout_s: float,
         patience_s: float = 900.0,
         proven: bool = False,
-        trouble: Callable[[], str | None] = lambda: None,
+        trouble: Callable[[], str | None] | None = None,
+        where: str = "",
+        omit: Collection[str] = (),
     ) -> None:
-        """`max_in_flight` bounds each URL. `proven`: the source has answered before. `trouble`: why it will never come back."""
+        """`max_in_flight` bounds each URL. `proven`: the source has answered before. `trouble`: why a server of ours will never
+        come back. `where`: how messages call the section of the recipe. `omit`: fields that no request has."""
         self.model = model
-        self.replicas = [Replica(url, key, max_in_flight, timeout_s) for url in base_urls]
+        self.replicas = [Replica(url, access, max_in_flight, timeout_s) for url in base_urls]
         self.capacity = max_in_flight * len(self.replicas)
         self.patience_s = patience_s
         self.answered = proven
@@ -65,12 +73,16 @@ class Client:
         self._answered_now = False
         self.requests = 0
         self.retries = 0
-        self._key = key
+        self._access = access
         self._trouble = trouble
+        self._where = where
+        self._omit = frozenset(omit)
         self._heard_at = time.monotonic()
         self._refused: Counter[str] = Counter()  # by what was said, until something is answered
         self._doubt = ""  # why the source is stopped where nothing that is on its way is answered
         self._failed = 0  # attempts since the last answer
+        self._forbidden: set[int] = set()  # requests since the last answer, by their turn's number
+        self._crowded = False  # whether it said last that it has too much to do: it is there
         self.last_fault = "no answer"
         self._stopped: SourceStopped | None = None
         self._draining = asyncio.Event()
@@ -101,6 +113,8 @@ class Client:
         Raises RequestFailed, SourceStopped, Drained.
         """
         turn = self._turns.join()
+        if self._omit:
+            body = {name: value for name, value in body.items() if name not in self._omit}
         try:
             return await self._ask(turn, path, json.dumps(body).encode(), check)
         finally:
@@ -112,6 +126,7 @@ class Client:
         """Do the work of every item, as many at a time as there may be requests; items are read lazily.
 
         Ends early once the client is drained. Raises what `work` raises, but for Drained; from that moment nothing is sent.
+        Where the source is stopped, what is on its way is waited for: it may be paid for.
         """
 
         async def take() -> None:
@@ -127,7 +142,11 @@ class Client:
         # More than can be in flight: some wait before they ask again.
         workers = [asyncio.create_task(take()) for _ in range(self.capacity * 5 // 4 + 8)]
         try:
-            await asyncio.gather(*workers)
+            await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+            if any(isinstance(error, SourceStopped) for error in _errors(workers)):
+                await asyncio.wait(workers)
+            if errors := _errors(workers):
+                raise next((error for error in errors if not isinstance(error, SourceStopped)), errors[0])
         finally:
             for worker in workers:
                 worker.cancel()
@@ -152,6 +171,7 @@ class Client:
     async def _ask(self, turn: Turn, path: str, data: bytes, check: Callable[[Any], None]) -> Answer:
         """One request, asked until it is answered or given up."""
         counts = dict.fromkeys(ATTEMPTS, 0)
+        overloads: list[float] = []  # when it met them
         while True:
             replica = await self._turns.place(turn)
             if replica is None:
@@ -160,15 +180,18 @@ class Client:
                 return await self._once(replica, path, data, check)
             except Fault as fault:
                 failure, charged = fault, replica.up and fault.meaning in counts
-            await self._learn(replica, failure)
+            field = self._refused_field(failure, data)
+            await self._learn(replica, failure, turn, field)
             attempts = sum(counts.values())
             if failure.meaning == "refused":
-                raise RequestFailed(failure.error, self.last_fault, attempts + 1, permanent=True)
+                raise RequestFailed(failure.error, self.last_fault, attempts + 1, permanent=True, field=field)
             if charged:  # an outage is nobody's attempt
                 counts[failure.meaning] += 1
                 attempts += 1
-                if counts[failure.meaning] >= ATTEMPTS[failure.meaning]:
-                    raise RequestFailed(failure.error, self.last_fault, attempts, permanent=False)
+            elif failure.meaning == "overload":  # nor is an overload
+                overloads.append(time.monotonic())
+            if (charged and counts[failure.meaning] >= ATTEMPTS[failure.meaning]) or self._is_hopeless(overloads):
+                raise RequestFailed(failure.error, self.last_fault, attempts + len(overloads), permanent=False)
             self.retries += 1
             again = replica in turn.tried
             turn.tried.add(replica)
@@ -176,47 +199,70 @@ class Client:
                 turn.tried.clear()
                 if failure.meaning != "away":  # there is no place until the outage is over
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._draining.wait(), backoff(attempts))
+                        await asyncio.wait_for(self._draining.wait(), backoff(attempts + len(overloads)))
 
     async def _once(self, replica: Replica, path: str, data: bytes, check: Callable[[Any], None]) -> Answer:
         """One attempt, in the place that it has."""
         started = time.monotonic()
         self.requests += 1
         try:
-            raw = await replica.post(path, data)
+            raw, headers = await replica.post(path, data)
             try:
                 content = json.loads(raw)
+                if (fault := of_answer(content, headers, data)) is not None:
+                    raise fault
                 check(content)
             except (ValueError, RecursionError) as error:
-                said = replica.hide(raw)[:150].decode("utf-8", "replace")
+                said = self._access.hide(raw)[:150].decode("utf-8", "replace")
                 raise Fault("broken", "malformed", f"{str(error)[:100]}: {said!r}") from error
             self._heard_at = now = time.monotonic()
             self.answered = self._answered_now = True
-            self._failed, self._turns.holding = 0, False
+            self._failed, self._turns.holding, self._crowded = 0, False, False
+            if self._forbidden:
+                self._forbidden.clear()
             replica.answered(now)
             return Answer(content, now - started)
         except Fault as fault:
-            fault.message = self._hide(fault.message)
+            fault.message = self._access.hide_text(fault.message)
             fault.sent_at = started
             if fault.meaning == "unusable" and fault.error != "http_401" and replica.has_answered:
-                fault.meaning = "broken"  # it has answered others: this is about one request, or will pass
+                # It has answered others: this is about one request, or will pass.
+                fault.meaning = "forbidden" if fault.error == "http_403" else "broken"
             raise
         finally:
             self._turns.give_back(replica)
 
+    def _is_hopeless(self, overloads: list[float]) -> bool:
+        """Whether a request meets nothing but overloads for so long that it is not the others' fault."""
+        return len(overloads) >= OVERLOADS and overloads[-1] - overloads[0] > self.patience_s
+
+    def _refused_field(self, fault: Fault, data: bytes) -> str | None:
+        """The request's field that the server does not take, as far as it says so; the message then says what to write."""
+        if fault.meaning != "refused" or fault.said is None:
+            return None
+        field = fault.said.refused_field([name for name in json.loads(data) if name not in ("model", "messages")], data)
+        if field is not None:
+            fault.message += f"; where it does not take {field}, write into the recipe: {self._where}: omit: [{field}]"
+        return field
+
     # ------------------------------------------------------------------------------------------- what a failure means
 
-    async def _learn(self, replica: Replica, fault: Fault) -> None:
+    async def _learn(self, replica: Replica, fault: Fault, turn: Turn, field: str | None) -> None:
         """What one failure says of its replica and of the source. Raises SourceStopped where it cannot be used."""
         self.last_fault = f"{replica.url}: {fault.message}"
-        if fault.meaning == "refused":
+        if fault.meaning == "refused" and field != "n":  # whoever is refused n asks one by one
             self._refuse(replica, fault)
         if fault.meaning == "refused" or not replica.up:
             return
-        others_answer = any(other.has_answered for other in self.replicas if other is not replica)
-        if fault.meaning == "unusable" and not others_answer:
+        if fault.meaning == "forbidden":
+            self._forbid(replica, fault, turn)
+        others_answer = any(other.has_answered and not other.locked for other in self.replicas if other is not replica)
+        if fault.meaning in ("unusable", "account") and not others_answer:
+            if fault.error == "http_404":
+                await self._name_models(replica, fault)
             self._stop(f"{self.model} at {replica.url}: the server {fault.message}, {AGAIN}")
         self._failed += 1
+        self._crowded = fault.meaning == "overload" and (fault.error != "http_503" or fault.retry_after_s is not None)
         if replica.failed(fault):
             await replica.go_down()
             self._start(self._revive(replica))
@@ -226,6 +272,19 @@ class Client:
             asyncio.get_running_loop().call_later(seconds + 0.001, self._turns.hand_out)
         if self._failed >= PATIENCE_AFTER:
             self._check_patience()
+
+    async def _name_models(self, replica: Replica, fault: Fault) -> None:
+        """Say what it serves instead. Meanwhile nothing new goes out."""
+        self._turns.holding, self._doubt = True, f"{self.model} at {replica.url}: the server {fault.message}, {AGAIN}"
+        known = await replica.models()
+        if known and self.model not in known:
+            fault.message += f": {self._access.hide_text(what_is_served(self.model, known))}"
+
+    def _forbid(self, replica: Replica, fault: Fault, turn: Turn) -> None:
+        """One request was forbidden by a source that answers: a firewall may do so. Where nothing else comes, it is the key."""
+        self._forbidden.add(turn.number)
+        if len(self._forbidden) >= FORBIDDEN:
+            self._stop(f"{self.model} at {replica.url}: the server {fault.message}, {AGAIN}")
 
     def _refuse(self, replica: Replica, fault: Fault) -> None:
         """One request was refused. Where all are, it is the source; what is on its way may be answered yet.
@@ -244,14 +303,20 @@ class Client:
 
     def _check_patience(self) -> None:
         """Stop where nothing has answered for too long."""
-        if (trouble := self._trouble()) is not None:
+        if self._trouble is not None and (trouble := self._trouble()) is not None:
             self._stop(f"{self.model}: {trouble}")
-        patience = self.patience_s if self.answered else min(FIRST_PATIENCE_S, self.patience_s)
-        if time.monotonic() - self._heard_at > patience:
-            self._stop(
-                f"{self.model}: no answer for {patience:.0f} s ({self.last_fault}); "
-                f"start or fix the server, or correct base_urls, {AGAIN}"
-            )
+        nothing_there = self._trouble is None and all(replica.away for replica in self.replicas)
+        patience = self.patience_s
+        if not (self.answered or self._crowded):
+            patience = min(NOTHING_THERE_S if nothing_there else FIRST_PATIENCE_S, patience)
+        if time.monotonic() - self._heard_at <= patience:
+            return
+        field = f"{self._where}.base_urls" if self._where else "base_urls"
+        if nothing_there and not self.answered:
+            said, fix = f"nothing listens at {', '.join(replica.url for replica in self.replicas)}", "start the server"
+        else:
+            said, fix = f"no answer for {patience:.0f} s", "start or fix the server"
+        self._stop(f"{self.model}: {said} ({self.last_fault}); {fix}, or correct {field}, {AGAIN}")
 
     def _stop(self, message: str) -> None:
         """From now on every request raises this, the one at hand too."""
@@ -259,13 +324,9 @@ class Client:
 
     def _end(self, message: str) -> SourceStopped:
         """From now on every request raises what this gives."""
-        self._stopped = self._stopped or SourceStopped(self._hide(message))
+        self._stopped = self._stopped or SourceStopped(self._access.hide_text(message))
         self._turns.close()
         return self._stopped
-
-    def _hide(self, text: str) -> str:
-        """Servers repeat keys in what they say."""
-        return text.replace(self._key, "[the key]") if self._key else text
 
     # ------------------------------------------------------------------------------------------- beside the requests
 
@@ -303,6 +364,11 @@ class Client:
                 self.last_fault = f"{replica.url}: hangs (takes requests, and neither answers them nor says that it is alive)"
                 await replica.go_down()
                 self._start(self._revive(replica))
+
+
+def _errors(tasks: Sequence[asyncio.Task[None]]) -> list[BaseException]:
+    """What those that have ended have raised."""
+    return [error for task in tasks if task.done() and (error := task.exception()) is not None]
 
 
 def count_of(answer: dict[str, Any], name: str) -> int | None:

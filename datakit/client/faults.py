@@ -8,31 +8,39 @@ Drained         the build is being stopped: the request was not asked (again)
 from __future__ import annotations
 
 import email.utils
-import json
 import time
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
-Meaning = Literal["away", "broken", "overload", "slow", "refused", "unusable"]
+from datakit.client.content import is_unfinished
+from datakit.client.said import OVERLOADS, Said, read_error, said_in
+
+Meaning = Literal["away", "broken", "overload", "slow", "forbidden", "refused", "unusable", "account"]
 """away: nothing is there. broken: it failed, another try may not. overload: it has too much. slow: no answer in timeout_s.
-refused: this request will never be answered. unusable: no request of this source will be."""
+forbidden: no answer for this request, from one that has answered others. refused: this request will never be answered.
+unusable: no request of this source will be. account: none of this key's will be until somebody pays, or renews it."""
 
-OVERLOADS = (429, 503)
 UNUSABLE = {
     401: "does not accept the key (HTTP 401: {said}); check api_key_env and the variable that it names",
     403: "forbids the request (HTTP 403: {said}); check api_key_env and the variable that it names",
     404: "not found (HTTP 404: {said}); check the model's name and that the URL ends in /v1",
 }
-_TRIES_AGAIN = (408, 409, 425)
-_MOST_SAID = 300
+_TRIES_AGAIN = (409, 425)
+_NEVER_THE_ACCOUNT = (404, 413, 422)
+_NAMES_FIELDS = (400, 422)
+ACCOUNT = (
+    "does not answer for this account ({seen}); that is no fault of the requests: see to its credit, quota and key "
+    "(api_key_env, headers)"
+)
 
 
 class RequestFailed(Exception):
     """One request that got no usable answer; it becomes a row of `failures`."""
 
-    def __init__(self, error: str, message: str, attempts: int, permanent: bool) -> None:
+    def __init__(self, error: str, message: str, attempts: int, permanent: bool, field: str | None = None) -> None:
+        """`field`: the one of the request that the server does not take, where it named one."""
         super().__init__(message)
-        self.error, self.message, self.attempts, self.permanent = error, message, attempts, permanent
+        self.error, self.message, self.attempts, self.permanent, self.field = error, message, attempts, permanent, field
 
 
 class Drained(Exception):
@@ -45,23 +53,55 @@ class Fault(Exception):
     def __init__(self, meaning: Meaning, error: str, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.meaning, self.error, self.message, self.retry_after_s = meaning, error, message, retry_after_s
+        self.said: Said | None = None
         self.sent_at = 0.0
 
 
-def of_status(status: int, body: bytes, headers: Mapping[str, str]) -> Fault:
-    """The Fault of an HTTP status other than 200."""
-    said = _said(body)
-    message = f"HTTP {status}: {said}"
-    if status in UNUSABLE:
-        return Fault("unusable", f"http_{status}", UNUSABLE[status].format(said=said))
+def of_status(status: int, body: bytes, headers: Mapping[str, str], asked: bytes = b"") -> Fault:
+    """The Fault of an HTTP status other than 200, to a request with the body `asked`."""
     if 300 <= status < 400:
         return Fault(
             "unusable", f"http_{status}", f"redirects to {headers.get('Location')} (HTTP {status}); give that as its URL"
         )
-    if status in OVERLOADS:
-        return Fault("overload", f"http_{status}", message, retry_after(headers.get("Retry-After"), time.time()))
-    meaning: Meaning = "broken" if status >= 500 or status in _TRIES_AGAIN else "refused"
-    return Fault(meaning, f"http_{status}", message)
+    return _of_error(status, read_error(body), headers, asked)
+
+
+def of_answer(answer: Any, headers: Mapping[str, str], asked: bytes) -> Fault | None:
+    """The Fault of a 200 that is an error all the same: an error object in the place of the answer or beside it, or choices of
+    which each broke off. None where there is something to be read."""
+    if not isinstance(answer, dict):
+        return None
+    choices = answer.get("choices")
+    choices = choices if isinstance(choices, list) else []
+    if answer.get("error") or answer.get("object") == "error":
+        said = said_in(answer.get("error") or answer)
+    elif all(isinstance(choice, dict) and is_unfinished(choice) for choice in choices) and choices:
+        said = said_in(choices[0].get("error"), f"broke the answer off (finish_reason {choices[0].get('finish_reason')})")
+    else:
+        return None
+    fault = _of_error(said.status or 500, said, headers, asked)
+    if choices and fault.meaning not in ("overload", "account"):
+        fault.meaning = "broken"  # it was taken, and not refused
+    if fault.meaning != "account":
+        fault.error, fault.message = "error_in_200", f"HTTP 200 with an error: {said.text or fault.message}"
+    return fault
+
+
+def _of_error(status: int, said: Said, headers: Mapping[str, str], asked: bytes) -> Fault:
+    """What an error with this status means. Many statuses say that there is nothing left to pay with."""
+    message, error = f"HTTP {status}: {said.text}", f"http_{status}"
+    if status == 402 or (status not in _NEVER_THE_ACCOUNT and said.is_about_the_account(asked)):
+        fault = Fault("account", error, ACCOUNT.format(seen=message))
+    elif status in UNUSABLE:
+        fault = Fault("unusable", error, UNUSABLE[status].format(said=said.text))
+    elif status in OVERLOADS or (status >= 500 and said.is_overload):
+        too_large = status == 429 and said.text.lower().startswith("request too large")  # for a minute's tokens: it never fits
+        pause = retry_after(headers.get("Retry-After"), time.time())
+        fault = Fault("refused" if too_large else "overload", error, message, pause)
+    else:
+        fault = Fault("broken" if status >= 500 or status in _TRIES_AGAIN else "refused", error, message)
+    fault.said = said if status in _NAMES_FIELDS else None
+    return fault
 
 
 def of_exception(error: BaseException) -> Fault:
@@ -94,17 +134,3 @@ def retry_after(value: str | None, now: float) -> float | None:
         except ValueError:
             return None
     return max(0.0, seconds) if seconds == seconds else None
-
-
-def _said(body: bytes) -> str:
-    """What a server said of an error, in short: OpenAI's error.message where there is one, else the text."""
-    text = body.decode("utf-8", "replace")
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    for key in ("error", "message", "detail"):
-        if isinstance(value, dict) and value.get(key):
-            value = value[key]
-    shown = value if isinstance(value, str) else text
-    return " ".join(shown.split())[:_MOST_SAID].encode("utf-8", "replace").decode("utf-8")  # half a character cannot be stored

@@ -10,10 +10,13 @@ import random
 import re
 import time
 import urllib.request
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from datakit.client.access import Access, at, server_url
 from datakit.client.faults import Fault, of_exception, of_status
+from datakit.client.models import models_of
 from datakit.client.window import Window
 
 if TYPE_CHECKING:
@@ -31,18 +34,21 @@ _WAITING = re.compile(rb"^vllm:num_requests_waiting(?:\{[^}]*\})? ([0-9.e+]+)", 
 class Replica:
     """One base URL. The client takes and gives back places in its window, and tells it what became of requests."""
 
-    def __init__(self, url: str, key: str | None, cap: int, timeout_s: float) -> None:
+    def __init__(self, url: str, access: Access, cap: int, timeout_s: float) -> None:
         self.url = url.rstrip("/")
         self.window = Window(cap)
         self.waiting: int | None = None
         self.up = True
         self.has_answered = False
+        self.locked = False
+        """Whether it does not answer us, of all people: its last answer was about the key or the account."""
+        self.away = False
+        """Whether nothing was there when it was asked last."""
         self._failures = self._overloads = 0  # since the last answer
         self.resting_until = 0.0
         self.heard_at = time.monotonic()
         self._outages = 0
-        self._key = key
-        self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        self._access = access
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
 
@@ -63,33 +69,30 @@ class Replica:
         """Whether it may get a request now."""
         return self.up and self.window.free and self.resting_until <= time.monotonic()
 
-    async def post(self, path: str, data: bytes) -> bytes:
-        """The body of a 200. Raises Fault for everything else."""
+    async def post(self, path: str, data: bytes) -> tuple[bytes, Mapping[str, str]]:
+        """Body and headers of a 200. Raises Fault for everything else."""
         import aiohttp
 
         try:
-            async with self._open().post(self.url + path, data=data, allow_redirects=False) as response:
+            async with self._open().post(at(self.url, path), data=data, allow_redirects=False) as response:
                 body = await response.read()
                 if response.status == 200:
-                    return body
-                raise of_status(response.status, self.hide(body), response.headers)
+                    return body, response.headers
+                raise of_status(response.status, self._access.hide(body), response.headers, data)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise of_exception(error) from error
 
-    def hide(self, said: bytes) -> bytes:
-        """What it said without the key: servers repeat keys, and what is cut short may still hold most of one."""
-        return said.replace(self._key.encode(), b"[the key]") if self._key else said
-
     def answered(self, now: float) -> None:
         """It gave a usable answer."""
-        self.heard_at, self.has_answered = now, True
+        self.heard_at, self.has_answered, self.locked, self.away = now, True, False, False
         self._failures = self._overloads = self._outages = 0
         self.window.answered(now)
 
     def failed(self, fault: Fault) -> bool:
         """It failed. Whether that means that it is down: nothing is there, or it failed too often in a row."""
-        self._failures += fault.meaning != "overload"
-        return fault.meaning in ("away", "unusable") or self._failures >= FAILURES
+        self.away, self.locked = fault.meaning == "away", fault.meaning in ("unusable", "account")
+        self._failures += fault.meaning not in ("overload", "forbidden")
+        return self.away or self.locked or self._failures >= FAILURES
 
     def overloaded(self, fault: Fault, sent_at: float) -> float:
         """It had too much. Seconds without new requests: what it asks for (Retry-After), else longer each time; 0 for none."""
@@ -120,21 +123,28 @@ class Replica:
 
     async def is_alive(self) -> bool:
         """Whether anything there answers: /health (vLLM's knows of a dead engine), or the list of models."""
-        root = self.url.removesuffix("/v1")
-        status, _ = await self._get(root + "/health")
+        status, _ = await self._get(at(server_url(self.url), "/health"))
         if status is None or (not 200 <= status < 300 and status < 500):
-            status, _ = await self._get(self.url + "/models")
+            status, _ = await self._get(at(self.url, "/models"))
         return status is not None and status < 500
 
     async def read_queue(self) -> bool:
         """Take the length of its queue from vLLM's /metrics; False where it has none."""
-        status, body = await self._get(self.url.removesuffix("/v1") + "/metrics")
+        status, body = await self._get(at(server_url(self.url), "/metrics"))
         found = _WAITING.findall(body) if status == 200 else []
         if not found:
             return status is None or status >= 500  # this time it did not say; ask again
         self.waiting = int(sum(map(float, found)))
         self.window.queue(self.waiting, time.monotonic())
         return True
+
+    async def models(self) -> list[str]:
+        """The names of the models that it lists; empty where it lists none."""
+        status, body = await self._get(at(self.url, "/models"))
+        try:
+            return models_of(body) if status == 200 else []
+        except (ValueError, LookupError, TypeError):
+            return []
 
     async def close(self) -> None:
         """Close its connections, those in use too."""
@@ -164,7 +174,7 @@ class Replica:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=min(CONNECT_S, self._timeout_s)),
-                headers=self._headers,
+                headers={"Content-Type": "application/json", **self._access.headers},
                 # Read here, for trust_env would also send what ~/.netrc has for the host.
                 proxy=None if direct else urllib.request.getproxies().get(parts.scheme),
             )

@@ -105,7 +105,7 @@ class Recipe(Section):
     def key_names(self) -> set[str]:
         """The environment variables that hold keys; no server that is started here gets them."""
         asked = [section for section in (*self.sources, *self.score) if isinstance(section, Endpoint)]
-        return {section.api_key_env for section in asked if section.api_key_env is not None}
+        return {name for section in asked for name in section.variables}
 
     @property
     def imported(self) -> list[ResponsesSource]:

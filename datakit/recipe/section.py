@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -38,6 +39,38 @@ def _as_json(value: Any) -> Any:
 
 
 ExtraBody = Annotated[dict[str, Any], BeforeValidator(_as_json)]
+
+
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+SECRET = re.compile(r"(^|[-_])(api)?(key|token|secret|password|auth|authorization|cookie|credential)s?($|[-_])", re.IGNORECASE)
+TAKEN_HEADERS = {"content-type", "content-length", "transfer-encoding", "connection"}
+
+
+def _as_headers(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not HEADER_NAME.fullmatch(name) or name.lower() in TAKEN_HEADERS:
+            raise ValueError(f"a request cannot have the header {name!r}; leave it out")
+        plain = VARIABLE.sub("", value)
+        if "${" in plain or not plain.isascii() or not (plain + " ").isprintable():
+            raise ValueError(f"the value of {name} must be one line of ASCII, and name environment variables as ${{NAME}}")
+        if SECRET.search(name) and plain == value:
+            raise ValueError(
+                f"{name} looks like a secret, and recipes are stored: write {name}: ${{NAME}}, and export NAME=..."
+            )
+    if len({name.lower() for name in headers}) < len(headers):
+        raise ValueError("a header stands there twice, for capital letters make no difference")
+    return headers
+
+
+def _as_omitted(fields: list[str]) -> list[str]:
+    if needed := sorted({"model", "messages"} & set(fields)):
+        raise ValueError(f"{needed[0]}: no request does without it")
+    return fields
+
+
+Headers = Annotated[dict[str, str], AfterValidator(_as_headers)]
+Omitted = Annotated[list[Name], AfterValidator(_as_omitted)]
 
 
 class Section(BaseModel):
@@ -95,12 +128,27 @@ class Requests(Section):
     """How long one request may take."""
     patience_s: Annotated[float, Field(strict=True, gt=0)] = 900.0
     """How long a server that has answered before, and then cannot be reached, is waited for."""
+    omit: Omitted = []
+    """Request fields that the server does not take, left out of every request: [seed], [n], [temperature, top_p], ..."""
+
+    def without_omitted(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Of the settings, those that are sent."""
+        return {name: value for name, value in settings.items() if name not in self.omit}
 
 
 class Endpoint(Requests):
     """A server that somebody else runs."""
 
     base_urls: Annotated[list[Url], Field(min_length=1)]
-    """OpenAI-compatible URLs (ending in /v1); several are replicas of one model."""
+    """OpenAI-compatible URLs (ending in /v1); several are replicas of one model. A query (?api-version=...) stays last."""
     api_key_env: str | None = None
     """The environment variable that holds the key. The key itself is never written anywhere."""
+    headers: Headers = {}
+    """More headers of every request: {api-key: '${AZURE_KEY}'}, where ${NAME} is an environment variable. Its value is never
+    written anywhere."""
+
+    @property
+    def variables(self) -> set[str]:
+        """The environment variables that it reads keys and headers from."""
+        named = {name for value in self.headers.values() for name in VARIABLE.findall(value)}
+        return named | ({self.api_key_env} if self.api_key_env is not None else set())

@@ -86,11 +86,11 @@ class Sampled(Requests):
     @property
     def sampling_text(self) -> str:
         """The `sampling` column: the canonical JSON of everything but the messages, the model and n that shapes an answer."""
-        settings = self.sampling.model_dump(exclude_none=True)
+        settings = self.without_omitted(self.sampling.model_dump(exclude_none=True))
         if self.system is not None:
             settings["system"] = self.system
-        if self.extra_body:
-            settings["extra_body"] = self.extra_body
+        if extra := self.without_omitted(self.extra_body):
+            settings["extra_body"] = extra
         return canonical_json(settings)
 
 

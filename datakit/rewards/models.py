@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 
-from datakit.client import Client, read_key
+from datakit.client import Client, read_access
 from datakit.engine.protocol import Worker
 from datakit.errors import DISTRIBUTION, MissingExtra, needs_extra
 from datakit.recipe import LocalReward, RemoteReward, Reward
@@ -28,7 +28,7 @@ def check(reward: Reward) -> None:
     Raises MissingExtra, and BadInput that names folder, file and field or tensor.
     """
     if isinstance(reward, RemoteReward):
-        read_key(reward.api_key_env, "score.api_key_env")
+        read_access(reward.api_key_env, reward.headers, "score")
         return
     for package in ("torch", "transformers"):
         if importlib.util.find_spec(package) is None:
@@ -48,8 +48,9 @@ def find_on_hub(reward: LocalReward) -> None:
 def client_of(reward: RemoteReward, base_urls: Sequence[str], proven: bool) -> Client:
     """A client of these of the judge's URLs. `proven`: it has given scores before."""
     urls = REMOTE[reward.type].server_urls(base_urls)
-    key = read_key(reward.api_key_env, "score.api_key_env")
-    return Client(reward.model, urls, key, reward.max_in_flight, reward.timeout_s, reward.patience_s, proven)
+    access = read_access(reward.api_key_env, reward.headers, "score")
+    limits = (reward.max_in_flight, reward.timeout_s, reward.patience_s, proven)
+    return Client(reward.model, urls, access, *limits, where="score", omit=reward.omit)
 
 
 def remote_model(reward: RemoteReward, client: Client) -> RemoteModel:

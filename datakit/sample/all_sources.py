@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datakit import serving
-from datakit.client import Client, Drain, read_key
+from datakit.client import OPEN, Client, Drain, read_access
 from datakit.errors import BudgetSpent, DatakitError, SourceStopped
 from datakit.machine import many_open_files
 from datakit.options import Options
@@ -110,12 +110,23 @@ class Gathering:
     async def _ask(self, asked: Sequence[Asked], servers: Iterator[serving.Server]) -> None:
         async with AsyncExitStack() as stack, self._drain:
             for one in asked:
-                client = await stack.enter_async_context(_client_of(one, servers))
+                client = await stack.enter_async_context(self._client_of(one, servers))
                 client.retries_refused = one.proven and self.options.retry_failures
                 self._drain.clients.append(client)
                 one.sampler = Sampler(one.source, client)
                 self._drain.tasks.append(asyncio.create_task(self._sample(one.sampler)))
             await self._until_all_end()
+
+    def _client_of(self, asked: Asked, servers: Iterator[serving.Server]) -> Client:
+        """A client of the source's own URLs, or of the server that was started for it."""
+        source = asked.source
+        at = next(at for at, one in enumerate(self.recipe.sources) if one is source)
+        limits = (source.max_in_flight, source.timeout_s, source.patience_s, asked.proven)
+        if isinstance(source, EndpointSource):
+            access = read_access(source.api_key_env, source.headers, f"sources.{at}")
+            return Client(source.model, source.base_urls, access, *limits, where=f"sources.{at}", omit=source.omit)
+        server = next(servers)
+        return Client(source.model, [server.base_url], OPEN, *limits, server.trouble, f"sources.{at}", source.omit)
 
     async def _sample(self, sampler: Sampler) -> None:
         def store(responses: Rows, failures: Rows) -> None:
@@ -162,13 +173,3 @@ def _collecting_rarely() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
-
-
-def _client_of(asked: Asked, servers: Iterator[serving.Server]) -> Client:
-    """A client of the source's own URLs, or of the server that was started for it."""
-    source = asked.source
-    limits = (source.max_in_flight, source.timeout_s, source.patience_s, asked.proven)
-    if isinstance(source, EndpointSource):
-        return Client(source.model, source.base_urls, read_key(source.api_key_env, "api_key_env"), *limits)
-    server = next(servers)
-    return Client(source.model, [server.base_url], None, *limits, server.trouble)

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from datakit.client import Client, RequestFailed, count_of
+from datakit.client import Client, RequestFailed, count_of, is_unfinished, is_withheld, read_content
 from datakit.errors import SourceStopped
 from datakit.progress import Progress
 from datakit.recipe import Sampled, ServeSource
-from datakit.tables import Messages, Rows, failure_row, make_seed
+from datakit.tables import Messages, Row, Rows, failure_row, make_seed
 
 Store = Callable[[Rows, Rows], None]
 """Takes the response rows of one request, or failure rows; they are safe when it returns."""
@@ -51,6 +51,7 @@ class Sampler:
         source = self.source
         self._of_source = {"model": source.model, "revision": source.revision, "sampling": source.sampling_text}
         self._settings = source.sampling.model_dump(exclude_none=True) | source.extra_body
+        self._without_seed = "seed" in source.omit
         self.single = asks_singly(source)
         self._gives_several = False
         self._proven = self.client.answered
@@ -112,17 +113,17 @@ class Sampler:
         """One request for as many of the missing samples as the server gives at once; at most that many rows."""
         wanted = 1 if self.single else len(missing)
         seed = make_seed(next(iter(missing.values())), attempt)
-        answer, latency_s = await self.client.post(PATH, self._body(ask.messages, wanted, seed), _check)
+        try:
+            answer, latency_s = await self.client.post(PATH, self._body(ask.messages, wanted, seed), _check)
+        except RequestFailed as failure:
+            if failure.field != "n" or wanted == 1:
+                raise
+            self.single = True  # it refuses n, so it is asked once a sample
+            return await self._request(ask, missing, attempt)
         choices = answer["choices"][:wanted]
         self._gives_several |= len(choices) > 1
-        rows, withheld = [], False
-        for choice in choices:
-            message, reason, text = choice.get("message"), choice.get("finish_reason"), _text(choice)
-            withheld |= reason == "content_filter" or (isinstance(message, dict) and bool(message.get("refusal")))
-            if text:
-                of_choice = {"text": text, "finish_reason": reason if isinstance(reason, str) else None}
-                rows.append({**self._of_source, "seed": seed, **of_choice, "latency_s": round(latency_s, 4)})
-        if withheld and not rows:
+        rows = [row for choice in choices if (row := self._row(choice, seed, latency_s)) is not None]
+        if not rows and any(map(is_withheld, choices)):
             raise RequestFailed("content_filter", "the server withheld the answer (content filter or refusal)", 1, True)
         if self.source.request == "auto" and len(rows) == 1 < wanted and not self._gives_several:
             self.single = True  # this server ignores n: from now on a request a sample
@@ -138,6 +139,19 @@ class Sampler:
             **self._settings,
         }
         return body | {"n": n} if n > 1 else body
+
+    def _row(self, choice: dict[str, Any], seed: int, latency_s: float) -> Row | None:
+        """None where there is no answer in it: no text, one that is withheld, or one that broke off."""
+        text = read_content(choice).text
+        if not text or is_withheld(choice) or is_unfinished(choice):
+            return None
+        return {
+            **self._of_source,
+            "seed": None if self._without_seed else seed,
+            "text": text,
+            "finish_reason": reason if isinstance(reason := choice.get("finish_reason"), str) else None,
+            "latency_s": round(latency_s, 4),
+        }
 
     def _count_tokens(self, rows: Rows, answer: dict[str, Any]) -> None:
         """Its `usage` counts a whole request: its completion tokens are shared out by characters, the sum stays exact."""
@@ -156,7 +170,7 @@ class Sampler:
 def asks_singly(source: Sampled) -> bool:
     """Whether a source is asked once a sample, as far as that is known before it answers: `transformers serve` ignores n."""
     ignores_n = isinstance(source, ServeSource) and source.engine == "transformers"
-    return source.request == "single" or (source.request == "auto" and ignores_n)
+    return source.request == "single" or "n" in source.omit or (source.request == "auto" and ignores_n)
 
 
 def _check(answer: Any) -> None:
@@ -164,12 +178,3 @@ def _check(answer: Any) -> None:
     choices = answer.get("choices") if isinstance(answer, dict) else None
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise ValueError("not a chat completion")
-
-
-def _text(choice: dict[str, Any]) -> str:
-    """The choice's text, or the empty string where there is none but white space. Lone surrogates cannot be stored."""
-    message = choice.get("message")
-    text = message.get("content") if isinstance(message, dict) else None
-    if not isinstance(text, str) or not text.strip():
-        return ""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

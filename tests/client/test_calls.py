@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from datakit.client import Answer, Client, Drain, Drained, RequestFailed, calls, replica
+from datakit.client import Access, Answer, Client, Drain, Drained, RequestFailed, calls, replica
 from datakit.errors import SourceStopped
 from tests.helpers.asking import ask, number_of, with_client
 from tests.helpers.fake_endpoint import CONNECTION, Body, Fake, body_text, error, first, running
@@ -35,6 +35,11 @@ def quick(monkeypatch):
 
 
 backoff = replica.backoff
+
+
+def keyed() -> Access:
+    """The access of a recipe that names a variable with the key."""
+    return Access({"Authorization": f"Bearer {KEY}"}, (KEY,))
 
 
 async def ask_all(client: Client, numbers: range) -> list[Any]:
@@ -216,7 +221,7 @@ def test_netrc_is_not_read(tmp_path, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with running(Fake(key=KEY)) as fake:
-        assert isinstance(with_client(fake, ask, key=KEY), Answer)
+        assert isinstance(with_client(fake, ask, access=keyed()), Answer)
         with pytest.raises(SourceStopped, match="does not accept the key"):
             with_client(fake, ask)
 
@@ -224,7 +229,7 @@ def test_netrc_is_not_read(tmp_path, monkeypatch):
 def test_one_that_never_answered_is_given_up_soon(fake, quick, monkeypatch):
     monkeypatch.setattr(calls, "FIRST_PATIENCE_S", 1.0)
     fake.go_down()
-    with pytest.raises(SourceStopped, match=f"no answer for 1 s.*{fake.url}.*start or fix the server"):
+    with pytest.raises(SourceStopped, match=f"nothing listens at {fake.url} .*start the server, or correct base_urls"):
         with_client(fake, ask)
 
 
@@ -554,7 +559,7 @@ def test_no_error_repeats_the_key_nor_a_part_of_it(fake, quick, status, padding)
     fake.key = KEY
     fake.fault = lambda number, body: error(status, "x" * padding + f" bad key: {KEY}")
     with pytest.raises((RequestFailed, SourceStopped)) as caught:
-        with_client(fake, ask, key=KEY)
+        with_client(fake, ask, access=keyed())
     assert KEY[:8] not in str(caught.value) and "x" * padding in str(caught.value)
 
 
@@ -562,7 +567,7 @@ def test_no_error_repeats_the_key_nor_a_part_of_it(fake, quick, status, padding)
 def test_nor_does_that_of_a_broken_body(fake, quick, padding):
     fake.fault = lambda number, body: body_text(f'{{"x": "{"x" * padding}Bearer {KEY}"}}')
     with pytest.raises(RequestFailed) as caught:
-        with_client(fake, ask, key=KEY, proven=True)
+        with_client(fake, ask, access=keyed(), proven=True)
     assert KEY[:8] not in str(caught.value)
 
 

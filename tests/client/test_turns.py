@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datakit.client import Answer, Client, Replica, calls
+from datakit.client import OPEN, Answer, Client, Replica, calls
 from datakit.client.turns import Turn, Turns
 from tests.helpers.asking import ask, number_of, with_client
 from tests.helpers.fake_endpoint import Body, Fake, running
@@ -135,7 +135,7 @@ def play(work: Callable[[Play], Any], windows: list[int]) -> None:
     """Do the work over fresh replicas with these windows."""
 
     async def main() -> None:
-        replicas = [Replica(f"http://{at}/v1", None, size, 1.0) for at, size in enumerate(windows)]
+        replicas = [Replica(f"http://{at}/v1", OPEN, size, 1.0) for at, size in enumerate(windows)]
         played = Play(Turns(replicas), replicas)
         await work(played)
         played.turns.close()

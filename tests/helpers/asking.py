@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from datakit.client import Answer, Client
+from datakit.client import OPEN, Answer, Client
 from tests.helpers.fake_endpoint import Body, Fake
 
 
@@ -25,10 +25,10 @@ async def ask(client: Client, number: int = 0) -> Answer:
 def with_client(fakes: Fake | list[Fake], work: Callable[[Client], Awaitable[Any]], **settings: Any) -> Any:
     """What `work` gives, within a minute."""
     urls = [fake.url for fake in (fakes if isinstance(fakes, list) else [fakes])]
-    settings = {"key": None, "max_in_flight": 8, "timeout_s": 20.0} | settings
+    given: dict[str, Any] = {"access": OPEN, "max_in_flight": 8, "timeout_s": 20.0} | settings
 
     async def main() -> Any:
-        async with Client("fake/one", urls, **settings) as client:
+        async with Client("fake/one", urls, **given) as client:
             return await asyncio.wait_for(work(client), 60)
 
     return asyncio.run(main())

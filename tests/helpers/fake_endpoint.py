@@ -38,6 +38,12 @@ Body = dict[str, Any]
 Fault = str | web.Response | None
 """A name of FAULTS, a response of the test's own, or none: an answer."""
 
+
+def _error(message: str, code: str | None = None) -> Body:
+    """An error in OpenAI's layout."""
+    return {"error": {"message": message, "type": code or "invalid_request_error", "param": None, "code": code}}
+
+
 SIGMA = 0.5  # of the logarithm of a lognormal latency
 ERRORS = {  # fault: status, type, message; the words are vLLM's or a proxy's
     "400": (400, "BadRequestError", "temperature must be non-negative, got -1.0."),
@@ -57,6 +63,42 @@ ERRORS = {  # fault: status, type, message; the words are vLLM's or a proxy's
     "502": (502, "BadGateway", "upstream closed the connection"),
     "503": (503, "ServiceUnavailable", "no healthy upstream"),
     "504": (504, "GatewayTimeout", "upstream request timeout"),
+    "529": (529, "overloaded_error", "Overloaded"),
+}
+OVERLOADS = (408, 429, 503, 529)
+ACCOUNT: dict[
+    str, tuple[int, Any]
+] = {  # fault: status and body; nothing left to pay with, or the key is gone, as vendors say it
+    "insufficient_quota": (
+        429,
+        _error("You exceeded your current quota, please check your plan and billing details.", "insufficient_quota"),
+    ),
+    "billing_hard_limit": (400, _error("Billing hard limit has been reached", "billing_hard_limit_reached")),
+    "billing_not_active": (429, _error("Your account is not active, please check your billing details.", "billing_not_active")),
+    "credit_balance": (
+        400,
+        {
+            "type": "error",
+            "error": {"type": "invalid_request_error", "message": "Your credit balance is too low to access the API."},
+        },
+    ),
+    "usage_limits": (400, _error("You have reached your specified API usage limits. You will regain access on 2027-01-01.")),
+    "payment_required": (402, {"error": {"code": 402, "message": "This request needs a positive balance"}}),
+    "insufficient_balance": (402, _error("Insufficient Balance")),
+    "insufficient_credits": (403, {"error": {"code": 403, "message": "Insufficient credits. Add more and retry"}}),
+    "key_limit": (403, {"error": {"code": 403, "message": "Key limit exceeded (total limit)"}}),
+    "credit_limit": (400, _error("Credit limit exceeded, please navigate to the settings to add credit.")),
+    "organization_restricted": (400, _error("Organization has been restricted.", "organization_restricted")),
+    "suspended": (412, {"error": "Account fake-team is suspended, possibly due to reaching the monthly spending limit"}),
+    "spending_limit": (
+        429,
+        {"error": "Your team has used all available credits or reached its monthly spending limit."},
+    ),
+    "free_per_day": (429, {"error": {"code": 429, "message": "Rate limit exceeded: free-models-per-day"}}),
+    "proxy_budget": (400, _error("Budget has been exceeded! Current cost: 1.2, Max budget: 1.0", "budget_exceeded")),
+    "key_expired": (400, [{"error": {"code": 400, "message": "API key expired. Please renew the API key."}}]),
+    "arrearage": (400, {"code": "Arrearage", "message": "Access denied, please see that your account is in good standing."}),
+    "quota_in_200": (200, {"error": {"code": 402, "message": "Payment Required"}}),
 }
 BROKEN: dict[str, Callable[[str], str]] = {  # fault: what a 200 has in the place of the whole answer
     "cut_off": lambda whole: whole[: len(whole) // 2],
@@ -69,6 +111,9 @@ BROKEN: dict[str, Callable[[str], str]] = {  # fault: what a 200 has in the plac
     "empty_choices": lambda whole: '{"choices": []}',
     "null_choice": lambda whole: '{"choices": [null]}',
     "null_message": lambda whole: '{"choices": [{"message": null}]}',
+    "overload_in_200": lambda whole: '{"error": {"message": "Rate limited upstream", "code": 429}}',
+    "overloaded_type_in_200": lambda whole: '{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}',
+    "error_beside": lambda whole: whole[:-1] + ', "error": {"message": "upstream broke off", "code": 502}}',
 }
 CHOICES: dict[str, Callable[[list[Body]], list[Body]]] = {  # fault: what becomes of an answer's choices
     "empty_text": lambda choices: [_with(choice, content="") for choice in choices],
@@ -79,11 +124,20 @@ CHOICES: dict[str, Callable[[list[Body]], list[Body]]] = {  # fault: what become
     "more": lambda choices: [*choices, *choices[:1]],
     "length": lambda choices: [_with(choice, "length", content=choice["message"]["content"][:12]) for choice in choices],
     "content_filter": lambda choices: [_with(choice, "content_filter", content=None) for choice in choices],
+    "filtered_text": lambda choices: [_with(choice, "content_filter") for choice in choices],
+    "one_filtered_text": lambda choices: [_with(choices[0], "content_filter"), *choices[1:]],
+    "failed_choices": lambda choices: [_with(choice, "error") | {"error": UPSTREAM} for choice in choices],
+    "one_failed_choice": lambda choices: [_with(choices[0], "error") | {"error": UPSTREAM}, *choices[1:]],
+    "one_aborted": lambda choices: [_with(choices[0], "abort"), *choices[1:]],
+    "parts": lambda choices: [_with(choice, content=_parts(choice)) for choice in choices],
+    "thinking_parts": lambda choices: [_with(choice, content=[THINKING_PART, *_parts(choice)]) for choice in choices],
+    "reasoning_content": lambda choices: [_with(choice, reasoning_content="Hm.") for choice in choices],
+    "reasoning": lambda choices: [_with(choice, reasoning="Hm.") for choice in choices],
     "refusal": lambda choices: [_with(choice, content=None, refusal="I can't help with that.") for choice in choices],
 }
 CONNECTION = ("reset", "closed", "reset_middle", "closed_middle", "hang")
 """reset: RST before a byte; closed: FIN before a byte; _middle: after half of the body; hang: no answer ever."""
-FAULTS = (*ERRORS, *BROKEN, *CHOICES, *CONNECTION)
+FAULTS = (*ERRORS, *ACCOUNT, *BROKEN, *CHOICES, *CONNECTION)
 
 
 @dataclass
@@ -104,7 +158,17 @@ class Fake:
     """Requests that may wait; further ones get `full`."""
     full: str = "429"
     retry_after: str | None = None
-    """Goes with 429 and 503: seconds, or `date:` and seconds for an HTTP date."""
+    """Goes with every overload: seconds, or `date:` and seconds for an HTTP date."""
+    refuses: tuple[str, ...] = ()
+    """Request fields that it does not take."""
+    refusal: Callable[[str], web.Response] = field(default=lambda name: openai_refusal(name))
+    """What it says of one."""
+    prefix: str = "/v1"
+    """Where its API begins."""
+    query: str = ""
+    """The query that every request must have, probes too; without it there is nothing (404)."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Headers that every request must have; 401 without them."""
     fault: Callable[[int, Body], Fault] = field(default=lambda number, body: None)
     """Called with the request's number and body; what it returns is sent in the place of an answer."""
     shares: dict[str, float] = field(default_factory=dict)
@@ -127,6 +191,8 @@ class Fake:
     """Keep requests' bodies and times (a long benchmark does not)."""
 
     requests: list[Body] = field(default_factory=list)
+    asked_for: list[str] = field(default_factory=list)
+    """Path and query of everything that it was asked."""
     arrivals: list[float] = field(default_factory=list)
     """time.monotonic() of every request."""
     n_requests: int = 0
@@ -180,10 +246,14 @@ class Fake:
     # ------------------------------------------------------------------------------------------------------------ requests
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.method == "POST" and request.path in ("/v1/chat/completions", "/classify", "/pooling"):
+        if self.keep:
+            self.asked_for.append(request.path_qs)
+        if self.query and request.query_string != self.query:
+            return error(404, "Resource not found", "404")
+        if request.method == "POST" and request.path in (f"{self.prefix}/chat/completions", "/classify", "/pooling"):
             return await self._complete(request)
         self.probes[request.path] += 1
-        match request.path:
+        match request.path.replace(self.prefix, "/v1", 1):
             case "/v1/models":
                 if self.health == "hang":
                     await asyncio.sleep(math.inf)
@@ -216,6 +286,8 @@ class Fake:
         """401 for a wrong key, 404 for a model that it does not serve."""
         if self.key is not None and request.headers.get("Authorization") != f"Bearer {self.key}":
             return self._error("401", request)
+        if any(request.headers.get(name) != value for name, value in self.headers.items()):
+            return self._error("401", request)
         if model is not None and self.models and model not in self.models:
             return error(404, f"The model `{model}` does not exist.", "NotFoundError")
         return None
@@ -232,6 +304,9 @@ class Fake:
         try:
             if (refused := self._refused(request, body["model"])) is not None:
                 return refused
+            if unknown := [name for name in self.refuses if name in body]:
+                self.met["refused"] += 1
+                return self.refusal(unknown[0])
             if self._is_full():
                 return await self._meet(self.full, request, body)
             return await self._work(number, request, body)
@@ -292,18 +367,25 @@ class Fake:
         self.met[fault] += 1
         if fault in ERRORS:
             return self._error(fault, request)
+        if fault in ACCOUNT:
+            status, said = ACCOUNT[fault]
+            return web.json_response(said, status=status)
         whole = self._answer(body, request.path)
         if fault in CHOICES:
             answer = json.loads(whole)
             return web.json_response(answer | {"choices": CHOICES[fault](answer["choices"])})
         if fault in BROKEN:
-            return body_text(BROKEN[fault](whole) + (self._echo(request) if fault == "html" else ""))
+            return self._paused(body_text(BROKEN[fault](whole) + (self._echo(request) if fault == "html" else "")))
         return await self._break_off(fault, request, whole)
 
     def _error(self, fault: str, request: web.BaseRequest) -> web.Response:
         status, kind, message = ERRORS[fault]
         response = error(status, message + self._echo(request), kind)
-        if self.retry_after is not None and status in (429, 503):
+        return self._paused(response) if status in OVERLOADS else response
+
+    def _paused(self, response: web.Response) -> web.Response:
+        """With Retry-After, where it says that."""
+        if self.retry_after is not None:
             seconds = self.retry_after.removeprefix("date:")
             dated = formatdate(math.ceil(time.time() + float(seconds)), usegmt=True)
             response.headers["Retry-After"] = dated if self.retry_after.startswith("date:") else seconds
@@ -406,6 +488,28 @@ WHOLE = (
     '{"id": "chatcmpl-%d", "object": "chat.completion", "created": 1, "model": %s, "choices": [%s], '
     '"usage": {"prompt_tokens": 11, "completion_tokens": %d, "total_tokens": %d}}'
 )
+
+
+UPSTREAM: dict[str, Any] = {"message": "upstream broke off", "code": 502}
+THINKING_PART: dict[str, Any] = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+
+
+def _parts(choice: Body) -> list[Body]:
+    """The text of the choice in two parts."""
+    text = choice["message"]["content"]
+    return [{"type": "text", "text": text[: len(text) // 2]}, {"type": "text", "text": text[len(text) // 2 :]}]
+
+
+def openai_refusal(name: str) -> web.Response:
+    """A field that is not taken, in OpenAI's words."""
+    message = f"Unsupported parameter: '{name}' is not supported with this model."
+    return web.json_response({"error": {"message": message, "type": "invalid_request_error", "param": name}}, status=400)
+
+
+def fastapi_refusal(name: str) -> web.Response:
+    """The same in FastAPI's layout."""
+    detail = [{"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted", "input": 1}]
+    return web.json_response({"detail": detail}, status=422)
 
 
 def _with(choice: Body, finish_reason: str | None = None, **message: Any) -> Body:

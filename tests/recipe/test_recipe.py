@@ -65,8 +65,8 @@ MISSPELT = {
     "the other kind's field": (
         PROMPTS + "sources: [{type: serve, engine: vllm, model: m, api_key_env: K}]",
         "r.yaml: sources.0.api_key_env: extra field not permitted (got 'K'); known here: args, dtype, engine, env, "
-        "extra_body, max_in_flight, model, n, pass_env, patience_s, price, python, request, restarts, revision, sampling, "
-        "start_timeout_s, system, tensor_parallel_size, timeout_s, together, type",
+        "extra_body, max_in_flight, model, n, omit, pass_env, patience_s, price, python, request, restarts, revision, "
+        "sampling, start_timeout_s, system, tensor_parallel_size, timeout_s, together, type",
     ),
     "sampling": (
         endpoint("sampling: {temprature: 0.8}"),
@@ -125,6 +125,27 @@ MISSPELT = {
 }
 
 WRONG = {
+    "a field that no request does without": (
+        endpoint("omit: [seed, model]"),
+        "r.yaml: sources.0.omit: model: no request does without it (got ['seed', 'model'])",
+    ),
+    "a secret in the file": (
+        endpoint("headers: {api-key: sk-0123}"),
+        "r.yaml: sources.0.headers: api-key looks like a secret, and recipes are stored: write api-key: ${NAME}, and export "
+        "NAME=...",
+    ),
+    "a header that is the client's": (
+        endpoint("headers: {content-type: text/plain}"),
+        "r.yaml: sources.0.headers: a request cannot have the header 'content-type'; leave it out",
+    ),
+    "an odd variable": (
+        endpoint("headers: {x: '${A-B}'}"),
+        "r.yaml: sources.0.headers: the value of x must be one line of ASCII, and name environment variables as ${NAME}",
+    ),
+    "a header in two spellings": (
+        endpoint("headers: {x-a: b, X-A: c}"),
+        "r.yaml: sources.0.headers: a header stands there twice, for capital letters make no difference",
+    ),
     # values of a wrong type or out of range; YAML's own surprises (yes, on, ~, dates) among them
     "no samples": (endpoint("n: 0"), "r.yaml: sources.0.n: input should be greater than or equal to 1 (got 0)"),
     "a revision of digits": (

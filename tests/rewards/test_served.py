@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from datakit.check.problems import check as check_recipe
 from datakit.errors import BadInput, RecipeError, SourceStopped
 from datakit.options import Options
 from datakit.recipe import LLMJudge, Served, load, resolve
+from datakit.rewards import client_of
 from datakit.rewards.judges import judge_name
 from datakit.rewards.remote import llm_judge, served
 from datakit.store import Run
@@ -118,11 +120,8 @@ def test_what_vllm_is_asked(api, more):
     assert served.request(reward, TALK) == {
         "model": "org/rm", "messages": TALK, "use_activation": False, "add_special_tokens": False, **more,
     }  # fmt: skip
-    assert served.ServedClassifier.server_urls(["http://a:1/v1", "http://b/rm/v1/", "http://c"]) == [
-        "http://a:1",
-        "http://b/rm",
-        "http://c",
-    ]
+    urls = ["http://a:1/v1", "http://b/rm/v1/", "http://c", "http://d/v1?api-version=1"]
+    assert served.ServedClassifier.server_urls(urls) == ["http://a:1", "http://b/rm", "http://c", "http://d?api-version=1"]
 
 
 def test_scores_come_from_all_urls_are_stored_as_given_and_asked_for_once(fake, tmp_path):
@@ -314,6 +313,8 @@ def test_a_judges_name_changes_with_all_that_shapes_its_scores():
         {"base_urls": ["http://b/v1"]},
         {"max_in_flight": 3},
         {"api_key_env": "K"},
+        {"headers": {"x": "y"}},
+        {"omit": ["seed"]},
         {"rubric": llm_judge.RUBRIC},
     ]
     assert {name(**fields) for fields in [*same, {"sampling": {"temperature": 0.0}}]} == {usual}
@@ -471,3 +472,19 @@ def test_check_rewards_finds_scores_that_move_and_urls_that_differ(fake, tmp_pat
     assert len(found) == 1 and "asked together scores differ from those one by one" in found[0]
     found, _ = check(tmp_path, judged_by(fake.url), with_rewards=True)
     assert len(found) == 1 and "none of its first 20 judgements could be read" in found[0]
+
+
+def test_a_judge_behind_a_proxy(tmp_path, monkeypatch):
+    """It wants a header and a query, and takes no seed; thoughts come in parts."""
+    monkeypatch.setenv("PROXY_KEY", "very-secret-0123")
+    needs: dict[str, Any] = {"headers": {"x-key": "very-secret-0123"}, "query": "api-version=1", "refuses": ("seed",)}
+    with running(Fake(say=lambda body: "Fine.\nScore: 7", shares={"thinking_parts": 1.0}, **needs)) as fake:
+        url = fake.url + "?api-version=1"
+        judge = judged_by(url, sampling={"temperature": 0.5}, headers={"x-key": "${PROXY_KEY}"}, omit=["seed"])
+        reward = LLMJudge.model_validate(judge)
+
+        async def score() -> object:
+            async with client_of(reward, reward.base_urls, proven=False) as client:
+                return (await llm_judge.Judge(reward, client).score(TALK)).score
+
+        assert asyncio.run(score()) == 7.0

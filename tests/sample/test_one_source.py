@@ -8,13 +8,27 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from aiohttp import web
 
-from datakit.client import Client, calls, replica
+from datakit.client import OPEN, Client, calls, replica
 from datakit.errors import SourceStopped
 from datakit.recipe import EndpointSource
 from datakit.sample.one_source import Ask, Sampler
 from datakit.tables import Message, Messages, Rows, digest_of_messages, make_response_id
-from tests.helpers.fake_endpoint import BROKEN, CHOICES, CONNECTION, ERRORS, Body, Fake, body_text, first, running
+from tests.helpers.fake_endpoint import (
+    BROKEN,
+    CHOICES,
+    CONNECTION,
+    ERRORS,
+    Body,
+    Fake,
+    body_text,
+    error,
+    fastapi_refusal,
+    first,
+    openai_refusal,
+    running,
+)
 
 PROMPTS, N = 6, 5
 SAMPLING = {"temperature": 0.8, "top_p": 0.9, "max_tokens": 64, "stop": ["\n\n"]}
@@ -51,7 +65,9 @@ class Sampled:
 
     async def _sample(self) -> None:
         source = self.source
-        async with Client(source.model, source.base_urls, None, source.max_in_flight, source.timeout_s) as client:
+        async with Client(
+            source.model, source.base_urls, OPEN, source.max_in_flight, source.timeout_s, omit=source.omit
+        ) as client:
             self.sampler = Sampler(source, client)
             await asyncio.wait_for(self.sampler.sample(iter(self.asks), self._store), 60)
 
@@ -71,6 +87,11 @@ class Sampled:
         wanted = {(ask.prompt_id, index) for ask in self.asks for index in range(self.source.n)}
         got = Counter((row["prompt_id"], row["sample_index"]) for row in self.responses)
         return got == Counter(wanted) and all(row["text"].strip() for row in self.responses) and not self.failures
+
+
+def one_choice_only(name: str) -> web.Response:
+    """As llama.cpp says that it takes no n."""
+    return error(400, "Only one completion choice is allowed")
 
 
 # ---------------------------------------------------------------------------------------------------- n samples of a prompt
@@ -191,12 +212,70 @@ def test_what_stays_empty_is_a_failure_that_says_so(fake, fault):
     assert len(sampled.responses) == (PROMPTS - 1) * N
 
 
-@pytest.mark.parametrize("fault", ["content_filter", "refusal"])
+@pytest.mark.parametrize("fault", ["content_filter", "filtered_text", "refusal"])
 def test_what_is_withheld_is_a_failure_for_good(fake, fault):
     fake.fault = lambda number, body: fault if "What is 2 +" in body["messages"][-1]["content"] else None
     sampled = Sampled(fake)
     assert [(row["error"], row["permanent"]) for row in sampled.failures] == [("content_filter", True)] * N
     assert fake.met == {fault: 1} and len(sampled.responses) == (PROMPTS - 1) * N
+
+
+@pytest.mark.parametrize("fault", ["one_filtered_text", "one_failed_choice", "one_aborted"])
+def test_of_several_choices_the_one_that_is_no_answer_is_asked_again(fake, fault):
+    fake.fault = first(fault)
+    sampled = Sampled(fake)
+    assert sampled.is_complete() and fake.n_requests == PROMPTS + 1
+    assert {row["finish_reason"] for row in sampled.responses} == {"stop"}
+    assert len({row["seed"] for row in sampled.responses}) == PROMPTS + 1
+
+
+@pytest.mark.parametrize("fault", ["failed_choices", "error_beside"])
+def test_an_error_beside_the_choices_is_asked_again_and_then_a_failure_for_now(fake, fault):
+    fake.fault = lambda number, body: fault if "What is 2 +" in body["messages"][-1]["content"] else None
+    sampled = Sampled(fake)
+    assert [(row["error"], row["permanent"], row["attempts"]) for row in sampled.failures] == [("error_in_200", False, 6)] * N
+    assert "upstream broke off" in sampled.failures[0]["message"] and len(sampled.responses) == (PROMPTS - 1) * N
+
+
+@pytest.mark.parametrize("fault", ["parts", "thinking_parts", "reasoning_content", "reasoning"])
+def test_the_text_is_the_same_in_every_layout(fake, fault):
+    """And the thought is no part of it."""
+    plain = Sampled(fake)
+    fake.shares = {fault: 1.0}
+    assert Sampled(fake).table == plain.table
+
+
+@pytest.mark.parametrize("mode", ["n", "auto"])
+@pytest.mark.parametrize("refusal", [openai_refusal, fastapi_refusal, one_choice_only], ids=["OpenAI", "FastAPI", "llama.cpp"])
+def test_a_server_that_refuses_n_is_asked_one_by_one(fake, mode, refusal):
+    """Also with more prompts than refusals that would stop a source."""
+    fake.refuses, fake.refusal = ("n",), refusal
+    sampled = Sampled(fake, prompts=40, request=mode, max_in_flight=32)
+    assert sampled.is_complete() and fake.asked_twice == 0
+    assert fake.n_requests <= 40 * N + 40
+
+
+def test_a_request_for_one_that_is_refused_for_n_is_refused(fake):
+    """The control: there is nothing to fall back to."""
+    fake.fault = lambda number, body: openai_refusal("n")
+    with pytest.raises(SourceStopped, match="'n' is not supported"):
+        Sampled(fake)
+
+
+@pytest.mark.parametrize("fields", [["seed"], ["n"], ["temperature", "top_p"]])
+def test_what_is_omitted_is_not_sent(fake, fields):
+    sampled = Sampled(fake, omit=fields)
+    assert sampled.is_complete() and not any(name in body for body in fake.requests for name in fields)
+    assert {row["seed"] is None for row in sampled.responses} == {"seed" in fields}
+    assert fake.n_requests == (PROMPTS * N if "n" in fields else PROMPTS)
+
+
+def test_what_shapes_an_answer_is_of_its_identity_only_where_it_is_sent(fake):
+    def ids(**changes: Any) -> set[str]:
+        return {row["response_id"] for row in Sampled(fake, **changes).responses}
+
+    without = {name: value for name, value in SAMPLING.items() if name != "top_p"}
+    assert ids(omit=["seed"]) == ids() and ids(omit=["top_p"]) == ids(sampling=without) != ids()
 
 
 def test_what_was_cut_off_by_its_length_is_kept_and_marked(fake):
@@ -263,4 +342,6 @@ def test_one_that_answers_without_text_stops_too(fake, fault):
 def test_every_fault_of_the_endpoint_is_met_somewhere_here():
     """And each table above names faults that there are."""
     named = {"fewer", "more", "empty_text", "blank_text", "null_text", "one_empty_text", "content_filter", "refusal", "length"}
+    named |= {"filtered_text", "one_filtered_text", "failed_choices", "one_failed_choice", "one_aborted"}
+    named |= {"parts", "thinking_parts", "reasoning_content", "reasoning"}
     assert named == set(CHOICES) and {"empty_choices", "null_message"} < set(BROKEN)

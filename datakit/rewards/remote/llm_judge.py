@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from datakit.client import Client, count_of
+from datakit.client import Client, count_of, is_withheld, read_content
 from datakit.errors import SourceStopped
 from datakit.recipe import LLMJudge
 from datakit.rewards.protocol import Score, no_score
@@ -81,7 +81,8 @@ class Judge:
     def name_parts(reward: LLMJudge) -> list[str]:
         """What tells one judge's scores from another's: the whole prompt but for what is graded, and the sampling."""
         prompt = digest(write_prompt(reward, EXAMPLE))[:HASH_CHARS]
-        settings = {"sampling": reward.sampling.model_dump(exclude_none=True), "extra_body": reward.extra_body}
+        sampling = reward.without_omitted(reward.sampling.model_dump(exclude_none=True))
+        settings = {"sampling": sampling, "extra_body": reward.without_omitted(reward.extra_body)}
         usual = LLMJudge.model_fields["sampling"].default.model_dump(exclude_none=True)
         parts = [f"rubric={prompt}"]
         if settings != {"sampling": usual, "extra_body": {}}:
@@ -141,13 +142,11 @@ def check_layout(answer: Any) -> None:
 
 def read_score(choice: dict[str, Any], scale: list[float]) -> Score:
     """The score of one choice of a chat completion."""
-    message = choice.get("message")
-    text = message.get("content") if isinstance(message, dict) else None
-    if choice.get("finish_reason") == "content_filter" or (isinstance(message, dict) and message.get("refusal")):
+    if is_withheld(choice):
         return no_score("content_filter", "the server withheld the judgement (content filter or refusal)")
     if choice.get("finish_reason") == "length":
         return no_score("cut_off", "the judgement was cut off at max_tokens")
-    return parse(text if isinstance(text, str) else "", scale)
+    return parse(read_content(choice).text, scale)
 
 
 def parse(text: str, scale: list[float]) -> Score:

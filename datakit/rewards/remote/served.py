@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from datakit.client import Client, RequestFailed, count_of
+from datakit.client import Client, RequestFailed, count_of, server_url
 from datakit.errors import SourceStopped
 from datakit.recipe import Served
 from datakit.rewards.protocol import Score, no_score
@@ -27,7 +27,7 @@ class ServedClassifier:
     """Asks one served classifier, over all its URLs."""
 
     def __init__(self, reward: Served, client: Client) -> None:
-        """The client's URLs are server_urls'."""
+        """The client's URLs are the servers' own, without /v1."""
         self.reward = reward
         self.client = client
         self.prompt_tokens = self.completion_tokens = 0
@@ -35,7 +35,7 @@ class ServedClassifier:
     @staticmethod
     def server_urls(base_urls: Sequence[str]) -> list[str]:
         """The servers' own URLs: their /classify and /pooling stand beside /v1, not below it."""
-        return [url.rstrip("/").removesuffix("/v1") for url in base_urls]
+        return [server_url(url) for url in base_urls]
 
     @staticmethod
     def name_parts(reward: Served) -> list[str]:

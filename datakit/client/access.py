@@ -1,0 +1,93 @@
+"""What a server wants to know of us (key, headers), where a path stands in its URL, and what is never to be shown again."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit, urlunsplit
+
+from datakit.errors import BadInput
+
+MASK = "[the key]"
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_NO_SECRET = 3  # so few characters are masked nowhere: they stand in every second word
+
+
+@dataclass(frozen=True)
+class Access:
+    """Headers of every request, and the texts in them that came from the environment."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+
+    def hide(self, said: bytes) -> bytes:
+        """What a server said without our secrets. Of the whole, before it is cut short: half a key is most of a key."""
+        for secret in self.secrets:
+            said = said.replace(secret.encode(), MASK.encode())
+        return said
+
+    def hide_text(self, text: str) -> str:
+        """The same for a sentence."""
+        for secret in self.secrets:
+            text = text.replace(secret, MASK)
+        return text
+
+
+OPEN = Access()
+"""To a server that asks for no key."""
+
+
+def read_access(api_key_env: str | None, headers: Mapping[str, str], where: str) -> Access:
+    """The access of a section of the recipe, which messages call `where`. BadInput where a variable that it names is not set.
+
+    A header of the section's own takes the place of the key's.
+    """
+    secrets: set[str] = set()
+
+    def read(env: str, field: str, instead: str) -> str:
+        value = _read_variable(env, f"{where}.{field}", instead)
+        secrets.add(value)
+        return value
+
+    own = {
+        name: _VARIABLE.sub(lambda found, at=f"headers.{name}": read(found[1], at, "take it out of the header"), value)  # type: ignore[misc]
+        for name, value in headers.items()
+    }
+    if api_key_env is not None:
+        key = read(api_key_env, "api_key_env", "set api_key_env: null")
+        if "authorization" not in {name.lower() for name in own}:
+            own["Authorization"] = f"Bearer {key}"
+    return Access(own, tuple(sorted((one for one in secrets if len(one) > _NO_SECRET), key=len, reverse=True)))
+
+
+def _read_variable(env: str, field: str, instead: str) -> str:
+    value = os.environ.get(env, "").strip()
+    if not value:
+        raise BadInput(f"{field}: the environment variable {env} is not set; export {env}=... or {instead}")
+    if not value.isascii() or not value.isprintable():
+        raise BadInput(f"{field}: the environment variable {env} holds characters that no HTTP header may have; set it anew")
+    return value
+
+
+@functools.lru_cache
+def at(base_url: str, path: str) -> str:
+    """The URL of a path below a base URL, whose query stays at the end.
+
+    >>> at("http://h/v1/?api-version=2024-10-21", "/models")
+    'http://h/v1/models?api-version=2024-10-21'
+    """
+    parts = urlsplit(base_url)
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/") + path))
+
+
+def server_url(base_url: str) -> str:
+    """The server's own URL, where its /health, /metrics and /classify stand: beside /v1, not below it.
+
+    >>> server_url("http://h:8000/v1?key=1")
+    'http://h:8000?key=1'
+    """
+    parts = urlsplit(base_url)
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/").removesuffix("/v1")))
