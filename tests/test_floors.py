@@ -226,5 +226,7 @@ def test_the_command_line_loads_nothing_slow(module):
 
 
 def test_the_layout_is_where_these_checks_look():
-    assert {"datakit/errors.py", "datakit/tables/schemas.py", "train/cli.py"} <= {name_of(path) for path in sources("datakit", "train")}
+    assert {"datakit/errors.py", "datakit/tables/schemas.py", "train/cli.py"} <= {
+        name_of(path) for path in sources("datakit", "train")
+    }
     assert Path(ROOT / "pyproject.toml").is_file()

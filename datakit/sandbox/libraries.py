@@ -1,10 +1,13 @@
 """What programs may import beside the standard library: the libraries that are listed, and all that these require.
 
+And which library was missing where a program could not be judged for the lack of one.
+
 A distribution's own list of files says which folders and modules it installed; nothing else of site-packages is let in.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import sys
 from collections.abc import Sequence
@@ -57,3 +60,35 @@ def _installed(distribution: metadata.Distribution) -> set[str]:
     paths = [folder / name for name in sorted(kept)]
     # A link out of site-packages would let in what lies elsewhere.
     return {str(path) for path in paths if path.exists() and path.resolve().parent == folder}
+
+
+_MISSING = re.compile(
+    r"ModuleNotFoundError: No module named '([\w.]+)'|ImportError: Missing optional dependency '(\w+)'|ImportError: `Import (\w+)` "
+)
+
+
+def needed(failure: str, program: str, libraries: Sequence[str]) -> str | None:
+    """What a program that failed so would have needed to be judged, in words; None where it has itself to blame.
+
+    Only what its text imports counts, itself or by way of a listed library, so that no program just says so.
+    """
+    match = _MISSING.search(failure)
+    if match is None:
+        return None
+    module = match[1] or match[2] or match[3]
+    top = module.partition(".")[0]
+    if importlib.util.find_spec(top) is not None and (top in sys.stdlib_module_names or top in libraries):
+        return None  # a module that this library does not have
+    if top in sys.stdlib_module_names:
+        # Some modules of the standard library stand on one that a Python may be built without.
+        return f"needs the module {module}, which this Python does not have"
+    if not any(_imports(program, name) for name in (top, *(library.partition(".")[0] for library in libraries))):
+        return None
+    return f"needs the library {top}, which is not in verify.libraries"
+
+
+def _imports(program: str, name: str) -> bool:
+    return (
+        re.search(rf"^[^#\n]*\b(?:from|import|import_module|__import__)\b[^#\n]*\b{re.escape(name)}\b", program, re.M)
+        is not None
+    )

@@ -21,6 +21,7 @@ from typing import IO, Literal, TypedDict
 from datakit.sandbox import tiers
 from datakit.sandbox.clock import Clock
 from datakit.sandbox.inside.settings import Ended, Over
+from datakit.sandbox.libraries import needed
 from datakit.sandbox.outputs import read_cases, same_output
 from datakit.sandbox.plain import is_plain
 from datakit.sandbox.warm import Limits, SandboxError, Warm, give
@@ -104,6 +105,8 @@ class Sandbox:
                     done = self._check_script(warm, program, tests)
                 else:
                     done = self._check_functions(warm, program, tests, style, entry_point)
+                if done.outcome == "failed" and (why := needed(done.detail, program, self.libraries)):
+                    return Execution("unverifiable", f"{shown(done.detail)}: {why}")
                 # A MemoryError has no words of its own.
                 over = shown(done.detail).replace("MemoryError: ", f"MemoryError: over {self.limits.memory_mb} MB ")
                 return replace(done, detail=over.replace("  ", " "))
