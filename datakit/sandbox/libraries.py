@@ -63,7 +63,8 @@ def _installed(distribution: metadata.Distribution) -> set[str]:
 
 
 _MISSING = re.compile(
-    r"ModuleNotFoundError: No module named '([\w.]+)'|ImportError: Missing optional dependency '(\w+)'|ImportError: `Import (\w+)` "
+    r"ModuleNotFoundError: No module named '([\w.]+)'"
+    r"|ImportError: Missing optional dependency '(\w+)'|ImportError: `Import (\w+)` "  # of pandas
 )
 
 

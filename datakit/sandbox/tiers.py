@@ -74,8 +74,8 @@ def missing_libraries(names: Sequence[str]) -> list[str]:
 
 
 UNSAFE = (
-    "verify.allow_unsafe: model-written programs run here without a sandbox, with limits on processor time, memory and files only: "
-    "they can read, change and send away whatever this user can, and reach their tests' process and the verdicts of others"
+    "verify.allow_unsafe: model-written programs run here without a sandbox, with limits on processor time, memory and files "
+    "only: they can read, change and send away whatever this user can, and reach their tests and the verdicts of others"
 )
 """What a build that goes on without a tier gives up, in a sentence that it says once."""
 

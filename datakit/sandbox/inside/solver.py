@@ -27,7 +27,6 @@ from typing import Any
 
 from datakit.sandbox.inside import surroundings
 from datakit.sandbox.inside.wire import (
-    TOO_LARGE_FOR_HERE,
     Channel,
     Encoder,
     Unreadable,
@@ -115,7 +114,7 @@ class _Solver:
                 self.channel.send(["unsendable", str(error), ""])
             except MemoryError:
                 del answer
-                self.channel.send(["unsendable", TOO_LARGE_FOR_HERE, ""])
+                self.channel.send(["unsendable", "takes more memory to hand over than there is", ""])
 
     def answer(self, request: list[Any]) -> list[Any]:
         try:

@@ -15,7 +15,6 @@ from typing import Any
 
 from datakit.sandbox.inside.wire import (
     TOO_LARGE,
-    TOO_LARGE_FOR_HERE,
     TOO_MANY,
     Channel,
     Encoder,
@@ -26,7 +25,7 @@ from datakit.sandbox.inside.wire import (
     update,
 )
 
-_TOO_MUCH = (TOO_MANY, TOO_LARGE, TOO_LARGE_FOR_HERE)
+_TOO_MUCH = (TOO_MANY, TOO_LARGE)
 _ENDS_LOOPS = (StopIteration, StopAsyncIteration, GeneratorExit)
 
 

@@ -25,7 +25,6 @@ MAX_BYTES = 256 << 20  # of a message
 MAX_VALUES = 20_000_000  # in a message, containers' items counted
 TOO_MANY = f"holds over {MAX_VALUES:,} values"
 TOO_LARGE = f"takes over {MAX_BYTES >> 20} MB"
-TOO_LARGE_FOR_HERE = "takes more memory to hand over than there is"
 MAX_DEPTH = 200
 _MAX_FIELDS = 100  # of a named tuple: the other end makes a class of them
 _SMALL = 1 << 63  # larger whole numbers cross in hexadecimal: Python refuses to read over 4,300 decimal digits
@@ -81,7 +80,7 @@ class Encoder:
         kinds = set(map(type, values))
         if kinds <= _PLAIN:  # most containers hold plain values alone
             return list(values)
-        if kinds == {int} and -_SMALL < min(values) and max(values) < _SMALL:
+        if kinds == {int} and min(values) > -_SMALL and max(values) < _SMALL:
             return list(values)
         return [self.encode(value, depth + 1) for value in values]
 
