@@ -2867,7 +2867,7 @@ class Evil:
     def __hash__(self): return 4
     def __bool__(self): return True
     def __float__(self): return 4.0
-    def __array__(self, *a, **k): return np.array([4, 9])
+    def __array__(self, *a, **k): return np.array([1, 2])
     def __array_ufunc__(self, *a, **k): return np.array([True, True])
     def __len__(self): return 2
     def __iter__(self): return iter([Evil(), Evil()])
@@ -2899,7 +2899,7 @@ table(
     def f(n): return DataFrame({'a': [1, 2]})
     """,
 )
-table("frame-class-lies", f"{EVIL}\nEvil.__class__ = property(lambda self: pd.DataFrame)\ndef f(n): return Evil()\n")
+table("frame-class-lies", f"{EVIL}\nclass Liar(Evil): __class__ = pd.DataFrame\ndef f(n): return Liar()\n")
 table("frame-of-evil", f"{EVIL}\ndef f(n): return pd.DataFrame({{'a': [Evil(), Evil()]}})\n")
 table("frame-of-evil-objects", f"{EVIL}\ndef f(n): return pd.DataFrame({{'a': np.array([Evil(), Evil()], dtype=object)}})\n")
 table("frame-named-by-evil", f"{EVIL}\ndef f(n): return pd.DataFrame({{Evil(): [4, 9]}})\n")
@@ -2941,6 +2941,35 @@ table(
 )
 table("series-of-liars", f"{EVIL}\ndef f(n): return pd.Series([Evil()])\n", "assert (f(2) == 4).all()\n")
 table("type-of-numpy", "def f(n): return np.ndarray\n", "assert f(2) == 4\n")
+for _protocol in ("__array_interface__", "__array_struct__"):
+    table(
+        f"array-at-an-address-{_protocol.strip('_')}",
+        f"""
+        KEPT = np.array([1, 2])
+        class Liar:
+            @property
+            def {_protocol}(self):
+                return {{"version": 3, "typestr": "<i8", "shape": (2,), "data": (KEPT.ctypes.data, True)}}
+            def __len__(self): raise TypeError
+        def f(n): return Liar()
+        """,
+        "import numpy as np\nseen = np.asarray(f(2))\nassert seen.shape == () and seen.dtype == object\n"
+        "assert (seen == np.array([1, 2])).all()\n",
+    )
+table(
+    "array-from-an-address",
+    """
+    class Liar:
+        __array_interface__ = {"version": 3, "typestr": "<i8", "shape": (2,), "data": (id(None), True)}
+    def f(n): return Liar()
+    """,
+    "import numpy as np\nassert np.asarray(f(2)).dtype == np.int64\n",
+)
+table(
+    "frame-by-protocol",
+    f"{EVIL}\ndef f(n): return Evil()\n",
+    "import pandas as pd\npd.testing.assert_frame_equal(pd.DataFrame(f(2)), pd.DataFrame({'a': [4, 9]}))\n",
+)
 table(
     "argument-taken-over",
     "class Liar(pd.DataFrame):\n    def __eq__(s, o): return True\ndef f(x):\n    x.__class__ = Liar\n    x['a'] = [0, 0]\n",
