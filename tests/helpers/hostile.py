@@ -56,11 +56,12 @@ class Case:
 
 CASES: list[Case] = []
 TO_LIMIT = {
-    "error-text-huge", "forged-empty-lists", "hurts-tester-colliding-keys", "hurts-tester-long-range-set",
-    "hurts-tester-decimal-bomb-int", "memory-doubling", "memory-many-small", "memory-mmap", "memory-shared-structure", "mutated-to-a-flood",
-    "output-by-descriptor", "output-stderr", "output-stdout", "returns-long-bytes", "returns-long-dict",
-    "returns-longer-text", "returns-ten-million-ints", "script-flood", "text-folded-powers", "text-recursion-in-c",
-    "text-recursion-in-repr", "time-interval-timers", "unverifiable-by-return-trip",
+    "error-text-huge", "forged-empty-lists", "hurts-tester-colliding-keys", "hurts-tester-decimal-bomb-int",
+    "hurts-tester-long-range-set", "memory-doubling", "memory-many-small", "memory-mmap",
+    "memory-shared-structure", "mutated-to-a-flood", "output-by-descriptor", "output-stderr", "output-stdout",
+    "returns-long-bytes", "returns-long-dict", "returns-longer-text", "returns-ten-million-ints",
+    "script-flood", "text-folded-powers", "text-recursion-in-c", "text-recursion-in-repr",
+    "time-interval-timers", "unverifiable-by-return-trip",
 }  # fmt: skip
 """Cases that end at their time limit on most machines, and well before it on some."""
 
@@ -2870,8 +2871,8 @@ class Evil:
     def __array__(self, *a, **k): return np.array([1, 2])
     def __array_ufunc__(self, *a, **k): return np.array([True, True])
     def __len__(self): return 2
-    def __iter__(self): return iter([Evil(), Evil()])
-    def __getitem__(self, at): return Evil()
+    def __iter__(self): return iter([1, 2])
+    def __getitem__(self, at): return [1, 2][at]
     def __reduce__(self): return (eval, ("4",))
     def __getattr__(self, name):
         if name.startswith("__"): raise AttributeError(name)

@@ -11,17 +11,16 @@ from pathlib import Path
 
 import pytest
 from helpers.folders import ROOT
-
-np = pytest.importorskip("numpy")
-pd = pytest.importorskip("pandas")
-if sys.platform != "linux":
-    pytest.skip("the sandbox's tiers are of Linux", allow_module_level=True)
-
 from helpers.hostile import TABLE_CASES, Case
 
 from datakit.sandbox.inside.confine import landlock_abi
 from datakit.sandbox.inside.wire import Encoder, Unsendable, decode
 from datakit.sandbox.runner import Limits, Sandbox
+
+np = pytest.importorskip("numpy")
+pd = pytest.importorskip("pandas")
+if sys.platform != "linux":
+    pytest.skip("the sandbox's tiers are of Linux", allow_module_level=True)
 
 
 def nothing(*odd: object) -> object:
@@ -157,11 +156,13 @@ TASKS = [
      "pd.testing.assert_frame_equal(f(t), pd.DataFrame({'b': [4, 2]}, index=pd.Index(['x', 'y'], name='a')))", "failed"),
     ("def f(t): t['c'] = t.b * 2", "t = pd.DataFrame({'b': [1, 2]})\nf(t)\nassert list(t.c) == [2, 4]", "passed"),
     ("def f(t): t = t.assign(c=1)", "t = pd.DataFrame({'b': [1, 2]})\nf(t)\nassert list(t.columns) == ['b', 'c']", "failed"),
-    ("def f(s): return s.value_counts()", "s = pd.Series(list('aab'))\npd.testing.assert_series_equal(f(s), s.value_counts())", "passed"),
+    ("def f(s): return s.value_counts()", "s = pd.Series(list('aab'))\n"
+     "pd.testing.assert_series_equal(f(s), s.value_counts())", "passed"),
     ("def f(a): a[0] = 9", "a = np.zeros(2)\nf(a)\nassert a.tolist() == [9, 0]", "passed"),
     ("def f(a): return a.astype('float32')", "assert f(np.ones(2)).dtype == np.float32", "passed"),
     ("def f(a, kind): return a.astype(kind)", "assert f(np.ones(2), np.int8).dtype == np.int8", "passed"),
-    ("def f(n): return np.random.rand(n)", "np.random.seed(0)\nassert np.allclose(f(1), 0.5488135)\nassert np.allclose(f(1), 0.71518937)", "passed"),
+    ("def f(n): return np.random.rand(n)", "np.random.seed(0)\nassert np.allclose(f(1), 0.5488135)\n"
+     "assert np.allclose(f(1), 0.71518937)", "passed"),
     ("def f(t): return t", "f(pd.DataFrame({'a': [object()]}))", "unverifiable"),
 ]  # fmt: skip
 

@@ -26,13 +26,11 @@ from datakit.sandbox.inside.wire import (
 )
 
 _TOO_MUCH = (TOO_MANY, TOO_LARGE)
-_TOLD = frozenset(
-    f"__{name}__"
-    for name in (
-        "name qualname doc annotations wrapped defaults kwdefaults slots bases mro members dataclass_fields dataclass_params"
-        " version author self func notes cause context enter exit len iter next contains getitem call str repr eq hash"
-    ).split()
+_NAMES_TOLD = (
+    "name qualname doc annotations wrapped defaults kwdefaults slots bases mro members dataclass_fields dataclass_params version"
+    " author self func notes cause context enter exit len iter next contains getitem call str repr eq hash"
 )
+_TOLD = frozenset(f"__{name}__" for name in _NAMES_TOLD.split())
 """What tests ask an object of the program for by names with underscores."""
 _ENDS_LOOPS = (StopIteration, StopAsyncIteration, GeneratorExit)
 
@@ -240,8 +238,8 @@ class Proxy:
         return self._proxy_remote.call(["h", self._proxy_id], arguments, keywords, self._proxy_own)
 
     def __getattr__(self, name: str) -> Any:
-        # Libraries ask any object for protocols by such names. numpy's __array_interface__ is an address that it reads from: one
-        # of the program's choosing, in the process that holds what the tests expect.
+        # Libraries ask any object for protocols by such names. numpy's __array_interface__ is an address that it reads
+        # from: one of the program's choosing, in the process that holds what the tests expect.
         if name.startswith("__") and name.endswith("__") and name not in _TOLD:
             raise AttributeError(name)
         return self._proxy_remote.decode(self._proxy_remote.ask("get", ["h", self._proxy_id], name), self._proxy_own)
