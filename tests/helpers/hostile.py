@@ -2974,7 +2974,7 @@ table(
 table(
     "argument-taken-over",
     "class Liar(pd.DataFrame):\n    def __eq__(s, o): return True\ndef f(x):\n    x.__class__ = Liar\n    x['a'] = [0, 0]\n",
-    "import pandas as pd\nx = pd.DataFrame({'a': [1, 2]})\nf(x)\npd.testing.assert_frame_equal(x, pd.DataFrame({'a': [4, 9]}))\n",
+    "import pandas as pd\nx = pd.DataFrame({'a': [1, 2]})\nf(x)\nassert x.a.tolist() == [4, 9]\n",
     WRONG,
 )
 for _name, _forged in [
@@ -2993,7 +2993,7 @@ for _name, _forged in [
 ]:
     table(
         f"forged-{_name}",
-        f"{FORGE.lstrip()}\nFORGED = {('[' + chr(34) + 'ok' + chr(34) + ', ' + _forged + ', null, ' + chr(34) * 2 + ']')!r}.encode()\n",
+        f"{FORGE.lstrip()}\nFORGED = {f'["ok", {_forged}, null, ""]'!r}.encode()\n",
         SAME,
         WRONG,
     )

@@ -27,8 +27,8 @@ from datakit.sandbox.inside.wire import (
 
 _TOO_MUCH = (TOO_MANY, TOO_LARGE)
 _NAMES_TOLD = (
-    "name qualname doc annotations wrapped defaults kwdefaults slots bases mro members dataclass_fields dataclass_params version"
-    " author self func notes cause context enter exit len iter next contains getitem call str repr eq hash"
+    "name qualname doc annotations wrapped defaults kwdefaults slots bases mro members dataclass_fields dataclass_params"
+    " version author self func notes cause context enter exit len iter next contains getitem call str repr eq hash"
 )
 _TOLD = frozenset(f"__{name}__" for name in _NAMES_TOLD.split())
 """What tests ask an object of the program for by names with underscores."""
