@@ -2993,7 +2993,7 @@ for _name, _forged in [
 ]:
     table(
         f"forged-{_name}",
-        f"{FORGE.lstrip()}\nFORGED = {f'["ok", {_forged}, null, ""]'!r}.encode()\n",
+        f"{FORGE.lstrip()}\nFORGED = '''[\"ok\", {_forged}, null, \"\"]'''.encode()\n",
         SAME,
         WRONG,
     )
