@@ -36,6 +36,8 @@ class Surroundings:
         self.environment = dict(os.environ)
         self.stdin: Any = sys.stdin
         self.states = self.seeds()
+        if self.states:
+            _watch_seeds()
 
     def look_around(self) -> None:
         """Take note of modules as they are, of which the tests speak: before each of their steps, for it may import more."""
@@ -86,7 +88,10 @@ class Surroundings:
     def drawn(self) -> list[Any]:
         states, old = self.seeds(), self.states
         self.states = states
-        return [[name, "", self.remote.encode(state)] for name, state in states.items() if state != old.get(name)]
+        # The same seed again leaves our state as it was, but not the program's.
+        moved = [name for name, state in states.items() if state != old.get(name) or name in _SEEDED]
+        _SEEDED.clear()
+        return [[name, "", self.remote.encode(states[name])] for name in moved]
 
     def streams(self) -> list[Any]:
         found: list[Any] = []
@@ -97,6 +102,27 @@ class Surroundings:
             self.environment = dict(os.environ)
             found.append(["environ", "", self.environment])
         return found
+
+
+_SEEDED: set[str] = set()
+"""Libraries that were seeded since the last call."""
+
+
+def _watch_seeds() -> None:
+    for name, owner in (("random", random), ("numpy", getattr(sys.modules.get("numpy"), "random", None))):
+        for function in ("seed", "setstate", "set_state"):
+            original = getattr(owner, function, None)
+            if original is not None and not hasattr(original, "watched"):
+                setattr(owner, function, _noting(name, original))
+
+
+def _noting(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    def seed(*arguments: Any, **keywords: Any) -> Any:
+        _SEEDED.add(name)
+        return original(*arguments, **keywords)
+
+    seed.watched = True  # type: ignore[attr-defined]
+    return seed
 
 
 def speaks_of_surroundings(text: str) -> bool:
