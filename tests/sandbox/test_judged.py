@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a program and its tests are one line each
 """What is no program's fault: libraries that are not listed, what tests patch and seed, sizes, and a machine that is busy."""
 
 from __future__ import annotations
