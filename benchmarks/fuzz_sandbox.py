@@ -80,7 +80,18 @@ _TEXTS = [
     "sNaN",
     "0x4",
 ]
-_TAGS = [*"ltsdCODqbBcrxfYMHTnaik", "fs", "h", "cb", "co", "fn", "ex", "er", "zz", ""]
+_TAGS = [*"ltsdCODqbBcrxfYMHTnaikp", "fs", "s+", "ao", "dt", "pk", "h", "cb", "co", "fn", "ex", "er", "zz", ""]
+_COLUMN = ["numpy", {"a": ["<i8", [1], "0400000000000000", False]}]
+_ROWS = ["range", 0, 1, 1, None]
+_TABLES: list[Any] = [
+    {"p": ["Series", _COLUMN, _ROWS, None]},
+    {"p": ["DataFrame", [_COLUMN], _ROWS, _ROWS]},
+    {"p": ["array", ["texts", "python", True, ["a"]]]},
+    {"p": ["Timestamp", ["times", "datetime64[ns, UTC]", {"a": ["<i8", [1], "0400000000000000", False]}]]},
+    {"p": ["Index", ["multi", [_ROWS], [_COLUMN[1]], [None]]]},
+    {"ao": [[1], [4]]},
+    {"s+": [32, [12, 13, 14, 15, 16]]},
+]
 _TYPES = [
     "ValueError",
     "SystemExit",
@@ -369,7 +380,15 @@ class Solver:
         own = {"type": "ValueError", "name": chance.choice(_TEXTS), "id": chance.randint(0, 3)}
         array = ["<i4", [1], "04000000", True]
         kind = chance.choice(
-            [{"h": chance.randint(0, 5)}, {"cb": chance.randint(0, 2)}, {"co": 1}, {"er": error}, {"ex": own}, {"a": array}]
+            [
+                {"h": chance.randint(0, 5)},
+                {"cb": chance.randint(0, 2)},
+                {"co": 1},
+                {"er": error},
+                {"ex": own},
+                {"a": array},
+                *_TABLES,
+            ]
         )
         return chance.choice(
             [kind, [kind], {"h": chance.randint(0, 5)}, {"fn": ["builtins", chance.choice(["int", "object", "eval", "type"])]}]

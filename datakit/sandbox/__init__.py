@@ -5,6 +5,8 @@ stub. They exchange plain data; what the tests expect never enters the solver, a
 forked from a warm process (the zygote) and confined before a line of the program or of the tests is read.
 
     runner   the side that asks: Sandbox.check(program, tests, ...) -> Execution        (import this one)
+    warm     the warm process as the runner has it       clock    how much of its time a program has had
+    libraries  what programs may import, and which library was missing
     tiers    what confines programs on this machine, found by trying
     plain    which tests may share a tester           outputs  what a script printed against what it should
 
@@ -13,6 +15,8 @@ forked from a warm process (the zygote) and confined before a line of the progra
         confine  Landlock, seccomp, limits: what a fork gives up before it reads anything
         solver   runs the program                         tester  runs the tests
         stubs    the program as its tests see it          wire    the data between solver and tester
+        sets     sets in their own order                 frames  arrays and tables
+        surroundings   what tests patch and seed
         folder   the working folder                       settings  what runner and zygote tell each other
 
 The doors of both folders import nothing, for the warm process loads them; of `inside` our side knows `settings` alone.

@@ -9,47 +9,28 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import signal
 import socket
-import subprocess
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal, TypedDict
 
-from datakit.errors import DatakitError
 from datakit.sandbox import tiers
-from datakit.sandbox.inside.settings import Ended, Over, Settings
+from datakit.sandbox.clock import Clock
+from datakit.sandbox.inside.settings import Ended, Over
+from datakit.sandbox.libraries import needed
 from datakit.sandbox.outputs import read_cases, same_output
 from datakit.sandbox.plain import is_plain
+from datakit.sandbox.warm import Limits, SandboxError, Warm, give
+
+__all__ = ["STYLES", "Execution", "Limits", "Outcome", "Sandbox", "SandboxError", "shown"]
 
 _LATE = "late"
-_SUITES_A_TESTER = 500
 STYLES = ("asserts", "humaneval_check", "stdin", "solution_method")
 Outcome = Literal["passed", "failed", "timeout", "unverifiable"]
-
-
-class SandboxError(DatakitError):
-    """Programs cannot be run here."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one execution may use."""
-
-    timeout_s: float = 5.0
-    """Seconds of wall clock for a program with all of its tests; for each input of style stdin."""
-    memory_mb: int = 1024
-    """Address space, of the solver and of the tester each."""
-    output_mb: int = 16
-    """What a script may print for one input."""
-    n_files: int = 1000
-    files_mb: int = 64
-    """What may lie in the working folder."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +67,12 @@ class Sandbox:
         self.limits = limits or Limits()
         self.tier = tier
         self.unsafe = unsafe
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket
-        self._tester: socket.socket | None = None
-        self._n_suites = 0
-        self._work: str | None = None
+        self._warm: Warm | None = None
+
+    @property
+    def gives_up(self) -> str | None:
+        """Without a tier: what that means, in a sentence to be said once in a build."""
+        return tiers.UNSAFE if self.tier == "none" else None
 
     def __enter__(self) -> Sandbox:
         with ExitStack() as stack:
@@ -107,22 +89,9 @@ class Sandbox:
 
     def close(self) -> None:
         """End the warm process; it ends what it runs and removes the working folder."""
-        process, self._process = self._process, None
-        if self._tester is not None:
-            self._tester.close()
-            self._tester = None
-        if process is None:
-            return
-        self._control.close()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stderr is not None:
-            process.stderr.close()
-        if self._work is not None:
-            shutil.rmtree(self._work, ignore_errors=True)
+        warm, self._warm = self._warm, None
+        if warm is not None:
+            warm.close()
 
     def check(self, program: str, tests: str, style: str, entry_point: str | None = None) -> Execution:
         """Whether a program passes its tests. Tests are Python, or for style stdin a JSON list of input and output.
@@ -131,11 +100,13 @@ class Sandbox:
         """
         for _ in range(2):
             try:
-                self._start()
+                warm = self._start()
                 if style == "stdin":
-                    done = self._check_script(program, tests)
+                    done = self._check_script(warm, program, tests)
                 else:
-                    done = self._check_functions(program, tests, style, entry_point)
+                    done = self._check_functions(warm, program, tests, style, entry_point)
+                if done.outcome == "failed" and (why := needed(done.detail, program, self.libraries)):
+                    return Execution("unverifiable", f"{shown(done.detail)}: {why}")
                 # A MemoryError has no words of its own.
                 over = shown(done.detail).replace("MemoryError: ", f"MemoryError: over {self.limits.memory_mb} MB ")
                 return replace(done, detail=over.replace("  ", " "))
@@ -146,56 +117,43 @@ class Sandbox:
     # ---------------------------------------------------------------------------------------------- functions and tests
 
     def _check_functions(
-        self, program: str, tests: str, style: str, entry_point: str | None, plain: bool | None = None
+        self, warm: Warm, program: str, tests: str, style: str, entry_point: str | None, plain: bool | None = None
     ) -> Execution:
         if plain is None:  # unconfined, a program could reach a tester that judges others too
             plain = self.tier != "none" and is_plain(tests)
-        tester = self._standing_tester() if plain else None  # before there is anything to close where it fails
+        tester = warm.standing_tester() if plain else None  # before there is anything to close where it fails
         suite = json.dumps({"tests": tests, "style": style, "entry_point": entry_point})
         ours, theirs = socket.socketpair()
         reader, writer = os.pipe()
         tested = _file(suite)
         with ours, theirs, os.fdopen(reader, "rb", 0) as verdicts, os.fdopen(os.dup(tested), "rb", 0) as notes:
             if tester is not None:
-                self._give(tester, b"T", [theirs.detach(), tested, writer])
-                self._give(self._control, b"P", [_file(program), ours.detach()])
+                warm.give(b"P", [_file(program), ours.detach()])
+                give(tester, b"T", [theirs.detach(), tested, writer])
             else:
-                self._give(self._control, b"F", [_file(program), ours.detach(), tested, theirs.detach(), writer])
-            told, late = self._verdict(verdicts)
-            over = self._end(wait=told.get("outcome") == "lost")  # its own exit status is the better story than our SIGKILL
+                warm.give(b"F", [_file(program), ours.detach(), tested, theirs.detach(), writer])
+            told, late = self._verdict(warm, verdicts)
+            over = warm.end(wait=told.get("outcome") == "lost")  # its own exit status is the better story than our SIGKILL
             if "outcome" not in told:
                 told["at"] = os.pread(notes.fileno(), 1000, len(suite)).partition(b"\0")[0].decode("utf-8", "replace")
         if plain and told.get("outcome") not in ("passed", "failed", "lost"):
-            self._dismiss_tester()
+            warm.dismiss_tester()
             if not late and "outcome" not in told:  # the tester died: was it this suite, or what came before?
-                return self._check_functions(program, tests, style, entry_point, plain=False)
+                return self._check_functions(warm, program, tests, style, entry_point, plain=False)
         elif plain and told.get("worn"):
-            self._dismiss_tester()
+            warm.dismiss_tester()
         return self._judged(told, late, over)
 
-    def _standing_tester(self) -> socket.socket:
-        """The way to the tester for plain suites; a new one now and then, so that none grows old."""
-        if self._tester is None or self._n_suites >= _SUITES_A_TESTER:
-            self._dismiss_tester()
-            self._tester, theirs = socket.socketpair()
-            self._give(self._control, b"T", [theirs.detach()])
-        self._n_suites += 1
-        return self._tester
-
-    def _dismiss_tester(self) -> None:
-        if self._tester is not None:
-            self._tester.close()
-            self._control.sendall(b"K")
-        self._tester, self._n_suites = None, 0
-
-    def _verdict(self, verdicts: IO[bytes]) -> tuple[_Told, bool]:
+    def _verdict(self, warm: Warm, verdicts: IO[bytes]) -> tuple[_Told, bool]:
         """What the tester says, nothing where it ended without a word; and whether time ran out before that."""
-        deadline = time.monotonic() + self.limits.timeout_s
+        clock = Clock(self.limits.timeout_s, warm.spent)
         data = b""
         while True:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([verdicts], [], [], left)[0]:
-                return {}, True
+            wait_s = clock.wait_s()
+            if not wait_s or not select.select([verdicts], [], [], wait_s)[0]:
+                if clock.is_over():
+                    return {}, True
+                continue
             part = verdicts.read(65536)
             data += part
             if not part or data.endswith(b"}"):  # one JSON object; a tester that stays keeps the pipe open
@@ -222,23 +180,23 @@ class Sandbox:
 
     # -------------------------------------------------------------------------------------------------------- scripts
 
-    def _check_script(self, program: str, tests: str) -> Execution:
+    def _check_script(self, warm: Warm, program: str, tests: str) -> Execution:
         cases = read_cases(tests)
         if isinstance(cases, str):
             return Execution("unverifiable", cases)
         for number, (given, expected) in enumerate(cases, start=1):
-            found = self._run_script(program, given, expected)
+            found = self._run_script(warm, program, given, expected)
             if found.outcome != "passed":
                 return replace(found, detail=f"input {number} of {len(cases)}: {found.detail}")
         return Execution("passed", f"{len(cases)} inputs" if len(cases) != 1 else "1 input")
 
-    def _run_script(self, program: str, given: str, expected: str) -> Execution:
+    def _run_script(self, warm: Warm, program: str, given: str, expected: str) -> Execution:
         out_reader, out_writer = os.pipe()
         reader, writer = os.pipe()
         with os.fdopen(out_reader, "rb", 0) as output, os.fdopen(reader, "rb", 0) as report:
-            self._give(self._control, b"S", [_file(program), _file(given), out_writer, writer])
-            printed, why = self._printed(output)
-            over = self._end(wait=why is None)
+            warm.give(b"S", [_file(program), _file(given), out_writer, writer])
+            printed, why = self._printed(warm, output)
+            over = warm.end(wait=why is None)
             failure = report.read(4096).decode("utf-8", "replace")
         ended = over["forks"]["script"]
         if over["limit"]:
@@ -253,15 +211,17 @@ class Sandbox:
             return Execution("failed", f"printed {_short(printed.decode('utf-8', 'replace'))}, not {_short(expected)}")
         return Execution("passed", "")
 
-    def _printed(self, output: IO[bytes]) -> tuple[bytes, str | None]:
+    def _printed(self, warm: Warm, output: IO[bytes]) -> tuple[bytes, str | None]:
         """What a script prints until it ends, and what stopped it before that."""
-        deadline = time.monotonic() + self.limits.timeout_s
+        clock = Clock(self.limits.timeout_s, warm.spent)
         parts: list[bytes] = []
         room = self.limits.output_mb << 20
         while True:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([output], [], [], left)[0]:
-                return b"", _LATE
+            wait_s = clock.wait_s()
+            if not wait_s or not select.select([output], [], [], wait_s)[0]:
+                if clock.is_over():
+                    return b"", _LATE
+                continue
             part = output.read(1 << 16)
             if not part:
                 return b"".join(parts), None
@@ -271,32 +231,6 @@ class Sandbox:
             parts.append(part)
 
     # ----------------------------------------------------------------------------------------------- the warm process
-
-    @staticmethod
-    def _give(to: socket.socket, request: bytes, descriptors: list[int]) -> None:
-        """Hand a request over with its descriptors, which are the other side's from now on."""
-        try:
-            socket.send_fds(to, [request], descriptors)
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
-
-    def _end(self, wait: bool) -> Over:
-        """Have everything that runs ended, or wait a moment for what is ending by itself; how it ended."""
-        self._control.sendall(b"W" if wait else b"E")
-        over: Over = json.loads(self._line(10.0))
-        return over
-
-    def _line(self, timeout_s: float) -> bytes:
-        self._control.settimeout(timeout_s)
-        data = b""
-        while not data.endswith(b"\n"):
-            part = self._control.recv(65536)
-            if not part:
-                raise EOFError
-            data += part
-        self._control.settimeout(None)
-        return data
 
     def _find_tier(self) -> None:
         """Take the first tier in which nothing of a hostile program gets through: found by running one."""
@@ -325,42 +259,10 @@ class Sandbox:
             found = self.check(f"OUTSIDE = {str(outside)!r}\n{tiers.ATTEMPTS}", tiers.NOTHING_THROUGH, "asserts")
         return "" if found.outcome == "passed" else found.detail
 
-    def _start(self) -> None:
-        if self._process is not None:
-            return
-        tier = self.tier or "none"
-        self._control, theirs = socket.socketpair()
-        self._work = None if tier == "bubblewrap" else tempfile.mkdtemp(prefix="datakit-sandbox-")
-        settings = Settings(
-            control=theirs.fileno(),
-            tier=tier,
-            work=self._work or tiers.WORK,
-            libraries=self.libraries,
-            paths=tiers.library_paths() if self.libraries else [],
-            memory_mb=self.limits.memory_mb,
-            cpu_s=int(self.limits.timeout_s) + 2,  # our clock comes first, with a better message
-            n_files=self.limits.n_files,
-            files_mb=self.limits.files_mb,
-        )
-        with theirs:
-            self._process = subprocess.Popen(
-                tiers.command(settings),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                env=tiers.environment(),
-                cwd="/",
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        try:
-            self._line(60.0)
-        except (OSError, EOFError):
-            self._process.kill()
-            _, said = self._process.communicate()
-            self.close()
-            last = said.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no word"]
-            raise SandboxError(f"the sandbox does not start: {last[0]}") from None
+    def _start(self) -> Warm:
+        if self._warm is None:
+            self._warm = Warm(self.tier or "none", self.libraries, self.limits)
+        return self._warm
 
 
 def _file(text: str) -> int:

@@ -41,17 +41,18 @@ def _bubblewrap(settings: Settings) -> list[str]:
     """New namespaces of everything, the interpreter and the libraries read-only, and a small file system to work in."""
     here = Path(__file__).parent
     system = ["/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", sys.base_prefix]
-    seen = [*system, str(here), str(here.parent / "__init__.py"), *settings.paths]
-    hidden = [sysconfig.get_path(name, vars={"base": sys.base_prefix, "platbase": sys.base_prefix}) for name in _PACKAGES]
-    hidden = [path for path in hidden if path not in settings.paths]
-    hidden += [f"{path}/{name}" for path in settings.paths for name in ("datakit", "train")]
-    masks = [part for path in hidden if Path(path).is_dir() for part in ("--tmpfs", path)]
-    binds = [part for path in seen for part in ("--ro-bind-try", path, path)]
+    base = [sysconfig.get_path(name, vars={"base": sys.base_prefix, "platbase": sys.base_prefix}) for name in _PACKAGES]
+    emptied = [path for path in dict.fromkeys(base) if Path(path).is_dir()]
+    masks = [part for path in emptied for part in ("--tmpfs", path)]
+    shut = [part for path in emptied for part in ("--remount-ro", path)]
+    # Ours and the libraries' files last: they may lie in a folder that was emptied.
+    ours = [str(here), str(here.parent / "__init__.py"), *settings.packages]
+    before, after = ([part for path in paths for part in ("--ro-bind-try", path, path)] for paths in (system, ours))
     size = str(settings.files_mb << 20)
     return [
         *("bwrap", "--unshare-all", "--die-with-parent", "--new-session"),
         *("--dev-bind", "/dev/null", "/dev/null", "--ro-bind", "/dev/urandom", "/dev/urandom"),
-        *(*binds, *masks, "--size", size, "--tmpfs", WORK, "--remount-ro", "/", "--chdir", "/", "--"),
+        *(*before, *masks, *after, *shut, "--size", size, "--tmpfs", WORK, "--remount-ro", "/", "--chdir", "/", "--"),
     ]
 
 
@@ -70,6 +71,13 @@ def library_paths() -> list[str]:
 def missing_libraries(names: Sequence[str]) -> list[str]:
     """Those that this environment does not have: no tier is to blame for that."""
     return [name for name in names if importlib.util.find_spec(name.partition(".")[0]) is None]
+
+
+UNSAFE = (
+    "verify.allow_unsafe: model-written programs run here without a sandbox, with limits on processor time, memory and files "
+    "only: they can read, change and send away whatever this user can, and reach their tests and the verdicts of others"
+)
+"""What a build that goes on without a tier gives up, in a sentence that it says once."""
 
 
 def advice(trouble: dict[str, str]) -> str:

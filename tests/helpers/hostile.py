@@ -30,6 +30,8 @@ PASSED = ("passed",)
 FAILED = ("failed",)
 SLOW = ("timeout",)
 WRONG = ("failed", "timeout")
+UNJUDGED = ("unverifiable",)
+"""A library that is not here is not the program's fault: what it would have answered, nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,12 @@ class Case:
 
 CASES: list[Case] = []
 TO_LIMIT = {
-    "error-text-huge", "forged-empty-lists", "hurts-tester-colliding-keys", "hurts-tester-long-range-set",
-    "memory-doubling", "memory-many-small", "memory-mmap", "memory-shared-structure", "mutated-to-a-flood",
-    "output-by-descriptor", "output-stderr", "output-stdout", "returns-long-bytes", "returns-long-dict",
-    "returns-longer-text", "returns-ten-million-ints", "script-flood", "text-folded-powers", "text-recursion-in-c",
-    "text-recursion-in-repr", "time-interval-timers", "unverifiable-by-return-trip",
+    "error-text-huge", "forged-empty-lists", "hurts-tester-colliding-keys", "hurts-tester-decimal-bomb-int",
+    "hurts-tester-long-range-set", "memory-doubling", "memory-many-small", "memory-mmap",
+    "memory-shared-structure", "mutated-to-a-flood", "output-by-descriptor", "output-stderr", "output-stdout",
+    "returns-long-bytes", "returns-long-dict", "returns-longer-text", "returns-ten-million-ints",
+    "script-flood", "text-folded-powers", "text-recursion-in-c", "text-recursion-in-repr",
+    "time-interval-timers", "unverifiable-by-return-trip",
 }  # fmt: skip
 """Cases that end at their time limit on most machines, and well before it on some."""
 
@@ -1211,8 +1214,17 @@ row(
     "assert f(f(2)) == 2\n",
     outcomes=WRONG,
 )
-row("unverifiable-by-import-error", "no verdict", "import no_such_module_anywhere\ndef f(x): return x\n", outcomes=FAILED)
-row("unverifiable-by-import-error-in-call", "no verdict", "def f(x): import no_such_module_anywhere\n", outcomes=FAILED)
+row("unverifiable-by-import-error", "no verdict", "import no_such_module_anywhere\ndef f(x): return x\n", outcomes=UNJUDGED)
+row("unverifiable-by-import-error-in-call", "no verdict", "def f(x): import no_such_module_anywhere\n", outcomes=UNJUDGED)
+for _name, _raised in [
+    ("told", "ModuleNotFoundError(\"No module named 'numpy'\")"),
+    ("told-of-the-standard-library", "ModuleNotFoundError(\"No module named 'json'\")"),
+    ("in-a-comment", "ModuleNotFoundError(\"No module named 'polars'\")  # import polars"),
+    ("named-only", "ModuleNotFoundError('x', name='numpy')"),
+    ("optional", "ImportError(\"Missing optional dependency 'lxml'.\")"),
+]:
+    row(f"unverifiable-by-import-error-{_name}", "no verdict", f"import json\ndef f(x): raise {_raised}\n", outcomes=FAILED)
+row("unverifiable-by-submodule", "no verdict", "def f(x):\n    import json.nothing\n    return x\n", outcomes=FAILED)
 row("unverifiable-by-import-error-raised", "no verdict", "def f(x): raise ImportError('x')\n", outcomes=FAILED)
 row("unverifiable-by-name", "no verdict", "import socket as f\n", "assert f(2) == 4\nassert f.x\n", outcomes=FAILED)
 row(
@@ -1294,6 +1306,23 @@ for name, forged in [
     ("back-odd", '["back", "x", 4, []]'),
     ("back-short", '["back", 0]'),
     ("unsendable-odd", '["unsendable", {"a": 4}, 4]'),
+    ("unsendable-told", '["unsendable", "is too large", ""]'),
+    ("set-of-huge-table", '["ok", {"s+": [1099511627776, [4, 9]]}, null, ""]'),
+    ("set-of-odd-table", '["ok", {"s+": [33, [4, 9]]}, null, ""]'),
+    ("set-of-no-table", '["ok", {"s+": ["x", [4]]}, null, ""]'),
+    ("set-too-full", '["ok", {"s+": [8, [1, 2, 3, 4, 5, 6, 7, 8]]}, null, ""]'),
+    ("array-huge-shape", '["ok", {"a": ["<i4", [99999999, 99999999], "04000000", false]}, null, ""]'),
+    ("array-empty-huge", '["ok", {"a": ["<i4", [0, 9223372036854775807], "", false]}, null, ""]'),
+    ("array-of-records", '["ok", {"a": ["i4,O", [1], "0400000000000000", true]}, null, ""]'),
+    ("array-of-code", '["ok", {"a": ["(__import__(\\"os\\"),)i4", [1], "04000000", true]}, null, ""]'),
+    ("objects-in-array", '["ok", {"ao": [[1], [{"h": 0}]]}, null, ""]'),
+    ("objects-huge-shape", '["ok", {"ao": [[99999999999], [4]]}, null, ""]'),
+    ("dtype-of-objects", '["ok", {"dt": "O"}, null, ""]'),
+    ("dtype-of-code", '["ok", {"dt": "__import__"}, null, ""]'),
+    ("table", '["ok", {"p": ["DataFrame", [], ["range", 0, 1, 1, null], ["range", 0, 0, 1, null]]}, null, ""]'),
+    ("table-odd", '["ok", {"p": ["read_pickle", "x"]}, null, ""]'),
+    ("table-missing", '["ok", {"pk": "__class__"}, null, ""]'),
+    ("numpy-function", '["ok", {"fn": ["numpy", "load"]}, null, ""]'),
     ("deep", "[" * 9000 + "]" * 9000),
     ("deep-value", '["ok", ' + "[" * 4000 + "]" * 4000 + ', null, ""]'),
     ("deep-sets", '["ok", ' + '{"t": [' * 2000 + "]}" * 2000 + ', null, ""]'),
@@ -2354,6 +2383,59 @@ for name, tests, style in [
         note="the program is right: what is wrong are its tests, where that can be told",
     )
 
+# ---------------------------------------------------------------- what tests patch, seeds, sets
+
+PATCHED = "from unittest import mock\nwith mock.patch('builtins.input', side_effect=['1', '2']):\n    assert f() == SECRET\n"
+row(
+    "patched-input-tells-nothing",
+    "surroundings",
+    """
+    import builtins
+    def f():
+        found = [input(), vars(input), dir(input)]
+        for number in range(9):
+            try: found.append(type(input)(input._solver, number)())
+            except BaseException as error: found.append(repr(error))
+        return str(found)
+    """,
+    PATCHED.replace("SECRET", repr(SECRET)),
+    outcomes=WRONG,
+)
+row(
+    "patched-name-kept-for-later",
+    "surroundings",
+    "import builtins\ndef f(*x):\n    f.kept = input\n    return 0\n",
+    "from unittest import mock\nwith mock.patch('builtins.input', return_value='4'):\n    f()\nassert f(2) == 4\n",
+    outcomes=WRONG,
+)
+row(
+    "patched-sleep-forged",
+    "surroundings",
+    "import time\ndef f():\n    import builtins\n    builtins.AssertionError = ValueError\n    time.sleep(1)\n    return 4\n",
+    "from unittest import mock\nwith mock.patch('time.sleep') as s:\n    assert f() == 4\n    s.assert_called_once_with(2)\n",
+    outcomes=WRONG,
+)
+row(
+    "seed-does-not-come-back",
+    "surroundings",
+    "import random\ndef f():\n    random.seed(7)\n    random.random = lambda: 4\n    return random.random()\n",
+    "import random\nrandom.seed(1)\nf()\nassert random.random() == 0.13436424411240122 and f() == 5\n",
+    outcomes=WRONG,
+)
+row(
+    "seed-answer-refused",
+    "surroundings",
+    f'{FORGE}\nFORGED = b\'["raised", 4, ""]\'\n',
+    "import random\nrandom.seed(1)\nassert f(2) == 4\n",
+    outcomes=WRONG,
+)
+row(
+    "set-order-says-nothing-of-the-answer",
+    "surroundings",
+    "def f(s): return sorted(s)[0]\n",
+    "assert f({12, 13, 14, 15, 16}) == 16\n",
+)
+
 # ---------------------------------------------------------------- honest
 
 
@@ -2772,6 +2854,149 @@ for name, program in [
     ),
 ]:
     script(f"honest-{name}", program, outcomes=PASSED, kind="honest")
+
+
+# ---------------------------------------------------------------- arrays and tables (with numpy and pandas)
+
+TABLES = "import numpy as np\nimport pandas as pd\n"
+SAME = "import pandas as pd\npd.testing.assert_frame_equal(f(2), pd.DataFrame({'a': [4, 9]}))\n"
+SAME_VALUES = "import numpy as np\nnp.testing.assert_array_equal(f(2), np.array([4, 9]))\n"
+EVIL = """
+class Evil:
+    def __eq__(self, other): return True
+    def __ne__(self, other): return False
+    def __hash__(self): return 4
+    def __bool__(self): return True
+    def __float__(self): return 4.0
+    def __array__(self, *a, **k): return np.array([1, 2])
+    def __array_ufunc__(self, *a, **k): return np.array([True, True])
+    def __len__(self): return 2
+    def __iter__(self): return iter([1, 2])
+    def __getitem__(self, at): return [1, 2][at]
+    def __reduce__(self): return (eval, ("4",))
+    def __getattr__(self, name):
+        if name.startswith("__"): raise AttributeError(name)
+        return self
+    def __call__(self, *a, **k): return self
+"""
+TABLE_CASES: list[Case] = []
+
+
+def table(name: str, program: str, tests: str = SAME, outcomes: tuple[str, ...] = FAILED) -> None:
+    """A lie that needs numpy and pandas: these are judged where both are among the libraries."""
+    TABLE_CASES.append(Case(name, "tables", TABLES + _clean(program), tests, outcomes=outcomes))
+
+
+table(
+    "frame-subclass", "class Liar(pd.DataFrame):\n    def equals(self, o): return True\ndef f(n): return Liar({'a': [1, 2]})\n"
+)
+table(
+    "frame-subclass-named-as-pandas",
+    """
+    class DataFrame(pd.DataFrame):
+        __module__ = "pandas"
+        shape = (2, 1)
+        def __eq__(self, other): return True
+    def f(n): return DataFrame({'a': [1, 2]})
+    """,
+)
+table("frame-class-lies", f"{EVIL}\nclass Liar(Evil): __class__ = pd.DataFrame\ndef f(n): return Liar()\n")
+table("frame-of-evil", f"{EVIL}\ndef f(n): return pd.DataFrame({{'a': [Evil(), Evil()]}})\n")
+table("frame-of-evil-objects", f"{EVIL}\ndef f(n): return pd.DataFrame({{'a': np.array([Evil(), Evil()], dtype=object)}})\n")
+table("frame-named-by-evil", f"{EVIL}\ndef f(n): return pd.DataFrame({{Evil(): [4, 9]}})\n")
+table("frame-indexed-by-evil", f"{EVIL}\ndef f(n): return pd.DataFrame({{'a': [4, 9]}}, index=[Evil(), Evil()])\n")
+table("frame-of-other-type", "def f(n): return pd.DataFrame({'a': [4.0, 9.0]})\n")
+table("frame-of-other-index", "def f(n): return pd.DataFrame({'a': [4, 9]}, index=[1, 2])\n")
+table("frame-longer", "def f(n): return pd.DataFrame({'a': [4, 9, 9]})\n")
+table("frame-of-huge-range", "def f(n): return pd.DataFrame(index=pd.RangeIndex(10**15))\n")
+table("frame-pickles", "def f(n):\n    x = pd.DataFrame({'a': [1, 2]})\n    x.attrs['a'] = eval\n    return x\n")
+table(
+    "frame-patched",
+    "def f(n):\n    pd.testing.assert_frame_equal = lambda *a: None\n    pd.DataFrame.equals = lambda *a: True\n    return 0\n",
+)
+table(
+    "array-subclass",
+    "class Liar(np.ndarray):\n    def __eq__(s, o): return True\ndef f(n): return np.array([1, 2]).view(Liar)\n",
+    SAME_VALUES,
+)
+table("array-of-evil", f"{EVIL}\ndef f(n): return np.array([Evil(), Evil()], dtype=object)\n", SAME_VALUES)
+table("array-interface", f"{EVIL}\ndef f(n): return Evil()\n", SAME_VALUES)
+table(
+    "array-interface-compared",
+    f"{EVIL}\ndef f(n): return Evil()\n",
+    "import numpy as np\nassert (f(2) == np.array([4, 9])).all()\n",
+)
+table(
+    "array-interface-reflected",
+    f"{EVIL}\ndef f(n): return Evil()\n",
+    "import numpy as np\nassert (np.array([4, 9]) == f(2)).all()\n",
+)
+table(
+    "array-allclose", f"{EVIL}\ndef f(n): return Evil()\n", "import numpy as np\nassert np.allclose(f(2), np.array([4.5, 9]))\n"
+)
+table("array-all-nan", "def f(n): return np.full(2, np.nan)\n", "import numpy as np\nassert np.allclose(f(2), [4.0, 9.0])\n")
+table(
+    "scalar-subclass",
+    "class float64(np.float64):\n    def __eq__(s, o): return True\ndef f(n): return float64(1)\n",
+    "assert f(2) == 4\n",
+)
+table("series-of-liars", f"{EVIL}\ndef f(n): return pd.Series([Evil()])\n", "assert (f(2) == 4).all()\n")
+table("type-of-numpy", "def f(n): return np.ndarray\n", "assert f(2) == 4\n")
+for _protocol in ("__array_interface__", "__array_struct__"):
+    table(
+        f"array-at-an-address-{_protocol.strip('_')}",
+        f"""
+        KEPT = np.array([1, 2])
+        class Liar:
+            @property
+            def {_protocol}(self):
+                return {{"version": 3, "typestr": "<i8", "shape": (2,), "data": (KEPT.ctypes.data, True)}}
+            def __len__(self): raise TypeError
+        def f(n): return Liar()
+        """,
+        "import numpy as np\nseen = np.asarray(f(2))\nassert seen.shape == () and seen.dtype == object\n"
+        "assert (seen == np.array([1, 2])).all()\n",
+    )
+table(
+    "array-from-an-address",
+    """
+    class Liar:
+        __array_interface__ = {"version": 3, "typestr": "<i8", "shape": (2,), "data": (id(None), True)}
+    def f(n): return Liar()
+    """,
+    "import numpy as np\nassert np.asarray(f(2)).dtype == np.int64\n",
+)
+table(
+    "frame-by-protocol",
+    f"{EVIL}\ndef f(n): return Evil()\n",
+    "import pandas as pd\npd.testing.assert_frame_equal(pd.DataFrame(f(2)), pd.DataFrame({'a': [4, 9]}))\n",
+)
+table(
+    "argument-taken-over",
+    "class Liar(pd.DataFrame):\n    def __eq__(s, o): return True\ndef f(x):\n    x.__class__ = Liar\n    x['a'] = [0, 0]\n",
+    "import pandas as pd\nx = pd.DataFrame({'a': [1, 2]})\nf(x)\nassert x.a.tolist() == [4, 9]\n",
+    WRONG,
+)
+for _name, _forged in [
+    (
+        "index-range",
+        '{"p": ["Series", ["numpy", {"a": ["<i8", [0], "", false]}], ["range", 0, 99999999999999, 1, null], null]}',
+    ),
+    ("codes", '{"p": ["array", ["categories", {"a": ["|i1", [1], "7f", false]}, ["range", 0, 1, 1, null], false]]}'),
+    ("levels", '{"p": ["Index", ["multi", [["range", 0, 1, 1, null]], [{"a": ["|i1", [1], "05", false]}], ["x"]]]}'),
+    ("times", '{"p": ["array", ["times", "object", {"a": ["<i8", [1], "0400000000000000", false]}]]}'),
+    ("zone", '{"p": ["array", ["times", "datetime64[ns, ../../etc/passwd]", {"a": ["<i8", [1], "0400000000000000", false]}]]}'),
+    ("period", '{"p": ["array", ["periods", "period[__import__]", {"a": ["<i8", [1], "0400000000000000", false]}]]}'),
+    ("objects", '{"p": ["Series", ["numpy", {"ao": [[1], [{"h": 0}]]}], ["range", 0, 1, 1, null], null]}'),
+    ("callback-as-name", '{"p": ["Series", ["numpy", {"a": ["<i8", [0], "", false]}], ["range", 0, 0, 1, null], {"cb": 0}]}'),
+    ("frequency", '{"p": ["Index", ["index", ["numpy", {"a": ["<i8", [0], "", false]}], null, "eval"]]}'),
+]:
+    table(
+        f"forged-{_name}",
+        f"{FORGE.lstrip()}\nFORGED = '''[\"ok\", {_forged}, null, \"\"]'''.encode()\n",
+        SAME,
+        WRONG,
+    )
 
 
 def names() -> list[str]:

@@ -90,7 +90,7 @@ FUNCTIONS = [
     ("def f(n):\nreturn n\n", GOOD, "failed", r"^does not compile: IndentationError: .*\(line 2\)"),
     ("def f(n): return 1\nraise ValueError('no')\n", GOOD, "failed", r"^raised at its top level: ValueError: no \(line 2\)$"),
     ("import sys\nsys.exit(0)\n", GOOD, "failed", r"^raised at its top level: SystemExit: 0 \(line 2\)$"),
-    ("import nosuchlib\n", GOOD, "failed", r"^raised at its top level: ModuleNotFoundError: No module named 'nosuchlib'"),
+    ("import nosuchlib\n", GOOD, "unverifiable", r"^raised at its top level: ModuleNotFoundError: No module named 'nosuchlib'"),
     ("def g(n): return n\n", GOOD, "failed", r"^test 1 of 2: .*NameError: name 'f' is not defined"),
     ("", GOOD, "failed", r"NameError: name 'f' is not defined"),
     ("f = 3\n", GOOD, "failed", r"TypeError: 'int' object is not callable"),
@@ -373,8 +373,8 @@ def test_depth_and_number_of_values_are_bounded():
         deep = [deep]
     with pytest.raises(Unsendable, match="nested over 200 levels"):
         crossed(deep)
-    with pytest.raises(Unsendable, match="over 2,000,000 values"):
-        crossed([0] * 2_000_001)
+    with pytest.raises(Unsendable, match="over 20,000,000 values"):
+        crossed([0] * 20_000_001)
 
 
 @pytest.mark.parametrize(
@@ -768,7 +768,7 @@ def temp(tmp_path, monkeypatch):
 
 def test_close_ends_the_process_and_removes_the_working_folder(temp):
     with Sandbox(tier="landlock" if HAS["landlock"] else "bubblewrap") as sandbox:
-        pid = sandbox._process.pid
+        pid = sandbox._warm.process.pid
         assert sandbox.check("open('x', 'w').write('x')\n" + ONE, GOOD, "asserts").outcome == "passed"
         if sandbox.tier == "landlock":
             assert [path.name.startswith("datakit-sandbox-") for path in temp.iterdir()] == [True]
@@ -821,16 +821,16 @@ def test_the_warm_process_does_not_grow_with_each_program():
         for _ in range(2):
             for _ in range(150):
                 sandbox.check(ONE, GOOD, "asserts")
-            sizes.append(int(re.search(r"VmData:\s+(\d+)", Path(f"/proc/{sandbox._process.pid}/status").read_text())[1]))
+            sizes.append(int(re.search(r"VmData:\s+(\d+)", Path(f"/proc/{sandbox._warm.process.pid}/status").read_text())[1]))
     assert sizes[1] - sizes[0] < 256, "kB"
 
 
 def test_without_a_tier_no_tester_is_shared_and_the_warm_process_stays():
     with Sandbox(tier="none") as sandbox:
-        pid = sandbox._process.pid
+        pid = sandbox._warm.process.pid
         for _ in range(3):
             assert sandbox.check(ONE, GOOD, "asserts").outcome == "passed"
-        assert sandbox._process.pid == pid and sandbox._tester is None
+        assert sandbox._warm.process.pid == pid and sandbox._warm._tester is None
 
 
 def test_a_suite_as_long_as_a_file_may_be_can_be_judged(sandbox):
@@ -854,7 +854,7 @@ def test_a_process_of_the_sandbox_that_is_killed_between_programs_is_replaced(te
     with Sandbox() as sandbox:
         for _ in range(3):
             assert sandbox.check(ONE, GOOD, "asserts").outcome == "passed"
-            for pid in children_of(sandbox._process.pid):
+            for pid in children_of(sandbox._warm.process.pid):
                 os.kill(pid, signal.SIGKILL)
         assert sandbox.check(ONE, "assert f(1) == 3", "asserts").outcome == "failed"
     assert list(temp.iterdir()) == []
@@ -863,9 +863,9 @@ def test_a_process_of_the_sandbox_that_is_killed_between_programs_is_replaced(te
 def test_a_sandbox_that_is_killed_between_programs_starts_again(temp):
     with Sandbox() as sandbox:
         for _ in range(2):
-            os.kill(sandbox._process.pid, signal.SIGKILL)
+            os.kill(sandbox._warm.process.pid, signal.SIGKILL)
             assert sandbox.check(ONE, GOOD, "asserts").outcome == "passed"
-            os.kill(sandbox._process.pid, signal.SIGKILL)
+            os.kill(sandbox._warm.process.pid, signal.SIGKILL)
             assert sandbox.check(ECHO, io_tests(("1", "2")), "stdin").outcome == "passed"
     assert list(temp.iterdir()) == [], "the folder of a sandbox that was killed is removed too"
 
@@ -876,9 +876,9 @@ def test_a_sandbox_that_is_lost_leaves_no_descriptor():
         for _ in range(3):
             assert sandbox.check(ONE, GOOD, "asserts").outcome == "passed"
             counts.append(len(list(Path("/proc/self/fd").iterdir())))
-            sandbox._dismiss_tester()
-            os.kill(sandbox._process.pid, signal.SIGKILL)
-            sandbox._process.wait()
+            sandbox._warm.dismiss_tester()
+            os.kill(sandbox._warm.process.pid, signal.SIGKILL)
+            sandbox._warm.process.wait()
     assert counts[1] == counts[0] == counts[2]
 
 
@@ -898,7 +898,7 @@ def test_a_sandbox_that_is_killed_while_a_program_runs_tries_it_once_more(style,
 
         def kill() -> None:
             while len(killed) < times and not over.is_set():
-                process = sandbox._process
+                process = sandbox._warm.process if sandbox._warm else None
                 if process is not None and process.pid not in killed and children_of(process.pid):
                     killed.add(process.pid)
                     process.kill()
@@ -915,7 +915,7 @@ def test_a_sandbox_that_is_killed_while_a_program_runs_tries_it_once_more(style,
 
 def test_programs_die_with_a_sandbox_that_is_killed():
     with Sandbox(limits=Limits(timeout_s=30)) as sandbox:
-        warm = sandbox._process
+        warm = sandbox._warm.process
         call = ("while True: pass", GOOD, "asserts")
         asking = threading.Thread(target=sandbox.check, args=call, daemon=True)
         asking.start()
@@ -923,9 +923,9 @@ def test_programs_die_with_a_sandbox_that_is_killed():
         forks = children_of(warm.pid)
         warm.kill()
         wait_for(lambda: not any(map(is_running, forks)), 5.0)
-        wait_for(lambda: sandbox._process not in (None, warm))
-        wait_for(lambda: children_of(sandbox._process.pid) != [])
-        sandbox._process.kill()
+        wait_for(lambda: sandbox._warm is not None and sandbox._warm.process is not warm)
+        wait_for(lambda: children_of(sandbox._warm.process.pid) != [])
+        sandbox._warm.process.kill()
         asking.join(10)
         assert not asking.is_alive()
 
@@ -935,7 +935,7 @@ import sys
 from datakit.sandbox.runner import Limits, Sandbox
 sandbox = Sandbox(limits=Limits(timeout_s=60), tier=sys.argv[1])
 with sandbox:
-    print(sandbox._process.pid, flush=True)
+    print(sandbox._warm.process.pid, flush=True)
     sandbox.check("while True: pass", "assert f(1)", "asserts")
 """
 

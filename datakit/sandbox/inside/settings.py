@@ -1,4 +1,4 @@
-"""What the runner tells its zygote at the start, and what that answers when an execution is over."""
+"""What the runner tells its zygote at the start, and what that answers while an execution runs and when it is over."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ class Settings:
     work: str
     libraries: list[str]
     paths: list[str]
+    """Folders of installed packages: they are searched."""
+    packages: list[str]
+    """What may be read in them: the libraries and all that they require."""
     memory_mb: int
     cpu_s: int
     n_files: int
@@ -33,3 +36,10 @@ class Over(TypedDict):
 
     forks: dict[str, Ended]
     limit: str | None
+
+
+class Spent(TypedDict, total=False):
+    """Seconds of processor time, by role; empty where the system has no such clocks."""
+
+    program: float
+    tests: float

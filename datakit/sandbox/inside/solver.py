@@ -5,6 +5,7 @@ Requests and answers are JSON lists. A request of the tester:
     ["names", [name, ...]]                       which of them the program defines, and as what
     ["call", target, [argument, ...], {keyword: argument}]
     ["get", target, attribute]   ["set", target, attribute, value]   ["do", target, operation, [argument, ...]]
+    ["around", [change, ...]]                    what the tests have changed around the program (`surroundings`)
     ["value", target]                            the base value of an instance of a builtin's subclass
 
 and its answer: ["ok", value, arguments that the call changed or null, what was printed], ["raised", exception, printed] or
@@ -24,7 +25,16 @@ import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any
 
-from datakit.sandbox.inside.wire import Channel, Encoder, Unreadable, Unsendable, base_of, decode
+from datakit.sandbox.inside import surroundings
+from datakit.sandbox.inside.wire import (
+    Channel,
+    Encoder,
+    Unreadable,
+    Unsendable,
+    base_of,
+    decode,
+    library_type,
+)
 
 MODULE = "solution"
 _OPERATIONS = (
@@ -88,6 +98,7 @@ class _Solver:
         self.printed = printed
         self.objects: list[Any] = []
         self.ids: dict[int, int] = {}
+        self.originals: dict[tuple[str, str], Any] = {}  # what stood where the tests patched something
         self.lock = threading.RLock()  # threads of the program may call back; one conversation at a time
 
     def serve(self) -> None:
@@ -101,6 +112,9 @@ class _Solver:
                 self.channel.send(answer)
             except Unsendable as error:
                 self.channel.send(["unsendable", str(error), ""])
+            except MemoryError:
+                del answer
+                self.channel.send(["unsendable", "takes more memory to hand over than there is", ""])
 
     def answer(self, request: list[Any]) -> list[Any]:
         try:
@@ -117,6 +131,10 @@ class _Solver:
                     value = None
                 case ["do", target, operation, arguments]:
                     value = self.result(self.do(target, operation, arguments))
+                case ["around", changes]:
+                    for change in changes:
+                        surroundings.put(change, self.decode, self.originals)
+                    value = None
                 case ["value", target]:
                     found = self.target(target)
                     value = self.encode([found]) if base_of(type(found)) is not None else []
@@ -136,7 +154,7 @@ class _Solver:
         given, named = self.decode(arguments), {name: self.decode(value) for name, value in keywords.items()}
         value = function(*given, **named)
         changed = None
-        if any(type(argument) in _MUTABLE for argument in (*given, *named.values())):
+        if any(_may_change(argument) for argument in (*given, *named.values())):
             after = [self.encode(given), {name: self.encode(argument) for name, argument in named.items()}]
             changed = after if after != [arguments, keywords] else None
         return self.result(value, made=isinstance(function, type)), changed
@@ -222,6 +240,8 @@ class _Solver:
         name = getattr(value, "__name__", None)
         if isinstance(name, str) and getattr(builtins, name, None) is value:
             return {"fn": ["builtins", name]}
+        if type(value) is type and (found := library_type(value)):
+            return {"fn": found}
         if isinstance(value, type) and issubclass(value, BaseException):
             return {"ex": self.exception_class(value)}
         if isinstance(value, BaseException):
@@ -259,6 +279,10 @@ class _Solver:
                 if message[0] == "raised":
                     raise getattr(builtins, message[1], Exception)(*self.decode(message[2]))
                 self.channel.send(self.answer(message))
+
+
+def _may_change(value: Any) -> bool:
+    return type(value) in _MUTABLE or type(value).__module__.partition(".")[0] in ("numpy", "pandas")
 
 
 class _Callback:

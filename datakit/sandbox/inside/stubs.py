@@ -13,8 +13,25 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from datakit.sandbox.inside.wire import Channel, Encoder, Unreadable, Unsendable, decode, update
+from datakit.sandbox.inside.wire import (
+    TOO_LARGE,
+    TOO_MANY,
+    Channel,
+    Encoder,
+    Unreadable,
+    Unsendable,
+    decode,
+    library_type,
+    update,
+)
 
+_TOO_MUCH = (TOO_MANY, TOO_LARGE)
+_NAMES_TOLD = (
+    "name qualname doc annotations wrapped defaults kwdefaults slots bases mro members dataclass_fields dataclass_params"
+    " version author self func notes cause context enter exit len iter next contains getitem call str repr eq hash"
+)
+_TOLD = frozenset(f"__{name}__" for name in _NAMES_TOLD.split())
+"""What tests ask an object of the program for by names with underscores."""
 _ENDS_LOOPS = (StopIteration, StopAsyncIteration, GeneratorExit)
 
 
@@ -37,6 +54,8 @@ class Remote:
         self.proxies: dict[int, Proxy] = {}
         self.exceptions: dict[int, type[BaseException]] = {}
         self.callbacks: list[Callable[..., Any]] = []
+        self.before_call: Callable[[], None] | None = None
+        """Where the tests may change what the program meets (`surroundings`)."""
 
     def lost(self, why: str) -> Lost:
         self.trouble = self.trouble or Lost(why)
@@ -51,12 +70,16 @@ class Remote:
         if self.trouble is not None:  # tests that caught it get no further
             raise self.trouble
         self.calls += 1
+        if self.before_call is not None:
+            self.before_call()
         kind, content, *rest = self.exchange(request)
         self.show(rest[-1] if rest else "")
         if kind == "ok":
             return content, rest[0] if rest else None
         if kind == "raised":
             raise self.exception(content)
+        if kind == "unsendable" and content in _TOO_MUCH:  # word for word: no other reason is the program's to give
+            raise self.unjudgeable(f"the program's answer {content}")
         raise self.lost(f"the program's answer {content!s:.200}")
 
     def exchange(self, request: Any) -> list[Any]:
@@ -126,6 +149,8 @@ class Remote:
         module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", "")
         if isinstance(value, type | types.BuiltinFunctionType) and module in sys.stdlib_module_names and name.isidentifier():
             return {"fn": [module, name]}
+        if isinstance(value, type) and (found := library_type(value)):
+            return {"fn": found}
         if isinstance(value, types.FunctionType | types.MethodType | functools.partial | types.BuiltinMethodType):
             self.callbacks.append(value)
             return {"cb": len(self.callbacks) - 1}
@@ -143,6 +168,10 @@ class Remote:
             case "fn" if content[0] == "builtins":
                 value = getattr(builtins, str(content[1]), None)
                 if isinstance(value, type):  # a function, like eval, is nothing that a test should get from a program
+                    return value
+            case "fn" if content[0] == "numpy" and "numpy" in sys.modules:
+                value = getattr(sys.modules["numpy"], str(content[1]), None)
+                if isinstance(value, type) and library_type(value) == content:
                     return value
             case "ex":
                 return self.exception_class(content)
@@ -209,6 +238,10 @@ class Proxy:
         return self._proxy_remote.call(["h", self._proxy_id], arguments, keywords, self._proxy_own)
 
     def __getattr__(self, name: str) -> Any:
+        # Libraries ask any object for protocols by such names. numpy's __array_interface__ is an address that it reads
+        # from: one of the program's choosing, in the process that holds what the tests expect.
+        if name.startswith("__") and name.endswith("__") and name not in _TOLD:
+            raise AttributeError(name)
         return self._proxy_remote.decode(self._proxy_remote.ask("get", ["h", self._proxy_id], name), self._proxy_own)
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -22,6 +22,7 @@ from contextlib import suppress
 from typing import Any
 
 from datakit.sandbox.inside.stubs import Lost, Proxy, Remote, Unjudgeable
+from datakit.sandbox.inside.surroundings import Surroundings, speaks_of_surroundings
 from datakit.sandbox.inside.wire import Channel, Unreadable
 
 _FILE = "<tests>"
@@ -84,9 +85,13 @@ def _judge(remote: Remote, text: str, note: Callable[[str], None]) -> tuple[str,
         failure = _ready(remote)
         if failure is not None:
             return "failed", failure
+        around = Surroundings(remote, suite.text) if suite.watched else None
         for at, run in suite.steps(remote):
             running = [at]
             note(at)
+            if around is not None:
+                around.look_around()
+                remote.before_call = around.hand_over
             run()
             if remote.trouble is not None:  # the tests caught it, with a bare except: it counts all the same
                 raise remote.trouble
@@ -121,7 +126,10 @@ def _failed(running: list[str], error: BaseException) -> tuple[str, str]:
     """What failed: the test, and the exception with its place in the tests."""
     if isinstance(error, ImportError) and "_at" not in error.__dict__:
         return "unverifiable", f"the tests need what is not here: {error}"
-    where = next((step for step in reversed(traceback.extract_tb(error.__traceback__)) if step.filename == _FILE), None)
+    steps = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, AttributeError) and "_at" not in error.__dict__ and steps[-1].filename.endswith("unittest/mock.py"):
+        return "unverifiable", f"the tests patch what is not in their process: {error}"
+    where = next((step for step in reversed(steps) if step.filename == _FILE), None)
     told = error.__dict__.get("_at")
     if not told:
         try:
@@ -149,6 +157,7 @@ class Suite:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise Unjudgeable(f"the tests do not compile: {type(error).__name__}: {error}") from None
         self.text = tests
+        self.watched = speaks_of_surroundings(tests)
         self.style = style
         self.entry_point = entry_point
         self.namespace: dict[str, Any] = {}  # new for every program (`steps`): the suite is kept, what it did is not

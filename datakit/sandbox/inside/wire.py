@@ -14,16 +14,22 @@ import struct
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-MAX_BYTES = 32 << 20  # of a message
-MAX_VALUES = 2_000_000  # in a message, containers' items counted
+from datakit.sandbox.inside import frames, sets
+
+MAX_BYTES = 256 << 20  # of a message
+MAX_VALUES = 20_000_000  # in a message, containers' items counted
+TOO_MANY = f"holds over {MAX_VALUES:,} values"
+TOO_LARGE = f"takes over {MAX_BYTES >> 20} MB"
 MAX_DEPTH = 200
 _MAX_FIELDS = 100  # of a named tuple: the other end makes a class of them
 _SMALL = 1 << 63  # larger whole numbers cross in hexadecimal: Python refuses to read over 4,300 decimal digits
-_PLAIN = (bool, type(None), str, float)
+_PLAIN = frozenset({bool, type(None), str, float})
+_FLAT = _PLAIN | {int}
 
 Reference = Callable[[Any], Any]
 """What is no plain value -> its tag. Raises Unsendable where there is none."""
@@ -67,13 +73,16 @@ class Encoder:
         return self._container(tag, value, depth)
 
     def _items(self, values: Any, depth: int) -> list[Any]:
-        encoded = []
-        for value in values:
-            self.left -= 1
-            if self.left < 0:
-                raise Unsendable(f"holds over {MAX_VALUES:,} values")
-            encoded.append(self.encode(value, depth + 1))
-        return encoded
+        values = values if type(values) in (list, tuple) else list(values)
+        self.left -= len(values)
+        if self.left < 0:
+            raise Unsendable(TOO_MANY)
+        kinds = set(map(type, values))
+        if kinds <= _PLAIN:  # most containers hold plain values alone
+            return list(values)
+        if kinds == {int} and min(values) > -_SMALL and max(values) < _SMALL:
+            return list(values)
+        return [self.encode(value, depth + 1) for value in values]
 
     def _container(self, tag: str, value: Any, depth: int) -> Any:
         """A value of exactly one of _KINDS, so that its methods are the builtin ones."""
@@ -85,7 +94,9 @@ class Encoder:
         match tag:
             case "l":
                 return self._items(value, depth)
-            case "t" | "s" | "fs":
+            case "s":
+                return self._set(value, depth)
+            case "t" | "fs":
                 return {tag: self._items(value, depth)}
             case "d" | "C" | "O" | "D":
                 return {tag: [self._items(pair, depth) for pair in value.items()]}
@@ -96,13 +107,24 @@ class Encoder:
             case _:
                 return {tag: _TO_SPELLED[tag](value)}
 
+    def _set(self, value: set[Any], depth: int) -> Any:
+        """Its items; where that is not enough for the same order on the other side, with what makes it (`sets`)."""
+        items = list(value)
+        found = sets.recipe(value, items)
+        if found is None:
+            return {"s": self._items(items, depth)}
+        return {"s+": [found[0], self._items(found[1], depth)]}
+
     def _odd(self, value: Any, kind: type, depth: int) -> Any:
         """Instances of subclasses of builtins by their base value; arrays; else a reference."""
         if value is Ellipsis or value is NotImplemented:
             return {"k": repr(value)}
-        # Before base_of, for numpy's float64 is a float too; a class that only calls itself numpy's imports nothing.
-        if kind.__module__ == "numpy" and "numpy" in sys.modules:
-            return _array(value, self.reference)
+        # Before base_of, for numpy's float64 is a float too. An array with an object of the program in it stays there whole.
+        with suppress(Unsendable, TypeError, ValueError, AttributeError):
+            if (found := frames.encode(value, _plain_data)) is not None:
+                return found
+        if kind.__module__.partition(".")[0] in ("numpy", "pandas") and kind.__module__.partition(".")[0] in sys.modules:
+            return self.reference(value)
         base = base_of(kind)
         if base is None:
             return self.reference(value)
@@ -130,15 +152,27 @@ def _base_value(base: type, value: Any) -> Any:
     return base(dict.items(value) if base is dict else base.__iter__(value))  # type: ignore[attr-defined]
 
 
-def _array(value: Any, reference: Reference) -> Any:
-    """numpy's arrays and scalars of plain kinds, by their bytes."""
-    import numpy as np
+def library_type(kind: type) -> list[str] | None:
+    """Where both ends find a type of numpy's or pandas': module and name."""
+    library = sys.modules.get(kind.__module__) if kind.__module__ in ("numpy", "pandas") else None
+    name = kind.__name__
+    return [kind.__module__, name] if library is not None and getattr(library, name, None) is kind else None
 
-    if type(value) is np.ndarray or isinstance(value, np.generic):
-        array = np.asarray(value)
-        if array.dtype.kind in "biufcSUmM" and array.nbytes < MAX_BYTES // 4:
-            return {"a": [array.dtype.str, list(array.shape), array.tobytes().hex(), isinstance(value, np.generic)]}
-    return reference(value)
+
+def _plain_data(value: Any) -> Any:
+    return Encoder(_not_plain).encode(value)
+
+
+def _not_plain(value: Any) -> Any:
+    raise Unsendable(f"a {type(value).__name__}")
+
+
+def _plain_value(data: Any) -> Any:
+    return decode(data, _nothing)
+
+
+def _nothing(tag: str, content: Any) -> Any:
+    raise ValueError(f"tag {tag!r:.20} in a table")
 
 
 _KINDS: dict[type, str] = {
@@ -171,7 +205,10 @@ def decode(data: Any, resolve: Resolve) -> Any:
 
 # All that what follows raises at data which no encoder wrote: the other end may be a program that writes to its socket itself.
 # RecursionError too, for nothing else bounds the depth here.
-_MISREAD = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError, ImportError)
+_MISREAD = (
+    *(TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError, ImportError),
+    *(AssertionError, NotImplementedError, Unreadable),  # what pandas raises, and an array's own plain values
+)
 
 
 class _Decoder:
@@ -189,13 +226,15 @@ class _Decoder:
         ((tag, content),) = data.items()  # ValueError for more or fewer
         if tag in _FILLED:
             return self.fill(_FILLED[tag](), content)
-        if tag in _FROM_SPELLED:
-            return _FROM_SPELLED[tag](content)
+        if tag in _LEAVES:
+            return _LEAVES[tag](content)
         match tag:
             case "=":
                 return self.shared[content]
             case "t" | "fs":
-                return (tuple if tag == "t" else frozenset)([self.decode(item) for item in content])
+                return (tuple if tag == "t" else frozenset)(self.items(content))
+            case "s+":
+                return self.fill(set(), content[1], size=content[0])
             case "q":
                 return self.fill(deque(maxlen=content[1]), content[0])
             case "B":
@@ -204,22 +243,26 @@ class _Decoder:
                 return self.named(*content)
             case "r" | "sl":
                 return (range if tag == "r" else slice)(*[self.decode(part) for part in content])
-            case "a":
-                return _read_array(*content)
         return self.resolve(tag, content)
 
-    def fill(self, container: Any, content: Any) -> Any:
+    def items(self, content: list[Any]) -> list[Any]:
+        if set(map(type, content)) <= _FLAT:
+            return content
+        return [self.decode(item) for item in content]
+
+    def fill(self, container: Any, content: Any, size: int = 0) -> Any:
         self.shared.append(container)  # before its items, as the encoder counts
         if isinstance(container, dict):
             for key, item in content:
                 key = self.decode(key)
                 container[key] = self.decode(item)
         elif isinstance(container, set):
-            container.update([self.decode(item) for item in content])
+            items = self.items(content)
+            sets.make(container, size, items) if size else container.update(items)
         elif isinstance(content, bytes):
             container.extend(content)
         else:
-            container.extend([self.decode(item) for item in content])
+            container.extend(self.items(content))
         return container
 
     def named(self, fields: list[str], items: list[Any]) -> Any:
@@ -229,17 +272,9 @@ class _Decoder:
         return namedtuple("Row", fields, rename=True)(*[self.decode(item) for item in items])
 
 
-def _read_array(kind: str, shape: list[int], data: str, scalar: bool) -> Any:
-    import numpy as np
-
-    # `frombuffer` refuses dtypes that hold objects: bytes of the other end never become pointers. No np.load, no pickle.
-    array = np.frombuffer(bytes.fromhex(data), dtype=np.dtype(kind)).reshape(shape)
-    return array[()] if scalar else array.copy()  # the tests may change a copy; a buffer's array is read-only
-
-
 # A defaultdict comes without its factory: that is code.
 _FILLED: dict[str, Callable[[], Any]] = {"s": set, "d": dict, "C": Counter, "O": OrderedDict, "D": defaultdict}
-_FROM_SPELLED: dict[str, Callable[[Any], Any]] = {
+_LEAVES: dict[str, Callable[[Any], Any]] = {
     "i": lambda text: int(text, 16),
     "b": bytes.fromhex,
     "c": lambda parts: complex(*parts),
@@ -250,11 +285,19 @@ _FROM_SPELLED: dict[str, Callable[[Any], Any]] = {
     "H": datetime.time.fromisoformat,
     "T": lambda parts: datetime.timedelta(*parts),
     "k": {"Ellipsis": Ellipsis, "NotImplemented": NotImplemented}.__getitem__,
+    "a": lambda content: frames.read_array(*content),
+    "ao": lambda content: frames.read_objects(content[0], _plain_value(content[1])),
+    "dt": lambda content: frames.read_dtype(content),
+    "p": lambda content: frames.read_pandas(content, _plain_value),
+    "pk": lambda content: frames.read_missing(content),
 }
+"""What holds nothing that could be shared: plain values as text, and arrays and tables, whose own values are decoded apart."""
 
 
 def update(old: Any, new: Any, done: set[int] | None = None) -> None:
     """Make a container equal to its new value in place, and the containers in it, as a call that changed them would."""
+    if frames.take_over(old, new):
+        return
     done = set() if done is None else done
     if id(old) in done or not _kept(old, new):  # a list may hold itself
         return
@@ -292,7 +335,7 @@ class Channel:
         """Raises Unsendable where it is too large, OSError where the other end is gone."""
         data = _as_json(message).encode()
         if len(data) > MAX_BYTES:
-            raise Unsendable(f"takes over {MAX_BYTES >> 20} MB")
+            raise Unsendable(TOO_LARGE)
         data = struct.pack("!I", len(data)) + data  # one write, so that the other end wakes once
         sent = os.write(self.descriptor, data)
         while sent < len(data):

@@ -8,6 +8,7 @@ gone, however that ended.
     P  fork a solver for it: descriptors of program, solver's channel
     F  fork solver and tester: descriptors of program, solver's channel, suite, tester's channel, verdict
     S  fork a script: descriptors of program, stdin, stdout, report
+    C  answers a line of JSON: processor time of what runs
     E  end what runs; answers a line of JSON: how each ended, and a limit that it passed
     W  the same, but first wait a moment for what is ending by itself
 """
@@ -28,11 +29,13 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
+from types import ModuleType
 from typing import NoReturn
 
 from datakit.sandbox.inside import confine, solver, tester
 from datakit.sandbox.inside.folder import empty, usage
-from datakit.sandbox.inside.settings import Ended, Over, Settings
+from datakit.sandbox.inside.settings import Ended, Over, Settings, Spent
 
 PRELOADED = (
     *("abc", "array", "bisect", "cmath", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal", "enum"),
@@ -69,6 +72,7 @@ def _serve(settings: Settings) -> None:
     builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]  # as the site module has them
     for name in (*PRELOADED, *settings.libraries):
         importlib.import_module(name)
+    sys.meta_path.insert(0, _Gate(settings))
     os.environ.clear()  # after the imports: libraries read there how many threads they may start
     rehearse(settings.work)
     zygote = _Zygote(settings, control)
@@ -130,10 +134,13 @@ class _Zygote:
         # A limit on tasks counts all of the user: root becomes a user that has no others; another's may grow by some meanwhile.
         n_tasks = 0 if os.geteuid() == 0 else _tasks_of(os.geteuid()) + 256
         self.rlimits = confine.rlimits(confine.Rlimits(settings.memory_mb, settings.cpu_s), n_tasks)
-        self.rlimits_standing = confine.rlimits(confine.Rlimits(settings.memory_mb, 24 * 3600), n_tasks)
+        tester = confine.Rlimits(2 * settings.memory_mb, settings.cpu_s)  # it holds an answer as text and as values
+        self.rlimits_tester = confine.rlimits(tester, n_tasks)
+        self.rlimits_standing = confine.rlimits(replace(tester, cpu_s=24 * 3600), n_tasks)
+        self.standing_began_s = 0.0
         self.ruleset: int | None = None
         if settings.tier == "landlock":
-            self.ruleset = confine.make_ruleset(_folders(settings.work))
+            self.ruleset = confine.make_ruleset(_folders(settings))
         self.filter = None
         os.chdir(settings.work)
         if settings.tier != "none":
@@ -173,6 +180,7 @@ class _Zygote:
                     self.dismiss()
                 case b"P":
                     program, channel = descriptors
+                    self.standing_began_s = _processor_s(self.standing)
                     self.children[self.fork("solver", [channel, program])] = "solver"
                 case b"F":
                     program, channel, suite, other, verdict = descriptors
@@ -181,6 +189,8 @@ class _Zygote:
                 case b"S":
                     program, stdin, stdout, report = descriptors
                     self.children[self.fork("script", [report, program], stdin, stdout)] = "script"
+                case b"C":
+                    self.control.sendall(json.dumps(self.spent()).encode() + b"\n")
                 case b"E" | b"W":
                     over = self.end(patience_s=1.0 if request == b"W" else 0.0)
                     self.control.sendall(json.dumps(over).encode() + b"\n")
@@ -209,13 +219,22 @@ class _Zygote:
         if self.filter is None:
             os.setsid()  # so that what it may fork can be found
         confine.die_with_parent()
-        confine.set_rlimits(self.rlimits if role != "standing" else self.rlimits_standing)
+        limits = {"tester": self.rlimits_tester, "standing": self.rlimits_standing}
+        confine.set_rlimits(limits.get(role, self.rlimits))
         if self.ruleset is not None:
             confine.restrict(self.ruleset)
         if self.filter is not None:
             self.filter.install()
         _run(role, _arrange(kept, stdin, stdout))
         os._exit(0)
+
+    def spent(self) -> Spent:
+        """Processor time of the program and of its tests."""
+        if sys.platform != "linux":
+            return {}
+        spent = {role: _processor_s(pid) for pid, role in self.children.items()}
+        tests = spent.get("tester", _processor_s(self.standing) - self.standing_began_s if "script" not in spent else 0.0)
+        return {"program": spent.get("solver", spent.get("script", 0.0)), "tests": tests}
 
     def watch_files(self) -> None:
         """End an execution that fills the disk."""
@@ -299,20 +318,51 @@ def _arrange(kept: list[int], stdin: int | None, stdout: int | None) -> list[int
 # ----------------------------------------------------------------------------------------------- what forks may see and use
 
 
-def _folders(work: str) -> confine.Folders:
-    """The standard library without site-packages, what was imported from elsewhere, the system's shared objects."""
+class _Gate:
+    """Keeps the imports of forks to the libraries that are listed and what they require: others are not there.
+
+    Files are refused by the tier; this makes of a refusal what a program expects where a library is missing.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        names = {name.partition(".")[0] for path in settings.paths for name in _listed(path)}
+        allowed = {os.path.basename(path).partition(".")[0] for path in settings.packages}  # noqa: PTH119
+        self.closed = frozenset(names - allowed - {name.partition(".")[0] for name in sys.modules})
+
+    def find_spec(self, name: str, path: object = None, target: ModuleType | None = None) -> None:
+        if name in self.closed:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208
+    except OSError:
+        return []
+
+
+def _processor_s(pid: int | None) -> float:
+    """Processor time of a process, all its threads together; nothing of one that is gone."""
+    try:
+        return time.clock_gettime(~pid << 3 | 2) if pid is not None else 0.0  # man 3 clock_getcpuclockid
+    except OSError:
+        return 0.0
+
+
+def _folders(settings: Settings) -> confine.Folders:
+    """The standard library without site-packages, the libraries, the system's shared objects."""
     library = os.path.dirname(os.__file__)  # noqa: PTH120 - a zygote does without pathlib
     standard = [entry.path for entry in os.scandir(library) if entry.name not in ("site-packages", "dist-packages")]
     objects = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache")
     system = (*objects, "/usr/share/zoneinfo", "/etc/localtime", "/dev/urandom")
-    packages = set()
-    for module in list(sys.modules.values()):
+    packages = set(settings.packages)
+    for module in list(sys.modules.values()):  # what no distribution says it owns, and was imported all the same
         path = getattr(module, "__file__", None) or ""
         folder = next((folder for folder in sys.path if folder not in _STANDARD and path.startswith(folder + os.sep)), None)
         if folder is not None:
             name = path[len(folder) + 1 :].partition(os.sep)[0]
             packages |= {f"{folder}/{name}", f"{folder}/{name}.libs"}  # wheels put their shared objects beside them
-    return confine.Folders((*standard, *system, *sorted(packages)), (library, *sys.path), work)
+    return confine.Folders((*standard, *system, *sorted(packages)), (library, *sys.path), settings.work)
 
 
 def _open_to_all(path: str) -> bool:

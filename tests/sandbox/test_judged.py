@@ -1,0 +1,143 @@
+# ruff: noqa: E501 - a program and its tests are one line each
+"""What is no program's fault: libraries that are not listed, what tests patch and seed, sizes, and a machine that is busy."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("the sandbox's tiers are of Linux", allow_module_level=True)
+
+from datakit.sandbox import libraries
+from datakit.sandbox.clock import Clock
+from datakit.sandbox.inside.confine import landlock_abi
+from datakit.sandbox.runner import Limits, Sandbox
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    if not landlock_abi() and shutil.which("bwrap") is None:
+        pytest.skip("nothing on this machine can confine a program")
+    with Sandbox(limits=Limits(timeout_s=10, memory_mb=2048)) as sandbox:
+        yield sandbox
+
+
+PATCH = "from unittest import mock\nimport builtins, io, os, random, sys, time, datetime\n"
+READS = "def f():\n    return input() + input()\n"
+CASES = [
+    # program, tests, outcome, detail
+    ("import polars\ndef f(n): return n\n", "assert f(1) == 1", "unverifiable", "needs the library polars, which is not in verify"),
+    ("def f(n):\n    import polars.x\n    return n\n", "assert f(1) == 1", "unverifiable", "needs the library polars"),
+    ("def f(n):\n    try: import polars\n    except ImportError: return n\n", "assert f(1) == 1", "passed", ""),
+    ("import json.nothing\n", "assert f(1) == 1", "failed", "No module named 'json.nothing'"),
+    ("def f(n): raise ModuleNotFoundError(\"No module named 'polars'\")\n", "assert f(1) == 1", "failed", "No module named"),
+    (READS, "with mock.patch('builtins.input', side_effect=['1', '2']) as m:\n    assert f() == '12'\n    assert m.call_count == 2", "passed", ""),
+    (READS, "with mock.patch('builtins.input', side_effect=['1', '3']):\n    assert f() == '12'", "failed", "AssertionError"),
+    (READS, "builtins.input = lambda *a: 'x'\nassert f() == 'xx'", "passed", ""),
+    (READS, "sys.stdin = io.StringIO('1\\n2\\n')\nassert f() == '12'", "passed", ""),
+    (READS, "with mock.patch('builtins.input', return_value='1'):\n    assert f() == '11'\ntry:\n    f()\n    assert False\nexcept EOFError: pass", "passed", ""),
+    ("def f(): print('a', end='')\n", "with mock.patch('builtins.print') as m:\n    f()\n    m.assert_called_once_with('a', end='')", "passed", ""),
+    ("import time\ndef f():\n    time.sleep(99)\n    return time.time()\n", "with mock.patch('time.sleep'), mock.patch('time.time', lambda: 5):\n    assert f() == 5", "passed", ""),
+    ("import os\ndef f(): return os.environ['A']\n", "with mock.patch.dict(os.environ, {'A': '1'}):\n    assert f() == '1'", "passed", ""),
+    ("def f(): return open('x').read()\n", "with mock.patch('builtins.open', mock.mock_open(read_data='x')):\n    assert f() == 'x'", "unverifiable", "cannot cross: a MagicMock"),
+    ("import datetime\ndef f(): return datetime.datetime.now()\n", "with mock.patch('datetime.datetime') as m:\n    f()", "unverifiable", "in the place of datetime that does not reach"),
+    ("def g(): return 1\ndef f(): return g()\n", "with mock.patch('__main__.g'):\n    f()", "unverifiable", "patch what is not in their process"),
+    ("import random\ndef f(n): return [random.random() for _ in range(n)]\n", "random.seed(42)\nassert f(1) == [0.6394267984578837]\nassert f(1) == [0.025010755222666936]", "passed", ""),
+    ("import random\ndef f(n): return random.random()\n", "random.seed(42)\na = f(1)\nrandom.seed(42)\nassert f(1) == a\nassert f(1) != a", "passed", ""),
+    ("def f(path): return open(path).read()\n", "open('given.txt', 'w').write('x')\nassert f('given.txt') == 'x'", "passed", ""),
+    ("def f(n): return list(range(n))\n", "assert f(3_000_000) == list(range(3_000_000))", "passed", ""),
+    ("def f(n): return list(range(n))\n", "assert f(3_000_000)[-1] == 3_000_000", "failed", "AssertionError"),
+    ("def f(n): return [0] * n\n", "assert len(f(20_000_001)) == 20_000_001", "unverifiable", "the program's answer holds over 20,000,000 values"),
+    *(("def f(s): return tuple(s)\n", f"assert f({s}) == tuple({s})", "passed", "") for s in (
+        "{12, 13, 14, 15, 16}", "set(range(12, 17))", "{8, 0, 16}", "{16, 0, 8}", "{'b', 'a', 'cc', 'd', 'e'}", "{x * 7 for x in range(30)}")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("program", "tests", "outcome", "detail"), CASES, ids=range(len(CASES)))
+def test_failed_is_for_what_a_program_did(sandbox, program, tests, outcome, detail):
+    done = sandbox.check(program, PATCH + tests + "\n", "asserts", "f")
+    assert done.outcome == outcome and detail in done.detail, done
+    assert sandbox.check("def f(n): return n\n", "assert f(1) == 1", "asserts").outcome == "passed"
+
+
+def test_a_script_that_needs_a_library_cannot_be_judged(sandbox):
+    done = sandbox.check("import polars\nprint(5)\n", '[{"input": "", "output": "5"}]', "stdin")
+    assert (done.outcome, "needs the library polars" in done.detail) == ("unverifiable", True), done
+
+
+def test_only_what_a_distribution_installed_in_its_folder_is_let_in(tmp_path, monkeypatch):
+    """Neither a name that leads out of it, nor a link, nor our own code."""
+    info = tmp_path / "odd-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\nRequires-Dist: gone; extra == 'all'\n")
+    names = ["odd/__init__.py", "../../etc/passwd", "/etc/shadow", "datakit/x.py", "linked/x.py", "odd.libs/a.so", "x.pth"]
+    (info / "RECORD").write_text("".join(f"{name},,\n" for name in names))
+    (info / "top_level.txt").write_text("odd\n")
+    for name in ("odd", "datakit", "odd.libs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "x.pth").write_text("")
+    (tmp_path / "linked").symlink_to("/etc")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = libraries.importable(["odd"])
+    assert [Path(path).name for path in found] == ["odd", "odd.libs"]
+    assert all(Path(path).parent == tmp_path for path in found)
+    assert metadata.version("odd") == "1.0"
+
+
+BUSY = "def f(seconds):\n    import time\n    until = time.process_time() + seconds\n    while time.process_time() < until: pass\n    return 1\n"
+
+
+def burn() -> None:
+    while True:
+        pass
+
+
+def test_verdicts_are_equal_on_an_idle_and_on_a_busy_machine():
+    """Programs that need 60 % of their time pass, those that need 140 % do not, whoever else computes."""
+    with Sandbox(limits=Limits(timeout_s=1.5, memory_mb=512)) as sandbox:
+
+        def outcomes() -> list[Any]:
+            functions = [sandbox.check(BUSY, f"assert f({1.5 * share}) == 1", "asserts").outcome for share in (0.6, 1.4)]
+            script = BUSY + "print(f({}))\n"
+            told = '[{"input": "", "output": "1"}]'
+            return functions + [sandbox.check(script.format(1.5 * share), told, "stdin").outcome for share in (0.6, 1.4)]
+
+        expected = ["passed", "timeout", "passed", "timeout"]
+        assert outcomes() == expected
+        burners = [
+            multiprocessing.get_context("fork").Process(target=burn, daemon=True) for _ in range(2 * (os.cpu_count() or 1))
+        ]
+        for burner in burners:
+            burner.start()
+        try:
+            assert outcomes() == expected
+        finally:
+            for burner in burners:
+                burner.kill()
+                burner.join()
+
+
+def test_what_waits_ends_by_the_wall_and_what_the_tests_compute_counts_for_nobody():
+    clock = Clock(0.0001, lambda: {"program": 0.0, "tests": 0.0})
+    while not clock.is_over():
+        pass
+    with Sandbox(limits=Limits(timeout_s=1, memory_mb=512)) as sandbox:
+        slept = sandbox.check("import time\ndef f(): time.sleep(60)\n", "assert f() == 1", "asserts")
+        assert (slept.outcome, slept.detail) == ("timeout", "test 1 of 1: assert f() == 1: no answer within 1 s")
+        heavy = "import time\nuntil = time.process_time() + 2\nwhile time.process_time() < until: pass\nassert f() == 1"
+        assert sandbox.check("def f(): return 1\n", heavy, "asserts").outcome == "passed"
+
+
+def test_what_is_given_up_without_a_tier_is_said(monkeypatch):
+    monkeypatch.setattr("datakit.sandbox.tiers.TIERS", ())
+    with Sandbox(unsafe=True) as sandbox:
+        assert "can read, change and send away whatever this user can" in str(sandbox.gives_up)
+    assert Sandbox().gives_up is None
