@@ -50,6 +50,8 @@ class Limits:
     n_files: int = 1000
     files_mb: int = 64
     """What may lie in the working folder."""
+    float_tolerance: float = 1e-6
+    """How far a printed number may be from an expected one (outputs.py)."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +251,7 @@ class Sandbox:
             return Execution("failed", why or "closed its output and went on")
         if ended["status"] != 0:
             return Execution("failed", failure or f"the program {_ending(ended)}")
-        if not same_output(printed.decode("utf-8", "replace"), expected):
+        if not same_output(printed.decode("utf-8", "replace"), expected, self.limits.float_tolerance):
             return Execution("failed", f"printed {_short(printed.decode('utf-8', 'replace'))}, not {_short(expected)}")
         return Execution("passed", "")
 

@@ -163,7 +163,7 @@ def test_every_response_has_the_verdict_that_its_program_deserves(built):
     }
     assert {(row["prompt_id"], row["model"], row["sample_index"]): row["outcome"] for row in found} == expected, found
     assert len(found) == len(expected)
-    assert {row["verifier"] for row in found} == {"code@1+memory_mb=512+timeout_s=1"}
+    assert {row["verifier"] for row in found} == {"code@2+memory_mb=512+timeout_s=1"}
     for row in found:
         assert row["extracted"] is None or answer(row["extracted"].strip()) == row["text"]
 
@@ -406,7 +406,7 @@ def test_check_passes_golds_and_names_one_that_fails_with_the_reason(tmp_path):
     lost = {**GOLDS[0], "prompt_id": "lost", "tests": ["import nosuchlib\nassert clip(1) == 1"]}
     status, said = check(tmp_path, [GOLDS[0], wrong, astray, lost])
     assert status == 2 and "3 problems" in said and "prompt strong" not in said
-    by = "by code@1: "
+    by = "by code@2: "
     assert f"prompt wrong: its gold answer is failed {by}" in said
     assert f"prompt astray: its gold answer is failed {by}static analysis: F821 undefined name 'top' (line 2)" in said
     assert (
@@ -416,7 +416,7 @@ def test_check_passes_golds_and_names_one_that_fails_with_the_reason(tmp_path):
 
 def test_check_says_which_test_a_gold_fails(tmp_path):
     status, said = check(tmp_path, [{**GOLDS[0], "solution": CLIP.replace("return n", "return abs(n)")}])
-    assert status == 2 and "failed by code@1: test 4 of 4: assert clip(-4) == -4: AssertionError" in said
+    assert status == 2 and "failed by code@2: test 4 of 4: assert clip(-4) == -4: AssertionError" in said
 
 
 def test_mutants_name_weak_tests_and_not_strong_ones(tmp_path):
@@ -436,7 +436,7 @@ def test_mutants_of_a_solution_that_goes_on_in_the_prompt_and_of_one_that_is_no_
     found = re.search(r"(\d+) mutants of 1 solutions, (\d+) of them caught", said)
     assert status == 0 and found and found[1] == found[2] != "0", said
     status, said = check(tmp_path, [{**GOLDS[0], "solution": "def clip(n)\n    return"}], "--mutants")
-    assert status == 2 and "prompt strong: its gold answer is failed by code@1: does not compile: SyntaxError" in said
+    assert status == 2 and "prompt strong: its gold answer is failed by code@2: does not compile: SyntaxError" in said
     assert "0 mutants of 0 solutions" in said
 
 
@@ -475,7 +475,7 @@ def test_a_misspelt_style_stops_a_build_before_anything_is_written(tmp_path):
     done = build(tmp_path, recipe)
     assert done.returncode == 2 and not (tmp_path / "run").exists()
     said = " ".join(done.stderr.split())
-    assert "responses.jsonl: prompt add: test_style must be one of asserts, humaneval_check, stdin, solution_method" in said
+    assert "responses.jsonl: prompt add: test_style must be one of asserts, humaneval_check, stdin, solution_method, " in said
 
 
 # -------------------------------------------------------------------------------------------------------------- real data

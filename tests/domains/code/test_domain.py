@@ -73,9 +73,9 @@ def test_a_style_that_a_column_says_is_taken():
 
 def test_a_style_that_there_is_not_is_named_with_its_prompt():
     with pytest.raises(BadInput) as raised:
-        read({"reference": "assert add(1, 2) == 3", "prompt_id": "p/7", "test_style": "unittest"})
+        read({"reference": "assert add(1, 2) == 3", "prompt_id": "p/7", "test_style": "junit"})
     assert str(raised.value) == (
-        "here.jsonl: prompt p/7: test_style must be one of asserts, humaneval_check, stdin, solution_method (got 'unittest')"
+        "here.jsonl: prompt p/7: test_style must be one of asserts, humaneval_check, stdin, solution_method, livecodebench, apps, pytest, unittest (got 'junit')"
     )
 
 
@@ -104,17 +104,17 @@ def test_a_reference_that_is_no_tests_is_named():
 
 
 def test_the_verifier_names_what_can_change_a_verdict():
-    assert verifier_of().name == verifier_of(timeout_s=5.0, memory_mb=1024, workers=3, allow_unsafe=True).name == "code@1"
-    assert verifier_of(timeout_s=2).name == "code@1+timeout_s=2"
-    assert verifier_of(timeout_s=2.5, memory_mb=512).name == "code@1+memory_mb=512+timeout_s=2.5"
-    assert verifier_of(libraries=["numpy", "pandas"]).name == "code@1+libraries=numpy,pandas"
+    assert verifier_of().name == verifier_of(timeout_s=5.0, memory_mb=1024, workers=3, allow_unsafe=True).name == "code@2"
+    assert verifier_of(timeout_s=2).name == "code@2+timeout_s=2"
+    assert verifier_of(timeout_s=2.5, memory_mb=512).name == "code@2+memory_mb=512+timeout_s=2.5"
+    assert verifier_of(libraries=["numpy", "pandas"]).name == "code@2+libraries=numpy,pandas"
     everything = verifier_of(libraries=["numpy"], memory_mb=2048, timeout_s=10)
-    assert everything.name == "code@1+libraries=numpy+memory_mb=2048+timeout_s=10"
+    assert everything.name == "code@2+libraries=numpy+memory_mb=2048+timeout_s=10"
 
 
 def test_what_stages_need_to_know():
     slow = verifier_of(timeout_s=8)
-    assert (slow.name, sorted(slow.wrong), slow.retries_timeouts) == ("code", ["failed", "timeout"], True)
+    assert (slow.name, sorted(slow.wrong), slow.retries_timeouts) == ("code@2+timeout_s=8", ["failed", "timeout"], True)
     assert slow.deadline_s > 100 * 8, "the sandbox holds its own limits long before the engine does"
     assert set(slow.faults) == {"timeout", "crash"} and not slow.wrong & set(slow.faults.values())
 
@@ -135,7 +135,12 @@ def verifier():
         pytest.skip(str(error))
     found.warm()
     yield found
-    found._sandbox.close()
+    close(found)
+
+
+def close(verifier: Any) -> None:
+    for sandbox in verifier._sandboxes.values():
+        sandbox.close()
 
 
 def verdicts(verifier: Verifier, *rows: dict) -> list:
@@ -184,7 +189,7 @@ def test_verdicts_come_in_the_order_of_the_rows(verifier):
 
 
 def test_every_verdict_names_the_tier(verifier):
-    tier = verifier._sandbox.tier
+    tier = verifier._sandbox(0).tier
     assert tier in tiers.TIERS
     judged = verdicts(verifier, *[row for row, _, _ in VERDICTS])
     assert len(judged) > 12 and all(verdict.detail.endswith(f"{tier}]") for verdict in judged)
@@ -350,7 +355,7 @@ def test_preflight_says_what_to_install_and_unsafe_goes_on(verifier, monkeypatch
     verifier_of(allow_unsafe=True).preflight()
     unsafe = verifier_of(allow_unsafe=True)
     (verdict,) = verdicts(unsafe, answer(fenced(ADD)))
-    unsafe._sandbox.close()
+    close(unsafe)
     assert verdict.outcome == "passed" and verdict.detail.endswith(", no sandbox]")
 
 
@@ -366,7 +371,7 @@ def test_a_library_is_there_where_it_is_asked_for(verifier):
     assert without.outcome == "failed" and "No module named 'numpy'" in without.detail
     arrays = verifier_of(libraries=["numpy"])
     (verdict,) = verdicts(arrays, answer(fenced(program)))
-    arrays._sandbox.close()
+    close(arrays)
     assert verdict.outcome == "passed", verdict
 
 
