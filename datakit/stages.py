@@ -16,6 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from datakit.audit.summary import Summary, summarise
+from datakit.check.libraries import warn_of_libraries
 from datakit.check.preflight import preflight
 from datakit.collect.begin import begin, collect
 from datakit.collect.changes import check_same
@@ -48,6 +49,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
         with run.abandoned_if_new():
             begun = begin(run, recipe, domain, options.limit)
             check_same(run, recipe, begun, options.resample)
+        warn_of_libraries(run, recipe, begun, monitor)
         run.save_recipe(recipe)
         for stage in options.stages:
             if stopped and not options.keep_going:

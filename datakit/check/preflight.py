@@ -8,17 +8,25 @@ from datakit.domains import Domain
 from datakit.errors import BadInput
 from datakit.options import Options
 from datakit.progress import Monitor
-from datakit.recipe import EndpointSource, LocalReward, Recipe, ServeSource
+from datakit.recipe import EndpointSource, LocalReward, Recipe, ServeSource, VerifyCode
 from datakit.rewards import check as check_reward
 from datakit.rewards import find_on_hub
 from datakit.rewards.judges import judge_name
 from datakit.score import remote
 from datakit.score.local import self_check
 
+UNSAFE = (
+    "verify.allow_unsafe: where neither Landlock nor bubblewrap can confine programs, they run with limits on CPU time, memory "
+    "and files only. Code that models wrote can then read and write your files, use the network, and find the tests and change "
+    "the verdict"
+)
+
 
 def preflight(recipe: Recipe, domain: Domain, options: Options, monitor: Monitor, is_new: bool) -> None:
     """Find now what would fail after hours, before the first request of a build is paid for."""
     check_keys_and_folders(recipe, domain)
+    if isinstance(recipe.verify, VerifyCode) and recipe.verify.allow_unsafe:
+        monitor.say(UNSAFE, warning=True)
     if is_new and "score" in options.stages:  # an old run may have scores already, and need no model
         find_rewards(recipe)
     if options.selfcheck and (differences := check_scores(recipe, monitor)):

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn
 
+_LISTS_OF_CASES = {"public_test_cases", "private_test_cases"}
 _MOST = 1 << 29  # bytes of packed tests: the largest of LiveCodeBench's are a tenth
 _METHOD = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t]+(?!__)(\w+)[ \t]*\(", re.MULTILINE)
 _LISTS = "def lists(value):\n    return [lists(item) for item in value] if isinstance(value, (list, tuple)) else value"
@@ -30,9 +31,9 @@ class CannotRun(Exception):
     """Tests that cannot be run here; the message says why."""
 
 
-@functools.lru_cache(maxsize=2)  # who reads a prompt's tests asks several times
+@functools.lru_cache(maxsize=2)  # who reads a prompt's tests asks several times, and changes nothing
 def load(tests: str) -> Any:
-    """The list or mapping that tests are, packed as LiveCodeBench's private ones or not; None where they are none. Read only."""
+    """The list or mapping that tests are, packed as LiveCodeBench's private ones or not; None where they are none."""
     try:
         found = json.loads(tests)
     except (ValueError, RecursionError):
@@ -50,17 +51,15 @@ def styles(data: Any) -> tuple[set[str], set[str]]:
         return {f"livecodebench {kind}" for kind in kinds}, {f"testtype {kind}" for kind in kinds}
     for item in items:
         has = item.keys() if isinstance(item, dict) else set()
-        if {"public_test_cases", "private_test_cases"} & has or {"input", "output", "testtype"} <= has:
-            found.add("livecodebench")
-        elif {"input", "output"} <= has:
-            found.add("stdin")
+        shown = {"livecodebench"} if _LISTS_OF_CASES & has else set[str]()
+        if {"input", "output"} <= has:
+            shown.add("livecodebench" if "testtype" in has else "stdin")
         if {"inputs", "outputs"} <= has:
-            found.add("apps" if item.get("fn_name") or item.get("starter_code") else "stdin")
-        if not (
-            {"input", "output"} <= has or {"inputs", "outputs"} <= has or has & {"public_test_cases", "private_test_cases"}
-        ):
+            shown.add("apps" if item.get("fn_name") or item.get("starter_code") else "stdin, several inputs")
+        if not shown:
             return set(), keys  # one item that is no test spoils them all
-    return found, keys
+        found |= shown
+    return {"stdin"} if found == {"stdin, several inputs"} else found, keys
 
 
 def entry_of(tests: str, entry_point: str | None) -> str | None:
@@ -82,9 +81,8 @@ def livecodebench(tests: str, entry_point: str | None) -> Runnable:
     if kinds == {"stdin"}:
         return Runnable(json.dumps([{key: case[key] for key in ("input", "output")} for case in cases]), "stdin", None)
     if kinds != {"functional"}:
-        raise CannotRun(
-            f"testtype must be stdin or functional, one for all cases (got {', '.join(sorted(kinds)) or 'no case'})"
-        )
+        got = ", ".join(sorted(kinds)) or "no case"
+        raise CannotRun(f"testtype must be stdin or functional, one for all cases (got {got})")
     pairs = [(_lines(case["input"]), [_value(case["output"])]) for case in cases]
     return _functional(pairs, entry_of(tests, entry_point))
 
@@ -113,11 +111,13 @@ def _functional(cases: list[tuple[list[Any], list[Any]]], name: str | None) -> R
     """Calls with their possible results, of a function or of a method of Solution, whichever the program has."""
     if name is None:
         raise CannotRun("no func_name, fn_name or entry_point says which function the tests call")
-    lines = ["nan, inf = float('nan'), float('inf')", _LISTS]
+    lines = [_LISTS]
     for arguments, wanted in cases:
         call = f"lists(candidate({', '.join(repr(_with_numbers(argument)) for argument in arguments)}))"
         either = [_with_numbers(value) for value in wanted]
         lines.append(f"assert {call} == {either[0]!r}" if len(either) == 1 else f"assert {call} in {either!r}")
+    if any(word in line for line in lines for word in ("nan", "inf")):
+        lines.insert(0, "nan, inf = float('nan'), float('inf')")
     return Runnable("\n".join(lines), "solution_method", name)
 
 
@@ -130,8 +130,8 @@ def _with_numbers(value: Any) -> Any:
 
 def _cases(data: Any) -> Iterator[dict[str, Any]]:
     """The cases of a list, or of public and private lists, each as data or as text."""
-    if isinstance(data, dict) and {"public_test_cases", "private_test_cases"} & data.keys():
-        for key in ("public_test_cases", "private_test_cases"):
+    if isinstance(data, dict) and _LISTS_OF_CASES & data.keys():
+        for key in sorted(_LISTS_OF_CASES, reverse=True):  # the public ones first
             found = data.get(key)
             yield from _cases(load(found) if isinstance(found, str) and found else found or [])
         return

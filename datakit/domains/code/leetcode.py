@@ -8,7 +8,8 @@ import re
 from collections.abc import Sequence
 
 _MODULES = (
-    "string re datetime collections heapq bisect copy math random statistics itertools functools operator io sys json".split()
+    *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics", "itertools"),
+    *("functools", "operator", "io", "sys", "json"),
 )
 _STARS = re.compile(r"^from (\w+) import \*$", re.MULTILINE)
 _NODES = """

@@ -54,7 +54,8 @@ class approx:
         return f"approx({self.expected!r})"
     def _near(self, wanted, found):
         if isinstance(wanted, dict):
-            return isinstance(found, dict) and wanted.keys() == found.keys() and all(self._near(wanted[k], found[k]) for k in wanted)
+            alike = isinstance(found, dict) and wanted.keys() == found.keys()
+            return alike and all(self._near(wanted[key], found[key]) for key in wanted)
         if isinstance(wanted, (list, tuple)):
             alike = type(found) in (list, tuple) and len(wanted) == len(found)
             return alike and all(map(self._near, wanted, found))
@@ -87,7 +88,8 @@ def parametrize(names, values, ids=None):
                 try:
                     test(*given, **named, **row)
                 except AssertionError as error:
-                    raise AssertionError(f"with {row!r:.100}: {error}") from error
+                    error.args = (f"with {row!r:.100}: {error}",)
+                    raise
         return each
     return around
 
@@ -103,15 +105,15 @@ def fail(reason="", pytrace=True):
     raise AssertionError(reason)
 
 pytest = ModuleType("pytest")
-vars(pytest).update(raises=raises, approx=approx, param=param, mark=_Mark(), fixture=fixture, fail=fail)
+vars(pytest).update(raises=raises, approx=approx, param=param, mark=_Mark(), fixture=fixture, fail=fail, main=lambda *given: 0)
 sys.modules["pytest"] = pytest
 '''
 _SHIM = f"_pytest = exec({_PYTEST!r}, {{}}); "  # one line, which moves none of the tests'
-_SHIMMED = {"raises", "approx", "param", "mark", "fixture", "fail"}
+_SHIMMED = {"raises", "approx", "param", "mark", "fixture", "fail", "main"}
 
 
 def styles(tests: str) -> tuple[set[str], set[str]]:
-    """The formats whose names Python tests define, strongest first told; and what was seen. Both empty for what tests nothing."""
+    """The formats whose names Python tests define, and what was seen; both empty for what tests nothing."""
     try:
         tree = ast.parse(tests)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the sandbox says where; what is it meant to be?
@@ -136,6 +138,7 @@ def styles(tests: str) -> tuple[set[str], set[str]]:
 
 def from_pytest(tests: str, entry_point: str | None) -> Runnable:
     """Every test function called once, with its parameters and the fixtures of the same file."""
+    tests = tests.replace("\r\n", "\n").replace("\r", "\n")
     tree = _parsed(tests)
     _refuse(tree)
     fixtures = {name: node for name, node in _functions(tree.body) if _decorated(node, "fixture")}
@@ -151,6 +154,7 @@ def from_pytest(tests: str, entry_point: str | None) -> Runnable:
 
 def from_unittest(tests: str, entry_point: str | None) -> Runnable:
     """Every test method run by itself, as unittest's debug() does: setUp, the test, tearDown, and nothing caught."""
+    tests = tests.replace("\r\n", "\n").replace("\r", "\n")
     tree = _parsed(tests)
     return _runnable(tests, tree, _unittest_calls(tree, _test_cases(tree)), entry_point)
 
@@ -158,7 +162,7 @@ def from_unittest(tests: str, entry_point: str | None) -> Runnable:
 def _runnable(tests: str, tree: ast.Module, calls: list[str], entry_point: str | None) -> Runnable:
     if not calls:
         raise CannotRun("the tests define no test function and no test method")
-    imported = [alias.name for node in ast.walk(tree) if _of_program(node) for alias in node.names if alias.name != "*"]
+    imported = [alias.name for node in _imports_of_program(tree) for alias in node.names if alias.name != "*"]
     if entry_point is None and len(imported) == 1:
         entry_point = imported[0]
     uses_solution = any(isinstance(node, ast.Name) and node.id == "Solution" for node in ast.walk(tree))
@@ -264,46 +268,47 @@ def _unittest_calls(tree: ast.Module, cases: Mapping[str, list[str]]) -> list[st
 def _refuse(tree: ast.Module) -> None:
     """CannotRun for what the small pytest does not have."""
     for node in ast.walk(tree):
-        words: list[str] = []
-        if isinstance(node, ast.Attribute):
-            path = ast.unparse(node).split(".")
-            if path[0] == "pytest" and len(path) > 1 and path[1] not in _SHIMMED:
-                words = path[:2]
-            elif path[-2:-1] == ["mark"] and path[-1] in _MARKS_THAT_MATTER:
-                words = path
-        elif isinstance(node, ast.ImportFrom) and node.module == "pytest":
-            words = [f"pytest.{alias.name}" for alias in node.names if alias.name not in _SHIMMED][:1]
-        elif isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
-            words = [f"{node.name}.{name}" for name, _ in _functions(node.body) if name in _SET_UP][:1]
-        if isinstance(node, ast.FunctionDef):
-            for decorator in _decorated(node, "fixture"):
-                known = {"scope", "name"} if node.name == "" else {"scope"}
-                if isinstance(decorator, ast.Call) and any(word.arg not in known for word in decorator.keywords):
-                    words = [f"pytest.fixture({decorator.keywords[0].arg}=...)"]
-        if words:
-            raise CannotRun(f"the tests use {'.'.join(words)}, which is not supported here")
+        if used := _beyond(node):
+            raise CannotRun(f"the tests use {used}, which is not supported here")
+
+
+def _beyond(node: ast.AST) -> str | None:
+    match node:
+        case ast.Attribute(value=ast.Name(id="pytest"), attr=name) if name not in _SHIMMED:
+            return f"pytest.{name}"
+        case ast.Attribute(value=ast.Name(id="mark") | ast.Attribute(attr="mark"), attr=name) if name in _MARKS_THAT_MATTER:
+            return f"pytest.mark.{name}"
+        case ast.ImportFrom(module="pytest", names=names):
+            return next((f"pytest.{alias.name}" for alias in names if alias.name not in _SHIMMED), None)
+        case ast.ClassDef(name=name, body=body) if name.startswith("Test") and not _test_cases(ast.Module([node], [])):
+            return next((f"{name}.{method}" for method, _ in _functions(body) if method in _SET_UP), None)
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            made = [decorator for decorator in _decorated(node, "fixture") if isinstance(decorator, ast.Call)]
+            asked = [word.arg for decorator in made for word in decorator.keywords if word.arg != "scope"]
+            return f"pytest.fixture({asked[0]}=...)" if asked else None
+    return None
 
 
 # --------------------------------------------------------------------------------------------------------- their own lines
 
 
-def _of_program(node: ast.AST) -> bool:
-    return isinstance(node, ast.ImportFrom) and node.level == 0 and node.module in _PROGRAM
+def _imports_of_program(tree: ast.Module) -> list[ast.ImportFrom]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module in _PROGRAM]
 
 
 def _edited(tests: str, tree: ast.Module) -> str:
     """The tests without imports of the program and calls of a test runner, with the small pytest where it is imported."""
-    lines = [line.encode() for line in tests.splitlines(keepends=True)]
     edits = list[tuple[ast.stmt, str]]()
+    for taken in _imports_of_program(tree):
+        again = [f"{alias.asname} = {alias.name}" for alias in taken.names if alias.asname not in (None, alias.name)]
+        edits.append((taken, "; ".join(again) or "pass"))
     for node in ast.walk(tree):
-        if _of_program(node):
-            again = [f"{alias.asname} = {alias.name}" for alias in node.names if alias.asname not in (None, alias.name)]
-            edits.append((node, "; ".join(again) or "pass"))
-        elif isinstance(node, ast.Import | ast.ImportFrom) and "pytest" in _modules(node):
+        if isinstance(node, ast.Import | ast.ImportFrom) and "pytest" in _modules(node):
             edits.append((node, _SHIM + ast.unparse(node)))
-    for node in tree.body:
-        if isinstance(node, ast.Expr) and any(text in ast.unparse(node) for text in ("unittest.main(", "pytest.main(")):
-            edits.append((node, "pass"))
+    for statement in tree.body:
+        if isinstance(statement, ast.Expr) and any(run in ast.unparse(statement) for run in ("unittest.main(", "pytest.main(")):
+            edits.append((statement, "pass"))
+    lines = [f"{line}\n".encode() for line in tests.split("\n")]
     for node, text in sorted(edits, key=lambda edit: (edit[0].lineno, edit[0].col_offset), reverse=True):
         first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
         before, behind = lines[first][: node.col_offset], lines[last][node.end_col_offset :]

@@ -87,7 +87,7 @@ class CodeVerifier:
         self._sandbox(0)
 
     def verify(self, rows: Rows) -> Iterator[Verdict]:
-        """One verdict a row of text, messages, reference, test_style, entry_point and finish_reason; with gold_time solution, too."""
+        """One verdict a row of text, messages, reference, test_style, entry_point, finish_reason, for gold_time solution."""
         found = [self._program(row) for row in rows]
         findings = iter(analyse([self._analysed(one[0].text) for one in found if not isinstance(one, Verdict)]))
         for row, one in zip(rows, found, strict=True):

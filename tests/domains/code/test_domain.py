@@ -75,7 +75,8 @@ def test_a_style_that_there_is_not_is_named_with_its_prompt():
     with pytest.raises(BadInput) as raised:
         read({"reference": "assert add(1, 2) == 3", "prompt_id": "p/7", "test_style": "junit"})
     assert str(raised.value) == (
-        "here.jsonl: prompt p/7: test_style must be one of asserts, humaneval_check, stdin, solution_method, livecodebench, apps, pytest, unittest (got 'junit')"
+        "here.jsonl: prompt p/7: test_style must be one of asserts, humaneval_check, stdin, solution_method, "
+        "livecodebench, apps, pytest, unittest (got 'junit')"
     )
 
 
