@@ -41,14 +41,15 @@ def load(tests: str) -> Any:
     return found if isinstance(found, list | dict) else None
 
 
-def styles(data: Any) -> tuple[set[str], set[str]]:
-    """The formats whose documented keys the data has, and all keys that were seen."""
+def styles(data: Any) -> tuple[set[str], str]:
+    """The formats whose documented keys the data has, and what was seen."""
     items = data if isinstance(data, list) else [data]
-    keys = {str(key) for item in items if isinstance(item, dict) for key in item}
+    keys = sorted({str(key) for item in items if isinstance(item, dict) for key in item})
+    seen = f"keys {', '.join(keys)}" if keys else ""
     kinds = {str(item["testtype"]) for item in items if isinstance(item, dict) and "testtype" in item}
     found = set[str]()
     if len(kinds) > 1:
-        return {f"livecodebench {kind}" for kind in kinds}, {f"testtype {kind}" for kind in kinds}
+        return {f"livecodebench, {kind}" for kind in kinds}, ", ".join(f"testtype {kind}" for kind in sorted(kinds))
     for item in items:
         has = item.keys() if isinstance(item, dict) else set()
         shown = {"livecodebench"} if _LISTS_OF_CASES & has else set[str]()
@@ -57,9 +58,9 @@ def styles(data: Any) -> tuple[set[str], set[str]]:
         if {"inputs", "outputs"} <= has:
             shown.add("apps" if item.get("fn_name") or item.get("starter_code") else "stdin, several inputs")
         if not shown:
-            return set(), keys  # one item that is no test spoils them all
+            return set(), seen  # one item that is no test spoils them all
         found |= shown
-    return {"stdin"} if found == {"stdin, several inputs"} else found, keys
+    return {"stdin"} if found == {"stdin, several inputs"} else found, seen
 
 
 def entry_of(tests: str, entry_point: str | None) -> str | None:

@@ -32,7 +32,7 @@ def style_of(tests: str, entry_point: str | None) -> str:
         return "solution_method"
     if len(found) == 1:
         return next(iter(found))
-    what = f"{'keys ' if data is not None else ''}{', '.join(sorted(seen))}" if seen else f"{tests.strip()!r:.60}"
+    what = seen or f"{tests.strip()!r:.60}"
     many = "two formats of tests at once" if found else "no format of tests that is known"
     raise UnknownFormat(f"shows {many} (seen: {what:.200}); write the column test_style, one of {', '.join(STYLES)}")
 

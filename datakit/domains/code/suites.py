@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from datakit.domains.code.cases import CannotRun, Runnable
 
-_PROGRAM = {"solution", "solutions", "main", "program", "your_module"}
+PROGRAM_MODULES = {"solution", "solutions", "main", "program", "your_module"}
 """Modules that tests import the program from: its names are there without that."""
 _MARKS_THAT_MATTER = {"skip", "skipif", "xfail", "usefixtures"}
 _SET_UP = {"setup_method", "setup_class", "teardown_method", "teardown_class", "setup", "teardown"}
@@ -79,11 +79,12 @@ class param:
         self.values = values
 
 def parametrize(names, values, ids=None):
-    names = [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else list(names)
+    names = [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else tuple(names)
+    single = isinstance(names, list) and len(names) == 1
     def around(test):
         def each(*given, **named):
             for value in values:
-                row = value.values if isinstance(value, param) else value if len(names) > 1 else (value,)
+                row = value.values if isinstance(value, param) else (value,) if single else value
                 row = dict(zip(names, row))
                 try:
                     test(*given, **named, **row)
@@ -112,12 +113,12 @@ _SHIM = f"_pytest = exec({_PYTEST!r}, {{}}); "  # one line, which moves none of 
 _SHIMMED = {"raises", "approx", "param", "mark", "fixture", "fail", "main"}
 
 
-def styles(tests: str) -> tuple[set[str], set[str]]:
+def styles(tests: str) -> tuple[set[str], str]:
     """The formats whose names Python tests define, and what was seen; both empty for what tests nothing."""
     try:
         tree = ast.parse(tests)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the sandbox says where; what is it meant to be?
-        return ({"asserts"}, {"assert"}) if "assert " in tests else (set(), set())
+        return ({"asserts"}, "assert") if "assert " in tests else (set(), "")
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     called = {node.value.func.id for node in tree.body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
               and isinstance(node.value.func, ast.Name)}  # fmt: skip
@@ -133,7 +134,7 @@ def styles(tests: str) -> tuple[set[str], set[str]]:
         seen["solution_method"] = "Solution"
     if not seen and any(isinstance(node, ast.Assert | ast.Call) for node in ast.walk(tree)):
         seen["asserts"] = "assert"
-    return set(seen), set(seen.values())
+    return set(seen), ", ".join(sorted(seen.values()))
 
 
 def from_pytest(tests: str, entry_point: str | None) -> Runnable:
@@ -293,7 +294,7 @@ def _beyond(node: ast.AST) -> str | None:
 
 
 def _imports_of_program(tree: ast.Module) -> list[ast.ImportFrom]:
-    return [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module in _PROGRAM]
+    return [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module in PROGRAM_MODULES]
 
 
 def _edited(tests: str, tree: ast.Module) -> str:
