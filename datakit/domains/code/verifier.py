@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -42,6 +43,7 @@ _DEFAULTS = {
     "timeout_s": TIMEOUT_S,
 }
 """What can change a verdict, and is no part of the verifier's name."""
+_FUTURE = re.compile(r"^from __future__ import [^(\n]*\n", re.MULTILINE)
 _REMEMBERED = 10_000  # verdicts on equal programs and tests: samples often agree
 
 
@@ -58,7 +60,8 @@ class CodeVerifier:
         self.limits = Limits(
             options.timeout_s or TIMEOUT_S, options.memory_mb or MEMORY_MB, float_tolerance=options.float_tolerance
         )
-        self.deadline_s = 60 + 100 * self.limits.timeout_s  # far behind the sandbox's own: each of many inputs has a timeout
+        # Far behind the sandbox's own: each of many inputs has a timeout.
+        self.deadline_s = 60 + 100 * self.limits.timeout_s * (1 if options.gold_time is None else 2**GOLD_STEPS)
         told = {
             "float_tolerance": options.float_tolerance,
             "gold_time": options.gold_time,
@@ -72,8 +75,8 @@ class CodeVerifier:
         self.name = f"code@{VERSION}{''.join(suffixes)}"
         self._preamble = leetcode(options.libraries)
         self._sandboxes: dict[int, Sandbox] = {}
-        self._steps: dict[tuple[str | None, Runnable], int] = {}
-        self._remembered: dict[tuple[str, Runnable], Execution] = {}
+        self._steps: dict[int, int] = {}
+        self._remembered: dict[tuple[str, Runnable, int], Execution] = {}
 
     def preflight(self) -> None:
         """Try the sandbox and ruff, so that what is missing stops the build before the first request is paid for."""
@@ -118,7 +121,8 @@ class CodeVerifier:
         if row.get("finish_reason") == "length" and not program.sure:
             return Verdict("unparseable", program.text, "cut off before the code ended")
         if tests.style == "solution_method":
-            program = program._replace(text=self._preamble + program.text)
+            future = "".join(_FUTURE.findall(program.text))  # Python wants these first
+            program = program._replace(text=f"{future}{self._preamble}{_FUTURE.sub('', program.text)}")
         return program, tests
 
     @functools.cached_property
@@ -127,11 +131,10 @@ class CodeVerifier:
 
     def _analysed(self, program: str) -> str:
         """The program as static analysis sees it."""
-        given = program.startswith(self._preamble)
-        return self._preamble_named + program.removeprefix(self._preamble) if given else program
+        return program.replace(self._preamble, self._preamble_named, 1)
 
     def _run(self, program: str, tests: Runnable, step: int) -> Execution:
-        key = (program, tests)
+        key = (program, tests, step)
         if key not in self._remembered:
             done = self._sandbox(step).check(program, *tests)
             if done.outcome not in ("passed", "failed"):
@@ -145,7 +148,7 @@ class CodeVerifier:
         """How often timeout_s is doubled for a prompt: until there is room for gold_time times what its own solution takes."""
         if self.options.gold_time is None or not row.get("solution"):
             return 0
-        key = (row["solution"], tests)
+        key = hash((row["solution"], tests))
         if key not in self._steps:
             gold = self._program(row | {"text": f"```python\n{row['solution'].strip()}\n```", "finish_reason": None})
             slowest = 0.0 if isinstance(gold, Verdict) else max(self._seconds(gold[0].text, one) for one in _each(tests))
@@ -154,8 +157,9 @@ class CodeVerifier:
         return self._steps[key]
 
     def _seconds(self, program: str, tests: Runnable) -> float:
+        sandbox = self._sandbox(GOLD_STEPS)
         began_at = time.monotonic()
-        done = self._sandbox(GOLD_STEPS).check(program, *tests)
+        done = sandbox.check(program, *tests)
         return time.monotonic() - began_at if done.outcome == "passed" else 0.0
 
     def _sandbox(self, step: int) -> Sandbox:

@@ -444,6 +444,72 @@ def test_a_check_says_why_prompts_are_dropped(tmp_path):
     assert "1 prompts dropped: no tests" in check(tmp_path, [GOLDS[0], GOLDS[4]])[1]
 
 
+NUMBERS = {**GOLDS[0], "tests": ["import nosuchlib.core as n", *STRONG["tests"]]}
+
+
+def test_a_set_that_imports_what_is_not_listed_is_said_at_check_and_before_sampling(tmp_path):
+    line = (
+        "2 of 3 prompts import nosuchlib, which verify.libraries does not list: answers to them cannot be verified. "
+        "Install it here, and write verify: {libraries: [nosuchlib]}"
+    )
+    most = [{**NUMBERS, "prompt_id": name, "prompt": f"Write clip(n), {name}."} for name in ("one", "two")]
+    assert line in check(tmp_path, [GOLDS[0], *most])[1]
+    said = check(tmp_path, [*GOLDS[:2], *most])[1]
+    assert "does not list" not in said, "half of them is not most"
+    rows = [{**row, "model": "m", "text": answer(CLIP)} for row in [GOLDS[0], *most]]
+    (tmp_path / "responses.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    source = {"type": "responses", "path": "responses.jsonl", "columns": {"reference": "tests"}}
+    done = build(tmp_path, {"domain": "code", "sources": [source]}, "--until", "collect")
+    assert done.returncode == 0 and line in " ".join(done.stderr.split()), done.stderr
+
+
+def test_golds_that_fail_for_one_reason_are_said_once(tmp_path):
+    fixture = {**GOLDS[0], "tests": "def test_clip(tmp_path):\n    assert clip(4) == 3\n"}
+    said = check(tmp_path, [{**fixture, "prompt_id": "one"}, {**fixture, "prompt_id": "two"}, GOLDS[0]])[1]
+    reason = "test_clip asks for the fixture tmp_path, which is not here"
+    assert f"2 of 3 gold answers cannot be verified, all for one reason: {reason}" in said
+    said = check(tmp_path, [fixture | {"prompt_id": "one"}, *GOLDS[:2]])[1]
+    assert "all for one reason" not in said
+
+
+def test_a_build_says_once_what_allow_unsafe_gives_up(tmp_path):
+    recipe = write_answers(tmp_path)
+    safe = build(tmp_path, recipe, "--until", "collect")
+    unsafe = build(tmp_path, recipe | {"verify": {"allow_unsafe": True}}, "--until", "collect")
+    said = " ".join(unsafe.stderr.split())
+    assert safe.returncode == unsafe.returncode == 0 and "allow_unsafe" not in safe.stderr
+    assert said.count("verify.allow_unsafe: where neither Landlock nor bubblewrap can confine programs") == 1
+
+
+def test_tests_of_no_known_format_stop_a_build_before_anything_is_written(tmp_path):
+    recipe = write_answers(
+        tmp_path, {"add": {**PROMPTS["add"], "tests": {"given": [1], "wanted": [2]}}}, {"add": ANSWERS["add"]}
+    )
+    done = build(tmp_path, recipe)
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 2 and not (tmp_path / "run").exists()
+    assert "prompt add: its reference shows no format of tests that is known (seen: keys given, wanted)" in said
+
+
+MORE: list[dict[str, Any]] = [
+    {"tests": {"inputs": [[4], [3], [2], [-4]], "outputs": [3, 3, 2, -4], "fn_name": "clip"}},
+    {"tests": [{"input": f"{n}", "output": f"{min(n, 3)}", "testtype": "functional"} for n in (4, 3, 2, -4)],
+     "entry_point": "clip"},
+    {"tests": "def test_clip():\n    assert [clip(n) for n in (4, 3, 2, -4)] == [3, 3, 2, -4]\n"},
+    {"tests": "import unittest\nclass T(unittest.TestCase):\n    def test_clip(self):\n"
+     "        self.assertEqual([clip(n) for n in (4, 3, 2, -4)], [3, 3, 2, -4])\n"},
+]  # fmt: skip
+
+
+def test_mutants_meet_every_format(tmp_path):
+    weak = {"tests": "def test_clip():\n    clip(2)\n"}
+    golds = [
+        {**row, "prompt_id": str(at), "prompt": "Write clip(n).", "solution": CLIP} for at, row in enumerate([*MORE, weak])
+    ]
+    status, said = check(tmp_path, golds, "--mutants")
+    assert status == 2 and "1 problems" in said and "prompt 4: weak tests: all " in said, said
+
+
 @pytest.mark.parametrize(
     ("sections", "args", "said"),
     [
