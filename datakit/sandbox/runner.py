@@ -50,8 +50,7 @@ class Limits:
     n_files: int = 1000
     files_mb: int = 64
     """What may lie in the working folder."""
-    float_tolerance: float = 1e-6
-    """How far a printed number may be from an expected one (outputs.py)."""
+    float_tolerance: float = 1e-6  # what a printed number may be off (outputs.py)
 
 
 @dataclass(frozen=True)
@@ -398,5 +397,4 @@ def shown(text: str) -> str:
 
 
 def _short(text: str) -> str:
-    shown = text.strip()
-    return repr(shown if len(shown) <= 100 else shown[:100] + "...")
+    return repr(text if len(text := text.strip()) <= 100 else text[:100] + "...")
