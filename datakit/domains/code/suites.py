@@ -7,12 +7,14 @@ not needed: a small module of its name has what tests mostly use, and what goes 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from datakit.domains.code.cases import CannotRun, Runnable
 
 PROGRAM_MODULES = {"solution", "solutions", "main", "program", "your_module"}
 """Modules that tests import the program from: its names are there without that."""
+_DEFINING = re.compile(r"\b(?:def|class|Solution)\b")
 _MARKS_THAT_MATTER = {"skip", "skipif", "xfail", "usefixtures"}
 _SET_UP = {"setup_method", "setup_class", "teardown_method", "teardown_class", "setup", "teardown"}
 _PYTEST = '''
@@ -115,6 +117,8 @@ _SHIMMED = {"raises", "approx", "param", "mark", "fixture", "fail", "main"}
 
 def styles(tests: str) -> tuple[set[str], str]:
     """The formats whose names Python tests define, and what was seen; both empty for what tests nothing."""
+    if "assert " in tests and not _DEFINING.search(tests):
+        return {"asserts"}, "assert"  # most tests of most sets: read without a parser
     try:
         tree = ast.parse(tests)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the sandbox says where; what is it meant to be?
@@ -144,12 +148,8 @@ def from_pytest(tests: str, entry_point: str | None) -> Runnable:
     _refuse(tree)
     fixtures = {name: node for name, node in _functions(tree.body) if _decorated(node, "fixture")}
     cases = _test_cases(tree)
-    calls = [
-        call
-        for name, node in _test_functions(tree)
-        if name.partition(".")[0] not in cases
-        for call in [_call(name, node, fixtures)]
-    ]
+    found = [(name, node) for name, node in _test_functions(tree) if name.partition(".")[0] not in cases]
+    calls = [_call(name, node, fixtures) for name, node in found]
     return _runnable(tests, tree, [*calls, *_unittest_calls(tree, cases)], entry_point)
 
 
