@@ -173,7 +173,7 @@ class CodeVerifier:
 
     @property
     def _tier(self) -> str:
-        tier = self._sandboxes[0].tier if 0 in self._sandboxes else None
+        tier = next((sandbox.tier for sandbox in self._sandboxes.values()), None)
         return "no sandbox" if tier == "none" else str(tier)
 
 
