@@ -305,7 +305,8 @@ def test_a_slow_solution_makes_room_for_answers(verifier, style):
     assert [verdict.outcome for verdict in verdicts(alike, *rows)] == ["timeout"] * 3
     assert [verdict.outcome for verdict in verdicts(roomy, *rows)] == ["passed", "timeout", "timeout"]
     assert {0, code.GOLD_STEPS} < set(roomy._sandboxes) <= {0, 3, 4, code.GOLD_STEPS}, "eight times"
-    close(alike), close(roomy)
+    close(alike)
+    close(roomy)
 
 
 def test_pow_of_three_numbers_is_there_for_methods_of_solution(verifier):
