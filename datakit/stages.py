@@ -16,6 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from datakit.audit.summary import Summary, summarise
+from datakit.check.libraries import warn_of_libraries
 from datakit.check.preflight import preflight
 from datakit.collect.begin import begin, collect
 from datakit.collect.changes import check_same
@@ -50,6 +51,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
             check_same(run, recipe, begun, options.resample)
         recipe = keep_selection(run, recipe, options.recipe_select, monitor)
         rule = rule_of(recipe, domain)
+        warn_of_libraries(run, recipe, begun, monitor)
         for stage in options.stages:
             if stopped and not options.keep_going:
                 break

@@ -28,14 +28,21 @@ def check_golds(prompts: list[Prompt], domain: Domain, monitor: Monitor) -> list
     monitor.say(f"{len(prompts):,} prompts, {len(rows):,} with a gold answer, {dropped.total():,} dropped")
     for reason, count in dropped.items():
         monitor.say(f"{count:,} prompts dropped: {reason}", warning=True)
-    problems = []
+    problems, reasons = [], Counter[str]()
     for row, verdict in verified("check golds", rows, domain, monitor):
+        if verdict["outcome"] == "unverifiable":
+            reasons[str(verdict["detail"]).partition(" [")[0]] += 1
         if verdict["outcome"] != "passed":
             # of code what failed, of mathematics the reference
             why = str(verdict["detail"])[:200] if row["test_style"] else f"{row['reference']!r:.80}"
             name = domain.verifier.name if domain.verifier is not None else "nothing"
             what = f"its gold answer is {verdict['outcome']} by {name}: {why}"
             problems.append(Problem(f"prompt {row['prompt_id']}", what))
+    for reason, count in reasons.most_common(1):
+        if count * 2 > len(rows) and len(rows) > 1:
+            monitor.say(
+                f"{count:,} of {len(rows):,} gold answers cannot be verified, all for one reason: {reason}", warning=True
+            )
     return problems
 
 

@@ -10,7 +10,7 @@ from datakit.domains import Domain
 from datakit.errors import BadInput, RunError
 from datakit.options import Options
 from datakit.progress import Monitor
-from datakit.recipe import EndpointSource, LocalReward, Recipe, Sampled, ServeSource
+from datakit.recipe import EndpointSource, LocalReward, Recipe, Sampled, ServeSource, VerifyCode
 from datakit.rewards import check as check_reward
 from datakit.rewards import find_on_hub
 from datakit.rewards.judges import chosen_judge, judge_name
@@ -18,6 +18,11 @@ from datakit.score import remote
 from datakit.score.local import self_check
 
 OURS = ("recipe.json", ".lock")  # a build that was killed while it read its inputs leaves a lock and no recipe
+UNSAFE = (
+    "verify.allow_unsafe: where neither Landlock nor bubblewrap can confine programs, they run with limits on CPU time, memory "
+    "and files only. Code that models wrote can then read and write your files, use the network, and find the tests and change "
+    "the verdict"
+)
 
 
 def preflight(recipe: Recipe, domain: Domain, folder: Path, options: Options, monitor: Monitor) -> None:
@@ -30,6 +35,8 @@ def preflight(recipe: Recipe, domain: Domain, folder: Path, options: Options, mo
             monitor.say(
                 f"sources.{at}: {source.model} has no sampling.max_tokens: the server decides how long an answer may get", True
             )
+    if isinstance(recipe.verify, VerifyCode) and recipe.verify.allow_unsafe:
+        monitor.say(UNSAFE, warning=True)
     if not folder.exists() and "score" in options.stages:  # an old run may have scores already, and need no model
         find_rewards(recipe)
     if options.selfcheck and (differences := check_scores(recipe, monitor)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datakit.check.golds import Problem, check_golds
+from datakit.check.libraries import LOOKED_AT, unlisted
 from datakit.check.preflight import check_keys_and_folders, check_scores, find_rewards
 from datakit.check.weak_tests import check_tests
 from datakit.client import probe_endpoint, read_access
@@ -10,7 +11,7 @@ from datakit.collect.inputs import read_inputs
 from datakit.domains import domain_of
 from datakit.errors import BadInput
 from datakit.progress import Monitor
-from datakit.recipe import EndpointSource, LocalReward, Recipe, resolve
+from datakit.recipe import EndpointSource, LocalReward, Recipe, VerifyCode, resolve
 from datakit.rewards.judges import chosen_judge
 from datakit.tables import Prompt
 
@@ -44,5 +45,9 @@ def check(
     inputs = read_inputs(recipe, domain.read, limit, prompts.append)
     for note, count in inputs.notes.items():
         monitor.say(f"{count:,} {note}", warning=True)
+    if isinstance(recipe.verify, VerifyCode):
+        texts = [(prompt.solution, prompt.reference) for prompt in prompts if prompt.dropped is None][:LOOKED_AT]
+        if found := unlisted(texts, recipe.verify.libraries):
+            monitor.say(found, warning=True)
     problems += check_golds(prompts, domain, monitor)
     return problems + (check_tests(prompts, domain, monitor) if with_mutants else [])

@@ -8,6 +8,8 @@ from contextlib import suppress
 from datakit.check.golds import Problem, answer_row, verified
 from datakit.domains import Domain
 from datakit.domains.code.answers import extract
+from datakit.domains.code.cases import CannotRun
+from datakit.domains.code.formats import runnable
 from datakit.domains.code.mutants import Mutant, mutants
 from datakit.progress import Monitor
 from datakit.tables import Prompt
@@ -43,8 +45,11 @@ def _mutants(prompt: Prompt) -> list[Mutant]:
     that is no Python there are none, and it fails as a gold."""
     with suppress(SyntaxError, ValueError, RecursionError):
         return mutants(prompt.solution or "")
-    asked, style = prompt.messages[-1]["content"], prompt.test_style or ""
-    whole = extract(f"```python\n{(prompt.solution or '').strip()}\n```", asked, prompt.entry_point, style)
+    tests = runnable(prompt.reference or "", prompt.test_style or "", prompt.entry_point)
+    if isinstance(tests, CannotRun):
+        return []
+    asked = prompt.messages[-1]["content"]
+    whole = extract(f"```python\n{(prompt.solution or '').strip()}\n```", asked, tests.entry_point, tests.style)
     with suppress(SyntaxError, ValueError, RecursionError):
         return mutants(whole.text) if whole else []
     return []

@@ -55,6 +55,15 @@ class VerifyCode(Verifying):
 
     libraries: list[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")]] = []
     """Packages of this environment that programs and tests may import, loaded once: [numpy]. By default none."""
+    float_tolerance: Annotated[float, Field(strict=True, ge=0, lt=1)] = 1e-6
+    """How far a printed number may be from one that the expected output writes with a decimal point or an exponent, beyond 1
+    as a share of it. 0: equal in value."""
+    static: Literal["fail", "warn"] = "fail"
+    """fail: what static analysis finds (an undefined name, also where no test comes by) is a failure. warn: the tests decide,
+    and the finding stands in the verdict's detail."""
+    gold_time: Annotated[float, Field(strict=True, ge=1, le=100)] | None = None
+    """Where a prompt's own solution is slow, give its answers so many times its time, as EvalPlus does with 4; never less than
+    timeout_s, and at most 32 times that. Measured in every worker once a prompt."""
     allow_unsafe: Annotated[bool, Field(strict=True)] = False
     """Run programs also where nothing can confine them: they can then read, write and reach what you can."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal
+from functools import partial
 
 _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
@@ -34,17 +35,19 @@ def _text(value: object) -> str:
     return value
 
 
-def same_output(printed: str, expected: str) -> bool:
-    """Equal line by line, but for spaces at ends of lines and blank lines at the end; numbers may be spelled differently."""
+def same_output(printed: str, expected: str, tolerance: float = 1e-6) -> bool:
+    """Equal line by line, but for spaces at ends of lines and blank lines at the end; numbers may be spelled differently.
+
+    A number that is expected with a decimal point or an exponent is met within the tolerance, beyond 1 as a share of it.
+    """
     left, right = ([line.split() for line in text.rstrip().splitlines()] for text in (printed, expected))
     return len(left) == len(right) and all(
-        mine == wanted or (len(mine) == len(wanted) and all(map(_same_word, mine, wanted)))
+        mine == wanted or (len(mine) == len(wanted) and all(map(partial(_same_word, tolerance), mine, wanted)))
         for mine, wanted in zip(left, right, strict=True)
     )
 
 
-def _same_word(left: str, right: str) -> bool:
-    """The same text or number; where a fraction is expected, to nine digits (1.50 and 1.5; 0.333333333333 and 1/3 in full)."""
+def _same_word(tolerance: float, left: str, right: str) -> bool:
     if left == right:
         return True
     if not (_NUMBER.fullmatch(left) and _NUMBER.fullmatch(right)):  # 0101 and 101 are two answers
@@ -53,8 +56,8 @@ def _same_word(left: str, right: str) -> bool:
         mine, wanted = Decimal(left), Decimal(right)
         if not wanted.is_finite() or not mine.is_finite():
             return False
-        if "." not in right and "e" not in right.lower():
+        if not tolerance or ("." not in right and "e" not in right.lower()):
             return mine == wanted
-        return abs(float(left) - float(right)) <= 1e-9 * max(1.0, abs(float(right)))
+        return abs(mine - wanted) <= Decimal(repr(tolerance)) * max(Decimal(1), abs(wanted))
     except (ArithmeticError, ValueError):
         return False

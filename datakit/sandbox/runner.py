@@ -69,11 +69,6 @@ class Sandbox:
         self.unsafe = unsafe
         self._warm: Warm | None = None
 
-    @property
-    def gives_up(self) -> str | None:
-        """Without a tier: what that means, in a sentence to be said once in a build."""
-        return tiers.UNSAFE if self.tier == "none" else None
-
     def __enter__(self) -> Sandbox:
         with ExitStack() as stack:
             stack.callback(self.close)  # a Ctrl-C may come while it starts
@@ -207,7 +202,7 @@ class Sandbox:
             return Execution("failed", why or "closed its output and went on")
         if ended["status"] != 0:
             return Execution("failed", failure or f"the program {_ending(ended)}")
-        if not same_output(printed.decode("utf-8", "replace"), expected):
+        if not same_output(printed.decode("utf-8", "replace"), expected, self.limits.float_tolerance):
             return Execution("failed", f"printed {_short(printed.decode('utf-8', 'replace'))}, not {_short(expected)}")
         return Execution("passed", "")
 
@@ -298,5 +293,4 @@ def shown(text: str) -> str:
 
 
 def _short(text: str) -> str:
-    shown = text.strip()
-    return repr(shown if len(shown) <= 100 else shown[:100] + "...")
+    return repr(text if len(text := text.strip()) <= 100 else text[:100] + "...")

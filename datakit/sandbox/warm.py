@@ -41,6 +41,8 @@ class Limits:
     n_files: int = 1000
     files_mb: int = 64
     """What may lie in the working folder."""
+    float_tolerance: float = 1e-6
+    """How far a number that a script prints may be off (outputs.py)."""
 
 
 class Warm:

@@ -19,6 +19,7 @@ OF_0_1 = {  # as recipe.json has it: every option of every domain, at its defaul
     "libraries": [],
     "allow_unsafe": False,
 }
+SINCE = {"float_tolerance": 1e-6, "static": "fail", "gold_time": None}
 SECTIONS = {"math": VerifyMath, "code": VerifyCode, "instruct": Unverified, "one that there is not": Unverified}
 
 
@@ -31,7 +32,7 @@ def test_a_recipe_of_0_1_has_the_options_of_all_domains(domain):
     recipe = read(domain, OF_0_1)
     assert recipe.verify == read(domain, {}).verify == SECTIONS[domain]()
     written = recipe.model_dump(mode="json")
-    assert written["verify"] == {name: OF_0_1[name] for name in written["verify"]}
+    assert written["verify"] == {name: (OF_0_1 | SINCE)[name] for name in written["verify"]}
     assert parse(written, "recipe.json", Path()).verify == recipe.verify
 
 
@@ -43,8 +44,8 @@ REFUSED = [
     (
         "code",
         {"domain": "math"},
-        "verify.domain: extra field not permitted (got 'math'); known here: allow_unsafe, libraries, memory_mb, timeout_s, "
-        "workers",
+        "verify.domain: extra field not permitted (got 'math'); known here: allow_unsafe, float_tolerance, gold_time, "
+        "libraries, memory_mb, static, timeout_s, workers",
     ),
     ("math", {"percent": "strictly"}, "verify.percent: input should be 'lenient' or 'strict' (got 'strictly')"),
     ("math", "strict", "verify: input should be a mapping (got 'strict')"),

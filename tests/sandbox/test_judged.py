@@ -134,10 +134,3 @@ def test_what_waits_ends_by_the_wall_and_what_the_tests_compute_counts_for_nobod
         assert (slept.outcome, slept.detail) == ("timeout", "test 1 of 1: assert f() == 1: no answer within 1 s")
         heavy = "import time\nuntil = time.process_time() + 2\nwhile time.process_time() < until: pass\nassert f() == 1"
         assert sandbox.check("def f(): return 1\n", heavy, "asserts").outcome == "passed"
-
-
-def test_what_is_given_up_without_a_tier_is_said(monkeypatch):
-    monkeypatch.setattr("datakit.sandbox.tiers.TIERS", ())
-    with Sandbox(unsafe=True) as sandbox:
-        assert "can read, change and send away whatever this user can" in str(sandbox.gives_up)
-    assert Sandbox().gives_up is None

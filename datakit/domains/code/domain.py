@@ -7,17 +7,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from datakit.domains.code.cases import entry_of, load
+from datakit.domains.code.formats import STYLES, UnknownFormat, style_of
 from datakit.domains.code.verifier import CodeVerifier
 from datakit.domains.protocol import Verifier
 from datakit.domains.reading import read_prompts
 from datakit.errors import BadInput
 from datakit.recipe.verify import VerifyCode
-from datakit.sandbox.runner import STYLES
 from datakit.tables import Prompt, Row
 
 
 class Code:
-    """Problems with tests: Python, or inputs and outputs as JSON text, a list or a mapping."""
+    """Problems with tests: Python, or inputs and outputs as JSON text, a list or a mapping (formats.py)."""
 
     name = "code"
 
@@ -31,19 +32,17 @@ class Code:
             if prompt.dropped is not None or prompt.reference is None:
                 yield replace(prompt, dropped=prompt.dropped or "no tests")
                 continue
-            tests = prompt.reference
-            style = prompt.test_style or (  # where no column says it
-                "stdin" if tests.lstrip().startswith(("[", "{"))  # JSON
-                else "solution_method" if "Solution" in tests  # LeetCode's
-                else "humaneval_check" if "def check(" in tests
-                else "asserts"
-            )  # fmt: skip
+            entry_point = entry_of(prompt.reference, prompt.entry_point)
+            where = f"{source}: prompt {prompt.prompt_id}"
+            try:
+                style = prompt.test_style or style_of(prompt.reference, entry_point)
+            except UnknownFormat as error:
+                raise BadInput(f"{where}: its reference {error}") from None
             if style not in STYLES:
-                raise BadInput(
-                    f"{source}: prompt {prompt.prompt_id}: test_style must be one of {', '.join(STYLES)} (got {style!r:.40})"
-                )
-            nameless = style == "humaneval_check" and prompt.entry_point is None
-            yield replace(prompt, test_style=style, dropped="no entry_point for check(candidate)" if nameless else None)
+                raise BadInput(f"{where}: test_style must be one of {', '.join(STYLES)} (got {style!r:.40})")
+            nameless = style == "humaneval_check" and entry_point is None
+            dropped = "no entry_point for check(candidate)" if nameless else None
+            yield replace(prompt, test_style=style, entry_point=entry_point, dropped=dropped)
 
     def gold(self, prompt: Prompt) -> str | None:
         """The solution as an answer."""
@@ -51,7 +50,8 @@ class Code:
 
 
 def _as_text(reference: Any) -> Any:
-    """Tests as text: a list of statements line by line, inputs and outputs as JSON."""
-    if isinstance(reference, list) and all(isinstance(test, str) for test in reference):
-        return "\n".join(reference)
+    """Tests as text: a list of statements line by line (also where it is JSON), inputs and outputs as JSON."""
+    found = load(reference) if isinstance(reference, str) else reference
+    if isinstance(found, list) and all(isinstance(test, str) for test in found):
+        return "\n".join(found)
     return json.dumps(reference, ensure_ascii=False) if isinstance(reference, list | dict) else reference

@@ -9,44 +9,41 @@ FuseChat-3.0 (README, data construction): code is right when it passes static an
 
 from __future__ import annotations
 
-import importlib
+import functools
+import json
+import math
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from datakit.domains.code.answers import Program, extract
+from datakit.domains.code.cases import CannotRun, Runnable
+from datakit.domains.code.formats import runnable
+from datakit.domains.code.leetcode import leetcode, named
 from datakit.domains.code.static import analyse
 from datakit.domains.protocol import Verdict
 from datakit.errors import WorkerError
 from datakit.recipe.verify import VerifyCode
+from datakit.sandbox.outputs import read_cases
 from datakit.sandbox.runner import Execution, Limits, Sandbox
 from datakit.tables import Outcome, Row, Rows
 
-VERSION = 1  # a change that can change a verdict makes a new one
+VERSION = 2  # a change that can change a verdict makes a new one
 TIMEOUT_S = 5.0
 MEMORY_MB = 1024
-_LEETCODE = """\
-from typing import *
-import bisect, collections, functools, heapq, itertools, math, operator, random, re, string
-from bisect import *
-from collections import *
-from functools import *
-from heapq import *
-from itertools import *
-from math import *
-from builtins import pow
-
-class ListNode:
-    def __init__(self, val=0, next=None):
-        self.val, self.next = val, next
-
-class TreeNode:
-    def __init__(self, val=0, left=None, right=None):
-        self.val, self.left, self.right = val, left, right
-
-"""
-"""What LeetCode puts in front of a solution: its answers use List, Counter, ListNode, ... as given; pow is not math's."""
-_STARS = re.compile(r"^from (\w+) import \*$", re.MULTILINE)
+GOLD_STEPS = 5
+"""A prompt's own limit is timeout_s doubled up to so many times: one sandbox serves all prompts of a step."""
+_DEFAULTS = {
+    "float_tolerance": 1e-6,
+    "gold_time": None,
+    "libraries": "",
+    "memory_mb": MEMORY_MB,
+    "static": "fail",
+    "timeout_s": TIMEOUT_S,
+}
+"""What can change a verdict, and is no part of the verifier's name."""
+_FUTURE = re.compile(r"^from __future__ import [^(\n]*\n", re.MULTILINE)
 _REMEMBERED = 10_000  # verdicts on equal programs and tests: samples often agree
 
 
@@ -60,49 +57,86 @@ class CodeVerifier:
 
     def __init__(self, options: VerifyCode) -> None:
         self.options = options
-        self.limits = Limits(options.timeout_s or TIMEOUT_S, options.memory_mb or MEMORY_MB)
-        self.deadline_s = 60 + 100 * self.limits.timeout_s  # far behind the sandbox's own: each of many inputs has a timeout
-        suffixes = [f"+libraries={','.join(options.libraries)}"] if options.libraries else []
-        suffixes += [f"+memory_mb={self.limits.memory_mb}"] if self.limits.memory_mb != MEMORY_MB else []
-        suffixes += [f"+timeout_s={self.limits.timeout_s:g}"] if self.limits.timeout_s != TIMEOUT_S else []
+        self.limits = Limits(
+            options.timeout_s or TIMEOUT_S, options.memory_mb or MEMORY_MB, float_tolerance=options.float_tolerance
+        )
+        # Far behind the sandbox's own: each of many inputs has a timeout.
+        self.deadline_s = 60 + 100 * self.limits.timeout_s * (1 if options.gold_time is None else 2**GOLD_STEPS)
+        told = {
+            "float_tolerance": options.float_tolerance,
+            "gold_time": options.gold_time,
+            "libraries": ",".join(options.libraries),
+            "memory_mb": self.limits.memory_mb,
+            "static": options.static,
+            "timeout_s": self.limits.timeout_s,
+        }
+        others = {name: value for name, value in told.items() if value != _DEFAULTS[name]}
+        suffixes = [f"+{name}={value:g}" if isinstance(value, float) else f"+{name}={value}" for name, value in others.items()]
         self.name = f"code@{VERSION}{''.join(suffixes)}"
-        self._sandbox: Sandbox | None = None
-        self._remembered: dict[tuple[str, ...], Execution] = {}
+        self._preamble = leetcode(options.libraries)
+        self._sandboxes: dict[int, Sandbox] = {}
+        self._steps: dict[int, int] = {}
+        self._remembered: dict[tuple[str, Runnable, int], Execution] = {}
 
     def preflight(self) -> None:
         """Try the sandbox and ruff, so that what is missing stops the build before the first request is paid for."""
-        with self._new_sandbox():
+        with Sandbox(self.options.libraries, self.limits, unsafe=self.options.allow_unsafe):
             pass
         if analyse(["name"]) == [None]:
             raise WorkerError("static analysis does not work: ruff finds nothing in a program with an undefined name")
 
     def warm(self) -> None:
         """Start this worker's sandbox."""
-        self._sandbox = self._new_sandbox()
-        self._sandbox.__enter__()
+        self._sandbox(0)
 
     def verify(self, rows: Rows) -> Iterator[Verdict]:
-        """One verdict a row of text, messages, reference, test_style, entry_point and finish_reason."""
-        programs = [_program(row) for row in rows]
-        texts = [program.text for program in programs if isinstance(program, Program)]
-        texts = [_LEETCODE_NAMED + text.removeprefix(_LEETCODE) if text.startswith(_LEETCODE) else text for text in texts]
-        findings = iter(analyse(texts))
-        for row, program in zip(rows, programs, strict=True):
-            if isinstance(program, Verdict):
-                yield replace(program, detail=f"{program.detail} [{self._tier}]")
-            elif finding := next(findings):
+        """One verdict a row of text, messages, reference, test_style, entry_point, finish_reason, for gold_time solution."""
+        found = [self._program(row) for row in rows]
+        findings = iter(analyse([self._analysed(one[0].text) for one in found if not isinstance(one, Verdict)]))
+        for row, one in zip(rows, found, strict=True):
+            if isinstance(one, Verdict):
+                yield replace(one, detail=f"{one.detail} [{self._tier}]")
+                continue
+            program, tests = one
+            finding = next(findings)
+            if finding and self.options.static == "fail":
                 yield Verdict("failed", program.text, f"static analysis: {finding} [{program.way}, {self._tier}]")
-            else:
-                done = self._run(program.text, row["reference"], row["test_style"], row["entry_point"])
-                notes = [program.way, *(["leans on operators of its own classes"] if done.own_operators else []), self._tier]
-                yield Verdict(done.outcome, program.text, f"{done.detail} [{', '.join(notes)}]")
+                continue
+            done = self._run(program.text, tests, self._step(row, tests))
+            notes = [program.way, *([f"static analysis: {finding}"] if finding else [])]
+            notes += ["leans on operators of its own classes"] if done.own_operators else []
+            yield Verdict(done.outcome, program.text, f"{done.detail} [{', '.join([*notes, self._tier])}]")
 
-    def _run(self, program: str, tests: str, style: str, entry_point: str | None) -> Execution:
-        if self._sandbox is None:
-            self.warm()
-        key = (program, tests, style, entry_point or "")
+    def _program(self, row: Row) -> tuple[Program, Runnable] | Verdict:
+        """The program of a response and its tests, or the verdict that there is nothing to run."""
+        if row["reference"] is None:
+            return Verdict("unverifiable", detail="no tests")
+        tests = runnable(row["reference"], row["test_style"], row["entry_point"])
+        if isinstance(tests, CannotRun):
+            return Verdict("unverifiable", detail=str(tests))
+        asked = str(row["messages"][-1]["content"]) if row.get("messages") else ""
+        program = extract(row["text"], asked, tests.entry_point, tests.style)
+        if program is None:
+            return Verdict("unparseable", detail="no code found")
+        if row.get("finish_reason") == "length" and not program.sure:
+            return Verdict("unparseable", program.text, "cut off before the code ended")
+        if tests.style == "solution_method":
+            future = "".join(_FUTURE.findall(program.text))  # Python wants these first
+            program = program._replace(text=f"{future}{self._preamble}{_FUTURE.sub('', program.text)}")
+        return program, tests
+
+    @functools.cached_property
+    def _preamble_named(self) -> str:
+        return named(self._preamble)
+
+    def _analysed(self, program: str) -> str:
+        """The program as static analysis sees it."""
+        return program.replace(self._preamble, self._preamble_named, 1)
+
+    def _run(self, program: str, tests: Runnable, step: int) -> Execution:
+        key = (program, tests, step)
         if key not in self._remembered:
-            done = self._sandbox.check(program, tests, style, entry_point)  # type: ignore[union-attr]
+            done = self._sandbox(step).check(program, *tests)
             if done.outcome not in ("passed", "failed"):
                 return done
             if len(self._remembered) >= _REMEMBERED:
@@ -110,34 +144,43 @@ class CodeVerifier:
             self._remembered[key] = done
         return self._remembered[key]
 
+    def _step(self, row: Row, tests: Runnable) -> int:
+        """How often timeout_s is doubled for a prompt: until there is room for gold_time times what its own solution takes."""
+        if self.options.gold_time is None or not row.get("solution"):
+            return 0
+        key = hash((row["solution"], tests))
+        if key not in self._steps:
+            gold = self._program(row | {"text": f"```python\n{row['solution'].strip()}\n```", "finish_reason": None})
+            slowest = 0.0 if isinstance(gold, Verdict) else max(self._seconds(gold[0].text, one) for one in _each(tests))
+            room = self.options.gold_time * slowest / self.limits.timeout_s
+            self._steps[key] = min(GOLD_STEPS, max(0, math.ceil(math.log2(room)))) if room > 1 else 0
+        return self._steps[key]
+
+    def _seconds(self, program: str, tests: Runnable) -> float:
+        sandbox = self._sandbox(GOLD_STEPS)
+        began_at = time.monotonic()
+        done = sandbox.check(program, *tests)
+        return time.monotonic() - began_at if done.outcome == "passed" else 0.0
+
+    def _sandbox(self, step: int) -> Sandbox:
+        """The sandbox whose limit is timeout_s doubled so often; started where it is new."""
+        if step not in self._sandboxes:
+            limits = replace(self.limits, timeout_s=self.limits.timeout_s * 2**step)
+            sandbox = Sandbox(self.options.libraries, limits, unsafe=self.options.allow_unsafe)
+            sandbox.__enter__()
+            self._sandboxes[step] = sandbox
+        return self._sandboxes[step]
+
     @property
     def _tier(self) -> str:
-        tier = self._sandbox.tier if self._sandbox else None
+        tier = next((sandbox.tier for sandbox in self._sandboxes.values()), None)
         return "no sandbox" if tier == "none" else str(tier)
 
-    def _new_sandbox(self) -> Sandbox:
-        return Sandbox(self.options.libraries, self.limits, unsafe=self.options.allow_unsafe)
 
-
-def _program(row: Row) -> Program | Verdict:
-    """The program of a response, or the verdict that there is none to run."""
-    if row["reference"] is None:
-        return Verdict("unverifiable", detail="no tests")
-    asked = str(row["messages"][-1]["content"]) if row.get("messages") else ""
-    program = extract(row["text"], asked, row["entry_point"], row["test_style"])
-    if program is None:
-        return Verdict("unparseable", detail="no code found")
-    if row.get("finish_reason") == "length" and not program.sure:
-        return Verdict("unparseable", program.text, "cut off before the code ended")
-    return program._replace(text=_LEETCODE + program.text) if row["test_style"] == "solution_method" else program
-
-
-def _all_of(module: str) -> str:
-    """`from module import *`, as the names that it gives."""
-    found = importlib.import_module(module)
-    names = getattr(found, "__all__", None) or [name for name in vars(found) if not name.startswith("_")]
-    return f"from {module} import {', '.join(names)}"
-
-
-_LEETCODE_NAMED = _STARS.sub(lambda star: _all_of(star[1]), _LEETCODE)
-"""Line by line the same, for static analysis: star imports hide every undefined name from ruff."""
+def _each(tests: Runnable) -> Iterator[Runnable]:
+    """Tests that share one limit: all of a function's together, every input of a script by itself."""
+    cases = read_cases(tests.tests) if tests.style == "stdin" else []
+    if not cases or isinstance(cases, str):
+        yield tests
+        return
+    yield from (tests._replace(tests=json.dumps([{"input": given, "output": wanted}])) for given, wanted in cases)

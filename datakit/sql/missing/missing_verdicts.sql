@@ -20,7 +20,8 @@ SELECT
     p.messages,
     p.reference,
     p.test_style,
-    p.entry_point
+    p.entry_point,
+    p.solution
 FROM responses AS r
 INNER JOIN missing AS m ON r.response_id = m.response_id
 INNER JOIN prompts AS p ON m.prompt_id = p.prompt_id

@@ -163,7 +163,7 @@ def test_every_response_has_the_verdict_that_its_program_deserves(built):
     }
     assert {(row["prompt_id"], row["model"], row["sample_index"]): row["outcome"] for row in found} == expected, found
     assert len(found) == len(expected)
-    assert {row["verifier"] for row in found} == {"code@1+memory_mb=512+timeout_s=1"}
+    assert {row["verifier"] for row in found} == {"code@2+memory_mb=512+timeout_s=1"}
     for row in found:
         assert row["extracted"] is None or answer(row["extracted"].strip()) == row["text"]
 
@@ -406,7 +406,7 @@ def test_check_passes_golds_and_names_one_that_fails_with_the_reason(tmp_path):
     lost = {**GOLDS[0], "prompt_id": "lost", "tests": ["import nosuchlib\nassert clip(1) == 1"]}
     status, said = check(tmp_path, [GOLDS[0], wrong, astray, lost])
     assert status == 2 and "3 problems" in said and "prompt strong" not in said
-    by = "by code@1: "
+    by = "by code@2: "
     assert f"prompt wrong: its gold answer is failed {by}" in said
     assert f"prompt astray: its gold answer is failed {by}static analysis: F821 undefined name 'top' (line 2)" in said
     assert (
@@ -416,7 +416,7 @@ def test_check_passes_golds_and_names_one_that_fails_with_the_reason(tmp_path):
 
 def test_check_says_which_test_a_gold_fails(tmp_path):
     status, said = check(tmp_path, [{**GOLDS[0], "solution": CLIP.replace("return n", "return abs(n)")}])
-    assert status == 2 and "failed by code@1: test 4 of 4: assert clip(-4) == -4: AssertionError" in said
+    assert status == 2 and "failed by code@2: test 4 of 4: assert clip(-4) == -4: AssertionError" in said
 
 
 def test_mutants_name_weak_tests_and_not_strong_ones(tmp_path):
@@ -436,12 +436,78 @@ def test_mutants_of_a_solution_that_goes_on_in_the_prompt_and_of_one_that_is_no_
     found = re.search(r"(\d+) mutants of 1 solutions, (\d+) of them caught", said)
     assert status == 0 and found and found[1] == found[2] != "0", said
     status, said = check(tmp_path, [{**GOLDS[0], "solution": "def clip(n)\n    return"}], "--mutants")
-    assert status == 2 and "prompt strong: its gold answer is failed by code@1: does not compile: SyntaxError" in said
+    assert status == 2 and "prompt strong: its gold answer is failed by code@2: does not compile: SyntaxError" in said
     assert "0 mutants of 0 solutions" in said
 
 
 def test_a_check_says_why_prompts_are_dropped(tmp_path):
     assert "1 prompts dropped: no tests" in check(tmp_path, [GOLDS[0], GOLDS[4]])[1]
+
+
+NUMBERS = {**GOLDS[0], "tests": ["import nosuchlib.core as n", *STRONG["tests"]]}
+
+
+def test_a_set_that_imports_what_is_not_listed_is_said_at_check_and_before_sampling(tmp_path):
+    line = (
+        "2 of 3 prompts import nosuchlib, which verify.libraries does not list: answers to them cannot be verified. "
+        "Install it here, and write verify: {libraries: [nosuchlib]}"
+    )
+    most = [{**NUMBERS, "prompt_id": name, "prompt": f"Write clip(n), {name}."} for name in ("one", "two")]
+    assert line in check(tmp_path, [GOLDS[0], *most])[1]
+    said = check(tmp_path, [*GOLDS[:2], *most])[1]
+    assert "does not list" not in said, "half of them is not most"
+    rows = [{**row, "model": "m", "text": answer(CLIP)} for row in [GOLDS[0], *most]]
+    (tmp_path / "responses.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    source = {"type": "responses", "path": "responses.jsonl", "columns": {"reference": "tests"}}
+    done = build(tmp_path, {"domain": "code", "sources": [source]}, "--until", "collect")
+    assert done.returncode == 0 and line in " ".join(done.stderr.split()), done.stderr
+
+
+def test_golds_that_fail_for_one_reason_are_said_once(tmp_path):
+    fixture = {**GOLDS[0], "tests": "def test_clip(tmp_path):\n    assert clip(4) == 3\n"}
+    said = check(tmp_path, [{**fixture, "prompt_id": "one"}, {**fixture, "prompt_id": "two"}, GOLDS[0]])[1]
+    reason = "test_clip asks for the fixture tmp_path, which is not here"
+    assert f"2 of 3 gold answers cannot be verified, all for one reason: {reason}" in said
+    said = check(tmp_path, [fixture | {"prompt_id": "one"}, *GOLDS[:2]])[1]
+    assert "all for one reason" not in said
+
+
+def test_a_build_says_once_what_allow_unsafe_gives_up(tmp_path):
+    recipe = write_answers(tmp_path)
+    safe = build(tmp_path, recipe, "--until", "collect")
+    unsafe = build(tmp_path, recipe | {"verify": {"allow_unsafe": True}}, "--until", "collect")
+    said = " ".join(unsafe.stderr.split())
+    assert safe.returncode == unsafe.returncode == 0 and "allow_unsafe" not in safe.stderr
+    assert said.count("verify.allow_unsafe: where neither Landlock nor bubblewrap can confine programs") == 1
+
+
+def test_tests_of_no_known_format_stop_a_build_before_anything_is_written(tmp_path):
+    recipe = write_answers(
+        tmp_path, {"add": {**PROMPTS["add"], "tests": {"given": [1], "wanted": [2]}}}, {"add": ANSWERS["add"]}
+    )
+    done = build(tmp_path, recipe)
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 2 and not (tmp_path / "run").exists()
+    assert "prompt add: its reference shows no format of tests that is known (seen: keys given, wanted)" in said
+
+
+MORE: list[dict[str, Any]] = [
+    {"tests": {"inputs": [[4], [3], [2], [-4]], "outputs": [3, 3, 2, -4], "fn_name": "clip"}},
+    {"tests": [{"input": f"{n}", "output": f"{min(n, 3)}", "testtype": "functional"} for n in (4, 3, 2, -4)],
+     "entry_point": "clip"},
+    {"tests": "def test_clip():\n    assert [clip(n) for n in (4, 3, 2, -4)] == [3, 3, 2, -4]\n"},
+    {"tests": "import unittest\nclass T(unittest.TestCase):\n    def test_clip(self):\n"
+     "        self.assertEqual([clip(n) for n in (4, 3, 2, -4)], [3, 3, 2, -4])\n"},
+]  # fmt: skip
+
+
+def test_mutants_meet_every_format(tmp_path):
+    weak = {"tests": "def test_clip():\n    clip(2)\n"}
+    golds = [
+        {**row, "prompt_id": str(at), "prompt": "Write clip(n).", "solution": CLIP} for at, row in enumerate([*MORE, weak])
+    ]
+    status, said = check(tmp_path, golds, "--mutants")
+    assert status == 2 and "1 problems" in said and "prompt 4: weak tests: all " in said, said
 
 
 @pytest.mark.parametrize(
@@ -475,7 +541,7 @@ def test_a_misspelt_style_stops_a_build_before_anything_is_written(tmp_path):
     done = build(tmp_path, recipe)
     assert done.returncode == 2 and not (tmp_path / "run").exists()
     said = " ".join(done.stderr.split())
-    assert "responses.jsonl: prompt add: test_style must be one of asserts, humaneval_check, stdin, solution_method" in said
+    assert "responses.jsonl: prompt add: test_style must be one of asserts, humaneval_check, stdin, solution_method, " in said
 
 
 # -------------------------------------------------------------------------------------------------------------- real data

@@ -73,9 +73,10 @@ def test_a_style_that_a_column_says_is_taken():
 
 def test_a_style_that_there_is_not_is_named_with_its_prompt():
     with pytest.raises(BadInput) as raised:
-        read({"reference": "assert add(1, 2) == 3", "prompt_id": "p/7", "test_style": "unittest"})
+        read({"reference": "assert add(1, 2) == 3", "prompt_id": "p/7", "test_style": "junit"})
     assert str(raised.value) == (
-        "here.jsonl: prompt p/7: test_style must be one of asserts, humaneval_check, stdin, solution_method (got 'unittest')"
+        "here.jsonl: prompt p/7: test_style must be one of asserts, humaneval_check, stdin, solution_method, "
+        "livecodebench, apps, pytest, unittest (got 'junit')"
     )
 
 
@@ -104,17 +105,23 @@ def test_a_reference_that_is_no_tests_is_named():
 
 
 def test_the_verifier_names_what_can_change_a_verdict():
-    assert verifier_of().name == verifier_of(timeout_s=5.0, memory_mb=1024, workers=3, allow_unsafe=True).name == "code@1"
-    assert verifier_of(timeout_s=2).name == "code@1+timeout_s=2"
-    assert verifier_of(timeout_s=2.5, memory_mb=512).name == "code@1+memory_mb=512+timeout_s=2.5"
-    assert verifier_of(libraries=["numpy", "pandas"]).name == "code@1+libraries=numpy,pandas"
+    assert verifier_of().name == verifier_of(timeout_s=5.0, memory_mb=1024, workers=3, allow_unsafe=True).name == "code@2"
+    assert verifier_of(timeout_s=2).name == "code@2+timeout_s=2"
+    assert verifier_of(timeout_s=2.5, memory_mb=512).name == "code@2+memory_mb=512+timeout_s=2.5"
+    assert verifier_of(libraries=["numpy", "pandas"]).name == "code@2+libraries=numpy,pandas"
     everything = verifier_of(libraries=["numpy"], memory_mb=2048, timeout_s=10)
-    assert everything.name == "code@1+libraries=numpy+memory_mb=2048+timeout_s=10"
+    assert everything.name == "code@2+libraries=numpy+memory_mb=2048+timeout_s=10"
+
+
+def test_options_that_change_verdicts_stand_in_the_name():
+    assert verifier_of(float_tolerance=1e-6, static="fail", gold_time=None).name == "code@2"
+    assert verifier_of(float_tolerance=0).name == "code@2+float_tolerance=0"
+    assert verifier_of(static="warn", gold_time=4).name == "code@2+gold_time=4+static=warn"
 
 
 def test_what_stages_need_to_know():
     slow = verifier_of(timeout_s=8)
-    assert (slow.name, sorted(slow.wrong), slow.retries_timeouts) == ("code", ["failed", "timeout"], True)
+    assert (slow.name, sorted(slow.wrong), slow.retries_timeouts) == ("code@2+timeout_s=8", ["failed", "timeout"], True)
     assert slow.deadline_s > 100 * 8, "the sandbox holds its own limits long before the engine does"
     assert set(slow.faults) == {"timeout", "crash"} and not slow.wrong & set(slow.faults.values())
 
@@ -135,7 +142,12 @@ def verifier():
         pytest.skip(str(error))
     found.warm()
     yield found
-    found._sandbox.close()
+    close(found)
+
+
+def close(verifier: Any) -> None:
+    for sandbox in verifier._sandboxes.values():
+        sandbox.close()
 
 
 def verdicts(verifier: Verifier, *rows: dict) -> list:
@@ -184,7 +196,7 @@ def test_verdicts_come_in_the_order_of_the_rows(verifier):
 
 
 def test_every_verdict_names_the_tier(verifier):
-    tier = verifier._sandbox.tier
+    tier = verifier._sandbox(0).tier
     assert tier in tiers.TIERS
     judged = verdicts(verifier, *[row for row, _, _ in VERDICTS])
     assert len(judged) > 12 and all(verdict.detail.endswith(f"{tier}]") for verdict in judged)
@@ -204,6 +216,13 @@ LEETCODE = {
     "algorithms": "def run(self, a):\n        heapify(a)\n        return bisect_left(a, 1) + 1 + floor(inf > 0) - 1\n",
     "modules": "def run(self, a):\n        return len(list(itertools.accumulate(a))) and math.gcd(*a, 1)\n",
     "lists": "def run(self, a):\n        return ListNode(a[0], ListNode(2)).next.val - ListNode().val - 1\n",
+    "letters": "def run(self, a):\n        return len(ascii_lowercase) - 25 + len(string.digits) - 10\n",
+    "reductions": "def run(self, a):\n        return reduce(xor, [2, 3]) + operator.sub(1, 1)\n",
+    "dates": "def run(self, a):\n        return (datetime.date(2020, 1, 2) - date(2020, 1, 1) + timedelta(0)).days\n",
+    "copies": "def run(self, a):\n        return deepcopy(a)[0] + copy.copy(a)[0] - 1\n",
+    "limits": "def run(self, a):\n        return min(maxsize, sys.maxsize, 1)\n",
+    "patterns": "def run(self, a):\n        return len(re.findall('a', 'ba')) + len(json.loads('[]'))\n",
+    "means": "def run(self, a):\n        return int(mean([1, 1])) + int(random.random())\n",
     "trees": "def run(self, a):\n        return TreeNode(1, TreeNode(2)).left.val - len([TreeNode().right])\n",
 }
 
@@ -220,6 +239,74 @@ def test_leetcode_names_are_given_to_methods_of_solution_and_to_no_other_style(v
     given, alone = verdicts(verifier, row, row | {"test_style": "asserts"})
     assert given.outcome == "passed", given.detail
     assert alone.outcome == "failed" and "undefined name" in alone.detail
+
+
+def test_leetcode_names_do_not_hide_what_python_gives(verifier):
+    """operator, io, re and random have names of builtins; `from __future__` stays first."""
+    program = (
+        "from __future__ import annotations\nclass Solution:\n    def run(self, a: Nothing):\n"
+        "        return abs(-1) + len(compile('1', '', 'eval').co_names) + (open is not io) - sum([1])\n"
+    )
+    (verdict,) = verdicts(verifier, answer(fenced(program), "assert Solution().run(3) == 1", "solution_method"))
+    assert verdict.outcome == "failed" and "undefined name 'Nothing'" in verdict.detail, "annotations are names, too"
+    program = program.replace("Nothing", "List[int]")
+    (verdict,) = verdicts(verifier, answer(fenced(program), "assert Solution().run(3) == 1", "solution_method"))
+    assert verdict.outcome == "passed", verdict.detail
+
+
+def test_sorted_lists_are_there_with_their_library(verifier):
+    pytest.importorskip("sortedcontainers")
+    program = "class Solution:\n    def run(self, a):\n        return SortedList(a)[0]\n"
+    row = answer(fenced(program), "assert Solution().run([3, 1]) == 1", "solution_method")
+    (without,) = verdicts(verifier, row)
+    assert without.outcome == "failed" and "undefined name 'SortedList'" in without.detail
+    listed = verifier_of(libraries=["sortedcontainers"])
+    (verdict,) = verdicts(listed, row)
+    close(listed)
+    assert verdict.outcome == "passed", verdict.detail
+
+
+ASTRAY = "def add(a, b):\n    if a > 5:\n        return nobody\n    return a + b\n"
+
+
+def test_an_undefined_name_in_a_branch_that_no_test_reaches_is_a_failure_or_a_warning(verifier):
+    warns = verifier_of(static="warn")
+    rows = [answer(fenced(ASTRAY)), answer(fenced(ASTRAY.replace("> 5", "< 5"))), answer(fenced(ADD))]
+    assert [verdict.outcome for verdict in verdicts(verifier, *rows)] == ["failed", "failed", "passed"]
+    first, second, third = verdicts(warns, *rows)
+    close(warns)
+    finding = ", static analysis: F821 undefined name 'nobody' (line 3), "
+    assert first.outcome == "passed" and first.detail.startswith("1 test [fence") and finding in first.detail
+    assert second.outcome == "failed" and "NameError" in second.detail and finding in second.detail
+    assert third.outcome == "passed" and "static analysis" not in third.detail
+
+
+def test_printed_numbers_are_met_within_the_tolerance(verifier):
+    exact = verifier_of(float_tolerance=0)
+    tests = json.dumps([{"input": "", "output": "0.5"}])
+    rows = [answer(fenced(f"print({text!r})\n"), tests, "stdin") for text in ("0.5000004", "0.50", "0.501")]
+    assert [verdict.outcome for verdict in verdicts(verifier, *rows)] == ["passed", "passed", "failed"]
+    assert [verdict.outcome for verdict in verdicts(exact, *rows)] == ["failed", "passed", "failed"]
+    close(exact)
+
+
+SLOW = "import time\ndef add(a, b):\n    time.sleep({})\n    return a + b\n"
+
+
+@pytest.mark.parametrize("style", ["asserts", "stdin"])
+def test_a_slow_solution_makes_room_for_answers(verifier, style):
+    def row(seconds: float, solution: float | None) -> dict:
+        programs = [SLOW.format(found) + ("print(add(1, 2))\n" if style == "stdin" else "") for found in (seconds, solution)]
+        tests = json.dumps([{"input": "", "output": "3"}] * 2) if style == "stdin" else "assert add(1, 2) == 3"
+        return answer(fenced(programs[0]), tests, style, solution=None if solution is None else programs[1])
+
+    alike, roomy = verifier_of(timeout_s=0.5), verifier_of(timeout_s=0.5, gold_time=4)
+    rows = [row(1.0, 0.7), row(1.0, 0.0), row(1.0, None)]
+    assert [verdict.outcome for verdict in verdicts(alike, *rows)] == ["timeout"] * 3
+    assert [verdict.outcome for verdict in verdicts(roomy, *rows)] == ["passed", "timeout", "timeout"]
+    assert {0, code.GOLD_STEPS} < set(roomy._sandboxes) <= {0, 3, 4, code.GOLD_STEPS}, "eight times"
+    close(alike)
+    close(roomy)
 
 
 def test_pow_of_three_numbers_is_there_for_methods_of_solution(verifier):
@@ -350,7 +437,7 @@ def test_preflight_says_what_to_install_and_unsafe_goes_on(verifier, monkeypatch
     verifier_of(allow_unsafe=True).preflight()
     unsafe = verifier_of(allow_unsafe=True)
     (verdict,) = verdicts(unsafe, answer(fenced(ADD)))
-    unsafe._sandbox.close()
+    close(unsafe)
     assert verdict.outcome == "passed" and verdict.detail.endswith(", no sandbox]")
 
 
@@ -363,10 +450,10 @@ def test_a_library_is_there_where_it_is_asked_for(verifier):
     pytest.importorskip("numpy")
     program = "import numpy as np\ndef add(a, b):\n    return np.add(a, b).item()\n"
     (without,) = verdicts(verifier, answer(fenced(program)))
-    assert without.outcome == "failed" and "No module named 'numpy'" in without.detail
+    assert without.outcome == "unverifiable" and "needs the library numpy, which is not in verify.libraries" in without.detail
     arrays = verifier_of(libraries=["numpy"])
     (verdict,) = verdicts(arrays, answer(fenced(program)))
-    arrays._sandbox.close()
+    close(arrays)
     assert verdict.outcome == "passed", verdict
 
 
