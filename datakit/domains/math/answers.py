@@ -111,6 +111,11 @@ def last_boxes(text: str) -> tuple[int, str] | None:
     return found[-1][1], ", ".join(contents)
 
 
+def boxed_reference(text: str) -> str | None:
+    found = boxes(text)
+    return ", ".join(dict.fromkeys(content for _, _, content in found)) if found else None
+
+
 def balanced(text: str) -> bool:
     """Whether every brace has its partner."""
     depth = 0
