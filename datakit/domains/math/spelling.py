@@ -29,33 +29,31 @@ _ROOT_OF = re.compile(r"(?<![\\a-zA-Z])sqrt\s*(?:\(([^()]*)\)|(?=\{))")
 _NAME = re.compile(r"(?<![\\a-zA-Z])(pi|infty|infinity|theta|alpha|beta)(?![a-zA-Z])")
 _GROUP = r"\{((?:[^{}]|\{[^{}]*\})*)\}"
 _FONT = r"\\(?:text|textnormal|textbf|textit|textrm|textsf|texttt|textup|emph|mbox|mathrm|mathbf|mathit|mathsf|operatorname\*?)"
-_SPELLINGS = (
-    (re.compile(r"\\(?:t|d|c)frac(?![a-zA-Z])"), r"\\frac"),
-    (re.compile(r"\\(?:t|d)binom(?![a-zA-Z])"), r"\\binom"),
-    (re.compile(r"\\(frac|binom)\s*(\d)\s*(\d)(?!\d)"), r"\\\1{\2}{\3}"),
-    (re.compile(rf"\\(frac|binom)\s*{_GROUP}\s*([a-zA-Z\d])(?!\d)"), r"\\\1{\2}{\3}"),
-    (re.compile(r"\\(frac|binom)\s*([a-zA-Z\d])\s*\{"), r"\\\1{\2}{"),
-    (re.compile(r"\\frac\s*(\\pi|[a-z])\s*(\d|[a-z])(?![\da-z])"), r"\\frac{\1}{\2}"),
-    (re.compile(r"\\sqrt\s*(\d)"), r"\\sqrt{\1}"),
-    (re.compile(r"\\varnothing(?![a-zA-Z])"), r"\\emptyset"),
-    (re.compile(r"\\([lg])eq(?:slant)?(?![a-zA-Z])"), r"\\\1e"),
-    (re.compile(r"\\(?:neq(?![a-zA-Z])|not\s*=)|!="), r"\\ne "),
-    (re.compile(r"<="), r"\\le "),
-    (re.compile(r"(?<![=<])>="), r"\\ge "),
-    (re.compile(r"\*\*"), "^"),
-    (re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)"), r" \\times "),
-    (re.compile(r"(?<![a-zA-Z0-9._])([+-]?\d+(?:\.\d+)?)[eE]\+?(-?\d{1,3})(?![a-zA-Z0-9_.])"), r"\1 \\times 10^{\2}"),
-    (re.compile(r"(?<![\\\d.])([+-]?\d+) (\d+)/(\d+)(?![\d/])"), r"\1\\frac{\2}{\3}"),  # a mixed number
-    (re.compile(r"(?<=[\d}])\s*(?:percentage|percent|pct)(?![a-z])", re.IGNORECASE), r"\\%"),
-    (re.compile(r"\\(?:text|mathrm|mbox)\s*\{\s*(?:percent|\\?%)\s*\}", re.IGNORECASE), r"\\%"),
-    (re.compile(rf"(?<=[\d)}}!])\s*{_FONT}\s*\{{(?!\s*(?:arc)?(?:sin|cos|tan|log|ln|i\s*\}}))(?=[^{{}}]*\}}\s*(?:\^|$))"), r" \\text{ "),
-    (re.compile(r"\\mathrm\s*\{\s*([a-zA-Z])\s*\}"), r"\1"),
-    (re.compile(r"_\s*\{?\s*\\(max|min)(?![a-zA-Z])\s*\}?"), r"_{\1}"),
-    (re.compile(rf"_\s*\{{\s*{_FONT}\s*\{{\s*(\w+)\s*\}}\s*\}}"), r"_{\1}"),
+_SPELLINGS = (  # what must stand in a text so that the pattern is looked for, the pattern, and its spelling
+    ("\\", re.compile(r"\\(?:t|d|c)frac(?![a-zA-Z])"), r"\\frac"),
+    ("\\", re.compile(r"\\(?:t|d)binom(?![a-zA-Z])"), r"\\binom"),
+    ("\\", re.compile(r"\\(frac|binom)\s*(\d)\s*(\d)(?!\d)"), r"\\\1{\2}{\3}"),
+    ("\\", re.compile(rf"\\(frac|binom)\s*{_GROUP}\s*([a-zA-Z\d])(?!\d)"), r"\\\1{\2}{\3}"),
+    ("\\", re.compile(r"\\(frac|binom)\s*([a-zA-Z\d])\s*\{"), r"\\\1{\2}{"),
+    ("\\", re.compile(r"\\frac\s*(\\pi|[a-z])\s*(\d|[a-z])(?![\da-z])"), r"\\frac{\1}{\2}"),
+    ("\\", re.compile(r"\\sqrt\s*(\d)"), r"\\sqrt{\1}"),
+    ("\\", re.compile(r"\\varnothing(?![a-zA-Z])"), r"\\emptyset"),
+    ("\\", re.compile(r"\\([lg])eq(?:slant)?(?![a-zA-Z])"), r"\\\1e"),
+    ("\\", re.compile(r"\\(?:neq(?![a-zA-Z])|not\s*=)"), r"\\ne "),
+    ("!=", re.compile(r"!="), r"\\ne "),
+    ("<=", re.compile(r"<="), r"\\le "),
+    (">=", re.compile(r"(?<![=<])>="), r"\\ge "),
+    ("*", re.compile(r"\*\*"), "^"),
+    ("10", re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)"), r" \\times "),
+    ("", re.compile(r"(?<![a-zA-Z0-9._])([+-]?\d+(?:\.\d+)?)[eE]\+?(-?\d{1,3})(?![a-zA-Z0-9_.])"), r"\1 \\times 10^{\2}"),
+    ("/", re.compile(r"(?<![\\\d.])([+-]?\d+) (\d+)/(\d+)(?![\d/])"), r"\1\\frac{\2}{\3}"),  # a mixed number
+    ("p", re.compile(r"(?<=[\d}])\s*(?:percentage|percent|pct)(?![a-z])", re.IGNORECASE), r"\\%"),
+    ("%", re.compile(r"\\(?:text|mathrm|mbox)\s*\{\s*(?:percent|\\?%)\s*\}", re.IGNORECASE), r"\\%"),
+    ("\\", re.compile(rf"(?<=[\d)}}!])\s*{_FONT}\s*\{{(?!\s*(?:arc)?(?:sin|cos|tan|log|ln|i\s*\}}))(?=[^{{}}]*\}}\s*(?:\^|$))"), r" \\text{ "),
+    ("\\", re.compile(r"\\mathrm\s*\{\s*([a-zA-Z])\s*\}"), r"\1"),
+    ("_", re.compile(r"_\s*\{?\s*\\(max|min)(?![a-zA-Z])\s*\}?"), r"_{\1}"),
+    ("_", re.compile(rf"_\s*\{{\s*{_FONT}\s*\{{\s*(\w+)\s*\}}\s*\}}"), r"_{\1}"),
 )
-_ONLY_WITH = (  # a spelling that is looked for only where its sign stands
-    *(["\\"] * 9), *(["="] * 3), "*", "10", "", "/", "p", "%", "\\", "\\", "_", "_",
-)  # fmt: skip
 _ABOUT = re.compile(r"(?:(?:\\(?:approx|simeq|sim|thickapprox)(?![a-zA-Z])|=|about|approximately)\s*)+", re.IGNORECASE)
 _ORDINAL = re.compile(rf"(-?\d[\d,]*)\s*(?:\^\s*)?\{{?\s*(?:{_FONT}\s*\{{)?\s*(?:st|nd|rd|th)\s*\}}{{0,2}}")
 _VALUE_IN_TEXT = re.compile(rf"{_FONT}\s*\{{\s*([-+.]?\d[^{{}}a-zA-Z]*(?:st|nd|rd|th)?)\s*\}}")
@@ -102,7 +100,7 @@ def cleaned(text: str) -> str:
     text = _SPACED_THOUSANDS.sub(lambda match: match[1] + _NOT_DIGITS.sub("", match[2]), text).replace("\\!", "")
     text = _repeating(" ".join(_NOISE.sub(" ", _FOREIGN.sub("", text)).split()))
     text = text.rstrip(".,; ").strip("* ")
-    for (pattern, spelling), sign in zip(_SPELLINGS, _ONLY_WITH, strict=True):
+    for sign, pattern, spelling in _SPELLINGS:
         if sign in text:
             text = pattern.sub(spelling, text)
     return _in_one_word(text)
