@@ -38,6 +38,8 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
 
     What ended sampling early is in the summary's `stopped`; without `keep_going` nothing after that stage was done.
     """
+    for note in recipe.notes:
+        monitor.say(note, warning=True)
     recipe = resolve(recipe)
     domain = domain_of(recipe)
     rule = rule_of(recipe, domain)
@@ -136,6 +138,8 @@ def reselect(folder: Path, settings: list[str], monitor: Monitor) -> Summary:
     """Select and export anew in a finished run, with `--set` kept in its recipe.json. No model and no GPU is needed."""
     Run.open(folder).close()  # a misspelt folder is not made
     with Run.create(folder) as run:
+        for note in run.recipe().notes:
+            monitor.say(note, warning=True)
         recipe, rule = _reset(run, settings)
         select(run, rule, monitor)
         run.save_recipe(recipe)

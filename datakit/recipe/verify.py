@@ -61,6 +61,26 @@ class VerifyCode(Verifying):
 Verify = Annotated[VerifyMath | VerifyCode | Unverified, Field(discriminator="for_domain")]
 
 
+OLD_NAMES = ("base", "brackets")
+"""Options of math@1 and math@2 that `strict` has taken in."""
+
+
+def renamed(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with `strict` in the place of those that it has taken in; what these never were stays, and is refused."""
+    old = [name for name in OLD_NAMES if given.get(name) in get_args(Strictness)]
+    kept = {name: value for name, value in given.items() if name not in old}
+    return {"strict": True, **kept} if any(given[name] == "strict" for name in old) else kept
+
+
+def notes_on(domain: object, given: object) -> list[str]:
+    """What is to be said of options that a file gives under old names."""
+    if domain != "math" or not isinstance(given, Mapping) or renamed(given) == given:
+        return []
+    old = [f"verify.{name}" for name in OLD_NAMES if name in given and name not in renamed(given)]
+    strict = str(bool(renamed(given).get("strict"))).lower()
+    return [f"{' and '.join(old)}: an old name, read as verify.strict: {strict}; it stands for base and brackets together"]
+
+
 def of_domain(domain: object, given: Mapping[str, Any], union: Any) -> dict[str, Any]:
     """What a file has under `verify`, marked as the section of this domain, one of the union.
 
@@ -69,7 +89,7 @@ def of_domain(domain: object, given: Mapping[str, Any], union: Any) -> dict[str,
     sections = {str(section.model_fields["for_domain"].default): section for section in get_args(union)}
     own = sections.get(str(domain), Unverified)
     kept = {}
-    for option, value in given.items():
+    for option, value in renamed(given).items():
         owners = [name for name, section in sections.items() if option in section.model_fields]
         if option in own.model_fields or not owners:
             kept[option] = value

@@ -32,8 +32,9 @@ class MathVerifier:
         self.options = options
         self.deadline_s = options.timeout_s or DEADLINE_S
         self.memory_mb = options.memory_mb or MEMORY_MB
-        self.rules = Rules(**{point: getattr(options, point) in (True, "strict") for point in Rules._fields})
-        suffixes = [f"+{point}=strict" for point, strict in self.rules._asdict().items() if strict]
+        lenient = {"lenient", False}
+        self.rules = Rules(**{point: getattr(options, point) not in lenient for point in Rules._fields})
+        suffixes = [f"+{point}" if point == "strict" else f"+{point}=strict" for point, on in self.rules._asdict().items() if on]
         suffixes += [f"+memory_mb={self.memory_mb}"] if self.memory_mb != MEMORY_MB else []
         suffixes += [f"+timeout_s={self.deadline_s:g}"] if self.deadline_s != DEADLINE_S else []
         self.name = f"math@{VERSION}{''.join(suffixes)}"
