@@ -20,14 +20,19 @@ _NAMED = re.compile(
     r"\s+\(?([B-HJ])(?![a-zA-Z'^_=+*/\d-])(?!\s*[=+*/^-])|^[ \t]*([B-HJ]) is\b",
     re.MULTILINE,
 )
-_SOME = r"(?:\s*(?:,|or|and|nor|/|[Oo]ptions?|[Cc]hoices?|the|both|either)?\s*\(?(?<![a-zA-Z])[A-J](?![a-zA-Z])\)?){1,9}"
+_SOME = (  # letters, with one blank at most between them: the text has no more
+    r"(?: ?,? ?(?:or|and|nor|/|[Oo]ptions?|[Cc]hoices?|the|both|either)? ?\(?(?<![a-zA-Z])[A-J](?![a-zA-Z])\)?){1,9}"
+)
 _REJECTED = re.compile(
     r"(?:\b(?:not|cannot be|isn.t|aren.t|can.t be|neither|rather than|instead of|unlike|because|since"
     r"|(?:rul(?:e|es|ed|ing) out|eliminat(?:e|es|ed|ing)|exclud(?:e|es|ed|ing)|discard(?:s|ed)?|reject(?:s|ed)?)))" + _SOME +
     r"|(?:[Oo]ptions?|[Cc]hoices?)?" + _SOME +
-    r"\s+(?:is|are|do|does|would|can|can.t|cannot|has|have)?\s*(?:fails?|wrong|incorrect|false|too|not|be ruled out|be eliminated"
+    r" (?:(?:is|are|do|does|would|can|can.t|cannot|has|have) )?(?:fails?|wrong|incorrect|false|too|not|be ruled out|be eliminated"
     r"|be|gives?|impossible)\b"
 )  # fmt: skip
+
+
+_BLANKS = re.compile(r"[ \t]+")
 
 
 def letter_at_head(statement: str) -> str | None:
@@ -38,6 +43,6 @@ def letter_at_head(statement: str) -> str | None:
 
 def named_letter(text: str) -> str | None:
     """The last letter that is named anywhere, without those that are ruled out or compared with."""
-    kept = _REJECTED.sub(" ", text)
+    kept = _REJECTED.sub(" ", _BLANKS.sub(" ", text))
     *_, named = [None, *_NAMED.finditer(kept)]
     return next(filter(None, named.groups())) if named else None
