@@ -20,8 +20,8 @@ _NAMED = re.compile(
     r"\s+\(?([B-HJ])(?![a-zA-Z'^_=+*/\d-])(?!\s*[=+*/^-])|^[ \t]*([B-HJ]) is\b",
     re.MULTILINE,
 )
-_SOME = (  # letters, with one blank at most between them: the text has no more
-    r"(?: ?,? ?(?:or|and|nor|/|[Oo]ptions?|[Cc]hoices?|the|both|either)? ?\(?(?<![a-zA-Z])[A-J](?![a-zA-Z])\)?){1,9}"
+_SOME = (  # letters, with one blank at most in a row: the text has no more
+    r"(?:[ ,/]{0,3}(?:(?:or|and|nor|[Oo]ptions?|[Cc]hoices?|the|both|either) )?\(?(?<![a-zA-Z])[A-J](?![a-zA-Z])\)?){1,9}"
 )
 _REJECTED = re.compile(
     r"(?:\b(?:not|cannot be|isn.t|aren.t|can.t be|neither|rather than|instead of|unlike|because|since"
