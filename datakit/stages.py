@@ -27,7 +27,7 @@ from datakit.progress import Monitor
 from datakit.recipe import Recipe, assign, resolve
 from datakit.sample.all_sources import Gathering
 from datakit.score.one_judge import score_missing
-from datakit.select.rule import Rule, diff_pairs, make_candidates, rule_of, select_demos, select_pairs
+from datakit.select.rule import Rule, diff_pairs, make_candidates, rule_in, rule_of, select_demos, select_pairs
 from datakit.store import Run, load_sql
 from datakit.tables import Phase
 from datakit.verify import VERIFY_BATCH, verdicts
@@ -160,4 +160,4 @@ def _reset(run: Run, settings: list[str]) -> tuple[Recipe, Rule]:
         if not setting.startswith(("select.", "limits.")):
             raise RecipeError(f"--set {setting}: only select.* and limits.* may be set here; change the recipe and build again")
     recipe = assign(run.recipe(), settings)
-    return recipe, rule_of(recipe, domain_of(recipe))
+    return recipe, rule_in(run, recipe, domain_of(recipe))
