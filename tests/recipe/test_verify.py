@@ -37,7 +37,11 @@ def test_a_recipe_of_0_1_has_the_options_of_all_domains(domain):
 
 RENAMED = [
     ({"base": "strict"}, True, "verify.base: an old name, read as verify.strict: true"),
-    ({"brackets": "strict", "base": "lenient"}, True, "verify.base and verify.brackets: an old name, read as verify.strict: true"),
+    (
+        {"brackets": "strict", "base": "lenient"},
+        True,
+        "verify.base and verify.brackets: an old name, read as verify.strict: true",
+    ),
     ({"brackets": "lenient"}, False, "verify.brackets: an old name, read as verify.strict: false"),
     ({"strict": True}, True, None),
     ({"units": "strict"}, False, None),
@@ -55,7 +59,11 @@ def test_old_names_are_translated_with_a_line(verify, strict, said):
 
 REFUSED = [
     ("code", {"base": "strict"}, "verify.strict is for domain math, this recipe's is code (got True)"),
-    ("math", {"base": "strictly"}, "verify.base: extra field not permitted (got 'strictly'); known here: memory_mb, percent, rounding, strict, timeout_s, units, workers"),
+    (
+        "math",
+        {"base": "strictly"},
+        "verify.base: extra field not permitted (got 'strictly'); known here: memory_mb, percent, rounding, strict, timeout_s, units, workers",
+    ),
     ("math", {"strict": "yes"}, "verify.strict: input should be a valid boolean (got 'yes')"),
     ("math", {"libraries": ["numpy"]}, "verify.libraries is for domain code, this recipe's is math (got ['numpy'])"),
     ("code", {"percent": "strict"}, "verify.percent is for domain math, this recipe's is code (got 'strict')"),

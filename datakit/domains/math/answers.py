@@ -64,9 +64,7 @@ def extract(text: str, letter: bool = False) -> Answer | None:
     text = answer_part(text)
     found = [*_explicit(text, letter)]
     if letter:  # a formula's box does not say which choice is meant
-        found = [one for one in found if letter_at_head(_plain(one[1].text))] or (
-            [] if named_letter(text[-_TAIL:]) else found
-        )
+        found = [one for one in found if letter_at_head(_plain(one[1].text))] or ([] if named_letter(text[-_TAIL:]) else found)
     explicit = max(found, key=lambda one: one[0], default=None)
     if explicit is not None:
         answer = explicit[1]
@@ -177,7 +175,11 @@ def _firmly_stated(sentence: str, letter: bool) -> str:
         return _stated(sentence)
     if _PRAISE.match(sentence):
         return ""
-    values = [(verb[0].strip(" :") in ("", "="), verb.end()) for verb in _VERB.finditer(sentence) if _VALUE.match(sentence, verb.end())]
+    values = [
+        (verb[0].strip(" :") in ("", "="), verb.end())
+        for verb in _VERB.finditer(sentence)
+        if _VALUE.match(sentence, verb.end())
+    ]
     return _stated(sentence[min(values)[1] :]) if values else ""  # behind "is" rather than behind "="
 
 

@@ -28,9 +28,7 @@ from datakit.domains.math.values import Value, same_number, scaled, value_of
 MAX_LENGTH = 1000  # characters of an answer or a reference that are worth comparing
 _MAX_PROSE = 3  # words of a reference that is text: a sentence can be said in many ways
 
-_NAME = (
-    r"(?:[a-zA-Z]|\\(?:theta|alpha|beta|gamma|lambda|mu|phi|varphi)(?![a-zA-Z])\s?)(?:_\{?\w+\}?)?'*(?:\s?\(\w+\))?"
-)
+_NAME = r"(?:[a-zA-Z]|\\(?:theta|alpha|beta|gamma|lambda|mu|phi|varphi)(?![a-zA-Z])\s?)(?:_\{?\w+\}?)?'*(?:\s?\(\w+\))?"
 _ASSIGNED = re.compile(
     rf"({_NAME}|\\frac\s*\{{d\s?[a-z]?\}}\{{d\s?[a-z]\}}|\(\s*{_NAME}(?:\s*,\s*{_NAME})+\s*\)"
     r"|(?:\\(?:angle|triangle|overline)\s*\{?\s*|\|)?[A-Z]{2,4}[}|]?|\\text\s*\{[a-zA-Z ]{2,40}\})"
@@ -125,7 +123,17 @@ def _same(gold: str, said: str, rules: Rules) -> bool:
         return written
     if (left := value_of(gold)) and (right := value_of(said)):
         return _same_value(left, right, said, rules)
-    for decide in (_by_choice, _by_words, _by_approximation, _by_relation, _by_parts, _by_percent, _by_base, _by_unit, _by_assignment):
+    for decide in (
+        _by_choice,
+        _by_words,
+        _by_approximation,
+        _by_relation,
+        _by_parts,
+        _by_percent,
+        _by_base,
+        _by_unit,
+        _by_assignment,
+    ):
         decided = decide(gold, said, rules)
         if decided is not None:
             return decided

@@ -11,7 +11,9 @@ from datakit.domains.math.values import value_of
 _SIGN = re.compile(r"(<|>|\\le(?![a-zA-Z])|\\ge(?![a-zA-Z])|\\ne(?![a-zA-Z]))")
 _OTHER_SIGN = re.compile(r"=|\\(?:in|equiv|subset)(?![a-zA-Z])")
 _NAME = re.compile(r"(?:[a-zA-Z]|\\(?:theta|alpha|beta|lambda|mu))(?:_\{?\w+\}?)?")
-_OR = re.compile(r"\s*(?:,?\s*\\(?:text|mathrm|mbox)\s*\{\s*,?\s*or\s*\}|\\lor(?![a-zA-Z])|\\vee(?![a-zA-Z])|(?<![a-zA-Z\\])or(?![a-zA-Z]))\s*")
+_OR = re.compile(
+    r"\s*(?:,?\s*\\(?:text|mathrm|mbox)\s*\{\s*,?\s*or\s*\}|\\lor(?![a-zA-Z])|\\vee(?![a-zA-Z])|(?<![a-zA-Z\\])or(?![a-zA-Z]))\s*"
+)
 _BUILDER = re.compile(r"\\\{\s*([^|:{}]{1,30}?)\s*(?:\\mid(?![a-zA-Z])|\\vert(?![a-zA-Z])|\||:)\s*(.+)\\\}", re.DOTALL)
 _INTERVAL = re.compile(r"([(\[])\s*([^,]+?)\s*,\s*([^,]+?)\s*([)\]])")
 _INFINITE = re.compile(r"([+-]?)\s*\\infty")
@@ -107,7 +109,12 @@ def _piece(text: str) -> Described | None:
         return None
     low, below, name, above, high = sides
     if below in (">", r"\ge") and above in (">", r"\ge"):
-        low, below, above, high = high, above.replace(">", "<").replace("ge", "le"), below.replace(">", "<").replace("ge", "le"), low
+        low, below, above, high = (
+            high,
+            above.replace(">", "<").replace("ge", "le"),
+            below.replace(">", "<").replace("ge", "le"),
+            low,
+        )
     if below not in ("<", r"\le") or above not in ("<", r"\le"):
         return None
     return Described(name, f"{'(' if below == '<' else '['}{low},{high}{')' if above == '<' else ']'}")
@@ -116,7 +123,12 @@ def _piece(text: str) -> Described | None:
 def _apart(pieces: list[Described]) -> bool:
     """Whether a list is of two rays that do not meet: x < -1, x > 3."""
     rays = sorted((one.intervals for one in pieces), key=lambda interval: not interval.startswith(r"(-\infty,"))
-    if len(rays) != 2 or not rays[0].startswith(r"(-\infty,") or not rays[1].endswith(r",\infty)") or "cup" in rays[0] + rays[1]:
+    if (
+        len(rays) != 2
+        or not rays[0].startswith(r"(-\infty,")
+        or not rays[1].endswith(r",\infty)")
+        or "cup" in rays[0] + rays[1]
+    ):
         return False
     high, low = value_of(rays[0][len(r"(-\infty,") : -1]), value_of(rays[1][1 : -len(r",\infty)")])
     return high is not None and low is not None and high.number < low.number

@@ -49,7 +49,11 @@ _SPELLINGS = (  # what must stand in a text so that the pattern is looked for, t
     ("/", re.compile(r"(?<![\\\d.])([+-]?\d+) (\d+)/(\d+)(?![\d/])"), r"\1\\frac{\2}{\3}"),  # a mixed number
     ("p", re.compile(r"(?<=[\d}])\s*(?:percentage|percent|pct)(?![a-z])", re.IGNORECASE), r"\\%"),
     ("%", re.compile(r"\\(?:text|mathrm|mbox)\s*\{\s*(?:percent|\\?%)\s*\}", re.IGNORECASE), r"\\%"),
-    ("\\", re.compile(rf"(?<=[\d)}}!])\s*{_FONT}\s*\{{(?!\s*(?:arc)?(?:sin|cos|tan|log|ln|i\s*\}}))(?=[^{{}}]*\}}\s*(?:\^|$))"), r" \\text{ "),
+    (
+        "\\",
+        re.compile(rf"(?<=[\d)}}!])\s*{_FONT}\s*\{{(?!\s*(?:arc)?(?:sin|cos|tan|log|ln|i\s*\}}))(?=[^{{}}]*\}}\s*(?:\^|$))"),
+        r" \\text{ ",
+    ),
     ("\\", re.compile(r"\\mathrm\s*\{\s*([a-zA-Z])\s*\}"), r"\1"),
     ("_", re.compile(r"_\s*\{?\s*\\(max|min)(?![a-zA-Z])\s*\}?"), r"_{\1}"),
     ("_", re.compile(rf"_\s*\{{\s*{_FONT}\s*\{{\s*(\w+)\s*\}}\s*\}}"), r"_{\1}"),

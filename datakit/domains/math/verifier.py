@@ -34,7 +34,9 @@ class MathVerifier:
         self.memory_mb = options.memory_mb or MEMORY_MB
         lenient = {"lenient", False}
         self.rules = Rules(**{point: getattr(options, point) not in lenient for point in Rules._fields})
-        suffixes = [f"+{point}" if point == "strict" else f"+{point}=strict" for point, on in self.rules._asdict().items() if on]
+        suffixes = [
+            f"+{point}" if point == "strict" else f"+{point}=strict" for point, on in self.rules._asdict().items() if on
+        ]
         suffixes += [f"+memory_mb={self.memory_mb}"] if self.memory_mb != MEMORY_MB else []
         suffixes += [f"+timeout_s={self.deadline_s:g}"] if self.deadline_s != DEADLINE_S else []
         self.name = f"math@{VERSION}{''.join(suffixes)}"
