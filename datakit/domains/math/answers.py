@@ -108,7 +108,8 @@ def _explicit(text: str, letter: bool) -> Iterator[tuple[int, Answer]]:
             break
     fields = [*_fields(text, letter)]
     yield from fields
-    if not fields and (stated := _phrase(text, _PHRASE, letter, firmly=True)):
+    behind = 0 if letter else max([0, *(end for end in (boxed and boxed[1], bare and bare.end()) if end)])
+    if not fields and (stated := _phrase(text, _PHRASE, letter, firmly=True, start=behind)):
         yield stated
 
 
@@ -148,11 +149,11 @@ def _inner(value: str, way: str, sure: bool, letter: bool) -> Answer:
     return Answer(boxed[2] if boxed else _stated(value, letter), way, sure)
 
 
-def _phrase(text: str, pattern: re.Pattern[str], letter: bool, firmly: bool = False) -> tuple[int, Answer] | None:
+def _phrase(text: str, pattern: re.Pattern[str], letter: bool, firmly: bool = False, start: int = 0) -> tuple[int, Answer] | None:
     """The last phrase that says something, and where that ends. `firmly`: only one that a value follows, or "the area is" and a
     value, so that it can stand against a box; neither "the answer is correct", nor a check of the answer.
     """
-    for match in reversed(list(pattern.finditer(text))[-_MOST_PHRASES:]):
+    for match in reversed(list(pattern.finditer(text, start))[-_MOST_PHRASES:]):
         rest = text[match.end() : match.end() + _MOST_STATED]
         end = _SENTENCE_END.search(rest)
         sentence = rest[: end.start()] if end else rest

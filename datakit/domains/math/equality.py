@@ -35,6 +35,8 @@ _ASSIGNED = re.compile(
     r"\s*(?:=|\\in(?![a-zA-Z]))\s*(?=[^=<>]+$)"
 )
 _CHAIN = re.compile(rf"(?:{_NAME}|[^a-zA-Z=<>\\]+)\s*=")
+_COMMAND = re.compile(r"\\[a-zA-Z]+")
+_LETTER = re.compile(r"[a-zA-Z<>]")
 _APPROXIMATELY = re.compile(r"\s*\\(?:approx|simeq|thickapprox)(?![a-zA-Z])\s*")
 _RELATION = re.compile(r"[=<>]|\\(?:le|ge|leq|geq|ne|neq|in|approx|equiv)(?![a-zA-Z])")
 _CHOICE = re.compile(r"\(?([A-J])\)?[.:)]?")
@@ -232,7 +234,10 @@ def _by_assignment(gold: str, said: str, rules: Rules) -> bool | None:
 
 def _by_chain(gold: str, said: str, rules: Rules) -> bool | None:
     """x = 2 + 3 = 5 and 2 + 3 = 5 say what they end in."""
-    if "=" not in said or not _CHAIN.match(said) or _RELATION.search(gold):
+    first, equals, _ = said.partition("=")
+    if not equals or _RELATION.search(gold):
+        return None
+    if not _CHAIN.match(said) and _LETTER.search(_COMMAND.sub("", first)):
         return None
     last = said.rpartition("=")[2].strip()
     return _same(gold, last, rules) if last else None
