@@ -42,8 +42,8 @@ class VerifyMath(Verifying):
     units: Strictness = "lenient"
     """lenient: a unit that only one side writes is ignored. strict: 5 cm is not 5. On both sides it must agree."""
     strict: Annotated[bool, Field(strict=True)] = False
-    """The base of a number (4210_5) and the brackets of a list ((3, 4)) must be written on both sides, or on neither. Where both
-    sides write them, they must always agree."""
+    """The base of a number (4210_5) and the brackets of a list ((3, 4)) must be on both sides, or on neither. Where both sides
+    write them, they must always agree."""
     rounding: Strictness = "lenient"
     """lenient: a gold written as a decimal is met by what rounds to it at its digits (3.14 by 3.14159, not the other way
     round), an exact one by a decimal within a millionth. strict: values must be equal."""

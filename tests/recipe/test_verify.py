@@ -62,7 +62,8 @@ REFUSED = [
     (
         "math",
         {"base": "strictly"},
-        "verify.base: extra field not permitted (got 'strictly'); known here: memory_mb, percent, rounding, strict, timeout_s, units, workers",
+        "verify.base: extra field not permitted (got 'strictly'); known here: "
+        + "memory_mb, percent, rounding, strict, timeout_s, units, workers",
     ),
     ("math", {"strict": "yes"}, "verify.strict: input should be a valid boolean (got 'yes')"),
     ("math", {"libraries": ["numpy"]}, "verify.libraries is for domain code, this recipe's is math (got ['numpy'])"),

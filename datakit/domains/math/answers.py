@@ -149,7 +149,9 @@ def _inner(value: str, way: str, sure: bool, letter: bool) -> Answer:
     return Answer(boxed[2] if boxed else _stated(value, letter), way, sure)
 
 
-def _phrase(text: str, pattern: re.Pattern[str], letter: bool, firmly: bool = False, start: int = 0) -> tuple[int, Answer] | None:
+def _phrase(
+    text: str, pattern: re.Pattern[str], letter: bool, firmly: bool = False, start: int = 0
+) -> tuple[int, Answer] | None:
     """The last phrase that says something, and where that ends. `firmly`: only one that a value follows, or "the area is" and a
     value, so that it can stand against a box; neither "the answer is correct", nor a check of the answer.
     """

@@ -28,6 +28,8 @@ _PLACEHOLDER = re.compile(
 
 def boxes(text: str) -> list[tuple[int, int, str]]:
     """Every closed box, the outermost of nested ones: where it begins, where it ends, what it holds."""
+    if "boxed" not in text and "fbox" not in text:
+        return []
     found: list[tuple[int, int, int]] = []
     opened: list[tuple[int, int]] = []  # where a brace's command begins, and where a box's content does (0: no box)
     for match in _BOX_OR_BRACE.finditer(text):

@@ -45,4 +45,4 @@ def named_letter(text: str) -> str | None:
     """The last letter that is named anywhere, without those that are ruled out or compared with."""
     kept = _REJECTED.sub(" ", _BLANKS.sub(" ", text))
     *_, named = [None, *_NAMED.finditer(kept)]
-    return next(filter(None, named.groups())) if named else None
+    return str(next(filter(None, named.groups()))) if named else None

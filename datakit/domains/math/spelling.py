@@ -87,8 +87,8 @@ _PRICE = re.compile(
     re.DOTALL,
 )
 _CURRENCIES = {
-    "$": "dollar", "\\$": "dollar", "\\yen": "yen", "\\pounds": "pound", "\\euro": "euro", "Rs": "rupee", "€": "euro", "£": "pound",
-    "¥": "yen", "₹": "rupee", "₩": "won", "元": "yuan", "円": "yen",
+    "$": "dollar", "\\$": "dollar", "\\yen": "yen", "\\pounds": "pound", "\\euro": "euro", "Rs": "rupee", "€": "euro",
+    "£": "pound",    "¥": "yen", "₹": "rupee", "₩": "won", "元": "yuan", "円": "yen",
 }  # fmt: skip
 _FOREIGN = re.compile(r"(?:(?:US|CA|AU)\s*(?=\\?\$))|(?<![a-zA-Z])Rs\.?\s*(?=\d)|(?<=\d)\s*円")
 
