@@ -74,8 +74,8 @@ def equal(reference: str, answer: str, rules: Rules = LENIENT) -> bool:
 
 
 def _equal(reference: str, answer: str, rules: Rules) -> bool:
-    if reference == answer and reference.isascii() and reference.isdigit():
-        return True
+    if reference.isascii() and answer.isascii() and reference.isdigit() and answer.isdigit():
+        return int(reference) == int(answer)
     gold, said = cleaned(reference), cleaned(answer)
     if not gold or not balanced(gold):
         raise UnreadableReference(reference)
@@ -105,7 +105,7 @@ def acceptable_answers(reference: str) -> list[str]:
 
 
 def reference_answer(reference: str) -> str:
-    """The answer in a reference: after `####`, in the boxes of a worked solution (those that are parts of it), else the whole."""
+    """The answer in a reference: after `####`, in the boxes of a worked solution (its parts), else the whole."""
     if "####" in reference:
         return reference.rpartition("####")[2].strip()
     return boxed_reference(reference) or reference.strip()
