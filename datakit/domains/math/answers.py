@@ -58,8 +58,8 @@ class Answer(NamedTuple):
 
 def extract(text: str, letter: bool = False) -> Answer | None:
     """The final answer: the last of the explicit ones (box, `#### N`, JSON or tagged answer, or "the answer is" with a value
-    behind it), else the last phrase that has a value somewhere, else the last expression or number anywhere. None where there is
-    nothing; a blank has no text. `letter`: a letter of multiple choice is wanted.
+    behind it), else the last phrase that has a value somewhere, else the last expression or number anywhere. None where there
+    is nothing; a blank has no text. `letter`: a letter of multiple choice is wanted.
     """
     text = answer_part(text)
     found = [*_explicit(text, letter)]

@@ -27,7 +27,8 @@ _REJECTED = re.compile(
     r"(?:\b(?:not|cannot be|isn.t|aren.t|can.t be|neither|rather than|instead of|unlike|because|since"
     r"|(?:rul(?:e|es|ed|ing) out|eliminat(?:e|es|ed|ing)|exclud(?:e|es|ed|ing)|discard(?:s|ed)?|reject(?:s|ed)?)))" + _SOME +
     r"|(?:[Oo]ptions?|[Cc]hoices?)?" + _SOME +
-    r" (?:(?:is|are|do|does|would|can|can.t|cannot|has|have) )?(?:fails?|violates?|contradicts?|wrong|incorrect|false|too|not|be ruled out|be eliminated"
+    r" (?:(?:is|are|do|does|would|can|can.t|cannot|has|have) )?(?:fails?|violates?|contradicts?|wrong|incorrect|false"
+    r"|too|not|be ruled out|be eliminated"
     r"|be|gives?|impossible)\b"
 )  # fmt: skip
 
