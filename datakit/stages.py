@@ -29,7 +29,7 @@ from datakit.recipe import Recipe, assign, resolve
 from datakit.sample.all_sources import Gathering
 from datakit.score.one_judge import score_missing
 from datakit.select.kept import keep_selection, save_selection
-from datakit.select.rule import Rule, diff_pairs, make_candidates, rule_of, select_demos, select_pairs
+from datakit.select.rule import Rule, diff_pairs, make_candidates, rule_in, rule_of, select_demos, select_pairs
 from datakit.store import Run, load_sql
 from datakit.tables import Phase
 from datakit.verify import VERIFY_BATCH, verdicts
@@ -40,6 +40,8 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
 
     What ended sampling early is in the summary's `stopped`; without `keep_going` nothing after that stage was done.
     """
+    for note in recipe.notes:
+        monitor.say(note, warning=True)
     recipe = resolve(recipe)
     domain = domain_of(recipe)
     preflight(recipe, domain, folder, options, monitor)
@@ -142,6 +144,8 @@ def reselect(folder: Path, settings: list[str], monitor: Monitor) -> Summary:
     """Select and export anew in a finished run, with `--set` kept in its recipe.json. No model and no GPU is needed."""
     Run.open(folder).close()  # a misspelt folder is not made
     with Run.create(folder) as run:
+        for note in run.recipe().notes:
+            monitor.say(note, warning=True)
         recipe, rule = _reset(run, settings)
         select(run, rule, monitor)
         save_selection(run, recipe)
@@ -162,4 +166,4 @@ def _reset(run: Run, settings: list[str]) -> tuple[Recipe, Rule]:
         if not setting.startswith(("select.", "limits.")):
             raise RecipeError(f"--set {setting}: only select.* and limits.* may be set here; change the recipe and build again")
     recipe = assign(run.recipe(), settings)
-    return recipe, rule_of(recipe, domain_of(recipe))
+    return recipe, rule_in(run, recipe, domain_of(recipe))

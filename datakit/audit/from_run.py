@@ -13,14 +13,14 @@ from datakit.audit.queries import describe_pairs, examples, histograms, rows
 from datakit.audit.report import Duplicates, Failure, Loss, LostCandidates, Report, Scores, Source, Step, Subject, Use
 from datakit.domains import domain_of
 from datakit.recipe import Recipe, digest
-from datakit.select.rule import Rule, diff_pairs, make_candidates, rule_of, rule_warnings, select_demos, select_pairs
+from datakit.select.rule import Rule, diff_pairs, make_candidates, rule_in, rule_warnings, select_demos, select_pairs
 from datakit.store import Run, load_sql
 from datakit.tables import Row
 
 
 def inspect_run(run: Run) -> Report:
     recipe = run.recipe()
-    rule = rule_of(recipe, domain_of(recipe))
+    rule = rule_in(run, recipe, domain_of(recipe))
     make_candidates(run, rule)
     judges, agreement = describe_judges(run, recipe, rule)
     margins = margins_by_judge(run, rule)

@@ -23,8 +23,8 @@ class Verifier(Protocol):
     """Says of answers whether they are right. Cheap to make: what verify needs is loaded by `warm`."""
 
     name: str
-    """Name and version ("math@2"), with a suffix for every option that is not at its default and can change a verdict
-    ("math@2+timeout_s=5")."""
+    """Name and version ("math@3"), with a suffix for every option that is not at its default and can change a verdict
+    ("math@3+timeout_s=5")."""
     wrong: frozenset[Outcome]
     """The outcomes that count as a wrong answer."""
     deadline_s: float

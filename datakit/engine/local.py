@@ -64,16 +64,18 @@ class LocalEngine:
                 busy = [seat for seat in seats if seat.rows]
                 if not busy:
                     return
-                begun = [seat.began_at for seat in busy if seat.began_at is not None]
-                timeout = max(0.0, min(begun) + deadline_s - time.monotonic()) if begun and deadline_s is not None else None
+                acts_at = min((seat.acts_at for seat in busy), default=float("inf"))
+                timeout = None if acts_at == float("inf") else max(0.0, acts_at - time.monotonic())
                 heard = wait([seat.pipe for seat in busy], timeout)
+                for seat in busy:
+                    seat.prepare()
                 for seat in [seat for seat in busy if seat.pipe in heard or seat.overdue()]:
                     result = seat.receive()
                     if result is not None:
                         yield result
         finally:
             for seat in seats:
-                seat.close()
+                seat.end()
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -102,19 +104,33 @@ class _Seat:
         self.rows: deque[Row] = deque()
         self.process: subprocess.Popen[bytes] | None = None
         self.pipe: Connection
+        self.spare: tuple[subprocess.Popen[bytes], Connection] | None = None
+        """A process that starts while a slow row nears its deadline, so that the rows behind it do not wait for a start."""
         self.began_at: float | None = None  # when the row in progress began, on this side's clock; None: none is
         self.lost = 0
 
     def give(self, rows: Rows | None) -> None:
         """Take a batch (a process that is only starting gets it when it is ready), or none: no more work is here."""
         if not rows:
-            self.close()
+            self.end()
             return
         self.rows.extend(rows)
         if self.process is None:
             self._spawn()
         else:
             self._send()
+
+    @property
+    def acts_at(self) -> float:
+        """When this side has to do something about the row in progress: half way to its deadline, and at its deadline."""
+        if self.deadline_s is None or self.began_at is None:
+            return float("inf")
+        return self.began_at + (self.deadline_s if self.spare else self.deadline_s / 2)
+
+    def prepare(self) -> None:
+        """Start a spare process where the row in progress is so slow that this one may have to be killed."""
+        if self.spare is None and time.monotonic() >= self.acts_at:
+            self.spare = self._process()
 
     def overdue(self) -> bool:
         """Whether the row in progress has passed its deadline with no result waiting to be read."""
@@ -154,11 +170,22 @@ class _Seat:
         self.pipe.close()
         return process.wait()
 
+    def end(self) -> None:
+        """Close, and end the spare process, too."""
+        self.close()
+        if self.spare is not None:
+            self._spawn()
+            self.close()
+
     def _spawn(self) -> None:
+        """Take the spare process, or start one."""
+        (self.process, self.pipe), self.spare = self.spare or self._process(), None
+
+    def _process(self) -> tuple[subprocess.Popen[bytes], Connection]:
         ours, theirs = socket.socketpair()
         with theirs:
-            self.pipe = Connection(ours.detach())
-            self.process = subprocess.Popen(
+            pipe = Connection(ours.detach())
+            process = subprocess.Popen(
                 [sys.executable, "-c", _COMMAND, str(theirs.fileno()), str(os.getpid()), *sys.path],
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # the driver's stdout is for its results
@@ -168,9 +195,10 @@ class _Seat:
             )
         if self.core is not None:
             with suppress(ProcessLookupError):
-                os.sched_setaffinity(self.process.pid, {self.core})
+                os.sched_setaffinity(process.pid, {self.core})
         with suppress(BrokenPipeError):  # it died already: the next read says so
-            self.pipe.send(self.start)
+            pipe.send(self.start)
+        return process, pipe
 
     def _send(self) -> None:
         try:

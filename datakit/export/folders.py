@@ -17,7 +17,7 @@ from datakit.domains import domain_of
 from datakit.errors import BadInput, RunError, command
 from datakit.export.card import make_card, make_manifest
 from datakit.recipe import Recipe
-from datakit.select.rule import Rule, diff_pairs, make_candidates, margin_window, rule_of, select_demos, select_pairs
+from datakit.select.rule import Rule, diff_pairs, make_candidates, margin_window, rule_in, select_demos, select_pairs
 from datakit.store import Run, load_sql, writing
 from datakit.tables import EXPORTED, Phase
 
@@ -28,7 +28,7 @@ def export_run(run_folder: Path, out: Path) -> dict[Phase, int]:
         raise BadInput(f"{out}: exists already; give a new folder, or remove it first")
     with Run.open(run_folder) as run:
         recipe = run.recipe()
-        return write_exports(run, recipe, rule_of(recipe, domain_of(recipe)), out)
+        return write_exports(run, recipe, rule_in(run, recipe, domain_of(recipe)), out)
 
 
 def write_exports(run: Run, recipe: Recipe, rule: Rule, out: Path) -> dict[Phase, int]:

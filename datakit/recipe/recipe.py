@@ -31,7 +31,7 @@ from datakit.recipe.sources import (
     ServeSource,
     Source,
 )
-from datakit.recipe.verify import Verify, of_domain
+from datakit.recipe.verify import Verify, notes_on, of_domain
 from datakit.tables import canonical_json
 from datakit.tables import digest as digest_of
 
@@ -90,11 +90,17 @@ class Recipe(Section):
         return {**values, "verify": of_domain(values.get("domain"), given, cls.model_fields["verify"].annotation)}
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
+    _notes: list[str] = PrivateAttr(default_factory=list)
 
     @property
     def folder(self) -> Path:
         """The folder that relative paths of this recipe start from."""
         return self._folder
+
+    @property
+    def notes(self) -> list[str]:
+        """What whoever wrote this recipe should know of it: a build says it as it begins."""
+        return self._notes
 
     @property
     def sampled(self) -> list[EndpointSource | ServeSource]:
@@ -173,6 +179,7 @@ def parse(values: Any, name: str, folder: Path) -> Recipe:
     except ValidationError as error:
         raise RecipeError("\n".join(f"{name}: {line}" for line in explain(error, values, Recipe))) from None
     recipe._folder = folder
+    recipe._notes = notes_on(recipe.domain, values.get("verify"))
     for section in (*recipe.prompts, *recipe.sources, *recipe.score):
         if isinstance(section, Located):
             section.locate(folder)

@@ -41,10 +41,9 @@ class VerifyMath(Verifying):
     """lenient: a percent sign that only one side writes is ignored (12% is 12, and 0.12). strict: 12% is 0.12."""
     units: Strictness = "lenient"
     """lenient: a unit that only one side writes is ignored. strict: 5 cm is not 5. On both sides it must agree."""
-    base: Strictness = "lenient"
-    """lenient: the base of a number may be left out (4210_5 is 4210). strict: not. On both sides it must agree."""
-    brackets: Strictness = "lenient"
-    """lenient: (3, 4) is 3, 4. strict: both need brackets, or neither. On both sides they must agree."""
+    strict: Annotated[bool, Field(strict=True)] = False
+    """The base of a number (4210_5) and the brackets of a list ((3, 4)) must be on both sides, or on neither. Where both sides
+    write them, they must always agree."""
     rounding: Strictness = "lenient"
     """lenient: a gold written as a decimal is met by what rounds to it at its digits (3.14 by 3.14159, not the other way
     round), an exact one by a decimal within a millionth. strict: values must be equal."""
@@ -71,6 +70,26 @@ class VerifyCode(Verifying):
 Verify = Annotated[VerifyMath | VerifyCode | Unverified, Field(discriminator="for_domain")]
 
 
+OLD_NAMES = ("base", "brackets")
+"""Options of math@1 and math@2 that `strict` has taken in."""
+
+
+def renamed(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with `strict` in the place of those that it has taken in; what these never were stays, and is refused."""
+    old = [name for name in OLD_NAMES if given.get(name) in get_args(Strictness)]
+    kept = {name: value for name, value in given.items() if name not in old}
+    return {"strict": True, **kept} if any(given[name] == "strict" for name in old) else kept
+
+
+def notes_on(domain: object, given: object) -> list[str]:
+    """What is to be said of options that a file gives under old names."""
+    if domain != "math" or not isinstance(given, Mapping) or renamed(given) == given:
+        return []
+    old = [f"verify.{name}" for name in OLD_NAMES if name in given and name not in renamed(given)]
+    strict = str(bool(renamed(given).get("strict"))).lower()
+    return [f"{' and '.join(old)}: an old name, read as verify.strict: {strict}; it stands for base and brackets together"]
+
+
 def of_domain(domain: object, given: Mapping[str, Any], union: Any) -> dict[str, Any]:
     """What a file has under `verify`, marked as the section of this domain, one of the union.
 
@@ -79,7 +98,7 @@ def of_domain(domain: object, given: Mapping[str, Any], union: Any) -> dict[str,
     sections = {str(section.model_fields["for_domain"].default): section for section in get_args(union)}
     own = sections.get(str(domain), Unverified)
     kept = {}
-    for option, value in given.items():
+    for option, value in renamed(given).items():
         owners = [name for name, section in sections.items() if option in section.model_fields]
         if option in own.model_fields or not owners:
             kept[option] = value

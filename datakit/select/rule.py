@@ -7,7 +7,7 @@ same source model, SFT demos the right answer with the highest score. The rules 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -60,6 +60,21 @@ def rule_of(recipe: Recipe, domain: Domain) -> Rule:
         judges=judges(recipe),
         judge=chosen_judge(recipe),
     )
+
+
+def rule_in(run: Run, recipe: Recipe, domain: Domain) -> Rule:
+    """The rule of a recipe in a run that is only looked at, or selected in anew: where the verifier of today has judged nothing
+    there, the verdicts of its last version that has count."""
+    rule = rule_of(recipe, domain)
+    if rule.verifier is None:
+        return rule
+    name, _, version = rule.verifier.partition("@")
+    options = version.partition("+")[2]
+    known = {str(one) for one in run.query("SELECT DISTINCT verifier FROM verdicts")["verifier"]}
+    others = [one for one in known if one.partition("@")[0] == name and one.partition("+")[2] == options]
+    if rule.verifier in known or not others:
+        return rule
+    return replace(rule, verifier=max(others, key=lambda one: int(one.partition("@")[2].partition("+")[0])))
 
 
 def make_candidates(run: Run, rule: Rule) -> None:

@@ -273,3 +273,12 @@ def test_pinned_workers_take_one_core_each_and_only_where_all_are_taken():
     assert pinned <= {(core,) for core in cores}
     free = [result.value["cores"] for result in LocalEngine(len(cores) + 1, pinned=True).map(start_where, rows, 20.0)]
     assert all(found == cores for found in free)
+
+
+def test_rows_behind_a_killed_one_do_not_wait_for_a_start():
+    rows: Rows = [{"x": 0}, {"x": 1, "do": "sleep", "s": 60}, {"x": 2}, {"x": 3, "do": "sleep", "s": 60}, {"x": 4}]
+    stream = LocalEngine(1).map(partial(start_slowly, 1.5), [rows], 4.0)
+    told = [(result.row["x"], result.fault, time.monotonic()) for result in stream]
+    assert [(x, fault) for x, fault, _ in told] == [(0, None), (1, "timeout"), (2, None), (3, "timeout"), (4, None)]
+    assert all(told[at + 1][2] - told[at][2] < 1.0 for at in (1, 3))  # started while the slow row was in progress
+    assert children() == []

@@ -19,7 +19,7 @@ OF_0_1 = {  # as recipe.json has it: every option of every domain, at its defaul
     "libraries": [],
     "allow_unsafe": False,
 }
-SINCE = {"float_tolerance": 1e-6, "static": "fail", "gold_time": None}
+SINCE = {"strict": False, "float_tolerance": 1e-6, "static": "fail", "gold_time": None}
 SECTIONS = {"math": VerifyMath, "code": VerifyCode, "instruct": Unverified, "one that there is not": Unverified}
 
 
@@ -36,7 +36,37 @@ def test_a_recipe_of_0_1_has_the_options_of_all_domains(domain):
     assert parse(written, "recipe.json", Path()).verify == recipe.verify
 
 
+RENAMED = [
+    ({"base": "strict"}, True, "verify.base: an old name, read as verify.strict: true"),
+    (
+        {"brackets": "strict", "base": "lenient"},
+        True,
+        "verify.base and verify.brackets: an old name, read as verify.strict: true",
+    ),
+    ({"brackets": "lenient"}, False, "verify.brackets: an old name, read as verify.strict: false"),
+    ({"strict": True}, True, None),
+    ({"units": "strict"}, False, None),
+]
+
+
+@pytest.mark.parametrize(("verify", "strict", "said"), RENAMED)
+def test_old_names_are_translated_with_a_line(verify, strict, said):
+    recipe = read("math", verify)
+    assert recipe.verify.strict is strict
+    assert [note.partition(";")[0] for note in recipe.notes] == ([said] if said else [])
+    again = parse(recipe.model_dump(mode="json"), "recipe.json", Path())
+    assert (again.verify, again.notes) == (recipe.verify, [])
+
+
 REFUSED = [
+    ("code", {"base": "strict"}, "verify.strict is for domain math, this recipe's is code (got True)"),
+    (
+        "math",
+        {"base": "strictly"},
+        "verify.base: extra field not permitted (got 'strictly'); known here: "
+        + "memory_mb, percent, rounding, strict, timeout_s, units, workers",
+    ),
+    ("math", {"strict": "yes"}, "verify.strict: input should be a valid boolean (got 'yes')"),
     ("math", {"libraries": ["numpy"]}, "verify.libraries is for domain code, this recipe's is math (got ['numpy'])"),
     ("code", {"percent": "strict"}, "verify.percent is for domain math, this recipe's is code (got 'strict')"),
     ("instruct", {"timeout_s": 3}, "verify.timeout_s is for domain math and code, this recipe's is instruct (got 3)"),

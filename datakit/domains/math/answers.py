@@ -9,43 +9,41 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_BOX_OR_BRACE = re.compile(r"(\\{1,2}(?:boxed|fbox)\s*\{)|\\.|[{}]", re.DOTALL)
-_BETWEEN_BOXES = re.compile(
-    r"[\s$.]*(?:\\text\s*\{)?\s*(?:[,;\uff0c、]\s*(?:and\b|or\b)?|and\b|or\b|和|或)[\s}]*\$?\s*(?:[a-zA-Z]\s*=\s*)?\$?\s*"
+from datakit.domains.math.boxes import closing_brace, last_boxes
+from datakit.domains.math.letters import letter_at_head, named_letter
+from datakit.domains.math.mentions import CHAIN, NUMBER, SPAN, last_mention, spans
+
+_END_TOKENS = re.compile(r"(?:\s|</s>|<eos>|<\|(?:im_end|eot_id|endoftext|end|end_of_text|eom_id|return)\|>|<end_of_turn>)+\Z")
+_THOUGHT_ENDS = re.compile(r"</(?:think|thinking|thought|reasoning)>")
+_THOUGHT_BEGINS = re.compile(r"\s*<(?:think|thinking|thought|reasoning)>")
+_HASHES = re.compile(r"####(?!#)[ \t]*([^\n]*)")
+_BARE = re.compile(  # what GSM8K's hashes hold where text follows: a number or a formula; "1." begins a section
+    r"[\s*]*(?:\$[^$\n]{1,200}\$|\\boxed\{.*|-?\\?\$?-?[\d.,/]{0,40}\d(?:\s?\\?%)?|\([^()\n]{1,100}\))[\s*]*"
 )
-_MOST_BETWEEN_BOXES = 40  # characters
-_HASHES = re.compile(r"####[ \t]*([^\n]*)")
 _FIELD = re.compile(r"""["'](?:final[ _])?answer["']\s{0,20}:\s{0,20}""", re.IGNORECASE)
 _NEXT_FIELD = re.compile(r",\s{0,20}[\"']")
 _BARE_BOX = re.compile(r"\\(?:boxed|fbox)\s{0,20}(-?\d[\d.,/]{0,100})")
+_BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])")
 _PHRASE = re.compile(
     r"(?:\banswers?\b[^\n.:=]{0,60}?(?:\bis\b|\bare\b|[:=])|^A:|答案[^\n。\uff1a:]{0,20}?[是为\uff1a:])[\s*:\uff1a]{0,20}",
     re.IGNORECASE | re.MULTILINE,
 )
-_THEREFORE = re.compile(r"(?:因此|所以|综上|故)[^\n。]{0,60}?[为是][\s*:\uff1a]{0,20}")
-_LETTER = re.compile(  # of multiple choice, at the head of a statement; A and I may be words
-    r"[\s*$]*(?:\\[a-z]+\{\s*)?(?:(?:option|choice|选项|选)\s*)?"
-    r"(?:\(([A-J])\)|([A-J])(?=[.):]\s|[.):*}$\s]*\Z|\s+(?:because|since|as)\b)|([B-HJ])(?![a-zA-Z'^_=+*/\d-])(?!\s*[=+*/^-]))",
+_SPOKEN_OF = re.compile(
+    r"\b(?:check|verif|confirm|substitut|plug|test|guess|suppose|if)[a-z]*\s+"
+    r"(?:(?:that|whether|if|the|our|this|my|your|final|back|in|into|original)\s+){0,4}\Z",
     re.IGNORECASE,
 )
-_LETTERS = re.compile(  # and anywhere
-    r"\(([A-J])\)|\*\*\s*\(?([A-J])\)?[.:)]?(?:\s[^*\n]{0,80})?\*\*|\b(?:[Oo]ption|[Cc]hoice)\s+([A-J])\b"
-    r"|选\s*[:\uff1a]?\s*([A-J])(?![a-zA-Z])|^[ \t]*([A-J])[.)]?[ \t]*$|(?<![a-zA-Z\\{=])([A-J])[.!*)]{0,4}\Z",
-    re.MULTILINE,
-)
+_BEFORE = 60  # characters in front of a phrase that say whether the answer is given or only spoken of
+_THEREFORE = re.compile(r"(?:因此|所以|综上|故)[^\n。]{0,60}?[为是][\s*:\uff1a]{0,20}")
+_VERB = re.compile(r"\b(?:is|are|equals?|comes to)\b:?\s*|[=:\uff1a]\s*|[是为]\s*")
+_VALUE = re.compile(r"[\s*]{0,9}[-+]?\s?(?:\\?\$|[\d√π([{|]|\.\d|[€£¥₹]\s?\d|\\[a-zA-Z({[])")
 _CHINESE_OR = re.compile(r"(?<=[\d$)])\s{0,9}(?:或者|或|和|与|、)\s{0,9}(?=[\d$\\(-])")
-_CHAIN = re.compile(r"[\d\s.,$()+\-*/\u00d7÷·^%]{1,200}=\s*")
-_SPAN = re.compile(
-    r"\$\$([^$]{1,1000})\$\$|\$(?![\s$])([^$\n]{1,500})(?<!\s)\$(?!\d)|\\\(([^\n]{1,500}?)\\\)|\\\[(.{1,1000}?)\\\]", re.DOTALL
-)
-_NUMBER = re.compile(
-    r"(?<![a-zA-Z0-9_.])-?(?:\\?\$)?-?(?:\d[\d,]*\d|\d)?(?:\.\d+|(?<=\d))(?:/-?\d+)?(?:\s?\\?%)?"
-    r"|-?\\[dt]?frac\{-?\d+\}\{-?\d+\}"
-)
 _SENTENCE_END = re.compile(r"\.(?:\s|$)|\n|。")
 _WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}|[\u4e00-\u9fff]")
 _END_OF_VALUE = {quote: re.compile(rf"\\.|{quote}", re.DOTALL) for quote in ("'", '"')}
-_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_PRAISE = re.compile(r"(?:is\s+)?(?:correct|reasonable|consistent|valid|right|verified|plausible|indeed)\b", re.IGNORECASE)
+_MOST_PHRASES = 20  # that are looked at, from the end
+_MOST_STATED = 1_000  # characters
 _TAIL = 2_000  # characters: an answer that nothing announces stands at the end, or is none
 _JSON_ESCAPE = re.compile(r'\\(?:([\\/"])|n(?![a-zA-Z])|u([0-9a-fA-F]{4}))')
 
@@ -59,92 +57,64 @@ class Answer(NamedTuple):
 
 
 def extract(text: str, letter: bool = False) -> Answer | None:
-    """The final answer: the last of the explicit ones (box, `#### N`, JSON or tagged answer), else the last phrase
-    ("the answer is ..."), else the last expression or number anywhere. None where there is nothing; a blank has no text.
-    `letter`: a letter of multiple choice is wanted.
+    """The final answer: the last of the explicit ones (box, `#### N`, JSON or tagged answer, or "the answer is" with a value
+    behind it), else the last phrase that has a value somewhere, else the last expression or number anywhere. None where there
+    is nothing; a blank has no text. `letter`: a letter of multiple choice is wanted.
     """
-    text = text.rstrip()
-    explicit = max(_explicit(text, letter), key=lambda found: found[0], default=None)
+    text = answer_part(text)
+    found = [*_explicit(text, letter)]
+    if letter:  # a formula's box does not say which choice is meant
+        found = [one for one in found if letter_at_head(_plain(one[1].text))] or ([] if named_letter(text[-_TAIL:]) else found)
+    explicit = max(found, key=lambda one: one[0], default=None)
     if explicit is not None:
         answer = explicit[1]
         return answer if answer.text.strip("_ .") else answer._replace(text="")
     if phrase := _phrase(text, _PHRASE, letter) or _phrase(text, _THEREFORE, letter):
-        return phrase
-    tail = text[-_TAIL:]
-    if letter:
-        *_, named = [None, *_LETTERS.finditer(tail)]
-        return Answer(next(filter(None, named.groups())), "last", False) if named else None
-    matches = [match for pattern in (_SPAN, _NUMBER) for match in pattern.finditer(tail) if match[0]]
-    found = [(match.end(), next(filter(None, match.groups()), match[0])) for match in matches]
-    last = max(found)[1].rpartition("=")[2].strip() if found else ""  # whichever ends later; of an equation its right side
+        return phrase[1]
+    last = named_letter(text[-_TAIL:]) if letter else last_mention(text[-_TAIL:])
     return Answer(last, "last", False) if last else None
 
 
-def boxes(text: str) -> list[tuple[int, int, str]]:
-    """Every closed `\\boxed{}` and `\\fbox{}`, the outermost of nested ones: where it begins, where it ends, what it holds."""
-    found: list[tuple[int, int, int]] = []
-    opened: list[tuple[int, int]] = []  # where a brace's command begins, and where a box's content does (0: no box)
-    for match in _BOX_OR_BRACE.finditer(text):
-        if match[1] or match[0] == "{":
-            opened.append((match.start(), match.end() if match[1] else 0))
-        elif match[0] == "}" and opened:
-            start, content = opened.pop()
-            if content:
-                while found and found[-1][0] > start:
-                    found.pop()
-                found.append((start, match.end(), content))
-    return [(start, end, text[content : end - 1].strip()) for start, end, content in found]
+def answer_part(text: str) -> str:
+    """A text without the thought before its answer and the end tokens behind it."""
+    text = _END_TOKENS.sub("", text[-_TAIL:]) if len(text) <= _TAIL else text[:-_TAIL] + _END_TOKENS.sub("", text[-_TAIL:])
+    if "</" not in text and "<" not in text[:40]:
+        return text
+    *_, end = [None, *_THOUGHT_ENDS.finditer(text)]
+    if end:
+        return text[end.end() :]
+    return "" if _THOUGHT_BEGINS.match(text) else text
 
 
-def last_boxes(text: str) -> tuple[int, str] | None:
-    """Where the last box ends and what it holds, with the boxes that it is listed with ("\\boxed{1} and \\boxed{2}")."""
-    found = boxes(text)
-    if not found:
-        return None
-    first = len(found) - 1
-    while first > 0:
-        end, start = found[first - 1][1], found[first][0]
-        if start - end > _MOST_BETWEEN_BOXES or not _BETWEEN_BOXES.fullmatch(text, end, start):
-            break
-        first -= 1
-    contents = list(dict.fromkeys(content for _, _, content in found[first:]))
-    return found[-1][1], ", ".join(contents)
-
-
-def balanced(text: str) -> bool:
-    """Whether every brace has its partner."""
-    depth = 0
-    for match in _BRACE.finditer(text):
-        depth += {"{": 1, "}": -1}.get(match[0], 0)
-        if depth < 0:
-            return False
-    return depth == 0
-
-
-def _closing_brace(text: str, opening: int) -> int | None:
-    depth = 0
-    for match in _BRACE.finditer(text, opening):
-        depth += {"{": 1, "}": -1}.get(match[0], 0)
-        if depth == 0:
-            return match.start()
-    return None
+def _plain(text: str) -> str:
+    return re.sub(r"\\[a-z]+\s*\{|[{}$]", "", text)
 
 
 def _explicit(text: str, letter: bool) -> Iterator[tuple[int, Answer]]:
     """The last answer of each explicit kind, and where it ends: a box in a JSON field is the field's."""
     boxed = last_boxes(text)
     if boxed:
-        yield boxed[0], Answer(boxed[1], "box", True)
+        yield boxed[1], Answer(boxed[2], "box", True)
     opened = max(text.rfind("\\boxed{"), text.rfind("\\fbox{"))
-    if opened >= 0 and _closing_brace(text, text.index("{", opened)) is None:
+    if opened >= 0 and closing_brace(text, text.index("{", opened)) is None:
         rest = text[opened:].partition("{")[2].partition("\n")[0]
         yield opened, Answer(rest.strip("$ ."), "open box", False)
     *_, bare = [None, *_BARE_BOX.finditer(text)]
     if bare:
         yield bare.end(), Answer(bare[1].rstrip(".,/"), "box", bare.end() < len(text))
-    *_, hashes = [None, *_HASHES.finditer(text)]
-    if hashes:
-        yield hashes.end(), _inner(hashes[1], "hashes", hashes.end() < len(text), letter)
+    for hashes in reversed([*_HASHES.finditer(text)]):
+        if hashes.end() == len(text) or _BARE.fullmatch(hashes[1]):
+            yield hashes.end(), _inner(hashes[1], "hashes", hashes.end() < len(text), letter)
+            break
+    fields = [*_fields(text, letter)]
+    yield from fields
+    behind = 0 if letter else max([0, *(end for end in (boxed and boxed[1], bare and bare.end()) if end)])
+    if not fields and (stated := _phrase(text, _PHRASE, letter, firmly=True, start=behind)):
+        yield stated
+
+
+def _fields(text: str, letter: bool) -> Iterator[tuple[int, Answer]]:
+    """Answers in fields of their own, which no phrase beside them changes."""
     closing = text.rfind("</answer>")
     opening = text.rfind("<answer>", 0, max(closing, 0))
     if opening >= 0:
@@ -176,34 +146,64 @@ def _unescaped(raw: str) -> str:
 def _inner(value: str, way: str, sure: bool, letter: bool) -> Answer:
     """A field's or tag's value, or what it says in turn: a box or a sentence in it."""
     boxed = last_boxes(value)
-    return Answer(boxed[1] if boxed else _stated(value, letter), way, sure)
+    return Answer(boxed[2] if boxed else _stated(value, letter), way, sure)
 
 
-def _phrase(text: str, pattern: re.Pattern[str], letter: bool) -> Answer | None:
-    for match in reversed(list(pattern.finditer(text))):
-        end = _SENTENCE_END.search(text, match.end())
-        sentence = text[match.end() : end.start() if end else len(text)][:1000]
-        if found := _stated(sentence, letter):
-            return Answer(found, "phrase", end is not None)
+def _phrase(
+    text: str, pattern: re.Pattern[str], letter: bool, firmly: bool = False, start: int = 0
+) -> tuple[int, Answer] | None:
+    """The last phrase that says something, and where that ends. `firmly`: only one that a value follows, or "the area is" and a
+    value, so that it can stand against a box; neither "the answer is correct", nor a check of the answer.
+    """
+    for match in reversed(list(pattern.finditer(text, start))[-_MOST_PHRASES:]):
+        rest = text[match.end() : match.end() + _MOST_STATED]
+        end = _SENTENCE_END.search(rest)
+        sentence = rest[: end.start()] if end else rest
+        if not firmly:
+            found = _stated(sentence, letter)
+        elif (_BOX.search(sentence) and not letter) or _SPOKEN_OF.search(text[max(0, match.start() - _BEFORE) : match.start()]):
+            continue
+        else:
+            found = _firmly_stated(sentence, letter)
+        if found:
+            return match.end() + len(sentence), Answer(found, "phrase", match.end() + len(sentence) < len(text))
     return None
+
+
+def _firmly_stated(sentence: str, letter: bool) -> str:
+    sentence = sentence.strip().strip("*").strip()
+    if letter:
+        return letter_at_head(sentence) or ""
+    if _VALUE.match(sentence):
+        return _stated(sentence)
+    if _PRAISE.match(sentence):
+        return ""
+    values = [
+        (verb[0].strip(" :") in ("", "="), verb.end())
+        for verb in _VERB.finditer(sentence)
+        if _VALUE.match(sentence, verb.end())
+    ]
+    return _stated(sentence[min(values)[1] :]) if values else ""  # behind "is" rather than behind "="
 
 
 def _stated(sentence: str, letter: bool = False) -> str:
     """The answer in what follows "the answer is": its first formula or number where there are words around it."""
     sentence = sentence.strip().strip("*").strip()
-    if letter and (chosen := _LETTER.match(sentence)):
-        return str(next(filter(None, chosen.groups()))).upper()
+    if letter and (chosen := letter_at_head(sentence) or named_letter(sentence)):
+        return chosen
     sentence = _CHINESE_OR.sub(", ", sentence)
     words = [word for word in _WORD.findall(sentence) if word not in ("and", "or")]
-    if not words and len(_SPAN.findall(sentence)) != 1:
+    formulas = spans(sentence)
+    if not words and len(formulas) != 1:
         return sentence
-    span, number = _SPAN.search(sentence), _NUMBER.search(sentence)
-    if span and (number is None or span.start() <= number.start()):
-        return next(group for group in span.groups() if group).strip()
+    number = NUMBER.search(sentence)
+    first = SPAN.search(sentence)
+    if formulas and first and (number is None or first.start() <= number.start()):
+        return formulas[0][1]
     if number is None:
         return sentence
     end = number.start()
-    while chain := _CHAIN.match(sentence, end):  # what arithmetic comes to: 12 in "3 * 4 = 12 apples"
+    while chain := CHAIN.match(sentence, end):  # what arithmetic comes to: 12 in "3 * 4 = 12 apples"
         end = chain.end()
-    result = _NUMBER.match(sentence, end)
+    result = NUMBER.match(sentence, end)
     return (result[0] if result and result[0] else number[0]).strip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from datakit.domains.math.equality import reference_answer
+from datakit.domains.math.equality import acceptable_answers, reference_answer
 from datakit.domains.math.verifier import MathVerifier
 from datakit.domains.protocol import Verifier
 from datakit.domains.reading import read_prompts
@@ -31,4 +31,4 @@ class Math:
         """The solution where there is one, else the reference put as an answer."""
         if prompt.solution is not None or prompt.reference is None:
             return prompt.solution
-        return f"The answer is \\boxed{{{reference_answer(prompt.reference)}}}."
+        return f"The answer is \\boxed{{{reference_answer(acceptable_answers(prompt.reference)[0])}}}."

@@ -1,35 +1,47 @@
 """Whether an answer is equal to the reference, mathematically.
 
-In steps, the cheap and exact ones first: a remembered pair; equal text after the spelling is cleaned; equal exact values;
-the same parts of lists, intervals, unions and matrices; math-verify for what is left. Model text goes into math-verify's
-LaTeX grammar only (see parsing). A reference that cannot be read gives no verdict.
+In steps, the cheap and exact ones first: a remembered pair; equal text after the spelling is cleaned; what looks like
+arithmetic and is none; equal exact values; letters and words; inequalities as intervals; the same parts of lists, intervals,
+unions and matrices; percent, bases, units, assignments; math-verify for what is left. Model text goes into math-verify's LaTeX
+grammar only (see parsing). A reference that cannot be read gives no verdict. docs/verification.md has the steps for readers.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 from functools import lru_cache
 from itertools import zip_longest
 from typing import NamedTuple
 
 from datakit.domains.math import parsing
-from datakit.domains.math.answers import balanced, boxes
+from datakit.domains.math.boxes import balanced, boxed_reference
+from datakit.domains.math.notation import decided_by_notation
 from datakit.domains.math.parsing import UnreadableReference
+from datakit.domains.math.relations import described, has_inequality, merged, without_builder
 from datakit.domains.math.shapes import Shape, shape_of
-from datakit.domains.math.spelling import cleaned, unwrapped, without_thousands
-from datakit.domains.math.units import measured, with_base, without_percent
-from datakit.domains.math.values import Value, same_number, value_of
+from datakit.domains.math.spelling import cleaned, currency, unwrapped, without_thousands
+from datakit.domains.math.units import conversion, measured, with_base, without_percent
+from datakit.domains.math.values import Value, same_number, scaled, value_of
 
 MAX_LENGTH = 1000  # characters of an answer or a reference that are worth comparing
 _MAX_PROSE = 3  # words of a reference that is text: a sentence can be said in many ways
 
+_NAME = r"(?:[a-zA-Z]|\\(?:theta|alpha|beta|gamma|lambda|mu|phi|varphi)(?![a-zA-Z])\s?)(?:_\{?\w+\}?)?'*(?:\s?\(\w+\))?"
 _ASSIGNED = re.compile(
-    r"((?:[a-zA-Z]|\\(?:theta|alpha|beta|lambda)\s?)(?:_\{?\w+\}?)?'*(?:\([a-zA-Z]\))?|\\frac\s*\{d\s?[a-z]?\}\{d\s?[a-z]\})"
+    rf"({_NAME}|\\frac\s*\{{d\s?[a-z]?\}}\{{d\s?[a-z]\}}|\(\s*{_NAME}(?:\s*,\s*{_NAME})+\s*\)"
+    r"|(?:\\(?:angle|triangle|overline)\s*\{?\s*|\|)?[A-Z]{2,4}[}|]?|\\text\s*\{[a-zA-Z ]{2,40}\})"
     r"\s*(?:=|\\in(?![a-zA-Z]))\s*(?=[^=<>]+$)"
 )
+_CHAIN = re.compile(rf"(?:{_NAME}|[^a-zA-Z=<>\\]+)\s*=")
+_COMMAND = re.compile(r"\\[a-zA-Z]+")
+_LETTER = re.compile(r"[a-zA-Z<>]")
+_APPROXIMATELY = re.compile(r"\s*\\(?:approx|simeq|thickapprox)(?![a-zA-Z])\s*")
 _RELATION = re.compile(r"[=<>]|\\(?:le|ge|leq|geq|ne|neq|in|approx|equiv)(?![a-zA-Z])")
 _CHOICE = re.compile(r"\(?([A-J])\)?[.:)]?")
 _CHOSEN = re.compile(r"(?:(?:option|choice|answer)\s*)?(?:\(([A-J])\)|([A-J])(?:[.:)]|$))(?:\s.*)?", re.IGNORECASE | re.DOTALL)
+_NOT = r"\ne"
 _PROSE = re.compile(r"[a-zA-Z]+[,.]? [a-zA-Z ,.'-]+")
 _WORDS = re.compile(r"[a-zA-Z]{2,}(?:[ '-]+[a-zA-Z]+)*")
 
@@ -39,8 +51,7 @@ class Rules(NamedTuple):
 
     percent: bool = False
     units: bool = False
-    base: bool = False
-    brackets: bool = False
+    strict: bool = False
     rounding: bool = False
 
 
@@ -50,9 +61,31 @@ LENIENT = Rules()
 @lru_cache(maxsize=10_000)
 def equal(reference: str, answer: str, rules: Rules = LENIENT) -> bool:
     """Whether the answer's text says the same as the reference's. Raises UnreadableReference and CannotCompare."""
-    gold, said = cleaned(reference_answer(reference)), cleaned(answer)
+    unreadable = None
+    for acceptable in acceptable_answers(reference):
+        try:
+            if _equal(reference_answer(acceptable), answer, rules):
+                return True
+        except UnreadableReference as error:
+            unreadable = error
+    if unreadable:
+        raise unreadable
+    return False
+
+
+def _equal(reference: str, answer: str, rules: Rules) -> bool:
+    if reference.isascii() and answer.isascii() and reference.isdigit() and answer.isdigit():
+        return int(reference) == int(answer)
+    gold, said = cleaned(reference), cleaned(answer)
     if not gold or not balanced(gold):
         raise UnreadableReference(reference)
+    coins, others = currency(reference), currency(answer)
+    if coins and others and coins != others:
+        factor = conversion(others, coins)
+        values = value_of(without_thousands(measured(gold).value)), value_of(without_thousands(measured(said).value))
+        if factor is None or values[0] is None or values[1] is None:
+            return False
+        return same_number(values[0], scaled(values[1], factor), decimal=True, exactly=rules.rounding)
     if gold == said:
         return True
     joined = without_thousands(gold), without_thousands(said)
@@ -61,12 +94,21 @@ def equal(reference: str, answer: str, rules: Rules = LENIENT) -> bool:
     return joined != (gold, said) and _same(gold, said, rules)  # 100,200 may be two numbers
 
 
+def acceptable_answers(reference: str) -> list[str]:
+    """The answers of which any is right: a JSON list of texts has several; [1, 2] is an interval."""
+    if reference.startswith("[") and '"' in reference:
+        with suppress(ValueError):
+            listed = json.loads(reference)
+            if isinstance(listed, list) and listed and all(isinstance(one, str) and one.strip() for one in listed):
+                return listed
+    return [reference]
+
+
 def reference_answer(reference: str) -> str:
-    """The answer in a reference: after `####`, in the boxes of a worked solution (all of them), else the whole."""
+    """The answer in a reference: after `####`, in the boxes of a worked solution (its parts), else the whole."""
     if "####" in reference:
         return reference.rpartition("####")[2].strip()
-    found = boxes(reference)
-    return ", ".join(dict.fromkeys(content for _, _, content in found)) if found else reference.strip()
+    return boxed_reference(reference) or reference.strip()
 
 
 def is_choice(gold: str) -> bool:
@@ -78,9 +120,22 @@ def _same(gold: str, said: str, rules: Rules) -> bool:
     """Equality of cleaned texts, by the first step that decides."""
     if gold == said:
         return True
+    written = decided_by_notation(gold, said)
+    if written is not None:
+        return written
     if (left := value_of(gold)) and (right := value_of(said)):
         return _same_value(left, right, said, rules)
-    for decide in (_by_choice, _by_words, _by_parts, _by_percent, _by_base, _by_unit, _by_assignment):
+    for decide in (
+        _by_choice,
+        _by_words,
+        _by_approximation,
+        _by_relation,
+        _by_parts,
+        _by_percent,
+        _by_base,
+        _by_unit,
+        _by_assignment,
+    ):
         decided = decide(gold, said, rules)
         if decided is not None:
             return decided
@@ -145,7 +200,7 @@ def _by_base(gold: str, said: str, rules: Rules) -> bool | None:
         return left == right
     digits, bare = (left[0], said) if left else (right[0] if right else "", gold)
     if bare == digits:
-        return not rules.base
+        return not rules.strict
     return False if value_of(bare) else None
 
 
@@ -154,7 +209,13 @@ def _by_unit(gold: str, said: str, rules: Rules) -> bool | None:
     left, right = measured(gold), measured(said, beside_number=value_of(gold) is not None)
     if (left.value, right.value) == (gold, said):
         return None
-    if left.unit != right.unit and (rules.units or (left.unit and right.unit)):
+    if left.unit != right.unit and left.unit and right.unit:
+        factor = conversion(right.unit, left.unit)
+        values = value_of(left.value), value_of(right.value)
+        if factor is None or values[0] is None or values[1] is None:
+            return False
+        return _same_value(values[0], scaled(values[1], factor), said, rules)
+    if left.unit != right.unit and rules.units:
         return False
     return _same(left.value, right.value, rules)
 
@@ -162,11 +223,59 @@ def _by_unit(gold: str, said: str, rules: Rules) -> bool | None:
 def _by_assignment(gold: str, said: str, rules: Rules) -> bool | None:
     """x = 5 says what 5 says, and x \\in [0, 1] what [0, 1] does; y = 5 is another matter, and so is 2x + y = 5."""
     left, right = _ASSIGNED.match(gold), _ASSIGNED.match(said)
-    if (left is None and right is None) or (left and right and left[1] != right[1]):
-        return None
+    if left is None and right is None:
+        return _by_chain(gold, said, rules)
+    if left and right and "".join(left[1].split()) != "".join(right[1].split()):
+        return None if min(len(left[1]), len(right[1])) == 1 else False  # x = y + 1 may be y = x - 1
     if _RELATION.search(said if left and not right else gold if right and not left else ""):
         return None
     return _same(gold[left.end() :] if left else gold, said[right.end() :] if right else said, rules)
+
+
+def _by_chain(gold: str, said: str, rules: Rules) -> bool | None:
+    """x = 2 + 3 = 5 and 2 + 3 = 5 say what they end in."""
+    first, equals, _ = said.partition("=")
+    if not equals or _RELATION.search(gold):
+        return None
+    if not _CHAIN.match(said) and _LETTER.search(_COMMAND.sub("", first)):
+        return None
+    last = said.rpartition("=")[2].strip()
+    return _same(gold, last, rules) if last else None
+
+
+def _by_approximation(gold: str, said: str, rules: Rules) -> bool | None:
+    r"""x \approx 3.14 is an assignment, and 36\pi \approx 113.1 is one value in two forms."""
+    left, right = _APPROXIMATELY.split(gold), _APPROXIMATELY.split(said)
+    if len(left) + len(right) == 2:
+        return None
+    sides = [[one for one in found if one and not _ASSIGNED.match(f"{one}=1")] for found in (left, right)]
+    if not all(sides):
+        return None
+    return any(_same(one, other, rules) for one in sides[0] for other in sides[1])
+
+
+def _by_relation(gold: str, said: str, rules: Rules) -> bool | None:
+    r"""An inequality is the interval that it describes, a \ne b is not a = b, and a set is what is said of its elements."""
+    bare, other = without_builder(gold), without_builder(said)
+    if not has_inequality(bare) and not has_inequality(other):
+        return None
+    left, right = described(bare), described(other)
+    if left and right:
+        return left.variable == right.variable and _same(left.intervals, right.intervals, rules)
+    if left is None and right is None:
+        sides = bare.count(_NOT), other.count(_NOT)
+        if sides == (1, 1):
+            return _same(bare.replace(_NOT, "="), other.replace(_NOT, "="), rules)
+        if any(sides):
+            return False
+        return None if (bare, other) == (gold, said) else _same(bare, other, rules)
+    intervals, text = (left.intervals, other) if left else (right.intervals if right else "", bare)
+    shape = shape_of(text)
+    if value_of(text) or (shape and not shape.kind):  # a number, a list or a set of numbers is no interval
+        return False
+    if has_inequality(text):
+        return None if (bare, other) == (gold, said) else _same(bare, other, rules)
+    return _same(intervals, text, rules) if left else _same(text, intervals, rules)
 
 
 def _by_parts(gold: str, said: str, rules: Rules) -> bool | None:
@@ -180,6 +289,8 @@ def _by_parts(gold: str, said: str, rules: Rules) -> bool | None:
             return False if value_of(bare) else None
     left, right = left or Shape("", [gold]), right or Shape("", [said])
     if "union" in (left.kind, right.kind):
+        if (ours := merged(left.parts)) and (theirs := merged(right.parts)):
+            return ours == theirs
         if left.kind != right.kind or len(left.parts) != len(right.parts):
             return None
         # Where only the brackets differ it is wrong; math-verify decides on a union that is cut in other ways.
@@ -191,7 +302,7 @@ def _by_parts(gold: str, said: str, rules: Rules) -> bool | None:
         return False if _as_sets(ends[0], ends[1], rules) else None
     if "matrix" in (left.kind[:6], right.kind[:6]):
         return _in_order(left, right, rules) if left.kind == right.kind else None
-    if left.kind != right.kind and (rules.brackets or (left.kind and right.kind)):
+    if left.kind != right.kind and (rules.strict or (left.kind and right.kind)):
         return False
     if left.kind and len(left.parts) > 1:
         return _in_order(left, right, rules)

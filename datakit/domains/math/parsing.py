@@ -15,8 +15,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from datakit.domains.math.answers import balanced
-from datakit.domains.math.values import CLOSE, Value, same_number, value_of
+from datakit.domains.math.boxes import balanced
+from datakit.domains.math.values import CLOSE, Value, is_short, same_number, value_of
 
 _DIGITS = 30  # that two numbers are worked out to
 _SAME = Fraction(1, 10**15)
@@ -60,6 +60,8 @@ def equal(gold: str, said: str, rounding_allowed: bool) -> bool:
     if isinstance(left, Eq) != isinstance(right, Eq):  # of x = 5 the right side, where the other is no equation
         left = left.rhs if isinstance(left, Eq) and isinstance(left.lhs, Symbol) else left
         right = right.rhs if isinstance(right, Eq) and isinstance(right.lhs, Symbol) else right
+        if isinstance(left, Eq) != isinstance(right, Eq):  # x + y = 4 is not 4
+            return False
     left, right = _same_symbols(left, right)
     if left is nan or left is zoo:  # a division by zero
         raise UnreadableReference(gold)
@@ -153,7 +155,7 @@ def _by_numbers(gold: Any, said: Any, gold_text: str, said_text: str, rounding_a
     known = value_of(gold_text)
     if known is not None:
         return same_number(known, Value(right, None), decimal="." in said_text)
-    return ("." in gold_text or "." in said_text) and _near(left, right, CLOSE)
+    return ("." in gold_text or "." in said_text) and not is_short(left) and _near(left, right, CLOSE)
 
 
 def _differ_somewhere(gold: Any, said: Any, symbols: list[Any]) -> bool | None:

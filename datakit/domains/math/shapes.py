@@ -42,6 +42,8 @@ def shape_of(text: str) -> Shape | None:
     kind, inner = brackets
     parts = _split(inner, _LIST_MARKS)
     single = len(parts) < 2
+    if not single and kind != "\\{\\}" and text.count("\\pm") == 1:  # (\\pm 1, 0) is two points
+        return Shape("", _expanded([text]))
     return Shape("" if kind == "\\{\\}" or single else kind, _expanded(parts)) if inner else None
 
 

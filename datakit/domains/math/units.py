@@ -3,6 +3,7 @@ r"""What may stand beside a value: a percent sign, a unit of measure, a base. Te
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import NamedTuple
 
 from datakit.domains.math.values import value_of
@@ -20,6 +21,20 @@ _MEASURES = {
         "mm 毫米", "cm 厘米", "m 米", "km 千米 公里", "g 克", "kg 千克 公斤", "h 小时", "minute 分钟", "s 秒", "yuan 元",
     )
     for spelling in names.split()
+}  # fmt: skip
+_SIZES = {
+    **dict.fromkeys(("mm", "cm", "m", "km", "in", "ft", "yd", "mi"), "length"),
+    **dict.fromkeys(("mg", "g", "kg"), "mass"), **dict.fromkeys(("oz", "lb"), "weight"),
+    **dict.fromkeys(("ml", "l"), "volume"), **dict.fromkeys(("s", "minute", "h", "day", "week"), "time"),
+    **dict.fromkeys(("cent", "dollar"), "money"),
+}  # fmt: skip
+_IN_UNITS = {
+    name: Fraction(size)
+    for name, size in {
+        "mm": "1/1000", "cm": "1/100", "m": "1", "km": "1000", "in": "0.0254", "ft": "0.3048", "yd": "0.9144", "mi": "1609.344",
+        "mg": "1/1000", "g": "1", "kg": "1000", "oz": "1", "lb": "16", "ml": "1/1000", "l": "1",
+        "s": "1", "minute": "60", "h": "3600", "day": "86400", "week": "604800", "cent": "1/100", "dollar": "1",
+    }.items()
 }  # fmt: skip
 _POWERS = {"square": "2", "sq": "2", "cubic": "3", "cu": "3"}
 _VALUES = re.compile(
@@ -79,6 +94,26 @@ def measured(text: str, beside_number: bool = False) -> Measured:
     counted = is_number and (not words.isascii() or (len(words.split()[0]) > 2 and gap)) and not match["power"]
     is_unit = counted or (unit is not None and (plainly or beside_number))
     return Measured(value, unit) if is_unit else Measured(text, None)
+
+
+def conversion(unit: str, into: str) -> Fraction | None:
+    """How many of the one unit the other is: 1000 for km into m; None where they measure different things."""
+    (above, size), (below, other) = _size(unit), _size(into)
+    return size / other if above and above == below else None
+
+
+def _size(unit: str) -> tuple[list[tuple[str, int]], Fraction]:
+    """What a unit measures (length squared, length per time) and its size; nothing where that is not known."""
+    measures, size = [], Fraction(1)
+    for at, part in enumerate(unit.split(" per ")):
+        for word in part.split():
+            name, _, power = word.partition("^")
+            if name not in _SIZES:
+                return [], Fraction(1)
+            exponent = int(power or 1) * (-1 if at else 1)
+            measures.append((_SIZES[name], exponent))
+            size *= _IN_UNITS[name] ** exponent
+    return sorted(measures), size
 
 
 def with_base(text: str) -> tuple[str, int] | None:

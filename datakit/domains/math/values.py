@@ -16,6 +16,8 @@ _MAX_BITS = 200_000  # of a number: some milliseconds for its greatest common di
 _MAX_DEPTH = 60
 _MAX_FACTORIAL = 1_000
 CLOSE = Fraction(1, 10**6)  # a decimal answer for an exact gold that cannot be written as a short decimal: 0.333333 for 1/3
+_SHORT = 10**6  # what divides it is written in six decimal places: 1/8 is 0.125 and nothing near it
+_NOISE = Fraction(1, 10**14)  # of floating-point numbers, which have 15 to 17 digits
 
 _DECIMAL = re.compile(r"([+-]?)(\d+\.\d+|\.\d+)(?: ?(?:\\times|\\cdot|\*) ?10\^\{?([+-]?\d{1,4})\}?)?")
 _REPEATING = re.compile(r"([+-]?)(\d*)\.(\d*)\\overline\s*\{(\d+)\}")
@@ -57,7 +59,8 @@ def same_number(gold: Value, said: Value, decimal: bool, exactly: bool = False) 
     """Whether an answer's value is the gold's. `decimal`: the answer is written with a decimal point; `exactly`: no rounding.
 
     A gold that is a decimal is met by whatever rounds to it at its own digits (half away from zero), so 3.14 by 3.14159 and
-    22/7, and 3.14159 not by 3.14. Any other gold is exact: a decimal answer must be within a millionth of it.
+    22/7, and 3.14159 not by 3.14. Any other gold is exact: where it is no short decimal, an answer that is one must be within
+    a millionth of it; where it is, only the noise of floating-point numbers is forgiven: 0.30000000000000004 is 3/10.
     """
     if gold.number == said.number:
         return True
@@ -67,7 +70,21 @@ def same_number(gold: Value, said: Value, decimal: bool, exactly: bool = False) 
         steps = abs(said.number) / gold.last_digit + Fraction(1, 2)
         rounded = (steps.numerator // steps.denominator) * gold.last_digit
         return gold.number == (-rounded if said.number < 0 else rounded)
-    return decimal and abs(gold.number - said.number) <= CLOSE * min(Fraction(1), abs(gold.number))
+    apart = abs(gold.number - said.number)
+    if is_short(gold.number):
+        noisy = said.last_digit is not None and said.last_digit <= _NOISE * abs(gold.number)
+        return noisy and apart <= _NOISE * abs(gold.number)
+    return decimal and apart <= CLOSE * min(Fraction(1), abs(gold.number))
+
+
+def is_short(number: Fraction) -> bool:
+    """Whether six decimal places write it exactly."""
+    return _SHORT % number.denominator == 0
+
+
+def scaled(value: Value, factor: Fraction) -> Value:
+    """The value in another unit."""
+    return Value(value.number * factor, value.last_digit * factor if value.last_digit is not None else None)
 
 
 class _Reader:

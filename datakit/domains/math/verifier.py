@@ -15,7 +15,7 @@ from datakit.machine import limit_memory
 from datakit.recipe.verify import VerifyMath
 from datakit.tables import Outcome, Rows
 
-VERSION = 2  # a change that can change a verdict makes a new one
+VERSION = 3  # a change that can change a verdict makes a new one
 DEADLINE_S = 2.0
 MEMORY_MB = 2048
 
@@ -32,8 +32,11 @@ class MathVerifier:
         self.options = options
         self.deadline_s = options.timeout_s or DEADLINE_S
         self.memory_mb = options.memory_mb or MEMORY_MB
-        self.rules = Rules(**{point: getattr(options, point) == "strict" for point in Rules._fields})
-        suffixes = [f"+{point}=strict" for point, strict in self.rules._asdict().items() if strict]
+        lenient = {"lenient", False}
+        self.rules = Rules(**{point: getattr(options, point) not in lenient for point in Rules._fields})
+        suffixes = [
+            f"+{point}" if point == "strict" else f"+{point}=strict" for point, on in self.rules._asdict().items() if on
+        ]
         suffixes += [f"+memory_mb={self.memory_mb}"] if self.memory_mb != MEMORY_MB else []
         suffixes += [f"+timeout_s={self.deadline_s:g}"] if self.deadline_s != DEADLINE_S else []
         self.name = f"math@{VERSION}{''.join(suffixes)}"
@@ -56,9 +59,9 @@ def verify_answer(text: str, reference: str | None, truncated: bool = False, rul
     """The verdict on one response. Of a response that was cut off only an answer that it had already given counts."""
     if reference is None or not reference.strip():
         return Verdict("unverifiable", detail="no reference answer")
-    gold = equality.reference_answer(reference)
-    answer = answers.extract(text, equality.is_choice(gold))
-    if answer is None and (found := parsing.answer_in(text)):
+    golds = [equality.reference_answer(one) for one in equality.acceptable_answers(reference)]
+    answer = answers.extract(text, equality.is_choice(golds[0]))
+    if answer is None and (found := parsing.answer_in(answers.answer_part(text))):
         answer = answers.Answer(found, "math-verify", False)
     if answer is None:
         return Verdict("unparseable", detail="no answer found")
@@ -66,12 +69,12 @@ def verify_answer(text: str, reference: str | None, truncated: bool = False, rul
         return Verdict("unparseable", detail="the answer was left blank")
     if truncated and not answer.sure:
         return Verdict("unparseable", detail="cut off before an answer")
-    if len(gold) > MAX_LENGTH:
+    if max(map(len, golds)) > MAX_LENGTH:
         return Verdict("unverifiable", _shown(answer.text), detail=f"the reference is over {MAX_LENGTH} characters")
     if len(answer.text) > MAX_LENGTH:
         return Verdict("unparseable", detail=f"the answer is over {MAX_LENGTH} characters")
     try:
-        passed = equality.equal(gold, answer.text, rules)
+        passed = equality.equal(reference, answer.text, rules)
     except parsing.UnreadableReference:
         return Verdict("unverifiable", _shown(answer.text), detail="the reference cannot be read")
     except parsing.CannotCompare as error:

@@ -53,6 +53,12 @@ def test_answers_are_compared(case):
     assert equal(case["reference"], case["answer"]) is case["equal"]
 
 
+@pytest.mark.parametrize("case", [*cases("math_verdicts.jsonl"), *cases("math_running_text.jsonl")])
+def test_responses_are_judged(case):
+    verdict = verify_answer(case["text"], case["reference"])
+    assert verdict.outcome == case["outcome"], verdict
+
+
 @pytest.mark.parametrize(
     "piece",
     [r"\boxed{", r"\boxed{1}", r"\boxed{1} and ", " ", "$", "$a", "$ ", "1", "1,", "1.", "1/", "-", "1 ", r"\(", r"\[",
@@ -100,12 +106,13 @@ def test_an_unreadable_reference_is_no_verdict():
 
 
 def test_verifier_names_what_can_change_a_verdict():
-    assert math().verifier.name == math(workers=3, timeout_s=2.0, memory_mb=2048).verifier.name == "math@2"
-    assert math(timeout_s=5).verifier.name == "math@2+timeout_s=5"
+    assert math().verifier.name == math(workers=3, timeout_s=2.0, memory_mb=2048).verifier.name == "math@3"
+    assert math(timeout_s=5).verifier.name == "math@3+timeout_s=5"
     assert (
         math(units="strict", percent="strict", memory_mb=512).verifier.name
-        == "math@2+percent=strict+units=strict+memory_mb=512"
+        == "math@3+percent=strict+units=strict+memory_mb=512"
     )
+    assert math(strict=True).verifier.name == "math@3+strict"
 
 
 def test_a_hostile_answer_takes_one_row():

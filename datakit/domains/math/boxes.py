@@ -1,0 +1,99 @@
+r"""`\boxed{...}` and `\fbox{...}` in a text: where they stand, and which of them are parts of one answer."""
+
+from __future__ import annotations
+
+import re
+
+_BOX_OR_BRACE = re.compile(r"(\\{1,2}(?:boxed|fbox)\s*\{)|\\.|[{}]", re.DOTALL)
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_MOST_BETWEEN = 80  # characters
+_LAYOUT = re.compile(r"\\(?:text|mathrm|mbox)\s*\{|\\q?quad(?![a-zA-Z])|\\[,;:! ()\[\]]|[${}~*]")
+_NAMED = re.compile(r"(?<![a-zA-Z])\\?[a-zA-Z]{1,7}(?:_\w{1,3})?'?\s*=|=")
+_JOINED = re.compile(r"(?:[,;\uff0c\uff1b、]\s*(?:(?:and|or)\b)?|(?:and|or)\b|和|或|与|以及)")
+_SAME_SENTENCE = re.compile(r"[,;\uff0c]?\s*(?:(?:and|or|while)\b|和|或|而)[^.\n。]*", re.IGNORECASE)
+_OTHER_CASE = re.compile(
+    r"[^\n]*[.;\n]\s*(?:and\s+)?(?:if|when|for|case|also|otherwise|another|the other|the second|similarly)\b.*",
+    re.IGNORECASE | re.DOTALL,
+)
+_NEXT_STEP = re.compile(  # or the same value again, or a correction
+    r"\b(?:so|thus|hence|therefore|total|altogether|sum|which|because|since|gives?|giving|check|verify|that is|i\.e|actually"
+    r"|wait|step|namely|equals?|becomes?|simplif\w*|rather|instead|finally|then (?:we|the)|first)\b"
+    r"|因此|所以|=>|\\(?:implies|Rightarrow|to)(?![a-zA-Z])",
+    re.IGNORECASE,
+)
+_PLACEHOLDER = re.compile(
+    r"(?:\\[hv]?phantom\s*\{.*\}|\\(?:q?quad|square|Box|[lc]?dots|hspace\s*\{[^{}]*\}|[,;:! ])|[?_.~\s])*", re.DOTALL
+)
+
+
+def boxes(text: str) -> list[tuple[int, int, str]]:
+    """Every closed box, the outermost of nested ones: where it begins, where it ends, what it holds."""
+    if "boxed" not in text and "fbox" not in text:
+        return []
+    found: list[tuple[int, int, int]] = []
+    opened: list[tuple[int, int]] = []  # where a brace's command begins, and where a box's content does (0: no box)
+    for match in _BOX_OR_BRACE.finditer(text):
+        if match[1] or match[0] == "{":
+            opened.append((match.start(), match.end() if match[1] else 0))
+        elif match[0] == "}" and opened:
+            start, content = opened.pop()
+            if content:
+                while found and found[-1][0] > start:
+                    found.pop()
+                found.append((start, match.end(), content))
+    return [(start, end, text[content : end - 1].strip()) for start, end, content in found]
+
+
+def last_boxes(text: str) -> tuple[int, int, str] | None:
+    r"""The last box with those it is listed with ("\boxed{1} and \boxed{2}"): where they begin and end, and what they hold."""
+    found = boxes(text)
+    return _group(text, found, other_cases=False) if found else None
+
+
+def boxed_reference(text: str) -> str | None:
+    """What the boxes of a worked solution hold that are parts of its answer; no step before it, nothing to be filled in."""
+    found = [box for box in boxes(text) if not _PLACEHOLDER.fullmatch(box[2])]
+    return _group(text, found, other_cases=True)[2] if found else None
+
+
+def balanced(text: str) -> bool:
+    """Whether every brace has its partner."""
+    depth = 0
+    for match in _BRACE.finditer(text):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def closing_brace(text: str, opening: int) -> int | None:
+    """Where the brace ends that opens here."""
+    depth = 0
+    for match in _BRACE.finditer(text, opening):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if depth == 0:
+            return match.start()
+    return None
+
+
+def _group(text: str, found: list[tuple[int, int, str]], other_cases: bool) -> tuple[int, int, str]:
+    first = len(found) - 1
+    while first > 0 and _belong_together(text[found[first - 1][1] : found[first][0]], other_cases):
+        first -= 1
+    contents = list(dict.fromkeys(content for _, _, content in found[first:]))
+    return found[first][0], found[-1][1], ", ".join(contents)
+
+
+def _belong_together(between: str, other_cases: bool) -> bool:
+    """Whether what stands between two boxes makes them parts of one answer: a comma, "and", "or", names with "=", few words.
+
+    `other_cases`: also a new sentence that begins another case, as worked solutions do: "If ..., it is 1. If ..., it is 2."
+    """
+    if len(between) > _MOST_BETWEEN * (2 if other_cases else 1):
+        return False
+    plain = _NAMED.sub(" ", _LAYOUT.sub(" ", between)).strip()
+    if _JOINED.fullmatch(plain.lstrip(". ")) and "\n" not in between.strip(" "):
+        return True
+    if _NEXT_STEP.search(plain):
+        return False
+    return bool(_SAME_SENTENCE.fullmatch(plain) or (other_cases and _OTHER_CASE.fullmatch(plain)))
