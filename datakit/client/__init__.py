@@ -2,6 +2,7 @@
 
     calls      Client: requests to one model over its replicas, retried, stopped where the source cannot be used
     turns      whose request goes out next, and at which replica
+    content    what the message of a choice says: text and thought
     replica    one URL: connections, health
     draining   the end of work before all is answered
     window     how many requests it may have in flight
@@ -12,9 +13,23 @@ It speaks HTTP itself, through aiohttp, for the SDK's cost of a request is build
 """
 
 from datakit.client.calls import Answer, Client, count_of
+from datakit.client.content import is_unfinished, is_withheld, read_content
 from datakit.client.draining import Drain
 from datakit.client.faults import Drained, RequestFailed
 from datakit.client.probing import probe_endpoint, read_key
 from datakit.client.replica import Replica
 
-__all__ = ["Answer", "Client", "Drain", "Drained", "Replica", "RequestFailed", "count_of", "probe_endpoint", "read_key"]
+__all__ = [
+    "Answer",
+    "Client",
+    "Drain",
+    "Drained",
+    "Replica",
+    "RequestFailed",
+    "count_of",
+    "is_unfinished",
+    "is_withheld",
+    "probe_endpoint",
+    "read_content",
+    "read_key",
+]

@@ -2,7 +2,7 @@
 
 Every sample ends as a response or as a failure: choices are counted, a shortfall is asked for, and empty texts and copies that
 a server makes of one answer are asked again. What is truncated stays as it came (asking until an answer is short would select
-for short ones). A sample's seed is a function of its id, so the same build asks the same questions.
+for short ones), also where it is a thought without its answer. A sample's seed is a function of its id, so the same build asks the same questions.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from datakit.client import Client, RequestFailed, count_of
+from datakit.client import Client, RequestFailed, count_of, is_unfinished, is_withheld, read_content
 from datakit.errors import SourceStopped
 from datakit.progress import Progress
 from datakit.recipe import Sampled, ServeSource
-from datakit.tables import Messages, Rows, failure_row, make_seed
+from datakit.tables import Messages, Row, Rows, failure_row, make_seed
+from datakit.tables.answers import join
 
 Store = Callable[[Rows, Rows], None]
 """Takes the response rows of one request, or failure rows; they are safe when it returns."""
@@ -82,7 +83,7 @@ class Sampler:
         try:
             while missing:
                 rows = await self._request(ask, missing, empty)
-                texts, was_sampled = {row["text"] for row in rows}, self.source.sampling.temperature != 0
+                texts, was_sampled = {(row["reasoning"], row["text"]) for row in rows}, self.source.sampling.temperature != 0
                 if not copied and len(rows) > 1 == len(texts) and was_sampled:
                     rows, copied = rows[:1], 1  # one of them is an answer; the others are asked for once more, with new seeds
                 for row in rows:
@@ -115,14 +116,8 @@ class Sampler:
         answer, latency_s = await self.client.post(PATH, self._body(ask.messages, wanted, seed), _check)
         choices = answer["choices"][:wanted]
         self._gives_several |= len(choices) > 1
-        rows, withheld = [], False
-        for choice in choices:
-            message, reason, text = choice.get("message"), choice.get("finish_reason"), _text(choice)
-            withheld |= reason == "content_filter" or (isinstance(message, dict) and bool(message.get("refusal")))
-            if text:
-                of_choice = {"text": text, "finish_reason": reason if isinstance(reason, str) else None}
-                rows.append({**self._of_source, "seed": seed, **of_choice, "latency_s": round(latency_s, 4)})
-        if withheld and not rows:
+        rows = [row for choice in choices if (row := self._row(choice, seed, latency_s)) is not None]
+        if not rows and any(map(is_withheld, choices)):
             raise RequestFailed("content_filter", "the server withheld the answer (content filter or refusal)", 1, True)
         if self.source.request == "auto" and len(rows) == 1 < wanted and not self._gives_several:
             self.single = True  # this server ignores n: from now on a request a sample
@@ -139,18 +134,32 @@ class Sampler:
         }
         return body | {"n": n} if n > 1 else body
 
+    def _row(self, choice: dict[str, Any], seed: int, latency_s: float) -> Row | None:
+        """None where there is no answer in it: neither text nor thought, one that is withheld, or one that broke off."""
+        content = read_content(choice)
+        if not (content.text or content.thinking) or is_withheld(choice) or is_unfinished(choice):
+            return None
+        parts = join(content.text, content.thinking, content.form)
+        return {
+            **self._of_source,
+            "seed": seed,
+            "text": parts.text,
+            "reasoning": parts.reasoning,
+            "reasoning_form": parts.form,
+            "finish_reason": reason if isinstance(reason := choice.get("finish_reason"), str) else None,
+            "latency_s": round(latency_s, 4),
+        }
+
     def _count_tokens(self, rows: Rows, answer: dict[str, Any]) -> None:
         """Its `usage` counts a whole request: its completion tokens are shared out by characters, the sum stays exact."""
-        asked, total, left = count_of(answer, "prompt_tokens"), count_of(answer, "completion_tokens"), len(rows)
+        asked, total = count_of(answer, "prompt_tokens"), count_of(answer, "completion_tokens")
         self.prompt_tokens += asked or 0
         self.completion_tokens += total or 0
-        characters = sum(len(row["text"]) for row in rows)
-        for row in rows:
-            row["n_prompt_tokens"] = asked
-            row["n_tokens"] = None
-            if total is not None:
-                row["n_tokens"] = total if left == 1 else round(total * len(row["text"]) / characters)
-                total, characters, left = total - row["n_tokens"], characters - len(row["text"]), left - 1
+        thoughts = [len(row["reasoning"] or "") for row in rows]
+        sizes = [n + len(row["text"] or "") for n, row in zip(thoughts, rows, strict=True)]
+        shared = zip(rows, _share(total, sizes), _share(reasoning_tokens(answer), thoughts), strict=True)
+        for row, n_tokens, n_reasoning_tokens in shared:
+            row |= {"n_prompt_tokens": asked, "n_tokens": n_tokens, "n_reasoning_tokens": n_reasoning_tokens}
 
 
 def asks_singly(source: Sampled) -> bool:
@@ -166,10 +175,21 @@ def _check(answer: Any) -> None:
         raise ValueError("not a chat completion")
 
 
-def _text(choice: dict[str, Any]) -> str:
-    """The choice's text, or the empty string where there is none but white space. Lone surrogates cannot be stored."""
-    message = choice.get("message")
-    text = message.get("content") if isinstance(message, dict) else None
-    if not isinstance(text, str) or not text.strip():
-        return ""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+def _share(total: int | None, sizes: list[int]) -> list[int | None]:
+    """A whole number shared out by sizes; the sum stays exact."""
+    if total is None:
+        return [None] * len(sizes)
+    shares, left = list[int | None](), sum(sizes)
+    for at, size in enumerate(sizes, start=1):
+        share = total if at == len(sizes) else round(total * size / left) if left else 0
+        shares.append(share)
+        total, left = total - share, left - size
+    return shares
+
+
+def reasoning_tokens(answer: dict[str, Any]) -> int | None:
+    """The tokens of thoughts, where the server's `usage` tells them apart; None where it does not, or says none of a thought."""
+    usage = answer.get("usage")
+    details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
+    count = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else None

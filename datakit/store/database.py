@@ -118,9 +118,11 @@ class Database(Tables):
         if files := ", ".join(_quoted(self._fixed(part)) for part in parts if part not in whole):
             sql += f" UNION ALL BY NAME SELECT * FROM read_parquet([{files}], union_by_name = true)"
         if files := ", ".join(_quoted(self._fixed(part)) for part in whole):
-            self.connection.execute(f"CREATE VIEW whole_responses AS SELECT * FROM read_parquet([{files}], union_by_name = true)")
+            self.connection.execute(
+                f"CREATE VIEW whole_responses AS SELECT * FROM read_parquet([{files}], union_by_name = true)"
+            )
             self.connection.execute("SET VARIABLE may_think = $pattern", {"pattern": MAY_THINK})
-            self.connection.create_function("split_answer", _split, ["VARCHAR"], PARTS)  # type: ignore[list-item,arg-type]
+            self.connection.create_function("split_answer", _split, ["VARCHAR"], PARTS)
             sql += f" UNION ALL BY NAME ({load_sql('views/split_responses')})"
         self.connection.execute(f"CREATE VIEW {table} AS {sql}")
 

@@ -22,6 +22,9 @@ COMPLETE = ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "word")
 """Finish reasons that are documented to mean that the model had ended: of OpenAI, vLLM, SGLang and llama.cpp (stop; of its own
 API eos, word), TGI (eos_token, stop_sequence), Anthropic and proxies in its layout (end_turn, stop_sequence)."""
 
+CUT_OFF = ("length", "max_tokens", "model_length")
+"""Those that are documented to mean that there was no room for more."""
+
 
 class Parts(NamedTuple):
     """`text` is None where a thought was never followed by an answer; the others are None where there is no thought."""
@@ -50,14 +53,16 @@ _TAGS = (
     _Tags("<|channel|>analysis<|message|>", r"<\|end\|>(?:<\|start\|>assistant)?<\|channel\|>final<\|message\|>"),
     _Tags("analysis", "assistantfinal", always_closed=True),  # the same where the server leaves special tokens out
 )
-MAY_THINK = "|".join(f"{re.escape(tags.opening)}|{tags.closing}" for tags in _TAGS if not tags.always_closed) + "|assistantfinal"
+MAY_THINK = (
+    "|".join(f"{re.escape(tags.opening)}|{tags.closing}" for tags in _TAGS if not tags.always_closed) + "|assistantfinal"
+)
 """A pattern, also of RE2: a text without it has no thought."""
 
 _ANY = re.compile(MAY_THINK)
 _BOTH = {tags: re.compile(f"({re.escape(tags.opening)})|{tags.closing}") for tags in _TAGS}
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\S\n]*(\S?)", re.MULTILINE)
 _QUOTED = re.compile(r"`[^`\n]+`|[\"'“‘«][<\[◁][^\s\"'<>]*[>\]▷][\"'”’»]")
-_SENTENCE_END = tuple(".!?。！？)]}$*")
+_SENTENCE_END = tuple(".!?)]}$*") + ("\u3002", "\uff01", "\uff1f")
 _SPACE = re.compile(r"\s*")
 
 

@@ -82,7 +82,7 @@ class CodeVerifier:
         self._sandbox.__enter__()
 
     def verify(self, rows: Rows) -> Iterator[Verdict]:
-        """One verdict a row of text, messages, reference, test_style, entry_point and finish_reason."""
+        """One verdict a row of text, messages, reference, test_style, entry_point and complete."""
         programs = [_program(row) for row in rows]
         texts = [program.text for program in programs if isinstance(program, Program)]
         texts = [_LEETCODE_NAMED + text.removeprefix(_LEETCODE) if text.startswith(_LEETCODE) else text for text in texts]
@@ -127,7 +127,7 @@ def _program(row: Row) -> Program | Verdict:
     program = extract(row["text"], asked, row["entry_point"], row["test_style"])
     if program is None:
         return Verdict("unparseable", detail="no code found")
-    if row.get("finish_reason") == "length" and not program.sure:
+    if not row.get("complete", True) and not program.sure:
         return Verdict("unparseable", program.text, "cut off before the code ended")
     return program._replace(text=_LEETCODE + program.text) if row["test_style"] == "solution_method" else program
 

@@ -10,11 +10,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from datakit.client import Client, count_of
+from datakit.client import Client, count_of, is_withheld, read_content
 from datakit.errors import SourceStopped
 from datakit.recipe import LLMJudge
 from datakit.rewards.protocol import Score, no_score
 from datakit.tables import Messages, canonical_json, digest, digest_of_messages, make_seed
+from datakit.tables.answers import CUT_OFF, is_complete, join
 
 PATH = "/chat/completions"
 LINE = re.compile(r"Score: (-?[0-9]+(?:\.[0-9]+)?)")
@@ -140,14 +141,18 @@ def check_layout(answer: Any) -> None:
 
 
 def read_score(choice: dict[str, Any], scale: list[float]) -> Score:
-    """The score of one choice of a chat completion."""
-    message = choice.get("message")
-    text = message.get("content") if isinstance(message, dict) else None
-    if choice.get("finish_reason") == "content_filter" or (isinstance(message, dict) and message.get("refusal")):
+    """The score of one choice of a chat completion: what the judge thought before, drafts of a score in it too, does not count."""
+    if is_withheld(choice):
         return no_score("content_filter", "the server withheld the judgement (content filter or refusal)")
-    if choice.get("finish_reason") == "length":
+    reason, content = choice.get("finish_reason"), read_content(choice)
+    if reason in CUT_OFF:
         return no_score("cut_off", "the judgement was cut off at max_tokens")
-    return parse(text if isinstance(text, str) else "", scale)
+    judgement = join(content.text, content.thinking, content.form)
+    if judgement.text is None and judgement.reasoning is not None:
+        return no_score("cut_off", "the judge's thought never ended")
+    if not is_complete(reason if isinstance(reason, str) else None):
+        return no_score("cut_off", f"the judgement ended with '{reason}', which is not known to mean that it is complete")
+    return parse(judgement.text or "", scale)
 
 
 def parse(text: str, scale: list[float]) -> Score:

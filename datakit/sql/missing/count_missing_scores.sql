@@ -15,7 +15,10 @@ FROM responses AS r
 INNER JOIN wanted AS w ON r.response_id = w.response_id
 ANTI JOIN scores AS s ON r.response_id = s.response_id AND s.judge = $judge
 WHERE
-    $retry_failures
-    OR r.response_id NOT IN (
-        SELECT f.key FROM failures AS f WHERE f.stage = 'score' AND f.source = $judge AND f.permanent
+    r.text IS NOT NULL
+    AND (
+        $retry_failures
+        OR r.response_id NOT IN (
+            SELECT f.key FROM failures AS f WHERE f.stage = 'score' AND f.source = $judge AND f.permanent
+        )
     )
