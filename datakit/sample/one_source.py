@@ -1,8 +1,8 @@
 """n independent samples a prompt from one source model.
 
 Every sample ends as a response or as a failure: choices are counted, a shortfall is asked for, and empty texts and copies that
-a server makes of one answer are asked again. What is truncated stays as it came (asking until an answer is short would select
-for short ones), also where it is a thought without its answer. A sample's seed is a function of its id, so the same build asks the same questions.
+a server makes of one answer are asked again. What is truncated stays as it came, also a thought without its answer (asking until
+an answer is short would select for short ones). A sample's seed is a function of its id, so the same build asks the same questions.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def _share(total: int | None, sizes: list[int]) -> list[int | None]:
 
 
 def reasoning_tokens(answer: dict[str, Any]) -> int | None:
-    """The tokens of thoughts, where the server's `usage` tells them apart; None where it does not, or says none of a thought."""
+    """The tokens of thoughts, where the server's `usage` tells them apart; None where it does not, or counts none."""
     usage = answer.get("usage")
     details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
     count = details.get("reasoning_tokens") if isinstance(details, dict) else None

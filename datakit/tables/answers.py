@@ -1,8 +1,9 @@
 """A response has parts: what the model thought (`reasoning`), and what it answers (`text`). And it has an ending.
 
-Models mark a thought with tags at the very beginning of the text; where the chat template has opened it, only the tag that ends it
-comes. Servers that know their model hand it over beside the content, or as parts of it. `reasoning_form` says which it was, so that
-`whole` gives back what came: the text before the thought, `…` in its place, and the text up to the answer ("<think>…</think>\\n\\n").
+Models mark a thought with tags at the very beginning of the text; where the chat template has opened it, only the tag that ends
+it comes. Servers that know their model hand it over beside the content, or as parts of it. `reasoning_form` says which it was, so
+that `whole` gives back what came: the text before the thought, `…` in its place, and the text up to the answer
+("<think>…</think>\\n\\n").
 A tag inside code, in quotes or in the middle of prose is talk about thoughts, and no thought.
 """
 
@@ -61,8 +62,8 @@ MAY_THINK = (
 _ANY = re.compile(MAY_THINK)
 _BOTH = {tags: re.compile(f"({re.escape(tags.opening)})|{tags.closing}") for tags in _TAGS}
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\S\n]*(\S?)", re.MULTILINE)
-_QUOTED = re.compile(r"`[^`\n]+`|[\"'“‘«][<\[◁][^\s\"'<>]*[>\]▷][\"'”’»]")
-_SENTENCE_END = tuple(".!?)]}$*") + ("\u3002", "\uff01", "\uff1f")
+_QUOTED = re.compile(r"`[^`\n]+`|[\"'\u201c\u2018\u00ab][<\[◁][^\s\"'<>]*[>\]▷][\"'\u201d\u2019\u00bb]")
+_SENTENCE_END = (*".!?)]}$*", "\u3002", "\uff01", "\uff1f")
 _SPACE = re.compile(r"\s*")
 
 
