@@ -1,4 +1,4 @@
-"""Builds over a source that thinks, in each of the four forms: verdicts, scores and exports are of the answer, never of the thought.
+"""Builds over a source that thinks, in each of the four forms: verdicts, scores and exports are of the answer alone.
 
 Every thought comes to the opposite of its answer, so that a verdict on a thought is a wrong one.
 """

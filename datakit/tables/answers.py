@@ -1,8 +1,8 @@
 """A response has parts: what the model thought (`reasoning`), and what it answers (`text`). And it has an ending.
 
-Models mark a thought with tags at the very beginning of the text; where the chat template has opened it, only the tag that ends
-it comes. Servers that know their model hand it over beside the content, or as parts of it. `reasoning_form` says which it was, so
-that `whole` gives back what came: the text before the thought, `…` in its place, and the text up to the answer
+Models mark a thought with tags at the very beginning of the text; where the chat template has opened it, only the tag that
+ends it comes. Servers that know their model hand it over beside the content, or as parts of it. `reasoning_form` says which it
+was, so that `whole` gives back what came: the text before the thought, `…` in its place, and the text up to the answer
 ("<think>…</think>\\n\\n").
 A tag inside code, in quotes or in the middle of prose is talk about thoughts, and no thought.
 """

@@ -2,9 +2,9 @@
 
 One table is one folder of Parquet parts under the run. `prompts`, `sources`, `demos` and `pairs` are replaced whole; the
 others only grow, so an id must say everything that determines its row: a changed temperature, verifier or judge makes new
-ids. `sources` says which responses the current recipe wants: model, revision and sampling, sample_index below n; and which finish
-reasons mean complete, beside those that always do. `judges` says whose scores. Of a response `text` is the answer, null where its
-thought (`reasoning`) was never followed by one.
+ids. `sources` says which responses the current recipe wants: model, revision and sampling, sample_index below n; and which
+finish reasons mean complete, beside those that always do. `judges` says whose scores. Of a response `text` is the answer, null
+where its thought (`reasoning`) was never followed by one.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ def check_layout(answer: Any) -> None:
 
 
 def read_score(choice: dict[str, Any], scale: list[float]) -> Score:
-    """The score of one choice of a chat completion. What the judge thought first does not count, drafts of a score in it neither."""
+    """The score of one choice of a chat completion. Drafts of a score in what the judge thought first do not count."""
     if is_withheld(choice):
         return no_score("content_filter", "the server withheld the judgement (content filter or refusal)")
     reason, content = choice.get("finish_reason"), read_content(choice)
