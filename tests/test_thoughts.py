@@ -153,3 +153,47 @@ def _check_tables(run: Path, domain: str, form: str) -> None:
     assert (source["truncated"], source["failures"], source["pending"]) == (n_cut, 0, 0)
     assert source["endings"] == ([{"reason": "thought without an answer", "responses": n_cut}] if n_cut else [])
     assert source["mean_thought_tokens"] > 0 and source["mean_answer_tokens"] > 0 and not source["thought_tokens_counted"]
+
+
+def test_imported_responses_are_split_and_their_endings_named(tmp_path: Path) -> None:
+    answers = [
+        {"answer": "<think>8?</think>The answer is 7.", "end": "stop"},
+        {"answer": "The answer is 7, surely.", "thought": "8?", "end": "done"},
+        {"answer": [{"type": "thinking", "thinking": "7?"}, {"type": "text", "text": "The answer is 8."}], "end": None},
+        {"answer": "<think>Is the answer 8", "end": "length"},
+        {"answer": "The answer is 9.", "end": "tool_calls"},
+        {"answer": " "},
+    ]
+    lines = [json.dumps({"id": "p", "q": "What?", "gold": "7", **answer}) + "\n" for answer in answers]
+    (tmp_path / "answers.jsonl").write_text("".join(lines))
+    names = {"prompt_id": "id", "prompt": "q", "reference": "gold", "text": "answer", "reasoning": "thought"}
+    source = {"type": "responses", "path": "answers.jsonl", "model": "m", "complete": ["done"]}
+    source["columns"] = {**names, "finish_reason": "end"}
+    recipe = {"domain": "math", "sources": [source], "verify": {"workers": 1}, "select": {"margin": None}}
+    path, run = write_recipe(tmp_path / "recipe.yaml", recipe), tmp_path / "run"
+    done = datakit("build", "--recipe", path, "--out", run)
+    assert done.returncode == 0, done.stderr
+    assert "m: 1 answers ended with 'tool_calls', so they are neither chosen nor rejected" in done.stderr
+    assert "'done'" not in done.stderr and done.stderr.count("'tool_calls'") == 1
+    found = rows_of(
+        run,
+        "SELECT text, reasoning, reasoning_form, complete, outcome FROM current_responses JOIN verdicts USING (response_id) "
+        "ORDER BY sample_index",
+    )
+    assert [tuple(row.values()) for row in found] == [
+        ("The answer is 7.", "8?", "<think>…</think>", True, "passed"),
+        ("The answer is 7, surely.", "8?", "reasoning…", True, "passed"),
+        ("The answer is 8.", "7?", "parts…", True, "failed"),
+        (None, "Is the answer 8", "<think>…", False, "unparseable"),
+        ("The answer is 9.", None, None, False, "failed"),
+    ]
+    report = json.loads(datakit("inspect", run, "--json").stdout)
+    [said] = report["sources"]
+    assert said["endings"] == [
+        {"reason": "thought without an answer", "responses": 1},
+        {"reason": "tool_calls", "responses": 1},
+    ]
+    assert sum("'tool_calls'" in warning for warning in report["warnings"]) == 1
+    drawn = datakit("inspect", run).stdout
+    assert "m: not complete: 1 thought without an answer, 1 tool_calls" in drawn
+    assert datakit("build", "--recipe", path, "--out", run).returncode == 0, "the same answers are the same"

@@ -1,8 +1,8 @@
 """n independent samples a prompt from one source model.
 
 Every sample ends as a response or as a failure: choices are counted, a shortfall is asked for, and empty texts and copies that
-a server makes of one answer are asked again. What is truncated stays as it came, also a thought without its answer: asking until
-an answer is short would select for short ones. A sample's seed is a function of its id, so the same build asks the same.
+a server makes of one answer are asked again. What is truncated stays as it came, also a thought without its answer: asking
+until an answer is short would select for short ones. A sample's seed is a function of its id, so the same build asks the same.
 """
 
 from __future__ import annotations
