@@ -82,7 +82,7 @@ class Thinker:
 
 
 def recipe_of(domain: str, url: str, prompts: Path) -> dict[str, Any]:
-    columns = {"math": {"reference": "gold"}, "code": {"reference": "tests"}, "instruct": {}}[domain]
+    columns: dict[str, str] = {"math": {"reference": "gold"}, "code": {"reference": "tests"}, "instruct": {}}[domain]
     judge = {"type": "llm_judge", "model": "fake/judge", "base_urls": [url]}
     return {
         "domain": domain,
@@ -90,7 +90,7 @@ def recipe_of(domain: str, url: str, prompts: Path) -> dict[str, Any]:
         "sources": [{"type": "endpoint", "model": "fake/one", "base_urls": [url], "n": N, "sampling": {"temperature": 0.8}}],
         "score": judge if domain == "instruct" else None,
         "select": {"margin": None},
-        **({} if domain == "instruct" else {"verify": {"workers": 1}}),
+        "verify": {} if domain == "instruct" else {"workers": 1},
     }
 
 
@@ -167,8 +167,8 @@ def test_imported_responses_are_split_and_their_endings_named(tmp_path: Path) ->
     lines = [json.dumps({"id": "p", "q": "What?", "gold": "7", **answer}) + "\n" for answer in answers]
     (tmp_path / "answers.jsonl").write_text("".join(lines))
     names = {"prompt_id": "id", "prompt": "q", "reference": "gold", "text": "answer", "reasoning": "thought"}
-    source = {"type": "responses", "path": "answers.jsonl", "model": "m", "complete": ["done"]}
-    source["columns"] = {**names, "finish_reason": "end"}
+    columns = {**names, "finish_reason": "end"}
+    source = {"type": "responses", "path": "answers.jsonl", "model": "m", "complete": ["done"], "columns": columns}
     recipe = {"domain": "math", "sources": [source], "verify": {"workers": 1}, "select": {"margin": None}}
     path, run = write_recipe(tmp_path / "recipe.yaml", recipe), tmp_path / "run"
     done = datakit("build", "--recipe", path, "--out", run)

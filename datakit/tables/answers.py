@@ -59,7 +59,9 @@ MAY_THINK = (
 )
 """A pattern, also of RE2: a text without it has no thought."""
 
-_ANY = re.compile(MAY_THINK)
+_OPENINGS = tuple(tags.opening for tags in _TAGS)
+_ENDS = tuple(re.split(r"\(\?:", tags.closing)[0].replace("\\", "") for tags in _TAGS)
+"""What each closing begins with: sought in every text, so as plain text."""
 _BOTH = {tags: re.compile(f"({re.escape(tags.opening)})|{tags.closing}") for tags in _TAGS}
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\S\n]*(\S?)", re.MULTILINE)
 _QUOTED = re.compile(r"`[^`\n]+`|[\"'\u201c\u2018\u00ab][<\[◁][^\s\"'<>]*[>\]▷][\"'\u201d\u2019\u00bb]")
@@ -78,9 +80,9 @@ def split(whole: str) -> Parts:
     >>> split("<think>5?</think>\\n\\nIt is 6.")
     Parts(text='It is 6.', reasoning='5?', form='<think>…</think>\\n\\n')
     """
-    if _ANY.search(whole) is None:
-        return Parts(whole)
     begin = len(whole) - len(whole.lstrip())
+    if not whole.startswith(_OPENINGS, begin) and not any(end in whole for end in _ENDS):
+        return Parts(whole)
     for tags in _TAGS:
         if whole.startswith(tags.opening, begin):
             start = begin + len(tags.opening)
@@ -131,7 +133,8 @@ def _end(whole: str, start: int, tags: _Tags) -> tuple[int, int] | None:
     Thoughts may hold thoughts, and talk about tags: where none is left open it is the one that closes the first, else the last.
     Code that hides every closing tag was never ended itself.
     """
-    for found in (list(_meant(whole, start, tags)), list(_BOTH[tags].finditer(whole, start))):
+    plain = list(_BOTH[tags].finditer(whole, start))
+    for found in (list(_meant(whole, start, tags)) if len(plain) > 1 else plain, plain):
         depth, last = 1, None
         for tag in found:
             depth += 1 if tag[1] else -1
