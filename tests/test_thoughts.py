@@ -156,7 +156,7 @@ def _check_tables(run: Path, domain: str, form: str) -> None:
 
 
 def test_imported_responses_are_split_and_their_endings_named(tmp_path: Path) -> None:
-    answers = [
+    answers: list[dict[str, Any]] = [
         {"answer": "<think>8?</think>The answer is 7.", "end": "stop"},
         {"answer": "The answer is 7, surely.", "thought": "8?", "end": "done"},
         {"answer": [{"type": "thinking", "thinking": "7?"}, {"type": "text", "text": "The answer is 8."}], "end": None},
