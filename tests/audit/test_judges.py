@@ -430,7 +430,6 @@ KEYS = {  # what scripts of others read: each object's keys in their order, by t
     "unparseable unverifiable no_verdict pass_rate mean_score mean_tokens mean_chars "
     "mean_thought_tokens mean_answer_tokens thought_tokens_counted endings wanted failures pending pairs demos "
     "score_histogram chars_histogram",
-    "sources endings": "reason responses",
     "sources score_histogram": HISTOGRAM,
     "sources chars_histogram": HISTOGRAM,
     "pairs": "count margin_min margin_median margin_max chosen_longer chosen_longer_share length_ratio_geomean "
