@@ -90,6 +90,7 @@ def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list
             break
     else:
         gathering.name_copies()
+        gathering.name_endings()
     return gathering.stopped
 
 
@@ -161,9 +162,11 @@ def preview(folder: Path, settings: list[str]) -> pl.DataFrame:
 
 
 def _reset(run: Run, settings: list[str]) -> tuple[Recipe, Rule]:
-    """The run's recipe with the settings, which may be of select and limits only, and its rule."""
+    """The run's recipe with the settings, which may be of select, limits and export only, and its rule."""
     for setting in settings:
-        if not setting.startswith(("select.", "limits.")):
-            raise RecipeError(f"--set {setting}: only select.* and limits.* may be set here; change the recipe and build again")
+        if not setting.startswith(("select.", "limits.", "export.")):
+            raise RecipeError(
+                f"--set {setting}: only select.*, limits.* and export.* may be set here; change the recipe and build again"
+            )
     recipe = assign(run.recipe(), settings)
     return recipe, rule_in(run, recipe, domain_of(recipe))

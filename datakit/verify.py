@@ -18,22 +18,34 @@ VERIFY_BATCH = 64
 def verdicts(domain: Domain, batches: Iterator[Rows], monitor: Monitor) -> Generator[tuple[Row, Row, float], None, None]:
     """Every row with the columns of its verdict and the seconds that it took, in any order.
 
+    A thought without an answer (`text` is None) meets no verifier: there is nothing in it to be right or wrong.
+
     Where a verifier says so, a timeout is tried once more at the end, alone: slow, or only crowded out?
     """
     verifier = domain.verifier
     if verifier is None:
         return
     late: Rows = []
+    unanswered: Rows = []
+
+    def answered() -> Iterator[Rows]:
+        for rows in batches:
+            unanswered.extend(row for row in rows if row["text"] is None)
+            if some := [row for row in rows if row["text"] is not None]:
+                yield some
+
     start = partial(verifying_worker, domain.name, verifier.options)
     workers = verifier.options.workers or available_cores()
     for tries, engine in enumerate((LocalEngine(workers, pinned=True), LocalEngine(workers=1))):
-        with closing(engine.map(start, batches if tries == 0 else iter([late]), verifier.deadline_s)) as results:
+        with closing(engine.map(start, answered() if tries == 0 else iter([late]), verifier.deadline_s)) as results:
             for result in results:
                 verdict = result.value or {"outcome": verifier.faults[result.fault or "crash"], "detail": result.message}
                 if tries == 0 and verifier.retries_timeouts and verdict["outcome"] == "timeout":
                     late.append(result.row)
                 else:
                     yield result.row, verdict, result.duration_s
+        for row in unanswered if tries == 0 else ():
+            yield row, {"outcome": "unparseable", "detail": "the thought never ended"}, 0.0
         if not late:
             return
         if tries == 0:

@@ -9,10 +9,12 @@ import math
 from collections.abc import Iterator
 
 from datakit.audit.report import Judge, Report, Source
+from datakit.tables.answers import CUT_OFF
 
 MUCH_TRUNCATED = 0.1  # share of a source's responses from which on it is said
 MUCH_UNJUDGED = 0.1
 FEW_COMPARISONS = 20  # fewer say nothing of a judge
+UNANSWERED = "thought without an answer"  # as sql/audit/sources.sql calls it
 
 
 def caution(report: Report, repeated_keys: dict[str, int]) -> Iterator[str]:
@@ -86,8 +88,14 @@ def _source_warnings(source: Source) -> Iterator[str]:
     truncated = source.truncated or 0
     if responses and truncated > MUCH_TRUNCATED * responses:
         yield (
-            f"{model}: {truncated / responses:.0%} of the responses were cut off; they are never chosen: "
+            f"{model}: {truncated / responses:.0%} of the responses were cut off; they are neither chosen nor rejected: "
             "raise sampling.max_tokens"
+        )
+    unknown = [ending for ending in source.endings or [] if ending.reason not in (*CUT_OFF, UNANSWERED)]
+    for ending in unknown:
+        yield (
+            f"{model}: {ending.responses:,} responses ended with '{ending.reason}'; they are neither chosen nor rejected; "
+            f"if that means complete, the source's complete: [{ending.reason}] says so"
         )
     unjudged = sum(count or 0 for count in (source.error, source.unverifiable, source.unparseable))
     if responses and unjudged > MUCH_UNJUDGED * responses:

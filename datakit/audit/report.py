@@ -72,6 +72,14 @@ class Histogram:
 
 
 @dataclass(frozen=True)
+class Ending:
+    """How so many responses of a source ended that are not complete."""
+
+    reason: str
+    responses: int
+
+
+@dataclass(frozen=True)
 class Source:
     """What a source model gave, see sql/audit/sources.sql. Of an export only the recipe's facts, pairs and demos are known."""
 
@@ -95,6 +103,13 @@ class Source:
     mean_score: float | None
     mean_tokens: float | None
     mean_chars: float | None
+    mean_thought_tokens: float | None
+    """Of the responses with a thought."""
+    mean_answer_tokens: float | None
+    thought_tokens_counted: bool | None
+    """False: they are the share of the characters, so about so many."""
+    endings: list[Ending] | None
+    """Of `truncated`: those that are not complete."""
     wanted: int | None
     failures: int | None
     pending: int | None

@@ -48,7 +48,7 @@ def check_golds(prompts: list[Prompt], domain: Domain, monitor: Monitor) -> list
 
 def answer_row(prompt: Prompt, text: str) -> Row:
     """A row for the verifier: this text as the answer to the prompt."""
-    return asdict(prompt) | {"text": text, "finish_reason": None}
+    return asdict(prompt) | {"text": text, "complete": True}
 
 
 def verified(stage: str, rows: Rows, domain: Domain, monitor: Monitor) -> list[tuple[Row, Row]]:

@@ -2,6 +2,7 @@
 
     calls      Client: requests to one model over its replicas, retried, stopped where the source cannot be used
     turns      whose request goes out next, and at which replica
+    content    what the message of a choice says: text and thought
     replica    one URL: connections, health
     draining   the end of work before all is answered
     window     how many requests it may have in flight

@@ -20,6 +20,8 @@ class Content(NamedTuple):
 
     text: str
     thinking: str
+    form: str | None = None
+    """Where the thought came beside the text: the field of the message, or `parts` of its content."""
 
 
 def read_content(choice: dict[str, Any]) -> Content:
@@ -34,8 +36,12 @@ def read_content(choice: dict[str, Any]) -> Content:
         parts = content if isinstance(content, list) else []
         text = "".join(_text_of(part) for part in parts if not _is_thinking(part))
         thought = "".join(_text_of(part) for part in parts if _is_thinking(part))
-    beside = message.get("reasoning_content") or message.get("reasoning")
-    return Content(_storable(text), _storable(beside if isinstance(beside, str) and beside.strip() else thought))
+    form = "reasoning_content" if message.get("reasoning_content") else "reasoning"
+    beside = message.get(form)
+    if not (isinstance(beside, str) and beside.strip()):
+        form, beside = "parts", thought
+    thinking = _storable(beside)
+    return Content(_storable(text), thinking, form if thinking else None)
 
 
 def is_withheld(choice: dict[str, Any]) -> bool:

@@ -42,8 +42,9 @@ def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
     run.replace("judges", TABLES["judges"].frame([{"judge": name, "type": kind} for name, kind in judges(recipe).items()]))
     run.append("scores", run.missing("scores", TABLES["scores"].frame(inputs.scores)))
     imported = run.missing("responses", TABLES["responses"].frame(list(inputs.responses.values())))
-    run.append("responses", imported.filter(pl.col("text").is_not_null()))
-    empty = imported.filter(pl.col("text").is_null()).rename({"response_id": "key"}).with_columns(stage=pl.lit("sample"))
+    there = pl.col("text").is_not_null() | pl.col("reasoning").is_not_null()
+    run.append("responses", imported.filter(there))
+    empty = imported.filter(~there).rename({"response_id": "key"}).with_columns(stage=pl.lit("sample"))
     failed = run.missing("failures", empty).select("key", "model").iter_rows()
     run.append("failures", [failure_row("sample", key, model, "empty", "no text in the imported row") for key, model in failed])
     for note, count in [*inputs.notes.items(), *((f"prompts dropped: {reason}", n) for reason, n in inputs.dropped.items())]:

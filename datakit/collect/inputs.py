@@ -13,10 +13,12 @@ from typing import Any
 
 import polars as pl
 
+from datakit.client import read_content
 from datakit.collect.rows import read_rows
 from datakit.errors import BadInput
 from datakit.recipe import Recipe, ResponsesSource
 from datakit.tables import IMPORTED, TABLES, Prompt, Row, Rows, digest, digest_of_messages, make_response_id
+from datakit.tables.answers import join
 
 ReadPrompts = Callable[[Iterable[Row], str], Iterator[Prompt]]
 """A domain's `read`: rows with our column names and the name of where they come from -> one Prompt a row."""
@@ -28,7 +30,7 @@ NOT_WANTED = "not in the recipe"
 class Inputs:
     """What was read, beside the prompts themselves.
 
-    `responses` are rows of the table without text where the file has none (they become failures).
+    `responses` are rows of the table with neither text nor reasoning where the file has none (they become failures).
     """
 
     prompt_ids: set[str] = field(default_factory=set)
@@ -37,6 +39,8 @@ class Inputs:
     responses: dict[str, Row] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
     """Why prompts are left out, with how often."""
+    complete: dict[str, set[str]] = field(default_factory=dict)
+    """By model that came with responses: the finish reasons that its sources say mean complete."""
     scores: Rows = field(default_factory=list)
     """Rows of `scores` that came with the responses."""
     notes: Counter[str] = field(default_factory=Counter)
@@ -51,13 +55,17 @@ class Inputs:
                 "sampling": source.sampling_text,
                 "type": source.type,
                 "n": source.n,
+                "complete": source.complete,
             }
             for source in recipe.sampled
         ]
         most: Counter[str] = Counter()
         for row in self.responses.values():
             most[row["model"]] = max(most[row["model"]], row["sample_index"] + 1)
-        rows += [{"model": model, "sampling": IMPORTED, "type": "responses", "n": n} for model, n in most.items()]
+        rows += [
+            {"model": model, "sampling": IMPORTED, "type": "responses", "n": n, "complete": sorted(self.complete[model])}
+            for model, n in most.items()
+        ]
         return TABLES["sources"].frame(rows)
 
 
@@ -156,6 +164,7 @@ def _read_responses(
                 f"{response['sample_index']}; leave sample_index out of columns to number them in file order"
             )
         inputs.responses[response["response_id"]] = response
+        inputs.complete.setdefault(response["model"], set()).update(source.complete)
         if judge is not None:
             inputs.scores += _imported_score(f"{name}: row {number} (prompt_id {known.prompt_id})", row, response, judge)
     if judge is not None and len(inputs.scores) == n_scores:
@@ -184,9 +193,15 @@ def _response(source: ResponsesSource, name: str, row: Row, prompt: Prompt, coun
     if index is None:
         index = counted[prompt.prompt_id, model]
         counted[prompt.prompt_id, model] += 1
-    text = row.get("text")
-    if text is not None and not isinstance(text, str):
+    text, thought = row.get("text"), row.get("reasoning")
+    if text is not None and not isinstance(text, str | list):
         raise BadInput(f"{name}: text of a response to '{prompt.prompt_id}' is {text!r:.60}, not a string; check columns.text")
+    if thought is not None and not isinstance(thought, str):
+        raise BadInput(
+            f"{name}: reasoning of a response to '{prompt.prompt_id}' is {thought!r:.60}, not a string; check columns.reasoning"
+        )
+    content = read_content({"message": {"content": text, "reasoning": thought}})
+    parts = join(content.text, content.thinking, content.form)
     return {
         "response_id": make_response_id(digest_of_messages(prompt.messages), model, None, IMPORTED, index),
         "prompt_id": prompt.prompt_id,
@@ -194,7 +209,9 @@ def _response(source: ResponsesSource, name: str, row: Row, prompt: Prompt, coun
         "sampling": IMPORTED,
         "sample_index": index,
         "seed": _integer(name, prompt, row, "seed"),
-        "text": text if text and text.strip() else None,
+        "text": parts.text,
+        "reasoning": parts.reasoning,
+        "reasoning_form": parts.form,
         "finish_reason": row.get("finish_reason"),
         "n_prompt_tokens": _integer(name, prompt, row, "n_prompt_tokens"),
         "n_tokens": _integer(name, prompt, row, "n_tokens"),

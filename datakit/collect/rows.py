@@ -16,7 +16,7 @@ from datakit.tables import Row, canonical_json
 
 COLUMNS = (
     *("prompt_id", "prompt", "messages", "reference", "solution", "test_style", "entry_point"),
-    *("text", "model", "sample_index", "finish_reason", "n_prompt_tokens", "n_tokens", "seed", "score"),
+    *("text", "reasoning", "model", "sample_index", "finish_reason", "n_prompt_tokens", "n_tokens", "seed", "score"),
 )
 ROWS_AT_A_TIME = 5_000
 PEEK = 1000  # a mapped column must be seen in this many rows; JSON rows may leave out what is null

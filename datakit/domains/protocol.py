@@ -48,7 +48,7 @@ class Verifier(Protocol):
         ...
 
     def verify(self, rows: Rows) -> Iterator[Verdict]:
-        """One verdict a row, in order. Rows hold text, reference, finish_reason, ...; an exception is the checker's own."""
+        """One verdict a row, in order. Rows hold text, reference, complete, ...; an exception is the checker's own."""
         ...
 
 

@@ -41,6 +41,7 @@ def make_manifest(
         "sources": [{**source, "rows": counts.get(source["model"], 0)} for source in sources.to_dicts()],
         "select": recipe.select.model_dump(mode="json"),
         "limits": recipe.limits.model_dump(mode="json"),
+        "export": recipe.export.model_dump(mode="json"),
         "recipe": recipe.model_dump(mode="json"),
         "versions": {name: version(name) for name in (DISTRIBUTION, "duckdb", "polars", "math-verify")},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -106,6 +107,8 @@ def rules_in_words(manifest: dict[str, Any]) -> list[str]:
             + ("the same source model." if select.pairing == "same_source" else "any source models.")
         )
         rules += _pair_rules(select, manifest["margin_window"])
+    kept = "stands in front of its answer, as it came" if manifest["export"]["reasoning"] == "keep" else "is left out"
+    rules.append(f"What a model thought before its answer {kept}; lengths, verdicts and scores are of the answer alone.")
     if select.split == "pairs_first":
         rules.append("Prompts with a valid pair serve DPO, other prompts with a right answer serve SFT.")
     else:

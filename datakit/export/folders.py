@@ -37,9 +37,10 @@ def write_exports(run: Run, recipe: Recipe, rule: Rule, out: Path) -> dict[Phase
     RunError where pairs or demos have lost their texts, or are not what the rule selects now: the manifest names the rule.
     """
     make_candidates(run, rule)
+    params = {"keep_reasoning": recipe.export.reasoning == "keep"}
     frames: dict[Phase, pl.DataFrame] = {
-        "sft": run.query(load_sql("export/demos")),
-        "dpo": run.query(load_sql("export/pairs")),
+        "sft": run.query(load_sql("export/demos"), params),
+        "dpo": run.query(load_sql("export/pairs"), params),
     }
     for kind, frame in frames.items():
         stored = run.frame(EXPORTED[kind]).height

@@ -21,6 +21,7 @@ from pydantic import (
 
 from datakit.errors import RecipeError
 from datakit.recipe.explain import explain
+from datakit.recipe.export import Export
 from datakit.recipe.rewards import RewardSection
 from datakit.recipe.section import Endpoint, Located, Name, Section, Share
 from datakit.recipe.select import Select
@@ -51,7 +52,7 @@ class Limits(Section):
     max_chosen_longer_share: Share | None = 0.8
     """Share of pairs whose chosen answer is the longer one."""
     max_truncated_share: Share | None = None
-    """Share of responses cut off at max_tokens."""
+    """Share of responses that are not complete: cut off, withheld, a thought without an answer."""
     max_failure_share: Share | None = None
     """Share of wanted responses that are missing and have a failure row."""
     min_judge_accuracy: Share | None = None
@@ -79,6 +80,7 @@ class Recipe(Section):
     score: Annotated[list[RewardSection], BeforeValidator(_as_list)] = []
     """A reward model, a list of them, or null: no judge."""
     select: Select = Select()
+    export: Export = Export()
     limits: Limits = Limits()
 
     @model_validator(mode="before")

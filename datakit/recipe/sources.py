@@ -50,6 +50,9 @@ class HubPrompts(Located):
 PromptSource = Annotated[FilePrompts | HubPrompts, Field(discriminator="type")]
 
 
+FinishReasons = list[Name]
+
+
 class Price(Section):
     input: Annotated[float, Field(strict=True, ge=0)] = 0.0
     output: Annotated[float, Field(strict=True, ge=0)] = 0.0
@@ -72,6 +75,8 @@ class Sampled(Requests):
     extra_body: ExtraBody = {}
     """Further request fields: repetition_penalty, top_k, chat_template_kwargs, ..."""
     price: Price = Price()
+    complete: FinishReasons = []
+    """Finish reasons of this server that mean that the model had ended, beside those that are documented to: [done]."""
 
     @model_validator(mode="after")
     def _own_fields(self) -> Sampled:
@@ -150,6 +155,8 @@ class ResponsesSource(Located):
     """Our name: the file's name. Ours are text, model, sample_index, prompt_id, prompt or messages, reference, score, ..."""
     model: Name | None = None
     """The source model, where all rows come from one and no column says it."""
+    complete: FinishReasons = []
+    """Values of `finish_reason` that mean that the answer is complete, beside those that are documented to: [done]."""
     judge: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]*$")] | None = None
     """Who gave the column `score`; these scores are imported under this name, with the file's digest as its version."""
 

@@ -25,6 +25,7 @@ from datakit.sample.one_source import Sampler
 from datakit.sample.spending import Meter, Spent, spending, total
 from datakit.store import Run, load_sql
 from datakit.tables import Rows
+from datakit.tables.answers import CUT_OFF
 
 
 @dataclass
@@ -98,6 +99,16 @@ class Gathering:
                 f"{model}: samples are copies of one text for {copies:,} of {prompts:,} prompts, also when asked again; "
                 "does the server honour temperature and seed? (transformers: is do_sample on in generation_config.json?)",
                 warning=True,
+            )
+
+    def name_endings(self) -> None:
+        """Name the finish reasons that make answers neither chosen nor rejected."""
+        with closing(self.run.snapshot()) as snapshot:
+            endings = snapshot.query(load_sql("sample/find_endings"))
+        for model, reason, n in endings.iter_rows():
+            known = "raise sampling.max_tokens" if reason in CUT_OFF else f"where that means complete: complete: [{reason}]"
+            self.monitor.say(
+                f"{model}: {n:,} answers ended with '{reason}', so they are neither chosen nor rejected ({known})", warning=True
             )
 
     def _note_budget(self) -> bool:

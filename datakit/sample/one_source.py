@@ -1,8 +1,8 @@
 """n independent samples a prompt from one source model.
 
 Every sample ends as a response or as a failure: choices are counted, a shortfall is asked for, and empty texts and copies that
-a server makes of one answer are asked again. What is truncated stays as it came (asking until an answer is short would select
-for short ones). A sample's seed is a function of its id, so the same build asks the same questions.
+a server makes of one answer are asked again. What is truncated stays as it came, also a thought without its answer: asking
+until an answer is short would select for short ones. A sample's seed is a function of its id, so the same build asks the same.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from datakit.errors import SourceStopped
 from datakit.progress import Progress
 from datakit.recipe import Sampled, ServeSource
 from datakit.tables import Messages, Row, Rows, failure_row, make_seed
+from datakit.tables.answers import join
 
 Store = Callable[[Rows, Rows], None]
 """Takes the response rows of one request, or failure rows; they are safe when it returns."""
@@ -83,7 +84,7 @@ class Sampler:
         try:
             while missing:
                 rows = await self._request(ask, missing, empty)
-                texts, was_sampled = {row["text"] for row in rows}, self.source.sampling.temperature != 0
+                texts, was_sampled = {(row["reasoning"], row["text"]) for row in rows}, self.source.sampling.temperature != 0
                 if not copied and len(rows) > 1 == len(texts) and was_sampled:
                     rows, copied = rows[:1], 1  # one of them is an answer; the others are asked for once more, with new seeds
                 for row in rows:
@@ -141,30 +142,31 @@ class Sampler:
         return body | {"n": n} if n > 1 else body
 
     def _row(self, choice: dict[str, Any], seed: int, latency_s: float) -> Row | None:
-        """None where there is no answer in it: no text, one that is withheld, or one that broke off."""
-        text = read_content(choice).text
-        if not text or is_withheld(choice) or is_unfinished(choice):
+        """None where there is no answer in it: neither text nor thought, one that is withheld, or one that broke off."""
+        content = read_content(choice)
+        if not (content.text or content.thinking) or is_withheld(choice) or is_unfinished(choice):
             return None
+        parts = join(content.text, content.thinking, content.form)
         return {
             **self._of_source,
             "seed": None if self._without_seed else seed,
-            "text": text,
+            "text": parts.text,
+            "reasoning": parts.reasoning,
+            "reasoning_form": parts.form,
             "finish_reason": reason if isinstance(reason := choice.get("finish_reason"), str) else None,
             "latency_s": round(latency_s, 4),
         }
 
     def _count_tokens(self, rows: Rows, answer: dict[str, Any]) -> None:
         """Its `usage` counts a whole request: its completion tokens are shared out by characters, the sum stays exact."""
-        asked, total, left = count_of(answer, "prompt_tokens"), count_of(answer, "completion_tokens"), len(rows)
+        asked, total = count_of(answer, "prompt_tokens"), count_of(answer, "completion_tokens")
         self.prompt_tokens += asked or 0
         self.completion_tokens += total or 0
-        characters = sum(len(row["text"]) for row in rows)
-        for row in rows:
-            row["n_prompt_tokens"] = asked
-            row["n_tokens"] = None
-            if total is not None:
-                row["n_tokens"] = total if left == 1 else round(total * len(row["text"]) / characters)
-                total, characters, left = total - row["n_tokens"], characters - len(row["text"]), left - 1
+        thoughts = [len(row["reasoning"] or "") for row in rows]
+        sizes = [n + len(row["text"] or "") for n, row in zip(thoughts, rows, strict=True)]
+        shared = zip(rows, _share(total, sizes), _share(reasoning_tokens(answer), thoughts), strict=True)
+        for row, n_tokens, n_reasoning_tokens in shared:
+            row |= {"n_prompt_tokens": asked, "n_tokens": n_tokens, "n_reasoning_tokens": n_reasoning_tokens}
 
 
 def asks_singly(source: Sampled) -> bool:
@@ -178,3 +180,23 @@ def _check(answer: Any) -> None:
     choices = answer.get("choices") if isinstance(answer, dict) else None
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise ValueError("not a chat completion")
+
+
+def _share(total: int | None, sizes: list[int]) -> list[int | None]:
+    """A whole number shared out by sizes; the sum stays exact."""
+    if total is None:
+        return [None] * len(sizes)
+    shares, left = list[int | None](), sum(sizes)
+    for at, size in enumerate(sizes, start=1):
+        share = total if at == len(sizes) else round(total * size / left) if left else 0
+        shares.append(share)
+        total, left = total - share, left - size
+    return shares
+
+
+def reasoning_tokens(answer: dict[str, Any]) -> int | None:
+    """The tokens of thoughts, where the server's `usage` tells them apart; None where it does not, or counts none."""
+    usage = answer.get("usage")
+    details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
+    count = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else None

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from datakit.audit.report import Histogram, Report
+from datakit.audit.report import Histogram, Report, Source
 from datakit.screen.ink import BLANK, NAME_CHARS, Ink, decimal, mean, number, percent, share, short_names, shorten, span, table
 from datakit.screen.report_judges import draw_judges
 from datakit.tables import OUTCOMES
@@ -127,13 +127,27 @@ def _sources(report: Report, names: dict[str, str], ink: Ink) -> Iterator[Render
             percent(row.distinct, row.responses),
             percent(row.truncated, row.responses),
             share(row.pass_rate),
-            mean(row.mean_tokens),
+            _tokens(row),
             number(row.pairs),
             number(row.demos),
         )
     yield counts
+    if any(row.mean_thought_tokens for row in sources):
+        about = "" if all(row.thought_tokens_counted in (True, None) for row in sources) else ", about (by characters)"
+        yield Text(f"tokens: of the thought + of the answer{about}", style="dim")
+    for row in sources:
+        if row.endings:
+            named = ", ".join(f"{ending.responses:,} {ending.reason}" for ending in row.endings)
+            yield ink.text(f"{names[row.model]}: not complete: {named}", "dim")
     if report.run.kind == "run":
         yield from _distributions(report, names, ink)
+
+
+def _tokens(row: Source) -> str:
+    """How long its answers are, and in front of that its thoughts where it has any."""
+    if not row.mean_thought_tokens:
+        return mean(row.mean_tokens)
+    return f"{mean(row.mean_thought_tokens)} + {mean(row.mean_answer_tokens)}"
 
 
 def _distributions(report: Report, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:

@@ -16,8 +16,11 @@ from datakit.errors import BadInput
 from datakit.store.journal import journals_in, part_of, read_journal
 from datakit.store.parts import parts_in
 from datakit.tables import TABLES
+from datakit.tables.answers import COMPLETE, MAY_THINK, split
 
+MACROS = ("make_response_id", "whole_answer")
 VIEWS = ("asked_prompts", "wanted_responses", "current_responses", "current_failures")
+PARTS = "STRUCT(text VARCHAR, reasoning VARCHAR, form VARCHAR)"
 _SETTINGS = ("enable_progress_bar = false", "python_enable_replacements = false", "TimeZone = 'UTC'")
 _STREAMING = (
     "threads = 1",
@@ -81,9 +84,11 @@ class Database(Tables):
         streaming = (*_STREAMING, f"temp_directory = {_quoted(str(spill))}") if spill is not None else ()
         for setting in streaming:
             self.connection.execute(f"SET {setting}")
+        self.connection.execute("SET VARIABLE complete_reasons = $reasons", {"reasons": list(COMPLETE)})
         for table in TABLES:
             self._make_view(table)
-        self.connection.execute(load_sql("views/make_response_id"))
+        for macro in MACROS:
+            self.connection.execute(load_sql(f"views/{macro}"))
         for view in VIEWS:
             self.connection.execute(f"CREATE VIEW {view} AS " + load_sql(f"views/{view}"))
 
@@ -108,9 +113,18 @@ class Database(Tables):
         parts = parts_in(folder)
         rows = [row for path, found in journals.items() if part_of(path) not in parts for row in found]
         self.connection.register(f"{table}_loose", TABLES[table].frame(rows))
-        files = ", ".join(_quoted(self._fixed(part)) for part in parts)
-        read = f" UNION ALL BY NAME SELECT * FROM read_parquet([{files}], union_by_name = true)" if files else ""
-        self.connection.execute(f"CREATE VIEW {table} AS SELECT * FROM {table}_loose{read}")
+        whole = [part for part in parts if table == "responses" and _is_whole(part)]
+        sql = f"SELECT * FROM {table}_loose"
+        if files := ", ".join(_quoted(self._fixed(part)) for part in parts if part not in whole):
+            sql += f" UNION ALL BY NAME SELECT * FROM read_parquet([{files}], union_by_name = true)"
+        if files := ", ".join(_quoted(self._fixed(part)) for part in whole):
+            self.connection.execute(
+                f"CREATE VIEW whole_responses AS SELECT * FROM read_parquet([{files}], union_by_name = true)"
+            )
+            self.connection.execute("SET VARIABLE may_think = $pattern", {"pattern": MAY_THINK})
+            self.connection.create_function("split_answer", _split, ["VARCHAR"], PARTS)
+            sql += f" UNION ALL BY NAME ({load_sql('views/split_responses')})"
+        self.connection.execute(f"CREATE VIEW {table} AS {sql}")
 
     def _fixed(self, part: Path) -> str:
         """A path that goes on meaning this file. Part 0 may be replaced at any time: it is held open and read through that."""
@@ -118,6 +132,16 @@ class Database(Tables):
             return glob.escape(str(part))
         file = self._open.enter_context(part.open("rb"))
         return f"/dev/fd/{file.fileno()}"
+
+
+def _is_whole(part: Path) -> bool:
+    """Whether responses were stored in it when a thought was not yet told from its answer."""
+    with part.open("rb") as file:
+        return "reasoning_form" not in pl.read_parquet_schema(file)
+
+
+def _split(text: str) -> dict[str, str | None]:
+    return split(text)._asdict()
 
 
 def _quoted(text: str) -> str:

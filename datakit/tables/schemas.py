@@ -2,8 +2,9 @@
 
 One table is one folder of Parquet parts under the run. `prompts`, `sources`, `demos` and `pairs` are replaced whole; the
 others only grow, so an id must say everything that determines its row: a changed temperature, verifier or judge makes new
-ids. `sources` says which responses the current recipe wants: model, revision and sampling, sample_index below n; `judges`
-whose scores.
+ids. `sources` says which responses the current recipe wants: model, revision and sampling, sample_index below n; and which
+finish reasons mean complete, beside those that always do. `judges` says whose scores. Of a response `text` is the answer, null
+where its thought (`reasoning`) was never followed by one.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ TABLES: dict[str, Table] = {
             "sampling": pl.String,
             "type": pl.String,
             "n": pl.Int64,
+            "complete": pl.List(pl.String),
         },
     ),
     "judges": Table(("judge",), {"judge": pl.String, "type": pl.String}),
@@ -105,9 +107,12 @@ TABLES: dict[str, Table] = {
             "sample_index": pl.Int64,
             "seed": pl.Int64,
             "text": pl.String,
+            "reasoning": pl.String,
+            "reasoning_form": pl.String,
             "finish_reason": pl.String,
             "n_prompt_tokens": pl.Int64,
             "n_tokens": pl.Int64,
+            "n_reasoning_tokens": pl.Int64,
             "latency_s": pl.Float64,
         },
     ),

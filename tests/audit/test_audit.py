@@ -13,7 +13,7 @@ from rich.console import Console
 
 from datakit import domains, recipe
 from datakit.audit import inspect
-from datakit.audit.report import Duplicates, Limit, Loss, Use
+from datakit.audit.report import Duplicates, Ending, Limit, Loss, Use
 from datakit.errors import BadInput
 from datakit.export import export_run
 from datakit.screen.ink import short_names
@@ -178,7 +178,8 @@ def test_candidates_and_prompts_are_lost_for_reasons(small):
         "no wrong answer": (1, 1),
     }
     assert {row.use: row.responses for row in small.answers} == {
-        **{"right": 3, "wrong": 4, "repeated text": 1, "cannot judge: unparseable": 1, "cannot judge: timeout": 1}
+        **{"right": 3, "wrong": 3, "repeated text": 1, "cannot judge: unparseable": 1, "cannot judge: timeout": 1},
+        **{"not complete: length": 1},
     }
 
 
@@ -190,8 +191,10 @@ def test_each_source_has_its_numbers(small):
         **{"distinct": 4, "most_distinct": 2, "truncated": 0, "passed": 3, "failed": 1, "timeout": 0, "error": 0},
         **{"unparseable": 1, "unverifiable": 0, "no_verdict": 0, "pass_rate": 0.75, "mean_score": pytest.approx(0.13)},
         **{"mean_tokens": 5.2, "mean_chars": 6.8, "wanted": 8, "failures": 3, "pending": 0, "pairs": 1, "demos": 1},
+        **{"mean_thought_tokens": None, "mean_answer_tokens": 5.2, "thought_tokens_counted": None, "endings": []},
     }
     assert (qwen.responses, qwen.distinct, qwen.truncated, qwen.timeout, qwen.pending) == (5, 5, 1, 1, 3)
+    assert qwen.endings == [Ending("length", 1)]
     assert qwen.pass_rate == 0.25  # a timeout of the checker of mathematics is not a wrong answer
     assert (qwen.pairs, qwen.demos) == (0, 0)
     for histogram in histograms:

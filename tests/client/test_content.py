@@ -54,7 +54,7 @@ SAID = {
 @pytest.mark.parametrize("name", SAID)
 def test_text_and_thought_are_apart(name):
     said, wanted, thought = SAID[name]
-    assert read_content(said) == (wanted, thought)
+    assert read_content(said)[:2] == (wanted, thought)
 
 
 def test_what_is_withheld_is_so_with_a_part_of_it_too():

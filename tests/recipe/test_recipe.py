@@ -50,7 +50,7 @@ MISSPELT = {
     "top level": (SMALL + "selct: {}\n", "r.yaml: selct: extra field not permitted (got {}); did you mean 'select'?"),
     "nothing near": (
         SMALL + "zzz: 1\n",
-        "r.yaml: zzz: extra field not permitted (got 1); known here: budget, domain, limits, prompts, score, select, "
+        "r.yaml: zzz: extra field not permitted (got 1); known here: budget, domain, export, limits, prompts, score, select, "
         "sources, verify",
     ),
     "endpoint": (
@@ -64,7 +64,7 @@ MISSPELT = {
     ),
     "the other kind's field": (
         PROMPTS + "sources: [{type: serve, engine: vllm, model: m, api_key_env: K}]",
-        "r.yaml: sources.0.api_key_env: extra field not permitted (got 'K'); known here: args, dtype, engine, env, "
+        "r.yaml: sources.0.api_key_env: extra field not permitted (got 'K'); known here: args, complete, dtype, engine, env, "
         "extra_body, max_in_flight, model, n, omit, pass_env, patience_s, price, python, request, restarts, revision, "
         "sampling, start_timeout_s, system, tensor_parallel_size, timeout_s, together, type",
     ),

@@ -283,6 +283,25 @@ def test_a_judgement_that_cannot(text, why):
     assert score.score is None and score.error == "unparseable_judgement" and why in (score.message or "")
 
 
+@pytest.mark.parametrize(
+    ("message", "reason", "score"),
+    [
+        ({"content": "<think>Score: 3\nNo.</think>\nFine.\nScore: 8"}, "stop", 8.0),
+        ({"content": "Score: 3\n</think>\n\nScore: 8"}, "stop", 8.0),
+        ({"content": "Score: 8", "reasoning": "Score: 3"}, "stop", 8.0),
+        ({"content": [{"type": "thinking", "thinking": "Score: 3"}, {"type": "text", "text": "Score: 8"}]}, "end_turn", 8.0),
+        ({"content": "<think>So, in the end:\nScore: 3"}, "stop", "the judge's thought never ended"),
+        ({"content": "", "reasoning_content": "Score: 3"}, "stop", "the judge's thought never ended"),
+        ({"content": "Score: 3"}, "length", "cut off at max_tokens"),
+        ({"content": "Score: 3"}, "abort", "ended with 'abort'"),
+        ({"content": "Score: 3", "refusal": "No."}, "stop", "withheld"),
+    ],
+)
+def test_a_judge_that_thinks_gives_its_score_after_its_thought(message, reason, score):
+    found = llm_judge.read_score({"message": message, "finish_reason": reason}, [1, 10])
+    assert found.score == score or (found.score is None and score in str(found.message))
+
+
 def test_what_a_judge_is_asked():
     reward = LLMJudge.model_validate(judged_by("http://a/v1", rubric="Short {is} good.", scale=[0, 5]))
     body = llm_judge.request(reward, TALK)

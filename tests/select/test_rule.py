@@ -36,6 +36,7 @@ from tests.helpers.laws import examples
 JUDGE = "armorm@1"
 SAMPLING = '{"temperature":0.8}'
 GOLD = "digest of the gold"
+NOTHING = "no text: a thought that never ended"
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Answer:
 
     @property
     def content(self):
-        return f"answer {self.id}" if self.text is None else self.text
+        return f"answer {self.id}" if self.text is None else None if self.text == NOTHING else self.text
 
 
 def numbered(answers):
@@ -341,8 +342,27 @@ def test_a_truncated_answer_is_never_chosen(domain):
     assert demo_scores(found) == {}
 
 
-def test_a_truncated_answer_may_be_rejected():
-    assert scores(select([right("p", "a", 0.9), wrong("p", "a", 0.1, finish="length")])) == {"p": ("a", 0.9, "a", 0.1)}
+@pytest.mark.parametrize("ending", ["length", "max_tokens", "content_filter", "tool_calls", "abort", "some new word"])
+@pytest.mark.parametrize("domain", KINDS)
+def test_what_is_not_complete_is_neither_chosen_nor_rejected(domain, ending):
+    cut = [right("p", "a", 0.95, finish=ending), wrong("p", "a", 0.1, finish=ending)]
+    assert scores(select([right("p", "a", 0.9), wrong("p", "a", 0.3), *cut], domain)) == {"p": ("a", 0.9, "a", 0.3)}
+    assert scores(select([right("p", "a", 0.9), *cut[1:]], domain)) == {}
+
+
+def test_a_source_may_say_that_a_reason_means_complete():
+    answers = [right("p", "a", 0.9, finish="done"), wrong("p", "a", 0.1, finish="done")]
+    assert scores(select(answers)) == {}
+    tables = [{"model": "a", "sampling": SAMPLING, "type": "endpoint", "n": 9, "complete": ["done"]}]
+    found = select([*answers, right("q", "a", 0.5)], extra={"sources": tables}, n=0)
+    assert scores(found) == {"p": ("a", 0.9, "a", 0.1)}
+
+
+@pytest.mark.parametrize("domain", KINDS)
+def test_a_thought_without_an_answer_is_in_nothing(domain):
+    thoughts = [replace(right("p", "a", 0.95), text=NOTHING), replace(wrong("p", "a", 0.05), text=NOTHING)]
+    assert scores(select([right("p", "a", 0.9), wrong("p", "a", 0.1), *thoughts], domain)) == {"p": ("a", 0.9, "a", 0.1)}
+    assert demo_scores(select(thoughts, domain)) == {}
 
 
 def test_a_missing_finish_reason_is_not_truncated():
@@ -682,7 +702,7 @@ def usable(answers, domain, judged):
             continue
         if answer.finish != "length" and (kind.verifier is None or answer.outcome == "passed"):
             best.append(answer)
-        if kind.verifier is None or answer.outcome in kind.wrong:
+        if answer.finish != "length" and (kind.verifier is None or answer.outcome in kind.wrong):
             worst.append(answer)
     return best, worst
 
@@ -831,7 +851,7 @@ def test_laws_of_every_selection(answers, domain, rule, split):
         assert chosen.prompt == rejected.prompt
         assert low <= margin <= high
         assert margin == chosen.score - rejected.score
-        assert chosen.finish != "length"
+        assert chosen.finish != "length" != rejected.finish
         assert chosen.content != rejected.content
         if rule.get("pairing") != "any_source":
             assert chosen.model == rejected.model

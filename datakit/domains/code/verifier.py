@@ -90,7 +90,7 @@ class CodeVerifier:
         self._sandbox(0)
 
     def verify(self, rows: Rows) -> Iterator[Verdict]:
-        """One verdict a row of text, messages, reference, test_style, entry_point, finish_reason, for gold_time solution."""
+        """One verdict a row of text, messages, reference, test_style, entry_point, complete, for gold_time solution."""
         found = [self._program(row) for row in rows]
         findings = iter(analyse([self._analysed(one[0].text) for one in found if not isinstance(one, Verdict)]))
         for row, one in zip(rows, found, strict=True):
@@ -118,7 +118,7 @@ class CodeVerifier:
         program = extract(row["text"], asked, tests.entry_point, tests.style)
         if program is None:
             return Verdict("unparseable", detail="no code found")
-        if row.get("finish_reason") == "length" and not program.sure:
+        if not row.get("complete", True) and not program.sure:
             return Verdict("unparseable", program.text, "cut off before the code ended")
         if tests.style == "solution_method":
             future = "".join(_FUTURE.findall(program.text))  # Python wants these first
@@ -150,7 +150,7 @@ class CodeVerifier:
             return 0
         key = hash((row["solution"], tests))
         if key not in self._steps:
-            gold = self._program(row | {"text": f"```python\n{row['solution'].strip()}\n```", "finish_reason": None})
+            gold = self._program(row | {"text": f"```python\n{row['solution'].strip()}\n```", "complete": True})
             slowest = 0.0 if isinstance(gold, Verdict) else max(self._seconds(gold[0].text, one) for one in _each(tests))
             room = self.options.gold_time * slowest / self.limits.timeout_s
             self._steps[key] = min(GOLD_STEPS, max(0, math.ceil(math.log2(room)))) if room > 1 else 0

@@ -50,9 +50,9 @@ class MathVerifier:
         limit_memory(self.memory_mb)
 
     def verify(self, rows: Rows) -> Iterator[Verdict]:
-        """One verdict a row of text, reference and finish_reason; `detail` says how the answer was found, or why not."""
+        """One verdict a row of text, reference and complete; `detail` says how the answer was found, or why not."""
         for row in rows:
-            yield verify_answer(row["text"], row["reference"], row.get("finish_reason") == "length", self.rules)
+            yield verify_answer(row["text"], row["reference"], not row.get("complete", True), self.rules)
 
 
 def verify_answer(text: str, reference: str | None, truncated: bool = False, rules: Rules = LENIENT) -> Verdict:

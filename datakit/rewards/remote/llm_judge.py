@@ -15,6 +15,7 @@ from datakit.errors import SourceStopped
 from datakit.recipe import LLMJudge
 from datakit.rewards.protocol import Score, no_score
 from datakit.tables import Messages, canonical_json, digest, digest_of_messages, make_seed
+from datakit.tables.answers import CUT_OFF, is_complete, join
 
 PATH = "/chat/completions"
 LINE = re.compile(r"Score: (-?[0-9]+(?:\.[0-9]+)?)")
@@ -141,12 +142,18 @@ def check_layout(answer: Any) -> None:
 
 
 def read_score(choice: dict[str, Any], scale: list[float]) -> Score:
-    """The score of one choice of a chat completion."""
+    """The score of one choice of a chat completion. Drafts of a score in what the judge thought first do not count."""
     if is_withheld(choice):
         return no_score("content_filter", "the server withheld the judgement (content filter or refusal)")
-    if choice.get("finish_reason") == "length":
+    reason, content = choice.get("finish_reason"), read_content(choice)
+    if reason in CUT_OFF:
         return no_score("cut_off", "the judgement was cut off at max_tokens")
-    return parse(read_content(choice).text, scale)
+    judgement = join(content.text, content.thinking, content.form)
+    if judgement.text is None and judgement.reasoning is not None:
+        return no_score("cut_off", "the judge's thought never ended")
+    if not is_complete(reason if isinstance(reason, str) else None):
+        return no_score("cut_off", f"the judgement ended with '{reason}', which is not known to mean that it is complete")
+    return parse(judgement.text or "", scale)
 
 
 def parse(text: str, scale: list[float]) -> Score:

@@ -1,11 +1,10 @@
 -- The way from prompts to pairs: how many prompts reach each step, and why the others do not.
--- Reads prompts, answers, audit_wanted, audit_closest.
---   $verified  answers were verified (otherwise every scored answer may be chosen or rejected)
+-- Reads prompts, answers, audit_wanted, audit_closest. No parameters.
 -- Gives six rows in order: step, prompts that reach it, and `lost`, a list of {reason, prompts} of those that reached the step
 -- before and not this one.
 --   read, kept (not dropped), answered, judged (a right and a wrong answer), candidates (that may stand in one pair), paired
 WITH answered AS (
-    SELECT prompt_id, bool_or(is_right) AS has_right, bool_or(is_wrong) AS has_wrong
+    SELECT prompt_id, bool_or(is_right) AS has_right, bool_or(is_wrong) AS has_wrong, bool_or(complete) AS has_complete
     FROM answers
     GROUP BY prompt_id
 ),
@@ -36,8 +35,9 @@ placed AS (
             WHEN 1 THEN p.dropped
             WHEN 2 THEN coalesce(u.reason, 'not asked yet')
             WHEN 3 THEN CASE
+                WHEN NOT a.has_complete THEN 'only answers that are not complete'
                 WHEN NOT a.has_right AND NOT a.has_wrong THEN 'nothing to judge by'
-                WHEN a.has_wrong THEN if($verified, 'no right answer', 'only truncated answers')
+                WHEN a.has_wrong THEN 'no right answer'
                 ELSE 'no wrong answer'
             END
             WHEN 4 THEN if(c.lost = 'same text', 'only one answer', 'right and wrong in different sources')

@@ -6,3 +6,4 @@ WHERE isfinite(score)
 UNION ALL
 SELECT 'chars', model, ln(greatest(n_chars, 1))
 FROM answers
+WHERE n_chars IS NOT NULL

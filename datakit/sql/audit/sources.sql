@@ -4,6 +4,7 @@
 -- Gives one row a model, also where it gave nothing. A model with several samplings is one row: pairs are made by model.
 -- pass_rate = passed / (passed + wrong); most_distinct = the most different texts that one prompt got; wanted, failures and
 -- pending count responses that were asked for (of imported ones only those that are there).
+-- truncated = not complete, and `endings` are the reasons of these; thought_tokens_counted: by the server, not by characters.
 WITH models AS (
     SELECT
         model,
@@ -19,8 +20,8 @@ given AS (
         model,
         count(DISTINCT prompt_id) AS prompts,
         count(*) AS responses,
-        count(DISTINCT (prompt_id, text_digest)) AS distinct_texts,
-        count(*) FILTER (WHERE truncated) AS truncated,
+        count(DISTINCT (prompt_id, text_digest)) FILTER (WHERE text_digest IS NOT NULL) AS distinct_texts,
+        count(*) FILTER (WHERE NOT complete) AS truncated,
         count(*) FILTER (WHERE outcome = 'passed') AS passed,
         count(*) FILTER (WHERE outcome = 'failed') AS failed,
         count(*) FILTER (WHERE outcome = 'timeout') AS timeout,
@@ -31,8 +32,22 @@ given AS (
         count(*) FILTER (WHERE list_contains($wrong, outcome)) AS wrong,
         avg(score) FILTER (WHERE isfinite(score)) AS mean_score,
         avg(n_tokens) AS mean_tokens,
-        avg(n_chars) AS mean_chars
+        avg(n_chars) AS mean_chars,
+        avg(n_thought_tokens) AS mean_thought_tokens,
+        avg(n_tokens - coalesce(n_thought_tokens, 0)) AS mean_answer_tokens,
+        bool_and(thought_counted) FILTER (WHERE n_thought_tokens IS NOT NULL) AS thought_tokens_counted
     FROM answers
+    GROUP BY model
+),
+
+endings AS (
+    SELECT model, list({'reason': reason, 'responses': n} ORDER BY n DESC, reason) AS endings
+    FROM (
+        SELECT model, if(text_digest IS NULL, 'thought without an answer', finish_reason) AS reason, count(*) AS n
+        FROM answers
+        WHERE NOT complete
+        GROUP BY ALL
+    )
     GROUP BY model
 ),
 
@@ -73,6 +88,10 @@ SELECT
     g.mean_score,
     g.mean_tokens,
     g.mean_chars,
+    g.mean_thought_tokens,
+    g.mean_answer_tokens,
+    g.thought_tokens_counted,
+    coalesce(e.endings, []) AS endings,
     coalesce(a.wanted, 0) AS wanted,
     coalesce(a.failures, 0) AS failures,
     coalesce(a.pending, 0) AS pending,
@@ -85,6 +104,7 @@ SELECT
     ) AS demos
 FROM models AS m
 LEFT JOIN given AS g ON m.model = g.model
+LEFT JOIN endings AS e ON m.model = e.model
 LEFT JOIN widest AS w ON m.model = w.model
 LEFT JOIN asked AS a ON m.model = a.model
 ORDER BY m.model

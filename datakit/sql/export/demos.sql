@@ -1,8 +1,9 @@
 -- The rows of an exported sft/ folder: what TRL reads (prompt, completion), and where each came from.
--- Reads demos, prompts, responses. No parameters.
+-- Reads demos, prompts, responses.
+--   $keep_reasoning  what the model thought stands in front of its answer, as it came; characters are those of the answer alone
 SELECT
     p.messages AS prompt,
-    [{'role': 'assistant', 'content': r.text}] AS completion,
+    [{'role': 'assistant', 'content': if($keep_reasoning, whole_answer(r.text, r.reasoning, r.reasoning_form), r.text)}] AS completion,
     d.prompt_id,
     p.source,
     r.model,

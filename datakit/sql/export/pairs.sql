@@ -1,9 +1,10 @@
 -- The rows of an exported dpo/ folder: what TRL reads (prompt, chosen, rejected), and where each came from.
--- Reads pairs, prompts, responses, answers (mark_answers.sql: with the scores that selected). No parameters.
+-- Reads pairs, prompts, responses, answers (mark_answers.sql: with the scores that selected).
+--   $keep_reasoning  what the model thought stands in front of its answer, as it came; characters are those of the answer alone
 SELECT
     p.messages AS prompt,
-    [{'role': 'assistant', 'content': c.text}] AS chosen,
-    [{'role': 'assistant', 'content': r.text}] AS rejected,
+    [{'role': 'assistant', 'content': if($keep_reasoning, whole_answer(c.text, c.reasoning, c.reasoning_form), c.text)}] AS chosen,
+    [{'role': 'assistant', 'content': if($keep_reasoning, whole_answer(r.text, r.reasoning, r.reasoning_form), r.text)}] AS rejected,
     x.prompt_id,
     p.source,
     x.model,

@@ -25,3 +25,4 @@ LEFT JOIN (
     SELECT DISTINCT key FROM failures WHERE stage = 'score' AND source = $judge AND permanent AND NOT $retry_failures
 ) AS f
     ON r.response_id = f.key
+WHERE r.text IS NOT NULL

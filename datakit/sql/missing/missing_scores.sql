@@ -1,5 +1,5 @@
 -- Conversations of wanted responses that the judge has not scored, each once: responses with one text to the same messages
--- have one score. Of all prompts only a share, so that what is held in memory does not grow with the run.
+-- have one score; a thought without an answer has none. Of all prompts only a share, so that what is held in memory does not grow with the run.
 -- Reads wanted_responses, prompts, responses, scores, failures.
 --   $judge           the judge's name, with its revision
 --   $retry_failures  score again also what failed for good
@@ -20,9 +20,12 @@ missing AS (
     INNER JOIN wanted AS w ON r.response_id = w.response_id
     ANTI JOIN scores AS s ON r.response_id = s.response_id AND s.judge = $judge
     WHERE
-        $retry_failures
-        OR r.response_id NOT IN (
-            SELECT f.key FROM failures AS f WHERE f.stage = 'score' AND f.source = $judge AND f.permanent
+        r.text IS NOT NULL
+        AND (
+            $retry_failures
+            OR r.response_id NOT IN (
+                SELECT f.key FROM failures AS f WHERE f.stage = 'score' AND f.source = $judge AND f.permanent
+            )
         )
 ),
 

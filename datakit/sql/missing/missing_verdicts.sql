@@ -4,7 +4,7 @@
 -- Gives what a domain's verify() reads of a row, once a response and reference. Texts are read, never sorted or kept: the
 -- result can be streamed.
 WITH missing AS (
-    SELECT r.response_id, p.reference_digest, min(p.prompt_id) AS prompt_id
+    SELECT r.response_id, p.reference_digest, min(p.prompt_id) AS prompt_id, bool_and(r.complete) AS complete
     FROM current_responses AS r
     INNER JOIN prompts AS p ON r.prompt_id = p.prompt_id
     ANTI JOIN verdicts AS v
@@ -16,7 +16,7 @@ SELECT
     r.response_id,
     p.reference_digest,
     r.text,
-    r.finish_reason,
+    m.complete,
     p.messages,
     p.reference,
     p.test_style,

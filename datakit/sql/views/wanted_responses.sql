@@ -9,6 +9,7 @@ SELECT
     s.revision,
     s.sampling,
     s.type AS source_type,
+    s.complete AS complete_reasons,
     i.sample_index
 FROM prompts AS p
 CROSS JOIN sources AS s

@@ -96,7 +96,7 @@ def test_extraction_is_linear(piece, end, letter):
     ],
 )
 def test_outcomes(text, reference, finish_reason, outcome, extracted):
-    (verdict,) = math().verifier.verify([{"text": text, "reference": reference, "finish_reason": finish_reason}])
+    (verdict,) = math().verifier.verify([{"text": text, "reference": reference, "complete": finish_reason != "length"}])
     assert (verdict.outcome, verdict.extracted) == (outcome, extracted)
 
 

@@ -1,0 +1,185 @@
+"""A response has parts: what the model thought (`reasoning`), and what it answers (`text`). And it has an ending.
+
+Models mark a thought with tags at the very beginning of the text; where the chat template has opened it, only the tag that
+ends it comes. Servers that know their model hand it over beside the content, or as parts of it. `reasoning_form` says which it
+was, so that `whole` gives back what came: the text before the thought, `…` in its place, and the text up to the answer
+("<think>…</think>\\n\\n").
+A tag inside code, in quotes or in the middle of prose is talk about thoughts, and no thought.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect
+from collections.abc import Collection, Iterator
+from itertools import accumulate
+from typing import NamedTuple
+
+MARK = "…"
+FIELDS = ("reasoning_content", "reasoning", "parts")
+"""What stands before the mark where the thought came beside the answer: the field of the message, or parts of its content."""
+
+COMPLETE = ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "word")
+"""Finish reasons that are documented to mean that the model had ended: of OpenAI, vLLM, SGLang and llama.cpp (stop; of its own
+API eos, word), TGI (eos_token, stop_sequence), Anthropic and proxies in its layout (end_turn, stop_sequence)."""
+
+CUT_OFF = ("length", "max_tokens", "model_length")
+"""Those that are documented to mean that there was no room for more."""
+
+
+class Parts(NamedTuple):
+    """`text` is None where a thought was never followed by an answer; the others are None where there is no thought."""
+
+    text: str | None
+    reasoning: str | None = None
+    form: str | None = None
+
+
+class _Tags(NamedTuple):
+    """How a family of models writes a thought."""
+
+    opening: str
+    closing: str
+    """A pattern."""
+    always_closed: bool = False
+    """The opening is a plain word: without the closing it is one, and the closing alone is nothing."""
+
+
+_TAGS = (
+    *(_Tags(f"<{name}>", f"</{name}>") for name in ("think", "thinking", "thought", "reasoning", "seed:think")),
+    _Tags("[THINK]", r"\[/THINK\]"),
+    _Tags("◁think▷", "◁/think▷"),
+    _Tags("<|begin_of_thought|>", r"<\|end_of_thought\|>(?:\s*<\|begin_of_solution\|>)?"),
+    _Tags("<|START_THINKING|>", r"<\|END_THINKING\|>"),
+    _Tags("<|channel|>analysis<|message|>", r"<\|end\|>(?:<\|start\|>assistant)?<\|channel\|>final<\|message\|>"),
+    _Tags("analysis", "assistantfinal", always_closed=True),  # the same where the server leaves special tokens out
+)
+MAY_THINK = (
+    "|".join(f"{re.escape(tags.opening)}|{tags.closing}" for tags in _TAGS if not tags.always_closed) + "|assistantfinal"
+)
+"""A pattern, also of RE2: a text without it has no thought."""
+
+_OPENINGS = tuple(tags.opening for tags in _TAGS)
+_ENDS = tuple(re.split(r"\(\?:", tags.closing)[0].replace("\\", "") for tags in _TAGS)
+"""What each closing begins with: sought in every text, so as plain text."""
+_BOTH = {tags: re.compile(f"({re.escape(tags.opening)})|{tags.closing}") for tags in _TAGS}
+_FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\S\n]*(\S?)", re.MULTILINE)
+_QUOTED = re.compile(r"`[^`\n]+`|[\"'\u201c\u2018\u00ab][<\[◁][^\s\"'<>]*[>\]▷][\"'\u201d\u2019\u00bb]")
+_SENTENCE_END = (*".!?)]}$*", "\u3002", "\uff01", "\uff1f")
+_SPACE = re.compile(r"\s*")
+
+
+def is_complete(finish_reason: str | None, more: Collection[str] = ()) -> bool:
+    """Whether the model had ended; `more` are the reasons that a source says mean it, too. None where a dataset says none."""
+    return finish_reason is None or finish_reason in COMPLETE or finish_reason in more
+
+
+def split(whole: str) -> Parts:
+    """The parts of a text. A thought that never ends is all there is: then there is no answer.
+
+    >>> split("<think>5?</think>\\n\\nIt is 6.")
+    Parts(text='It is 6.', reasoning='5?', form='<think>…</think>\\n\\n')
+    """
+    begin = len(whole) - len(whole.lstrip())
+    if not whole.startswith(_OPENINGS, begin) and not any(end in whole for end in _ENDS):
+        return Parts(whole)
+    for tags in _TAGS:
+        if whole.startswith(tags.opening, begin):
+            start = begin + len(tags.opening)
+            end = _end(whole, start, tags)
+            if end is not None:
+                return _cut(whole, start, end)
+            if not tags.always_closed:
+                return Parts(None, whole[start:], whole[:start] + MARK)
+    ends = [end for tags in _TAGS if not tags.always_closed and (end := _end_of_opened(whole, tags)) is not None]
+    return _cut(whole, 0, min(ends)) if ends else Parts(whole)
+
+
+def join(text: str | None, thought: str | None, field: str | None) -> Parts:
+    """The parts of a message whose thought came beside its text, in this one of FIELDS; the text may have one, too.
+
+    What the text has itself counts: servers that give it twice give the same.
+    """
+    inline = split(text) if text is not None and text.strip() else Parts(None)
+    if field is None or thought is None or not thought.strip() or (inline.reasoning or "").strip():
+        return inline
+    answer = inline.text or ""
+    gap = _SPACE.match(answer)[0]  # type: ignore[index]
+    return Parts(answer[len(gap) :] or None, thought, f"{field}{MARK}{gap}")
+
+
+def whole(text: str | None, reasoning: str | None, form: str | None) -> str:
+    """What came, thought and answer in one text; sql/views/whole_answer.sql computes the same.
+
+    A thought that came beside its answer stands in the tags that most models know.
+    """
+    if form is None:
+        return text or ""
+    before, _, after = form.partition(MARK)
+    if before in FIELDS:
+        return f"<think>\n{(reasoning or '').strip()}\n</think>\n\n{text or ''}"
+    return f"{before}{reasoning or ''}{after}{text or ''}"
+
+
+def _cut(whole: str, start: int, end: tuple[int, int]) -> Parts:
+    answer_at = _SPACE.match(whole, end[1]).end()  # type: ignore[union-attr]
+    form = f"{whole[:start]}{MARK}{whole[end[0] : answer_at]}"
+    return Parts(whole[answer_at:] or None, whole[start : end[0]], form)
+
+
+def _end(whole: str, start: int, tags: _Tags) -> tuple[int, int] | None:
+    """Where the tag stands that ends the thought which begins at `start`.
+
+    Thoughts may hold thoughts, and talk about tags: where none is left open it is the one that closes the first, else the last.
+    Code that hides every closing tag was never ended itself.
+    """
+    plain = list(_BOTH[tags].finditer(whole, start))
+    for found in (list(_meant(whole, start, tags)) if len(plain) > 1 else plain, plain):
+        depth, last = 1, None
+        for tag in found:
+            depth += 1 if tag[1] else -1
+            last = last if tag[1] else tag.span()
+            if not depth:
+                return last
+        if last is not None:
+            return last
+    return None
+
+
+def _end_of_opened(whole: str, tags: _Tags) -> tuple[int, int] | None:
+    """Where the tag stands that ends a thought which the template has opened: nothing in the text has."""
+    depth = 0
+    for tag in _meant(whole, 0, tags):
+        if not tag[1] and not depth:
+            return None if _is_prose(whole, *tag.span()) else tag.span()
+        depth += 1 if tag[1] else -1
+    return None
+
+
+def _meant(whole: str, start: int, tags: _Tags) -> Iterator[re.Match[str]]:
+    """The tags that are neither code nor quoted. Linear, whatever a model repeats."""
+    quoted = sorted([*_fenced(whole, start), *(found.span() for found in _QUOTED.finditer(whole, start))])
+    ends = list(accumulate((end for _, end in quoted), max))
+    for tag in _BOTH[tags].finditer(whole, start):
+        before = bisect(quoted, (tag.start(), len(whole)))
+        if not before or ends[before - 1] <= tag.start():
+            yield tag
+
+
+def _fenced(whole: str, start: int) -> Iterator[tuple[int, int]]:
+    """Blocks of code from fence to fence; one that is never closed is none."""
+    opened = None
+    for fence in _FENCE.finditer(whole, start):
+        if opened is None:
+            opened = fence
+        elif fence[1] == opened[1] and not fence[2]:
+            yield opened.start(), fence.end()
+            opened = None
+
+
+def _is_prose(whole: str, begin: int, end: int) -> bool:
+    """Whether a tag stands within a sentence, as a word: "the </think> tag"."""
+    before, after = whole[:begin], whole[end : end + 1]
+    if not before.endswith((" ", "\t")):
+        return False
+    return after in tuple(" \t,;:.)") and not before.rstrip().endswith(_SENTENCE_END)
