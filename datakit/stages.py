@@ -70,7 +70,8 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
                     select(run, rule, monitor)
                 case "export":
                     exported = export(run, recipe, rule, monitor)
-        return summarise(run, recipe, exported, stopped)
+        selected = "select" in options.stages and (options.keep_going or not stopped)
+        return summarise(run, recipe, exported, stopped, selected)
 
 
 def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[DatakitError]:
@@ -90,7 +91,8 @@ def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list
             break
     else:
         gathering.name_copies()
-        gathering.name_endings()
+        if "select" not in options.stages:  # else the warnings at the end of the build say it
+            gathering.name_endings()
     return gathering.stopped
 
 

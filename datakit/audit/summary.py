@@ -39,15 +39,17 @@ class Summary:
     stopped: list[DatakitError]
     """Why sources, judges or a budget ended the build, or their part of it, early."""
     warnings: list[str]
-    """Those that `datakit inspect` shows; only of a build that came to its last stage."""
+    """Those that `datakit inspect` shows; only of a build that came to selection."""
 
 
-def summarise(run: Run, recipe: Recipe, exported: Mapping[Phase, int], stopped: list[DatakitError]) -> Summary:
-    """The summary of a run as it is now."""
+def summarise(
+    run: Run, recipe: Recipe, exported: Mapping[Phase, int], stopped: list[DatakitError], selected: bool = True
+) -> Summary:
+    """The summary of a run as it is now. `selected`: demos and pairs were just made."""
     causes = run.query(
         "SELECT stage, source, error, count(*) AS count, any_value(message) AS example "
         "FROM current_failures GROUP BY ALL ORDER BY count DESC"
     )
     failures = [FailureCause(**row) for row in causes.iter_rows(named=True)]
-    warnings = inspect_run(run).warnings if exported else []
+    warnings = inspect_run(run).warnings if selected else []
     return Summary(run.folder, exported, failures, spending(run, recipe), stopped, warnings)

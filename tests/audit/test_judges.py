@@ -166,7 +166,7 @@ def imported_recipe(folder, score=None, domain="instruct", names=("x",), **selec
 
 def built(folder, recipe, until="select"):
     watch = Heard()
-    build(recipe, folder / "run", Options(until=until), watch)
+    watch.warnings += build(recipe, folder / "run", Options(until=until), watch).warnings
     return watch
 
 
@@ -418,7 +418,7 @@ KEYS = {  # what scripts of others read: each object's keys in their order, by t
     "": "run tables current funnel lost answers sources pairs scores judges agreement margins duplicates failures examples "
     "warnings limits ok",
     "run": "kind folder domain recipe judge verifier select",
-    "run select": "judge split sft_share pairing per_prompt margin length_ratio_max length_bins",
+    "run select": "allow_unjudged judge split sft_share pairing per_prompt margin length_ratio_max length_bins",
     "run select margin": "quantiles",
     "tables": "prompts sources responses verdicts scores demos pairs failures",
     "current": "prompts sources responses verdicts scores demos pairs failures",

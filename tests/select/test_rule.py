@@ -108,7 +108,7 @@ def recipe_of(domain="checked", judged=True, **select):
         "prompts": [{"type": "file", "path": "p"}],
         "sources": [{"type": "endpoint", "model": "m", "base_urls": ["http://u/v1"]}],
         "score": {"type": "armorm", "model": "j", "revision": "1"} if judged else None,
-        "select": select,
+        "select": {"allow_unjudged": True, **select},
     }
     return parse(values, "r", Path())
 
@@ -391,6 +391,7 @@ def test_without_verdicts_and_judge_nothing_can_be_said():
     found = select([Answer("p", "a"), Answer("p", "a")], "unchecked", judged=False)
     assert found.pairs == []
     assert [demo.id for demo in found.demos] == [min(a.id for a in numbered([Answer("p", "a"), Answer("p", "a")]))]
+    assert select([Answer("p", "a")] * 2, "unchecked", judged=False, allow_unjudged=False).demos == []
 
 
 def test_without_a_mark_answers_are_taken_by_hash():
