@@ -8,13 +8,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
 
+from datakit.collect.formats import Found, place_of
 from datakit.collect.rows import read_rows
-from datakit.errors import BadInput
+from datakit.collect.tally import Tally
+from datakit.errors import BadInput, BadRow
 from datakit.recipe import Recipe, ResponsesSource
 from datakit.tables import IMPORTED, TABLES, Prompt, Row, Rows, digest, digest_of_messages, make_response_id
 
@@ -41,6 +45,9 @@ class Inputs:
     """Rows of `scores` that came with the responses."""
     notes: Counter[str] = field(default_factory=Counter)
     """Things that a user should know, with how often each was met."""
+    n_rows: int = 0
+    n_dropped: int = 0
+    """Rows that were read, and those of them that cannot be used."""
 
     def source_frame(self, recipe: Recipe) -> pl.DataFrame:
         """The rows of `sources`: what the recipe samples, and the models that came with responses."""
@@ -76,7 +83,8 @@ def read_inputs(recipe: Recipe, read: ReadPrompts, limit: int | None, keep: Call
     """
     reading = _Reading(Inputs(), read, limit, keep, remembers=bool(recipe.imported))
     for given in recipe.prompts:
-        for row, prompt in _with_prompts(read_rows(given), read, given.name):
+        tally = Tally(given)
+        for _, row, prompt in _with_prompts(tally, read):
             if reading.full:
                 break
             if prompt.prompt_id not in reading.inputs.prompt_ids:
@@ -85,9 +93,10 @@ def read_inputs(recipe: Recipe, read: ReadPrompts, limit: int | None, keep: Call
                 raise BadInput(f"{given.name}: prompt_id '{prompt.prompt_id}' appears twice; ids must be unique in the prompts")
             else:
                 reading.inputs.notes["prompts with the same messages as an earlier one, kept once"] += 1
+        reading.end(tally)
     for responses in recipe.imported:
         judge = None if responses.judge is None else recipe.imported_judges[responses.judge]
-        _read_responses(reading, responses, read_rows(responses), not recipe.prompts, judge)
+        _read_responses(reading, responses, not recipe.prompts, judge)
     if not reading.inputs.prompt_ids:
         names = ", ".join(given.name for given in (*recipe.prompts, *recipe.imported))
         raise BadInput(f"{names}: no prompts in there; check the path and the split")
@@ -118,27 +127,47 @@ class _Reading:
             self.inputs.dropped[prompt.dropped] += 1
         self.keep(prompt)
 
-
-def _with_prompts(rows: Iterator[Row], read: ReadPrompts, name: str) -> Iterator[tuple[Row, Prompt]]:
-    """Each row with the prompt that the domain reads from it; the domain sees all rows, so it can count them."""
-    last: list[Row] = []
-
-    def remembered() -> Iterator[Row]:
-        for row in rows:
-            last[:] = [row]
-            yield row
-
-    for prompt in read(remembered(), name):
-        yield last[0], prompt
+    def end(self, tally: Tally) -> None:
+        """An input was read: what was dropped of it."""
+        inputs, name = self.inputs, tally.given.name
+        if not self.full:
+            tally.check_some_used()
+        inputs.n_rows += tally.n_rows
+        inputs.n_dropped += tally.n_dropped
+        for reason, dropped in tally.dropped.items():
+            inputs.notes[f"rows of {name} dropped: {reason} (the first: {dropped.first})"] += dropped.n
 
 
-def _read_responses(
-    reading: _Reading, source: ResponsesSource, rows: Iterator[Row], bring_prompts: bool, judge: str | None
-) -> None:
+def _with_prompts(tally: Tally, read: ReadPrompts) -> Iterator[tuple[str, Row, Prompt]]:
+    """Each row that can be used, where it stands, and the prompt that the domain reads from it."""
+    found = read_rows(tally.given, tally)
+    last: list[Found] = []
+
+    def rows() -> Iterator[Row]:
+        for one in found:
+            last[:] = [one]
+            yield one[2]
+
+    while True:
+        try:
+            for prompt in read(rows(), tally.given.name):
+                where, number, row = last[0]
+                yield _place(where, number, row), row, prompt
+            return
+        except BadRow as error:  # the domain's reader has ended with it; another one goes on behind the row
+            tally.drop(_place(*last[0]), error)
+
+
+def _place(where: str, number: int, row: Row) -> str:
+    return place_of(where, number) + (f" (prompt_id {row['prompt_id']})" if "prompt_id" in row else "")
+
+
+def _read_responses(reading: _Reading, source: ResponsesSource, bring_prompts: bool, judge: str | None) -> None:
     """The rows of one prompt id are one prompt, and the first reference wins. `judge` is whose scores the rows have, if any."""
     name, inputs, n_scores = source.name, reading.inputs, len(reading.inputs.scores)
     counted: Counter[tuple[str, str]] = Counter((row["prompt_id"], row["model"]) for row in inputs.responses.values())
-    for number, (row, prompt) in enumerate(_with_prompts(rows, reading.read, name), start=1):
+    tally = Tally(source)
+    for place, row, prompt in _with_prompts(tally, reading.read):
         if bring_prompts and prompt.prompt_id not in inputs.known and not reading.full:
             reading.take(prompt)
         known = inputs.known.get(prompt.prompt_id)
@@ -149,60 +178,74 @@ def _read_responses(
             inputs.notes[f"{name}: rows whose reference differs from the first one of their prompt (the first one counts)"] += 1
         if prompt.messages != known.messages:
             inputs.notes[f"{name}: rows whose prompt differs from the first one of their prompt_id (the first one counts)"] += 1
-        response = _response(source, name, row, known, counted)
+        try:
+            response = _response(source, place, row, known, counted)
+            scores = [] if judge is None else _imported_score(place, row, response, judge)
+        except BadRow as error:
+            tally.drop(place, error)
+            continue
         if response["response_id"] in inputs.responses:
             raise BadInput(
                 f"{name}: two rows with prompt_id '{known.prompt_id}', model '{response['model']}', sample_index "
                 f"{response['sample_index']}; leave sample_index out of columns to number them in file order"
             )
         inputs.responses[response["response_id"]] = response
-        if judge is not None:
-            inputs.scores += _imported_score(f"{name}: row {number} (prompt_id {known.prompt_id})", row, response, judge)
+        inputs.scores += scores
+    reading.end(tally)
     if judge is not None and len(inputs.scores) == n_scores:
         raise BadInput(f"{name}: no row has a score of judge '{source.judge}'; map its column (columns: {{score: ...}})")
 
 
-def _imported_score(where: str, row: Row, response: Row, judge: str) -> Rows:
+def _imported_score(place: str, row: Row, response: Row, judge: str) -> Rows:
     """The row of `scores` of a response that came with one; a missing score is just missing."""
-    value = row.get("score")
+    value = _as_number(row.get("score"))
     if value is None:
         return []
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadInput(f"{where}: score is {value!r:.60}, not a finite number; fix it, or leave it out (null)")
+        raise BadRow(place, "score is", f" {value!r:.60}, not a finite number; fix it, or leave it out (null)")
     there = response["text"] is not None
     return [{"response_id": response["response_id"], "judge": judge, "score": float(value)}] if there else []
 
 
-def _response(source: ResponsesSource, name: str, row: Row, prompt: Prompt, counted: Counter[tuple[str, str]]) -> Row:
-    model = source.model or row.get("model")
-    if not isinstance(model, str):
-        raise BadInput(
-            f"{name}: no model for the response to '{prompt.prompt_id}': map its column (columns: {{model: ...}}), "
-            "or give the source one name (model: ...)"
-        )
-    index = _integer(name, prompt, row, "sample_index")
+def _response(source: ResponsesSource, place: str, row: Row, prompt: Prompt, counted: Counter[tuple[str, str]]) -> Row:
+    model, text = source.model or row.get("model"), row.get("text")
+    if not isinstance(model, str) or not model:
+        hint = "map its column (columns: {model: ...}), or give the source one name (model: ...)"
+        raise BadRow(place, "no model for the response", f" to '{prompt.prompt_id}': {hint}", is_empty=not model)
+    if text is not None and not isinstance(text, str):
+        raise BadRow(place, "text must be text", f" (got {text!r:.60}); check columns.text")
+    reason = row.get("finish_reason")
+    if reason is not None and not isinstance(reason, str):
+        raise BadRow(place, "finish_reason must be text", f" (got {reason!r:.60})")
+    integers = {name: _integer(place, row, name) for name in ("sample_index", "seed", "n_prompt_tokens", "n_tokens")}
+    index = integers["sample_index"]
     if index is None:
         index = counted[prompt.prompt_id, model]
         counted[prompt.prompt_id, model] += 1
-    text = row.get("text")
-    if text is not None and not isinstance(text, str):
-        raise BadInput(f"{name}: text of a response to '{prompt.prompt_id}' is {text!r:.60}, not a string; check columns.text")
-    return {
+    return integers | {
         "response_id": make_response_id(digest_of_messages(prompt.messages), model, None, IMPORTED, index),
         "prompt_id": prompt.prompt_id,
         "model": model,
         "sampling": IMPORTED,
         "sample_index": index,
-        "seed": _integer(name, prompt, row, "seed"),
         "text": text if text and text.strip() else None,
-        "finish_reason": row.get("finish_reason"),
-        "n_prompt_tokens": _integer(name, prompt, row, "n_prompt_tokens"),
-        "n_tokens": _integer(name, prompt, row, "n_tokens"),
+        "finish_reason": reason,
     }
 
 
-def _integer(name: str, prompt: Prompt, row: Row, column: str) -> int | None:
-    value: Any = row.get(column)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+def _integer(place: str, row: Row, column: str) -> int | None:
+    value: Any = _as_number(row.get(column))
+    if isinstance(value, float) and (value.is_integer() or math.isnan(value)):  # as column readers write whole numbers and gaps
+        value = None if math.isnan(value) else int(value)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63):
         return value
-    raise BadInput(f"{name}: {column} of a response to '{prompt.prompt_id}' is {value!r:.60}, not a whole number")
+    raise BadRow(place, f"{column} must be a whole number", f" (got {value!r:.60})")
+
+
+def _as_number(value: Any) -> Any:
+    """A number that is written as text, as every cell of a CSV file is, or as a Decimal."""
+    if isinstance(value, str | Decimal):
+        for kind in (int, float) if isinstance(value, str) else (float,):
+            with suppress(ValueError):
+                return kind(value)
+    return value

@@ -10,7 +10,7 @@ from typing import Any
 from datakit.domains.code.verifier import CodeVerifier
 from datakit.domains.protocol import Verifier
 from datakit.domains.reading import read_prompts
-from datakit.errors import BadInput
+from datakit.errors import BadRow
 from datakit.recipe.verify import VerifyCode
 from datakit.sandbox.runner import STYLES
 from datakit.tables import Prompt, Row
@@ -39,9 +39,8 @@ class Code:
                 else "asserts"
             )  # fmt: skip
             if style not in STYLES:
-                raise BadInput(
-                    f"{source}: prompt {prompt.prompt_id}: test_style must be one of {', '.join(STYLES)} (got {style!r:.40})"
-                )
+                where = f"{source}: prompt {prompt.prompt_id}"
+                raise BadRow(where, f"test_style must be one of {', '.join(STYLES)}", f" (got {style!r:.40})")
             nameless = style == "humaneval_check" and prompt.entry_point is None
             yield replace(prompt, test_style=style, dropped="no entry_point for check(candidate)" if nameless else None)
 
