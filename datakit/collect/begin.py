@@ -11,7 +11,7 @@ from datakit.domains import Domain
 from datakit.progress import Monitor
 from datakit.recipe import Recipe
 from datakit.rewards.judges import judges
-from datakit.store import Run, Spool
+from datakit.store import Run, Spool, load_sql
 from datakit.tables import TABLES, failure_row
 
 
@@ -23,10 +23,14 @@ class Begun:
     prompts: Spool
 
 
-def begin(run: Run, recipe: Recipe, domain: Domain, limit: int | None) -> Begun:
-    """Read all that the recipe names, the prompts into a spool: errors are met before anything is changed."""
+def begin(run: Run, recipe: Recipe, domain: Domain, limit: int | None, earlier: Run | None = None) -> Begun:
+    """Read all that the recipe names, the prompts into a spool: errors are met before anything is changed.
+
+    `earlier`: the run whose responses' ids are to stay, where it is another one.
+    """
     prompts = run.spool("prompts")
-    inputs = read_inputs(recipe, domain.read, limit, lambda prompt: prompts.add(prompt_row(prompt)))
+    stored = (earlier or run).query(load_sql("collect/imported_prompts")).rows() if recipe.imported else []
+    inputs = read_inputs(recipe, domain.read, limit, lambda prompt: prompts.add(prompt_row(prompt)), stored)
     prompts.finish()
     return Begun(inputs, prompts)
 

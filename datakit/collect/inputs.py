@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -76,12 +76,23 @@ def prompt_row(prompt: Prompt) -> Row:
     }
 
 
-def read_inputs(recipe: Recipe, read: ReadPrompts, limit: int | None, keep: Callable[[Prompt], None]) -> Inputs:
+def read_inputs(
+    recipe: Recipe,
+    read: ReadPrompts,
+    limit: int | None,
+    keep: Callable[[Prompt], None],
+    stored: Iterable[tuple[str, str, bool]] = (),
+) -> Inputs:
     """Read every prompt and response of the recipe, at most `limit` prompts. BadInput where there are none.
 
-    Every prompt that is kept is handed to `keep` as it is read: they may be more than memory holds.
+    Every prompt that is kept is handed to `keep` as it is read: they may be more than memory holds. `stored` has the prompts
+    whose imported responses the run has already: prompt_id, messages_digest, shares_messages.
     """
     reading = _Reading(Inputs(), read, limit, keep, remembers=bool(recipe.imported))
+    for prompt_id, messages_digest, shares_messages in stored:
+        reading.shares_messages[prompt_id] = shares_messages
+        if not shares_messages:
+            reading.asked.add(messages_digest)
     for given in recipe.prompts:
         tally = Tally(given)
         for _, row, prompt in _with_prompts(tally, read):
@@ -112,6 +123,11 @@ class _Reading:
     limit: int | None
     keep: Callable[[Prompt], None]
     remembers: bool
+    """Whether there are responses that belong to the prompts."""
+    shares_messages: dict[str, bool] = field(default_factory=dict)
+    """The prompts of which the run says it already."""
+    asked: set[str] = field(default_factory=set)
+    """The digests of the messages that some prompt has."""
 
     @property
     def full(self) -> bool:
@@ -122,6 +138,10 @@ class _Reading:
         """One more prompt."""
         self.inputs.prompt_ids.add(prompt.prompt_id)
         if self.remembers:
+            asked = digest_of_messages(prompt.messages)
+            shares = self.shares_messages.get(prompt.prompt_id, asked in self.asked)
+            self.asked.add(asked)
+            prompt = replace(prompt, shares_messages=shares)
             self.inputs.known[prompt.prompt_id] = prompt
         if prompt.dropped is not None:
             self.inputs.dropped[prompt.dropped] += 1
@@ -223,7 +243,14 @@ def _response(source: ResponsesSource, place: str, row: Row, prompt: Prompt, cou
         index = counted[prompt.prompt_id, model]
         counted[prompt.prompt_id, model] += 1
     return integers | {
-        "response_id": make_response_id(digest_of_messages(prompt.messages), model, None, IMPORTED, index),
+        "response_id": make_response_id(
+            digest_of_messages(prompt.messages),
+            model,
+            None,
+            IMPORTED,
+            index,
+            prompt.prompt_id if prompt.shares_messages else None,
+        ),
         "prompt_id": prompt.prompt_id,
         "model": model,
         "sampling": IMPORTED,

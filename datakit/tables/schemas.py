@@ -51,6 +51,8 @@ class Prompt:
     test_style: str | None = None
     entry_point: str | None = None
     dropped: str | None = None
+    shares_messages: bool = False
+    """An earlier prompt asks the same: the ids of answers that came with this one carry its prompt_id."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ TABLES: dict[str, Table] = {
             "test_style": pl.String,
             "entry_point": pl.String,
             "dropped": pl.String,
+            "shares_messages": pl.Boolean,
         },
     ),
     "sources": Table(
