@@ -17,6 +17,7 @@ from datakit.store.journal import journals_in, part_of, read_journal
 from datakit.store.parts import parts_in
 from datakit.tables import TABLES
 
+MACROS = ("make_response_id", "compared_text")
 VIEWS = ("asked_prompts", "wanted_responses", "current_responses", "current_failures")
 _SETTINGS = ("enable_progress_bar = false", "python_enable_replacements = false", "TimeZone = 'UTC'")
 _STREAMING = (
@@ -83,7 +84,8 @@ class Database(Tables):
             self.connection.execute(f"SET {setting}")
         for table in TABLES:
             self._make_view(table)
-        self.connection.execute(load_sql("views/make_response_id"))
+        for macro in MACROS:
+            self.connection.execute(load_sql(f"views/{macro}"))
         for view in VIEWS:
             self.connection.execute(f"CREATE VIEW {view} AS " + load_sql(f"views/{view}"))
 
