@@ -53,15 +53,15 @@ def _read_parquet(path: Path, name: str) -> Iterator[Found]:
 
 def _read_text(path: Path, name: str, tally: Tally, read: TextFormat) -> Iterator[Found]:
     opener = gzip.open if path.suffix == ".gz" else open
-    last = f"{name}: line 0"
+    where, number = "line", 0
     try:
         # utf-8-sig: with or without a byte order mark; newline: line ends inside a cell or a text stay as they are
         with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
             for found in read(file, name, tally):
-                last = place_of(found[0], found[1])
+                where, number, _ = found
                 yield found
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise BadInput(f"{name}: cannot be read after {last.removeprefix(f'{name}: ')}: {error}") from error
+        raise BadInput(f"{name}: cannot be read after {where.removeprefix(f'{name}: ')} {number}: {error}") from error
 
 
 def _read_json_lines(file: IO[str], name: str, tally: Tally) -> Iterator[Found]:

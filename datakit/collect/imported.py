@@ -18,7 +18,6 @@ from datakit.tables import IMPORTED, Prompt, Row, digest_of_messages, failure_ro
 from datakit.tables.compared import compared
 
 _INTEGERS = ("sample_index", "seed", "n_prompt_tokens", "n_tokens")
-_OF_PROMPT = ("prompt_id", "prompt", "messages", "reference", "solution", "test_style", "entry_point")
 
 
 def read_responses(reading: Reading, source: ResponsesSource, bring_prompts: bool, judge: str | None) -> None:
@@ -99,7 +98,8 @@ class _Importing:
             self.tally.drop(row_place(*found), error)
             return
         model, index, response_id = response["model"], response["sample_index"], response["response_id"]
-        _count(reading.given, model, known.number)
+        if reading.several:
+            _count(reading.given, model, known.number)
         inputs.n_samples[model] = max(inputs.n_samples.get(model, 0), index + 1)
         inputs.n_responses += 1
         inputs.chooses_index = inputs.chooses_index or "sample_index" in row
@@ -114,8 +114,10 @@ class _Importing:
 
 def _key(row: Row) -> int | None:
     """A hash of what a row says of its prompt; None where that is no plain text."""
+    get = row.get
+    of_prompt = get("prompt_id"), get("prompt"), get("messages"), get("reference"), get("solution")
     try:
-        return hash(tuple(row.get(column) for column in _OF_PROMPT))
+        return hash((*of_prompt, get("test_style"), get("entry_point")))
     except TypeError:
         return None
 

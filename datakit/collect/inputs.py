@@ -28,7 +28,15 @@ def read_inputs(
     Every prompt is handed to `keep`, and every row of what came with prompts to `store`, as it is read: they may be more than
     memory holds. `stored`: prompts whose imported responses the run has (prompt_id, messages_digest, shares_messages).
     """
-    reading = Reading(Inputs(), read, limit, keep, store or (lambda table, row: None), remembers=bool(recipe.imported))
+    reading = Reading(
+        Inputs(),
+        read,
+        limit,
+        keep,
+        store or (lambda table, row: None),
+        remembers=bool(recipe.imported),
+        several=len(recipe.imported) > 1,
+    )
     for prompt_id, messages_digest, shares_messages in stored:
         reading.shares_messages[prompt_id] = shares_messages
         if not shares_messages:

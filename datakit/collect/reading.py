@@ -97,10 +97,11 @@ class Reading:
     store: Store
     remembers: bool
     """Whether there are responses that belong to the prompts."""
+    several: bool
     shares_messages: dict[str, bool] = field(default_factory=dict)
     """The prompts of which the run says it already."""
     given: Counts = field(default_factory=dict)
-    """How many responses each prompt has of a model, of all inputs so far."""
+    """How many responses each prompt has of a model, of all inputs so far; counted where there are `several`."""
     asked: set[str] = field(default_factory=set)
     """The digests of the messages that some prompt has."""
 

@@ -18,7 +18,7 @@ COLUMNS = (
     *("text", "model", "sample_index", "finish_reason", "n_prompt_tokens", "n_tokens", "seed", "score"),
 )
 PEEK = 1000  # a mapped column must be seen in this many rows; JSON rows may leave out what is null
-_PLAIN = (str, int, bool, type(None), list, dict)
+_PLAIN = (str, int, list, dict)
 
 
 def read_rows(given: Input, tally: Tally) -> Iterator[Found]:
@@ -42,9 +42,15 @@ def read_rows(given: Input, tally: Tally) -> Iterator[Found]:
                 f"{given.name}: columns.{ours}: there is no column '{theirs}'; the file has "
                 f"{', '.join(_names_near(first, theirs) or tally.columns)}. Write the file's own name after '{ours}:'"
             )
+    plain: dict[str, list[str]] = {}
+    for ours, steps in wanted.items():
+        if len(steps) == 1:
+            plain.setdefault(steps[0], []).append(ours)
+    nested = {ours: steps for ours, steps in wanted.items() if len(steps) > 1}
     for where, number, row in chain(first, raw):
         tally.n_rows += 1
-        yield where, number, _ours(row, wanted)
+        found = _ours(row, plain)
+        yield where, number, found | _ours_inside(row, nested) if nested else found
 
 
 def _read_raw(given: Input, tally: Tally) -> Iterator[Found]:
@@ -60,12 +66,22 @@ def _read_raw(given: Input, tally: Tally) -> Iterator[Found]:
     return chain.from_iterable(read_file(file, name, tally) for file, name in zip(given.files, names, strict=True))
 
 
-def _ours(row: Row, wanted: dict[str, tuple[str, ...]]) -> Row:
-    """The row with our names, without what is null."""
+def _ours(row: Row, names: dict[str, list[str]]) -> Row:
+    """The row with our names, without what is null. `names`: what we call each of the file's columns."""
     found: Row = {}
-    for ours, steps in wanted.items():
-        value: Any = row.get(steps[0])
-        for step in steps[1:]:
+    for theirs, value in row.items():
+        if value is not None and theirs in names:
+            for ours in names[theirs]:
+                found[ours] = value if isinstance(value, _PLAIN) else _plain(value)
+    return found
+
+
+def _ours_inside(row: Row, nested: dict[str, tuple[str, ...]]) -> Row:
+    """What stands inside columns of objects, with our names, without what is null."""
+    found: Row = {}
+    for ours, steps in nested.items():
+        value: Any = row
+        for step in steps:
             value = value.get(step) if isinstance(value, dict) else None
         if value is not None:
             found[ours] = value if isinstance(value, _PLAIN) else _plain(value)
