@@ -56,7 +56,10 @@ def read_inputs(
     for responses in recipe.imported:
         judge = None if responses.judge is None else recipe.imported_judges[responses.judge]
         read_responses(reading, responses, not recipe.prompts, judge)
+    names = ", ".join(given.name for given in (*recipe.prompts, *recipe.imported))
     if not reading.inputs.prompt_ids:
-        names = ", ".join(given.name for given in (*recipe.prompts, *recipe.imported))
         raise BadInput(f"{names}: no prompts in there; check the path and the split")
+    if reading.inputs.dropped.total() == len(reading.inputs.prompt_ids) and not reading.full:
+        reasons = ", ".join(f"{reason} ({n:,})" for reason, n in reading.inputs.dropped.most_common())
+        raise BadInput(f"{names}: none of the prompts can be used: {reasons}; check columns")
     return reading.inputs

@@ -260,6 +260,19 @@ def test_an_input_of_which_every_row_is_unusable_names_the_column(tmp_path: Path
         built(tmp_path, "r.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("domain", "row", "said"),
+    [("instruct", {"prompt": " "}, "empty prompt"), ("math", {"prompt": "1?", "gold": "1"}, "no reference answer")],
+)
+def test_prompts_of_which_none_can_be_used(tmp_path: Path, domain: str, row: Row, said: str) -> None:
+    (tmp_path / "r.jsonl").write_bytes(as_json_lines([{**row, "model": "m", "text": "1"}] * 2))
+    recipe = parse(
+        {"domain": domain, "sources": [{"type": "responses", "path": "r.jsonl"}], "select": {"margin": None}}, "r", tmp_path
+    )
+    with pytest.raises(BadInput, match=rf"r.jsonl: none of the prompts can be used: {said} \(1\); check columns"):
+        build(recipe, tmp_path / "run", Options(), Heard())
+
+
 def test_check_says_how_many_rows_it_read_and_dropped(tmp_path: Path) -> None:
     rows = [{"prompt": "1?", "reference": "1"}, {"prompt": None, "reference": "2"}, {"prompt": " ", "reference": "2"}]
     (tmp_path / "p.jsonl").write_bytes(as_json_lines(rows))
