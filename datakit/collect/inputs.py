@@ -11,7 +11,7 @@ from datakit.collect.imported import read_responses
 from datakit.collect.reading import Inputs, Reading, ReadPrompts, Store, with_prompts
 from datakit.collect.tally import Tally
 from datakit.errors import BadInput
-from datakit.recipe import Recipe
+from datakit.recipe import FilePrompts, HubPrompts, Recipe
 from datakit.tables import Prompt
 
 
@@ -42,17 +42,7 @@ def read_inputs(
         if not shares_messages:
             reading.asked.add(messages_digest)
     for given in recipe.prompts:
-        tally = Tally(given)
-        for found, prompt in with_prompts(tally, read):
-            if reading.full:
-                break
-            if prompt.prompt_id not in reading.inputs.prompt_ids:
-                reading.take(prompt)
-            elif "prompt_id" in found[2]:
-                raise BadInput(f"{given.name}: prompt_id '{prompt.prompt_id}' appears twice; ids must be unique in the prompts")
-            else:
-                reading.inputs.notes["prompts with the same messages as an earlier one, kept once"] += 1
-        reading.end(tally)
+        _read_prompts(reading, given)
     for responses in recipe.imported:
         judge = None if responses.judge is None else recipe.imported_judges[responses.judge]
         read_responses(reading, responses, not recipe.prompts, judge)
@@ -63,3 +53,18 @@ def read_inputs(
         reasons = ", ".join(f"{reason} ({n:,})" for reason, n in reading.inputs.dropped.most_common())
         raise BadInput(f"{names}: none of the prompts can be used: {reasons}; check columns")
     return reading.inputs
+
+
+def _read_prompts(reading: Reading, given: FilePrompts | HubPrompts) -> None:
+    """Every row is a prompt of its own."""
+    tally = Tally(given)
+    for found, prompt in with_prompts(tally, reading.read):
+        if reading.full:
+            break
+        if prompt.prompt_id not in reading.inputs.prompt_ids:
+            reading.take(prompt)
+        elif "prompt_id" in found[2]:
+            raise BadInput(f"{given.name}: prompt_id '{prompt.prompt_id}' appears twice; ids must be unique in the prompts")
+        else:
+            reading.inputs.notes["prompts with the same messages as an earlier one, kept once"] += 1
+    reading.end(tally)
