@@ -7,7 +7,7 @@ with the same SQL.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -112,18 +112,19 @@ def plan(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Pl
 @contextmanager
 def _begun(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Iterator[Run]:
     """The run as the build would have it before the first request, without the texts of its answers, in a temporary folder."""
-    with TemporaryDirectory(prefix="datakit-") as temporary, Run.create(Path(temporary)) as run:
-        begun = begin(run, recipe, domain_of(recipe), options.limit)
-        if (folder / "recipe.json").is_file():
-            with Run.open(folder) as old:
-                check_same(old, recipe, begun, options.resample)
-                run.append("failures", old.frame("failures"))
-                judges = [judge_name(reward) for reward in recipe.score if isinstance(reward, RemoteReward)]
-                scored = "SELECT * REPLACE (NULL::DOUBLE[] AS objectives) FROM scores WHERE list_contains($judges, judge)"
-                run.append("scores", old.query(scored, {"judges": judges}))
-                columns = ", ".join(name for name in TABLES["responses"].schema if name != "text")
-                there = old.query(f"SELECT {columns} FROM responses WHERE sampling <> '{IMPORTED}'")
-                run.append("responses", there.with_columns(text=pl.lit(None, pl.String)))
+    with ExitStack() as stack:
+        run = stack.enter_context(Run.create(Path(stack.enter_context(TemporaryDirectory(prefix="datakit-")))))
+        old = stack.enter_context(Run.open(folder)) if (folder / "recipe.json").is_file() else None
+        begun = begin(run, recipe, domain_of(recipe), options.limit, old)
+        if old is not None:
+            check_same(old, recipe, begun, options.resample)
+            run.append("failures", old.frame("failures"))
+            judges = [judge_name(reward) for reward in recipe.score if isinstance(reward, RemoteReward)]
+            scored = "SELECT * REPLACE (NULL::DOUBLE[] AS objectives) FROM scores WHERE list_contains($judges, judge)"
+            run.append("scores", old.query(scored, {"judges": judges}))
+            columns = ", ".join(name for name in TABLES["responses"].schema if name != "text")
+            there = old.query(f"SELECT {columns} FROM responses WHERE sampling <> '{IMPORTED}'")
+            run.append("responses", there.with_columns(text=pl.lit(None, pl.String)))
         collect(run, recipe, begun, monitor)
         yield run
 

@@ -3,6 +3,7 @@
     DatakitError                 exit status 2 unless said otherwise
     ├── BadInput                 something the user gave: a file, a field, a value, an option
     │   ├── RecipeError          the recipe (file, field, value, what to write instead)
+    │   ├── BadRow               one row of a file: may be dropped and counted
     │   └── RunError             a run folder: locked, corrupted, or made with other settings
     ├── MissingExtra             a package of an optional extra is not installed
     ├── WorkerError              worker processes cannot be started
@@ -42,6 +43,19 @@ class BadInput(DatakitError):
 
 class RecipeError(BadInput):
     """The recipe cannot be used."""
+
+
+class BadRow(BadInput):
+    """One row of an input cannot be used. Where the input drops such rows, they are counted by `what`.
+
+    `is_empty`: it has nothing where something must be, and is not merely wrong.
+    """
+
+    def __init__(self, where: str, what: str, detail: str = "", is_empty: bool = False) -> None:
+        super().__init__(f"{where}: {what}{detail}")
+        self.what = what
+        self.detail = detail
+        self.is_empty = is_empty
 
 
 class RunError(BadInput):

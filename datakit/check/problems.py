@@ -43,6 +43,7 @@ def check(
             problems += [Problem(f"score.{at}: {url}", what) for url, what in trouble.items()]
     prompts: list[Prompt] = []
     inputs = read_inputs(recipe, domain.read, limit, prompts.append)
+    monitor.say(f"{inputs.n_rows:,} rows read, {inputs.n_dropped:,} dropped")
     for note, count in inputs.notes.items():
         monitor.say(f"{count:,} {note}", warning=True)
     if isinstance(recipe.verify, VerifyCode):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 
-import polars as pl
-
-from datakit.collect.inputs import NOT_WANTED, Inputs, prompt_row, read_inputs
+from datakit.collect.inputs import read_inputs
+from datakit.collect.reading import NOT_WANTED, Inputs, prompt_row
 from datakit.domains import Domain
+from datakit.errors import BadInput
 from datakit.progress import Monitor
 from datakit.recipe import Recipe
 from datakit.rewards.judges import judges
-from datakit.store import Run, Spool
-from datakit.tables import TABLES, failure_row
+from datakit.store import Run, Spool, load_sql
+from datakit.tables import TABLES
+
+ROWS_AT_A_TIME = 5_000
 
 
 @dataclass(frozen=True)
@@ -21,14 +24,31 @@ class Begun:
 
     inputs: Inputs
     prompts: Spool
+    imported: dict[str, Spool]
+    """Rows of responses, scores and failures that come with the inputs; those of a response without text are failures."""
 
 
-def begin(run: Run, recipe: Recipe, domain: Domain, limit: int | None) -> Begun:
-    """Read all that the recipe names, the prompts into a spool: errors are met before anything is changed."""
+def begin(run: Run, recipe: Recipe, domain: Domain, limit: int | None, earlier: Run | None = None) -> Begun:
+    """Read all that the recipe names into spools: errors are met before anything is changed.
+
+    `earlier`: the run whose responses' ids are to stay, where it is another one.
+    """
     prompts = run.spool("prompts")
-    inputs = read_inputs(recipe, domain.read, limit, lambda prompt: prompts.add(prompt_row(prompt)))
-    prompts.finish()
-    return Begun(inputs, prompts)
+    imported = {table: run.spool(table) for table in ("responses", "scores", "failures")} if recipe.imported else {}
+    stored = (earlier or run).query(load_sql("collect/imported_prompts")).rows() if recipe.imported else []
+    inputs = read_inputs(
+        recipe,
+        domain.read,
+        limit,
+        lambda prompt: prompts.add(prompt_row(prompt)),
+        lambda table, row: imported[table].add(row),
+        stored,
+    )
+    for spool in (prompts, *imported.values()):
+        spool.finish()
+    if inputs.chooses_index:
+        _check_once(run, recipe, imported["responses"])
+    return Begun(inputs, prompts, imported)
 
 
 def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
@@ -40,17 +60,50 @@ def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
     run.replace_by(_with_old_prompts(run, begun.prompts))
     run.replace("sources", inputs.source_frame(recipe))
     run.replace("judges", TABLES["judges"].frame([{"judge": name, "type": kind} for name, kind in judges(recipe).items()]))
-    run.append("scores", run.missing("scores", TABLES["scores"].frame(inputs.scores)))
-    imported = run.missing("responses", TABLES["responses"].frame(list(inputs.responses.values())))
-    there = pl.col("text").is_not_null() | pl.col("reasoning").is_not_null()
-    run.append("responses", imported.filter(there))
-    empty = imported.filter(~there).rename({"response_id": "key"}).with_columns(stage=pl.lit("sample"))
-    failed = run.missing("failures", empty).select("key", "model").iter_rows()
-    run.append("failures", [failure_row("sample", key, model, "empty", "no text in the imported row") for key, model in failed])
+    for spool in begun.imported.values():
+        _append_missing(run, spool)
     for note, count in [*inputs.notes.items(), *((f"prompts dropped: {reason}", n) for reason, n in inputs.dropped.items())]:
         monitor.say(f"{count:,} {note}", warning=True)
     kept = len(inputs.prompt_ids) - inputs.dropped.total()
-    monitor.say(f"{kept:,} prompts, {len(inputs.responses):,} responses imported")
+    monitor.say(f"{kept:,} prompts, {inputs.n_responses:,} responses imported")
+
+
+def _check_once(run: Run, recipe: Recipe, responses: Spool) -> None:
+    """BadInput where two rows are the same sample.
+
+    Found by a hash of 64 bits first: of strings, millions of groups would take gigabytes.
+    """
+    with closing(run.snapshot()) as snapshot:
+        rows = responses.relation
+        hashes = f"SELECT hash(response_id) FROM {rows} GROUP BY 1 HAVING count(*) > 1"
+        twice = snapshot.query(
+            f"SELECT prompt_id, model, sample_index FROM {rows} WHERE hash(response_id) IN ({hashes}) "
+            "GROUP BY response_id, prompt_id, model, sample_index HAVING count(*) > 1 ORDER BY ALL LIMIT 1"
+        ).rows()
+    for prompt_id, model, index in twice:
+        names = ", ".join(source.name for source in recipe.imported)
+        raise BadInput(
+            f"{names}: two rows with prompt_id '{prompt_id}', model '{model}', sample_index {index}; "
+            "leave sample_index out of columns to number them in file order"
+        )
+
+
+def _append_missing(run: Run, new: Spool) -> None:
+    """Add the rows whose key has none yet."""
+    if not run.query(f"SELECT 1 FROM {new.relation} LIMIT 1").height:
+        new.path.unlink()
+    elif not run.query(f"SELECT 1 FROM {new.table} LIMIT 1").height:
+        run.append_by(new)
+    else:
+        missing, n_missing = run.spool(new.table, "missing.tmp"), 0
+        rows = f"SELECT * FROM {new.relation} ANTI JOIN {new.table} USING ({', '.join(TABLES[new.table].key)})"
+        for frame in run.stream(rows, {}, ROWS_AT_A_TIME):
+            missing.extend(frame)
+            n_missing += frame.height
+        new.path.unlink()
+        if n_missing:
+            missing.finish()
+            run.append_by(missing)
 
 
 def _count_gone(run: Run, new: Spool) -> int:

@@ -6,8 +6,9 @@ verify, score, select and limits may change freely.
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from datakit.collect.begin import Begun
-from datakit.collect.inputs import Inputs
 from datakit.errors import RunError
 from datakit.recipe import Recipe, Sampled
 from datakit.store import Run
@@ -24,7 +25,7 @@ def check_same(run: Run, recipe: Recipe, begun: Begun, resample: bool) -> None:
         raise RunError(
             f"{run.folder}: this run is of domain '{old.domain}' and the recipe of '{recipe.domain}'; give another --out"
         )
-    if imported := _imported_differences(run, begun.inputs):
+    if imported := _imported_differences(run, begun):
         raise RunError(f"{run.folder}: made with other responses:\n  {_listed(imported)}\ngive another --out")
     changed = run.query(
         f"SELECT o.prompt_id FROM prompts AS o INNER JOIN {begun.prompts.relation} AS n ON o.prompt_id = n.prompt_id "
@@ -77,19 +78,24 @@ def _identity(source: Sampled) -> tuple[str, str | None, str]:
     return source.model, source.revision, source.sampling_text
 
 
-def _imported_differences(run: Run, inputs: Inputs) -> list[str]:
+def _imported_differences(run: Run, begun: Begun) -> list[str]:
     """Stored responses that the files have otherwise, or no longer: an id does not say the text, so the old would stay."""
-    stored = run.query("SELECT response_id, prompt_id, model, sample_index, text FROM responses WHERE sampling = 'imported'")
-    models = {row["model"] for row in inputs.responses.values()}
-    differences = []
-    for row in stored.iter_rows(named=True):
-        now = inputs.responses.get(row["response_id"])
-        what = "changed" if now is not None else "is gone"
-        if (row["prompt_id"] in inputs.prompt_ids and row["model"] in models) and (now is None or now["text"] != row["text"]):
-            differences.append(
-                f"responses: the text of sample {row['sample_index']} of {row['model']} to '{row['prompt_id']}' {what}"
-            )
-    return differences
+    if not begun.imported or not run.query("SELECT 1 FROM responses WHERE sampling = 'imported' LIMIT 1").height:
+        return []
+    params = {"models": list(begun.inputs.n_samples)}
+    with closing(run.snapshot()) as snapshot:
+        changed = snapshot.query(
+            "SELECT o.sample_index, o.model, o.prompt_id, n.response_id IS NULL FROM responses AS o "
+            f"SEMI JOIN {begun.prompts.relation} AS p ON o.prompt_id = p.prompt_id "
+            f"LEFT JOIN (SELECT response_id, md5(text) AS text FROM {begun.imported['responses'].relation}) AS n "
+            "ON o.response_id = n.response_id WHERE o.sampling = 'imported' AND list_contains($models::VARCHAR[], o.model) "
+            "AND n.text IS DISTINCT FROM md5(o.text) ORDER BY o.prompt_id, o.model, o.sample_index",
+            params,
+        )
+    return [
+        f"responses: the text of sample {index} of {model} to '{prompt_id}' {'is gone' if is_gone else 'changed'}"
+        for index, model, prompt_id, is_gone in changed.iter_rows()
+    ]
 
 
 def _short(value: object) -> str:

@@ -1,102 +1,123 @@
-"""Rows of what exists already: JSON Lines and Parquet files, hub datasets, all under our own column names."""
+"""Rows of what exists already: files of several kinds and hub datasets, all under our own column names."""
 
 from __future__ import annotations
 
 import difflib
-import gzip
-import json
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
+from datakit.collect.formats import Found, read_file
+from datakit.collect.tally import Input, Tally
 from datakit.errors import BadInput, needs_extra
-from datakit.recipe import FilePrompts, HubPrompts, ResponsesSource
-from datakit.tables import Row, canonical_json
+from datakit.recipe import HubPrompts, ResponsesSource
+from datakit.tables import Row
 
 COLUMNS = (
     *("prompt_id", "prompt", "messages", "reference", "solution", "test_style", "entry_point"),
     *("text", "reasoning", "model", "sample_index", "finish_reason", "n_prompt_tokens", "n_tokens", "seed", "score"),
 )
-ROWS_AT_A_TIME = 5_000
 PEEK = 1000  # a mapped column must be seen in this many rows; JSON rows may leave out what is null
+_PLAIN = (str, int, list, dict)
 
 
-Input: TypeAlias = FilePrompts | HubPrompts | ResponsesSource
-"""A section of the recipe that names a file or a dataset."""
-
-
-def read_rows(given: Input) -> Iterator[Row]:
+def read_rows(given: Input, tally: Tally) -> Iterator[Found]:
     """The rows, lazily, with our column names only. BadInput where the file, a line or a mapped column is not there."""
     for ours in given.columns:
         if ours not in COLUMNS:
             near = difflib.get_close_matches(ours, COLUMNS, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(COLUMNS)}"
             raise BadInput(f"{given.name}: columns.{ours}: not a column of ours; {hint}")
-    if isinstance(given, HubPrompts) or given.path is None:
-        raw = _read_dataset(given)
-    elif given.location is None or not given.location.is_file():
-        looked = f"looked at {given.location}"
-        raise BadInput(f"{given.name}: no such file ({looked}); relative paths start from the recipe's folder")
-    elif given.location.name.endswith(".parquet"):
-        raw = _read_parquet(given.location, given.name)
-    elif given.location.name.endswith((".jsonl", ".jsonl.gz", ".json", ".json.gz", ".ndjson")):
-        raw = _read_json_lines(given.location, given.name)
-    else:
-        raise BadInput(f"{given.name}: not a known kind of file; give .jsonl, .jsonl.gz or .parquet")
-    wanted = {column: column for column in COLUMNS} | given.columns
+    raw = _read_raw(given, tally)
     first = list(islice(raw, PEEK))
-    there = sorted({column for row in first for column in row})
+    tally.columns = sorted({column for _, _, row in first for column in row})
+    # A dot leads into a column of objects, unless a column is called so.
+    wanted = {
+        ours: (theirs,) if theirs in tally.columns else tuple(theirs.split("."))
+        for ours, theirs in ({column: column for column in COLUMNS} | given.columns).items()
+    }
     for ours, theirs in given.columns.items():
-        if first and theirs not in there:
+        if first and not any(_is_there(row, wanted[ours]) for _, _, row in first):
             raise BadInput(
-                f"{given.name}: columns.{ours}: there is no column '{theirs}'; the file has {', '.join(there)}. "
-                f"Write the file's own name after '{ours}:'"
+                f"{given.name}: columns.{ours}: there is no column '{theirs}'; the file has "
+                f"{', '.join(_names_near(first, theirs) or tally.columns)}. Write the file's own name after '{ours}:'"
             )
-    for row in chain(first, raw):
-        yield {ours: row[theirs] for ours, theirs in wanted.items() if row.get(theirs) is not None}
+    plain: dict[str, list[str]] = {}
+    for ours, steps in wanted.items():
+        if len(steps) == 1:
+            plain.setdefault(steps[0], []).append(ours)
+    nested = {ours: steps for ours, steps in wanted.items() if len(steps) > 1}
+    for where, number, row in chain(first, raw):
+        tally.n_rows += 1
+        found = _ours(row, plain)
+        yield where, number, found | _ours_inside(row, nested) if nested else found
 
 
-def _read_parquet(path: Path, name: str) -> Iterator[Row]:
-    from pyarrow import ArrowException, parquet
-
-    try:
-        with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(ROWS_AT_A_TIME):
-                yield from batch.to_pylist()
-    except (ArrowException, OSError) as error:
-        raise BadInput(f"{name}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
-
-
-def _read_json_lines(path: Path, name: str) -> Iterator[Row]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    number = 0
-    try:
-        with opener(path, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield _parse_line(line, name, number)
-    except (OSError, EOFError, UnicodeDecodeError, gzip.BadGzipFile) as error:
-        raise BadInput(f"{name}: cannot be read after line {number}: {error}") from error
+def _read_raw(given: Input, tally: Tally) -> Iterator[Found]:
+    """The rows as the file has them."""
+    if isinstance(given, HubPrompts) or given.path is None:
+        return _read_dataset(given)
+    if not given.files:
+        looked = f"looked at {given.location}"
+        if given.location is not None and given.location.is_dir():
+            raise BadInput(f"{given.name}: a folder ({looked}); name its files: path: {given.name.rstrip('/')}/*.jsonl")
+        raise BadInput(f"{given.name}: no such file ({looked}); relative paths start from the recipe's folder")
+    names = [given.name] if len(given.files) == 1 else [file.name for file in given.files]
+    return chain.from_iterable(read_file(file, name, tally) for file, name in zip(given.files, names, strict=True))
 
 
-def _parse_line(line: str, name: str, number: int) -> Row:
-    try:
-        row: Any = json.loads(line)
-    except ValueError as error:
-        raise BadInput(f"{name}: line {number} is not valid JSON ({error}): {line.strip()[:60]!r}; fix or remove it") from None
-    try:
-        canonical_json(row).encode()
-    except UnicodeEncodeError as error:
-        raise BadInput(
-            f"{name}: line {number} holds half a character ({error.object[error.start]!r}); fix or remove it"
-        ) from None
-    if not isinstance(row, dict):
-        raise BadInput(f"{name}: line {number} is not a JSON object: {line.strip()[:60]!r}")
-    return row
+def _ours(row: Row, names: dict[str, list[str]]) -> Row:
+    """The row with our names, without what is null. `names`: what we call each of the file's columns."""
+    found: Row = {}
+    for theirs, value in row.items():
+        if value is not None and theirs in names:
+            for ours in names[theirs]:
+                found[ours] = value if isinstance(value, _PLAIN) else _plain(value)
+    return found
 
 
-def _read_dataset(given: HubPrompts | ResponsesSource) -> Iterator[Row]:
+def _ours_inside(row: Row, nested: dict[str, tuple[str, ...]]) -> Row:
+    """What stands inside columns of objects, with our names, without what is null."""
+    found: Row = {}
+    for ours, steps in nested.items():
+        value: Any = row
+        for step in steps:
+            value = value.get(step) if isinstance(value, dict) else None
+        if value is not None:
+            found[ours] = value if isinstance(value, _PLAIN) else _plain(value)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and arrays of numpy as those of Python."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _is_there(row: Row, steps: tuple[str, ...]) -> bool:
+    value: Any = row
+    for step in steps:
+        if not isinstance(value, dict) or step not in value:
+            return False
+        value = value[step]
+    return True
+
+
+def _names_near(first: list[Found], theirs: str) -> list[str]:
+    """Of a dotted name the names that there are beside its last part."""
+    above = theirs.rpartition(".")[0]
+    steps = tuple(above.split("."))
+    inside = {name for _, _, row in first if above and _is_there(row, steps) for name in _inside(row, steps)}
+    return [f"{above}.{name}" for name in sorted(inside)]
+
+
+def _inside(row: Row, steps: tuple[str, ...]) -> list[str]:
+    value: Any = row
+    for step in steps:
+        value = value[step]
+    return list(value) if isinstance(value, dict) else []
+
+
+def _read_dataset(given: HubPrompts | ResponsesSource) -> Iterator[Found]:
     """Rows of `datasets.load_dataset`; a dataset's name that is a folder means that folder."""
     name = given.name
     with needs_extra("hub", f"the dataset {name}"):
@@ -109,4 +130,4 @@ def _read_dataset(given: HubPrompts | ResponsesSource) -> Iterator[Row]:
             f"{name}: the dataset (split {given.split}, revision {given.revision or 'default'}) cannot be loaded: "
             f"{str(error).splitlines()[0]}"
         ) from error
-    return iter(rows)
+    return ((f"{name}: row", number, row) for number, row in enumerate(rows, start=1))

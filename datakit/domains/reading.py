@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from datakit.errors import BadInput
+from datakit.errors import BadRow
 from datakit.tables import Message, Messages, Prompt, Row, digest_of_messages
 
 _ID_LENGTH = 16
 _ROLES = ("system", "user", "assistant")
+_SHAREGPT_ROLES = {"human": "user", "gpt": "assistant"}
 
 
 def read_prompts(domain: str, rows: Iterable[Row], source: str) -> Iterator[Prompt]:
-    """One Prompt a row. Raises BadInput that names the row, the column and the value."""
+    """One Prompt a row. Raises BadRow that names the row, the column and the value."""
     for number, row in enumerate(rows, start=1):
         where = f"{source}: row {number}"
         given_id = _text(row, "prompt_id", where, numbers=True)
@@ -37,42 +39,60 @@ def read_prompts(domain: str, rows: Iterable[Row], source: str) -> Iterator[Prom
 def _text(row: Row, column: str, where: str, numbers: bool = False) -> str | None:
     """A column's text; empty text and a missing column are None."""
     value = row.get(column)
-    if numbers and isinstance(value, float):
-        if math.isnan(value):  # how column readers write an empty cell
-            return None
-        # As one would write it: 0.5, 0.0000001; 72.0 is 72, as column readers make floats of integers.
-        value = format(Decimal(repr(value)), "f").removesuffix(".0") if math.isfinite(value) else str(value)
-    if numbers and isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
+    if numbers and isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        value = _number_as_text(value)
     if value is None or isinstance(value, str):
         return value if value and value.strip() else None
-    raise BadInput(f"{where}: {column} must be text (got {value!r:.80})")
+    raise BadRow(where, f"{column} must be text", f" (got {value!r:.80})")
+
+
+def _number_as_text(value: float | Decimal) -> str | None:
+    """As one would write it: 0.5, 0.0000001; 72.0 is 72, as column readers make floats of integers."""
+    if isinstance(value, int):
+        return str(value)
+    if not math.isfinite(value):
+        return None if math.isnan(value) else str(value)  # NaN: how column readers write an empty cell
+    text = format(value if isinstance(value, Decimal) else Decimal(repr(value)), "f")
+    return text.rstrip("0").removesuffix(".") if "." in text else text
 
 
 def _messages(row: Row, where: str) -> Messages:
     """The prompt as the user's message, or messages with role and content only, the last of them the user's."""
     value = row.get("messages")
     if value is not None:
-        if not isinstance(value, list) or not value:
-            raise BadInput(f"{where}: messages must be a list of {{role, content}} (got {value!r:.80})")
-        messages = []
-        for at, message in enumerate(value):
-            fields = message if isinstance(message, dict) else {}
-            role, content = fields.get("role"), fields.get("content")
-            if role not in _ROLES or not isinstance(content, str):
-                raise BadInput(
-                    f"{where}: messages.{at} must have a role ({', '.join(_ROLES)}) and a content of text (got {message!r:.80})"
-                )
-            messages.append(Message(role=role, content=content))
-        if messages[-1]["role"] != "user":
-            raise BadInput(f"{where}: messages must end with the user's (the last one is the {messages[-1]['role']}'s)")
-        return messages
+        return _conversation(value, where)
     prompt = row.get("prompt")
     if prompt is None:
-        raise BadInput(
-            f"{where}: no prompt and no messages; name the column in `columns: {{prompt: ...}}` "
-            f"(there are: {', '.join(sorted(map(str, row)))[:200]})"
-        )
+        there = f"; name the column in `columns: {{prompt: ...}}` (there are: {', '.join(sorted(map(str, row)))[:200]})"
+        raise BadRow(where, "no prompt and no messages", there, is_empty=True)
     if not isinstance(prompt, str):
-        raise BadInput(f"{where}: prompt must be text (got {prompt!r:.80}); a list of messages goes into `messages`")
+        raise BadRow(where, "prompt must be text", f" (got {prompt!r:.80}); a list of messages goes into `messages`")
     return [Message(role="user", content=prompt)]
+
+
+def _conversation(value: object, where: str) -> Messages:
+    """A list of {role, content}, or of ShareGPT's {from, value}, or either of them as JSON text."""
+    given = value
+    if isinstance(value, str):
+        try:
+            given = json.loads(value) if value.strip() else []
+        except ValueError:
+            given = None
+    if not isinstance(given, list) or not given:
+        is_empty = isinstance(given, list)
+        raise BadRow(where, "messages must be a list of {role, content}", f" (got {value!r:.80})", is_empty)
+    messages = []
+    for at, message in enumerate(given):
+        fields = message if isinstance(message, dict) else {}
+        role, content = fields.get("role"), fields.get("content")
+        if role is None and content is None:
+            sender, content = fields.get("from"), fields.get("value")
+            role = _SHAREGPT_ROLES.get(sender, sender) if isinstance(sender, str) else sender
+        if role not in _ROLES or not isinstance(content, str):
+            what = f"messages.{at} must have a role ({', '.join(_ROLES)}) and a content of text"
+            raise BadRow(where, what, f" (got {message!r:.80})", is_empty=role in _ROLES and content is None)
+        messages.append(Message(role=role, content=content))
+    if messages[-1]["role"] != "user":
+        detail = f" (the last one is the {messages[-1]['role']}'s)"
+        raise BadRow(where, "messages must end with the user's", detail)
+    return messages

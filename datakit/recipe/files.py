@@ -115,7 +115,11 @@ def _scores_revision(source: ResponsesSource) -> str | None:
         return source.revision
     if source.path is None:
         return fingerprint(source.location)
-    if not source.location.is_file():
+    if not source.files:
         return None
-    with source.location.open("rb") as file:
-        return "local-" + hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    hasher = hashlib.sha256()
+    for path in source.files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                hasher.update(block)
+    return "local-" + hasher.hexdigest()[:12]

@@ -97,6 +97,15 @@ class Located(Section):
         """Where it lies on this machine; None where it is on the hub."""
         return self._location
 
+    @property
+    def files(self) -> list[Path]:
+        """The file that it names, or those that its pattern (`data/*.jsonl`) matches, in the order of their names."""
+        path = self._location
+        if path is None or path.is_file():
+            return [] if path is None else [path]
+        there = next(folder for folder in path.parents if folder.is_dir())  # what is there is no pattern, whatever it is called
+        return sorted(found for found in there.glob(str(path.relative_to(there))) if found.is_file())
+
     def locate(self, folder: Path) -> None:
         """Look for the name from the recipe's folder on; called once, when the recipe is parsed."""
         path = in_folder(folder, self.name)

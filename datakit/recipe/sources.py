@@ -21,15 +21,21 @@ from datakit.recipe.section import (
 )
 from datakit.tables import canonical_json
 
+OnBadRow = Literal["drop", "stop"] | None
+"""What is done with a row that cannot be used: dropped and counted, or the build stops at it. By default what has nothing where
+something must be is dropped, and what is wrong stops the build."""
+
 
 class FilePrompts(Located):
     named_by: ClassVar = "path"
 
     type: Literal["file"]
     path: Name
-    """JSON Lines or Parquet, JSON Lines also as .gz."""
+    """JSON Lines, a JSON array, CSV, TSV (each also as .gz) or Parquet; several files by a pattern: data/*.jsonl."""
     columns: Columns = {}
-    """Our name: the file's name. Ours are prompt or messages, prompt_id, reference, solution, test_style, entry_point."""
+    """Our name: the file's name. Ours are prompt or messages, prompt_id, reference, solution, test_style, entry_point.
+    A dot leads into a column of objects: meta.question."""
+    on_bad_row: OnBadRow = None
 
     def locate(self, folder: Path) -> None:
         self._location = in_folder(folder, self.path)
@@ -45,6 +51,7 @@ class HubPrompts(Located):
     revision: str | None = None
     """The commit, tag or branch of the dataset."""
     columns: Columns = {}
+    on_bad_row: OnBadRow = None
 
 
 PromptSource = Annotated[FilePrompts | HubPrompts, Field(discriminator="type")]
@@ -153,6 +160,7 @@ class ResponsesSource(Located):
     revision: str | None = None
     columns: Columns = {}
     """Our name: the file's name. Ours are text, model, sample_index, prompt_id, prompt or messages, reference, score, ..."""
+    on_bad_row: OnBadRow = None
     model: Name | None = None
     """The source model, where all rows come from one and no column says it."""
     complete: FinishReasons = []

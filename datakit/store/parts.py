@@ -13,6 +13,7 @@ import polars as pl
 from datakit.errors import RunError
 from datakit.tables import TABLES
 
+ROWS_AT_A_TIME = 5_000  # of a row group: as many as are in memory at once where rows are streamed
 MOVE_AWAY = "move it away and build again: only the rows in it are made anew"
 
 
@@ -46,7 +47,7 @@ def write_part(part: Path, frame: pl.DataFrame) -> None:
     part.parent.mkdir(exist_ok=True)
     temporary = part.with_suffix(".tmp")
     buffer = io.BytesIO()  # polars gives no OSError of its own where the disk is full
-    frame.write_parquet(buffer)
+    frame.write_parquet(buffer, row_group_size=ROWS_AT_A_TIME)
     with temporary.open("wb") as file:
         file.write(buffer.getbuffer())
         file.flush()

@@ -142,17 +142,24 @@ class Run:
         self._connect().make_table(name, sql, params)
 
     def spool(self, table: str, name: str = "new.tmp") -> Spool:
-        """An empty spool for a table that is to be replaced."""
+        """An empty spool for rows of a table."""
         self.check_writable()
         return Spool(table, self.folder / table / name)
 
     def replace_by(self, spool: Spool) -> None:
         """Put a finished spool's rows in the place of its table, in one rename."""
+        self._take(spool, 0)
+
+    def append_by(self, spool: Spool) -> None:
+        """Add a finished spool's rows as one part."""
+        self._take(spool, self._next_number(spool.table))
+
+    def _take(self, spool: Spool, number: int) -> None:
         self.check_writable()
         with writing(self.folder):
             with spool.path.open("rb") as file:
                 os.fsync(file.fileno())
-            spool.path.rename(part_path(self.folder / spool.table, 0))
+            spool.path.rename(part_path(self.folder / spool.table, number))
         self._forget_views()
 
     def save_recipe(self, recipe: Recipe, own: Mapping[str, Any] | None = None) -> None:

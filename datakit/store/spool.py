@@ -1,4 +1,4 @@
-"""A table on its way to take the place of the old one: written to disk as its rows come, however many they are."""
+"""Rows on their way into a table, or into the place of one: written to disk as they come, however many they are."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from datakit.store.parts import as_stored
+from datakit.store.parts import ROWS_AT_A_TIME, as_stored
 from datakit.tables import TABLES
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetWriter
 
-ROWS = 5_000  # in memory at a time
-
 
 class Spool:
-    """Rows of one table in a Parquet file of their own. Nothing is replaced before `Run.replace_by` takes the file."""
+    """Rows of one table in a Parquet file of their own. The table stays as it is until a Run takes the file."""
 
     def __init__(self, table: str, path: Path) -> None:
         self.table = table
@@ -30,7 +28,7 @@ class Spool:
     def add(self, row: Mapping[str, Any]) -> None:
         """One more row."""
         self._rows.append(row)
-        if len(self._rows) >= ROWS:
+        if len(self._rows) >= ROWS_AT_A_TIME:
             self._flush()
 
     def extend(self, frame: pl.DataFrame) -> None:
@@ -64,4 +62,4 @@ class Spool:
         if self._writer is None:
             self.path.parent.mkdir(exist_ok=True)
             self._writer = parquet.ParquetWriter(self.path, table.schema, compression="zstd")
-        self._writer.write_table(table)
+        self._writer.write_table(table, row_group_size=ROWS_AT_A_TIME)

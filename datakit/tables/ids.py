@@ -31,12 +31,16 @@ def digest_of_messages(messages: Messages) -> str:
     return digest(canonical_json(messages))
 
 
-def make_response_id(messages_digest: str, model: str, revision: str | None, sampling: str, sample_index: int) -> str:
+def make_response_id(
+    messages_digest: str, model: str, revision: str | None, sampling: str, sample_index: int, own_id: str | None = None
+) -> str:
     """What determines a response: the messages, the model and its revision, the sampling text and the sample's index.
 
-    `sampling` is the source's canonical JSON with its system prompt in it, or 'imported'.
+    `sampling` is the source's canonical JSON with its system prompt in it, or 'imported'. `own_id`: the prompt_id, where a
+    response came with a prompt whose messages an earlier one has, too.
     """
-    return digest(messages_digest, model, revision, sampling, str(sample_index))
+    own = () if own_id is None else (own_id,)
+    return digest(messages_digest, model, revision, sampling, str(sample_index), *own)
 
 
 def make_seed(response_id: str, attempt: int = 0) -> int:

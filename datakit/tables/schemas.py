@@ -52,6 +52,8 @@ class Prompt:
     test_style: str | None = None
     entry_point: str | None = None
     dropped: str | None = None
+    shares_messages: bool = False
+    """An earlier prompt asks the same: the ids of answers that came with this one carry its prompt_id."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ TABLES: dict[str, Table] = {
             "test_style": pl.String,
             "entry_point": pl.String,
             "dropped": pl.String,
+            "shares_messages": pl.Boolean,
         },
     ),
     "sources": Table(
@@ -109,6 +112,9 @@ TABLES: dict[str, Table] = {
             "text": pl.String,
             "reasoning": pl.String,
             "reasoning_form": pl.String,
+            "messages_digest": pl.String,
+            "n_chars": pl.Int64,
+            "text_hash": pl.UInt64,
             "finish_reason": pl.String,
             "n_prompt_tokens": pl.Int64,
             "n_tokens": pl.Int64,

@@ -226,13 +226,13 @@ def test_one_judge_over_two_files(tmp_path):
     assert [(chosen, margin) for chosen, _, margin in pairs_of(tmp_path)] == [("six", 5.0), ("three", 4.0)]
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", '"0.5"', "true", "[1]"])
+@pytest.mark.parametrize("value", ["NaN", "Infinity", '"half"', "true", "[1]"])
 def test_a_score_that_is_no_number(tmp_path, value):
     write_rows(tmp_path / "x.jsonl", "x")
     lines = (tmp_path / "x.jsonl").read_text().splitlines()
     lines[2] = lines[2].replace("5.0", value)
     (tmp_path / "x.jsonl").write_text("\n".join(lines))
-    with pytest.raises(BadInput, match=r"x.jsonl: row 3 \(prompt_id p\): score is .*, not a finite number; fix it"):
+    with pytest.raises(BadInput, match=r"x.jsonl: line 3 \(prompt_id p\): score is .*, not a finite number; fix it"):
         built(tmp_path, imported_recipe(tmp_path), "collect")
 
 

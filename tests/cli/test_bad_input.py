@@ -81,10 +81,8 @@ def test_an_unreadable_prompt_file(problems, tmp_path):
     assert "p.parquet: not a readable Parquet file" in refused(tmp_path, changed(problems, path="p.parquet"))
     (tmp_path / "p.jsonl.gz").write_bytes(b"not gzip at all")
     assert "p.jsonl.gz: cannot be read after line 0" in refused(tmp_path, changed(problems, path="p.jsonl.gz"))
-    (tmp_path / "p.csv").write_text("a,b\n")
-    assert "p.csv: not a known kind of file; give .jsonl, .jsonl.gz or .parquet" in refused(
-        tmp_path, changed(problems, path="p.csv")
-    )
+    (tmp_path / "p.xlsx").write_bytes(b"PK")
+    assert "p.xlsx: not a known kind of file; give .jsonl, .json, .csv," in refused(tmp_path, changed(problems, path="p.xlsx"))
 
 
 def test_a_mapped_column_that_is_not_there(problems, tmp_path):
@@ -110,7 +108,7 @@ def test_one_prompt_id_twice(problems, tmp_path):
 def test_a_prompt_that_is_no_text(problems, tmp_path):
     problems.write_text(json.dumps({"id": "x", "question": 7, "gold": "1"}) + "\n")
     said = refused(tmp_path, recipe_over(URL, problems))
-    assert "p.jsonl: row 1 (prompt_id x): prompt must be text (got 7)" in said
+    assert "p.jsonl: line 1 (prompt_id x): prompt must be text (got 7)" in said
 
 
 def test_a_model_folder_without_the_expected_tensors(problems, tmp_path):
@@ -227,7 +225,7 @@ def test_a_local_dataset_folder_through_datasets(tmp_path):
 def test_a_broken_line(tmp_path):
     path = write_rows(tmp_path / "r.jsonl", ROWS)
     path.write_text(path.read_text() + '{"prompt_id": "c", "te\n')
-    assert "r.jsonl: line 5 is not valid JSON" in refused(tmp_path, responses_recipe("r.jsonl"))
+    assert "r.jsonl: line 5: not valid JSON" in refused(tmp_path, responses_recipe("r.jsonl"))
 
 
 def test_a_cut_off_gzip_file(tmp_path):

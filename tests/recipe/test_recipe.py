@@ -120,7 +120,7 @@ MISSPELT = {
     "a field called like its type": (
         "domain: math\nprompts: [{type: file, file: p.jsonl}]\n" + ENDPOINT,
         "r.yaml: prompts.0.path: field required\n"
-        "r.yaml: prompts.0.file: extra field not permitted (got 'p.jsonl'); known here: columns, path, type",
+        "r.yaml: prompts.0.file: extra field not permitted (got 'p.jsonl'); known here: columns, on_bad_row, path, type",
     ),
 }
 

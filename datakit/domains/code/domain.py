@@ -12,7 +12,7 @@ from datakit.domains.code.formats import STYLES, UnknownFormat, style_of
 from datakit.domains.code.verifier import CodeVerifier
 from datakit.domains.protocol import Verifier
 from datakit.domains.reading import read_prompts
-from datakit.errors import BadInput
+from datakit.errors import BadRow
 from datakit.recipe.verify import VerifyCode
 from datakit.tables import Prompt, Row
 
@@ -37,9 +37,9 @@ class Code:
             try:
                 style = prompt.test_style or style_of(prompt.reference, entry_point)
             except UnknownFormat as error:
-                raise BadInput(f"{where}: its reference {error}") from None
+                raise BadRow(where, "its reference", f" {error}") from None
             if style not in STYLES:
-                raise BadInput(f"{where}: test_style must be one of {', '.join(STYLES)} (got {style!r:.40})")
+                raise BadRow(where, f"test_style must be one of {', '.join(STYLES)}", f" (got {style!r:.40})")
             nameless = style == "humaneval_check" and entry_point is None
             dropped = "no entry_point for check(candidate)" if nameless else None
             yield replace(prompt, test_style=style, entry_point=entry_point, dropped=dropped)

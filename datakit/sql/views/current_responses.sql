@@ -2,7 +2,7 @@
 -- Reads responses, wanted_responses, the variable complete_reasons (tables.answers.COMPLETE).
 -- Gives the columns of responses and `complete`, one row a prompt and response: there is an answer, and it ended for a reason that
 -- means so (also as its source has it; none at all where a dataset says none).
--- A response belongs to messages: it follows a prompt that was renamed, and serves two prompts that ask the same.
+-- A sampled response belongs to messages: it follows a prompt that was renamed, and serves two prompts that ask the same.
 SELECT
     r.* REPLACE (w.prompt_id AS prompt_id),
     r.text IS NOT NULL

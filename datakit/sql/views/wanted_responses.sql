@@ -1,8 +1,17 @@
 -- The ids of the responses that the current recipe wants: every prompt that is not dropped, every source, sample_index below n.
 -- Reads prompts, sources. No parameters. Gives one row a wanted response; the id is tables.make_response_id.
+-- A sampled response belongs to messages, and is wanted by every prompt that has them. One that was imported belongs to its prompt:
+-- where an earlier prompt has the same messages (`shares_messages`), the later one's id is part of the response's.
 -- For an imported source (type 'responses') it is what may be there, not what must: files have holes.
 SELECT
-    make_response_id(p.messages_digest, s.model, s.revision, s.sampling, i.sample_index) AS response_id,
+    make_response_id(
+        p.messages_digest,
+        s.model,
+        s.revision,
+        s.sampling,
+        i.sample_index,
+        own_id := if(s.type = 'responses' AND p.shares_messages, p.prompt_id, NULL)
+    ) AS response_id,
     p.prompt_id,
     p.messages_digest,
     s.model,

@@ -1,0 +1,200 @@
+"""Files as people have them: JSON Lines, JSON arrays, CSV, TSV and Parquet, read row by row. Each text format also as .gz."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+from datakit.collect.tally import Tally
+from datakit.errors import BadInput, BadRow
+from datakit.tables import Row, canonical_json
+
+Found: TypeAlias = tuple[str, int, Row]
+"""A row and where it stands: ("rows.jsonl: line", 7, {...})."""
+
+ROWS_AT_A_TIME = 5_000
+CHARACTERS_AT_A_TIME = 1 << 20
+KNOWN = ".jsonl, .json, .csv, .tsv (each also as .gz) or .parquet"
+
+
+def place_of(where: str, number: int) -> str:
+    """As messages say it: rows.jsonl: line 7."""
+    return f"{where} {number}"
+
+
+def read_file(path: Path, name: str, tally: Tally) -> Iterator[Found]:
+    """The rows of one file, lazily. BadInput where it cannot be read; rows that are none go to the tally."""
+    if path.suffix == ".parquet":
+        return _read_parquet(path, name)
+    kind = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    if kind not in _TEXT_FORMATS:
+        raise BadInput(f"{name}: not a known kind of file; give {KNOWN}")
+    return _read_text(path, name, tally, _TEXT_FORMATS[kind])
+
+
+def _read_parquet(path: Path, name: str) -> Iterator[Found]:
+    from pyarrow import ArrowException, parquet
+
+    where, number = f"{name}: row", 0
+    try:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(ROWS_AT_A_TIME):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield where, number, row
+    except (ArrowException, OSError) as error:
+        raise BadInput(f"{name}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
+
+
+def _read_text(path: Path, name: str, tally: Tally, read: TextFormat) -> Iterator[Found]:
+    opener = gzip.open if path.suffix == ".gz" else open
+    where, number = "line", 0
+    try:
+        # utf-8-sig: with or without a byte order mark; newline: line ends inside a cell or a text stay as they are
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+            for found in read(file, name, tally):
+                where, number, _ = found
+                yield found
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise BadInput(f"{name}: cannot be read after {where.removeprefix(f'{name}: ')} {number}: {error}") from error
+
+
+def _read_json_lines(file: IO[str], name: str, tally: Tally) -> Iterator[Found]:
+    where = f"{name}: line"
+    for number, line in enumerate(file, start=1):
+        if not line or line.isspace():
+            continue
+        try:
+            yield where, number, _parse(line, place_of(where, number))
+        except BadRow as error:
+            tally.n_rows += 1
+            tally.drop(place_of(where, number), error)
+
+
+def _parse(line: str, place: str) -> Row:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise BadRow(place, "not valid JSON", f" ({error}): {line.strip()[:60]!r}; fix or remove it") from None
+    return _check_row(row, line, place)
+
+
+def _check_row(row: Any, text: str, place: str) -> Row:
+    """The row, where it is one that can be stored."""
+    if not isinstance(row, dict):
+        raise BadRow(place, "not a JSON object", f": {text.strip()[:60]!r}")
+    if "\\u" in text:  # only so can half a character stand in a file of UTF-8
+        try:
+            canonical_json(row).encode()
+        except UnicodeEncodeError as error:
+            raise BadRow(place, "holds half a character", f" ({error.object[error.start]!r}); fix or remove it") from None
+    return row
+
+
+def _read_json(file: IO[str], name: str, tally: Tally) -> Iterator[Found]:
+    """An array of objects; a file that does not begin with one has JSON Lines."""
+    start = file.read(1)
+    while start and start.isspace():
+        start = file.read(1)
+    if start != "[":
+        file.seek(0)
+        yield from _read_json_lines(file, name, tally)
+        return
+    where, number = f"{name}: item", 0
+    for number, (text, row) in enumerate(_items(file, where), start=1):
+        place = place_of(where, number)
+        try:
+            yield where, number, _check_row(row, text, place)
+        except BadRow as error:
+            tally.n_rows += 1
+            tally.drop(place, error)
+
+
+def _items(file: IO[str], where: str) -> Iterator[tuple[str, Any]]:
+    """The items of an array whose bracket was read, each with its text. Of the file only what an item needs is in memory."""
+    decoder, buffer, at, number = json.JSONDecoder(), "", 0, 0
+    size, more = CHARACTERS_AT_A_TIME, True
+    while True:
+        at = _after_space(buffer, at)
+        if buffer[at : at + 1] == "]" and not number:
+            return
+        try:
+            row, end = decoder.raw_decode(buffer, at)
+            after = _after_space(buffer, end)
+            if after == len(buffer):
+                raise ValueError("the array has no end")
+            if buffer[after] not in ",]":
+                more = False
+                raise ValueError(f"',' or ']' expected, not {buffer[after]!r}")
+        except ValueError as error:
+            read = file.read(size) if more else ""
+            if not read:
+                text = buffer[at : at + 60]
+                raise BadInput(f"{where} {number + 1} is not valid JSON ({error}): {text!r}; fix the file") from None
+            buffer, at, size = buffer[at:] + read, 0, max(size, len(buffer) - at)
+            continue
+        number, size = number + 1, CHARACTERS_AT_A_TIME
+        yield buffer[at:end], row
+        if buffer[after] == "]":
+            return
+        at = after + 1
+
+
+def _after_space(text: str, at: int) -> int:
+    while text[at : at + 1].isspace():
+        at += 1
+    return at
+
+
+def _read_table(file: IO[str], name: str, tally: Tally, delimiter: str) -> Iterator[Found]:
+    """A cell is text; an empty one is nothing. The number is that of the line on which the row begins."""
+    csv.field_size_limit(sys.maxsize)
+    cells = csv.reader(file, delimiter=delimiter, strict=True)
+    where = f"{name}: line"
+    header: list[str] | None = None
+    while True:
+        line = cells.line_num + 1
+        try:
+            row = next(cells, None)
+            if row is None:
+                return
+            if header is None:
+                header = row or None
+                if twice := sorted({column for column in row if row.count(column) > 1}):
+                    raise BadInput(f"{name}: its first line names the column '{twice[0]}' twice")
+                continue
+            if row and len(row) != len(header):
+                what = f"not as many cells as the first line has ({len(header)})"
+                raise BadRow(where, what, f": {len(row)}; fix or remove it")
+        except csv.Error as error:
+            tally.n_rows += 1
+            tally.drop(place_of(where, line), BadRow(where, "not a row of a table", f" ({error}); fix or remove it"))
+        except BadRow as error:
+            tally.n_rows += 1
+            tally.drop(place_of(where, line), error)
+        else:
+            if row:
+                yield where, line, {column: cell or None for column, cell in zip(header, row, strict=True)}
+
+
+def _read_csv(file: IO[str], name: str, tally: Tally) -> Iterator[Found]:
+    return _read_table(file, name, tally, ",")
+
+
+def _read_tsv(file: IO[str], name: str, tally: Tally) -> Iterator[Found]:
+    return _read_table(file, name, tally, "\t")
+
+
+TextFormat: TypeAlias = Callable[[IO[str], str, Tally], Iterator[Found]]
+_TEXT_FORMATS: dict[str, TextFormat] = {
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+    ".json": _read_json,
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+}

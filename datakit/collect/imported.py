@@ -1,0 +1,200 @@
+"""Responses that exist already, row by row: none of them is remembered, for they may be more than memory holds."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from contextlib import suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from datakit.client import read_content
+from datakit.collect.formats import Found
+from datakit.collect.reading import Counts, Known, Reading, row_place, with_prompts
+from datakit.collect.tally import Tally
+from datakit.errors import BadInput, BadRow
+from datakit.recipe import ResponsesSource
+from datakit.tables import IMPORTED, Prompt, Row, digest_of_messages, failure_row, make_response_id
+from datakit.tables.answers import join
+from datakit.tables.compared import compared
+
+_INTEGERS = ("sample_index", "seed", "n_prompt_tokens", "n_tokens")
+
+
+def read_responses(reading: Reading, source: ResponsesSource, bring_prompts: bool, judge: str | None) -> None:
+    """The rows of one prompt id are one prompt, and the first reference wins. `judge` is whose scores the rows have, if any."""
+    importing = _Importing(reading, source, bring_prompts, judge)
+    importing.read()
+    reading.end(importing.tally)
+    if judge is not None and not importing.n_scores:
+        raise BadInput(f"{source.name}: no row has a score of judge '{source.judge}'; map its column (columns: {{score: ...}})")
+
+
+Met: TypeAlias = tuple[Known | None, tuple[str, ...]]
+"""The prompt that rows belong to, and what is noted of each of them."""
+
+
+@dataclass
+class _Importing:
+    """One source of responses, while it is read."""
+
+    reading: Reading
+    source: ResponsesSource
+    bring_prompts: bool
+    judge: str | None
+    n_scores: int = 0
+    tally: Tally = field(init=False)
+    counted: Counts = field(init=False)
+    """From which the next sample_index of a prompt and model comes."""
+    met: dict[int, Met] = field(default_factory=dict)
+    """By the hash of what a row says of its prompt."""
+
+    def __post_init__(self) -> None:
+        self.tally = Tally(self.source)
+        self.counted = {model: array("I", counts) for model, counts in self.reading.given.items()}
+
+    def read(self) -> None:
+        """All rows. A prompt is read by the domain where a row is the first that says this of it, not a row."""
+        for found, prompt in with_prompts(self.tally, self.reading.read, self._is_done):
+            self._add(found, self._meet(found[2], prompt))
+
+    def _is_done(self, found: Found) -> bool:
+        key = _key(found[2])
+        if key is None or key not in self.met:
+            return False
+        self._add(found, self.met[key])
+        return True
+
+    def _meet(self, row: Row, prompt: Prompt) -> Met:
+        """The known prompt that the row belongs to, with what is to be noted."""
+        inputs, name = self.reading.inputs, self.source.name
+        if self.bring_prompts and prompt.prompt_id not in inputs.known and not self.reading.full:
+            self.reading.take(prompt)
+        known = inputs.known.get(prompt.prompt_id)
+        notes: list[str] = []
+        if known is None:
+            notes.append(f"responses to prompts outside of {'the limit' if self.bring_prompts else 'the prompts section'}")
+        else:
+            if prompt.reference is not None and hash(prompt.reference) != known.reference:
+                notes.append(f"{name}: rows whose reference differs from the first one of their prompt (the first one counts)")
+            if digest_of_messages(prompt.messages) != known.messages_digest:
+                notes.append(f"{name}: rows whose prompt differs from the first one of their prompt_id (the first one counts)")
+        met = known, tuple(notes)
+        if (key := _key(row)) is not None:
+            self.met[key] = met
+        return met
+
+    def _add(self, found: Found, met: Met) -> None:
+        """Hand on the rows that one row of the input becomes, or count it as dropped."""
+        (known, notes), row = met, found[2]
+        reading, inputs = self.reading, self.reading.inputs
+        for note in notes:
+            inputs.notes[note] += 1
+        if known is None:
+            return
+        try:
+            score = None if self.judge is None else _score(self.source, row)
+            response = _response(self.source, row, known, self.counted)
+        except BadRow as error:
+            self.tally.drop(row_place(*found), error)
+            return
+        model, index, response_id = response["model"], response["sample_index"], response["response_id"]
+        if reading.several:
+            _count(reading.given, model, known.number)
+        inputs.n_samples[model] = max(inputs.n_samples.get(model, 0), index + 1)
+        inputs.n_responses += 1
+        inputs.chooses_index = inputs.chooses_index or "sample_index" in row
+        inputs.complete.setdefault(model, set()).update(self.source.complete)
+        if response["text"] is None and response["reasoning"] is None:
+            reading.store("failures", failure_row("sample", response_id, model, "empty", "no text in the imported row"))
+            return
+        reading.store("responses", response)
+        if score is not None:
+            self.n_scores += 1
+        if score is not None and response["text"] is not None:
+            reading.store("scores", {"response_id": response_id, "judge": self.judge, "score": score})
+
+
+def _key(row: Row) -> int | None:
+    """A hash of what a row says of its prompt; None where that is no plain text."""
+    get = row.get
+    of_prompt = get("prompt_id"), get("prompt"), get("messages"), get("reference"), get("solution")
+    try:
+        return hash((*of_prompt, get("test_style"), get("entry_point")))
+    except TypeError:
+        return None
+
+
+def _score(source: ResponsesSource, row: Row) -> float | None:
+    """The score that came with a response; a missing one is just missing."""
+    value = _as_number(row.get("score"))
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadRow(source.name, "score is", f" {value!r:.60}, not a finite number; fix it, or leave it out (null)")
+    return float(value)
+
+
+def _response(source: ResponsesSource, row: Row, prompt: Known, counted: Counts) -> Row:
+    name = source.name
+    model, text, thought = source.model or row.get("model"), row.get("text"), row.get("reasoning")
+    if not isinstance(model, str) or not model:
+        hint = "map its column (columns: {model: ...}), or give the source one name (model: ...)"
+        raise BadRow(name, "no model for the response", f" to '{prompt.prompt_id}': {hint}", is_empty=not model)
+    if text is not None and not isinstance(text, str | list):
+        raise BadRow(name, "text must be text", f" (got {text!r:.60}); check columns.text")
+    if thought is not None and not isinstance(thought, str):
+        raise BadRow(name, "reasoning must be text", f" (got {thought!r:.60}); check columns.reasoning")
+    reason = row.get("finish_reason")
+    if reason is not None and not isinstance(reason, str):
+        raise BadRow(name, "finish_reason must be text", f" (got {reason!r:.60})")
+    integers = {column: _integer(name, row, column) for column in _INTEGERS if column in row}
+    index = integers.get("sample_index")
+    if index is None:
+        index = _count(counted, model, prompt.number)
+    own_id = prompt.prompt_id if prompt.shares_messages else None
+    response: Row = integers | {
+        "response_id": make_response_id(prompt.messages_digest, model, None, IMPORTED, index, own_id),
+        "prompt_id": prompt.prompt_id,
+        "model": model,
+        "sampling": IMPORTED,
+        "sample_index": index,
+        "messages_digest": prompt.messages_digest,
+        "finish_reason": reason,
+    }
+    content = read_content({"message": {"content": text, "reasoning": thought}})
+    parts = join(content.text, content.thinking, content.form)
+    response |= {"text": parts.text, "reasoning": parts.reasoning, "reasoning_form": parts.form}
+    if parts.text is not None:
+        response["n_chars"], response["text_hash"] = compared(parts.text)
+    return response
+
+
+def _integer(name: str, row: Row, column: str) -> int | None:
+    value: Any = _as_number(row.get(column))
+    if isinstance(value, float) and (value.is_integer() or math.isnan(value)):  # as column readers write whole numbers and gaps
+        value = None if math.isnan(value) else int(value)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63):
+        return value
+    raise BadRow(name, f"{column} must be a whole number", f" (got {value!r:.60})")
+
+
+def _as_number(value: Any) -> Any:
+    """A number that is written as text, as every cell of a CSV file is, or as a Decimal."""
+    if isinstance(value, str | Decimal):
+        for kind in (int, float) if isinstance(value, str) else (float,):
+            with suppress(ValueError):
+                return kind(value)
+    return value
+
+
+def _count(counts: Counts, model: str, number: int) -> int:
+    """How many there were, and one more from now on."""
+    of_model = counts.get(model)
+    if of_model is None:
+        of_model = counts[model] = array("I")
+    if number >= len(of_model):
+        of_model.extend([0] * (number + 1024 - len(of_model)))
+    of_model[number] += 1
+    return of_model[number] - 1

@@ -1,0 +1,167 @@
+"""Reading one input after the other: what is known of their prompts, and what was met on the way."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import polars as pl
+
+from datakit.collect.formats import Found, place_of
+from datakit.collect.rows import read_rows
+from datakit.collect.tally import Tally
+from datakit.errors import BadRow
+from datakit.recipe import Recipe
+from datakit.tables import IMPORTED, TABLES, Prompt, Row, Rows, digest, digest_of_messages
+
+ReadPrompts = Callable[[Iterable[Row], str], Iterator[Prompt]]
+"""A domain's `read`: rows with our column names and the name of where they come from -> one Prompt a row."""
+
+Counts: TypeAlias = dict[str, "array[int]"]
+"""By model: a number for each prompt, in the order in which they were met."""
+
+Store = Callable[[str, Row], None]
+"""Takes the name of a table, and a row of it."""
+
+NOT_WANTED = "not in the recipe"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is remembered of a prompt that responses may belong to. It is little: there may be a million of them."""
+
+    number: int
+    prompt_id: str
+    messages_digest: str
+    reference: int
+    """Its hash: only whether another one is the same is asked."""
+    shares_messages: bool
+
+
+@dataclass
+class Inputs:
+    """What was read, beside the rows themselves."""
+
+    prompt_ids: set[str] = field(default_factory=set)
+    known: dict[str, Known] = field(default_factory=dict)
+    """The prompts by id, where the recipe has responses that belong to them."""
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Why prompts are left out, with how often."""
+    n_samples: dict[str, int] = field(default_factory=dict)
+    """The models that came with responses: the number of samples that a prompt has at most."""
+    complete: dict[str, set[str]] = field(default_factory=dict)
+    """By model that came with responses: the finish reasons that its sources say mean complete."""
+    n_responses: int = 0
+    chooses_index: bool = False
+    """Whether a response came with its sample_index: then two may have the same."""
+    notes: Counter[str] = field(default_factory=Counter)
+    """Things that a user should know, with how often each was met."""
+    n_rows: int = 0
+    n_dropped: int = 0
+    """Rows that were read, and those of them that cannot be used."""
+
+    def source_frame(self, recipe: Recipe) -> pl.DataFrame:
+        """The rows of `sources`: what the recipe samples, and the models that came with responses."""
+        rows: Rows = [
+            {
+                "model": source.model,
+                "revision": source.revision,
+                "sampling": source.sampling_text,
+                "type": source.type,
+                "n": source.n,
+                "complete": source.complete,
+            }
+            for source in recipe.sampled
+        ]
+        imported = {"sampling": IMPORTED, "type": "responses"}
+        rows += [
+            {"model": model, **imported, "n": n, "complete": sorted(self.complete.get(model, ()))}
+            for model, n in self.n_samples.items()
+        ]
+        return TABLES["sources"].frame(rows)
+
+
+def prompt_row(prompt: Prompt) -> Row:
+    """The row of `prompts`."""
+    return vars(prompt) | {
+        "messages_digest": digest_of_messages(prompt.messages),
+        "reference_digest": digest(prompt.reference, prompt.test_style, prompt.entry_point),
+    }
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What reading one input after the other shares."""
+
+    inputs: Inputs
+    read: ReadPrompts
+    limit: int | None
+    keep: Callable[[Prompt], None]
+    store: Store
+    remembers: bool
+    """Whether there are responses that belong to the prompts."""
+    several: bool
+    shares_messages: dict[str, bool] = field(default_factory=dict)
+    """The prompts of which the run says it already."""
+    given: Counts = field(default_factory=dict)
+    """How many responses each prompt has of a model, of all inputs so far; counted where there are `several`."""
+    asked: set[str] = field(default_factory=set)
+    """The digests of the messages that some prompt has."""
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many prompts as are wanted."""
+        return self.limit is not None and len(self.inputs.prompt_ids) >= self.limit
+
+    def take(self, prompt: Prompt) -> None:
+        """One more prompt."""
+        self.inputs.prompt_ids.add(prompt.prompt_id)
+        if self.remembers:
+            asked = digest_of_messages(prompt.messages)
+            shares = self.shares_messages.get(prompt.prompt_id, asked in self.asked)
+            self.asked.add(asked)
+            prompt = replace(prompt, shares_messages=shares)
+            number = len(self.inputs.known)
+            self.inputs.known[prompt.prompt_id] = Known(number, prompt.prompt_id, asked, hash(prompt.reference), shares)
+        if prompt.dropped is not None:
+            self.inputs.dropped[prompt.dropped] += 1
+        self.keep(prompt)
+
+    def end(self, tally: Tally) -> None:
+        """An input was read: what was dropped of it."""
+        inputs, name = self.inputs, tally.given.name
+        if not self.full:
+            tally.check_some_used()
+        inputs.n_rows += tally.n_rows
+        inputs.n_dropped += tally.n_dropped
+        for reason, dropped in tally.dropped.items():
+            inputs.notes[f"rows of {name} dropped: {reason} (the first: {dropped.first})"] += dropped.n
+
+
+def with_prompts(
+    tally: Tally, read: ReadPrompts, is_done: Callable[[Found], bool] = lambda found: False
+) -> Iterator[tuple[Found, Prompt]]:
+    """Each row that can be used, where it stands, and the prompt that the domain reads from it; but what `is_done` takes."""
+    found = read_rows(tally.given, tally)
+    last: list[Found] = []
+
+    def rows() -> Iterator[Row]:
+        for one in found:
+            if not is_done(one):
+                last[:] = [one]
+                yield one[2]
+
+    while True:
+        try:
+            for prompt in read(rows(), tally.given.name):
+                yield last[0], prompt
+            return
+        except BadRow as error:  # the domain's reader has ended with it; another one goes on behind the row
+            tally.drop(row_place(*last[0]), error)
+
+
+def row_place(where: str, number: int, row: Row) -> str:
+    return place_of(where, number) + (f" (prompt_id {row['prompt_id']})" if "prompt_id" in row else "")

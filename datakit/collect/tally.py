@@ -1,0 +1,58 @@
+"""The rows of one input: how many were read, and which of them cannot be used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from datakit.errors import BadInput, BadRow
+from datakit.recipe import FilePrompts, HubPrompts, ResponsesSource
+
+Input: TypeAlias = FilePrompts | HubPrompts | ResponsesSource
+"""A section of the recipe that names a file or a dataset."""
+
+
+@dataclass
+class Dropped:
+    """Rows that cannot be used for one reason."""
+
+    first: str
+    """Where the first of them stands."""
+    detail: str
+    """What else is to be said of the first."""
+    n: int = 0
+
+
+@dataclass
+class Tally:
+    """Counts the rows of one input, and knows what is done with a bad one."""
+
+    given: Input
+    n_rows: int = 0
+    dropped: dict[str, Dropped] = field(default_factory=dict)
+    """By reason."""
+    columns: list[str] = field(default_factory=list)
+    """Those that were seen in the file."""
+
+    @property
+    def n_dropped(self) -> int:
+        """The rows that cannot be used."""
+        return sum(one.n for one in self.dropped.values())
+
+    def drop(self, place: str, error: BadRow) -> None:
+        """Count a row as dropped; BadInput where the input is to stop at such a row."""
+        done = self.given.on_bad_row or ("drop" if error.is_empty else "stop")
+        if done == "stop":
+            hint = "" if self.given.on_bad_row else "; or leave such rows out: on_bad_row: drop"
+            raise BadInput(f"{place}: {error.what}{error.detail}{hint}") from error
+        self.dropped.setdefault(error.what, Dropped(place, error.detail)).n += 1
+
+    def check_some_used(self) -> None:
+        """BadInput where every row was dropped: then it is the input that is read wrongly, not a row that is bad."""
+        if not self.n_rows or self.n_dropped < self.n_rows:
+            return
+        reason, most = max(self.dropped.items(), key=lambda item: item[1].n)
+        raise BadInput(
+            f"{self.given.name}: none of its {self.n_rows:,} rows can be used. {most.first}: {reason}{most.detail}; "
+            f"the file has {', '.join(self.columns)[:200]}"
+        )

@@ -1,0 +1,34 @@
+"""What of a text is compared: two answers are copies where this is the same, and lengths are lengths of this."""
+
+from __future__ import annotations
+
+import hashlib
+
+COMPARED = "compared@1"
+"""Its version: texts that are compared otherwise have another one."""
+
+WHITE_SPACE = " \t\n\r\f\v"
+END_TOKENS = (
+    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<|end|>"),
+    *("</s>", "<eos>", "<end_of_turn>", "<\uff5cend\u2581of\u2581sentence\uff5c>"),
+)
+
+
+def compared_text(text: str) -> str:
+    """The text with LF as its line ends, without white space at both ends and end tokens at its end.
+
+    sql/views/compared_text.sql computes the same.
+    """
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.strip(WHITE_SPACE)
+    while text.endswith(END_TOKENS):
+        token = next(token for token in END_TOKENS if text.endswith(token))
+        text = text.removesuffix(token).rstrip(WHITE_SPACE)
+    return text
+
+
+def compared(text: str) -> tuple[int, int]:
+    """`n_chars` and `text_hash` of a text: how long the compared text is, and the low 64 bits of its MD5."""
+    kept = compared_text(text)
+    return len(kept), int.from_bytes(hashlib.md5(kept.encode(), usedforsecurity=False).digest()[8:], "little")

@@ -1,0 +1,286 @@
+"""Files as people have them: every format of one file gives the same tables, and a bad row is counted, not fatal."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from datakit.check.problems import check
+from datakit.collect.rows import read_rows
+from datakit.collect.tally import Tally
+from datakit.errors import BadInput
+from datakit.options import Options
+from datakit.recipe import parse
+from datakit.stages import build
+from datakit.store import Run
+from datakit.tables import Row, Rows
+from tests.helpers.monitors import Heard
+
+ROWS: Rows = [
+    {"prompt_id": "a", "prompt": 'Say "hi",\tplease', "model": "m", "text": "hi, ünïcode \u2028 here", "score": 0.5},
+    {"prompt_id": "a", "prompt": 'Say "hi",\tplease', "model": "m", "text": "two\r\nlines\nor three", "score": 1},
+    {"prompt_id": "b", "prompt": "小さい", "model": "m", "text": None, "score": None},
+    {"prompt_id": "b", "prompt": "小さい", "model": "n", "text": '{"a": [1, 2]}', "score": -2.25},
+    {"prompt_id": "007", "prompt": "\\u0041 and a \\", "model": "n", "text": "  outer space  ", "score": 0.1},
+]
+
+
+def as_json_lines(rows: Rows) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def as_table(rows: Rows, delimiter: str) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def as_parquet(rows: Rows) -> bytes:
+    file = io.BytesIO()
+    pl.DataFrame(rows, infer_schema_length=None, strict=False).write_parquet(file)
+    return file.getvalue()
+
+
+BOM = b"\xef\xbb\xbf"
+FORMATS: dict[str, Callable[[Rows], bytes]] = {
+    "bom.jsonl": lambda rows: BOM + as_json_lines(rows),
+    "crlf.jsonl": lambda rows: as_json_lines(rows).replace(b"\n", b"\r\n"),
+    "blank.ndjson": lambda rows: as_json_lines(rows).replace(b"\n", b"\n \n"),
+    "lines.json": as_json_lines,
+    "array.json": lambda rows: BOM + json.dumps(rows, indent=2).encode(),
+    "tight.json.gz": lambda rows: gzip.compress(json.dumps(rows, separators=(",", ":")).encode()),
+    "lines.jsonl.gz": lambda rows: gzip.compress(as_json_lines(rows)),
+    "table.csv": lambda rows: BOM + as_table(rows, ","),
+    "table.csv.gz": lambda rows: gzip.compress(as_table(rows, ",")),
+    "table.tsv": lambda rows: as_table(rows, "\t"),
+    "table.parquet": as_parquet,
+}
+
+
+def built(folder: Path, path: str, monitor: Heard | None = None, **fields: Any) -> dict[str, list[Row]]:
+    """The tables that a build over one responses file makes, without the names that come from the file's name."""
+    source = {"type": "responses", "path": path, "judge": "j", **fields}
+    recipe = parse({"domain": "instruct", "sources": [source], "select": {"margin": None}}, "r.yaml", folder)
+    run = folder / f"run-{path.replace('/', '-').replace('*', 'all')}"
+    build(recipe, run, Options(), monitor or Heard())
+    with Run.open(run) as opened:
+        tables = {
+            name: opened.frame(name).drop("source", "judge", "at", strict=False)
+            for name in ("prompts", "responses", "scores", "sources", "failures", "pairs")
+        }
+    return {name: frame.sort(frame.columns[:2]).to_dicts() for name, frame in tables.items()}
+
+
+@pytest.fixture(scope="module")
+def wanted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
+    folder = tmp_path_factory.mktemp("wanted")
+    (folder / "plain.jsonl").write_bytes(as_json_lines(ROWS))
+    return built(folder, "plain.jsonl")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_gives_the_same_tables(tmp_path: Path, name: str, wanted: dict[str, list[Row]]) -> None:
+    (tmp_path / name).write_bytes(FORMATS[name](ROWS))
+    assert built(tmp_path, name) == wanted
+    assert len(wanted["responses"]) == 4 and len(wanted["scores"]) == 4 and len(wanted["failures"]) == 1
+
+
+def test_several_files_by_a_pattern(tmp_path: Path, wanted: dict[str, list[Row]]) -> None:
+    (tmp_path / "1.jsonl").write_bytes(as_json_lines(ROWS[:2]))
+    (tmp_path / "2.csv").write_bytes(as_table(ROWS[2:], ","))
+    (tmp_path / "other.txt").write_bytes(b"not read")
+    assert built(tmp_path, "[0-9].*") == wanted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["code", "instruct_scored", "math"])
+def test_real_files_in_every_format(tmp_path: Path, shared_data: Path, name: str) -> None:
+    raw = gzip.decompress((shared_data / "responses" / f"{name}.jsonl.gz").read_bytes())
+    names = {"prompt_id": "prompt_id", "prompt": "prompt", "source_model": "model", "sample_idx": "sample_index"}
+    kept = {**names, "response": "text", "score": "score"}
+    rows = [{kept[key]: row.get(key) for key in kept} for row in map(json.loads, raw.splitlines())]
+    rows = [row | {"score": row["score"] or 0.0} for row in rows]
+    (tmp_path / "plain.jsonl").write_bytes(as_json_lines(rows))
+    plain = built(tmp_path, "plain.jsonl")
+    for file, write in FORMATS.items():
+        (tmp_path / file).write_bytes(write(rows))
+        assert built(tmp_path, file) == plain, file
+
+
+# ------------------------------------------------------------------------------------------------------------------ columns
+
+
+def rows_of(folder: Path, name: str, **fields: Any) -> Rows:
+    given = parse(
+        {"domain": "instruct", "sources": [{"type": "responses", "path": name, **fields}]}, "r.yaml", folder
+    ).imported[0]
+    return [row for _, _, row in read_rows(given, Tally(given))]
+
+
+def test_a_dot_leads_into_a_column_of_objects(tmp_path: Path) -> None:
+    rows: Rows = [{"meta": {"question": "1?", "by": {"model": "m"}}, "meta.question": "literal"}, {"meta": None}]
+    (tmp_path / "r.jsonl").write_bytes(as_json_lines(rows))
+    columns = {"prompt": "meta.question", "model": "meta.by.model"}
+    assert rows_of(tmp_path, "r.jsonl", columns=columns) == [{"prompt": "literal", "model": "m"}, {}]
+    nested: Rows = [{"meta": {"question": "1?", "by": {"model": "m"}}}, {"meta": None}]
+    for name, write in [("n.jsonl", as_json_lines), ("n.parquet", as_parquet)]:
+        (tmp_path / name).write_bytes(write(nested))
+        assert rows_of(tmp_path, name, columns=columns) == [{"prompt": "1?", "model": "m"}, {}]
+        with pytest.raises(BadInput, match=r"no column 'meta.qestion'; the file has meta.by, meta.question\. "):
+            rows_of(tmp_path, name, columns={"prompt": "meta.qestion"})
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"from": "system", "value": "Be short."}, {"from": "human", "value": "1?"}],
+        json.dumps([{"role": "system", "content": "Be short."}, {"role": "user", "content": "1?"}]),
+        json.dumps([{"from": "system", "value": "Be short."}, {"from": "human", "value": "1?"}]),
+    ],
+)
+def test_messages_as_people_have_them(tmp_path: Path, messages: Any) -> None:
+    turns = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "1?"}]
+    answer = {"model": "m", "text": "1", "score": 1}
+    (tmp_path / "given.jsonl").write_bytes(as_json_lines([{"messages": messages, **answer}]))
+    (tmp_path / "plain.jsonl").write_bytes(as_json_lines([{"messages": turns, **answer}]))
+    assert built(tmp_path, "given.jsonl") == built(tmp_path, "plain.jsonl")
+
+
+def test_a_sharegpt_conversation_keeps_its_turns(tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": "1?"}, {"from": "gpt", "value": "2"}, {"from": "human", "value": "Sure?"}]
+    (tmp_path / "r.jsonl").write_bytes(as_json_lines([{"conversations": turns, "model": "m", "text": "No", "score": 1}]))
+    [prompt] = built(tmp_path, "r.jsonl", columns={"messages": "conversations"})["prompts"]
+    assert [message["role"] for message in prompt["messages"]] == ["user", "assistant", "user"]
+
+
+def test_decimals_and_numpy_scalars_are_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = {"prompt": "1?", "model": "m", "text": "It is #### 72"}
+    plain = [base | {"prompt_id": "7", "reference": 72, "score": 0.5, "sample_index": 3}]
+    decimals = [base | {"prompt_id": 7, "reference": Decimal("72.00"), "score": Decimal("0.5"), "sample_index": 3.0}]
+    (tmp_path / "plain.jsonl").write_bytes(as_json_lines(plain))
+    (tmp_path / "decimals.parquet").write_bytes(as_parquet(decimals))
+    wanted = built(tmp_path, "plain.jsonl")
+    assert wanted["prompts"][0]["reference"] == "72" and wanted["responses"][0]["sample_index"] == 3
+    assert built(tmp_path, "decimals.parquet") == wanted
+    numpy = base | {
+        "prompt_id": np.int64(7),
+        "reference": np.float32(72),
+        "score": np.float64(0.5),
+        "sample_index": np.int32(3),
+    }
+    monkeypatch.setattr("datakit.collect.rows.read_file", lambda path, name, tally: iter([(f"{name}: row", 1, numpy)]))
+    (tmp_path / "numpy.parquet").write_bytes(b"")
+    assert built(tmp_path, "numpy.parquet") == wanted
+
+
+# ----------------------------------------------------------------------------------------------------------------- bad rows
+
+GOOD = {"prompt_id": "a", "prompt": "1?", "model": "m", "text": "1", "score": 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"prompt": None}, "no prompt and no messages"),
+        ({"prompt": None, "messages": []}, "messages must be a list of {role, content}"),
+        ({"model": None}, "no model for the response"),
+    ],
+)
+def test_a_row_without_what_it_needs_is_dropped_and_counted(tmp_path: Path, row: Row, said: str) -> None:
+    (tmp_path / "r.jsonl").write_bytes(as_json_lines([GOOD, GOOD | {"prompt_id": "b"} | row, GOOD | {"text": "2"}]))
+    heard = Heard()
+    tables = built(tmp_path, "r.jsonl", heard)
+    assert len(tables["responses"]) == 2
+    assert f"1 rows of r.jsonl dropped: {said} (the first: r.jsonl: line 2 (prompt_id b))" in heard.warnings
+    with pytest.raises(BadInput, match=r"r\.jsonl: line 2 \(prompt_id b\): "):
+        built(tmp_path, "r.jsonl", on_bad_row="stop")
+
+
+BROKEN: dict[str, tuple[bytes, str]] = {
+    "r.jsonl": (as_json_lines([GOOD]) + b'{"prompt": "x\n', "line 2: not valid JSON"),
+    "list.jsonl": (as_json_lines([GOOD]) + b"[1]\n", "line 2: not a JSON object"),
+    "half.jsonl": (as_json_lines([GOOD]) + b'{"prompt": "\\ud800"}\n', "line 2: holds half a character"),
+    "type.jsonl": (as_json_lines([GOOD, GOOD | {"prompt": 5}]), r"line 2 \(prompt_id a\): prompt must be text \(got 5\)"),
+    "text.jsonl": (as_json_lines([GOOD, GOOD | {"text": 5}]), r"line 2 \(prompt_id a\): text must be text \(got 5\)"),
+    "score.jsonl": (as_json_lines([GOOD, GOOD | {"score": "high"}]), r"line 2 \(prompt_id a\): score is 'high', not"),
+    "items.json": (json.dumps([GOOD, 7]).encode(), "item 2: not a JSON object"),
+    "r.csv": (as_table([GOOD], ",") + b"a,1?\r\n", r"line 3: not as many cells as the first line has \(5\): 2"),
+    "quote.csv": (as_table([GOOD], ",") + b'a,1?,m,"x"y,1\r\n', "line 3: not a row of a table"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_row_that_cannot_be_read_stops_a_build_or_is_dropped(tmp_path: Path, name: str) -> None:
+    data, said = BROKEN[name]
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(BadInput, match=rf"{name}: {said}.*on_bad_row: drop"):
+        built(tmp_path, name)
+    heard = Heard()
+    assert len(built(tmp_path, name, heard, on_bad_row="drop")["responses"]) == 1
+    assert sum("dropped" in warning for warning in heard.warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b'[{"prompt": "1?"}, {"prompt"', "item 2 is not valid JSON"),
+        (b'[{"prompt": "1?"} {"prompt": "2?"}]', r"item 1 is not valid JSON \(',' or '\]' expected"),
+        (b'[{"prompt": "1?"}', "item 1 is not valid JSON .the array has no end"),
+    ],
+)
+def test_an_array_that_breaks_off(tmp_path: Path, data: bytes, said: str) -> None:
+    (tmp_path / "r.json").write_bytes(data)
+    with pytest.raises(BadInput, match=rf"r.json: {said}"):
+        rows_of(tmp_path, "r.json", on_bad_row="drop")
+
+
+def test_an_array_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for size in (1, 2, 7, 64):
+        monkeypatch.setattr("datakit.collect.formats.CHARACTERS_AT_A_TIME", size)
+        (tmp_path / "r.json").write_text(json.dumps(ROWS, indent=1))
+        assert [row["text"] for row in rows_of(tmp_path, "r.json") if "text" in row] == [r["text"] for r in ROWS if r["text"]]
+
+
+def test_an_input_of_which_every_row_is_unusable_names_the_column(tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").write_bytes(as_json_lines([GOOD | {"prompt": None, "question": "1?"}] * 3))
+    said = r"r\.jsonl: none of its 3 rows can be used.*line 1.*no prompt and no messages; name the column.*question, score"
+    with pytest.raises(BadInput, match=said):
+        built(tmp_path, "r.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("domain", "row", "said"),
+    [("instruct", {"prompt": " "}, "empty prompt"), ("math", {"prompt": "1?", "gold": "1"}, "no reference answer")],
+)
+def test_prompts_of_which_none_can_be_used(tmp_path: Path, domain: str, row: Row, said: str) -> None:
+    (tmp_path / "r.jsonl").write_bytes(as_json_lines([{**row, "model": "m", "text": "1"}] * 2))
+    recipe = parse(
+        {"domain": domain, "sources": [{"type": "responses", "path": "r.jsonl"}], "select": {"margin": None}}, "r", tmp_path
+    )
+    with pytest.raises(BadInput, match=rf"r.jsonl: none of the prompts can be used: {said} \(1\); check columns"):
+        build(recipe, tmp_path / "run", Options(), Heard())
+
+
+def test_check_says_how_many_rows_it_read_and_dropped(tmp_path: Path) -> None:
+    rows = [{"prompt": "1?", "reference": "1"}, {"prompt": None, "reference": "2"}, {"prompt": " ", "reference": "2"}]
+    (tmp_path / "p.jsonl").write_bytes(as_json_lines(rows))
+    (tmp_path / "r.jsonl").write_bytes(as_json_lines([{"prompt": "1?", "model": "m", "text": "1"}]))
+    given = {"type": "file", "path": "p.jsonl"}
+    sources = [{"type": "responses", "path": "r.jsonl"}]
+    recipe = parse({"domain": "instruct", "prompts": [given], "sources": sources, "select": {"margin": None}}, "r", tmp_path)
+    heard = Heard()
+    assert check(recipe, None, heard) == []
+    assert "4 rows read, 1 dropped" in heard.said
+    assert "1 rows of p.jsonl dropped: no prompt and no messages (the first: p.jsonl: line 2)" in heard.warnings
