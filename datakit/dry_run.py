@@ -13,8 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-import polars as pl
-
 from datakit.collect.begin import begin, collect
 from datakit.collect.changes import check_same
 from datakit.domains import domain_of
@@ -123,8 +121,10 @@ def _begun(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> 
             scored = "SELECT * REPLACE (NULL::DOUBLE[] AS objectives) FROM scores WHERE list_contains($judges, judge)"
             run.append("scores", old.query(scored, {"judges": judges}))
             columns = ", ".join(name for name in TABLES["responses"].schema if name != "text")
-            there = old.query(f"SELECT {columns} FROM responses WHERE sampling <> '{IMPORTED}'")
-            run.append("responses", there.with_columns(text=pl.lit(None, pl.String)))
+            there = old.query(
+                f"SELECT {columns}, if(text IS NULL, NULL, '') AS text FROM responses WHERE sampling <> '{IMPORTED}'"
+            )
+            run.append("responses", there)
         collect(run, recipe, begun, monitor)
         yield run
 
