@@ -488,7 +488,7 @@ def test_tests_of_no_known_format_stop_a_build_before_anything_is_written(tmp_pa
     done = build(tmp_path, recipe)
     said = " ".join(done.stderr.split())
     assert done.returncode == 2 and not (tmp_path / "run").exists()
-    assert "prompt add: its reference shows no format of tests that is known (seen: keys given, wanted)" in said
+    assert "line 1 (prompt_id add): its reference shows no format of tests that is known (seen: keys given, wanted)" in said
 
 
 MORE: list[dict[str, Any]] = [
@@ -541,7 +541,7 @@ def test_a_misspelt_style_stops_a_build_before_anything_is_written(tmp_path):
     done = build(tmp_path, recipe)
     assert done.returncode == 2 and not (tmp_path / "run").exists()
     said = " ".join(done.stderr.split())
-    assert "responses.jsonl: prompt add: test_style must be one of asserts, humaneval_check, stdin, solution_method, " in said
+    assert "responses.jsonl: line 1 (prompt_id add): test_style must be one of asserts, humaneval_check, stdin, solution_method, " in said
 
 
 # -------------------------------------------------------------------------------------------------------------- real data
