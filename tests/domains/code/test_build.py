@@ -541,7 +541,10 @@ def test_a_misspelt_style_stops_a_build_before_anything_is_written(tmp_path):
     done = build(tmp_path, recipe)
     assert done.returncode == 2 and not (tmp_path / "run").exists()
     said = " ".join(done.stderr.split())
-    assert "responses.jsonl: line 1 (prompt_id add): test_style must be one of asserts, humaneval_check, stdin, solution_method, " in said
+    assert (
+        "responses.jsonl: line 1 (prompt_id add): test_style must be one of asserts, humaneval_check, stdin, solution_method, "
+        in said
+    )
 
 
 # -------------------------------------------------------------------------------------------------------------- real data
