@@ -147,22 +147,10 @@ def test_a_build_ends_with_the_warnings_of_inspect(folder: Path) -> None:
 
 
 def test_quantiles_that_begin_below_zero_are_said(folder: Path) -> None:
-    """`right` answers by the verifier that the judge scores lower than wrong ones."""
-    rows = [
-        {
-            "prompt": f"What is {at} + 0?",
-            "gold": str(at),
-            "model": "m",
-            "text": rf"\boxed{{{at + wrong}}}",
-            "score": wrong * sign,
-        }
-        for at, sign in enumerate([1.0, -1.0] * 6)
-        for wrong in (0, 1)
-    ]
-    (folder / "math.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    columns = {"reference": "gold", "score": "score"}
-    source = {"type": "responses", "path": "math.jsonl", "columns": columns, "judge": "x"}
-    recipe = {"domain": "math", "sources": [source], "verify": {"workers": 1}}
+    """Answers that are right by the verifier, and that the judge scores lower than wrong ones."""
+    write_sums(folder, 6)
+    source = {"type": "responses", "path": "math.jsonl", "columns": {"reference": "gold", "score": "score"}, "judge": "x"}
+    recipe: dict[str, Any] = {"domain": "math", "sources": [source], "verify": {"workers": 1}}
     recipe["select"] = {"margin": {"quantiles": [0.0, 0.9]}}
     warnings = build(parse(recipe, "r", folder), folder / "run", Options(), Heard()).warnings
     assert any("begin at -1" in text for text in warnings)
@@ -170,18 +158,7 @@ def test_quantiles_that_begin_below_zero_are_said(folder: Path) -> None:
 
 
 def test_a_judge_like_a_coin_is_said_with_its_interval_and_can_be_held(folder: Path) -> None:
-    rows = [
-        {
-            "prompt": f"What is {at} + 0?",
-            "gold": str(at),
-            "model": "m",
-            "text": rf"\boxed{{{at + wrong}}}",
-            "score": wrong * sign,
-        }
-        for at, sign in enumerate([1.0, -1.0] * 15)
-        for wrong in (0, 1)
-    ]
-    (folder / "math.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_sums(folder, 15)
     source = {"type": "responses", "path": "math.jsonl", "columns": {"reference": "gold", "score": "score"}, "judge": "x"}
     recipe = {"domain": "math", "sources": [source], "verify": {"workers": 1}, "limits": {"min_judge_accuracy": 0.6}}
     build(parse(recipe, "r", folder), folder / "run", Options(), Heard())
