@@ -12,10 +12,9 @@ from typing import NamedTuple
 from datakit.domains.math.boxes import closing_brace, last_boxes
 from datakit.domains.math.letters import letter_at_head, named_letter
 from datakit.domains.math.mentions import CHAIN, NUMBER, SPAN, last_mention, spans
+from datakit.tables.answers import split
 
 _END_TOKENS = re.compile(r"(?:\s|</s>|<eos>|<\|(?:im_end|eot_id|endoftext|end|end_of_text|eom_id|return)\|>|<end_of_turn>)+\Z")
-_THOUGHT_ENDS = re.compile(r"</(?:think|thinking|thought|reasoning)>")
-_THOUGHT_BEGINS = re.compile(r"\s*<(?:think|thinking|thought|reasoning)>")
 _HASHES = re.compile(r"####(?!#)[ \t]*([^\n]*)")
 _BARE = re.compile(  # what GSM8K's hashes hold where text follows: a number or a formula; "1." begins a section
     r"[\s*]*(?:\$[^$\n]{1,200}\$|\\boxed\{.*|-?\\?\$?-?[\d.,/]{0,40}\d(?:\s?\\?%)?|\([^()\n]{1,100}\))[\s*]*"
@@ -78,12 +77,7 @@ def extract(text: str, letter: bool = False) -> Answer | None:
 def answer_part(text: str) -> str:
     """A text without the thought before its answer and the end tokens behind it."""
     text = _END_TOKENS.sub("", text[-_TAIL:]) if len(text) <= _TAIL else text[:-_TAIL] + _END_TOKENS.sub("", text[-_TAIL:])
-    if "</" not in text and "<" not in text[:40]:
-        return text
-    *_, end = [None, *_THOUGHT_ENDS.finditer(text)]
-    if end:
-        return text[end.end() :]
-    return "" if _THOUGHT_BEGINS.match(text) else text
+    return split(text).text or ""
 
 
 def _plain(text: str) -> str:
