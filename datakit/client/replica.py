@@ -51,6 +51,8 @@ class Replica:
         self._access = access
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
+        self._reading: set[aiohttp.ClientResponse] = set()
+        """Answers that have begun."""
 
     @property
     def state(self) -> Literal["up", "resting", "down"]:
@@ -75,7 +77,11 @@ class Replica:
 
         try:
             async with self._open().post(at(self.url, path), data=data, allow_redirects=False) as response:
-                body = await response.read()
+                self._reading.add(response)
+                try:
+                    body = await response.read()
+                finally:
+                    self._reading.discard(response)
                 if response.status == 200:
                     return body, response.headers
                 raise of_status(response.status, self._access.hide(body), response.headers, data)
@@ -148,6 +154,10 @@ class Replica:
 
     async def close(self) -> None:
         """Close its connections, those in use too."""
+        import aiohttp
+
+        for response in self._reading:  # aiohttp forgets them: they would wait until timeout_s
+            response.content.set_exception(aiohttp.ClientConnectionError("given up in the middle of its answer"))
         session, self._session = self._session, None
         if session is not None:
             await session.close()

@@ -135,8 +135,8 @@ CHOICES: dict[str, Callable[[list[Body]], list[Body]]] = {  # fault: what become
     "reasoning": lambda choices: [_with(choice, reasoning="Hm.") for choice in choices],
     "refusal": lambda choices: [_with(choice, content=None, refusal="I can't help with that.") for choice in choices],
 }
-CONNECTION = ("reset", "closed", "reset_middle", "closed_middle", "hang")
-"""reset: RST before a byte; closed: FIN before a byte; _middle: after half of the body; hang: no answer ever."""
+CONNECTION = ("reset", "closed", "reset_middle", "closed_middle", "hang", "hang_middle")
+"""reset: RST before a byte; closed: FIN before a byte; hang: no answer ever; _middle: after half of the body."""
 FAULTS = (*ERRORS, *ACCOUNT, *BROKEN, *CHOICES, *CONNECTION)
 
 
@@ -399,7 +399,7 @@ class Fake:
             response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(whole))})
             await response.prepare(request)
             await response.write(whole[: len(whole) // 2].encode())
-        if fault != "hang" and request.transport is not None:
+        if not fault.startswith("hang") and request.transport is not None:
             if fault.startswith("reset"):
                 linger = struct.pack("ii", 1, 0)  # closing then sends RST instead of FIN
                 request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

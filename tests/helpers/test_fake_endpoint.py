@@ -80,7 +80,7 @@ def test_copies(fake, copies, distinct):
 
 @pytest.mark.parametrize("fault, error", [("reset", httpx2.NetworkError), ("closed", httpx2.RemoteProtocolError),
                                           ("reset_middle", httpx2.NetworkError), ("closed_middle", httpx2.RemoteProtocolError),
-                                          ("hang", httpx2.ReadTimeout)])  # fmt: skip
+                                          ("hang", httpx2.ReadTimeout), ("hang_middle", httpx2.ReadTimeout)])  # fmt: skip
 def test_a_connection_breaks_off(fake, fault, error):
     fake.fault = first(fault)
     with pytest.raises(error):
