@@ -610,7 +610,7 @@ class Plain:
         order = "DESC" if backwards else "ASC"
         self.connection.execute(
             "CREATE OR REPLACE TABLE answers AS SELECT 'p' || i AS prompt_id, 'a' AS model, 'p' || i || good AS response_id, "
-            "good::INT::DOUBLE AS score, 10 AS n_chars, md5('p' || i || good) AS text_digest, good AS is_right, "
+            "good::INT::DOUBLE AS score, 10 AS n_chars, hash(i, good) AS text_hash, good AS is_right, "
             f"NOT good AS is_wrong FROM range($n) AS t(i), (VALUES (true), (false)) AS s(good) ORDER BY i {order}",
             {"n": n},
         )
