@@ -166,8 +166,7 @@ def _response(source: ResponsesSource, row: Row, prompt: Known, counted: Counts)
     content = read_content({"message": {"content": text, "reasoning": thought}})
     parts = join(content.text, content.thinking, content.form)
     response |= {"text": parts.text, "reasoning": parts.reasoning, "reasoning_form": parts.form}
-    if parts.text is not None:
-        response["n_chars"], response["text_hash"] = compared(parts.text)
+    response["n_chars"], response["text_hash"] = compared(parts.text)
     return response
 
 

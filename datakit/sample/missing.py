@@ -64,4 +64,4 @@ def missing_samples(run: Run, source: Sampled, retry_failures: bool) -> Generato
             there.connection.register("some_prompts", some)
             for row in there.query(load_sql("missing/missing_samples"), params).iter_rows(named=True):
                 ids = dict(zip(row["sample_index"], row["response_id"], strict=True))
-                yield Ask(row["prompt_id"], row["messages"], ids)
+                yield Ask(row["prompt_id"], row["messages"], row["messages_digest"], ids)

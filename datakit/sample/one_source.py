@@ -8,7 +8,7 @@ until an answer is short would select for short ones. A sample's seed is a funct
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from datakit.client import Client, RequestFailed, count_of, is_unfinished, is_withheld, read_content
@@ -17,6 +17,7 @@ from datakit.progress import Progress
 from datakit.recipe import Sampled, ServeSource
 from datakit.tables import Messages, Row, Rows, failure_row, make_seed
 from datakit.tables.answers import join
+from datakit.tables.compared import compared
 
 Store = Callable[[Rows, Rows], None]
 """Takes the response rows of one request, or failure rows; they are safe when it returns."""
@@ -33,6 +34,7 @@ class Ask:
 
     prompt_id: str
     messages: Messages
+    messages_digest: str
     missing: dict[int, str]
 
 
@@ -75,7 +77,7 @@ class Sampler:
         most = 1 if self.single else MOST_CHOICES
         missing = list(ask.missing.items())
         for at in range(0, len(missing), most):
-            yield Ask(ask.prompt_id, ask.messages, dict(missing[at : at + most]))
+            yield replace(ask, missing=dict(missing[at : at + most]))
 
     async def _answer(self, ask: Ask, store: Store) -> None:
         """Ask until every missing sample is a response or a failure."""
@@ -90,6 +92,7 @@ class Sampler:
                 for row in rows:
                     index = next(iter(missing))
                     row |= {"response_id": missing.pop(index), "prompt_id": ask.prompt_id, "sample_index": index}
+                    row["messages_digest"] = ask.messages_digest
                 self.done += len(rows)
                 store(rows, [])
                 empty += not rows
@@ -147,12 +150,15 @@ class Sampler:
         if not (content.text or content.thinking) or is_withheld(choice) or is_unfinished(choice):
             return None
         parts = join(content.text, content.thinking, content.form)
+        n_chars, text_hash = compared(parts.text)
         return {
             **self._of_source,
             "seed": None if self._without_seed else seed,
             "text": parts.text,
             "reasoning": parts.reasoning,
             "reasoning_form": parts.form,
+            "n_chars": n_chars,
+            "text_hash": text_hash,
             "finish_reason": reason if isinstance(reason := choice.get("finish_reason"), str) else None,
             "latency_s": round(latency_s, 4),
         }

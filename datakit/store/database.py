@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
@@ -14,12 +14,17 @@ import polars as pl
 
 from datakit.errors import BadInput
 from datakit.store.journal import journals_in, part_of, read_journal
-from datakit.store.parts import parts_in
+from datakit.store.parts import compared_by, lacks_compared, parts_in
 from datakit.tables import TABLES
 from datakit.tables.answers import COMPLETE, MAY_THINK, split
+from datakit.tables.compared import COMPARED
 
 MACROS = ("make_response_id", "whole_answer", "compared_text")
-VIEWS = ("asked_prompts", "wanted_responses", "current_responses", "current_failures")
+VIEWS = (
+    *(table for table in TABLES if table != "responses"),
+    *("asked_prompts", "wanted_responses", "responses", "current_responses", "current_failures"),
+)
+"""The tables, and what sql/views makes of them; each stands on some before it."""
 PARTS = "STRUCT(text VARCHAR, reasoning VARCHAR, form VARCHAR)"
 _SETTINGS = ("enable_progress_bar = false", "python_enable_replacements = false", "TimeZone = 'UTC'")
 _STREAMING = (
@@ -85,12 +90,13 @@ class Database(Tables):
         for setting in streaming:
             self.connection.execute(f"SET {setting}")
         self.connection.execute("SET VARIABLE complete_reasons = $reasons", {"reasons": list(COMPLETE)})
-        for table in TABLES:
-            self._make_view(table)
         for macro in MACROS:
             self.connection.execute(load_sql(f"views/{macro}"))
         for view in VIEWS:
-            self.connection.execute(f"CREATE VIEW {view} AS " + load_sql(f"views/{view}"))
+            if view in TABLES:
+                self._make_view(view)
+            else:
+                self.connection.execute(f"CREATE VIEW {view} AS " + load_sql(f"views/{view}"))
 
     def stream(self, sql: str, params: Mapping[str, Any], rows: int) -> Iterator[pl.DataFrame]:
         """The rows of one SELECT in frames of at most `rows`, read from disk as they are asked for."""
@@ -112,19 +118,40 @@ class Database(Tables):
         journals = {path: read_journal(path) for path in journals_in(folder)}
         parts = parts_in(folder)
         rows = [row for path, found in journals.items() if part_of(path) not in parts for row in found]
-        self.connection.register(f"{table}_loose", TABLES[table].frame(rows))
-        whole = [part for part in parts if table == "responses" and _is_whole(part)]
-        sql = f"SELECT * FROM {table}_loose"
-        if files := ", ".join(_quoted(self._fixed(part)) for part in parts if part not in whole):
-            sql += f" UNION ALL BY NAME SELECT * FROM read_parquet([{files}], union_by_name = true)"
-        if files := ", ".join(_quoted(self._fixed(part)) for part in whole):
-            self.connection.execute(
-                f"CREATE VIEW whole_responses AS SELECT * FROM read_parquet([{files}], union_by_name = true)"
-            )
-            self.connection.execute("SET VARIABLE may_think = $pattern", {"pattern": MAY_THINK})
-            self.connection.create_function("split_answer", _split, ["VARCHAR"], PARTS)
-            sql += f" UNION ALL BY NAME ({load_sql('views/split_responses')})"
-        self.connection.execute(f"CREATE VIEW {table} AS {sql}")
+        loose = TABLES[table].frame(rows)
+        if table == "responses":
+            self._make_view_of_responses(loose, parts)
+        else:
+            self._unite(table, loose, parts)
+
+    def _make_view_of_responses(self, loose: pl.DataFrame, parts: list[Path]) -> None:
+        """Parts of older versions, and those under another rule of what is compared, are completed as they are read."""
+        older = [part for part in parts if compared_by(part) != COMPARED]
+        whole = [part for part in older if _is_whole(part)]
+        lacking = loose.filter(lacks_compared())
+        more: tuple[str, ...] = ()
+        if older or lacking.height:
+            splits = (self._split_responses(whole),) if whole else ()
+            self._unite("older_responses", lacking, [part for part in older if part not in whole], splits)
+            more = (load_sql("views/compared_responses"),)
+        self._unite("responses", loose.filter(~lacks_compared()), [part for part in parts if part not in older], more)
+
+    def _split_responses(self, whole: list[Path]) -> str:
+        """A query for parts that were stored when a thought was not yet told from its answer."""
+        self._unite("whole_responses", None, whole)
+        self.connection.execute("SET VARIABLE may_think = $pattern", {"pattern": MAY_THINK})
+        self.connection.create_function("split_answer", _split, ["VARCHAR"], PARTS)
+        return load_sql("views/split_responses")
+
+    def _unite(self, view: str, loose: pl.DataFrame | None, parts: list[Path], more: Sequence[str] = ()) -> None:
+        """A view of rows in memory, parts, and what other queries give."""
+        queries = list(more)
+        if loose is not None:
+            self.connection.register(f"{view}_loose", loose)
+            queries.insert(0, f"SELECT * FROM {view}_loose")
+        if files := ", ".join(_quoted(self._fixed(part)) for part in parts):
+            queries.append(f"SELECT * FROM read_parquet([{files}], union_by_name = true)")
+        self.connection.execute(f"CREATE VIEW {view} AS " + " UNION ALL BY NAME ".join(f"({query})" for query in queries))
 
     def _fixed(self, part: Path) -> str:
         """A path that goes on meaning this file. Part 0 may be replaced at any time: it is held open and read through that."""

@@ -12,8 +12,10 @@ import polars as pl
 
 from datakit.errors import RunError
 from datakit.tables import TABLES
+from datakit.tables.compared import COMPARED
 
 ROWS_AT_A_TIME = 5_000  # of a row group: as many as are in memory at once where rows are streamed
+COMPARED_BY = "datakit.compared"
 MOVE_AWAY = "move it away and build again: only the rows in it are made anew"
 
 
@@ -42,12 +44,32 @@ def as_stored(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(pl.col(name).cast(dtype) for name, dtype in TABLES[table].schema.items())
 
 
+def lacks_compared() -> pl.Expr:
+    """Of rows of responses: whether one lacks what is computed from it (tables/compared.py)."""
+    return pl.col("messages_digest").is_null() | pl.col("text").is_not_null() & pl.any_horizontal(
+        pl.col("n_chars", "text_hash").is_null()
+    )
+
+
+def metadata_of(frame: pl.DataFrame) -> dict[str, str]:
+    """What the file of these rows says beside them: for responses, by which rule they are compared."""
+    if "text_hash" not in frame.columns or frame.select(lacks_compared().any()).item():
+        return {}
+    return {COMPARED_BY: COMPARED}
+
+
+def compared_by(part: Path) -> str | None:
+    """The rule by which a part of responses is compared; None where columns are missing."""
+    with part.open("rb") as file:
+        return pl.read_parquet_metadata(file).get(COMPARED_BY)
+
+
 def write_part(part: Path, frame: pl.DataFrame) -> None:
     """Write it under a temporary name, synced, and rename that."""
     part.parent.mkdir(exist_ok=True)
     temporary = part.with_suffix(".tmp")
     buffer = io.BytesIO()  # polars gives no OSError of its own where the disk is full
-    frame.write_parquet(buffer, row_group_size=ROWS_AT_A_TIME)
+    frame.write_parquet(buffer, row_group_size=ROWS_AT_A_TIME, metadata=metadata_of(frame))
     with temporary.open("wb") as file:
         file.write(buffer.getbuffer())
         file.flush()

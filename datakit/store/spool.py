@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from datakit.store.parts import ROWS_AT_A_TIME, as_stored
+from datakit.store.parts import ROWS_AT_A_TIME, as_stored, metadata_of
 from datakit.tables import TABLES
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class Spool:
         self.path = path
         self._rows: list[Mapping[str, Any]] = []
         self._writer: ParquetWriter | None = None
+        self._metadata: dict[str, str] | None = None
 
     def add(self, row: Mapping[str, Any]) -> None:
         """One more row."""
@@ -42,6 +43,7 @@ class Spool:
         if self._writer is None:
             self._write(TABLES[self.table].frame([]))
         if self._writer is not None:
+            self._writer.add_key_value_metadata(self._metadata or {})
             self._writer.close()
             self._writer = None
 
@@ -58,7 +60,10 @@ class Spool:
     def _write(self, frame: pl.DataFrame) -> None:
         from pyarrow import parquet
 
-        table = as_stored(self.table, frame).to_arrow()
+        stored = as_stored(self.table, frame)
+        found = metadata_of(stored)
+        self._metadata = found if self._metadata in (None, found) else {}
+        table = stored.to_arrow()
         if self._writer is None:
             self.path.parent.mkdir(exist_ok=True)
             self._writer = parquet.ParquetWriter(self.path, table.schema, compression="zstd")

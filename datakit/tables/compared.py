@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 
 COMPARED = "compared@1"
-"""Its version: texts that are compared otherwise have another one."""
+"""Its version, in every part of responses that has all three columns (messages_digest, n_chars, text_hash); of parts without it
+they are computed as they are read. Texts that are compared otherwise have another one."""
 
 WHITE_SPACE = " \t\n\r\f\v"
 END_TOKENS = (
@@ -28,7 +29,9 @@ def compared_text(text: str) -> str:
     return text
 
 
-def compared(text: str) -> tuple[int, int]:
-    """`n_chars` and `text_hash` of a text: how long the compared text is, and the low 64 bits of its MD5."""
+def compared(text: str | None) -> tuple[int, int] | tuple[None, None]:
+    """`n_chars` and `text_hash` of a text: how long the compared text is, and the low 64 bits of its MD5. None of none."""
+    if text is None:
+        return None, None
     kept = compared_text(text)
     return len(kept), int.from_bytes(hashlib.md5(kept.encode(), usedforsecurity=False).digest()[8:], "little")

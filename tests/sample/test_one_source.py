@@ -15,6 +15,7 @@ from datakit.errors import SourceStopped
 from datakit.recipe import EndpointSource
 from datakit.sample.one_source import Ask, Sampler
 from datakit.tables import Message, Messages, Rows, digest_of_messages, make_response_id
+from datakit.tables.compared import compared
 from tests.helpers.fake_endpoint import (
     BROKEN,
     CHOICES,
@@ -54,7 +55,12 @@ class Sampled:
         self.stores: list[int] = []
         had = {row["response_id"] for row in have or []}
         self.asks = [
-            Ask(str(at), messages, {index: key for index, key in self._ids(messages).items() if key not in had})
+            Ask(
+                str(at),
+                messages,
+                digest_of_messages(messages),
+                {index: key for index, key in self._ids(messages).items() if key not in had},
+            )
             for at, messages in enumerate([Message(role="user", content=f"What is {at} + 2?")] for at in range(prompts))
         ]
         asyncio.run(self._sample())
@@ -130,6 +136,13 @@ def test_choices_are_counted(fake, fault):
 def test_sixty_five_and_more_are_asked_for_in_parts(fake):
     assert Sampled(fake, prompts=1, n=130).is_complete()
     assert sorted(body.get("n", 1) for body in fake.requests) == [2, 64, 64]
+
+
+def test_rows_have_what_is_compared(fake):
+    sampled = Sampled(fake)
+    digests = {ask.prompt_id: ask.messages_digest for ask in sampled.asks}
+    for row in sampled.responses:
+        assert (row["n_chars"], row["text_hash"], row["messages_digest"]) == (*compared(row["text"]), digests[row["prompt_id"]])
 
 
 def test_only_the_missing_ones_are_asked_for(fake):

@@ -31,6 +31,7 @@ from datakit.select.rule import diff_pairs, make_candidates, rule_of, select_dem
 from datakit.store import Run, load_sql
 from datakit.store.database import VIEWS
 from datakit.tables import OUTCOMES, TABLES, make_response_id
+from datakit.tables.compared import compared
 from tests.helpers.laws import examples
 
 JUDGE = "armorm@1"
@@ -126,7 +127,8 @@ def tables_of(answers, domain, n, dropped):
         "sources": [{"model": m, "sampling": SAMPLING, "type": "endpoint", "n": n} for m in models],
         "responses": [
             {"response_id": a.id, "prompt_id": a.prompt, "model": a.model, "sampling": SAMPLING,
-             "sample_index": a.index, "text": a.content, "finish_reason": a.finish}
+             "sample_index": a.index, "text": a.content, "finish_reason": a.finish, "messages_digest": a.prompt,
+             "n_chars": compared(a.content)[0], "text_hash": compared(a.content)[1]}
             for a in answers
         ],
         "verdicts": [
@@ -157,11 +159,10 @@ class InMemory(Run):
         for view in reversed(VIEWS):
             connection.execute(f"DROP VIEW {view}")
         for table, made in TABLES.items():
-            connection.execute(f"DROP VIEW {table}")
             empty = made.frame()
             connection.register("empty", empty)
             connection.execute(f"CREATE TABLE {table} AS SELECT * FROM empty")
-        for view in VIEWS:
+        for view in (view for view in VIEWS if view not in TABLES):
             connection.execute(f"CREATE VIEW {view} AS " + load_sql(f"views/{view}"))
 
     def fill(self, tables):
@@ -442,6 +443,19 @@ def test_of_identical_texts_of_one_model_one_is_used():
     assert rejected.id == min(a.id for a in answers if a.outcome == "failed")
 
 
+@pytest.mark.parametrize(("other", "is_copy"), [
+    ("x\n", True), ("x<|im_end|>", True), (" x</s>\r\n", True),
+    ("x<|im_end", False), ("X", False), ("x.", False),
+])  # fmt: skip
+def test_texts_are_copies_where_what_is_compared_is_the_same(other, is_copy):
+    answers = numbered([right("p", "a", 0.5, text="x"), right("p", "a", 0.5, text=other), wrong("p", "a", 0.1)])
+    found = select(answers)
+    first = min((answer for answer in answers if answer.outcome == "passed"), key=lambda answer: answer.id)
+    assert [chosen.id for chosen, *_ in found.pairs] == [first.id]
+    (count,) = in_memory().query("SELECT count(*) FILTER (repeated) AS n FROM answers")["n"]
+    assert count == is_copy
+
+
 def test_a_text_that_was_also_cut_off_may_be_chosen():
     assert (
         len(
@@ -535,6 +549,11 @@ def test_length_ratio_at_the_boundary(chosen, rejected, ratio, kept):
     assert bool(select(sized("p", chosen, rejected), length_ratio_max=ratio).pairs) == kept
 
 
+def test_lengths_are_those_of_what_is_compared():
+    answers = [right("p", "a", 0.5, text=" \r\n" + "x\r\n" * 5 + "</s>"), wrong("p", "a", 0.1, text="x" * 9)]
+    assert select(answers).rows["log_length_ratio"].to_list() == [0.0]
+
+
 def test_lengths_are_characters_not_bytes():
     answers = [right("p", "a", 0.5, text="数" * 10), wrong("p", "a", 0.1, text="x" * 20)]
     found = select(answers, length_ratio_max=2)
@@ -610,7 +629,7 @@ class Plain:
         order = "DESC" if backwards else "ASC"
         self.connection.execute(
             "CREATE OR REPLACE TABLE answers AS SELECT 'p' || i AS prompt_id, 'a' AS model, 'p' || i || good AS response_id, "
-            "good::INT::DOUBLE AS score, 10 AS n_chars, md5('p' || i || good) AS text_digest, good AS is_right, "
+            "good::INT::DOUBLE AS score, 10 AS n_chars, hash(i, good) AS text_hash, good AS is_right, "
             f"NOT good AS is_wrong FROM range($n) AS t(i), (VALUES (true), (false)) AS s(good) ORDER BY i {order}",
             {"n": n},
         )

@@ -11,15 +11,15 @@ WITH asked AS (
 ),
 
 shared AS (
-    SELECT prompt_id, text_digest
+    SELECT prompt_id, text_hash
     FROM answers
-    WHERE text_digest IS NOT NULL
-    GROUP BY prompt_id, text_digest
+    WHERE text_hash IS NOT NULL
+    GROUP BY prompt_id, text_hash
     HAVING count(DISTINCT model) > 1
 )
 
 SELECT
-    (SELECT count(*) - count(DISTINCT (prompt_id, model, text_digest)) FROM answers WHERE text_digest IS NOT NULL) AS repeated_responses,
+    (SELECT count(*) - count(DISTINCT (prompt_id, model, text_hash)) FROM answers WHERE text_hash IS NOT NULL) AS repeated_responses,
     (SELECT count(*) FROM shared) AS shared_responses,
     (SELECT coalesce(sum(n_ids - 1), 0)::BIGINT FROM asked) AS repeated_prompts,
     (SELECT count(*) FROM asked WHERE n_references > 1) AS differing_references

@@ -21,4 +21,4 @@ SELECT DISTINCT
 FROM answers AS a
 CROSS JOIN wanted AS w
 LEFT JOIN scores AS s ON a.response_id = s.response_id AND w.judge = s.judge
-WHERE a.text_digest IS NOT NULL
+WHERE a.text_hash IS NOT NULL

@@ -3,8 +3,8 @@
 -- Gives the columns of pairs, chosen_chars, rejected_chars, chosen_score, rejected_score (of the judge that selects).
 SELECT
     p.*,
-    length(c.text) AS chosen_chars,
-    length(r.text) AS rejected_chars,
+    c.n_chars AS chosen_chars,
+    r.n_chars AS rejected_chars,
     cs.score AS chosen_score,
     rs.score AS rejected_score
 FROM pairs AS p

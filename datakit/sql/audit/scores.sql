@@ -21,7 +21,7 @@ compared AS (
 
 SELECT
     count(*) FILTER (WHERE isfinite(score)) AS scored,
-    if($judge IS NULL, NULL, count(*) FILTER (WHERE NOT scored AND score IS NULL AND text_digest IS NOT NULL)) AS unscored,
+    if($judge IS NULL, NULL, count(*) FILTER (WHERE NOT scored AND score IS NULL AND text_hash IS NOT NULL)) AS unscored,
     count(*) FILTER (WHERE NOT isfinite(score)) AS non_finite,
     (SELECT CASE WHEN isfinite(corr(score, n_chars)) THEN corr(score, n_chars) END FROM finite) AS length_correlation,
     (SELECT avg(won) FROM compared) AS ranking_accuracy,

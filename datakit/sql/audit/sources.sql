@@ -20,7 +20,7 @@ given AS (
         model,
         count(DISTINCT prompt_id) AS prompts,
         count(*) AS responses,
-        count(DISTINCT (prompt_id, text_digest)) FILTER (WHERE text_digest IS NOT NULL) AS distinct_texts,
+        count(DISTINCT (prompt_id, text_hash)) FILTER (WHERE text_hash IS NOT NULL) AS distinct_texts,
         count(*) FILTER (WHERE NOT complete) AS truncated,
         count(*) FILTER (WHERE outcome = 'passed') AS passed,
         count(*) FILTER (WHERE outcome = 'failed') AS failed,
@@ -43,7 +43,7 @@ given AS (
 endings AS (
     SELECT model, list({'reason': reason, 'responses': n} ORDER BY n DESC, reason) AS endings
     FROM (
-        SELECT model, if(text_digest IS NULL, 'thought without an answer', finish_reason) AS reason, count(*) AS n
+        SELECT model, if(text_hash IS NULL, 'thought without an answer', finish_reason) AS reason, count(*) AS n
         FROM answers
         WHERE NOT complete
         GROUP BY ALL
@@ -53,7 +53,7 @@ endings AS (
 
 widest AS (
     SELECT model, max(n_texts) AS most_distinct
-    FROM (SELECT model, count(DISTINCT text_digest) AS n_texts FROM answers GROUP BY model, prompt_id)
+    FROM (SELECT model, count(DISTINCT text_hash) AS n_texts FROM answers GROUP BY model, prompt_id)
     GROUP BY model
 ),
 

@@ -9,7 +9,7 @@ SELECT
     r.model,
     d.response_id,
     d.score,
-    length(r.text) AS completion_chars,
+    r.n_chars AS completion_chars,
     r.n_tokens AS completion_tokens
 FROM demos AS d
 INNER JOIN prompts AS p ON d.prompt_id = p.prompt_id

@@ -15,8 +15,8 @@ SELECT
     rs.score AS rejected_score,
     x.margin,
     x.log_length_ratio,
-    length(c.text) AS chosen_chars,
-    length(r.text) AS rejected_chars,
+    c.n_chars AS chosen_chars,
+    r.n_chars AS rejected_chars,
     c.n_tokens AS chosen_tokens,
     r.n_tokens AS rejected_tokens
 FROM pairs AS x

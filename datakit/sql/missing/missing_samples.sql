@@ -2,7 +2,7 @@
 -- Reads some_prompts (rows of asked_prompts), responses, failures.
 --   $model, $revision, $sampling, $n   the source
 --   $retry_failures                    ask again also for what failed for good
--- Gives one row a prompt that misses something: prompt_id, messages, and lists of sample_index and response_id, by index.
+-- Gives one row a prompt that misses something: prompt_id, messages, messages_digest, and lists of sample_index and response_id, by index.
 WITH wanted AS (
     SELECT
         p.prompt_id,
@@ -23,9 +23,10 @@ missing AS (
 SELECT
     p.prompt_id,
     p.messages,
+    p.messages_digest,
     list(m.sample_index ORDER BY m.sample_index) AS sample_index,
     list(m.response_id ORDER BY m.sample_index) AS response_id
 FROM some_prompts AS p
 INNER JOIN missing AS m ON p.prompt_id = m.prompt_id
-GROUP BY p.prompt_id, p.messages
+GROUP BY p.prompt_id, p.messages, p.messages_digest
 ORDER BY p.prompt_id

@@ -5,7 +5,7 @@
 --   $judges    the judges whose scores count: one, none, or several (then `score` is left to rank_answers.sql)
 -- Gives one row a response. "Cannot judge" is neither right nor wrong: no verdict, an outcome in between, a judge without a
 -- finite score (`scored` is FALSE). What is not complete is neither: an answer that was cut off, or a thought without one (its
--- text_digest and n_chars are NULL). Of identical texts of one model to one prompt one may be used, the first by id that can be
+-- text_hash and n_chars are NULL). Of identical texts of one model to one prompt one may be used, the first by id that can be
 -- (the others are `repeated`). n_thought_tokens: the server's count, or the thought's share of the characters of n_tokens
 -- (`thought_counted` is FALSE); NULL where there is no thought.
 WITH judgements AS (
@@ -20,22 +20,22 @@ judged AS (
         r.response_id,
         r.prompt_id,
         r.model,
-        length(r.text) AS n_chars,
+        r.n_chars,
         r.n_tokens,
-        md5(r.text) AS text_digest,
+        r.text_hash,
         r.complete,
         r.finish_reason,
         if(
             length(trim(r.reasoning, E' \t\r\n')) > 0,
-            coalesce(r.n_reasoning_tokens, r.n_tokens * length(r.reasoning) / (length(r.reasoning) + coalesce(length(r.text), 0))),
+            coalesce(r.n_reasoning_tokens, r.n_tokens * length(r.reasoning) / (length(r.reasoning) + coalesce(r.n_chars, 0))),
             NULL
         ) AS n_thought_tokens,
         r.n_reasoning_tokens IS NOT NULL AS thought_counted,
         v.outcome,
         if(len($judges::VARCHAR []) = 1, s.score, NULL) AS score,
         coalesce(s.n_judges, 0) = len($judges::VARCHAR []) AS scored,
-        r.text IS NOT NULL AND row_number() OVER (
-            PARTITION BY r.prompt_id, r.model, r.text
+        r.text_hash IS NOT NULL AND row_number() OVER (
+            PARTITION BY r.prompt_id, r.model, r.text_hash
             ORDER BY
                 NOT scored,
                 NOT coalesce(v.outcome = 'passed' OR list_contains($wrong, v.outcome), FALSE),

@@ -8,14 +8,14 @@
 -- (ln of chosen / rejected characters), length_ratio (longer / shorter), and `lost`: why it can be no pair whatever the rules about
 -- margins and lengths, else NULL. Ties are broken by id (ids are hashes), never by position.
 WITH chosen AS (
-    SELECT prompt_id, if($any_source, '', model) AS side, model, response_id, score, n_chars, text_digest
+    SELECT prompt_id, if($any_source, '', model) AS side, model, response_id, score, n_chars, text_hash
     FROM answers
     WHERE is_right
     QUALIFY row_number() OVER (PARTITION BY prompt_id, side ORDER BY score DESC NULLS LAST, response_id) = 1
 ),
 
 rejected AS (
-    SELECT prompt_id, if($any_source, '', model) AS side, model, response_id, score, n_chars, text_digest
+    SELECT prompt_id, if($any_source, '', model) AS side, model, response_id, score, n_chars, text_hash
     FROM answers
     WHERE is_wrong
     QUALIFY row_number() OVER (PARTITION BY prompt_id, side ORDER BY score ASC NULLS LAST, response_id) = 1
@@ -38,7 +38,7 @@ SELECT
         WHEN c.response_id IS NULL AND r.response_id IS NULL THEN 'nothing to judge by'
         WHEN c.response_id IS NULL THEN 'no right answer'
         WHEN r.response_id IS NULL THEN 'no wrong answer'
-        WHEN c.text_digest = r.text_digest THEN 'same text'
+        WHEN c.text_hash = r.text_hash THEN 'same text'
         WHEN NOT $verified AND coalesce(margin, 0) <= 0 THEN 'tied scores'
     END AS lost
 FROM sides AS s

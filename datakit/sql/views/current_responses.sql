@@ -5,7 +5,7 @@
 -- A sampled response belongs to messages: it follows a prompt that was renamed, and serves two prompts that ask the same.
 SELECT
     r.* REPLACE (w.prompt_id AS prompt_id),
-    r.text IS NOT NULL
+    r.text_hash IS NOT NULL
     AND (
         r.finish_reason IS NULL
         OR list_contains(getvariable('complete_reasons'), r.finish_reason)

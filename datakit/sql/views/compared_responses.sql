@@ -1,0 +1,16 @@
+-- Responses that were written without messages_digest, n_chars and text_hash, or when texts were compared in another way: these
+-- columns, computed as the rows are read.
+-- Reads older_responses, wanted_responses. No parameters.
+-- Gives the columns of responses. What no prompt of now wants keeps a messages_digest of NULL: its messages are not known.
+SELECT
+    r.* REPLACE (
+        coalesce(r.messages_digest, w.messages_digest) AS messages_digest,
+        length(compared_text(r.text)) AS n_chars,
+        md5_number_lower(compared_text(r.text)) AS text_hash
+    )
+FROM older_responses AS r
+LEFT JOIN (
+    SELECT response_id, any_value(messages_digest) AS messages_digest
+    FROM wanted_responses
+    GROUP BY response_id
+) AS w ON r.response_id = w.response_id
