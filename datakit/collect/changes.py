@@ -85,16 +85,19 @@ def _imported_differences(run: Run, begun: Begun) -> list[str]:
     params = {"models": list(begun.inputs.n_samples)}
     with closing(run.snapshot()) as snapshot:
         changed = snapshot.query(
-            "SELECT o.sample_index, o.model, o.prompt_id, n.response_id IS NULL FROM responses AS o "
-            f"SEMI JOIN {begun.prompts.relation} AS p ON o.prompt_id = p.prompt_id "
-            f"LEFT JOIN (SELECT response_id, md5(text) AS text FROM {begun.imported['responses'].relation}) AS n "
-            "ON o.response_id = n.response_id WHERE o.sampling = 'imported' AND list_contains($models::VARCHAR[], o.model) "
-            "AND n.text IS DISTINCT FROM md5(o.text) ORDER BY o.prompt_id, o.model, o.sample_index",
+            "SELECT o.sample_index, o.model, o.prompt_id, n.response_id IS NULL, n.text IS DISTINCT FROM md5(o.text) "
+            f"FROM responses AS o SEMI JOIN {begun.prompts.relation} AS p ON o.prompt_id = p.prompt_id "
+            "LEFT JOIN (SELECT response_id, md5(text) AS text, md5(reasoning) AS reasoning "
+            f"FROM {begun.imported['responses'].relation}) AS n ON o.response_id = n.response_id "
+            "WHERE o.sampling = 'imported' AND list_contains($models::VARCHAR[], o.model) AND (n.response_id IS NULL "
+            "OR n.text IS DISTINCT FROM md5(o.text) OR n.reasoning IS DISTINCT FROM md5(o.reasoning)) "
+            "ORDER BY o.prompt_id, o.model, o.sample_index",
             params,
         )
     return [
-        f"responses: the text of sample {index} of {model} to '{prompt_id}' {'is gone' if is_gone else 'changed'}"
-        for index, model, prompt_id, is_gone in changed.iter_rows()
+        f"responses: the {'text' if is_gone or is_text else 'reasoning'} of sample {index} of {model} to '{prompt_id}' "
+        f"{'is gone' if is_gone else 'changed'}"
+        for index, model, prompt_id, is_gone, is_text in changed.iter_rows()
     ]
 
 

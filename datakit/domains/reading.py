@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from typing import Any
 
 from datakit.errors import BadRow
 from datakit.tables import Message, Messages, Prompt, Row, digest_of_messages
@@ -39,15 +40,17 @@ def read_prompts(domain: str, rows: Iterable[Row], source: str) -> Iterator[Prom
 def _text(row: Row, column: str, where: str, numbers: bool = False) -> str | None:
     """A column's text; empty text and a missing column are None."""
     value = row.get(column)
-    if numbers and isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        value = _number_as_text(value)
+    if numbers:
+        value = number_as_text(value)
     if value is None or isinstance(value, str):
         return value if value and value.strip() else None
     raise BadRow(where, f"{column} must be text", f" (got {value!r:.80})")
 
 
-def _number_as_text(value: float | Decimal) -> str | None:
-    """As one would write it: 0.5, 0.0000001; 72.0 is 72, as column readers make floats of integers."""
+def number_as_text(value: Any) -> Any:
+    """A number as one would write it: 0.5, 0.0000001; 72.0 is 72, as column readers make floats of integers. Others stay."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return value
     if isinstance(value, int):
         return str(value)
     if not math.isfinite(value):

@@ -244,13 +244,27 @@ def test_one_sample_twice(tmp_path):
     assert "two rows with prompt_id 'a', model 'm', sample_index 0" in refused(tmp_path, responses_recipe("r.jsonl"))
 
 
-def test_a_response_text_that_changed_in_its_file(tmp_path):
-    write_rows(tmp_path / "r.jsonl", ROWS)
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"text": "It is 4"}, "the text of sample 0 of m to 'a' changed"),
+        ({"text": "<think>2 and 2</think>It is 5"}, "the reasoning of sample 0 of m to 'a' changed"),
+        ({"text": "It is 5", "reasoning": "2 and 2"}, "the reasoning of sample 0 of m to 'a' changed"),
+        ({"text": "It is 5"}, "the reasoning of sample 0 of m to 'a' changed"),
+        ({"text": "<think>1 and 4"}, "the text of sample 0 of m to 'a' changed"),
+        (None, "the text of sample 1 of m to 'a' is gone"),
+    ],
+)
+def test_a_response_that_changed_in_its_file(tmp_path, changed, message):
+    first = ROWS[0] | {"text": "<think>1 and 4</think>It is 5"}
+    write_rows(tmp_path / "r.jsonl", [first, *ROWS[1:]])
     recipe = write_recipe(tmp_path / "x.yaml", responses_recipe("r.jsonl"))
     assert datakit("build", "--recipe", recipe, "--out", tmp_path / "run").returncode == 0
-    write_rows(tmp_path / "r.jsonl", [ROWS[0] | {"text": "It is 4"}, *ROWS[1:]])
+    write_rows(tmp_path / "r.jsonl", [first | {"text": "It is 5", "reasoning": "1 and 4"}, *ROWS[1:]])
+    assert datakit("build", "--recipe", recipe, "--out", tmp_path / "run").returncode == 0
+    write_rows(tmp_path / "r.jsonl", [first, *ROWS[2:]] if changed is None else [first | changed, *ROWS[1:]])
     done = datakit("build", "--recipe", recipe, "--out", tmp_path / "run")
-    assert done.returncode == 2 and "the text of sample 0 of m to 'a' changed" in done.stderr
+    assert done.returncode == 2 and message in done.stderr
 
 
 # -------------------------------------------------------------------------------------------------------------- run folders

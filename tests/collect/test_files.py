@@ -104,6 +104,23 @@ def test_several_files_by_a_pattern(tmp_path: Path, wanted: dict[str, list[Row]]
     assert built(tmp_path, "[0-9].*") == wanted
 
 
+@pytest.mark.parametrize(("name", "write"), [("r.jsonl", as_json_lines), ("r.parquet", as_parquet)])
+def test_a_column_of_lists_holds_acceptable_answers(tmp_path: Path, name: str, write: Callable[[Rows], bytes]) -> None:
+    answers = {"a": ["9/4", "2.25", "2"], "b": ["7"], "c": []}
+    rows: Rows = [
+        {"prompt_id": prompt_id, "prompt": f"{prompt_id}?", "reference": answers[prompt_id], "model": "m", "text": text}
+        for prompt_id, text in [("a", "It is 2."), ("a", "It is 3."), ("b", "It is 7."), ("b", "It is 9."), ("c", "It is 1.")]
+    ]
+    (tmp_path / name).write_bytes(write(rows))
+    recipe = parse({"domain": "math", "sources": [{"type": "responses", "path": name}]}, "r.yaml", tmp_path)
+    build(recipe, tmp_path / "run", Options(), Heard())
+    with Run.open(tmp_path / "run") as run:
+        prompts = run.query("SELECT prompt_id, reference, dropped FROM prompts ORDER BY 1").rows()
+        outcomes = run.query("SELECT outcome FROM verdicts SEMI JOIN responses USING (response_id) ORDER BY ALL")["outcome"]
+    assert prompts == [("a", '["9/4", "2.25", "2"]', None), ("b", "7", None), ("c", None, "no reference answer")]
+    assert outcomes.to_list() == ["failed", "failed", "passed", "passed"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["code", "instruct_scored", "math"])
 def test_real_files_in_every_format(tmp_path: Path, shared_data: Path, name: str) -> None:

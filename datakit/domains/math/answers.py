@@ -76,7 +76,9 @@ def extract(text: str, letter: bool = False) -> Answer | None:
 
 def answer_part(text: str) -> str:
     """A text without the thought before its answer and the end tokens behind it."""
-    text = _END_TOKENS.sub("", text[-_TAIL:]) if len(text) <= _TAIL else text[:-_TAIL] + _END_TOKENS.sub("", text[-_TAIL:])
+    text = text.rstrip()
+    if text.endswith(">"):
+        text = text[:-_TAIL] + _END_TOKENS.sub("", text[-_TAIL:])
     return split(text).text or ""
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
-from datakit.domains.math.equality import acceptable_answers, reference_answer
+from datakit.domains.math.equality import golds_of
 from datakit.domains.math.verifier import MathVerifier
 from datakit.domains.protocol import Verifier
-from datakit.domains.reading import read_prompts
+from datakit.domains.reading import number_as_text, read_prompts
 from datakit.recipe.verify import VerifyMath
 from datakit.tables import Prompt, Row
 
@@ -22,8 +24,11 @@ class Math:
         self.verifier: Verifier | None = MathVerifier(options)
 
     def read(self, rows: Iterable[Row], source: str) -> Iterator[Prompt]:
-        """Prompts with their reference; dropped where there is none."""
-        for prompt in read_prompts(self.name, rows, source):
+        """Prompts with their reference, a list of acceptable answers as JSON text; dropped where there is none."""
+        texts = (
+            row | {"reference": _as_text(row["reference"])} if isinstance(row.get("reference"), list) else row for row in rows
+        )
+        for prompt in read_prompts(self.name, texts, source):
             unanswered = prompt.reference is None and prompt.dropped is None
             yield replace(prompt, dropped="no reference answer") if unanswered else prompt
 
@@ -31,4 +36,13 @@ class Math:
         """The solution where there is one, else the reference put as an answer."""
         if prompt.solution is not None or prompt.reference is None:
             return prompt.solution
-        return f"The answer is \\boxed{{{reference_answer(acceptable_answers(prompt.reference)[0])}}}."
+        return f"The answer is \\boxed{{{golds_of(prompt.reference)[0]}}}."
+
+
+def _as_text(listed: list[Any]) -> Any:
+    """Texts and numbers of which any is right, one alone as it is; a list of other things is left for its reader to refuse."""
+    given = [one for one in map(number_as_text, listed) if one is not None]
+    if not all(isinstance(one, str) for one in given):
+        return listed
+    found = [one for one in given if one.strip()]
+    return json.dumps(found, ensure_ascii=False) if len(found) > 1 else "".join(found)

@@ -42,7 +42,9 @@ _RELATION = re.compile(r"[=<>]|\\(?:le|ge|leq|geq|ne|neq|in|approx|equiv)(?![a-z
 _CHOICE = re.compile(r"\(?([A-J])\)?[.:)]?")
 _CHOSEN = re.compile(r"(?:(?:option|choice|answer)\s*)?(?:\(([A-J])\)|([A-J])(?:[.:)]|$))(?:\s.*)?", re.IGNORECASE | re.DOTALL)
 _NOT = r"\ne"
-_PROSE = re.compile(r"[a-zA-Z]+[,.]? [a-zA-Z ,.'-]+")
+_PROSE = re.compile(
+    r"(?:[a-zA-Z]+[,.]?|[a-zA-Z]{3,}:|N/A) [a-zA-Z ,.'-]+|(?:[a-zA-Z/]+:? )?\(?[A-Za-z][a-z]+(?: [a-z]{2,}){3}[a-zA-Z ,.'-]*\)?"
+)
 _WORDS = re.compile(r"[a-zA-Z]{2,}(?:[ '-]+[a-zA-Z]+)*")
 
 
@@ -58,13 +60,12 @@ class Rules(NamedTuple):
 LENIENT = Rules()
 
 
-@lru_cache(maxsize=10_000)
 def equal(reference: str, answer: str, rules: Rules = LENIENT) -> bool:
     """Whether the answer's text says the same as the reference's. Raises UnreadableReference and CannotCompare."""
     unreadable = None
-    for acceptable in acceptable_answers(reference):
+    for gold in golds_of(reference):
         try:
-            if _equal(reference_answer(acceptable), answer, rules):
+            if _equal(gold, answer, rules):
                 return True
         except UnreadableReference as error:
             unreadable = error
@@ -73,6 +74,7 @@ def equal(reference: str, answer: str, rules: Rules = LENIENT) -> bool:
     return False
 
 
+@lru_cache(maxsize=10_000)
 def _equal(reference: str, answer: str, rules: Rules) -> bool:
     if reference.isascii() and answer.isascii() and reference.isdigit() and answer.isdigit():
         return int(reference) == int(answer)
@@ -91,26 +93,26 @@ def _equal(reference: str, answer: str, rules: Rules) -> bool:
     joined = without_thousands(gold), without_thousands(said)
     if _same(*joined, rules):
         return True
-    return joined != (gold, said) and _same(gold, said, rules)  # 100,200 may be two numbers
+    maybe_list = joined[1] != said or (joined[0] != gold and shape_of(said))  # 100,200 may be two numbers
+    return bool(maybe_list) and _same(gold, said, rules)
 
 
-def acceptable_answers(reference: str) -> list[str]:
-    """The answers of which any is right: a JSON list of texts has several; [1, 2] is an interval."""
+@lru_cache(maxsize=1_000)
+def golds_of(reference: str) -> list[str]:
+    """The answers in a reference, of which any is right: a JSON list of texts has several; [1, 2] is an interval.
+
+    Of each what stands after `####`, or in the boxes of a worked solution (its parts), else the whole.
+    """
+    listed = None
     if reference.startswith("[") and '"' in reference:
         with suppress(ValueError):
             listed = json.loads(reference)
-            if isinstance(listed, list) and listed and all(isinstance(one, str) and one.strip() for one in listed):
-                return listed
-    return [reference]
+    if not isinstance(listed, list) or not listed or not all(isinstance(one, str) and one.strip() for one in listed):
+        listed = [reference]
+    return [(one.rpartition("####")[2] if "####" in one else boxed_reference(one) or one).strip() for one in listed]
 
 
-def reference_answer(reference: str) -> str:
-    """The answer in a reference: after `####`, in the boxes of a worked solution (its parts), else the whole."""
-    if "####" in reference:
-        return reference.rpartition("####")[2].strip()
-    return boxed_reference(reference) or reference.strip()
-
-
+@lru_cache(maxsize=1_000)
 def is_choice(gold: str) -> bool:
     """Whether a reference is a letter of multiple choice: B, (B), \\text{(B)}."""
     return len(gold) < 30 and _CHOICE.fullmatch(unwrapped(gold)) is not None

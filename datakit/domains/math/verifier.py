@@ -59,7 +59,7 @@ def verify_answer(text: str, reference: str | None, truncated: bool = False, rul
     """The verdict on one response. Of a response that was cut off only an answer that it had already given counts."""
     if reference is None or not reference.strip():
         return Verdict("unverifiable", detail="no reference answer")
-    golds = [equality.reference_answer(one) for one in equality.acceptable_answers(reference)]
+    golds = equality.golds_of(reference)
     answer = answers.extract(text, equality.is_choice(golds[0]))
     if answer is None and (found := parsing.answer_in(answers.answer_part(text))):
         answer = answers.Answer(found, "math-verify", False)

@@ -189,11 +189,42 @@ def test_prompts_are_read():
 
 
 @pytest.mark.parametrize(
+    ("listed", "reference", "right", "wrong"),
+    [
+        (["9/4", "2.25"], '["9/4", "2.25"]', "2.25", "2.5"),
+        (["1,200", "1.2 thousand"], '["1,200", "1.2 thousand"]', "1200", "200"),
+        ([1, 2.5, None], '["1", "2.5"]', "2.50", "2"),
+        ([-1, 3], '["-1", "3"]', "3", "-1, 3"),
+        (["(B)", "B"], '["(B)", "B"]', "B", "A"),
+        (["甲", "甲队"], '["甲", "甲队"]', "甲队", "7"),
+        (["x > 2"], "x > 2", r"(2, \infty)", r"[2, \infty)"),
+        ([4.0, " "], "4", "4", "0.4"),
+    ],
+)
+def test_a_list_as_reference_holds_acceptable_answers(listed, reference, right, wrong):
+    (prompt,) = math().read([{"prompt": "?", "reference": listed}], "here")
+    assert (prompt.reference, prompt.dropped) == (reference, None)
+    assert verify_answer(rf"\boxed{{{right}}}", prompt.reference).outcome == "passed"
+    assert verify_answer(rf"\boxed{{{wrong}}}", prompt.reference).outcome != "passed"
+
+
+@pytest.mark.parametrize("listed", [[], [None], ["", " "], [float("nan")]])
+def test_an_empty_list_is_no_reference(listed):
+    (prompt,) = math().read([{"prompt": "?", "reference": listed}], "here")
+    assert (prompt.reference, prompt.dropped) == (None, "no reference answer")
+
+
+@pytest.mark.parametrize(
     ("row", "message"),
     [
         ({"question": "?"}, r"row 2: no prompt and no messages; .*\(there are: question\)"),
         ({"prompt": 5}, r"row 2: prompt must be text \(got 5\)"),
-        ({"prompt_id": "x", "prompt": "?", "reference": [1]}, r"row 2 \(prompt_id x\): reference must be text \(got \[1\]\)"),
+        (
+            {"prompt_id": "x", "prompt": "?", "reference": [[1]]},
+            r"row 2 \(prompt_id x\): reference must be text \(got \[\[1\]\]\)",
+        ),
+        ({"prompt": "?", "reference": ["1", {"value": 2}]}, "reference must be text"),
+        ({"prompt": "?", "reference": [True, "5"]}, "reference must be text"),
         ({"prompt_id": True, "prompt": "?"}, "prompt_id must be text"),
         ({"messages": "hello"}, "messages must be a list"),
         ({"messages": []}, "messages must be a list"),
