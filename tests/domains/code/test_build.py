@@ -644,7 +644,7 @@ def test_real_programs_of_sixteen_models_agree_with_their_labels(shared_data, tm
     outcomes = {(row["prompt_id"], row["model"], row["sample_index"]): row for row in found}
     labelled = {key: label for key, label in labels.items() if label is not None}
     differing = [outcomes[key] for key, label in labelled.items() if (outcomes[key]["outcome"] == "passed") is not label]
-    assert len(labelled) == 5219 and len(differing) <= 0.005 * len(labelled), differing
+    assert len(labelled) == 5219 and len(differing) <= 18, differing
     stricter = [row for row in differing if row["outcome"] != "passed"]
     assert not stricter, stricter
 
