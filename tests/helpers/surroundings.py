@@ -35,7 +35,7 @@ from typing import Any
 from tests.helpers.hostile import CASES, Case
 
 TIMEOUT_S = 2.0
-LITTLE_S = 0.5  # for the programs that would run for ever
+LITTLE_S = 0.2  # for the programs that would run for ever
 GRACE_S = 6.0  # how much longer than its time a check may take, on a busy machine
 MEMORY_MB = 512
 MAX_DETAIL = 2000

@@ -53,8 +53,8 @@ CASES = [
     ("import random\ndef f(n): return [random.random() for _ in range(n)]\n", "random.seed(42)\nassert f(1) == [0.6394267984578837]\nassert f(1) == [0.025010755222666936]", "passed", ""),
     ("import random\ndef f(n): return random.random()\n", "random.seed(42)\na = f(1)\nrandom.seed(42)\nassert f(1) == a\nassert f(1) != a", "passed", ""),
     ("def f(path): return open(path).read()\n", "open('given.txt', 'w').write('x')\nassert f('given.txt') == 'x'", "passed", ""),
-    ("def f(n): return list(range(n))\n", "assert f(3_000_000) == list(range(3_000_000))", "passed", ""),
-    ("def f(n): return list(range(n))\n", "assert f(3_000_000)[-1] == 3_000_000", "failed", "AssertionError"),
+    ("def f(n): return list(range(n))\n", "assert f(2_100_000) == list(range(2_100_000))", "passed", ""),
+    ("def f(n): return list(range(n))\n", "assert f(2_100_000)[-1] == 2_100_000", "failed", "AssertionError"),
     ("def f(n): return [0] * n\n", "assert len(f(20_000_001)) == 20_000_001", "unverifiable", "the program's answer holds over 20,000,000 values"),
     *(("def f(s): return tuple(s)\n", f"assert f({s}) == tuple({s})", "passed", "") for s in (
         "{12, 13, 14, 15, 16}", "set(range(12, 17))", "{8, 0, 16}", "{16, 0, 8}", "{'b', 'a', 'cc', 'd', 'e'}", "{x * 7 for x in range(30)}")),
@@ -92,6 +92,7 @@ def test_only_what_a_distribution_installed_in_its_folder_is_let_in(tmp_path, mo
     assert metadata.version("odd") == "1.0"
 
 
+LIMIT_S = 0.6
 BUSY = "def f(seconds):\n    import time\n    until = time.process_time() + seconds\n    while time.process_time() < until: pass\n    return 1\n"
 
 
@@ -102,13 +103,13 @@ def burn() -> None:
 
 def test_verdicts_are_equal_on_an_idle_and_on_a_busy_machine():
     """Programs that need 60 % of their time pass, those that need 140 % do not, whoever else computes."""
-    with Sandbox(limits=Limits(timeout_s=1.5, memory_mb=512)) as sandbox:
+    with Sandbox(limits=Limits(timeout_s=LIMIT_S, memory_mb=512)) as sandbox:
 
         def outcomes() -> list[Any]:
-            functions = [sandbox.check(BUSY, f"assert f({1.5 * share}) == 1", "asserts").outcome for share in (0.6, 1.4)]
+            functions = [sandbox.check(BUSY, f"assert f({LIMIT_S * share}) == 1", "asserts").outcome for share in (0.6, 1.4)]
             script = BUSY + "print(f({}))\n"
             told = '[{"input": "", "output": "1"}]'
-            return functions + [sandbox.check(script.format(1.5 * share), told, "stdin").outcome for share in (0.6, 1.4)]
+            return functions + [sandbox.check(script.format(LIMIT_S * share), told, "stdin").outcome for share in (0.6, 1.4)]
 
         expected = ["passed", "timeout", "passed", "timeout"]
         assert outcomes() == expected
@@ -129,8 +130,8 @@ def test_what_waits_ends_by_the_wall_and_what_the_tests_compute_counts_for_nobod
     clock = Clock(0.0001, lambda: {"program": 0.0, "tests": 0.0})
     while not clock.is_over():
         pass
-    with Sandbox(limits=Limits(timeout_s=1, memory_mb=512)) as sandbox:
+    with Sandbox(limits=Limits(timeout_s=0.4, memory_mb=512)) as sandbox:
         slept = sandbox.check("import time\ndef f(): time.sleep(60)\n", "assert f() == 1", "asserts")
-        assert (slept.outcome, slept.detail) == ("timeout", "test 1 of 1: assert f() == 1: no answer within 1 s")
-        heavy = "import time\nuntil = time.process_time() + 2\nwhile time.process_time() < until: pass\nassert f() == 1"
+        assert (slept.outcome, slept.detail) == ("timeout", "test 1 of 1: assert f() == 1: no answer within 0.4 s")
+        heavy = "import time\nuntil = time.process_time() + 0.8\nwhile time.process_time() < until: pass\nassert f() == 1"
         assert sandbox.check("def f(): return 1\n", heavy, "asserts").outcome == "passed"

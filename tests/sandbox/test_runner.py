@@ -681,18 +681,18 @@ def test_details_can_be_shown(sandbox):
 # ---------------------------------------------------------------------------------------------------------------- limits
 
 SLOW = "import time\ndef f(n):\n    time.sleep(30 * (n == 2))\n    return n + 1\n"
-FILES = "import time\ndef f(n):\n    {}\n    time.sleep(1)\n    return n + 1\n"
+FILES = "import time\ndef f(n):\n    {}\n    time.sleep(0.4)\n    return n + 1\n"
 LIMITED = [
     # program, tests, style, outcome, detail
-    (SLOW, GOOD, "asserts", "timeout", r"^test 2 of 2: assert f\(2\) == 3: no answer within 1\.5 s$"),
+    (SLOW, GOOD, "asserts", "timeout", r"^test 2 of 2: assert f\(2\) == 3: no answer within 0\.5 s$"),
     (
         SLOW,
         "def check(candidate):\n    assert candidate(2)\n",
         "humaneval_check",
         "timeout",
-        r"^check\(f\): no answer within 1\.5 s$",
+        r"^check\(f\): no answer within 0\.5 s$",
     ),
-    ("while True: pass\n", GOOD, "asserts", "timeout", r"^no answer within 1\.5 s$"),
+    ("while True: pass\n", GOOD, "asserts", "timeout", r"^no answer within 0\.5 s$"),
     (ONE, "assert f(1) == 2\nwhile f(1): pass", "asserts", "timeout", r"^test 2 of 2: while f\(1\): pass: no answer within"),
     ("input()\nwhile True: pass\n", io_tests(("2", ""), ("3", "")), "stdin", "timeout", r"^input 1 of 2: no end"),
     ("def f(n): return len(bytearray(600 << 20))\n", GOOD, "asserts", "failed", r"^test 1 of 2: .*MemoryError"),
@@ -707,7 +707,7 @@ LIMITED = [
 @pytest.fixture(scope="module")
 def narrow():
     """One with little of everything."""
-    with Sandbox(limits=Limits(timeout_s=1.5, memory_mb=256, output_mb=2, n_files=20, files_mb=4)) as sandbox:
+    with Sandbox(limits=Limits(timeout_s=0.5, memory_mb=256, output_mb=2, n_files=20, files_mb=4)) as sandbox:
         yield sandbox
 
 
@@ -722,7 +722,7 @@ def test_a_limit_is_named_with_the_test_that_ran_into_it(narrow, program, tests,
 
 
 def test_each_input_of_a_script_has_a_timeout_of_its_own(narrow):
-    program = "import time\nprint(input())\ntime.sleep(0.5)\n"
+    program = "import time\nprint(input())\ntime.sleep(0.2)\n"
     assert narrow.check(program, io_tests(*[("1", "1")] * 4), "stdin").outcome == "passed"
 
 
@@ -826,7 +826,7 @@ def test_the_warm_process_does_not_grow_with_each_program():
     with Sandbox() as sandbox:
         sizes = []
         for _ in range(2):
-            for _ in range(150):
+            for _ in range(100):
                 sandbox.check(ONE, GOOD, "asserts")
             sizes.append(int(re.search(r"VmData:\s+(\d+)", Path(f"/proc/{sandbox._warm.process.pid}/status").read_text())[1]))
     assert sizes[1] - sizes[0] < 256, "kB"
@@ -890,8 +890,8 @@ def test_a_sandbox_that_is_lost_leaves_no_descriptor():
 
 
 PAUSES = {
-    "asserts": ("import time\ntime.sleep(1)\n" + ONE, GOOD),
-    "stdin": ("import time\ntime.sleep(1)\n" + ECHO, io_tests(("1", "2"))),
+    "asserts": ("import time\ntime.sleep(0.5)\n" + ONE, GOOD),
+    "stdin": ("import time\ntime.sleep(0.5)\n" + ECHO, io_tests(("1", "2"))),
 }
 
 

@@ -300,8 +300,8 @@ def test_a_slow_solution_makes_room_for_answers(verifier, style):
         tests = json.dumps([{"input": "", "output": "3"}] * 2) if style == "stdin" else "assert add(1, 2) == 3"
         return answer(fenced(programs[0]), tests, style, solution=None if solution is None else programs[1])
 
-    alike, roomy = verifier_of(timeout_s=0.5), verifier_of(timeout_s=0.5, gold_time=4)
-    rows = [row(1.0, 0.7), row(1.0, 0.0), row(1.0, None)]
+    alike, roomy = verifier_of(timeout_s=0.25), verifier_of(timeout_s=0.25, gold_time=4)
+    rows = [row(0.5, 0.35), row(0.5, 0.0), row(0.5, None)]
     assert [verdict.outcome for verdict in verdicts(alike, *rows)] == ["timeout"] * 3
     assert [verdict.outcome for verdict in verdicts(roomy, *rows)] == ["passed", "timeout", "timeout"]
     assert {0, code.GOLD_STEPS} < set(roomy._sandboxes) <= {0, 3, 4, code.GOLD_STEPS}, "eight times"
