@@ -33,24 +33,29 @@ def read_rows(given: Input, tally: Tally) -> Iterator[Found]:
     tally.columns = sorted({column for _, _, row in first for column in row})
     # A dot leads into a column of objects, unless a column is called so.
     wanted = {
-        ours: (theirs,) if theirs in tally.columns else tuple(theirs.split("."))
+        ours: [(name,) if name in tally.columns else tuple(name.split(".")) for name in _listed(theirs)]
         for ours, theirs in ({column: column for column in COLUMNS} | given.columns).items()
     }
-    for ours, theirs in given.columns.items():
-        if first and not any(_is_there(row, wanted[ours]) for _, _, row in first):
-            raise BadInput(
-                f"{given.name}: columns.{ours}: there is no column '{theirs}'; the file has "
-                f"{', '.join(_names_near(first, theirs) or tally.columns)}. Write the file's own name after '{ours}:'"
-            )
+    for ours, names in given.columns.items():
+        for theirs, steps in zip(_listed(names), wanted[ours], strict=True):
+            if first and not any(_is_there(row, steps) for _, _, row in first):
+                raise BadInput(
+                    f"{given.name}: columns.{ours}: there is no column '{theirs}'; the file has "
+                    f"{', '.join(_names_near(first, theirs) or tally.columns)}. Write the file's own name after '{ours}:'"
+                )
     plain: dict[str, list[str]] = {}
-    for ours, steps in wanted.items():
-        if len(steps) == 1:
-            plain.setdefault(steps[0], []).append(ours)
-    nested = {ours: steps for ours, steps in wanted.items() if len(steps) > 1}
+    for ours, places in wanted.items():
+        if len(places) == len(places[0]) == 1:
+            plain.setdefault(places[0][0], []).append(ours)
+    others = {ours: places for ours, places in wanted.items() if not len(places) == len(places[0]) == 1}
     for where, number, row in chain(first, raw):
         tally.n_rows += 1
         found = _ours(row, plain)
-        yield where, number, found | _ours_inside(row, nested) if nested else found
+        yield where, number, found | _ours_elsewhere(row, others) if others else found
+
+
+def _listed(names: str | list[str]) -> list[str]:
+    return [names] if isinstance(names, str) else names
 
 
 def _read_raw(given: Input, tally: Tally) -> Iterator[Found]:
@@ -76,16 +81,28 @@ def _ours(row: Row, names: dict[str, list[str]]) -> Row:
     return found
 
 
-def _ours_inside(row: Row, nested: dict[str, tuple[str, ...]]) -> Row:
-    """What stands inside columns of objects, with our names, without what is null."""
+def _ours_elsewhere(row: Row, places: dict[str, list[tuple[str, ...]]]) -> Row:
+    """What stands inside columns of objects or in several columns, with our names, without what is null."""
     found: Row = {}
-    for ours, steps in nested.items():
-        value: Any = row
-        for step in steps:
-            value = value.get(step) if isinstance(value, dict) else None
-        if value is not None:
-            found[ours] = value if isinstance(value, _PLAIN) else _plain(value)
+    for ours, several in places.items():
+        values = {steps[-1]: value for steps in several if (value := _at(row, steps)) is not None}
+        if values:
+            found[ours] = _joined(ours, values) if len(several) > 1 else next(iter(values.values()))
     return found
+
+
+def _at(row: Row, steps: tuple[str, ...]) -> Any:
+    value: Any = row
+    for step in steps:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value if value is None or isinstance(value, _PLAIN) else _plain(value)
+
+
+def _joined(ours: str, values: Row) -> Any:
+    """Several columns as one: texts of a prompt one below the other; all else as an object."""
+    if ours == "prompt" and all(isinstance(value, str) for value in values.values()):
+        return "\n\n".join(value for value in values.values() if value.strip())
+    return values
 
 
 def _plain(value: Any) -> Any:

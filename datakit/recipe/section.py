@@ -11,7 +11,21 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
-Columns = dict[str, str]
+
+
+def _as_columns(columns: Any) -> Any:
+    for ours, theirs in columns.items() if isinstance(columns, dict) else ():
+        several = isinstance(theirs, list) and len({str(name).rpartition(".")[2] for name in theirs}) == len(theirs) > 1
+        names = theirs if several and ours in JOINED else [theirs]
+        if not all(isinstance(name, str) and name for name in names):
+            listed = f"; {' and '.join(JOINED)} may have a list of several different ones"
+            raise ValueError(f"{ours} must be the name of a column{listed} (got {theirs!r:.80})")
+    return columns
+
+
+JOINED = ("prompt", "reference")
+"""Columns of ours that may be made of several."""
+Columns = Annotated[dict[str, str | list[str]], BeforeValidator(_as_columns)]
 
 
 def _as_url(value: str) -> str:

@@ -34,7 +34,8 @@ class FilePrompts(Located):
     """JSON Lines, a JSON array, CSV, TSV (each also as .gz) or Parquet; several files by a pattern: data/*.jsonl."""
     columns: Columns = {}
     """Our name: the file's name. Ours are prompt or messages, prompt_id, reference, solution, test_style, entry_point.
-    A dot leads into a column of objects: meta.question."""
+    A dot leads into a column of objects: meta.question. Of a list of names a prompt gets the texts one below the other, a
+    reference an object with all of them."""
     on_bad_row: OnBadRow = None
 
     def locate(self, folder: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from datakit.check.problems import check
 from datakit.collect.rows import read_rows
 from datakit.collect.tally import Tally
-from datakit.errors import BadInput
+from datakit.errors import BadInput, RecipeError
 from datakit.options import Options
 from datakit.recipe import parse
 from datakit.stages import build
@@ -140,6 +140,37 @@ def test_a_dot_leads_into_a_column_of_objects(tmp_path: Path) -> None:
         assert rows_of(tmp_path, name, columns=columns) == [{"prompt": "1?", "model": "m"}, {}]
         with pytest.raises(BadInput, match=r"no column 'meta.qestion'; the file has meta.by, meta.question\. "):
             rows_of(tmp_path, name, columns={"prompt": "meta.qestion"})
+
+
+def test_several_columns_become_one(tmp_path: Path) -> None:
+    rows: Rows = [
+        {"question": "Add.", "code": "def f", "shown": "[1]", "meta": {"hidden": [2]}},
+        {"question": "Add.", "code": " ", "shown": "[1]", "meta": None},
+        {"question": "Add.", "code": None, "shown": None, "meta": {"hidden": None}},
+    ]
+    (tmp_path / "r.jsonl").write_bytes(as_json_lines(rows))
+    columns = {"prompt": ["question", "code"], "reference": ["shown", "meta.hidden"]}
+    assert rows_of(tmp_path, "r.jsonl", columns=columns) == [
+        {"prompt": "Add.\n\ndef f", "reference": {"shown": "[1]", "hidden": [2]}},
+        {"prompt": "Add.", "reference": {"shown": "[1]"}},
+        {"prompt": "Add."},
+    ]
+    with pytest.raises(BadInput, match=r"columns.prompt: there is no column 'cod'; the file has code, meta, question, shown"):
+        rows_of(tmp_path, "r.jsonl", columns={"prompt": ["question", "cod"]})
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"text": ["a", "b"]}, {"prompt": []}, {"prompt": ["a"]}, {"prompt": ["a", "a"]}, {"reference": ["x.a", "y.a"]},
+     {"reference": ["a", 1]}, {"prompt": None}, {"prompt": {"a": "b"}}],
+    ids=json.dumps,
+)  # fmt: skip
+def test_lists_of_columns_that_say_nothing_are_refused(tmp_path: Path, columns: dict[str, Any]) -> None:
+    (ours, theirs), *_ = columns.items()
+    with pytest.raises(RecipeError) as raised:
+        rows_of(tmp_path, "r.jsonl", columns=columns)
+    assert f"sources.0.columns: {ours} must be the name of a column; prompt and reference may have" in str(raised.value)
+    assert f"(got {theirs!r})" in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -133,8 +133,11 @@ def _cases(data: Any) -> Iterator[dict[str, Any]]:
     """The cases of a list, or of public and private lists, each as data or as text."""
     if isinstance(data, dict) and _LISTS_OF_CASES & data.keys():
         for key in sorted(_LISTS_OF_CASES, reverse=True):  # the public ones first
-            found = data.get(key)
-            yield from _cases(load(found) if isinstance(found, str) and found else found or [])
+            found = data.get(key) or []
+            cases = load(found) if isinstance(found, str) else found
+            if cases is None:
+                raise CannotRun(f"{key} cannot be read: it is neither JSON nor packed as LiveCodeBench packs it")
+            yield from _cases(cases)
         return
     for case in data if isinstance(data, list) else [data]:
         if not isinstance(case, dict) or not (isinstance(case.get("input"), str) and isinstance(case.get("output"), str)):
