@@ -73,11 +73,10 @@ def test_the_last_statement_counts(n, first, last, data):
 
 
 @many
-@given(st.lists(st.text("abcdefgh 123", min_size=2).map(str.strip), min_size=2, max_size=10, unique_by=lambda text: tuple(text.split())), st.data())
+@given(st.lists(st.text("abcdefgh123", min_size=2), min_size=2, max_size=10, unique=True), st.data())
 def test_the_text_of_a_choice_is_its_letter(texts, data):
-    assume(all(len(text) > 1 for text in texts))
     at = data.draw(st.integers(0, len(texts) - 1))
-    for template in ("\\boxed{{\\text{{{}}}}}", "The answer is {}.", "{}", '{{"answer": "{}"}}', "The answer is {}, because it is."):
+    for template in ("\\boxed{{\\text{{{}}}}}", "The answer is {}.", "{}", '{{"answer": "{}"}}', "The answer is {}, as it is."):
         assert stated_choice(template.format(texts[at]), texts).letter == ascii_uppercase[at]
 
 
