@@ -20,8 +20,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+from datakit.domains.boxes import balanced
 from datakit.domains.math.answers import extract
-from datakit.domains.math.boxes import balanced
 from datakit.domains.math.equality import equal
 from datakit.domains.math.parsing import CannotCompare, UnreadableReference, load
 from datakit.domains.math.verifier import verify_answer

@@ -120,8 +120,9 @@ def _key(row: Row) -> int | None:
     """A hash of what a row says of its prompt; None where that is no plain text."""
     get = row.get
     of_prompt = get("prompt_id"), get("prompt"), get("messages"), get("reference"), get("solution")
+    of_template = [value for name, value in row.items() if name.startswith("{")] if "template" in row else ()
     try:
-        return hash((*of_prompt, get("test_style"), get("entry_point")))
+        return hash((*of_prompt, get("test_style"), get("entry_point"), repr(get("choices")), *of_template))
     except TypeError:
         return None
 

@@ -11,10 +11,11 @@ from datakit.collect.formats import Found, read_file
 from datakit.collect.tally import Input, Tally
 from datakit.errors import BadInput, needs_extra
 from datakit.recipe import HubPrompts, ResponsesSource
+from datakit.recipe.template import CHOICES, placeholders
 from datakit.tables import Row
 
 COLUMNS = (
-    *("prompt_id", "prompt", "messages", "reference", "solution", "test_style", "entry_point"),
+    *("prompt_id", "prompt", "messages", "choices", "reference", "solution", "test_style", "entry_point"),
     *("text", "reasoning", "model", "sample_index", "finish_reason", "n_prompt_tokens", "n_tokens", "seed", "score"),
 )
 PEEK = 1000  # a mapped column must be seen in this many rows; JSON rows may leave out what is null
@@ -22,7 +23,10 @@ _PLAIN = (str, int, list, dict)
 
 
 def read_rows(given: Input, tally: Tally) -> Iterator[Found]:
-    """The rows, lazily, with our column names only. BadInput where the file, a line or a mapped column is not there."""
+    """The rows, lazily, with our column names only. BadInput where the file, a line or a mapped column is not there.
+
+    Where there is a template each row has it, too, and the file's columns that it names: `{question}`.
+    """
     for ours in given.columns:
         if ours not in COLUMNS:
             near = difflib.get_close_matches(ours, COLUMNS, n=1)
@@ -32,17 +36,22 @@ def read_rows(given: Input, tally: Tally) -> Iterator[Found]:
     first = list(islice(raw, PEEK))
     tally.columns = sorted({column for _, _, row in first for column in row})
     # A dot leads into a column of objects, unless a column is called so.
+    templated = {f"{{{name}}}": name for name in _file_columns(given)}
     wanted = {
         ours: [(name,) if name in tally.columns else tuple(name.split(".")) for name in _listed(theirs)]
-        for ours, theirs in ({column: column for column in COLUMNS} | given.columns).items()
+        for ours, theirs in ({column: column for column in COLUMNS} | given.columns | templated).items()
     }
-    for ours, names in given.columns.items():
+    for ours, names in (given.columns | templated).items():
         for theirs, steps in zip(_listed(names), wanted[ours], strict=True):
             if first and not any(_is_there(row, steps) for _, _, row in first):
+                at, hint = f"columns.{ours}", f"Write the file's own name after '{ours}:'"
+                if ours in templated:
+                    at, hint = "template", f"Write the name of one of these in braces; {{{ours}}} is the text {ours}"
                 raise BadInput(
-                    f"{given.name}: columns.{ours}: there is no column '{theirs}'; the file has "
-                    f"{', '.join(_names_near(first, theirs) or tally.columns)}. Write the file's own name after '{ours}:'"
+                    f"{given.name}: {at}: there is no column '{theirs}'; the file has "
+                    f"{', '.join(_names_near(first, theirs) or tally.columns)}. {hint}"
                 )
+    template: Row = {} if given.template is None else {"template": given.template}
     plain: dict[str, list[str]] = {}
     for ours, places in wanted.items():
         if len(places) == len(places[0]) == 1:
@@ -51,7 +60,13 @@ def read_rows(given: Input, tally: Tally) -> Iterator[Found]:
     for where, number, row in chain(first, raw):
         tally.n_rows += 1
         found = _ours(row, plain)
-        yield where, number, found | _ours_elsewhere(row, others) if others else found
+        yield where, number, found | template | _ours_elsewhere(row, others) if others or template else found
+
+
+def _file_columns(given: Input) -> list[str]:
+    """What a template names that is no column of ours: it is one of the file's."""
+    named = [] if given.template is None else [name for name, _ in placeholders(given.template)]
+    return [name for name in dict.fromkeys(named) if name not in given.columns and name not in CHOICES]
 
 
 def _listed(names: str | list[str]) -> list[str]:
@@ -86,7 +101,9 @@ def _ours_elsewhere(row: Row, places: dict[str, list[tuple[str, ...]]]) -> Row:
     found: Row = {}
     for ours, several in places.items():
         values = {steps[-1]: value for steps in several if (value := _at(row, steps)) is not None}
-        if values:
+        if ours == "choices" and values and len(several) > 1:
+            found[ours] = [values.get(steps[-1]) for steps in several]  # a hole in it is not closed: letters count
+        elif values:
             found[ours] = _joined(ours, values) if len(several) > 1 else next(iter(values.values()))
     return found
 

@@ -1,6 +1,6 @@
 """Domains: what is asked, and what a right answer is. One protocol, one dict, one file each.
 
-A fifth domain is one file, one line in DOMAINS, one recipe and one table of test cases; with a verifier, a section in
+A further domain is one file, one line in DOMAINS, one recipe and one table of test cases; with a verifier, a section in
 recipe/verify.py, too.
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from datakit.domains.code.domain import Code
 from datakit.domains.instruct import Instruct
 from datakit.domains.math.domain import Math
+from datakit.domains.mcq.domain import Mcq
 from datakit.domains.protocol import Domain, Verdict, Verifier
 from datakit.errors import RecipeError
 from datakit.recipe import Recipe
@@ -26,6 +27,7 @@ __all__ = ["DOMAINS", "Domain", "Verdict", "Verifier", "domain_of", "verifying_w
 DOMAINS: dict[str, Callable[[Any], Domain]] = {
     "math": Math,
     "code": Code,
+    "mcq": Mcq,
     "instruct": Instruct,
 }
 """Each is made from its own section of recipe/verify.py."""

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from datakit.errors import BadRow
+from datakit.recipe.template import CHOICES, fill, placeholders
 from datakit.tables import Message, Messages, Prompt, Row, digest_of_messages
 
 _ID_LENGTH = 16
@@ -19,22 +20,27 @@ _SHAREGPT_ROLES = {"human": "user", "gpt": "assistant"}
 def read_prompts(domain: str, rows: Iterable[Row], source: str) -> Iterator[Prompt]:
     """One Prompt a row. Raises BadRow that names the row, the column and the value."""
     for number, row in enumerate(rows, start=1):
-        where = f"{source}: row {number}"
-        given_id = _text(row, "prompt_id", where, numbers=True)
-        if given_id is not None:
-            where += f" (prompt_id {given_id})"
-        messages = _messages(row, where)
-        yield Prompt(
-            prompt_id=given_id or digest_of_messages(messages)[:_ID_LENGTH],
-            domain=domain,
-            source=source,
-            messages=messages,
-            reference=_text(row, "reference", where, numbers=True),
-            solution=_text(row, "solution", where),
-            test_style=_text(row, "test_style", where),
-            entry_point=_text(row, "entry_point", where),
-            dropped=None if messages[-1]["content"].strip() else "empty prompt",
-        )
+        yield read_prompt(domain, row, source, number)
+
+
+def read_prompt(domain: str, row: Row, source: str, number: int) -> Prompt:
+    """The Prompt of one row, the `number`th of its source. Raises BadRow."""
+    where = f"{source}: row {number}"
+    given_id = _text(row, "prompt_id", where, numbers=True)
+    if given_id is not None:
+        where += f" (prompt_id {given_id})"
+    messages = _messages(row, where)
+    return Prompt(
+        prompt_id=given_id or digest_of_messages(messages)[:_ID_LENGTH],
+        domain=domain,
+        source=source,
+        messages=messages,
+        reference=_text(row, "reference", where, numbers=True),
+        solution=_text(row, "solution", where),
+        test_style=_text(row, "test_style", where),
+        entry_point=_text(row, "entry_point", where),
+        dropped=None if messages[-1]["content"].strip() else "empty prompt",
+    )
 
 
 def _text(row: Row, column: str, where: str, numbers: bool = False) -> str | None:
@@ -60,7 +66,12 @@ def number_as_text(value: Any) -> Any:
 
 
 def _messages(row: Row, where: str) -> Messages:
-    """The prompt as the user's message, or messages with role and content only, the last of them the user's."""
+    """The prompt as the user's message, or messages with role and content only, the last of them the user's.
+
+    Where the row has a template, it makes the user's message of the row.
+    """
+    if (template := row.get("template")) is not None:
+        return [Message(role="user", content=fill(template, _values(row, template, where)))]
     value = row.get("messages")
     if value is not None:
         return _conversation(value, where)
@@ -71,6 +82,22 @@ def _messages(row: Row, where: str) -> Messages:
     if not isinstance(prompt, str):
         raise BadRow(where, "prompt must be text", f" (got {prompt!r:.80}); a list of messages goes into `messages`")
     return [Message(role="user", content=prompt)]
+
+
+def _values(row: Row, template: str, where: str) -> dict[str, Any]:
+    """What the names in a template stand for: texts, and lists of choices."""
+    values: dict[str, Any] = {}
+    for name, _ in placeholders(template):
+        value = row.get(f"{{{name}}}", row.get(name))
+        if value is None:
+            hint = "; choices are read by domain mcq, from columns.choices" if name in CHOICES else ""
+            raise BadRow(where, f"template: nothing in '{name}'", hint, is_empty=True)
+        is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+        text = _number_as_text(value) if is_number else value
+        if name not in CHOICES and not isinstance(text, str):
+            raise BadRow(where, f"template: '{name}' must be text", f" (got {value!r:.80})")
+        values[name] = text
+    return values
 
 
 def _conversation(value: object, where: str) -> Messages:

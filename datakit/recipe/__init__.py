@@ -14,7 +14,7 @@ from datakit.recipe.sources import (
     ServeSource,
     Source,
 )
-from datakit.recipe.verify import Unverified, Verify, VerifyCode, VerifyMath
+from datakit.recipe.verify import Unverified, Verify, VerifyCode, VerifyMath, VerifyMcq
 
 __all__ = [
     "MEAN_RANK",
@@ -42,6 +42,7 @@ __all__ = [
     "Verify",
     "VerifyCode",
     "VerifyMath",
+    "VerifyMcq",
     "assign",
     "digest",
     "load",

@@ -18,12 +18,12 @@ def _as_columns(columns: Any) -> Any:
         several = isinstance(theirs, list) and len({str(name).rpartition(".")[2] for name in theirs}) == len(theirs) > 1
         names = theirs if several and ours in JOINED else [theirs]
         if not all(isinstance(name, str) and name for name in names):
-            listed = f"; {' and '.join(JOINED)} may have a list of several different ones"
+            listed = f"; {', '.join(JOINED)} may have a list of several different ones"
             raise ValueError(f"{ours} must be the name of a column{listed} (got {theirs!r:.80})")
     return columns
 
 
-JOINED = ("prompt", "reference")
+JOINED = ("prompt", "reference", "choices")
 """Columns of ours that may be made of several."""
 Columns = Annotated[dict[str, str | list[str]], BeforeValidator(_as_columns)]
 

@@ -19,6 +19,7 @@ from datakit.recipe.section import (
     check_free,
     in_folder,
 )
+from datakit.recipe.template import PromptTemplate, RowTemplate
 from datakit.tables import canonical_json
 
 OnBadRow = Literal["drop", "stop"] | None
@@ -35,7 +36,10 @@ class FilePrompts(Located):
     columns: Columns = {}
     """Our name: the file's name. Ours are prompt or messages, prompt_id, reference, solution, test_style, entry_point.
     A dot leads into a column of objects: meta.question. Of a list of names a prompt gets the texts one below the other, a
-    reference an object with all of them."""
+    reference an object with all of them, choices a list."""
+    template: RowTemplate | None = None
+    """The user's message, with {column} for what a column of the file holds; by default the prompt as it is. {choices} and
+    {shuffled_choices} are the choices, one a line with its letter; {choices:(A) } writes the letters so."""
     on_bad_row: OnBadRow = None
 
     def locate(self, folder: Path) -> None:
@@ -52,6 +56,7 @@ class HubPrompts(Located):
     revision: str | None = None
     """The commit, tag or branch of the dataset."""
     columns: Columns = {}
+    template: RowTemplate | None = None
     on_bad_row: OnBadRow = None
 
 
@@ -79,6 +84,8 @@ class Sampled(Requests):
     """n: one request asks for all samples; single: one request a sample; auto: n until a server is seen to ignore it."""
     system: str | None = None
     """A system prompt put in front of every prompt of this source."""
+    template: PromptTemplate | None = None
+    """What this source is asked in the place of what the user asks last, which {prompt} stands for."""
     sampling: Sampling = Sampling()
     extra_body: ExtraBody = {}
     """Further request fields: repetition_penalty, top_k, chat_template_kwargs, ..."""
@@ -102,6 +109,8 @@ class Sampled(Requests):
         settings = self.without_omitted(self.sampling.model_dump(exclude_none=True))
         if self.system is not None:
             settings["system"] = self.system
+        if self.template is not None:
+            settings["template"] = self.template
         if extra := self.without_omitted(self.extra_body):
             settings["extra_body"] = extra
         return canonical_json(settings)
@@ -161,6 +170,8 @@ class ResponsesSource(Located):
     revision: str | None = None
     columns: Columns = {}
     """Our name: the file's name. Ours are text, model, sample_index, prompt_id, prompt or messages, reference, score, ..."""
+    template: RowTemplate | None = None
+    """As of a file of prompts, for the prompts that the rows bring."""
     on_bad_row: OnBadRow = None
     model: Name | None = None
     """The source model, where all rows come from one and no column says it."""

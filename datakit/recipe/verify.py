@@ -13,6 +13,7 @@ from pydantic import Field
 from datakit.recipe.section import Section
 
 Strictness = Literal["lenient", "strict"]
+RightChoice = Literal["auto", "letter", "index", "number", "text"]
 
 KEY = "<domain>"  # no file has it: of_domain puts it there, for the union below; no section writes it out
 
@@ -27,9 +28,9 @@ class Verifying(Section):
     """What all verifiers have. Each section has `for_domain`, too: whose it is."""
 
     timeout_s: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None
-    """How long checking one answer may take before its checker is killed; by default 2 for math, 5 for code."""
+    """How long checking one answer may take before its checker is killed; by default 5 for code, else 2."""
     memory_mb: Annotated[int, Field(strict=True, ge=64)] | None = None
-    """The address space of a process that checks, where the platform can limit it; by default 2048 for math, 1024 for code."""
+    """The address space of a process that checks, where the platform can limit it; by default 2048 for math, else 1024."""
     workers: Annotated[int, Field(strict=True, ge=1)] | None = None
     """Worker processes; by default one a core. May change between runs."""
 
@@ -67,7 +68,15 @@ class VerifyCode(Verifying):
     """Run programs also where nothing can confine them: they can then read, write and reach what you can."""
 
 
-Verify = Annotated[VerifyMath | VerifyCode | Unverified, Field(discriminator="for_domain")]
+class VerifyMcq(Verifying):
+    for_domain: Literal["mcq"] = Field(default="mcq", alias="<domain>", exclude=True)
+
+    reference: RightChoice = "auto"
+    """How a reference says which choice is right: its letter, its index from 0, its number from 1, or its text. auto: as it
+    looks; one that may be meant in two ways stops the build."""
+
+
+Verify = Annotated[VerifyMath | VerifyCode | VerifyMcq | Unverified, Field(discriminator="for_domain")]
 
 
 OLD_NAMES = ("base", "brackets")

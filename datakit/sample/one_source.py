@@ -15,6 +15,7 @@ from datakit.client import Client, RequestFailed, count_of, is_unfinished, is_wi
 from datakit.errors import SourceStopped
 from datakit.progress import Progress
 from datakit.recipe import Sampled, ServeSource
+from datakit.recipe.template import fill
 from datakit.tables import Messages, Row, Rows, failure_row, make_seed
 from datakit.tables.answers import join
 from datakit.tables.compared import compared
@@ -136,6 +137,9 @@ class Sampler:
 
     def _body(self, messages: Messages, n: int, seed: int) -> dict[str, Any]:
         system: Messages = [{"role": "system", "content": self.source.system}] if self.source.system is not None else []
+        if self.source.template is not None:
+            *before, asked = messages
+            messages = [*before, {**asked, "content": fill(self.source.template, {"prompt": asked["content"]})}]
         body: dict[str, Any] = {
             "model": self.source.requested_model,
             "messages": system + messages,

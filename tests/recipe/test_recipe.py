@@ -66,7 +66,7 @@ MISSPELT = {
         PROMPTS + "sources: [{type: serve, engine: vllm, model: m, api_key_env: K}]",
         "r.yaml: sources.0.api_key_env: extra field not permitted (got 'K'); known here: args, complete, dtype, engine, env, "
         "extra_body, max_in_flight, model, n, omit, pass_env, patience_s, price, python, request, restarts, revision, "
-        "sampling, start_timeout_s, system, tensor_parallel_size, timeout_s, together, type",
+        "sampling, start_timeout_s, system, template, tensor_parallel_size, timeout_s, together, type",
     ),
     "sampling": (
         endpoint("sampling: {temprature: 0.8}"),
@@ -120,7 +120,8 @@ MISSPELT = {
     "a field called like its type": (
         "domain: math\nprompts: [{type: file, file: p.jsonl}]\n" + ENDPOINT,
         "r.yaml: prompts.0.path: field required\n"
-        "r.yaml: prompts.0.file: extra field not permitted (got 'p.jsonl'); known here: columns, on_bad_row, path, type",
+        "r.yaml: prompts.0.file: extra field not permitted (got 'p.jsonl'); known here: columns, on_bad_row, path, "
+        "template, type",
     ),
 }
 
@@ -178,7 +179,8 @@ WRONG = {
     ),
     "a column that is not a name": (
         "domain: math\nprompts: [{type: file, path: p, columns: {prompt: yes}}]\n" + ENDPOINT,
-        "r.yaml: prompts.0.columns.prompt: input should be a valid string (got True)",
+        "r.yaml: prompts.0.columns: prompt must be the name of a column; prompt, reference, choices may have a list of "
+        "several different ones (got True)",
     ),
     "one column for a mapping": (
         "domain: math\nprompts: [{type: file, path: p, columns: question}]\n" + ENDPOINT,

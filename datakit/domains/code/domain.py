@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from datakit.domains.code import cases, suites
 from datakit.domains.code.cases import entry_of, load
 from datakit.domains.code.formats import STYLES, UnknownFormat, style_of
 from datakit.domains.code.verifier import CodeVerifier
@@ -50,8 +51,13 @@ class Code:
 
 
 def _as_text(reference: Any) -> Any:
-    """Tests as text: a list of statements line by line (also where it is JSON), inputs and outputs as JSON."""
+    """Tests as text: statements line by line, of a list (also where it is JSON) or of several columns; data as JSON."""
     found = load(reference) if isinstance(reference, str) else reference
     if isinstance(found, list) and all(isinstance(test, str) for test in found):
         return "\n".join(found)
+    if isinstance(found, dict) and not cases.styles(found)[0]:  # MBPP's test_setup_code and test_list
+        texts = [_as_text(part) for part in found.values()]
+        together = "\n".join(text for text in texts if isinstance(text, str))
+        if all(isinstance(text, str) for text in texts) and suites.styles(together)[0]:
+            return together
     return json.dumps(reference, ensure_ascii=False) if isinstance(reference, list | dict) else reference

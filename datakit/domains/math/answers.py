@@ -9,42 +9,30 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from datakit.domains.math.boxes import closing_brace, last_boxes
-from datakit.domains.math.letters import letter_at_head, named_letter
+from datakit.domains import statements
+from datakit.domains.boxes import closing_brace, last_boxes
+from datakit.domains.letters import letter_at_head, named_letter
 from datakit.domains.math.mentions import CHAIN, NUMBER, SPAN, last_mention, spans
-from datakit.tables.answers import split
 
-_END_TOKENS = re.compile(r"(?:\s|</s>|<eos>|<\|(?:im_end|eot_id|endoftext|end|end_of_text|eom_id|return)\|>|<end_of_turn>)+\Z")
 _HASHES = re.compile(r"####(?!#)[ \t]*([^\n]*)")
 _BARE = re.compile(  # what GSM8K's hashes hold where text follows: a number or a formula; "1." begins a section
     r"[\s*]*(?:\$[^$\n]{1,200}\$|\\boxed\{.*|-?\\?\$?-?[\d.,/]{0,40}\d(?:\s?\\?%)?|\([^()\n]{1,100}\))[\s*]*"
 )
-_FIELD = re.compile(r"""["'](?:final[ _])?answer["']\s{0,20}:\s{0,20}""", re.IGNORECASE)
-_NEXT_FIELD = re.compile(r",\s{0,20}[\"']")
 _BARE_BOX = re.compile(r"\\(?:boxed|fbox)\s{0,20}(-?\d[\d.,/]{0,100})")
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])")
 _PHRASE = re.compile(
     r"(?:\banswers?\b[^\n.:=]{0,60}?(?:\bis\b|\bare\b|[:=])|^A:|答案[^\n。\uff1a:]{0,20}?[是为\uff1a:])[\s*:\uff1a]{0,20}",
     re.IGNORECASE | re.MULTILINE,
 )
-_SPOKEN_OF = re.compile(
-    r"\b(?:check|verif|confirm|substitut|plug|test|guess|suppose|if)[a-z]*\s+"
-    r"(?:(?:that|whether|if|the|our|this|my|your|final|back|in|into|original)\s+){0,4}\Z",
-    re.IGNORECASE,
-)
-_BEFORE = 60  # characters in front of a phrase that say whether the answer is given or only spoken of
 _THEREFORE = re.compile(r"(?:因此|所以|综上|故)[^\n。]{0,60}?[为是][\s*:\uff1a]{0,20}")
 _VERB = re.compile(r"\b(?:is|are|equals?|comes to)\b:?\s*|[=:\uff1a]\s*|[是为]\s*")
 _VALUE = re.compile(r"[\s*]{0,9}[-+]?\s?(?:\\?\$|[\d√π([{|]|\.\d|[€£¥₹]\s?\d|\\[a-zA-Z({[])")
 _CHINESE_OR = re.compile(r"(?<=[\d$)])\s{0,9}(?:或者|或|和|与|、)\s{0,9}(?=[\d$\\(-])")
 _SENTENCE_END = re.compile(r"\.(?:\s|$)|\n|。")
 _WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}|[\u4e00-\u9fff]")
-_END_OF_VALUE = {quote: re.compile(rf"\\.|{quote}", re.DOTALL) for quote in ("'", '"')}
 _PRAISE = re.compile(r"(?:is\s+)?(?:correct|reasonable|consistent|valid|right|verified|plausible|indeed)\b", re.IGNORECASE)
 _MOST_PHRASES = 20  # that are looked at, from the end
 _MOST_STATED = 1_000  # characters
-_TAIL = 2_000  # characters: an answer that nothing announces stands at the end, or is none
-_JSON_ESCAPE = re.compile(r'\\(?:([\\/"])|n(?![a-zA-Z])|u([0-9a-fA-F]{4}))')
 
 
 class Answer(NamedTuple):
@@ -60,26 +48,19 @@ def extract(text: str, letter: bool = False) -> Answer | None:
     behind it), else the last phrase that has a value somewhere, else the last expression or number anywhere. None where there
     is nothing; a blank has no text. `letter`: a letter of multiple choice is wanted.
     """
-    text = answer_part(text)
+    text = statements.answer_part(text)
+    tail = text[-statements.TAIL :]
     found = [*_explicit(text, letter)]
     if letter:  # a formula's box does not say which choice is meant
-        found = [one for one in found if letter_at_head(_plain(one[1].text))] or ([] if named_letter(text[-_TAIL:]) else found)
+        found = [one for one in found if letter_at_head(_plain(one[1].text))] or ([] if named_letter(tail) else found)
     explicit = max(found, key=lambda one: one[0], default=None)
     if explicit is not None:
         answer = explicit[1]
         return answer if answer.text.strip("_ .") else answer._replace(text="")
     if phrase := _phrase(text, _PHRASE, letter) or _phrase(text, _THEREFORE, letter):
         return phrase[1]
-    last = named_letter(text[-_TAIL:]) if letter else last_mention(text[-_TAIL:])
+    last = named_letter(tail) if letter else last_mention(tail)
     return Answer(last, "last", False) if last else None
-
-
-def answer_part(text: str) -> str:
-    """A text without the thought before its answer and the end tokens behind it."""
-    text = text.rstrip()
-    if text.endswith(">"):
-        text = text[:-_TAIL] + _END_TOKENS.sub("", text[-_TAIL:])
-    return split(text).text or ""
 
 
 def _plain(text: str) -> str:
@@ -111,32 +92,9 @@ def _explicit(text: str, letter: bool) -> Iterator[tuple[int, Answer]]:
 
 def _fields(text: str, letter: bool) -> Iterator[tuple[int, Answer]]:
     """Answers in fields of their own, which no phrase beside them changes."""
-    closing = text.rfind("</answer>")
-    opening = text.rfind("<answer>", 0, max(closing, 0))
-    if opening >= 0:
-        yield closing, _inner(text[opening + len("<answer>") : closing], "tag", True, letter)
-    *_, field = [None, *_FIELD.finditer(text)]
-    if field:
-        yield _field(text, field.end(), letter)
-
-
-def _field(text: str, start: int, letter: bool) -> tuple[int, Answer]:
-    """The value that begins here, in JSON that may be broken: a string up to its quote, else the rest of the line."""
-    quote = text[start : start + 1]
-    if quote in _END_OF_VALUE:
-        for match in _END_OF_VALUE[quote].finditer(text, start + 1):
-            if match[0] == quote:
-                return match.end(), _inner(_unescaped(text[start + 1 : match.start()]), "json", True, letter)
-        return len(text), _inner(_unescaped(text[start + 1 :]), "json", False, letter)
-    line = text[start:].partition("\n")[0].strip().rstrip("`,}").strip()
-    value = line[1:].partition("]")[0] if line.startswith("[") else _NEXT_FIELD.split(line.partition("}")[0])[0]
-    end = start + len(line)
-    return end, Answer("" if value in ("null", "None", "{") else value, "json", end < len(text))
-
-
-def _unescaped(raw: str) -> str:
-    """JSON's escapes undone, except those that LaTeX written without doubling means: \\frac, \\times, \\neq, \\rho."""
-    return _JSON_ESCAPE.sub(lambda m: m[1] or (chr(int(m[2], 16)) if m[2] else " "), raw)
+    for field in statements.fields(text):
+        found = _inner(field.text, field.way, field.closed, letter) if field.quoted else Answer(*field[1:4])
+        yield field.end, found
 
 
 def _inner(value: str, way: str, sure: bool, letter: bool) -> Answer:
@@ -157,7 +115,7 @@ def _phrase(
         sentence = rest[: end.start()] if end else rest
         if not firmly:
             found = _stated(sentence, letter)
-        elif (_BOX.search(sentence) and not letter) or _SPOKEN_OF.search(text[max(0, match.start() - _BEFORE) : match.start()]):
+        elif (_BOX.search(sentence) and not letter) or statements.is_spoken_of(text, match.start()):
             continue
         else:
             found = _firmly_stated(sentence, letter)

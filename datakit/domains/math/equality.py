@@ -15,8 +15,8 @@ from functools import lru_cache
 from itertools import zip_longest
 from typing import NamedTuple
 
+from datakit.domains.boxes import balanced, boxed_reference
 from datakit.domains.math import parsing
-from datakit.domains.math.boxes import balanced, boxed_reference
 from datakit.domains.math.notation import decided_by_notation
 from datakit.domains.math.parsing import UnreadableReference
 from datakit.domains.math.relations import described, has_inequality, merged, without_builder

@@ -15,7 +15,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from datakit.domains.math.boxes import balanced
+from datakit.domains.boxes import balanced
 from datakit.domains.math.values import CLOSE, Value, is_short, same_number, value_of
 
 _DIGITS = 30  # that two numbers are worked out to

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from datakit.domains import statements
 from datakit.domains.math import answers, equality, parsing
 from datakit.domains.math.equality import LENIENT, MAX_LENGTH, Rules
 from datakit.domains.protocol import Verdict
@@ -61,7 +62,7 @@ def verify_answer(text: str, reference: str | None, truncated: bool = False, rul
         return Verdict("unverifiable", detail="no reference answer")
     golds = equality.golds_of(reference)
     answer = answers.extract(text, equality.is_choice(golds[0]))
-    if answer is None and (found := parsing.answer_in(answers.answer_part(text))):
+    if answer is None and (found := parsing.answer_in(statements.answer_part(text))):
         answer = answers.Answer(found, "math-verify", False)
     if answer is None:
         return Verdict("unparseable", detail="no answer found")
