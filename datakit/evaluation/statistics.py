@@ -96,7 +96,7 @@ def mcnemar(won: int, lost: int) -> float:
     """How likely flips so unequal are where either direction is as likely: exact, two-sided. 1 where nothing flips."""
     n = won + lost
     tail = sum(math.comb(n, at) for at in range(min(won, lost) + 1))
-    return min(1.0, 2 * tail / 2**n)
+    return min(1.0, 2 * tail / (1 << n))
 
 
 def normal_p(difference: float, error: float) -> float:
@@ -129,7 +129,8 @@ def _by_cluster(values: pl.Series, clusters: pl.Series | None) -> pl.DataFrame:
     frame = pl.DataFrame({"value": values.cast(pl.Float64)}).with_columns(n=pl.lit(1.0))
     if clusters is None:
         return frame
-    return frame.with_columns(clusters.alias("cluster")).group_by("cluster", maintain_order=True).agg(pl.col("value", "n").sum())
+    grouped = frame.with_columns(clusters.alias("cluster")).group_by("cluster", maintain_order=True)
+    return grouped.agg(pl.col("value", "n").sum())
 
 
 def _sums(drawn: pl.Series, n: int) -> pl.Series:
@@ -146,4 +147,4 @@ def _t(df: int) -> float:
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
-    return z + sum(term / df**power for power, term in enumerate(terms, start=1))
+    return z + sum(term / float(df) ** power for power, term in enumerate(terms, start=1))
