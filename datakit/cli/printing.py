@@ -10,9 +10,13 @@ import typer
 from datakit.tables import finite
 
 
-def print_json(value: object) -> None:
+def as_json(value: object) -> str:
     """One value; NaN and infinity, which JSON does not know, become null."""
-    typer.echo(json.dumps(finite(value), ensure_ascii=False, indent=2, default=_plain, allow_nan=False))
+    return json.dumps(finite(value), ensure_ascii=False, indent=2, default=_plain, allow_nan=False)
+
+
+def print_json(value: object) -> None:
+    typer.echo(as_json(value))
 
 
 def _plain(value: object) -> object:

@@ -21,7 +21,7 @@ from datakit.client.calls import Answer, Client, count_of
 from datakit.client.content import Content, is_unfinished, is_withheld, read_content
 from datakit.client.draining import Drain
 from datakit.client.faults import Drained, RequestFailed
-from datakit.client.probing import probe_endpoint
+from datakit.client.probing import list_models, probe_endpoint
 from datakit.client.replica import Replica
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "count_of",
     "is_unfinished",
     "is_withheld",
+    "list_models",
     "probe_endpoint",
     "read_access",
     "read_content",

@@ -19,12 +19,24 @@ def probe_endpoint(base_urls: Sequence[str], access: Access, model: str) -> dict
     return {url: access.hide_text(trouble) for url, trouble in troubles if trouble is not None}
 
 
-def _trouble(url: str, access: Access, model: str) -> str | None:
+def list_models(base_url: str, access: Access) -> list[str]:
+    """The models that a URL lists; none where it does not answer so: who then asks it for an answer hears why."""
+    try:
+        return _list(at(base_url, "/models"), access)
+    except (OSError, ValueError, LookupError, TypeError):  # URLError and HTTPError are OSErrors
+        return []
+
+
+def _list(url: str, access: Access) -> list[str]:
     request = urllib.request.Request(url, headers=dict(access.headers))
     proxies = urllib.request.ProxyHandler({} if urlsplit(url).hostname in LOCAL else None)
+    with urllib.request.build_opener(proxies).open(request, timeout=CONNECT_S) as response:
+        return models_of(response.read())
+
+
+def _trouble(url: str, access: Access, model: str) -> str | None:
     try:
-        with urllib.request.build_opener(proxies).open(request, timeout=CONNECT_S) as response:
-            known = models_of(response.read())
+        known = _list(url, access)
     except urllib.error.HTTPError as error:
         if error.code == 404:  # a proxy may not list its models
             return None

@@ -1,4 +1,4 @@
-"""Files as people have them: JSON Lines, JSON arrays, CSV, TSV and Parquet, read row by row. Each text format also as .gz."""
+"""Files as people have them: JSON Lines, JSON arrays, CSV, TSV (each also as .gz), Parquet and Arrow, read row by row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Found: TypeAlias = tuple[str, int, Row]
 
 ROWS_AT_A_TIME = 5_000
 CHARACTERS_AT_A_TIME = 1 << 20
-KNOWN = ".jsonl, .json, .csv, .tsv (each also as .gz) or .parquet"
+KNOWN = ".jsonl, .json, .csv, .tsv (each also as .gz), .parquet or .arrow"
 
 
 def place_of(where: str, number: int) -> str:
@@ -31,6 +31,8 @@ def read_file(path: Path, name: str, tally: Tally) -> Iterator[Found]:
     """The rows of one file, lazily. BadInput where it cannot be read; rows that are none go to the tally."""
     if path.suffix == ".parquet":
         return _read_parquet(path, name)
+    if path.suffix == ".arrow":
+        return _read_arrow(path, name)
     kind = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     if kind not in _TEXT_FORMATS:
         raise BadInput(f"{name}: not a known kind of file; give {KNOWN}")
@@ -49,6 +51,21 @@ def _read_parquet(path: Path, name: str) -> Iterator[Found]:
                     yield where, number, row
     except (ArrowException, OSError) as error:
         raise BadInput(f"{name}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
+
+
+def _read_arrow(path: Path, name: str) -> Iterator[Found]:
+    """As the `datasets` library saves a dataset: a stream of record batches."""
+    from pyarrow import ArrowException, ipc
+
+    where, number = f"{name}: row", 0
+    try:
+        with path.open("rb") as file, ipc.open_stream(file) as stream:
+            for batch in stream:
+                for row in batch.to_pylist():
+                    number += 1
+                    yield where, number, row
+    except (ArrowException, OSError) as error:
+        raise BadInput(f"{name}: not a readable Arrow stream ({str(error).splitlines()[0]})") from error
 
 
 def _read_text(path: Path, name: str, tally: Tally, read: TextFormat) -> Iterator[Found]:

@@ -72,6 +72,8 @@ class _Importing:
         if self.bring_prompts and prompt.prompt_id not in inputs.known and not self.reading.full:
             self.reading.take(prompt)
         known = inputs.known.get(prompt.prompt_id)
+        if known is None and not self.bring_prompts:  # of other ids than the prompts': by what is asked
+            known = self.reading.asking(digest_of_messages(prompt.messages))
         notes: list[str] = []
         if known is None:
             notes.append(f"responses to prompts outside of {'the limit' if self.bring_prompts else 'the prompts section'}")

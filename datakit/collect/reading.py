@@ -110,6 +110,8 @@ class Reading:
     """How many responses each prompt has of a model, of all inputs so far; counted where there are `several`."""
     asked: set[str] = field(default_factory=set)
     """The digests of the messages that some prompt has."""
+    by_messages: dict[str, Known] = field(default_factory=dict)
+    """Made where responses have ids that the prompts do not know."""
 
     @property
     def full(self) -> bool:
@@ -129,6 +131,13 @@ class Reading:
         if prompt.dropped is not None:
             self.inputs.dropped[prompt.dropped] += 1
         self.keep(prompt)
+
+    def asking(self, messages_digest: str) -> Known | None:
+        """The first prompt with these messages."""
+        if not self.by_messages:
+            for known in reversed(self.inputs.known.values()):
+                self.by_messages[known.messages_digest] = known
+        return self.by_messages.get(messages_digest)
 
     def end(self, tally: Tally) -> None:
         """An input was read: what was dropped of it."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any
 
 from datakit.collect.formats import Found, read_file
+from datakit.collect.hub import read_dataset
 from datakit.collect.tally import Input, Tally
-from datakit.errors import BadInput, needs_extra
-from datakit.recipe import HubPrompts, ResponsesSource
+from datakit.collect.where import matching
+from datakit.errors import BadInput
+from datakit.recipe import FilePrompts, HubPrompts, ResponsesSource
 from datakit.recipe.template import CHOICES, placeholders
 from datakit.tables import Row
 
@@ -74,9 +76,12 @@ def _listed(names: str | list[str]) -> list[str]:
 
 
 def _read_raw(given: Input, tally: Tally) -> Iterator[Found]:
-    """The rows as the file has them."""
-    if isinstance(given, HubPrompts) or given.path is None:
-        return _read_dataset(given)
+    """The rows as the file has them, those that the section asks for."""
+    found = read_dataset(given, tally) if isinstance(given, HubPrompts) or given.path is None else _read_files(given, tally)
+    return matching(found, given.where, given.name) if given.where else found
+
+
+def _read_files(given: FilePrompts | ResponsesSource, tally: Tally) -> Iterator[Found]:
     if not given.files:
         looked = f"looked at {given.location}"
         if given.location is not None and given.location.is_dir():
@@ -149,19 +154,3 @@ def _inside(row: Row, steps: tuple[str, ...]) -> list[str]:
     for step in steps:
         value = value[step]
     return list(value) if isinstance(value, dict) else []
-
-
-def _read_dataset(given: HubPrompts | ResponsesSource) -> Iterator[Found]:
-    """Rows of `datasets.load_dataset`; a dataset's name that is a folder means that folder."""
-    name = given.name
-    with needs_extra("hub", f"the dataset {name}"):
-        import datasets
-    place, commit = (name, given.revision) if given.location is None else (str(given.location), None)
-    try:
-        rows: Iterable[Row] = datasets.load_dataset(place, split=given.split, revision=commit)
-    except (OSError, ValueError) as error:
-        raise BadInput(
-            f"{name}: the dataset (split {given.split}, revision {given.revision or 'default'}) cannot be loaded: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-    return ((f"{name}: row", number, row) for number, row in enumerate(rows, start=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -91,6 +92,28 @@ class Section(BaseModel):
     """What every section of a recipe has in common: frozen, and no field that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _dates_as_text(value: Any) -> Any:
+    """YAML reads 2024-07-01 as a date; files have it as text."""
+    if isinstance(value, list):
+        return [_dates_as_text(one) for one in value]
+    return value.isoformat() if isinstance(value, date) else value
+
+
+Scalar = Annotated[bool | int | float | str, BeforeValidator(_dates_as_text)]
+
+
+class Range(Section):
+    """Numbers by their size, dates and other texts by their spelling."""
+
+    since: Scalar | None = None
+    """The first value."""
+    before: Scalar | None = None
+    """Ends before this value."""
+
+
+Where = dict[str, Range | Scalar | list[Scalar]]
 
 
 class Located(Section):

@@ -16,6 +16,7 @@ from datakit.recipe.section import (
     Requests,
     Sampling,
     Section,
+    Where,
     check_free,
     in_folder,
 )
@@ -25,6 +26,8 @@ from datakit.tables import canonical_json
 OnBadRow = Literal["drop", "stop"] | None
 """What is done with a row that cannot be used: dropped and counted, or the build stops at it. By default what has nothing where
 something must be is dropped, and what is wrong stops the build."""
+
+Configs = Name | Annotated[list[Name], Field(min_length=1)] | None
 
 
 class FilePrompts(Located):
@@ -40,6 +43,9 @@ class FilePrompts(Located):
     template: RowTemplate | None = None
     """The user's message, with {column} for what a column of the file holds; by default the prompt as it is. {choices} and
     {shuffled_choices} are the choices, one a line with its letter; {choices:(A) } writes the letters so."""
+    where: Where = {}
+    """Which rows are read, by columns of the file: {level: Level 5, subject: [algebra, geometry], date: {since: 2024-07-01,
+    before: 2024-11-01}}."""
     on_bad_row: OnBadRow = None
 
     def locate(self, folder: Path) -> None:
@@ -51,12 +57,15 @@ class HubPrompts(Located):
 
     type: Literal["hub"]
     dataset: Name
-    """A dataset's name on the hub, or a local folder, for `datasets.load_dataset`."""
+    """A dataset's name on the hub, or a local folder, for `datasets.load_dataset`. A copy in $DATAKIT_DATA is read first."""
+    config: Configs = None
+    """The dataset's configuration, or several, one after the other."""
     split: Name = "train"
     revision: str | None = None
     """The commit, tag or branch of the dataset."""
     columns: Columns = {}
     template: RowTemplate | None = None
+    where: Where = {}
     on_bad_row: OnBadRow = None
 
 
@@ -166,12 +175,14 @@ class ResponsesSource(Located):
     type: Literal["responses"]
     path: str | None = None
     dataset: str | None = None
+    config: Configs = None
     split: Name = "train"
     revision: str | None = None
     columns: Columns = {}
     """Our name: the file's name. Ours are text, model, sample_index, prompt_id, prompt or messages, reference, score, ..."""
     template: RowTemplate | None = None
     """As of a file of prompts, for the prompts that the rows bring."""
+    where: Where = {}
     on_bad_row: OnBadRow = None
     model: Name | None = None
     """The source model, where all rows come from one and no column says it."""

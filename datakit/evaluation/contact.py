@@ -1,0 +1,55 @@
+"""How much of a run or an export meets a benchmark: texts that are the same but for case, blanks and forms of letters."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import polars as pl
+
+from datakit.collect.rows import read_rows
+from datakit.collect.tally import Tally
+from datakit.errors import BadInput
+from datakit.evaluation.table import Contact
+from datakit.recipe.benchmarks import Benchmark
+from datakit.store import Run
+from datakit.tables import Messages
+
+
+def contact(data: Path, prompts: Iterable[set[str]], benchmark: Benchmark) -> Contact:
+    """What of the data's prompts is an item of the benchmark."""
+    items = {text for text in texts_of(benchmark) if text}
+    met = [texts & items for texts in prompts]
+    found = set[str]().union(*met)
+    return Contact(str(data), len(met), sum(1 for one in met if one), len(found))
+
+
+def texts_of(benchmark: Benchmark) -> Iterator[str]:
+    """The normalised text of every item."""
+    for section in benchmark.prompts:
+        for _, _, row in read_rows(section, Tally(section)):
+            yield normalised(" ".join(str(row[column]) for column in benchmark.text if row.get(column) is not None))
+
+
+def prompts_of(data: Path) -> list[set[str]]:
+    """What users say in each prompt of a run, or of an export or its sft/ or dpo/ folder; normalised."""
+    files = [file for file in (data / "train.parquet", *sorted(data.glob("*/train.parquet"))) if file.is_file()]
+    if (data / "recipe.json").is_file():
+        with Run.open(data) as run:
+            found = run.query("SELECT messages FROM prompts WHERE dropped IS NULL")["messages"]
+    elif files:
+        column = pl.concat([pl.read_parquet(file, columns=["prompt"]) for file in files])
+        found = column["prompt"]
+    else:
+        raise BadInput(f"--data {data}: neither a run folder (recipe.json) nor an export (train.parquet)")
+    return [set(_said(messages)) for messages in found.to_list()]
+
+
+def _said(messages: Messages) -> Iterator[str]:
+    return (normalised(message["content"]) for message in messages if message["role"] == "user")
+
+
+def normalised(text: str) -> str:
+    """NFKC, without case, every run of white space one blank."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

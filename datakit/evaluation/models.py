@@ -1,0 +1,170 @@
+"""The models under test: sources of ordinary runs, as the command line names them.
+
+NAME=URL, NAME=URL#MODEL     an endpoint; MODEL is what requests ask for, by default the one model that the server lists
+NAME=FOLDER                  a model folder: served while its answers are sampled, and stopped
+NAME=FILE, NAME=FILE#MODEL   answers that exist already; MODEL is the one to take of a file with several
+NAME=SOURCE.yaml             a source's section of a recipe, for keys, engines, replicas, ...
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from datakit.client import OPEN, list_models, read_access
+from datakit.collect.rows import read_rows
+from datakit.collect.tally import Tally
+from datakit.errors import BadInput
+from datakit.recipe import ResponsesSource, Source
+from datakit.recipe.benchmarks import Benchmark, Protocol
+from datakit.recipe.explain import explain
+from datakit.recipe.section import Section
+from datakit.tables import Row
+
+OF_BENCHMARK = ("n", *Protocol.model_fields)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
+_NAMES_SHOWN = 12
+
+
+class _One(Section):
+    """What the messages about a source's section find their way by."""
+
+    source: Source
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model under test."""
+
+    name: str
+    section: Row
+    """Its source, without what the benchmark says."""
+    also: tuple[str, ...] = ()
+    """What else it is called: by its server, its folder, its file."""
+
+    @property
+    def names(self) -> list[str]:
+        """All that it is called."""
+        return [self.name, *self.also]
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether its answers exist already."""
+        return bool(self.section["type"] == "responses")
+
+    def source_for(self, benchmark: Benchmark) -> Row:
+        """Its source in the recipe of a benchmark."""
+        if self.is_imported:
+            return self.section
+        asked = benchmark.protocol_of(self.names)
+        body = {**asked.pop("extra_body", {}), **self.section.get("extra_body", {})}
+        return {**self.section, **asked, **({"extra_body": body} if body else {})}
+
+
+def read_models(given: Sequence[str], columns: str | None, api_key_env: str | None) -> list[Model]:
+    """The models of the command line, in its order. BadInput where one cannot be used.
+
+    `columns`: those of the files with answers, as a recipe has them ({text: response, model: source_model}).
+    """
+    mapped = _columns(columns)
+    models: list[Model] = []
+    for one in given:
+        name, _, where = one.partition("=")
+        if not where.partition("#")[0] or not _NAME.fullmatch(name):
+            raise BadInput(f"--model {one}: write NAME=URL, NAME=FOLDER or NAME=FILE, the name of letters, digits and _ . : -")
+        if name in {model.name for model in models}:
+            raise BadInput(f"--model {one}: two models are called {name}")
+        models.append(_model(name, where, mapped, api_key_env))
+    return models
+
+
+def _model(name: str, where: str, columns: dict[str, Any], api_key_env: str | None) -> Model:
+    path, _, part = where.partition("#") if not Path(where).exists() else (where, "", "")
+    if path.startswith(("http://", "https://")):
+        return _endpoint(name, path, part, api_key_env)
+    place = Path(path).expanduser()
+    if place.suffix in (".yaml", ".yml"):
+        return _of_section(name, place)
+    if place.is_dir():
+        section = {"type": "serve", "engine": "transformers", "model": str(place.absolute())}
+        return Model(name, section, (place.absolute().name,))
+    if place.is_file():
+        return _of_file(name, place.absolute(), part, columns)
+    raise BadInput(f"--model {name}={where}: no such file or folder; a URL begins with http:// or https://")
+
+
+def _endpoint(name: str, url: str, asked_for: str, api_key_env: str | None) -> Model:
+    access = read_access(api_key_env, {}, "--api-key-env") if api_key_env else OPEN
+    model = asked_for
+    if not model:
+        known = list_models(url, access)
+        if len(known) > 1:
+            shown = ", ".join(known[:_NAMES_SHOWN])
+            raise BadInput(f"--model {name}={url}: it serves {len(known):,} models; add which one: {url}#MODEL ({shown})")
+        model = known[0] if known else name
+    section = {"type": "endpoint", "model": model, "revision": name, "base_urls": [url], "api_key_env": api_key_env}
+    return Model(name, section, (model,))
+
+
+def _of_section(name: str, path: Path) -> Model:
+    """A YAML file with a source's section, whose paths start from its folder."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
+        raise BadInput(f"--model {name}={path}: cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise BadInput(f"--model {name}={path}: not a source of a recipe, a mapping with type, model, ...")
+    if taken := [field for field in OF_BENCHMARK if field in values and field != "extra_body"]:
+        raise BadInput(
+            f"--model {name}={path}: {taken[0]}: the benchmark says that, so that models can be compared; take it out, "
+            "or evaluate with a benchmark file of your own"
+        )
+    folder = path.parent.absolute()
+    for field in ("path", "python", *(["model"] if values.get("type") == "serve" else [])):
+        if isinstance(given := values.get(field), str) and (folder / given).exists():
+            values = {**values, field: str(folder / given)}
+    own = (
+        {"revision": name} if values.get("type") == "endpoint" else {"model": name} if values.get("type") == "responses" else {}
+    )
+    section = {**own, **values}
+    try:
+        _One.model_validate({"source": section})
+    except ValidationError as error:
+        lines = explain(error, {"source": section}, _One)
+        raise BadInput("\n".join(f"--model {name}={path}: {line.removeprefix('source.')}" for line in lines)) from None
+    return Model(name, section, tuple(str(section[field]) for field in ("model",) if field in section))
+
+
+def _of_file(name: str, path: Path, asked_for: str, columns: dict[str, Any]) -> Model:
+    """A file with answers, all of them this model's or those of one of its models."""
+    section: Row = {"type": "responses", "path": str(path), "columns": columns, "on_bad_row": "drop"}
+    given = ResponsesSource.model_validate(section)
+    given.locate(path.parent)
+    found = {str(row["model"]) for _, _, row in read_rows(given, Tally(given)) if row.get("model") is not None}
+    shown = ", ".join(sorted(found)[:_NAMES_SHOWN]) + (", ..." if len(found) > _NAMES_SHOWN else "")
+    if asked_for and asked_for not in found:
+        there = f"its models are {shown}" if found else "no column says the model; --columns '{model: ...}' names it"
+        raise BadInput(f"--model {name}={path}#{asked_for}: no answer of this model; {there}")
+    if not asked_for and len(found) > 1:
+        raise BadInput(f"--model {name}={path}: it has answers of {len(found):,} models; add which one: #MODEL ({shown})")
+    where = {"where": {columns.get("model", "model"): asked_for}} if asked_for else {}
+    return Model(name, {**section, "model": name, **where}, (asked_for,) if asked_for else tuple(found))
+
+
+def _columns(given: str | None) -> dict[str, Any]:
+    """Of --columns, which has them as a recipe does."""
+    if given is None:
+        return {}
+    try:
+        columns = yaml.safe_load(given)
+    except (yaml.YAMLError, ValueError):
+        columns = None
+    if not isinstance(columns, dict):
+        raise BadInput(f"--columns {given}: write it as a recipe has it: '{{text: response, model: source_model}}'")
+    return columns

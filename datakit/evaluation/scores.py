@@ -1,0 +1,231 @@
+"""A run of a benchmark -> what it says of the models under test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from datakit.domains import Verifier, domain_of
+from datakit.errors import BadInput
+from datakit.evaluation import statistics
+from datakit.evaluation.models import Model
+from datakit.evaluation.table import ENDINGS, MOST_UNKNOWN, UNKNOWN, Contact, Difference, Figure, Mean, Results, Score
+from datakit.recipe import Recipe, ResponsesSource
+from datakit.recipe.benchmarks import Benchmark, Found
+from datakit.store import Run, load_sql
+
+
+@dataclass(frozen=True)
+class Answered:
+    """How the answers of a run's models ended."""
+
+    answers: pl.DataFrame
+    """name, prompt_id, sample_index, response_id, ending: one row an answer that is owed."""
+    values: pl.DataFrame
+    """name, prompt_id, value, n, passed, cluster: one row a model and prompt that has a known answer."""
+
+
+def recipe_for(found: Found, models: Sequence[Model]) -> Recipe:
+    """The ordinary recipe of a benchmark, whose sources are the models. BadInput where it cannot be one."""
+    benchmark = found.benchmark
+    recipe = benchmark.recipe([model.source_for(benchmark) for model in models], found.folder)
+    verifier_of(recipe)
+    return recipe
+
+
+def verifier_of(recipe: Recipe) -> Verifier:
+    """The verifier of a benchmark's domain. BadInput for one without."""
+    verifier = domain_of(recipe).verifier
+    if verifier is None:
+        raise BadInput(f"domain {recipe.domain}: nothing is right or wrong there by itself, so a benchmark cannot be of it")
+    return verifier
+
+
+def read_answers(run: Run, benchmark: Benchmark, models: Sequence[Model]) -> Answered:
+    """The answers of the run, by the names that the models have on the command line."""
+    recipe = run.recipe()
+    verifier = verifier_of(recipe)
+    names = {
+        (source.model, None if isinstance(source, ResponsesSource) else source.revision): model.name
+        for source, model in zip(recipe.sources, models, strict=True)
+    }
+    found = run.query(load_sql("evaluation/answers"), {"verifier": verifier.name, "wrong": sorted(verifier.wrong)})
+    of_rows = [names.get((model or "", revision)) for model, revision in found.select("model", "revision").iter_rows()]
+    answers = found.with_columns(pl.Series("name", of_rows, dtype=pl.String)).drop("model", "revision")
+    known = answers.filter(~pl.col("ending").is_in(UNKNOWN))
+    values = known.group_by("name", "prompt_id", maintain_order=True).agg(
+        n=pl.len(), passed=(pl.col("ending") == "right").sum()
+    )
+    if benchmark.cluster is not None:
+        clusters = run.query(f'SELECT prompt_id, "{benchmark.cluster}" AS cluster FROM prompts')
+        values = values.join(clusters, on="prompt_id", how="left", maintain_order="left")
+    return Answered(answers, _valued(values, benchmark.metric))
+
+
+def _valued(values: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """The prompts with the value of the metric; under pass@k those with k answers at least."""
+    if metric == "accuracy":
+        return values.with_columns(value=pl.col("passed") / pl.col("n"))
+    k = int(metric.removeprefix("pass@"))
+    enough = values.filter(pl.col("n") >= k)
+    at_k = [statistics.pass_at_k(n, passed, k) for n, passed in enough.select("n", "passed").iter_rows()]
+    return enough.with_columns(value=pl.Series(at_k, dtype=pl.Float64))
+
+
+def results_of(
+    run: Run, benchmark: Benchmark, models: Sequence[Model], base: str | None, answered: Answered, contacts: list[Contact]
+) -> Results:
+    """All that the table says of one benchmark."""
+    n_prompts = int(run.query("SELECT count(*) AS n FROM prompts WHERE dropped IS NULL")["n"][0])
+    clusters = answered.values["cluster"].n_unique() if benchmark.cluster is not None and answered.values.height else None
+    others = [model.name for model in models if base not in (None, model.name)]
+    most = answered.answers.group_by("name", "prompt_id").len()["len"].max()
+    return Results(
+        benchmark=benchmark.name,
+        version=benchmark.version,
+        run=str(run.folder),
+        verifier=verifier_of(run.recipe()).name,
+        metric=benchmark.metric,
+        prompts=n_prompts,
+        samples=int(str(most or benchmark.n)),
+        smallest=statistics.smallest_difference(n_prompts),
+        clusters=clusters,
+        scores=[_score(model, benchmark, answered) for model in models],
+        differences=[found for name in others if (found := _difference(name, base, answered)) is not None],
+        contacts=contacts,
+    )
+
+
+def _score(model: Model, benchmark: Benchmark, answered: Answered) -> Score:
+    answers = answered.answers.filter(pl.col("name") == model.name)
+    values = answered.values.filter(pl.col("name") == model.name)
+    counted = dict(answers["ending"].value_counts().iter_rows())
+    endings = {ending: counted.get(ending, 0) for ending in ENDINGS}
+    n_unknown = sum(endings[ending] for ending in UNKNOWN)
+    several = bool(values.height) and int(str(values["n"].max())) > 1
+    n = answers["prompt_id"].n_unique()
+    score = low = high = error = None
+    if values.height and n_unknown <= MOST_UNKNOWN * answers.height:
+        clusters = values["cluster"] if benchmark.cluster is not None else None
+        score = float(values["value"].sum()) / values.height
+        low, high = statistics.interval(values["value"], clusters, several)
+        error = _known(statistics.standard_error(values["value"], clusters))
+    figures = [
+        Figure(one.score / 100, one.protocol, None if low is None or high is None else low <= one.score / 100 <= high)
+        for one in benchmark.published
+        if (model.is_imported or one.protocol is None) and is_called(one.model, model.names)
+    ]
+    owed = answers.group_by("prompt_id").agg(
+        n=pl.len(), right=(pl.col("ending") == "right").sum(), unknown=pl.col("ending").is_in(UNKNOWN).sum()
+    )
+    return Score(
+        model=model.name,
+        n=n,
+        answers=answers.height,
+        score=score,
+        low=low,
+        high=high,
+        error=error,
+        worst=_mean(benchmark.metric, owed["n"], owed["right"]),
+        best=_mean(benchmark.metric, owed["n"], owed["right"] + owed["unknown"]),
+        endings=endings,
+        at_k=_at_k(values),
+        published=figures,
+    )
+
+
+def is_called(published: str, names: Sequence[str]) -> bool:
+    """Whether a published name is one of a model's, or the last part of one.
+
+    >>> is_called("google/gemma-2-9b-it", ["gemma", "gemma-2-9b-it@together"])
+    False
+    >>> is_called("google/gemma-2-9b-it", ["base", "Gemma-2-9B-it"])
+    True
+    """
+    spelled = {published.lower(), published.lower().rpartition("/")[2]}
+    return any(name.lower() in spelled or name.lower().rpartition("/")[2] in spelled for name in names)
+
+
+def _mean(metric: str, n: pl.Series, passed: pl.Series) -> float | None:
+    counts = pl.DataFrame({"n": n, "passed": passed})
+    values = _valued(counts, metric)["value"]
+    return float(values.sum()) / len(values) if len(values) else None
+
+
+def _at_k(values: pl.DataFrame) -> dict[str, float]:
+    """avg@n, and pass@k for k of 2, 4, ... and n, where every prompt has as many known answers."""
+    most = int(str(values["n"].min())) if values.height else 1
+    if most < 2:
+        return {}
+    ks = sorted({most, *(1 << power for power in range(1, most.bit_length()) if 1 << power <= most)})
+    found = {f"pass@{k}": _mean(f"pass@{k}", values["n"], values["passed"]) for k in ks}
+    average = {f"avg@{most}": _mean("accuracy", values["n"], values["passed"])}
+    return {name: mean for name, mean in {**average, **found}.items() if mean is not None}
+
+
+def _difference(name: str, base: str | None, answered: Answered) -> Difference | None:
+    """None where they have no prompt in common."""
+    both = pairs_of(name, base, answered)
+    if not both.height:
+        return None
+    d = both["value"] - both["value_base"]
+    clusters = both["cluster"] if "cluster" in both.columns else None
+    won, lost = int((d > 0).sum()), int((d < 0).sum())
+    difference, error = float(d.sum()) / both.height, statistics.standard_error(d, clusters)
+    single = clusters is None and both.select(pl.max_horizontal(pl.col("n").max(), pl.col("n_base").max())).item() == 1
+    low, high = statistics.bootstrap(d, clusters) if won + lost else (math.nan, math.nan)
+    return Difference(
+        model=name,
+        n=both.height,
+        difference=difference,
+        error=_known(error),
+        low=_known(low),
+        high=_known(high),
+        won=won,
+        lost=lost,
+        p=statistics.mcnemar(won, lost) if single else statistics.normal_p(difference, error),
+        test="mcnemar" if single else "normal",
+    )
+
+
+def pairs_of(name: str, base: str | None, answered: Answered) -> pl.DataFrame:
+    """The prompts that two models have answered: value, value_base, n, n_base, passed, passed_base."""
+    of_base = answered.values.filter(pl.col("name") == base).drop("name", "cluster", strict=False)
+    return answered.values.filter(pl.col("name") == name).join(of_base, on="prompt_id", suffix="_base")
+
+
+def means_of(results: Sequence[Results]) -> list[Mean]:
+    """Each model that has a score on every one of several benchmarks, over all of them."""
+    if len(results) < 2:
+        return []
+    found = []
+    for name in [score.model for score in results[0].scores]:
+        scores = [score for one in results for score in one.scores if score.model == name and score.score is not None]
+        differences = [d for one in results for d in one.differences if d.model == name]
+        if len(scores) < len(results):
+            continue
+        paired = len(differences) == len(results)
+        mean = sum(score.score or 0.0 for score in scores) / len(scores)
+        found.append(
+            Mean(
+                name,
+                mean,
+                _error_of_mean([score.error for score in scores]),
+                sum(d.difference for d in differences) / len(differences) if paired else None,
+                _error_of_mean([d.error for d in differences]) if paired else None,
+            )
+        )
+    return found
+
+
+def _error_of_mean(errors: Sequence[float | None]) -> float | None:
+    """Of independent parts; each counts the same."""
+    known = [error for error in errors if error is not None]
+    return math.sqrt(sum(error * error for error in known)) / len(errors) if len(known) == len(errors) else None
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,166 @@
+"""Benchmarks and suites of them: YAML files of their own, in recipes/eval/. The doc of a field is the string under it.
+
+A benchmark says what is asked, how, and how an answer counts; the models under test come from the command line. What is not
+of a recipe is `text`: the columns by which its items are found in training data.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, TypeVar
+
+import yaml
+from pydantic import BeforeValidator, Field, ValidationError
+
+from datakit.errors import RecipeError
+from datakit.recipe.explain import explain
+from datakit.recipe.files import recipes_folder
+from datakit.recipe.recipe import Recipe, parse
+from datakit.recipe.section import ExtraBody, Name, Sampling, Section
+from datakit.recipe.sources import PromptSource
+from datakit.tables import Row
+
+Made = TypeVar("Made", bound=Section)
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+class Published(Section):
+    """What somebody else says that a model scores."""
+
+    model: Name
+    score: Annotated[float, Field(ge=0, le=100)]
+    """In percent."""
+    protocol: Name | None = None
+    """Whose way of asking and judging it is, where that is not this file's."""
+
+
+class Protocol(Section):
+    """How models are asked; the fields of a source."""
+
+    system: str | None = None
+    template: str | None = None
+    """What is asked, with {prompt} for the prompt."""
+    sampling: Sampling = Sampling()
+    extra_body: ExtraBody = {}
+
+
+class Family(Protocol):
+    """What is otherwise for models whose name holds one of these words; a field that it has replaces the benchmark's."""
+
+    names: Annotated[list[Name], Field(min_length=1)]
+
+
+class Benchmark(Protocol):
+    """One benchmark."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    version: Name
+    licence: Name
+    domain: Name
+    prompts: Annotated[list[PromptSource], BeforeValidator(_as_list), Field(min_length=1)]
+    verify: dict[str, Any] = {}
+    """As in a recipe."""
+    n: Annotated[int, Field(strict=True, ge=1)] = 1
+    """Answers a prompt."""
+    metric: Annotated[str, Field(pattern=r"^(accuracy|pass@[1-9][0-9]*)$")] = "accuracy"
+    """accuracy: the mean over the prompts of the share of right answers. pass@k: the chance that one of k is right."""
+    families: list[Family] = []
+    cluster: Name | None = None
+    """The column of ours whose equal values say that prompts are no independent draws."""
+    text: Annotated[list[Name], Field(min_length=1)] = ["prompt"]
+    """The columns of ours by which items are found in training data."""
+    published: list[Published] = []
+
+    def protocol_of(self, names: list[str]) -> Row:
+        """How a model that is called so is asked: the fields of its source, as a recipe has them."""
+        families = [one for one in self.families if any(word.lower() in name.lower() for word in one.names for name in names)]
+        values = self.model_dump(include=set(Protocol.model_fields), exclude_none=True)
+        for family in families:
+            values |= family.model_dump(include=family.model_fields_set & set(Protocol.model_fields))
+        return {"n": self.n, **{name: value for name, value in values.items() if value not in (None, {})}}
+
+    def recipe(self, sources: list[Row], folder: Path) -> Recipe:
+        """The ordinary recipe whose sources are the models under test."""
+        prompts = [section.model_dump(mode="json") for section in self.prompts]
+        values = {"domain": self.domain, "prompts": prompts, "verify": self.verify, "sources": sources}
+        return parse(values, name=f"benchmark {self.name}", folder=folder)
+
+
+class Suite(Section):
+    """Several benchmarks."""
+
+    name: Name
+    benchmarks: Annotated[list[Name], Field(min_length=1)]
+    """Names in recipes/eval/, or paths from the suite's file."""
+
+
+class Found(NamedTuple):
+    """A benchmark, and the folder that its paths start from."""
+
+    benchmark: Benchmark
+    folder: Path
+
+
+def benchmarks_folder() -> Path:
+    """Where those of the project are."""
+    return recipes_folder() / "eval"
+
+
+def known_benchmarks() -> list[str]:
+    """The names of the benchmarks that come with the project."""
+    return sorted(path.stem for path in benchmarks_folder().glob("*.yaml"))
+
+
+def known_suites() -> list[str]:
+    """The names of the suites that come with the project."""
+    return sorted(path.stem for path in (benchmarks_folder() / "suites").glob("*.yaml"))
+
+
+def load_benchmark(path: Path) -> Found:
+    """Read a benchmark. Raises RecipeError with one line a problem."""
+    benchmark = _read(path, Benchmark)
+    for section in benchmark.prompts:
+        section.locate(path.parent.absolute())
+    return Found(benchmark=benchmark, folder=path.parent.absolute())
+
+
+def load_suite(suite: str) -> tuple[str, list[Found]]:
+    """The name and the benchmarks of a suite: its name or its file; a benchmark is a suite of itself."""
+    inside = benchmarks_folder()
+    path = next(
+        (path for path in (inside / "suites" / f"{suite}.yaml", inside / f"{suite}.yaml") if path.is_file()), Path(suite)
+    )
+    if not path.is_file():
+        known = ", ".join([*known_suites(), *known_benchmarks()])
+        raise RecipeError(f"--suite {suite}: no such suite, benchmark or file; known are {known}")
+    values = _values(path)
+    if not isinstance(values, dict) or "benchmarks" not in values:
+        found = load_benchmark(path)
+        return found.benchmark.name, [found]
+    given = _read(path, Suite)
+    files = [inside / f"{name}.yaml" if name in known_benchmarks() else path.parent / name for name in given.benchmarks]
+    found_all = [load_benchmark(file) for file in files]
+    names = [found.benchmark.name for found in found_all]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise RecipeError(f"{path}: benchmarks: two are called '{min(twice)}'")
+    return given.name, found_all
+
+
+def _values(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read as a benchmark: {error}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise RecipeError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def _read(path: Path, kind: type[Made]) -> Made:
+    values = _values(path)
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError("\n".join(f"{path}: {line}" for line in explain(error, values, kind))) from None

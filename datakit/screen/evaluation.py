@@ -1,0 +1,158 @@
+"""Draws what an evaluation found: a table a benchmark, and flips side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from datakit.evaluation.table import UNKNOWN, Contact, Difference, Evaluation, Figure, Flip, Mean, Results, Score, Side
+from datakit.screen.ink import Ink, shorten, table
+
+COUNTED = {
+    "no_answer": "no answer",
+    "cut_off": "cut off",
+    "timeout": "timeout",
+    "failed": "failed",
+    "cannot_judge": "cannot judge",
+}
+ALWAYS = ("no_answer", "cut_off")
+SHOWN_CHARS = 600  # of a text in a flip
+
+
+def draw(evaluation: Evaluation, console: Console) -> None:
+    """Print it."""
+    ink = Ink(console.options.ascii_only)
+    for results in evaluation.benchmarks:
+        console.print(ink.text(f"\n{results.benchmark}", "bold").append(ink.text(_facts(results), "dim")))
+        for part in _benchmark(results, evaluation.base, ink):
+            console.print(Padding(part, (0, 0, 0, 2), expand=False))
+    if evaluation.means:
+        console.print(Text(f"\nmean of {len(evaluation.benchmarks)} benchmarks", style="bold"))
+        console.print(Padding(_means(evaluation.means, evaluation.base, ink), (0, 0, 0, 2), expand=False))
+    for flip in evaluation.flips:
+        for line in _flip(flip, ink):
+            console.print(line)
+
+
+def _facts(results: Results) -> str:
+    asked = "1 answer each" if results.samples == 1 else f"{results.samples} answers each"
+    groups = "" if results.clusters is None else f" in {results.clusters:,} groups"
+    metric = "" if results.metric == "accuracy" else f", {results.metric}"
+    return f"  {results.version}, {results.prompts:,} prompts{groups}, {asked}{metric}, {results.verifier}"
+
+
+def _benchmark(results: Results, base: str | None, ink: Ink) -> Iterator[RenderableType]:
+    shown = [name for name in COUNTED if name in ALWAYS or any(score.endings[name] for score in results.scores)]
+    published = any(score.published for score in results.scores)
+    titles = ["score", "95 %", "n", *(name.replace("_", " ") for name in shown), *(["published"] if published else [])]
+    drawn = table("model", *titles)
+    for score in results.scores:
+        counts = [f"{score.endings[name]:,}" for name in shown]
+        figures = [_figures(score.published)] if published else []
+        drawn.add_row(ink.text(score.model), *_estimate(score), f"{score.n:,}", *counts, *figures)
+    yield drawn
+    for score in results.scores:
+        if score.at_k:
+            each = ", ".join(f"{name} {points(value)}" for name, value in score.at_k.items())
+            yield ink.text(f"{score.model}: {each}", "dim")
+        if note := _unknown(score):
+            yield ink.text(note, "yellow")
+    if results.differences:
+        yield _differences(results.differences, base, ink)
+    yield ink.text(
+        f"so many prompts show differences from {100 * results.smallest:.1f} points on (power 80 %, 15 % flips)", "dim"
+    )
+    for contact in results.contacts:
+        yield _contact(contact, results, ink)
+
+
+def _estimate(score: Score) -> tuple[str, str]:
+    if score.score is None:
+        return "-", "-" if score.worst is None or score.best is None else f"{points(score.worst)}..{points(score.best)} *"
+    return points(score.score), "-" if score.low is None or score.high is None else f"{points(score.low)}..{points(score.high)}"
+
+
+def _figures(published: Sequence[Figure]) -> str:
+    marks = {True: "", False: " !", None: ""}
+    return ", ".join(
+        f"{points(one.score)}{marks[one.inside]}" + (f" ({one.protocol})" if one.protocol else "") for one in published
+    )
+
+
+def _unknown(score: Score) -> str:
+    """What is not known of a model's answers, and what it would be at worst and at best."""
+    causes = {"failed": "failed", "cannot_judge": "cannot be judged", "missing": "not there yet"}
+    named = ", ".join(f"{score.endings[name]:,} {causes[name]}" for name in UNKNOWN if score.endings[name])
+    if not named or score.worst is None or score.best is None:
+        return ""
+    why = "" if score.score is not None else " (* too many for a score)"
+    return f"{score.model}: {named}: between {points(score.worst)} and {points(score.best)}{why}"
+
+
+def _differences(differences: Sequence[Difference], base: str | None, ink: Ink) -> Table:
+    drawn = table(f"minus {base}", "points", "SE", "95 %", "won", "lost", "p", "n")
+    for one in differences:
+        interval = "-" if one.low is None or one.high is None else f"{signed(one.low)}..{signed(one.high)}"
+        p = f"{one.p:.3f}" if one.p >= 0.001 else f"{one.p:.0e}"
+        clear = one.low is not None and one.high is not None and (one.low > 0 or one.high < 0)
+        drawn.add_row(
+            ink.text(one.model),
+            Text(signed(one.difference), style=("green" if one.difference > 0 else "red") if clear else ""),
+            points(one.error),
+            interval,
+            f"{one.won:,}",
+            f"{one.lost:,}",
+            p,
+            f"{one.n:,}",
+        )
+    return drawn
+
+
+def _contact(contact: Contact, results: Results, ink: Ink) -> Text:
+    what = f"{contact.met:,} of {contact.prompts:,} prompts are items of {results.benchmark} ({contact.items:,} of its items)"
+    return ink.text(f"{contact.data}: {what}", "yellow" if contact.met else "dim")
+
+
+def _means(means: Sequence[Mean], base: str | None, ink: Ink) -> Table:
+    drawn = table("model", "score", "SE", f"minus {base}", "SE")
+    for mean in means:
+        difference = "-" if mean.difference is None else signed(mean.difference)
+        drawn.add_row(ink.text(mean.model), points(mean.score), points(mean.error), difference, points(mean.difference_error))
+    return drawn
+
+
+def _flip(flip: Flip, ink: Ink) -> Iterator[RenderableType]:
+    title = f"\n{flip.benchmark}: {flip.right.model} right, {flip.wrong.model} wrong"
+    yield ink.text(title, "bold").append(ink.text(f"  prompt {flip.prompt_id}", "dim"))
+    yield Padding(ink.text(shorten(flip.prompt, SHOWN_CHARS)), (0, 0, 0, 2))
+    if flip.reference is not None:
+        yield Padding(ink.text(f"reference: {shorten(flip.reference, SHOWN_CHARS // 2)}", "dim"), (0, 0, 0, 2))
+    grid = Table.grid(expand=True, padding=(0, 2))
+    for _ in range(2):
+        grid.add_column(ratio=1, overflow="fold")
+    sides = ((flip.right, "green"), (flip.wrong, "red"))
+    grid.add_row(*(ink.text(_said_of(side), f"bold {colour}") for side, colour in sides))
+    grid.add_row(*(ink.text(shorten(side.text or "(no answer)", SHOWN_CHARS), colour) for side, colour in sides))
+    yield Padding(grid, (0, 0, 0, 2))
+
+
+def _said_of(side: Side) -> str:
+    extracted = "" if side.extracted is None else f": {shorten(side.extracted, 40)}"
+    return f"{side.model}, {side.outcome}{extracted}"
+
+
+def points(value: float | None) -> str:
+    """A share as percent.
+
+    >>> points(0.8537)
+    '85.4'
+    """
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def signed(value: float) -> str:
+    return f"{100 * value:+.1f}"
