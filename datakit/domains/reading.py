@@ -93,7 +93,7 @@ def _values(row: Row, template: str, where: str) -> dict[str, Any]:
             hint = "; choices are read by domain mcq, from columns.choices" if name in CHOICES else ""
             raise BadRow(where, f"template: nothing in '{name}'", hint, is_empty=True)
         is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-        text = _number_as_text(value) if is_number else value
+        text = number_as_text(value) if is_number else value
         if name not in CHOICES and not isinstance(text, str):
             raise BadRow(where, f"template: '{name}' must be text", f" (got {value!r:.80})")
         values[name] = text
