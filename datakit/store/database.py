@@ -18,7 +18,7 @@ from datakit.store.parts import parts_in
 from datakit.tables import TABLES
 from datakit.tables.answers import COMPLETE, MAY_THINK, split
 
-MACROS = ("make_response_id", "whole_answer", "compared_text")
+MACROS = ("make_response_id", "whole_answer", "asked_messages", "compared_text")
 VIEWS = ("asked_prompts", "wanted_responses", "current_responses", "current_failures")
 PARTS = "STRUCT(text VARCHAR, reasoning VARCHAR, form VARCHAR)"
 _SETTINGS = ("enable_progress_bar = false", "python_enable_replacements = false", "TimeZone = 'UTC'")
