@@ -10,7 +10,7 @@ from typing import Any
 from tests.helpers.command import datakit, write_recipe
 
 Answers = Iterable[tuple[str, float]]
-COLUMNS = {"prompt": "prompt", "messages": "messages", "model": "model", "text": "text", "score": "score"}
+COLUMNS = {name: name for name in ("prompt", "messages", "model", "text", "score", "reference", "sample_index")}
 
 
 def answered(prompt: Any, *answers: tuple[str, float], model: str = "m/one") -> list[dict[str, Any]]:
