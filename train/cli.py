@@ -15,23 +15,23 @@ from pathlib import Path
 
 from rich.console import Console
 
-from train.data import Export, open_export
+from train.data import Data, open_all
 from train.errors import TrainError
 from train.finetune import check_target, finetune, merge_command
-from train.options import Options, Request, build_parser, parse_options, read_request
+from train.options import Options, Request, build_parser, check_early, parse_options, read_request
 
 _NEEDED = ("torch", "transformers", "accelerate", "datasets", "peft", "trl")
 
 _HELP = """\
-usage: train {sft,dpo} --data EXPORT --model MODEL [--config FILE.yaml] [any TRL flag]
+usage: train {sft,dpo} --data EXPORT [EXPORT ...] --model MODEL [--config FILE.yaml] [any TRL flag]
 
 Fine-tune a target model on what datakit exports: demos first (sft), then pairs (dpo).
 
   train sft --data runs/my/sft --model data/micro/target --config recipes/train/sft.yaml
   train dpo --data runs/my/dpo --model checkpoints/sft --config recipes/train/dpo.yaml
 
-  --data    an export: a folder with train.parquet and manifest.json. Its kind and columns are
-            checked first, in a moment; nothing is converted.
+  --data    one export or several (--data A B): a run's sft/ or dpo/ folder, or any Parquet or JSON
+            Lines in TRL's columns. What it holds is checked first, in a moment.
   --model   the target: a folder or a hub id (another name for TRL's --model_name_or_path).
   --config  a YAML file of flags. recipes/train/ has one for every target of FuseChat-3.0:
             {sft,dpo}-{llama-3.1-8b,qwen-2.5-7b,gemma-2-9b,llama-3.2-3b,llama-3.2-1b}.yaml
@@ -42,6 +42,7 @@ Every flag of TRL's trainers works, on the command line (which wins) or in the Y
   --output_dir DIR                  by default checkpoints/sft and checkpoints/dpo
   --resume_from_checkpoint true     go on from the last checkpoint there
   --eval_share 0.02 --eval_strategy epoch      hold prompts out and evaluate on them
+  --data_weights 1 0.5              so much of each --data, in proportion
 
 Several GPUs: accelerate launch --num_processes 8 -m train.cli sft --data ... --model ...
 All flags: train sft --help, train dpo --help.
@@ -83,13 +84,14 @@ def _train(request: Request) -> None:
     kind = request.kind
     if not request.data:
         raise TrainError(f"train {kind}: no data; add --data with an export, for example --data runs/my/{kind}")
-    export = open_export(Path(request.data).expanduser(), kind)
+    check_early(request)
+    data = open_all(request.data, kind)
     target = check_target(request.model, kind)
     _check_installed(kind)
-    options = parse_options(request)
+    options = parse_options(request, has_test=any(one.test_files for one in data))
     options.model.model_name_or_path = target
-    out = finetune(export, options, _print)
-    _say_next(export, options, out)
+    out = finetune(data, options, _print)
+    _say_next(data, options, out)
 
 
 def _check_installed(kind: str) -> None:
@@ -100,16 +102,16 @@ def _check_installed(kind: str) -> None:
         )
 
 
-def _say_next(export: Export, options: Options, out: Path) -> None:
+def _say_next(data: list[Data], options: Options, out: Path) -> None:
     if options.model.use_peft:
         _print(f"Saved the LoRA adapter in {out}. This makes a whole model of it:\n  {merge_command(out)}")
         out = out.with_name(f"{out.name}-merged")
     else:
         _print(f"Saved the model and its tokenizer in {out} (trained on: {out / 'data_manifest.json'}).")
-    if export.kind == "sft":
-        pairs = export.path.parent / "dpo"
-        data = pairs if pairs.is_dir() else "RUN/dpo"
-        _print(f"Next: train dpo --data {data} --model {out} --config recipes/train/dpo.yaml")
+    if options.kind == "sft":
+        pairs = [one.path.parent / "dpo" for one in data]
+        known = " ".join(map(str, pairs)) if all(path.is_dir() for path in pairs) else "RUN/dpo"
+        _print(f"Next: train dpo --data {known} --model {out} --config recipes/train/dpo.yaml")
     else:
         _print(f"Next: transformers and vLLM load it like any model, for example vllm serve {out}")
 

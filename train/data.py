@@ -1,12 +1,14 @@
-"""`--data`: an export folder (train.parquet and manifest.json), checked before torch or TRL is imported.
+"""`--data`: exports, or any Parquet or JSON Lines in TRL's columns, checked before torch or TRL is imported.
 
-An export says what it is twice, in the manifest's `kind` and in its columns, and both must fit the command. TRL takes
-the rows as they are: `prompt` with `completion`, or with `chosen` and `rejected`, each a list of {role, content}.
+TRL takes the rows as they are: `prompt` with `completion`, or with `chosen` and `rejected`, each a list of {role, content} or a
+text. Where the prompt is not told apart (`messages`; whole conversations as `chosen` and `rejected`) rows.py divides them. An
+export says what it is twice, in the manifest's `kind` and in its columns, and both must fit the command.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,37 +17,64 @@ from train.errors import TrainError
 
 if TYPE_CHECKING:
     import polars as pl
-    from datasets import Dataset
 
 COLUMNS = {"sft": ("prompt", "completion"), "dpo": ("prompt", "chosen", "rejected")}
+UNDIVIDED = {"sft": ("messages",), "dpo": ("chosen", "rejected")}
+"""TRL's columns where a row's prompt stands inside its conversations."""
+PARQUET, JSON_LINES = (".parquet",), (".jsonl", ".jsonl.gz", ".ndjson", ".json", ".json.gz")
 _ROWS_OF = {"sft": "demos", "dpo": "pairs"}
 
 
 @dataclass(frozen=True)
-class Export:
-    """A checked export: `rows` is what train.parquet really holds."""
+class Data:
+    """What one path of `--data` holds, checked."""
 
     path: Path
     kind: str
+    files: tuple[Path, ...]
+    """Those that are trained on: all Parquet or all JSON Lines."""
+    test_files: tuple[Path, ...]
+    """The test split of an export that has one."""
     rows: int
+    columns: tuple[str, ...]
+    """TRL's, of COLUMNS or of UNDIVIDED."""
+    is_text: bool
+    """Plain texts, which TRL puts together without a chat template."""
     manifest: dict[str, Any]
-
-    @property
-    def table(self) -> Path:
-        return self.path / "train.parquet"
+    """Of an export what it says of itself; of other files their names, sizes and rows."""
 
 
-def open_export(path: Path, kind: str) -> Export:
-    """The export at `path`, if `train <kind>` can train on it; TrainError says what to give instead."""
-    _check_folder(path, kind)
+def open_all(paths: Sequence[str], kind: str) -> list[Data]:
+    """Every `--data`, if `train <kind>` can train on all of them together; TrainError says what to give instead."""
+    opened = [open_data(Path(path).expanduser(), kind) for path in paths]
+    seen: dict[Path, Path] = {}
+    for data in opened:
+        for file in data.files:
+            if (before := seen.setdefault(file.resolve(), data.path)) is not data.path:
+                raise TrainError(f"--data {data.path}: its rows are those of --data {before}; give each once")
+    if len({data.is_text for data in opened}) > 1:
+        text = next(data.path for data in opened if data.is_text)
+        raise TrainError(f"--data {text}: its rows are plain texts, and the others are conversations; train on one kind")
+    return opened
+
+
+def open_data(path: Path, kind: str) -> Data:
+    """The rows at `path`, if `train <kind>` can train on them; TrainError says what to give instead."""
+    if path.name == "train.parquet" and (path.parent / "manifest.json").is_file():
+        path = path.parent
+    files = _files_at(path, kind)
     manifest = _read_manifest(path)
-    found = manifest.get("kind")
+    found = manifest.get("kind") if manifest else None
     if found in COLUMNS and found != kind:
         raise TrainError(_wrong_kind(path, str(found), kind))
-    frame = _scan(path / "train.parquet")
-    _check_columns(path, frame.collect_schema(), kind)
-    rows = _check_rows(path, frame, kind, manifest.get("rows"))
-    return Export(path, kind, rows, manifest)
+    frame = _scan(path, files)
+    schema = frame.collect_schema()
+    columns = _columns_in(path, schema, kind)
+    is_text = _is_text(path, schema, columns)
+    rows = _check_rows(path, frame, columns, is_text, manifest.get("rows") if manifest else None)
+    facts = manifest or {"kind": kind, "rows": rows, "files": {file.name: file.stat().st_size for file in files}}
+    tests = tuple(sorted(file for file in path.glob("test.*") if file.suffix in (".parquet", ".jsonl"))) if manifest else ()
+    return Data(path, kind, files, tests if facts.get("test_rows") else (), rows, columns, is_text, facts)
 
 
 def find_shipped(name: str) -> Path:
@@ -58,34 +87,45 @@ def find_shipped(name: str) -> Path:
     return path
 
 
-def _check_folder(path: Path, kind: str) -> None:
-    if path.name == "train.parquet" and path.is_file():
-        raise TrainError(f"--data {path}: this is a file, and the export is its folder; use --data {path.parent}")
+def is_parquet(file: Path) -> bool:
+    return file.name.endswith(PARQUET)
+
+
+def _files_at(path: Path, kind: str) -> tuple[Path, ...]:
+    """A file itself; of a folder train.parquet or train.jsonl, or the hub's shards (train-00000-of-00002, also in data/)."""
+    if path.is_file():
+        if not path.name.endswith((*PARQUET, *JSON_LINES)):
+            raise TrainError(f"--data {path}: neither Parquet (.parquet) nor JSON Lines (.jsonl, .json, also as .gz)")
+        return (path,)
     if not path.is_dir():
         raise TrainError(
-            f"--data {path}: no such folder; it takes an export, for example the {kind}/ folder of a run: "
+            f"--data {path}: no such folder or file; it takes an export, for example the {kind}/ folder of a run: "
             f"datakit build --domain math --out runs/my writes runs/my/{kind}"
         )
-    if (path / "train.parquet").is_file():
-        return
-    if (path / kind / "train.parquet").is_file():
-        raise TrainError(f"--data {path}: this is a run, and train {kind} takes its export; use --data {path / kind}")
+    patterns = [
+        f"{folder}train{rest}{suffix}" for suffix in (".parquet", ".jsonl") for folder in ("", "data/") for rest in ("", "-*")
+    ]
+    for pattern in patterns:
+        if found := tuple(sorted(path.glob(pattern))):
+            return found
+    if any((path / kind / f"train{suffix}").is_file() for suffix in (".parquet", ".jsonl")):
+        raise TrainError(
+            f"--data {path}: this is a run or an export of both phases, and train {kind} takes one; use --data {path / kind}"
+        )
     if (path / "recipe.json").is_file():
         raise TrainError(
             f"--data {path}: this is a run without a {kind} export yet; finish it with datakit build, or write its "
             f"exports with datakit export {path} OUT and use --data OUT/{kind}"
         )
-    raise TrainError(f"--data {path}: no train.parquet in it, so this is not an export; use a run's {kind}/ folder")
+    raise TrainError(f"--data {path}: no train.parquet or train.jsonl in it, so this is no export; use a run's {kind}/ folder")
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def _read_manifest(path: Path) -> dict[str, Any] | None:
+    """What an export says of itself; None for data from elsewhere."""
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise TrainError(
-            f"--data {path}: no manifest.json beside train.parquet, so nobody can say what these rows are; write the "
-            "export again with datakit export RUN OUT"
-        ) from None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except (OSError, ValueError) as error:
         raise TrainError(
             f"--data {path}: manifest.json cannot be read ({error}); write the export again with datakit export RUN OUT"
@@ -95,65 +135,78 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _scan(table: Path) -> pl.LazyFrame:
+def _scan(path: Path, files: tuple[Path, ...]) -> pl.LazyFrame:
     import polars as pl
 
     try:
-        frame = pl.scan_parquet(table)
+        frame = pl.scan_parquet(list(files)) if is_parquet(files[0]) else pl.scan_ndjson(list(files), infer_schema_length=None)
         frame.collect_schema()
     except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
+        reason, names = str(error).splitlines()[0], ", ".join(file.name for file in files)
+        form = "Parquet" if is_parquet(files[0]) else "JSON Lines"
         raise TrainError(
-            f"--data {table.parent}: train.parquet cannot be read as Parquet ({reason}); write the export again with "
-            "datakit export RUN OUT"
+            f"--data {path}: {names} cannot be read as {form} ({reason}); an export is written again by datakit export RUN OUT"
         ) from None
     return frame
 
 
-def _check_columns(path: Path, schema: pl.Schema, kind: str) -> None:
+def _columns_in(path: Path, schema: pl.Schema, kind: str) -> tuple[str, ...]:
+    for columns in (COLUMNS[kind], UNDIVIDED[kind]):
+        if all(name in schema for name in columns):
+            return columns
+    for other in COLUMNS:
+        if other != kind and all(name in schema for name in COLUMNS[other]):
+            raise TrainError(_wrong_kind(path, other, kind))
+    missing = [name for name in COLUMNS[kind] if name not in schema]
+    raise TrainError(
+        f"--data {path}: train {kind} needs the columns {', '.join(COLUMNS[kind])} (or {', '.join(UNDIVIDED[kind])} with the "
+        f"prompt in them), and there is no {', '.join(missing)} (there are {', '.join(schema)})"
+    )
+
+
+def _is_text(path: Path, schema: pl.Schema, columns: tuple[str, ...]) -> bool:
+    """Whether the columns are texts, all of them, and not conversations."""
     import polars as pl
 
-    missing = [name for name in COLUMNS[kind] if name not in schema]
-    if missing:
-        for other, columns in COLUMNS.items():
-            if other != kind and all(name in schema for name in columns):
-                raise TrainError(_wrong_kind(path, other, kind))
-        raise TrainError(
-            f"--data {path}: train {kind} needs the columns {', '.join(COLUMNS[kind])}, and train.parquet has no "
-            f"{', '.join(missing)} (it has {', '.join(schema)})"
-        )
-    for name in COLUMNS[kind]:
+    if columns in COLUMNS.values() and all(schema[name] == pl.String for name in columns):
+        return True
+    for name in columns:
         inner = schema[name].inner if isinstance(schema[name], pl.List) else None  # type: ignore[attr-defined]
         fields = {field.name for field in inner.fields} if isinstance(inner, pl.Struct) else set()
         if not {"role", "content"} <= fields:
             raise TrainError(
                 f"--data {path}: column {name} is {schema[name]}, and must be a list of messages with role and content"
             )
+    return False
 
 
-def _check_rows(path: Path, frame: pl.LazyFrame, kind: str, promised: object) -> int:
+def _check_rows(path: Path, frame: pl.LazyFrame, columns: tuple[str, ...], is_text: bool, promised: object) -> int:
     """How many rows there are: as many as the manifest promises, each with something to learn from."""
     import polars as pl
 
+    least = 1 if columns in COLUMNS.values() else 2  # an undivided conversation is a prompt and an answer
     empty = [
-        (pl.col(name).list.len().fill_null(0) == 0)
+        pl.col(name).fill_null("").str.strip_chars().eq("")
+        if is_text
+        else (pl.col(name).list.len().fill_null(0) < least)
         | pl.col(name).list.last().struct.field("content").fill_null("").str.strip_chars().eq("")
-        for name in COLUMNS[kind]
+        for name in columns
     ]
     counts = frame.select(rows=pl.len(), empty=pl.any_horizontal(empty).sum()).collect().row(0, named=True)
+    kind = next(kind for kind in COLUMNS if columns in (COLUMNS[kind], UNDIVIDED[kind]))
     if counts["rows"] == 0:
         raise TrainError(
             f"--data {path}: the export has no rows; datakit inspect {path.parent} shows which rule kept no {_ROWS_OF[kind]}"
         )
     if isinstance(promised, int) and promised != counts["rows"]:
         raise TrainError(
-            f"--data {path}: manifest.json promises {promised} rows and train.parquet has {counts['rows']}; write the "
+            f"--data {path}: manifest.json promises {promised} rows and there are {counts['rows']}; write the "
             "export again with datakit export RUN OUT"
         )
     if counts["empty"]:
         raise TrainError(
-            f"--data {path}: {counts['empty']} of {counts['rows']} rows have an empty {' or '.join(COLUMNS[kind])}; "
-            "such rows teach nothing, write the export again without them"
+            f"--data {path}: {counts['empty']} of {counts['rows']} rows have an empty {' or '.join(columns)}; "
+            "such rows teach nothing, write the data again without them"
         )
     return int(counts["rows"])
 
@@ -165,33 +218,3 @@ def _wrong_kind(path: Path, found: str, kind: str) -> str:
         f"--data {path}: this is {'an' if found == 'sft' else 'a'} {found} export ({', '.join(COLUMNS[found])}), and "
         f"train {kind} needs {noun} ({', '.join(COLUMNS[kind])}); use --data {better}"
     )
-
-
-def load_rows(export: Export, eval_share: float) -> tuple[Dataset, Dataset | None]:
-    """The rows to train on and those held out, as TRL takes them.
-
-    Whole prompts are held out, chosen by the hash of `prompt_id`: the same ones in every run, whatever the order of the
-    rows, and a prompt with several rows never stands on both sides.
-    """
-    from datasets import load_dataset
-
-    rows = load_dataset("parquet", data_files=str(export.table), split="train")
-    columns = COLUMNS[export.kind]
-    if not eval_share:
-        return rows.select_columns(list(columns)), None
-    if "prompt_id" not in rows.column_names:
-        raise TrainError(f"--eval_share {eval_share}: {export.table} has no column prompt_id to choose prompts by")
-    held = _held_prompts(rows["prompt_id"], eval_share)
-    marks = [prompt_id in held for prompt_id in rows["prompt_id"]]
-    rows = rows.select_columns(list(columns))
-    train = rows.select([index for index, mark in enumerate(marks) if not mark])
-    if not len(train):
-        raise TrainError(f"--eval_share {eval_share}: holds every prompt of {export.path} out; give a smaller share")
-    return train, rows.select([index for index, mark in enumerate(marks) if mark])
-
-
-def _held_prompts(prompt_ids: Any, share: float) -> set[str]:
-    from hashlib import blake2b
-
-    ordered = sorted(set(prompt_ids), key=lambda prompt_id: blake2b(str(prompt_id).encode()).digest())
-    return set(ordered[: max(1, round(share * len(ordered)))])

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from train.data import Export, find_shipped, load_rows
+from train.data import Data, find_shipped
 from train.errors import TrainError
 from train.options import Options
+from train.rows import load_rows
 
 Say = Callable[[str], None]
+Record = dict[str, Any]
+"""What data_manifest.json says."""
 
 
 def check_target(model: str | None, kind: str) -> str:
@@ -47,14 +50,21 @@ def merge_command(adapter: Path) -> str:
     )
 
 
-def finetune(export: Export, options: Options, say: Say) -> Path:
+def finetune(data: Sequence[Data], options: Options, say: Say) -> Path:
     """Train and save; returns the folder with the weights, the tokenizer and data_manifest.json."""
     training, out = options.training, Path(options.training.output_dir)
-    _prepare_output(export, options, out)
-    _check_chat_template(options)
-    train_rows, eval_rows = load_rows(export, options.data.eval_share)
-    held = f", {len(eval_rows)} held out" if eval_rows is not None else ""
-    say(f"{export.rows} {'demos' if export.kind == 'sft' else 'pairs'} from {export.path}{held}; "
+    record = make_record(data, options.data.data_weights)
+    _prepare_output(record, options, out)
+    if not data[0].is_text:
+        _check_chat_template(options)
+    train_rows, eval_rows = load_rows(data, options.data.data_weights, options.data.eval_share)
+    n_rows, names = sum(one.rows for one in data), ", ".join(str(one.path) for one in data)
+    used = (
+        f" ({len(train_rows)} trained on, {len(eval_rows or ())} evaluated on)"
+        if len(train_rows) != n_rows or eval_rows
+        else ""
+    )
+    say(f"{n_rows} {'demos' if options.kind == 'sft' else 'pairs'} from {names}{used}; "
         f"target {options.model.model_name_or_path}; to {out}")  # fmt: skip
     try:
         trainer = _make_trainer(options, train_rows, eval_rows)
@@ -62,10 +72,10 @@ def finetune(export: Export, options: Options, say: Say) -> Path:
         raise TrainError(f"train {options.kind}: {_first_lines(error)}") from error
     if not len(trainer.train_dataset):
         raise TrainError(f"train {options.kind}: every prompt alone fills max_length {training.max_length}; raise it")
-    for warning in _truncation_warnings(trainer, options, len(train_rows)):
+    for warning in _row_warnings(trainer, options, len(train_rows)):
         say(f"Warning: {warning}")
     if trainer.is_world_process_zero():
-        _record_data(export, out)
+        _record_data(record, out)
     trainer.train(resume_from_checkpoint=_resume(training.resume_from_checkpoint))
     trainer.save_model(str(out))
     if training.push_to_hub:
@@ -75,7 +85,7 @@ def finetune(export: Export, options: Options, say: Say) -> Path:
     return out
 
 
-def _prepare_output(export: Export, options: Options, out: Path) -> None:
+def _prepare_output(record: Record, options: Options, out: Path) -> None:
     """Write over nothing unless it was said; go on only from checkpoints that there are, and on the same data."""
     resume = _resume(options.training.resume_from_checkpoint)
     if options.data.overwrite and not resume:
@@ -85,7 +95,7 @@ def _prepare_output(export: Export, options: Options, out: Path) -> None:
         if not (any(out.glob("checkpoint-*")) if resume is True else Path(resume).is_dir()):
             where = out if resume is True else resume
             raise TrainError(f"--resume_from_checkpoint: no checkpoint in {where}; leave the flag out to start anew")
-        _check_same_data(export, out)
+        _check_same_data(record, out)
     elif any((out / name).is_file() for name in ("config.json", "adapter_config.json")):
         raise TrainError(f"--output_dir {out}: holds a model already; use another --output_dir, or --overwrite")
     elif any(out.glob("checkpoint-*")):
@@ -102,18 +112,22 @@ def _remove_old(out: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _check_same_data(export: Export, out: Path) -> None:
-    record = out / "data_manifest.json"
-    if not record.is_file():
+def _check_same_data(record: Record, out: Path) -> None:
+    file = out / "data_manifest.json"
+    if not file.is_file():
         return
-    before = json.loads(record.read_text(encoding="utf-8"))
+    before = json.loads(file.read_text(encoding="utf-8"))
+    now, then = record.get("data", [record]), before.get("data", [before])
+    passing = ("created", "versions", "trained_on")
     changed = sorted(
-        key for key in export.manifest if key not in ("created", "versions") and export.manifest[key] != before.get(key)
+        {key for one, other in zip(now, then, strict=False) for key in one if key not in passing and one[key] != other.get(key)}
+        | {key for key in ("weights",) if record.get(key) != before.get(key)}
+        | ({"data"} if len(now) != len(then) else set())
     )
     if changed:
         raise TrainError(
-            f"--resume_from_checkpoint: {out} was begun on other data ({record.name} differs in {', '.join(changed)}; "
-            f"it was {before.get('trained_on')}); give that export, or start anew with --overwrite"
+            f"--resume_from_checkpoint: {out} was begun on other data ({file.name} differs in {', '.join(changed)}; "
+            f"it was {_named(before.get('trained_on'))}); give that data, or start anew with --overwrite"
         )
 
 
@@ -166,48 +180,80 @@ def _make_trainer(options: Options, train_rows: Any, eval_rows: Any) -> Any:
     )
 
 
-def _truncation_warnings(trainer: Any, options: Options, n_rows: int) -> list[str]:
-    """What TRL's `max_length` does to the rows, counted on its own tokens; it says nothing about it itself.
+def _row_warnings(trainer: Any, options: Options, n_rows: int) -> list[str]:
+    """What became of the rows as tokens, which TRL says nothing about: left out, cut at `max_length`, the same on both sides.
 
-    SFT rows come truncated (one of exactly `max_length` tokens counts as cut), DPO rows whole: the collator cuts them.
-    Packed rows keep no length of their own, so with packing only the rows TRL dropped would show, and nothing is said.
+    SFT rows come truncated, so that one of exactly `max_length` tokens may have been longer; DPO rows come whole, and the
+    collator cuts them. Packed rows keep no length of their own, so with packing nothing is said.
     """
     limit = options.training.max_length
-    if limit is None or getattr(options.training, "packing", False):
+    if getattr(options.training, "packing", False):
         return []
     rows, flag = trainer.train_dataset, f"max_length {limit}"
     warnings = []
     if len(rows) < n_rows:
         warnings.append(f"{n_rows - len(rows)} of {n_rows} rows are left out: their prompt alone fills {flag}")
     if options.kind == "sft":
-        cut, same = sum(len(ids) >= limit for ids in rows["input_ids"]), 0
-    else:
-        pairs = zip(rows["prompt_ids"], rows["chosen_ids"], rows["rejected_ids"], strict=True)
-        cut, same = count_cut_pairs(pairs, limit)
-    if cut:
-        warnings.append(f"{cut} of {n_rows} rows reach {flag} and are cut there; raise --max_length to keep their ends")
-    if same:
+        if limit is not None and (full := sum(len(ids) >= limit for ids in rows["input_ids"])):
+            warnings.append(
+                f"{full} of {n_rows} rows fill {flag}; what was longer is cut there, and --max_length may be raised"
+            )
+        return warnings
+    found = compare_pairs(zip(rows["prompt_ids"], rows["chosen_ids"], rows["rejected_ids"], strict=True), limit)
+    if found.alike:
+        warnings.append(f"{found.alike} of {n_rows} pairs have the same tokens on both sides and teach nothing; leave them out")
+    if found.cut:
         warnings.append(
-            f"{same} of {n_rows} pairs are the same on both sides once cut at {flag} and teach nothing; raise --max_length"
+            f"{found.cut} of {n_rows} rows are longer than {flag} and are cut there; raise --max_length to keep their ends"
+        )
+    if found.alike_once_cut:
+        warnings.append(
+            f"{found.alike_once_cut} of {n_rows} pairs are the same on both sides once cut at {flag} and teach nothing; "
+            "raise --max_length"
         )
     return warnings
 
 
-def count_cut_pairs(pairs: Any, limit: int) -> tuple[int, int]:
-    """How many (prompt, chosen, rejected) token lists are longer than `limit`, and how many become equal when cut."""
-    cut = same = 0
+class Compared(NamedTuple):
+    """Numbers of pairs. `alike_once_cut` differ only behind the cut; `alike` nowhere."""
+
+    cut: int
+    alike_once_cut: int
+    alike: int
+
+
+def compare_pairs(pairs: Any, limit: int | None) -> Compared:
+    """How many (prompt, chosen, rejected) token lists are longer than `limit`, and how many are the same on both sides."""
+    cut = once_cut = alike = 0
     for prompt, chosen, rejected in pairs:
-        room = max(0, limit - len(prompt))
-        cut += max(len(chosen), len(rejected)) > room
-        same += chosen[:room] == rejected[:room]
-    return cut, same
+        room = None if limit is None else max(0, limit - len(prompt))
+        cut += room is not None and max(len(chosen), len(rejected)) > room
+        alike += chosen == rejected
+        once_cut += chosen != rejected and chosen[:room] == rejected[:room]
+    return Compared(cut, once_cut, alike)
 
 
-def _record_data(export: Export, out: Path) -> None:
-    """The export's manifest beside the weights, and from the start: an unfinished training tells its data too."""
+def make_record(data: Sequence[Data], weights: Sequence[float] | None) -> Record:
+    """What was trained on: an export's manifest and its path; of several all of them, as `data`."""
+    if len(data) == 1:
+        return {**data[0].manifest, "trained_on": str(data[0].path)}
+    return {
+        "kind": data[0].kind,
+        "rows": sum(one.rows for one in data),
+        "trained_on": [str(one.path) for one in data],
+        "weights": list(weights) if weights else None,
+        "data": [{**one.manifest, "trained_on": str(one.path)} for one in data],
+    }
+
+
+def _record_data(record: Record, out: Path) -> None:
+    """Beside the weights, and from the start: an unfinished training tells its data too."""
     out.mkdir(parents=True, exist_ok=True)
-    record = {**export.manifest, "trained_on": str(export.path)}
     (out / "data_manifest.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _named(paths: Any) -> str:
+    return " ".join(paths) if isinstance(paths, list) else str(paths)
 
 
 def _resume(value: str | None) -> str | bool | None:

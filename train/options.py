@@ -7,8 +7,8 @@ entry goes through the same parser, so that both are checked alike, and the comm
 
 # No `from __future__ import annotations` here: TRL's parser reads the types of the dataclass below.
 import argparse
-import difflib
 import json
+import math
 import os
 import re
 import warnings
@@ -18,6 +18,7 @@ from typing import Any, ClassVar, NoReturn
 
 from train.data import find_shipped
 from train.errors import TrainError
+from train.flags import check_flags, check_losses, flags_in, nearest
 
 # TRL's scripts name the data by these; here an export is the one way to name it.
 _OTHER_DATA = ("dataset_name", "dataset_config", "dataset_train_split", "dataset_test_split", "dataset_streaming",
@@ -32,7 +33,8 @@ class Request:
     argv: list[str]
     config_path: Path | None
     config: dict[str, Any]
-    data: str | None
+    data: list[str]
+    weights: list[float] | None
     model: str | None
     help: bool
 
@@ -43,9 +45,15 @@ class DataArguments:
 
     _argument_group_name: ClassVar[str] = "data and target model (datakit's own flags)"
 
-    data: str | None = field(
+    data: list[str] | None = field(
         default=None,
-        metadata={"help": "The export to train on: a folder with train.parquet and manifest.json, like runs/my/sft."},
+        metadata={
+            "help": "What to train on, one or several: exports like runs/my/sft, or Parquet or JSON Lines in TRL's columns."
+        },
+    )
+    data_weights: list[float] | None = field(
+        default=None,
+        metadata={"help": "One number for each --data: rows of them stand in this proportion, none taken twice."},
     )
     eval_share: float = field(
         default=0.0,
@@ -71,8 +79,10 @@ def read_request(kind: str, argv: list[str]) -> Request:
     _raise_errors(parser, f"train {kind}: ")
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--config", type=find_shipped)
-    parser.add_argument("--data")
+    parser.add_argument("--data", nargs="+")
+    parser.add_argument("--data_weights", "--data-weights", nargs="+", type=float)
     parser.add_argument("--model", "--model_name_or_path", "--model-name-or-path")
+    flags_in(argv)
     known, _ = parser.parse_known_args(argv)
     config = read_config(known.config) if known.config and not known.help else {}
     for name in _OTHER_DATA:
@@ -80,12 +90,15 @@ def read_request(kind: str, argv: list[str]) -> Request:
         if given or name in config:
             where = f"--{name}" if given else f"{known.config}: {name}"
             raise TrainError(f"{where}: the data has one name here, --data with an export like runs/my/{kind}")
+    data = known.data or config.get("data") or []
+    weights = known.data_weights or config.get("data_weights")
     return Request(
         kind=kind,
         argv=_without_config(argv),
         config_path=known.config,
         config=config,
-        data=known.data or config.get("data"),
+        data=[data] if isinstance(data, str) else data,
+        weights=weights,
         model=known.model or config.get("model") or config.get("model_name_or_path"),
         help=known.help,
     )
@@ -112,15 +125,29 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def parse_options(request: Request) -> Options:
-    """All flags, checked by TRL's parser; TrainError names what is unknown or has a bad value, and its file."""
+def check_early(request: Request) -> None:
+    """What can be said of the flags before TRL is there, see flags.py."""
+    own = DataArguments.__dataclass_fields__
+    check_flags(request.kind, request.argv, request.config, str(request.config_path), own)
+    n_data, n_weights = len(request.data), len(request.weights or [])
+    if n_weights and n_weights != n_data:
+        raise TrainError(f"--data_weights: {n_weights} for {n_data} --data; give one number for each")
+    if bad := [weight for weight in request.weights or [] if not (weight > 0 and math.isfinite(weight))]:
+        raise TrainError(f"--data_weights {bad[0]:g}: give a number above 0, or leave that data out")
+
+
+def parse_options(request: Request, has_test: bool = False) -> Options:
+    """All flags, checked by TRL's parser; TrainError names what is unknown or has a bad value, and its file.
+
+    `has_test`: some data has a test split, which can be evaluated on.
+    """
     parser = build_parser(request.kind)
     known = {name: action for action in parser._actions for name in action.option_strings}
     flags: list[str] = []
     for key, value in request.config.items():
         if f"--{key}" not in known:
             unknown = f"{request.config_path}: {key}: train {request.kind} has no such flag"
-            raise TrainError(unknown + _nearest(key, known))
+            raise TrainError(unknown + nearest(key, known))
         flags += _as_flags(parser, known[f"--{key}"], key, value)
     _raise_errors(parser, f"{request.config_path}: ")
     parser.parse_known_args(flags)
@@ -134,9 +161,9 @@ def parse_options(request: Request) -> Options:
     except ValueError as error:  # what TRL's config classes refuse
         raise TrainError(f"train {request.kind}: {_with_hint(str(error))}") from None
     if rest:
-        raise TrainError(f"train {request.kind}: {rest[0].split('=')[0]}: no such flag{_nearest(rest[0], known)}")
+        raise TrainError(f"train {request.kind}: {rest[0].split('=')[0]}: no such flag{nearest(rest[0], known)}")
     options = Options(request.kind, data, training, model)
-    _check_values(options)
+    _check_values(options, has_test)
     return options
 
 
@@ -150,7 +177,7 @@ def build_parser(kind: str) -> Any:
     parser: Any = TrlParser(
         (DataArguments, training, ModelConfig),  # type: ignore[arg-type]
         prog=f"train {kind}",
-        usage=f"train {kind} --data EXPORT --model MODEL [--config FILE.yaml] [any flag below]",
+        usage=f"train {kind} --data EXPORT [EXPORT ...] --model MODEL [--config FILE.yaml] [any flag below]",
         description=_DESCRIPTION[kind],
         allow_abbrev=False,
     )
@@ -189,34 +216,18 @@ def _as_flags(parser: Any, action: argparse.Action, key: str, value: object) -> 
     return [f"--{key}={value}"]
 
 
-def _check_values(options: Options) -> None:
+def _check_values(options: Options, has_test: bool) -> None:
     training, share = options.training, options.data.eval_share
     if not 0 <= share < 1:
         raise TrainError(f"--eval_share {share}: must be at least 0 and below 1")
     evaluates = str(getattr(training.eval_strategy, "value", training.eval_strategy)) != "no"
     if share and not evaluates:
         raise TrainError(f"--eval_share {share}: nothing evaluates the rows held out; add --eval_strategy epoch")
-    if evaluates and not share:
+    if evaluates and not share and not has_test:
         raise TrainError("--eval_strategy: there is nothing to evaluate on; hold prompts out with --eval_share 0.02")
     if options.kind == "dpo":
-        _check_loss_type(training)
-
-
-def _check_loss_type(training: Any) -> None:
-    """TRL meets an unknown loss only at the first step, after the model is loaded; its help lists the names."""
-    text = type(training).__dataclass_fields__["loss_type"].metadata.get("help", "")
-    names = re.findall(r"`'(\w+)'`", text)
-    for name in training.loss_type:
-        if names and name not in names:
-            raise TrainError(f"train dpo: loss_type {name}: TRL has no such loss{_nearest(name, names)}")
-
-
-def _nearest(name: str, known: Any) -> str:
-    bare = name.split("=")[0].lstrip("-").replace("-", "_")
-    names = sorted({option.lstrip("-").replace("-", "_") for option in known})
-    close = difflib.get_close_matches(bare, names, n=1)
-    dashes = "--" if name.startswith("-") else ""
-    return f"; did you mean {dashes}{close[0]}?" if close else ""
+        help = type(training).__dataclass_fields__["loss_type"].metadata.get("help", "")
+        check_losses(training.loss_type, help)
 
 
 def _with_hint(message: str) -> str:

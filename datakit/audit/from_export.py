@@ -6,7 +6,7 @@ import glob
 import json
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from datakit.audit.limits import hold
 from datakit.audit.queries import describe_pairs, examples
@@ -21,7 +21,8 @@ Part = TypeVar("Part", Source, Pairs)
 def inspect_exports(folder: Path, paths: list[Path]) -> Report:
     exports = [_read_export(path) for path in paths]
     manifests = [manifest for manifest, _ in exports]
-    given = [source for manifest in manifests for source in manifest.get("sources") or []]
+    runs = [run for manifest in manifests for run in manifest.get("runs") or [manifest]]  # an export may mix several
+    given = [source for run in runs for source in run.get("sources") or []]
     named = {source.get("model"): source for source in reversed(given)}  # the first of a name stays
     facts = ("model", "revision", "type", "n")
     sources = {model: _unknown(Source, {fact: named[model].get(fact) for fact in facts}) for model in sorted(named)}
@@ -44,7 +45,7 @@ def inspect_exports(folder: Path, paths: list[Path]) -> Report:
     if len({manifest.get("recipe_digest") for manifest in manifests}) > 1:
         warnings.append("sft/ and dpo/ were made with different recipes; export again: datakit export")
     first = manifests[0]
-    made_with = {name: first.get(name) for name in ("domain", "judge", "verifier", "select")}
+    made_with = {name: _shared([run.get(name) for run in runs]) for name in ("domain", "judge", "verifier", "select")}
     subject = Subject(kind="export", folder=str(folder), recipe=first.get("recipe_digest"), **made_with)
     report = Report(
         run=subject,
@@ -55,7 +56,16 @@ def inspect_exports(folder: Path, paths: list[Path]) -> Report:
         examples=shown,
         warnings=warnings,
     )
-    return replace(report, limits=hold(report, first.get("limits") or {}))
+    return replace(report, limits=hold(report, _shared([run.get("limits") for run in runs]) or {}))
+
+
+def _shared(values: list[Any]) -> Any:
+    """What all runs have; names that differ are listed, a section that differs is nobody's."""
+    if all(value == values[0] for value in values):
+        return values[0]
+    if all(value is None or isinstance(value, str) for value in values):
+        return ", ".join(sorted({value for value in values if value is not None}))
+    return None
 
 
 def _read_export(folder: Path) -> tuple[Row, Tables]:
@@ -68,6 +78,8 @@ def _read_export(folder: Path) -> tuple[Row, Tables]:
     if not isinstance(manifest, dict) or manifest.get("kind") not in EXPORTED:
         raise BadInput(f"{path}: not the manifest of an export (kind must be sft or dpo); export again: datakit export")
     again = "export again: datakit export"
+    if manifest.get("format", "parquet") != "parquet":
+        raise BadInput(f"{folder}: written with --format {manifest['format']}; inspect reads runs, and exports in Parquet")
     exported = Tables(lambda error: f"{data}: not the data of an export ({error.splitlines()[0]}); {again}")
     exported.make_table("exported", "SELECT * FROM read_parquet($path)", {"path": glob.escape(str(data))})
     return manifest, exported

@@ -23,8 +23,8 @@ def inspect(folder: Path) -> Report:
     if (folder / "recipe.json").is_file():
         with Run.open(folder) as run:
             return inspect_run(run)
-    exports = [path for path in (folder, *(folder / phase for phase in EXPORTED)) if (path / "manifest.json").is_file()]
-    if exports:
+    phases = [path for phase in EXPORTED if ((path := folder / phase) / "manifest.json").is_file()]
+    if exports := phases or ([folder] if (folder / "manifest.json").is_file() else []):
         return inspect_exports(folder, exports)
     what = "there is no such folder" if not folder.exists() else "neither a run (recipe.json) nor an export (manifest.json)"
     raise BadInput(

@@ -56,14 +56,60 @@ def select(
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
-    out: Annotated[Path, typer.Argument(help="A new folder; gets sft/ and dpo/.", show_default=False)],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN... OUT", help="Run folders, and last a new folder.", show_default=False)
+    ],
+    format: Annotated[str, typer.Option(help="parquet, jsonl, sharegpt or alpaca (LLaMA-Factory), kto (TRL).")] = "parquet",
+    test_share: Annotated[float, typer.Option(help="Share of the prompts that go to a test split, by a hash of them.")] = 0.0,
+    max_rows: Annotated[
+        list[str] | None, typer.Option(metavar="RUN=N", help="At most N demos and N pairs of a run; RUN is its folder's name.")
+    ] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RUN=W", help="Rows of the runs in this proportion (1 where a run has none), none taken twice."),
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="The target's folder: say how many rows pass 1k, 2k and 4k of its tokens.")
+    ] = None,
 ) -> None:
-    """Write a run's demos and pairs as folders that TRL takes, also of a run that is not finished."""
-    from datakit.export import export_run
+    """Write the demos and pairs of runs as a folder that TRL and `load_dataset` take, also of a run that is not finished.
 
-    counts = export_run(run, out)
-    typer.echo(f"{out / 'sft'}: {counts['sft']:,} demos    {out / 'dpo'}: {counts['dpo']:,} pairs", err=True)
+    Several runs are mixed: a prompt serves one phase, no row stands there twice, and the column `run` says where each is from.
+    """
+    from datakit.export import FORMATS, Mix, Wish, export_runs
+
+    if len(folders) < 2:
+        raise BadInput(f"export {folders[0]}: name the run, or several, and last a new folder: datakit export {folders[0]} OUT")
+    if (chosen := next((name for name in FORMATS if name == format), None)) is None:
+        raise BadInput(f"--format {format}: write {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+    if not 0 <= test_share < 1:
+        raise BadInput(f"--test-share {test_share:g}: must be at least 0 and below 1")
+    most = {name: int(n) for name, n in _by_run("--max-rows", max_rows, whole=True).items()}
+    wish = Wish(chosen, test_share, Mix(most, _by_run("--weight", weight)), tokenizer)
+    *runs, out = folders
+    done = export_runs(runs, out, wish)
+    for one in done.left_out:
+        of = f"{one['run']}: " if one["run"] else ""
+        typer.echo(f"left out: {of}{one['rows']:,} rows of {one['phase']} ({one['reason']})", err=True)
+    words = {"sft": "demos", "dpo": "pairs", "kto": "labelled answers"}
+    typer.echo("    ".join(f"{out / kind}: {rows:,} {words[kind]}" for kind, rows in done.rows.items()), err=True)
+
+
+def _by_run(option: str, given: list[str] | None, whole: bool = False) -> dict[str, float]:
+    """The values of a repeated option RUN=NUMBER."""
+    values: dict[str, float] = {}
+    for text in given or []:
+        name, _, number = text.rpartition("=")
+        try:
+            value = int(number) if whole else float(number)
+        except ValueError:
+            value = None
+        if not name or value is None:
+            raise BadInput(f"{option} {text}: write it as RUN={'N, a whole number' if whole else 'NUMBER'}")
+        if name in values:
+            raise BadInput(f"{option} {text}: {name} has one already")
+        values[name] = value
+    return values
 
 
 def sql(

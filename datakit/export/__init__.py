@@ -1,5 +1,7 @@
-"""demos and pairs -> sft/ and dpo/ folders as TRL takes them."""
+"""demos and pairs -> folders as TRL, the hub and other tools take them."""
 
-from datakit.export.folders import export_run
+from datakit.export.folders import Exported, Wish, export_runs
+from datakit.export.formats import FORMATS, Format
+from datakit.export.mix import Mix
 
-__all__ = ["export_run"]
+__all__ = ["FORMATS", "Exported", "Format", "Mix", "Wish", "export_runs"]

@@ -1,138 +1,121 @@
-"""What an export says of itself: the manifest, and a dataset card with the rules in words."""
+"""What an export says of itself to people and to the hub: a dataset card (README.md with a YAML header)."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from importlib.metadata import version
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-import polars as pl
 import yaml
 
 from datakit.errors import DISTRIBUTION
-from datakit.recipe import MEAN_RANK, Quantiles, Recipe, Select, digest, spell_end
-from datakit.select.rule import Rule
-from datakit.tables import Phase
+from datakit.export.manifest import runs_of
+from datakit.export.rules import rules_in_words
+from datakit.tables import Row
+
+_KINDS = {
+    "sft": ("demonstrations for SFT", "demonstrations"),
+    "dpo": ("preference pairs for DPO", "preference"),
+    "kto": ("labelled answers for KTO", "preference"),
+}
+UNKNOWN = "unknown"
 
 
-def make_manifest(
-    kind: Phase,
-    frame: pl.DataFrame,
-    recipe: Recipe,
-    rule: Rule,
-    sources: pl.DataFrame,
-    window: tuple[float | None, float | None],
-) -> dict[str, Any]:
-    """What the folder holds and what made it: recipe and digest, models with revisions, judges, counts, versions.
+def make_card(manifests: Mapping[str, Row], configs: Sequence[Row]) -> str:
+    """The card over these phases: a header as the Hugging Face hub reads it, counts, lengths, and the rules in words.
 
-    `window` is the margin window in numbers.
+    `configs`: the hub's list of configurations with their files.
     """
-    counts = dict(frame["model"].value_counts().iter_rows())
+    first = next(iter(manifests.values()))
+    runs = {run.get("name", ""): run for run in runs_of(first)}
+    rows = {kind: made["rows"] + made.get("test_rows", 0) for kind, made in manifests.items()}
+    domains = sorted({str(run["domain"]) for run in runs.values()})
+    what = " and ".join(f"{count:,} {_KINDS[kind][0]}" for kind, count in rows.items())
+    recipes = ", ".join(f"`{run['recipe_digest']}`{f' ({name})' if name else ''}" for name, run in runs.items())
+    parts = [
+        f"---\n{yaml.safe_dump(_header(manifests, list(runs.values()), rows, configs), sort_keys=False).strip()}\n---",
+        f"# {what} ({', '.join(domains)})",
+        f"Built with datakit {first['versions'][DISTRIBUTION]} from recipe {recipes} on {first['created'][:10]}.\n"
+        "`manifest.json` holds the whole recipe; every row names its prompt and its responses by id.",
+        "## Rows by source model\n\n" + "\n\n".join(_sources(kind, made) for kind, made in manifests.items()),
+        *(_about_run(name, run, list(manifests)) for name, run in runs.items()),
+        "## Lengths\n\n" + _lengths(manifests),
+        "## Columns\n\n" + "\n\n".join(f"{kind}: `{'`, `'.join(made['columns'])}`" for kind, made in manifests.items()),
+        "## Licence and language\n\n" + _terms(runs),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _header(manifests: Mapping[str, Row], runs: list[Row], rows: Mapping[str, int], configs: Sequence[Row]) -> Row:
+    licenses = sorted({run["export"]["license"] or UNKNOWN for run in runs})
+    languages = sorted({language for run in runs for language in run["export"]["language"]})
+    tags = {tag: None for kind in manifests for tag in (kind, _KINDS[kind][1])} | {str(run["domain"]): None for run in runs}
     return {
-        "kind": kind,
-        "rows": frame.height,
-        "columns": frame.columns,
-        "domain": recipe.domain,
-        "recipe_digest": digest(recipe),
-        "verifier": rule.verifier,
-        "judge": rule.judge,
-        "judges": list(rule.judges),
-        "margin_window": None if recipe.select.margin is None else [None if end is None else spell_end(end) for end in window],
-        "sources": [{**source, "rows": counts.get(source["model"], 0)} for source in sources.to_dicts()],
-        "select": recipe.select.model_dump(mode="json"),
-        "limits": recipe.limits.model_dump(mode="json"),
-        "export": recipe.export.model_dump(mode="json"),
-        "recipe": recipe.model_dump(mode="json"),
-        "versions": {name: version(name) for name in (DISTRIBUTION, "duckdb", "polars", "math-verify")},
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def make_card(manifest: dict[str, Any]) -> str:
-    """The dataset card: a YAML header as the Hugging Face hub reads it, the counts by source, and the rules in words."""
-    kind, rows = manifest["kind"], manifest["rows"]
-    header = {
+        "license": licenses[0] if len(licenses) == 1 else licenses,
+        **({"language": languages} if languages else {}),
         "task_categories": ["text-generation"],
-        "tags": [kind, "preference" if kind == "dpo" else "demonstrations", manifest["domain"], "datakit"],
-        "size_categories": [_size_category(rows)],
-        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "train.parquet"}]}],
+        "tags": [*tags, "datakit"],
+        "size_categories": [_size_category(sum(rows.values()))],
+        "configs": list(configs),
     }
-    what = "preference pairs for DPO" if kind == "dpo" else "demonstrations for SFT"
-    counts = "\n".join(
-        f"| {source['model']} | {source['revision'] or '-'} | `{source['sampling']}` | {source['rows']:,} |"
-        for source in manifest["sources"]
+
+
+def _sources(kind: str, manifest: Row) -> str:
+    several = "runs" in manifest
+    lines = [
+        (f"| {run['name']} " if several else "")
+        + f"| {source['model']} | {source['revision'] or '-'} | `{source['sampling']}` | {source['rows']:,} |"
+        for run in runs_of(manifest)
+        for source in run["sources"]
+    ]
+    head = ("| run " if several else "") + "| model | revision | sampling | rows |"
+    rule = ("| --- " if several else "") + "| --- | --- | --- | ---: |"
+    return "\n".join([f"{manifest['rows'] + manifest.get('test_rows', 0):,} {_KINDS[kind][0]}:", "", head, rule, *lines])
+
+
+def _about_run(name: str, run: Row, kinds: list[str]) -> str:
+    title = "## How a row was chosen" + (f": {name}" if name else "")
+    rules = [f"- {rule}" for rule in [*rules_in_words(run, kinds), _judge(run)]]
+    return "\n".join([title, "", *rules])
+
+
+def _judge(run: Row) -> str:
+    accuracy = run["judge_accuracy"]
+    if accuracy is None:
+        return "No judge scored these answers."
+    if not accuracy["comparisons"]:
+        return (
+            f"How often the judge (`{run['judge']}`) is right is not known: there were no right and wrong answers to compare."
+        )
+    return (
+        f"The judge (`{run['judge']}`) scores a right answer above a wrong one, by the verifier, in {accuracy['value']:.1%} of "
+        f"{accuracy['comparisons']:,} comparisons within this run."
     )
-    return f"""---
-{yaml.safe_dump(header, sort_keys=False).strip()}
----
-
-# {rows:,} {what} ({manifest["domain"]})
-
-Built with datakit {manifest["versions"][DISTRIBUTION]} from recipe `{manifest["recipe_digest"]}` on {manifest["created"][:10]}.
-`manifest.json` holds the whole recipe; every row names its prompt and its responses by id.
-
-## Rows by source model
-
-| model | revision | sampling | rows |
-| --- | --- | --- | ---: |
-{counts}
-
-## How a row was chosen
-
-{chr(10).join(f"- {rule}" for rule in rules_in_words(manifest))}
-
-## Columns
-
-`{"`, `".join(manifest["columns"])}`
-
-Messages are lists of role and content. The terms of the prompts' and of the source models' licences apply to this data.
-"""
 
 
-def rules_in_words(manifest: dict[str, Any]) -> list[str]:
-    """The recipe's selection as sentences."""
-    select = Select.model_validate(manifest["select"])
-    verifier, judge = manifest["verifier"], manifest["judge"]
-    right = f"verified as right by `{verifier}`" if verifier else "not verified (this domain has no verifier)"
-    best = f"the highest score of `{judge}`" if judge else "no judge, so one is taken by a stable hash"
-    if judge == MEAN_RANK:
-        named = ", ".join(f"`{name}`" for name in manifest["judges"])
-        best = f"the highest mean rank (0 to 1), among the answers of its prompt, over the judges {named}"
-    rules = [f"An answer that may be chosen is complete (not cut off) and {right}; among several: {best}."]
-    if manifest["kind"] == "sft":
-        rules.append("A demo is the best such answer of all source models.")
-    else:
-        rules.append(
-            "A pair is the best right answer against the worst wrong answer of "
-            + ("the same source model." if select.pairing == "same_source" else "any source models.")
-        )
-        rules += _pair_rules(select, manifest["margin_window"])
-    kept = "stands in front of its answer, as it came" if manifest["export"]["reasoning"] == "keep" else "is left out"
-    rules.append(f"What a model thought before its answer {kept}; lengths, verdicts and scores are of the answer alone.")
-    if select.split == "pairs_first":
-        rules.append("Prompts with a valid pair serve DPO, other prompts with a right answer serve SFT.")
-    else:
-        share = f"floor({select.sft_share:g} x N)"
-        rules.append(f"Of the N prompts with a valid pair {share} serve SFT, the rest DPO, in a stable hash order.")
-    return rules
+def _lengths(manifests: Mapping[str, Row]) -> str:
+    lines = ["| | median | 95 % up to | longest |", "| --- | ---: | ---: | ---: |"]
+    for kind, made in manifests.items():
+        for name, found in made["lengths"].items():
+            numbers = " | ".join(f"{found[number]:,.0f}" for number in ("median", "p95", "max"))
+            lines.append(f"| {kind}: {name.replace('_', ' ')} | {numbers} |")
+    lines += ["", "Tokens are those that each source counted; they are not those of the model that you train."]
+    for kind, made in manifests.items():
+        if target := made.get("target_tokens"):
+            over = ", ".join(f"{count:,} have more than {size}" for size, count in target["rows_over"].items())
+            lines.append(
+                f"\nTokens of {target['tokenizer']} with its chat template, {kind}: {over}, of {target['rows']:,} rows; the "
+                f"longest has {target['max']:,}."
+            )
+    return "\n".join(lines)
 
 
-def _pair_rules(select: Select, window: list[float | str | None] | None) -> list[str]:
-    rules = []
-    if window is not None and window[0] is not None and window[1] is not None:
-        rules.append(f"The margin (chosen minus rejected score) lies in [{float(window[0]):g}, {float(window[1]):g}].")
-    if isinstance(select.margin, Quantiles):
-        low, high = select.margin.quantiles
-        rules.append(f"That window is the quantiles {low:g} and {high:g} of the margins of this run's candidates.")
-    if select.length_ratio_max is not None:
-        rules.append(f"The longer text has at most {select.length_ratio_max:g} times the characters of the shorter.")
-    if select.length_bins is not None:
-        rules.append(
-            f"In each bin of width {select.length_bins:g} of |ln(chosen/rejected characters)| there are as many pairs with the "
-            "longer answer chosen as with the longer answer rejected."
-        )
-    each = "the pair with the largest margin" if select.per_prompt == "one" else "each source model's pair"
-    return [*rules, f"Each prompt gives {each}."]
+def _terms(runs: Mapping[str, Row]) -> str:
+    lines = []
+    for name, run in runs.items():
+        of = f"{name}: " if name else ""
+        languages = ", ".join(run["export"]["language"]) or f"{UNKNOWN} (export.language of the recipe does not say)"
+        licence = run["export"]["license"] or f"{UNKNOWN} (export.license of the recipe does not say)"
+        lines.append(f"- {of}licence: {licence}; language: {languages}")
+    return "\n".join([*lines, "", "The terms of the prompts' and of the source models' licences apply to this data."])
 
 
 def _size_category(rows: int) -> str:

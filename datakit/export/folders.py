@@ -1,77 +1,188 @@
-"""demos and pairs -> sft/ and dpo/ folders: train.parquet as TRL takes it, manifest.json, and a dataset card.
+"""demos and pairs -> folders: a file a split, manifest.json and a dataset card in each phase's, and one over all.
 
 A folder appears whole or not at all: it is written beside its place and renamed into it.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from datakit.domains import domain_of
-from datakit.errors import BadInput, RunError, command
-from datakit.export.card import make_card, make_manifest
+from datakit.errors import BadInput
+from datakit.export.card import make_card
+from datakit.export.formats import Format, dataset_info, shape_of, split_pairs, takes_turns, write_rows
+from datakit.export.given import NOT_WRITTEN, Given, read_given
+from datakit.export.manifest import phase_manifest, whole_manifest
+from datakit.export.mix import Mix, mix_runs
 from datakit.recipe import Recipe
-from datakit.select.rule import Rule, diff_pairs, make_candidates, margin_window, rule_in, select_demos, select_pairs
-from datakit.store import Run, load_sql, writing
-from datakit.tables import EXPORTED, Phase
+from datakit.select.rule import Rule, rule_in
+from datakit.store import Run, writing
+from datakit.tables import Phase, Row
 
 
-def export_run(run_folder: Path, out: Path) -> dict[Phase, int]:
-    """Write OUT/sft and OUT/dpo from the run's demos and pairs; returns how many rows each has. BadInput where OUT is there."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BadInput(f"{out}: exists already; give a new folder, or remove it first")
-    with Run.open(run_folder) as run:
-        recipe = run.recipe()
-        return write_exports(run, recipe, rule_in(run, recipe, domain_of(recipe)), out)
+@dataclass(frozen=True)
+class Wish:
+    """How an export is asked for."""
+
+    format: Format = "parquet"
+    test_share: float = 0.0
+    """Share of the prompts, by a hash of their messages, whose rows go to a file of their own."""
+    mix: Mix = field(default_factory=Mix)
+    tokenizer: str | None = None
+    """The target's folder or hub id: how many of its tokens the rows have."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Rows of each phase's folder, with those of its test split, and what was left out and why."""
+
+    rows: Mapping[str, int]
+    left_out: list[Row]
 
 
 def write_exports(run: Run, recipe: Recipe, rule: Rule, out: Path) -> dict[Phase, int]:
-    """Write OUT/sft and OUT/dpo, each in the place of an old one; returns how many rows each has.
+    """Write the run's own OUT/sft and OUT/dpo, each in the place of an old one; returns how many rows each has.
 
-    RunError where pairs or demos have lost their texts, or are not what the rule selects now: the manifest names the rule.
+    RunError where pairs or demos are out of date, see `read_given`.
     """
-    make_candidates(run, rule)
-    params = {"keep_reasoning": recipe.export.reasoning == "keep"}
-    frames: dict[Phase, pl.DataFrame] = {
-        "sft": run.query(load_sql("export/demos"), params),
-        "dpo": run.query(load_sql("export/pairs"), params),
+    given = read_given(run, recipe, rule)
+    for phase, frame in given.frames.items():
+        with writing(out / phase):
+            new = _beside(out / phase, "new")
+            _write_phase(new, phase, {"train": frame}, [given], Wish())
+            _put(new, out / phase)
+    return {phase: frame.height for phase, frame in given.frames.items()}
+
+
+def export_runs(folders: Sequence[Path], out: Path, wish: Wish) -> Exported:
+    """Write a new folder with the rows of one run or several, one folder a phase in it. BadInput where OUT is there."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BadInput(f"{out}: exists already; give a new folder (the last one is where the export goes), or remove it first")
+    given = _read_runs(folders)
+    wish.mix.check([one.name for one in given])
+    frames, left_out = dict(given[0].frames), list[Row]()
+    if len(given) > 1 or wish.mix.max_rows:
+        mixed = mix_runs(given, wish.mix)
+        frames, left_out = dict(mixed.frames), mixed.left_out
+    with writing(out):
+        new = _beside(out, "new")
+        manifests: dict[str, Row] = {}
+        for phase, frame in frames.items():
+            kept = _readable(frame, phase, wish.format, left_out)
+            kind, rows = ("kto", split_pairs(kept)) if phase == "dpo" and wish.format == "kto" else (phase, kept)
+            splits = _split(rows, wish.test_share)
+            manifests[kind] = _write_phase(new / kind, kind, splits, given, wish)
+        _write_whole(new, manifests, given, wish, left_out)
+        _put(new, out)
+    return Exported({kind: made["rows"] + made.get("test_rows", 0) for kind, made in manifests.items()}, left_out)
+
+
+def _read_runs(folders: Sequence[Path]) -> list[Given]:
+    """What each run gives, named by its folder, or by its path where two folders are called the same."""
+    last = [folder.resolve().name for folder in folders]
+    names = [name if last.count(name) == 1 else str(folder) for name, folder in zip(last, folders, strict=True)]
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise BadInput("the same run is given twice; give each once, and --weight NAME=... for more or less of it")
+    given = []
+    with ExitStack() as opened:
+        for name, folder in zip(names, folders, strict=True):
+            run = opened.enter_context(Run.open(folder))
+            recipe = run.recipe()
+            given.append(read_given(run, recipe, rule_in(run, recipe, domain_of(recipe)), name))
+    return given
+
+
+def _readable(frame: pl.DataFrame, phase: Phase, format: Format, left_out: list[Row]) -> pl.DataFrame:
+    """The rows that the format can say; the others are counted."""
+    if format not in ("sharegpt", "alpaca"):
+        return frame
+    fits = pl.Series([takes_turns(prompt) for prompt in frame["prompt"].to_list()], dtype=pl.Boolean)
+    if n := int((~fits).sum()):
+        reason = f"{format} has no place for a prompt that is not user and assistant in turn"
+        left_out.append({"run": None, "phase": phase, "reason": reason, "rows": n})
+    return frame.filter(fits)
+
+
+def _split(rows: pl.DataFrame, test_share: float) -> dict[str, pl.DataFrame]:
+    if not test_share:
+        return {"train": rows}
+    held = pl.col("test_place") < test_share
+    return {"train": rows.filter(~held), "test": rows.filter(held)}
+
+
+def _write_phase(folder: Path, kind: str, splits: Mapping[str, pl.DataFrame], given: Sequence[Given], wish: Wish) -> Row:
+    """Write the folder of one phase; returns its manifest."""
+    folder.mkdir(parents=True)
+    shape = shape_of(wish.format, "sft" if kind == "sft" else "dpo")
+    unused = NOT_WRITTEN if len(given) > 1 else (*NOT_WRITTEN, "run")
+    written = {split: rows.drop(unused, strict=False) for split, rows in splits.items()}
+    manifest = phase_manifest(kind, written, given, wish.format)
+    if wish.tokenizer:
+        from datakit.export.tokens import count_tokens
+
+        manifest["target_tokens"] = count_tokens(pl.concat(written.values()), wish.tokenizer)
+    for split, rows in written.items():
+        write_rows(folder / f"{split}{shape.suffix}", rows, shape)
+    files = _data_files(".", manifest, shape.suffix) or [{"split": "train", "path": f"train{shape.suffix}"}]
+    card = make_card({kind: manifest}, [{"config_name": "default", "data_files": files}])
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    _write_json(folder / "manifest.json", manifest)
+    return manifest
+
+
+def _write_whole(folder: Path, manifests: Mapping[str, Row], given: Sequence[Given], wish: Wish, left_out: list[Row]) -> None:
+    """What stands above the phases: the manifest over all, the card with a configuration a phase, LLaMA-Factory's list."""
+    choices = {
+        "format": wish.format,
+        "test_share": wish.test_share,
+        "max_rows": dict(wish.mix.max_rows),
+        "weights": dict(wish.mix.weights),
+        "left_out": left_out,
     }
-    for kind, frame in frames.items():
-        stored = run.frame(EXPORTED[kind]).height
-        if stored != frame.height:  # the join drops a pair whose texts are gone: that must not pass unseen
-            raise RunError(
-                f"{run.folder}: {stored:,} {EXPORTED[kind]}, but only {frame.height:,} with their prompts and responses; "
-                f"run: {command('select', run.folder)}"
-            )
-    if diff_pairs(run.frame("pairs"), select_pairs(run)).height or not select_demos(run, rule).equals(run.frame("demos")):
-        again = command("select", run.folder)
-        raise RunError(f"{run.folder}: pairs and demos are not what its recipe selects now; run: {again}")
-    window, sources = margin_window(run, rule), run.frame("sources")
-    for kind, frame in frames.items():
-        manifest = make_manifest(kind, frame, recipe, rule, sources, window)
-        _write(out / kind, frame, manifest, make_card(manifest))
-    return {kind: frame.height for kind, frame in frames.items()}
+    _write_json(folder / "manifest.json", whole_manifest(manifests, given, choices))
+    suffix = shape_of(wish.format, "sft").suffix
+    configs = [
+        {"config_name": kind, "data_files": _data_files(kind, made, suffix)} for kind, made in manifests.items() if made["rows"]
+    ]
+    (folder / "README.md").write_text(make_card(manifests, configs), encoding="utf-8")
+    if wish.format in ("sharegpt", "alpaca"):
+        named = {
+            kind if split == "train" else f"{kind}_{split}": (f"{kind}/{split}{suffix}", wish.format, kind == "dpo")
+            for kind, made in manifests.items()
+            for split, rows in (("train", made["rows"]), ("test", made.get("test_rows", 0)))
+            if rows
+        }
+        _write_json(folder / "dataset_info.json", dataset_info(named))
 
 
-def _write(folder: Path, frame: pl.DataFrame, manifest: dict[str, Any], card: str) -> None:
-    """Write beside the place, then rename; an old folder of that name goes."""
-    new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
-    with writing(folder):
-        for leftover in (new, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        new.mkdir(parents=True)
-        buffer = io.BytesIO()  # polars gives no OSError of its own where the disk is full
-        frame.write_parquet(buffer)
-        (new / "train.parquet").write_bytes(buffer.getbuffer())
-        (new / "README.md").write_text(card, encoding="utf-8")
-        (new / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+def _data_files(folder: str, manifest: Row, suffix: str) -> list[Row]:
+    """The splits as the hub's configurations name them; `datasets` opens no file without rows."""
+    rows = {"train": manifest["rows"], "test": manifest.get("test_rows", 0)}
+    return [{"split": split, "path": (Path(folder) / f"{split}{suffix}").as_posix()} for split, n in rows.items() if n]
+
+
+def _beside(folder: Path, word: str) -> Path:
+    """A path to write at before the folder's own; what an interrupted export left there goes."""
+    path = folder.with_name(f".{folder.name}.{word}")
+    shutil.rmtree(path, ignore_errors=True)
+    return path
+
+
+def _put(new: Path, folder: Path) -> None:
+    """Rename it into its place; an old folder there goes."""
+    old = _beside(folder, "old")
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_json(path: Path, values: Row) -> None:
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

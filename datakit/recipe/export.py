@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from datakit.recipe.section import Section
+from pydantic import Field
+
+from datakit.recipe.section import Name, Section
+
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
 class Export(Section):
     reasoning: Literal["drop", "keep"] = "drop"
     """keep: what a model thought goes back in front of its answer, as it came."""
+    system: Literal["drop", "keep"] = "drop"
+    """keep: the system prompt that a source was given is the first message of its rows' prompts."""
+    license: Name | None = None
+    """The data's licence for the dataset card, as the hub writes it: apache-2.0, cc-by-4.0, ...; null: unknown."""
+    language: list[Language] = []
+    """The data's languages for the dataset card, as ISO 639 codes: [en, zh]; none: unknown."""

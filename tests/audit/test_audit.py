@@ -15,7 +15,7 @@ from datakit import domains, recipe
 from datakit.audit import inspect
 from datakit.audit.report import Duplicates, Ending, Limit, Loss, Use
 from datakit.errors import BadInput
-from datakit.export import export_run
+from datakit.export import Wish, export_runs
 from datakit.screen.ink import short_names
 from datakit.screen.report import draw, open_console
 from datakit.select.rule import make_candidates, rule_of, select_demos, select_pairs
@@ -472,7 +472,7 @@ def test_rows_of_another_recipe_are_stored_but_not_current(tmp_path):
 @pytest.fixture(scope="module")
 def exported(small_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exports") / "out"
-    export_run(small_folder, folder)
+    export_runs([small_folder], folder, Wish())
     return folder
 
 

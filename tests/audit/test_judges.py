@@ -16,7 +16,7 @@ from datakit.audit import inspect, queries
 from datakit.audit.report import Use
 from datakit.domains import DOMAINS, domain_of
 from datakit.errors import BadInput, RecipeError
-from datakit.export import export_run
+from datakit.export import Wish, export_runs
 from datakit.options import Options
 from datakit.recipe import Unverified, parse, resolve
 from datakit.rewards.judges import chosen_judge, judges
@@ -369,7 +369,7 @@ def test_a_window_may_be_open(tmp_path, capsys, margin, drawn):
     out = " ".join(capsys.readouterr().out.split())
     assert f" x {drawn} candidates " in out and f"margin {margin[0]}..{margin[1]}" in out
     assert report.pairs.count > 0
-    export_run(tmp_path / "run", tmp_path / "out")
+    export_runs([tmp_path / "run"], tmp_path / "out", Wish())
     for file in (tmp_path / "run" / "recipe.json", tmp_path / "out" / "dpo" / "manifest.json"):
         assert "Infinity" not in file.read_text(), "JSON has no such number"
     with Run.open(tmp_path / "run") as run:
@@ -378,7 +378,7 @@ def test_a_window_may_be_open(tmp_path, capsys, margin, drawn):
 
 def test_mean_rank_selects_and_the_export_says_so(two, tmp_path):
     reselect(two / "run", ["select.judge=mean_rank"], Heard())
-    export_run(two / "run", tmp_path / "out")
+    export_runs([two / "run"], tmp_path / "out", Wish())
     manifest = json.loads((tmp_path / "out" / "dpo" / "manifest.json").read_text())
     assert manifest["judge"] == "mean_rank" and len(manifest["judges"]) == 2
     assert manifest["margin_window"][0] > 0
@@ -467,7 +467,7 @@ def test_the_keys_of_json_are_a_contract(two, tmp_path):
         failure = {"stage": "score", "key": key, "source": "armorm@1", "error": "too_long", "attempts": 1, "permanent": True}
         run.append("failures", [failure])
         run.append("prompts", [{"prompt_id": "r", "domain": "instruct", "messages": [], "dropped": "no prompt"}])
-    export_run(tmp_path / "run", tmp_path / "out")
+    export_runs([tmp_path / "run"], tmp_path / "out", Wish())
     found = set(keys_of(inspect(tmp_path / "run").as_json()))
     assert dict(found) == KEYS and len(found) == len(KEYS)
     for folder, tables in (("", "demos pairs"), ("dpo", "pairs"), ("sft", "demos")):

@@ -50,7 +50,30 @@ EARLY = {
     ),
     "no data": (["sft", "--model", "m"], ["no data; add --data with an export, for example --data runs/my/sft"]),
     "no folder": (["sft", "--data", "runs/you", "--model", "m"], ["--data runs/you: no such folder"]),
-    "data needs a value": (["sft", "--data"], ["train sft: argument --data: expected one argument"]),
+    "data needs a value": (["sft", "--data"], ["train sft: argument --data: expected at least one argument"]),
+    "data twice": (
+        ["sft", "--data", "runs/my/sft", "--data", "runs/my/dpo", "--model", "m"],
+        ["--data: given twice; several exports follow one --data: --data A B"],
+    ),
+    "a flag twice": (["sft", "--model", "m", "--model-name-or-path", "n"], ["--model_name_or_path: given twice"]),
+    "flag": (
+        ["sft", "--data", "runs/my/sft", "--model", "m", "--lerning_rate", "1e-5"],
+        ["train sft: --lerning_rate: no such flag; did you mean --learning_rate?"],
+    ),
+    "number": (
+        ["dpo", "--data", "runs/my/dpo", "--model", "m", "--learning_rate", "five"],
+        ["argument --learning_rate/--learning-rate: invalid float value: 'five'"],
+    ),
+    "loss": (
+        ["dpo", "--data", "runs/my/dpo", "--loss_type", "sigmoid_normed"],
+        ["loss_type sigmoid_normed: TRL has no such loss; did you mean sigmoid_norm?"],
+    ),
+    "weights": (
+        ["sft", "--data", "runs/my/sft", "--data_weights", "1", "2", "--model", "m"],
+        ["2 for 1 --data; give one number for each"],
+    ),
+    "weight": (["sft", "--data", "runs/my/sft", "--data_weights", "0", "--model", "m"], ["give a number above 0"]),
+    "one of two": (["sft", "--data", "runs/my/sft", "runs/you", "--model", "m"], ["--data runs/you: no such folder or file"]),
     "two data": (
         ["sft", "--data", "runs/my/sft", "--dataset_name", "trl-lib/Capybara", "--model", "m"],
         ["--dataset_name: the data has one name here, --data"],
@@ -101,9 +124,25 @@ def test_a_missing_extra_says_the_pip_command(cli, run_folder):
     refused(cli("sft", "--help", code=NOT_INSTALLED), "pip install 'fuse-datakit[train]'")
 
 
-def test_the_real_flags_are_refused_by_the_real_command(cli, run_folder, model):
-    done = cli("sft", "--data", "runs/my/sft", "--model", model, "--lerning_rate", "1e-5")
-    refused(done, "train sft: --lerning_rate: no such flag; did you mean --learning_rate?")
+def test_a_config_is_checked_early_too(cli, run_folder, tmp_path):
+    for text, words in (
+        ("lerning_rate: 1\n", "c.yaml: lerning_rate: train sft has no such flag; did you mean learning_rate?"),
+        ("max_length: 20.5\n", "c.yaml: argument --max_length/--max-length: invalid int value: '20.5'"),
+    ):
+        (tmp_path / "c.yaml").write_text(text)
+        refused(cli("sft", "--data", "runs/my/sft", "--model", "m", "--config", "c.yaml", code=WITHOUT_TRL), words)
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo"])
+def test_the_flags_read_from_source_are_those_of_trls_own_parser(kind):
+    """If TRL moves its classes, this says so; flags are then only checked when TRL is there."""
+    from train.flags import flags_of
+    from train.options import DataArguments, build_parser
+
+    known = {name.removeprefix("--") for action in build_parser(kind)._actions for name in action.option_strings}
+    bare = {name.replace("-", "_").removeprefix("no_") for name in known}
+    ours = {*DataArguments.__dataclass_fields__, "model", "config", "h", "_h", "help"}
+    assert bare - ours == set(flags_of(kind)) - {"deepspeed_plugin"}
 
 
 def test_interrupt_ends_with_130(monkeypatch, capsys):
@@ -127,7 +166,16 @@ def test_sft_help_lists_every_flag(capsys):
 
     assert main(["sft", "--help"]) == 0
     text = capsys.readouterr().out
-    for flag in ("--data", "--model ", "--config", "--eval_share", "--learning_rate", "--use_peft", "--completion_only_loss"):
+    for flag in (
+        "--data",
+        "--data_weights",
+        "--model ",
+        "--config",
+        "--eval_share",
+        "--learning_rate",
+        "--use_peft",
+        "--completion_only_loss",
+    ):
         assert flag in text
     assert "--dataset_name" not in text
     assert tiny.TEMPLATE not in text

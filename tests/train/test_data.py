@@ -1,18 +1,21 @@
 """The checks on --data: each message says what is wrong and what to give instead."""
 
+import gzip
+import json
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from tests.helpers import tiny_targets as tiny
-from train.data import find_shipped, load_rows, open_export
+from train.data import COLUMNS, find_shipped, open_all, open_data
 from train.errors import TrainError
+from train.rows import load_rows, weighted
 
 
 def message_of(path, kind):
     with pytest.raises(TrainError) as caught:
-        open_export(path, kind)
+        open_data(path, kind)
     return str(caught.value)
 
 
@@ -27,7 +30,7 @@ def test_what_came_with_the_package_is_found_from_anywhere(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("kind", ["sft", "dpo"])
 def test_a_good_export_is_taken(run_folder, kind):
-    export = open_export(run_folder / kind, kind)
+    export = open_data(run_folder / kind, kind)
     assert (export.kind, export.rows, export.manifest["recipe_digest"]) == (kind, 16, "0123abcd")
 
 
@@ -48,9 +51,8 @@ def test_the_columns_speak_where_the_manifest_is_silent_or_wrong(tmp_path):
     ("make", "expected"),
     [
         (lambda run: run / "nowhere", "no such folder"),
-        (lambda run: run, "this is a run, and train dpo takes its export; use --data {run}/dpo"),
-        (lambda run: run / "dpo/train.parquet", "its folder; use --data {run}/dpo"),
-        (lambda run: (run / "dpo/manifest.json").unlink() or run / "dpo", "no manifest.json beside train.parquet"),
+        (lambda run: run, "this is a run or an export of both phases, and train dpo takes one; use --data {run}/dpo"),
+        (lambda run: run / "dpo/README.md", "neither Parquet (.parquet) nor JSON Lines"),
         (lambda run: (run / "dpo/manifest.json").write_text("{") and run / "dpo", "manifest.json cannot be read"),
         (lambda run: (run / "dpo/manifest.json").write_text("[]") and run / "dpo", "not a JSON object"),
         (lambda run: (run / "dpo/train.parquet").write_text("not Parquet") and run / "dpo", "cannot be read as Parquet"),
@@ -58,7 +60,7 @@ def test_the_columns_speak_where_the_manifest_is_silent_or_wrong(tmp_path):
         (lambda run: tiny.write_export(run / "dpo", "dpo", []), "the export has no rows; datakit inspect {run}"),
         (lambda run: tiny.write_export(run / "dpo", "dpo", manifest={"rows": 20}), "promises 20 rows"),
     ],
-    ids=["missing", "run", "file", "no-manifest", "bad-manifest", "list-manifest", "not-parquet", "no-table", "no-rows",
+    ids=["missing", "run", "file", "bad-manifest", "list-manifest", "not-parquet", "no-table", "no-rows",
          "fewer-rows"],
 )  # fmt: skip
 def test_what_is_no_export_is_refused(run_folder, make, expected):
@@ -73,13 +75,17 @@ def test_a_run_without_exports_says_how_to_make_them(tmp_path):
 def test_missing_columns_are_named(tmp_path):
     path = tiny.write_export(tmp_path / "dpo", "dpo")
     pl.read_parquet(path / "train.parquet").drop("rejected").write_parquet(path / "train.parquet")
-    assert "train.parquet has no rejected (it has prompt, chosen, prompt_id" in message_of(path, "dpo")
+    assert "there is no rejected (there are prompt, chosen, prompt_id" in message_of(path, "dpo")
 
 
-def test_plain_text_is_not_a_conversation(tmp_path):
+def test_texts_and_conversations_do_not_mix(tmp_path):
     path = tiny.write_export(tmp_path / "sft", "sft")
-    pl.DataFrame({"prompt": ["a"], "completion": ["b"]}).write_parquet(path / "train.parquet")
-    assert "column prompt is String, and must be a list of messages" in message_of(path, "sft")
+    pl.DataFrame({"prompt": ["a"], "completion": ["b"]}).write_parquet(tmp_path / "texts.parquet")
+    assert open_data(tmp_path / "texts.parquet", "sft").is_text
+    with pytest.raises(TrainError, match="its rows are plain texts, and the others are conversations"):
+        open_all([str(path), str(tmp_path / "texts.parquet")], "sft")
+    pl.DataFrame({"prompt": ["a"], "completion": [["b"]]}).write_parquet(tmp_path / "lists.parquet")
+    assert "must be a list of messages with role and content" in message_of(tmp_path / "lists.parquet", "sft")
 
 
 @pytest.mark.parametrize("answer", ["", " \n", None])
@@ -99,14 +105,95 @@ def test_an_empty_list_of_messages_is_refused(tmp_path):
 def test_whole_prompts_are_held_out_and_always_the_same(tmp_path):
     pytest.importorskip("datasets")
     rows = tiny.dpo_rows(40) + tiny.dpo_rows(40)  # two pairs a prompt
-    export = open_export(tiny.write_export(tmp_path / "a", "dpo", rows), "dpo")
-    train, held = load_rows(export, 0.25)
+    export = open_data(tiny.write_export(tmp_path / "a", "dpo", rows), "dpo")
+    train, held = load_rows([export], None, 0.25)
     assert (len(train), len(held)) == (60, 20)
     texts = [{row["prompt"][0]["content"] for row in part} for part in (train, held)]
     assert not texts[0] & texts[1]
-    turned = open_export(tiny.write_export(tmp_path / "b", "dpo", rows[::-1]), "dpo")
-    assert {row["prompt"][0]["content"] for row in load_rows(turned, 0.25)[1]} == texts[1]
+    turned = open_data(tiny.write_export(tmp_path / "b", "dpo", rows[::-1]), "dpo")
+    assert {row["prompt"][0]["content"] for row in load_rows([turned], None, 0.25)[1]} == texts[1]
     with pytest.raises(TrainError, match="holds every prompt"):
-        load_rows(export, 0.999)
+        load_rows([export], None, 0.999)
     assert set(train.column_names) == {"prompt", "chosen", "rejected"}
-    assert load_rows(export, 0.0)[1] is None
+    assert load_rows([export], None, 0.0)[1] is None
+
+
+# --------------------------------------------------------------------------------------------- data from elsewhere, several
+
+
+def whole(rows, kind):
+    """The same rows with the prompt inside the conversations, with a field more in each message, fields turned around."""
+
+    def more(messages):
+        return [{"content": one["content"], "role": one["role"], "name": None} for one in messages]
+
+    if kind == "sft":
+        return [{"messages": more(row["prompt"] + row["completion"])} for row in rows]
+    return [{side: more(row["prompt"] + row[side]) for side in ("chosen", "rejected")} for row in rows]
+
+
+def as_is(rows, kind):
+    return [{name: row[name] for name in COLUMNS[kind]} for row in rows]
+
+
+WRITERS = {
+    "a.parquet": lambda rows, path: pl.DataFrame(rows).write_parquet(path),
+    "a.jsonl": lambda rows, path: path.write_text("".join(json.dumps(row) + "\n" for row in rows)),
+    "a.jsonl.gz": lambda rows, path: path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())),
+    "hub/data/train-00000-of-00001.parquet": lambda rows, path: pl.DataFrame(rows).write_parquet(path),
+    "lines/train.jsonl": lambda rows, path: path.write_text("".join(json.dumps(row) + "\n" for row in rows)),
+}
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo"])
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("shape", [as_is, whole])
+def test_any_file_in_trls_columns_is_taken_and_gives_the_same_rows(tmp_path, kind, name, shape):
+    pytest.importorskip("datasets")
+    rows = {"sft": tiny.sft_rows, "dpo": tiny.dpo_rows}[kind](5)
+    file = tmp_path / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    WRITERS[name](shape(rows, kind), file)
+    given = file if "/" not in name else tmp_path / name.partition("/")[0]
+    data = open_data(given, kind)
+    assert data.rows == 5 and data.manifest["rows"] == 5
+    ours = open_data(tiny.write_export(tmp_path / "export", kind), kind)
+    both, _ = load_rows([ours, data], None, 0.0)
+    assert both[16:] == {column: [row[column] for row in rows] for column in COLUMNS[kind]}
+    assert len(both) == 21
+
+
+def test_a_conversation_of_one_message_has_nothing_to_learn_from(tmp_path):
+    pl.DataFrame({"messages": [tiny.user("a")]}).write_parquet(tmp_path / "a.parquet")
+    assert "1 of 1 rows have an empty messages" in message_of(tmp_path / "a.parquet", "sft")
+
+
+def test_data_given_twice_is_refused(tmp_path):
+    path = tiny.write_export(tmp_path / "sft", "sft")
+    with pytest.raises(TrainError, match=r"its rows are those of --data .*sft; give each once"):
+        open_all([str(path), str(path / "train.parquet")], "sft")
+
+
+def test_weights_take_the_same_rows_whatever_is_beside_them(tmp_path):
+    pytest.importorskip("datasets")
+    rows = tiny.sft_rows(30)
+    large = open_data(tiny.write_export(tmp_path / "large", "sft", rows[:20]), "sft")
+    small = open_data(tiny.write_export(tmp_path / "small", "sft", rows[20:]), "sft")
+
+    def questions(data, weights):
+        return {row["prompt"][0]["content"] for row in load_rows(data, weights, 0.0)[0]}
+
+    taken = questions([large, small], [1.0, 1.0])
+    assert len(taken) == 20 and {row["prompt"][0]["content"] for row in rows[20:]} < taken
+    assert taken == questions([small, large], [2.0, 2.0])
+    assert len(questions([large, small], [0.5, 1.0])) == 15
+    assert weighted([3, 1000], [1, 1e-6]) == [3, 1]
+
+
+def test_a_test_split_is_what_is_evaluated_on(tmp_path):
+    pytest.importorskip("datasets")
+    rows = tiny.sft_rows(6)
+    path = tiny.write_export(tmp_path / "sft", "sft", rows[:4], manifest={"test_rows": 2})
+    pl.DataFrame(rows[4:]).write_parquet(path / "test.parquet")
+    train, held = load_rows([open_data(path, "sft")], None, 0.0)
+    assert (len(train), len(held)) == (4, 2)

@@ -5,9 +5,10 @@ import math
 import pytest
 
 from tests.helpers import tiny_targets as tiny
-from train.data import load_rows, open_export
-from train.finetune import _make_trainer, _truncation_warnings, count_cut_pairs
+from train.data import open_data
+from train.finetune import _make_trainer, _row_warnings, compare_pairs
 from train.options import parse_options, read_request
+from train.rows import load_rows
 
 PAIRS = [  # prompt, chosen, rejected: one character is one token, and no two answers of a pair are equally long
     ("2+2?", "4", "I think that it may be 5, or so."),
@@ -17,10 +18,10 @@ PAIRS = [  # prompt, chosen, rejected: one character is one token, and no two an
 
 
 def make_trainer(kind, model, tmp_path, rows, *flags):
-    export = open_export(tiny.write_export(tmp_path / kind, kind, rows), kind)
+    export = open_data(tiny.write_export(tmp_path / kind, kind, rows), kind)
     argv = ["--model", str(model), "--output_dir", str(tmp_path / "out"), "--gradient_checkpointing", "false", *flags]
     options = parse_options(read_request(kind, argv))
-    train_rows, _ = load_rows(export, 0.0)
+    train_rows, _ = load_rows([export], None, 0.0)
     return _make_trainer(options, train_rows, None), options
 
 
@@ -91,7 +92,7 @@ def test_an_export_is_what_dpo_takes(model, tmp_path):
     assert tokenizer.decode(row["prompt_ids"]) == "<|user|>1+1?<|end|><|assistant|>"
     assert tokenizer.decode(row["chosen_ids"]) == "1 + 1 = 2<|end|>"
     assert tokenizer.decode(row["rejected_ids"]) == "noo<|end|>"
-    assert _truncation_warnings(trainer, options, 3) == []
+    assert _row_warnings(trainer, options, 3) == []
 
 
 def test_sft_learns_from_the_completion_only(model, tmp_path):
@@ -110,9 +111,9 @@ def test_truncated_demos_are_counted(model, tmp_path):
     rows[0]["completion"] = tiny.assistant("x" * 40)
     rows[1]["prompt"] = tiny.user("y" * 40)
     trainer, options = make_trainer("sft", model, tmp_path, rows, "--max_length", "30")
-    left_out, cut = _truncation_warnings(trainer, options, 4)
+    left_out, cut = _row_warnings(trainer, options, 4)
     assert left_out == "1 of 4 rows are left out: their prompt alone fills max_length 30"
-    assert cut.startswith("1 of 4 rows reach max_length 30 and are cut there; raise --max_length")
+    assert cut == "1 of 4 rows fill max_length 30; what was longer is cut there, and --max_length may be raised"
 
 
 def test_pairs_made_equal_by_truncation_are_counted(model, tmp_path):
@@ -120,12 +121,24 @@ def test_pairs_made_equal_by_truncation_are_counted(model, tmp_path):
     rows[0] |= {"chosen": tiny.assistant("x" * 40 + "right"), "rejected": tiny.assistant("x" * 40 + "wrong")}
     rows[1] |= {"chosen": tiny.assistant("x" * 40 + "right"), "rejected": tiny.assistant("no")}
     trainer, options = make_trainer("dpo", model, tmp_path, rows, "--max_length", "30")
-    cut, same = _truncation_warnings(trainer, options, 4)
-    assert cut.startswith("2 of 4 rows reach max_length 30")
+    cut, same = _row_warnings(trainer, options, 4)
+    assert cut.startswith("2 of 4 rows are longer than max_length 30 and are cut there")
     assert same.startswith("1 of 4 pairs are the same on both sides once cut at max_length 30 and teach nothing")
 
 
-def test_cut_pairs_by_hand():
-    assert count_cut_pairs([([1], [2, 3], [2, 4]), ([1], [2], [3])], 2) == (1, 1)
-    assert count_cut_pairs([([1], [2, 3], [2, 4])], 3) == (0, 0)
-    assert count_cut_pairs([([1, 1, 1], [2], [3])], 2) == (1, 1)
+def test_pairs_of_the_same_tokens_are_no_matter_of_length(model, tmp_path):
+    """Nothing is cut here: the texts differ by what the tokenizer does not keep (here a character that it does not know)."""
+    rows = tiny.dpo_rows(4)
+    rows[0] |= {"chosen": tiny.assistant("a\u00e9"), "rejected": tiny.assistant("a\u00e8")}
+    for flags in ([], ["--max_length", "30"], ["--max_length", "none"]):
+        trainer, options = make_trainer("dpo", model, tmp_path, rows, *flags)
+        (same,) = _row_warnings(trainer, options, 4)
+        assert same == "1 of 4 pairs have the same tokens on both sides and teach nothing; leave them out"
+
+
+def test_pairs_compared_by_hand():
+    assert compare_pairs([([1], [2, 3], [2, 4]), ([1], [2], [3])], 2) == (1, 1, 0)
+    assert compare_pairs([([1], [2, 3], [2, 4])], 3) == (0, 0, 0)
+    assert compare_pairs([([1, 1, 1], [2], [3])], 2) == (1, 1, 0)
+    assert compare_pairs([([1], [2, 3], [2, 3]), ([1], [2, 3], [2])], 2) == (2, 1, 1)
+    assert compare_pairs([([1], [2, 3], [2, 3]), ([1], [2, 3], [2])], None) == (0, 0, 1)

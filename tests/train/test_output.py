@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from tests.helpers import tiny_targets as tiny
-from train.data import open_export
+from train.data import open_data
 from train.errors import TrainError
-from train.finetune import _prepare_output, _record_data
+from train.finetune import _prepare_output, _record_data, make_record
 
 
 @pytest.fixture
 def export(tmp_path):
-    return open_export(tiny.write_export(tmp_path / "sft", "sft"), "sft")
+    return open_data(tiny.write_export(tmp_path / "sft", "sft"), "sft")
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def out(tmp_path):
 def prepare(export, out, resume=None, overwrite=False):
     training = SimpleNamespace(resume_from_checkpoint=resume, process_index=0)
     options: Any = SimpleNamespace(training=training, data=SimpleNamespace(overwrite=overwrite))
-    _prepare_output(export, options, out)
+    _prepare_output(make_record([export], None), options, out)
 
 
 def refusal(*args, **kwargs):
@@ -37,7 +37,7 @@ def refusal(*args, **kwargs):
 def test_a_new_or_empty_folder_is_taken(export, out):
     prepare(export, out)
     prepare(export, out / "new")
-    _record_data(export, out)  # a training that ended before its first checkpoint
+    _record_data(make_record([export], None), out)  # a training that ended before its first checkpoint
     prepare(export, out)
 
 
@@ -66,11 +66,32 @@ def test_going_on_needs_a_checkpoint(export, out):
 
 def test_going_on_needs_the_same_data(export, out, tmp_path):
     (out / "checkpoint-4").mkdir()
-    _record_data(export, out)
+    _record_data(make_record([export], None), out)
     prepare(export, out, resume="true")
     same = tiny.write_export(tmp_path / "same", "sft", manifest={"created": "later", "versions": {"polars": "9"}})
-    prepare(open_export(same, "sft"), out, resume="true")
-    other = open_export(tiny.write_export(tmp_path / "other", "sft", manifest={"recipe_digest": "ffff"}), "sft")
+    prepare(open_data(same, "sft"), out, resume="true")
+    other = open_data(tiny.write_export(tmp_path / "other", "sft", manifest={"recipe_digest": "ffff"}), "sft")
     message = refusal(other, out, resume="true")
     assert "begun on other data (data_manifest.json differs in recipe_digest; it was " in message
-    assert "give that export, or start anew with --overwrite" in message
+    assert "give that data, or start anew with --overwrite" in message
+
+
+def test_going_on_needs_the_same_several_data(out, tmp_path):
+    (out / "checkpoint-4").mkdir()
+    two = [open_data(tiny.write_export(tmp_path / name, "sft"), "sft") for name in ("a", "b")]
+    other = open_data(tiny.write_export(tmp_path / "c", "sft", manifest={"recipe_digest": "ffff"}), "sft")
+    options: Any = SimpleNamespace(
+        training=SimpleNamespace(resume_from_checkpoint="true", process_index=0), data=SimpleNamespace(overwrite=False)
+    )
+    record = make_record(two, [1.0, 0.5])
+    assert record["rows"] == 32 and [one["trained_on"] for one in record["data"]] == record["trained_on"]
+    _record_data(record, out)
+    _prepare_output(make_record(two, [1.0, 0.5]), options, out)
+    for changed, words in (
+        (make_record(two, None), "differs in weights"),
+        (make_record([two[0], other], [1.0, 0.5]), "differs in recipe_digest"),
+        (make_record([*two, other], [1.0, 0.5, 1.0]), "differs in data, weights"),
+        (make_record(two[:1], None), "differs in data, weights"),
+    ):
+        with pytest.raises(TrainError, match=words):
+            _prepare_output(changed, options, out)

@@ -1,8 +1,12 @@
 -- The rows of an exported sft/ folder: what TRL reads (prompt, completion), and where each came from.
 -- Reads demos, prompts, responses.
 --   $keep_reasoning  what the model thought stands in front of its answer, as it came; characters are those of the answer alone
+--   $keep_system     the system prompt of the source is the first message
+-- Gives the columns of the folder, and four that are not written: messages_digest (of the prompt, whatever its id), row_digest (of
+-- prompt and texts: the same row from another run has the same), and where the prompt stands between 0 and 1, in an order of its own
+-- each, when rows are left out of a mix (mix_place) and when they are held out for tests (test_place).
 SELECT
-    p.messages AS prompt,
+    asked_messages(p.messages, r.sampling, $keep_system) AS prompt,
     [{'role': 'assistant', 'content': if($keep_reasoning, whole_answer(r.text, r.reasoning, r.reasoning_form), r.text)}] AS completion,
     d.prompt_id,
     p.source,
@@ -10,7 +14,11 @@ SELECT
     d.response_id,
     d.score,
     r.n_chars AS completion_chars,
-    r.n_tokens AS completion_tokens
+    r.n_tokens AS completion_tokens,
+    p.messages_digest,
+    md5(concat_ws(chr(31), p.messages_digest, r.text)) AS row_digest,
+    md5_number_lower('mix/' || p.messages_digest) / pow(2, 64) AS mix_place,
+    md5_number_lower('test/' || p.messages_digest) / pow(2, 64) AS test_place
 FROM demos AS d
 INNER JOIN prompts AS p ON d.prompt_id = p.prompt_id
 INNER JOIN responses AS r ON d.response_id = r.response_id

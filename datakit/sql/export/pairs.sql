@@ -1,8 +1,10 @@
 -- The rows of an exported dpo/ folder: what TRL reads (prompt, chosen, rejected), and where each came from.
 -- Reads pairs, prompts, responses, answers (mark_answers.sql: with the scores that selected).
 --   $keep_reasoning  what the model thought stands in front of its answer, as it came; characters are those of the answer alone
+--   $keep_system     the system prompt of the source (where a pair joins two: of the chosen answer's) is the first message
+-- Gives the columns of the folder, and the four of demos.sql that are not written.
 SELECT
-    p.messages AS prompt,
+    asked_messages(p.messages, c.sampling, $keep_system) AS prompt,
     [{'role': 'assistant', 'content': if($keep_reasoning, whole_answer(c.text, c.reasoning, c.reasoning_form), c.text)}] AS chosen,
     [{'role': 'assistant', 'content': if($keep_reasoning, whole_answer(r.text, r.reasoning, r.reasoning_form), r.text)}] AS rejected,
     x.prompt_id,
@@ -18,7 +20,11 @@ SELECT
     c.n_chars AS chosen_chars,
     r.n_chars AS rejected_chars,
     c.n_tokens AS chosen_tokens,
-    r.n_tokens AS rejected_tokens
+    r.n_tokens AS rejected_tokens,
+    p.messages_digest,
+    md5(concat_ws(chr(31), p.messages_digest, c.text, r.text)) AS row_digest,
+    md5_number_lower('mix/' || p.messages_digest) / pow(2, 64) AS mix_place,
+    md5_number_lower('test/' || p.messages_digest) / pow(2, 64) AS test_place
 FROM pairs AS x
 INNER JOIN prompts AS p ON x.prompt_id = p.prompt_id
 INNER JOIN responses AS c ON x.chosen_id = c.response_id

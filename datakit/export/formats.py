@@ -1,0 +1,140 @@
+"""The files of an export: Parquet as TRL and the hub take it, JSON Lines, and what LLaMA-Factory and TRL's KTO trainer read.
+
+LLaMA-Factory's two formats and the fields of its dataset_info.json are those of its data/README.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from datakit.tables import Message, Messages, Phase, Row
+
+Format = Literal["parquet", "jsonl", "sharegpt", "alpaca", "kto"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+ROWS_AT_A_TIME = 5_000
+_ANSWERS: dict[Phase, tuple[str, ...]] = {"sft": ("completion",), "dpo": ("chosen", "rejected")}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a format writes the rows of a phase."""
+
+    suffix: str = ".parquet"
+    row: Callable[[Row], Row] | None = None
+    """A row of ours as the format has it; None: as it is."""
+    columns: Mapping[str, str] | None = None
+    """LLaMA-Factory's names for its columns -> ours."""
+
+
+def write_rows(path: Path, frame: pl.DataFrame, shape: Shape) -> None:
+    """Write rows as one file: the suffix says whether it is Parquet."""
+    if path.suffix == ".parquet":
+        write_parquet(path, frame)
+        return
+    with path.open("w", encoding="utf-8") as file:
+        for row in frame.iter_rows(named=True):
+            file.write(json.dumps(shape.row(row) if shape.row else row, ensure_ascii=False) + "\n")
+
+
+def write_parquet(path: Path, frame: pl.DataFrame) -> None:
+    """Rows with plain lists and strings, as `datasets` writes them: rows of both can be concatenated."""
+    schema = pa.schema([pa.field(field.name, _plain(field.type)) for field in frame.head(0).to_arrow().schema])
+    with pq.ParquetWriter(path, schema) as writer:
+        for part in frame.iter_slices(ROWS_AT_A_TIME):
+            writer.write_table(part.to_arrow().cast(schema))
+
+
+def _plain(of: Any) -> Any:
+    """Polars has 64-bit offsets in lists and texts, which `datasets` takes for another type."""
+    if pa.types.is_large_list(of) or pa.types.is_list(of):
+        return pa.list_(_plain(of.value_type))
+    if pa.types.is_struct(of):
+        return pa.struct([pa.field(field.name, _plain(field.type)) for field in of])
+    return pa.string() if pa.types.is_large_string(of) or pa.types.is_string_view(of) else of
+
+
+def shape_of(format: Format, phase: Phase) -> Shape:
+    """How this format writes the phase; kto rows are split first (`split_pairs`)."""
+    system = {"system": "system"}
+    match format:
+        case "sharegpt":
+            answers = {name: name for name in _ANSWERS[phase]} if phase == "dpo" else {}
+            return Shape(".jsonl", _as_sharegpt, {"messages": "conversations", **system, **answers})
+        case "alpaca":
+            answers = {name: name for name in _ANSWERS[phase]} if phase == "dpo" else {"response": "output"}
+            return Shape(
+                ".jsonl", _as_alpaca, {"prompt": "instruction", "query": "input", **answers, **system, "history": "history"}
+            )
+        case "jsonl":
+            return Shape(".jsonl")
+        case _:
+            return Shape()
+
+
+def dataset_info(files: Mapping[str, tuple[str, Format, bool]]) -> Row:
+    """LLaMA-Factory's dataset_info.json: a data set's name -> its file, format, and whether it has pairs."""
+    info: Row = {}
+    for name, (path, format, ranking) in files.items():
+        columns = dict(shape_of(format, "dpo" if ranking else "sft").columns or {})
+        info[name] = {"file_name": path, "formatting": format, **({"ranking": True} if ranking else {}), "columns": columns}
+    return info
+
+
+def takes_turns(prompt: Messages) -> bool:
+    """Whether it is a system prompt, if any, then user and assistant in turn, the user last: what LLaMA-Factory reads."""
+    turns = [message["role"] for message in _without_system(prompt)]
+    return len(turns) % 2 == 1 and all(role == ("user", "assistant")[at % 2] for at, role in enumerate(turns))
+
+
+def split_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Pairs as TRL's KTO trainer reads them: prompt, completion, label (true: the chosen answer, false: the rejected one)."""
+    sides = []
+    for side, label, model in (("chosen", True, "model"), ("rejected", False, "rejected_model")):
+        given = {"response_id": f"{side}_id", "score": f"{side}_score", "completion_chars": f"{side}_chars"}
+        given |= {"completion_tokens": f"{side}_tokens", "model": model}
+        columns = [pl.col(old).alias(new) for new, old in given.items()]
+        kept = [name for name in ("run", "test_place", "messages_digest") if name in pairs.columns]
+        row = [pl.col("prompt"), pl.col(side).alias("completion"), pl.lit(label).alias("label")]
+        sides.append(pairs.select(*row, "prompt_id", "source", *columns, *kept, pl.int_range(pl.len()).alias("at")))
+    return pl.concat(sides).sort("at", maintain_order=True).drop("at")
+
+
+def _without_system(prompt: Messages) -> Messages:
+    return prompt[1:] if prompt and prompt[0]["role"] == "system" else prompt
+
+
+def _system(prompt: Messages) -> str:
+    return prompt[0]["content"] if prompt and prompt[0]["role"] == "system" else ""
+
+
+def _rest(row: Row) -> Row:
+    """What says where a row came from."""
+    return {name: value for name, value in row.items() if name not in ("prompt", "completion", "chosen", "rejected")}
+
+
+def _as_sharegpt(row: Row) -> Row:
+    def turn(message: Message) -> Row:
+        return {"from": "human" if message["role"] == "user" else "gpt", "value": message["content"]}
+
+    turns = [turn(message) for message in _without_system(row["prompt"])]
+    if "completion" in row:
+        return {"conversations": [*turns, turn(row["completion"][-1])], "system": _system(row["prompt"]), **_rest(row)}
+    answers = {side: turn(row[side][-1]) for side in _ANSWERS["dpo"]}
+    return {"conversations": turns, **answers, "system": _system(row["prompt"]), **_rest(row)}
+
+
+def _as_alpaca(row: Row) -> Row:
+    *before, asked = [message["content"] for message in _without_system(row["prompt"])]
+    history = [[before[at], before[at + 1]] for at in range(0, len(before), 2)]
+    answers = {"output": row["completion"][-1]["content"]} if "completion" in row else {
+        side: row[side][-1]["content"] for side in _ANSWERS["dpo"]
+    }  # fmt: skip
+    return {"instruction": asked, "input": "", **answers, "system": _system(row["prompt"]), "history": history, **_rest(row)}

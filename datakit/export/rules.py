@@ -1,0 +1,83 @@
+"""A run's selection as sentences that are true of its export."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from datakit.recipe import MEAN_RANK, Quantiles, Select
+from datakit.tables import Row
+
+
+def rules_in_words(facts: Row, kinds: Collection[str]) -> list[str]:
+    """How the rows of a run were chosen (`facts`: given.Given). `kinds`: of sft, dpo and kto, those that the reader has."""
+    select, verified = Select.model_validate(facts["select"]), facts["verifier"] is not None
+    rules = [_who_may_be_chosen(facts, select), f"The best of several: {_best(facts)}."]
+    if "sft" in kinds:
+        rules.append("A demo is the best such answer of all source models.")
+    if not {"dpo", "kto"}.isdisjoint(kinds):
+        rules += _pair_rules(select, facts["margin_window"], verified)
+    if "kto" in kinds:
+        rules.append(
+            "Each pair gives two rows: its chosen answer with the label true, its rejected answer with the label false."
+        )
+    rules.append(_what_is_written(facts["export"]))
+    if select.split == "pairs_first":
+        able = "with a right answer " if verified else ""
+        rules.append(f"Prompts with a valid pair serve DPO, other prompts {able}serve SFT.")
+    else:
+        share = f"floor({select.sft_share:g} x N)"
+        rules.append(f"Of the N prompts with a valid pair {share} serve SFT, the rest DPO, in a stable hash order.")
+    return rules
+
+
+def _who_may_be_chosen(facts: Row, select: Select) -> str:
+    if facts["verifier"]:
+        return f"An answer that may be chosen is complete (not cut off) and verified as right by `{facts['verifier']}`."
+    if facts["judge"] is None and select.allow_unjudged:
+        return "An answer that may be chosen is complete (not cut off); nothing says how good it is: no verifier, no judge."
+    return "An answer that may be chosen is complete (not cut off); whether it is right was not verified (no verifier)."
+
+
+def _best(facts: Row) -> str:
+    if facts["judge"] == MEAN_RANK:
+        named = ", ".join(f"`{name}`" for name in facts["judges"])
+        return f"the highest mean rank (0 to 1), among the answers of its prompt, over the judges {named}"
+    if facts["judge"]:
+        return f"the highest score of `{facts['judge']}`"
+    return "no judge, so one is taken by a stable hash"
+
+
+def _pair_rules(select: Select, window: list[float | str | None] | None, verified: bool) -> list[str]:
+    best, worst = ("best right", "worst wrong") if verified else ("best", "worst")
+    whose = "the same source model" if select.pairing == "same_source" else "any source models"
+    rules = [f"A pair is the {best} answer against the {worst} answer of {whose}."]
+    if window is not None:
+        low, high = (None if end is None else float(end) for end in window)
+        if low is not None and high is not None:
+            rules.append(f"The margin (chosen minus rejected score) lies in [{low:g}, {high:g}].")
+        else:
+            rules.append("The rule has a window for margins, and this run had no margins to set it by.")
+    if not verified:
+        rules.append("The chosen answer scores higher than the rejected one: equal scores make no pair.")
+    if isinstance(select.margin, Quantiles):
+        least, most = select.margin.quantiles
+        rules.append(f"That window is the quantiles {least:g} and {most:g} of the margins of this run's candidates.")
+    if select.length_ratio_max is not None:
+        rules.append(f"The longer text has at most {select.length_ratio_max:g} times the characters of the shorter.")
+    if select.length_bins is not None:
+        rules.append(
+            f"In each bin of width {select.length_bins:g} of |ln(chosen/rejected characters)| there are as many pairs with the "
+            "longer answer chosen as with the longer answer rejected."
+        )
+    each = "the pair with the largest margin" if select.per_prompt == "one" else "each source model's pair"
+    return [*rules, f"Each prompt gives {each}."]
+
+
+def _what_is_written(export: dict[str, Any]) -> str:
+    kept = "stands in front of its answer, as it came" if export["reasoning"] == "keep" else "is left out"
+    system = "is the first message of its prompt" if export["system"] == "keep" else "is left out"
+    return (
+        f"What a model thought before its answer {kept}; lengths, verdicts and scores are of the answer alone. A system prompt "
+        f"that a source was given {system}."
+    )
