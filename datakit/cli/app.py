@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from datakit.cli import build, look
+from datakit.cli import build, data, look
 from datakit.errors import DISTRIBUTION, BadInput, DatakitError
 
 app = typer.Typer(
@@ -50,6 +50,7 @@ def with_version(
 for command in (build.build, look.inspect, build.check, look.select, look.export, look.sql, build.serve):
     app.command()(command)
 app.command("recipe")(build.show_recipe)
+app.add_typer(data.batch, name="batch")
 
 
 def main(argv: list[str] | None = None) -> None:
