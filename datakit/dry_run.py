@@ -44,6 +44,8 @@ class SourcePlan:
     requests: int
     requests_at_least: bool
     """`request: auto` of an endpoint: one that ignores `n` is asked once a sample."""
+    in_batches: bool
+    """`request: batch`: requests are lines, and the vendor's price of batches is another one."""
     prompt_tokens: int
     prompt_tokens_by: Literal["run", "characters"]
     """run: at the rate of this model's requests in this run. characters: 4 a token, 1.5 of Chinese, Japanese and Korean."""
@@ -151,6 +153,7 @@ def _source_plan(label: str, source: Sampled, samples: Rows, rates: Rows) -> Sou
         refused=asked["n_refused"],
         missing=asked["n_missing"],
         requests=asked["n_missing"] if singly else asked["n_prompts"],
+        in_batches=source.request == "batch",
         requests_at_least=source.request == "auto" and not singly and source.n > 1,
         prompt_tokens=prompt_tokens,
         prompt_tokens_by="run" if known else "characters",

@@ -17,7 +17,7 @@ import polars as pl
 
 from datakit.audit.summary import Summary, summarise
 from datakit.check.libraries import warn_of_libraries
-from datakit.check.preflight import preflight
+from datakit.check.preflight import check_run_folder, preflight
 from datakit.collect.begin import begin, collect
 from datakit.collect.changes import check_same
 from datakit.domains import Domain, domain_of
@@ -27,6 +27,7 @@ from datakit.options import Options
 from datakit.progress import Monitor
 from datakit.recipe import Recipe, assign, resolve
 from datakit.sample.all_sources import Gathering
+from datakit.sample.by_hand import Written, write_lines
 from datakit.score.one_judge import score_missing
 from datakit.select.kept import keep_selection, save_selection
 from datakit.select.rule import Rule, diff_pairs, make_candidates, rule_in, rule_of, select_demos, select_pairs
@@ -153,6 +154,24 @@ def reselect(folder: Path, settings: list[str], monitor: Monitor) -> Summary:
         select(run, rule, monitor)
         save_selection(run, recipe)
         return summarise(run, recipe, export(run, recipe, rule, monitor), [])
+
+
+def write_batch(
+    folder: Path, recipe: Recipe | None, path: Path, max_lines: int | None, options: Options, monitor: Monitor
+) -> list[Written]:
+    """Write what the run misses as lines of the batch format. With a recipe its prompts are read first; nothing is asked."""
+    if recipe is None:
+        with Run.open(folder) as run:
+            return write_lines(run, run.recipe(), path, max_lines, options.retry_failures)
+    check_run_folder(folder)
+    recipe = resolve(recipe)
+    with Run.create(folder) as run:
+        with run.abandoned_if_new():
+            begun = begin(run, recipe, domain_of(recipe), options.limit)
+            check_same(run, recipe, begun, options.resample)
+        recipe = keep_selection(run, recipe, options.recipe_select, monitor)
+        collect(run, recipe, begun, monitor)
+        return write_lines(run, recipe, path, max_lines, options.retry_failures)
 
 
 def preview(folder: Path, settings: list[str]) -> pl.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from datakit import serving
-from datakit.client import read_access
+from datakit.client import check_package, read_access
 from datakit.domains import Domain
 from datakit.errors import BadInput, RunError
 from datakit.options import Options
@@ -56,6 +56,8 @@ def check_keys_and_folders(recipe: Recipe, domain: Domain) -> None:
     for at, source in enumerate(recipe.sources):
         if isinstance(source, EndpointSource):
             read_access(source.api_key_env, source.headers, f"sources.{at}")
+            if source.request == "batch":
+                check_package()
         elif isinstance(source, ServeSource):
             serving.check(source, f"sources.{at}", recipe.key_names)
     for reward in recipe.score:

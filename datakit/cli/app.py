@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from datakit.cli import build, eval, look
+from datakit.cli import build, data, eval, look
 from datakit.errors import DISTRIBUTION, BadInput, DatakitError
 
 app = typer.Typer(
@@ -51,6 +51,7 @@ for command in (build.build, look.inspect, build.check, look.select, look.export
     app.command()(command)
 app.command("recipe")(build.show_recipe)
 app.command("eval")(eval.evaluate)
+app.add_typer(data.batch, name="batch")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -11,16 +11,19 @@
     access     the key and headers of requests, and what is never shown; a path below a base URL
     content    what the message of a choice says: text and thought
     models     the models that a server lists
+    batch      a vendor's files and batches, through the openai package
     probing    `datakit check`: does a URL answer, and does it serve the model?
 
-It speaks HTTP itself, through aiohttp, for the SDK's cost of a request is building and checking models of it (benchmarks/).
+It speaks HTTP itself, through aiohttp, for the SDK's cost of a request is building and checking models of it (benchmarks/);
+batches are few.
 """
 
 from datakit.client.access import OPEN, Access, read_access, server_url
+from datakit.client.batch import BatchClient, BatchState, check_package, has_no_list
 from datakit.client.calls import Answer, Client, count_of
 from datakit.client.content import Content, is_unfinished, is_withheld, read_content
 from datakit.client.draining import Drain
-from datakit.client.faults import Drained, RequestFailed
+from datakit.client.faults import Drained, Fault, RequestFailed, of_answer, of_status
 from datakit.client.probing import list_models, probe_endpoint
 from datakit.client.replica import Replica
 
@@ -28,16 +31,23 @@ __all__ = [
     "OPEN",
     "Access",
     "Answer",
+    "BatchClient",
+    "BatchState",
     "Client",
     "Content",
     "Drain",
     "Drained",
+    "Fault",
     "Replica",
     "RequestFailed",
+    "check_package",
     "count_of",
+    "has_no_list",
     "is_unfinished",
     "is_withheld",
     "list_models",
+    "of_answer",
+    "of_status",
     "probe_endpoint",
     "read_access",
     "read_content",

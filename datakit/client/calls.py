@@ -102,6 +102,11 @@ class Client:
         for replica in self.replicas:
             await replica.close()
 
+    @property
+    def in_flight(self) -> int:
+        """Requests on their way now, over all replicas."""
+        return sum(replica.in_flight for replica in self.replicas)
+
     def drain(self) -> None:
         """Send nothing more: whoever waits for a place gets Drained. What is on its way may still be answered."""
         self._draining.set()

@@ -5,8 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from datakit.client.calls import Client
+
+class Drainable(Protocol):
+    """A client of either kind."""
+
+    @property
+    def in_flight(self) -> int:
+        """Requests on their way now."""
+        ...
+
+    def drain(self) -> None:
+        """Send nothing more."""
+        ...
 
 
 @dataclass
@@ -16,7 +28,7 @@ class Drain:
     grace_s: float
     """How long answers on their way are waited for after a signal."""
     say: Callable[[str], None]
-    clients: list[Client] = field(default_factory=list)
+    clients: list[Drainable] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     begun: bool = False
     _wished: bool = False
@@ -47,7 +59,7 @@ class Drain:
         elif self.begun:
             return
         self.begun = True
-        on_their_way = sum(replica.in_flight for client in self.clients for replica in client.replicas)
+        on_their_way = sum(client.in_flight for client in self.clients)
         if on_their_way:
             limit = "" if grace_s is None else f"up to {grace_s:.0f} s "
             self.say(f"{why}: waiting {limit}for {on_their_way:,} requests on their way")

@@ -5,6 +5,7 @@ from datakit.recipe.recipe import Budget, Limits, Recipe, assign, digest, load, 
 from datakit.recipe.rewards import ArmoRM, Classifier, LLMJudge, LocalReward, RemoteReward, Reward, Served
 from datakit.recipe.select import MEAN_RANK, Quantiles, Select, spell_end
 from datakit.recipe.sources import (
+    BatchOptions,
     EndpointSource,
     FilePrompts,
     HubPrompts,
@@ -19,6 +20,7 @@ from datakit.recipe.verify import Unverified, Verify, VerifyCode, VerifyMath, Ve
 __all__ = [
     "MEAN_RANK",
     "ArmoRM",
+    "BatchOptions",
     "Budget",
     "Classifier",
     "EndpointSource",

@@ -89,8 +89,9 @@ class Sampled(Requests):
     revision: Name | None = None
     n: Annotated[int, Field(strict=True, ge=1)] = 1
     """Independent samples a prompt."""
-    request: Literal["n", "single", "auto"] = "auto"
-    """n: one request asks for all samples; single: one request a sample; auto: n until a server is seen to ignore it."""
+    request: Literal["n", "single", "auto", "batch"] = "auto"
+    """n: one request asks for all samples; single: one request a sample; auto: n until a server is seen to ignore it.
+    batch (endpoint only): one line a sample, in files that go through the vendor's batch interface."""
     system: str | None = None
     """A system prompt put in front of every prompt of this source."""
     template: PromptTemplate | None = None
@@ -125,8 +126,30 @@ class Sampled(Requests):
         return canonical_json(settings)
 
 
+class BatchOptions(Section):
+    """With `request: batch`: what the vendor's batch interface takes. The defaults are OpenAI's."""
+
+    max_lines: Annotated[int, Field(strict=True, ge=1)] = 50_000
+    """Lines of one file, and so requests of one batch."""
+    max_mb: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = 200.0
+    """Megabytes (10^6 bytes) of one file."""
+    window: Name = "24h"
+    """The batch's completion_window. Lines that are not answered by then expire; the next build asks for them again."""
+    url: Annotated[str, Field(pattern="^/")] = "/v1/chat/completions"
+    """The path of a line's request, which is the batch's `endpoint`, too."""
+    poll_s: Annotated[float, Field(strict=True, gt=0)] = 60.0
+    """Seconds between two looks at batches that run."""
+
+
 class EndpointSource(Sampled, Endpoint):
     type: Literal["endpoint"]
+    batch: BatchOptions = BatchOptions()
+
+    @model_validator(mode="after")
+    def _one_vendor(self) -> EndpointSource:
+        if self.request == "batch" and len(self.base_urls) > 1:
+            raise ValueError("request: batch uses the files and batches of one server: give one of the base_urls")
+        return self
 
 
 class ServeSource(Sampled, Located):
@@ -153,6 +176,12 @@ class ServeSource(Sampled, Located):
     """How long the server may take until it answers."""
 
     _interpreter: Path | None = PrivateAttr(None)
+
+    @model_validator(mode="after")
+    def _no_batches(self) -> ServeSource:
+        if self.request == "batch":
+            raise ValueError("request: batch is for endpoints; for vllm run-batch see: datakit batch write")
+        return self
 
     @property
     def requested_model(self) -> str:

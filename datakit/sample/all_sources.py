@@ -10,20 +10,22 @@ import asyncio
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from datakit import serving
-from datakit.client import OPEN, Client, Drain, read_access
-from datakit.errors import BudgetSpent, DatakitError, SourceStopped
+from datakit.client import OPEN, BatchClient, Client, Drain, read_access
+from datakit.errors import BudgetSpent, DatakitError, RunError, SourceStopped
 from datakit.machine import many_open_files
 from datakit.options import Options
 from datakit.progress import Monitor
 from datakit.recipe import Budget, EndpointSource, Recipe, ServeSource
-from datakit.sample.missing import Asked, asked_sources, missing_samples
+from datakit.sample.batched import BatchSampler
+from datakit.sample.missing import AnySampler, Asked, asked_sources, missing_samples
 from datakit.sample.one_source import Sampler
-from datakit.sample.spending import Meter, Spent, spending, total
-from datakit.store import Run, load_sql
+from datakit.sample.spending import Meter, Spent, identity, spending, total
+from datakit.store import BatchFolder, Run, load_sql
 from datakit.tables import Rows
 from datakit.tables.answers import CUT_OFF
 
@@ -62,14 +64,38 @@ class Gathering:
         serving.end_orphans(self.logs, self.monitor.say)
 
     def asked(self) -> list[Asked]:
-        """The sources that miss something, in the recipe's order."""
-        return asked_sources(self.run, self.recipe, self.options.retry_failures)
+        """The sources that miss something, in the recipe's order.
+
+        RunError where one that is no longer asked in batches has some that run: it would pay twice.
+        """
+        asked = asked_sources(self.run, self.recipe, self.options.retry_failures)
+        known, folder = {identity(one.source): one for one in asked}, BatchFolder(self.run)
+        for batch in folder.notes():
+            one = known.get(batch.source)
+            if one is None and batch.may_be_paid:
+                self.monitor.say(
+                    f"batch {batch.batch_id} of {batch.model} is left alone: this recipe misses nothing of such samples "
+                    f"({folder.note_path(batch)})",
+                    warning=True,
+                )
+            elif one is not None and not one.in_batches and batch.may_be_paid:
+                raise RunError(
+                    f"{batch.model}: batch {batch.batch_id} is being answered; build with request: batch until it has ended, "
+                    f"or cancel it at the vendor's and remove {folder.note_path(batch)}"
+                )
+        return asked
 
     def turns(self, asked: list[Asked]) -> Iterator[list[Asked]]:
         """Who is asked at the same time: servers as serving.in_turns has them, endpoints with the first of them."""
         served = [one.source for one in asked if isinstance(one.source, ServeSource)]
+        batched = [one for one in asked if one.in_batches] if served else []
+        if batched:  # they begin at once, but no server is kept up until a vendor has answered
+            yield [replace(one, only_begins=True) for one in batched]
         for at, turn in enumerate(serving.in_turns(served) or [[]] if asked else []):
-            yield [one for one in asked if one.source in turn or (at == 0 and isinstance(one.source, EndpointSource))]
+            endpoints = [one for one in asked if isinstance(one.source, EndpointSource) and one not in batched]
+            yield [one for one in asked if one.source in turn] + (endpoints if at == 0 else [])
+        if batched:
+            yield batched
 
     def ask(self, turn: Sequence[Asked]) -> None:
         """Ask the sources of one turn for all that they miss; their servers run as long as that takes.
@@ -121,25 +147,31 @@ class Gathering:
     async def _ask(self, asked: Sequence[Asked], servers: Iterator[serving.Server]) -> None:
         async with AsyncExitStack() as stack, self._drain:
             for one in asked:
-                client = await stack.enter_async_context(self._client_of(one, servers))
-                client.retries_refused = one.proven and self.options.retry_failures
-                self._drain.clients.append(client)
-                one.sampler = Sampler(one.source, client)
+                one.sampler = await self._sampler_of(one, servers, stack)
+                self._drain.clients.append(one.sampler.client)
                 self._drain.tasks.append(asyncio.create_task(self._sample(one.sampler)))
             await self._until_all_end()
 
-    def _client_of(self, asked: Asked, servers: Iterator[serving.Server]) -> Client:
-        """A client of the source's own URLs, or of the server that was started for it."""
+    async def _sampler_of(self, asked: Asked, servers: Iterator[serving.Server], stack: AsyncExitStack) -> AnySampler:
+        """With a client of the source's own URLs, or of the server that was started for it."""
         source = asked.source
-        at = next(at for at, one in enumerate(self.recipe.sources) if one is source)
+        where = f"sources.{next(at for at, one in enumerate(self.recipe.sources) if one is source)}"
         limits = (source.max_in_flight, source.timeout_s, source.patience_s, asked.proven)
         if isinstance(source, EndpointSource):
-            access = read_access(source.api_key_env, source.headers, f"sources.{at}")
-            return Client(source.model, source.base_urls, access, *limits, where=f"sources.{at}", omit=source.omit)
-        server = next(servers)
-        return Client(source.model, [server.base_url], OPEN, *limits, server.trouble, f"sources.{at}", source.omit)
+            access = read_access(source.api_key_env, source.headers, where)
+            if source.request == "batch":
+                tell = partial(self.monitor.advance, asked.label, 0, 0)
+                batches = BatchClient(source.model, source.base_urls[0], access, *limits[1:])
+                await stack.enter_async_context(batches)
+                return BatchSampler(source, batches, self.run, self._meter, tell, self.monitor.say, asked.only_begins)
+            client = Client(source.model, source.base_urls, access, *limits, where=where, omit=source.omit)
+        else:
+            server = next(servers)
+            client = Client(source.model, [server.base_url], OPEN, *limits, server.trouble, where, source.omit)
+        client.retries_refused = asked.proven and self.options.retry_failures
+        return Sampler(source, await stack.enter_async_context(client))
 
-    async def _sample(self, sampler: Sampler) -> None:
+    async def _sample(self, sampler: AnySampler) -> None:
         def store(responses: Rows, failures: Rows) -> None:
             try:
                 self.run.journal("responses").append(responses)
@@ -150,7 +182,7 @@ class Gathering:
             if not self._drain.begun and self._note_budget():
                 self._drain.begin("the budget is spent")
 
-        self._meter.watch(sampler)
+        self._meter.watch(sampler.exchange)
         with closing(missing_samples(self.run, sampler.source, self.options.retry_failures)) as asks:
             await sampler.sample(asks, store)
 
@@ -160,15 +192,15 @@ class Gathering:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 error = None if task.cancelled() else task.exception()
-                if isinstance(error, SourceStopped):
+                if isinstance(error, SourceStopped | BudgetSpent):
                     self._note(error)
                 elif error is not None:
                     raise error
 
-    def _note(self, error: SourceStopped) -> None:
+    def _note(self, error: SourceStopped | BudgetSpent) -> None:
         self.stopped.append(error)
         if not self.options.keep_going:
-            self._drain.begin("a source cannot be used")
+            self._drain.begin("a source cannot be used" if isinstance(error, SourceStopped) else "the budget has no room")
         elif len(self._drain.tasks) > 1:
             self.monitor.say(f"{error}; the other sources go on")
 

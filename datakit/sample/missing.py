@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from datakit.progress import Progress
-from datakit.recipe import Recipe, Sampled
+from datakit.recipe import EndpointSource, Recipe, Sampled
+from datakit.sample.batched import BatchSampler
 from datakit.sample.one_source import Ask, Sampler
 from datakit.sample.spending import identity, source_labels
 from datakit.store import Run, load_sql
 
 PROMPTS_AT_A_TIME = 10_000
+AnySampler: TypeAlias = Sampler | BatchSampler
 
 
 @dataclass
@@ -25,7 +28,14 @@ class Asked:
     n_missing: int
     n_there: int
     """Samples that the run has of it already."""
-    sampler: Sampler | None = None
+    sampler: AnySampler | None = None
+    only_begins: bool = False
+    """Whether its batches are only begun: somebody waits for them in a later turn."""
+
+    @property
+    def in_batches(self) -> bool:
+        """Whether it is asked through a vendor's batches."""
+        return isinstance(self.source, EndpointSource) and self.source.request == "batch"
 
     @property
     def proven(self) -> bool:

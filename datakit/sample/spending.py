@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from datakit.recipe import Budget, Price, Recipe, Sampled
-from datakit.sample.one_source import Sampler
+from datakit.sample.exchange import Exchange
 from datakit.store import Run, load_sql
 
 MILLION = 1_000_000
@@ -127,20 +127,48 @@ def money(amount: float) -> str:
 
 
 class Meter:
-    """What the run's samples take, from what earlier builds took on."""
+    """What the run's samples take, from what earlier builds took on; and what batches may take that are answered now."""
 
     def __init__(self, budget: Budget, before: Spent) -> None:
         self._budget = budget
         self._before = before
-        self._samplers: list[Sampler] = []
+        self._exchanges: list[Exchange] = []
+        self._taken_on: dict[str, Spent] = {}
 
-    def watch(self, sampler: Sampler) -> None:
+    def watch(self, exchange: Exchange) -> None:
         """Count what this one takes from now on."""
-        self._samplers.append(sampler)
+        self._exchanges.append(exchange)
 
     def over_budget(self) -> str | None:
         """The sentence for the user where the budget is used up, else None."""
         if self._budget.tokens is None and self._budget.cost is None:
             return None
-        spent = (spent_at(one.source.price, one.prompt_tokens, one.completion_tokens) for one in self._samplers)
-        return over_budget(self._budget, sum(spent, self._before))
+        return over_budget(self._budget, self._spent())
+
+    def take_on(self, name: str, planned: Spent) -> None:
+        """A batch is being answered: nobody can stop it, so what it may take counts when another one is to begin."""
+        self._taken_on[name] = planned
+
+    def settle(self, name: str) -> None:
+        """A batch has ended, or was not begun: what it took is counted like everything else."""
+        self._taken_on.pop(name, None)
+
+    def no_room(self, planned: Spent, what: str) -> str | None:
+        """The sentence for the user where the budget has no room for what is answered now and this as well, else None."""
+        whole = sum(self._taken_on.values(), self._spent() + planned)
+        for name, limit, may, written in (
+            ("tokens", self._budget.tokens, whole.tokens, "{:,}".format),
+            ("cost", self._budget.cost, whole.cost, money),
+        ):
+            if limit is not None and may > limit:
+                took = self._spent()
+                spent, more = (took.tokens, planned.tokens) if name == "tokens" else (took.cost, planned.cost)
+                return (
+                    f"budget.{name}: {what} may take {written(more)} more, and {written(spent)} of {written(limit)} are spent; "
+                    "a larger budget goes on, or a smaller batch.max_lines of the source"
+                )
+        return None
+
+    def _spent(self) -> Spent:
+        spent = (spent_at(one.source.price, one.prompt_tokens, one.completion_tokens) for one in self._exchanges)
+        return sum(spent, self._before)

@@ -93,11 +93,13 @@ def _amounts(sources: Sequence[SourcePlan], priced: bool, console: Console) -> l
 def _remarks(plan: Plan, names: dict[str, str]) -> Iterator[tuple[str, str]]:
     """How the numbers are known, and whether budgets hold; with their styles."""
     asked = [source for source in plan.sources if source.missing]
+    in_batches = [one for one in asked if one.in_batches]
     by_run = [one for one in asked if one.prompt_tokens_by == "run"]
     rough = [one for one in asked if one.prompt_tokens_by == "characters"]
     known = {way: [one for one in asked if one.completion_tokens_by == way] for way in ("run", "max_tokens", "unknown")}
     for what, sources in (
         ("requests: at least; a server that ignores n is asked once a sample", [one for one in asked if one.requests_at_least]),
+        ("batches: at the source's own price; write there what the vendor takes for batches", in_batches),
         ("tokens in: as this run's requests to the model took", by_run),
         ("tokens in: rough, 4 characters a token (1.5 of Chinese, Japanese and Korean)", rough),
         ("tokens out: the mean of this run's answers", known["run"]),

@@ -1,8 +1,9 @@
 """A run folder: parts of Parquet, journals, and SQL over them. Only this room knows how a run lies on disk."""
 
+from datakit.store.batches import Batch, BatchFolder, Line, Sample
 from datakit.store.database import Database, Tables, load_sql
 from datakit.store.parts import writing
 from datakit.store.run import Journal, Run
 from datakit.store.spool import Spool
 
-__all__ = ["Database", "Journal", "Run", "Spool", "Tables", "load_sql", "writing"]
+__all__ = ["Batch", "BatchFolder", "Database", "Journal", "Line", "Run", "Sample", "Spool", "Tables", "load_sql", "writing"]

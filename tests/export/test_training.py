@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,8 @@ def prepared(kind, rows, model, tmp_path):
     """What TRL's trainer makes of the rows before its first step."""
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer  # type: ignore[attr-defined]
 
-    config, trainer = (SFTConfig, SFTTrainer) if kind == "sft" else (DPOConfig, DPOTrainer)
+    config: Any = SFTConfig if kind == "sft" else DPOConfig
+    trainer: Any = SFTTrainer if kind == "sft" else DPOTrainer
     args = config(output_dir=str(tmp_path / "out"), report_to="none", bf16=False, max_length=None)
     return trainer(model=str(model), args=args, train_dataset=rows).train_dataset
 

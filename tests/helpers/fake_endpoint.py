@@ -30,11 +30,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
 Body = dict[str, Any]
+Served = TypeVar("Served", bound="Fake")
 Fault = str | web.Response | None
 """A name of FAULTS, a response of the test's own, or none: an answer."""
 
@@ -566,7 +567,7 @@ class _Server:
 
 
 @contextmanager
-def running(fake: Fake) -> Iterator[Fake]:
+def running(fake: Served) -> Iterator[Served]:
     """Serve on a free port in a thread of its own."""
     started = threading.Event()
     stop: list[Callable[[], object]] = []

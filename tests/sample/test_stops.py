@@ -21,6 +21,7 @@ from datakit.options import Options
 from datakit.recipe import load
 from datakit.sample.all_sources import Gathering
 from datakit.sample.missing import Asked, asked_sources
+from datakit.sample.one_source import Sampler
 from datakit.store import Journal, Run
 from datakit.tables import Rows
 from tests.helpers.command import (
@@ -210,7 +211,7 @@ def test_after_a_write_that_failed_no_source_is_asked(fake, run, tmp_path, monke
     append = Journal.append
 
     def fail(journal: Journal, rows: Rows) -> None:
-        clients = [one.sampler.client for one in asked if one.sampler]
+        clients = [one.sampler.client for one in asked if isinstance(one.sampler, Sampler)]
         if rows and not after and sum(client.requests for client in clients) >= 40:
             after.extend(asyncio.ensure_future(client.post("/chat/completions", {}, print)) for client in clients)
             asyncio.get_running_loop().call_soon(lambda: refused.extend(task.done() for task in after))

@@ -1,0 +1,65 @@
+"""Commands that move data in and out of a run by hand: batch write, batch read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from datakit.cli.build import DomainOption, RecipeOption, load_recipe
+from datakit.errors import BadInput, command
+
+batch = typer.Typer(
+    no_args_is_help=True,
+    help="Samples as files in OpenAI's batch format, for `vllm run-batch` on a machine without network.",
+)
+
+
+@batch.command("write")
+def write_batch(
+    places: Annotated[list[Path], typer.Argument(metavar="[RUN] FILE", help="The file is new.", show_default=False)],
+    domain: DomainOption = None,
+    recipe: RecipeOption = None,
+    out: Annotated[Path | None, typer.Option(help="With --recipe: the run folder.", show_default="runs/<domain>")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Of a recipe only N prompts.", show_default=False)] = None,
+    max_lines: Annotated[int | None, typer.Option(min=1, help="Lines a file at most.", show_default=False)] = None,
+    retry_failures: Annotated[bool, typer.Option(help="Also what failed for good.")] = False,
+) -> None:
+    """Write a line for every sample that a run misses; a file a source, where several miss some.
+
+    With --recipe (or --domain) the run is begun first: its prompts are read, and nothing is asked.
+    """
+    from datakit import stages
+    from datakit.options import Options
+    from datakit.screen.watch import Watch
+
+    begins = recipe is not None or domain is not None
+    if len(places) != (1 if begins else 2):
+        raise BadInput("write it as: datakit batch write RUN FILE, or datakit batch write --recipe my.yaml FILE")
+    loaded = load_recipe(domain, recipe) if begins else None
+    run = places[0] if loaded is None else out or Path("runs") / loaded.domain
+    options = Options("collect", limit, retry_failures=retry_failures)
+    with Watch() as watch:
+        for written in stages.write_batch(run, loaded, places[-1], max_lines, options, watch):
+            watch.say(f"{written.path}: {written.n_lines:,} lines for {written.model}")
+        watch.say(f"next: vllm run-batch -i FILE -o RESULTS --model ..., then {command('batch', 'read', run)} RESULTS")
+
+
+@batch.command("read")
+def read_batch(
+    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="A file of results.", show_default=False)],
+) -> None:
+    """Store the answers of a file of results, each under the id of its line. Lines that are not of this run are named."""
+    from datakit.sample.by_hand import said_of, store_results
+    from datakit.screen.watch import Watch
+    from datakit.store import Run
+
+    Run.open(run).close()  # a misspelt folder is not made
+    with Watch() as watch, Run.create(run) as opened:
+        read = store_results(opened, opened.recipe(), file)
+        watch.say(f"{read.stored:,} answers stored, {read.failed:,} lines without an answer, {read.there:,} there already")
+        if said := said_of(read):
+            watch.say(f"{file}: {said}", warning=True)
+        watch.say(f"next: {command('build', '--recipe', 'my.yaml', '--out', run)} goes on with the other stages")

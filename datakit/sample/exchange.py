@@ -1,0 +1,111 @@
+"""What a source is sent for a sample, and the rows that an answer makes: the same one by one, in batches and by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from datakit.client import RequestFailed, count_of, is_unfinished, is_withheld, read_content
+from datakit.recipe import Sampled
+from datakit.recipe.template import fill
+from datakit.tables import Messages, Row, Rows
+from datakit.tables.answers import join
+from datakit.tables.compared import compared
+
+
+@dataclass
+class Exchange:
+    """One source model: requests to it, and answers of it. Counts the tokens of what it has read."""
+
+    source: Sampled
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        source = self.source
+        self._of_source = {"model": source.model, "revision": source.revision, "sampling": source.sampling_text}
+        self._settings = source.sampling.model_dump(exclude_none=True) | source.extra_body
+        self._without_seed = "seed" in source.omit
+
+    def body(self, messages: Messages, n: int, seed: int) -> dict[str, Any]:
+        """A request for n samples."""
+        system: Messages = [{"role": "system", "content": self.source.system}] if self.source.system is not None else []
+        if self.source.template is not None:
+            *before, asked = messages
+            messages = [*before, {**asked, "content": fill(self.source.template, {"prompt": asked["content"]})}]
+        body: dict[str, Any] = {
+            "model": self.source.requested_model,
+            "messages": system + messages,
+            "seed": seed,
+            **self._settings,
+        }
+        return body | {"n": n} if n > 1 else body
+
+    def rows(self, answer: dict[str, Any], wanted: int, seed: int, latency_s: float | None) -> Rows:
+        """A row for each choice that has an answer, at most `wanted`; who reads them adds the ids.
+
+        `latency_s`: None where nobody waited for it. Raises RequestFailed where the server keeps the answer back.
+        """
+        choices = answer["choices"][:wanted]
+        rows = [row for choice in choices if (row := self._row(choice, seed, latency_s)) is not None]
+        if not rows and any(map(is_withheld, choices)):
+            raise RequestFailed("content_filter", "the server withheld the answer (content filter or refusal)", 1, True)
+        self._count_tokens(rows, answer)
+        return rows
+
+    def _row(self, choice: dict[str, Any], seed: int, latency_s: float | None) -> Row | None:
+        """None where there is no answer in it: neither text nor thought, one that is withheld, or one that broke off."""
+        content = read_content(choice)
+        if not (content.text or content.thinking) or is_withheld(choice) or is_unfinished(choice):
+            return None
+        parts = join(content.text, content.thinking, content.form)
+        n_chars, text_hash = compared(parts.text)
+        return {
+            **self._of_source,
+            "seed": None if self._without_seed else seed,
+            "text": parts.text,
+            "reasoning": parts.reasoning,
+            "reasoning_form": parts.form,
+            "n_chars": n_chars,
+            "text_hash": text_hash,
+            "finish_reason": reason if isinstance(reason := choice.get("finish_reason"), str) else None,
+            "latency_s": None if latency_s is None else round(latency_s, 4),
+        }
+
+    def _count_tokens(self, rows: Rows, answer: dict[str, Any]) -> None:
+        """Its `usage` counts a whole request: its completion tokens are shared out by characters, the sum stays exact."""
+        asked, total = count_of(answer, "prompt_tokens"), count_of(answer, "completion_tokens")
+        self.prompt_tokens += asked or 0
+        self.completion_tokens += total or 0
+        thoughts = [len(row["reasoning"] or "") for row in rows]
+        sizes = [n + len(row["text"] or "") for n, row in zip(thoughts, rows, strict=True)]
+        shared = zip(rows, _share(total, sizes), _share(reasoning_tokens(answer), thoughts), strict=True)
+        for row, n_tokens, n_reasoning_tokens in shared:
+            row |= {"n_prompt_tokens": asked, "n_tokens": n_tokens, "n_reasoning_tokens": n_reasoning_tokens}
+
+
+def check_answer(answer: Any) -> None:
+    """A chat completion has a list of choices, each an object; ValueError for anything else: a malformed body."""
+    choices = answer.get("choices") if isinstance(answer, dict) else None
+    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+        raise ValueError("not a chat completion")
+
+
+def _share(total: int | None, sizes: list[int]) -> list[int | None]:
+    """A whole number shared out by sizes; the sum stays exact."""
+    if total is None:
+        return [None] * len(sizes)
+    shares, left = list[int | None](), sum(sizes)
+    for at, size in enumerate(sizes, start=1):
+        share = total if at == len(sizes) else round(total * size / left) if left else 0
+        shares.append(share)
+        total, left = total - share, left - size
+    return shares
+
+
+def reasoning_tokens(answer: dict[str, Any]) -> int | None:
+    """The tokens of thoughts, where the server's `usage` tells them apart; None where it does not, or counts none."""
+    usage = answer.get("usage")
+    details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
+    count = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else None

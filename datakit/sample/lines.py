@@ -1,0 +1,152 @@
+"""A sample as one line of OpenAI's batch format, which `vllm run-batch` reads, too; and what such a line comes back as.
+
+A line's custom_id is the id of the response that it asks for, so that no position matters; behind it the number of times that
+the sample came without text before, of which its seed is a function.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from datakit.client import Fault, RequestFailed, of_answer, of_status
+from datakit.recipe import Sampled
+from datakit.sample.exchange import Exchange, check_answer
+from datakit.sample.one_source import EMPTY, Ask
+from datakit.store import Line, Run, Sample, load_sql
+from datakit.tables import Messages, Row, make_seed
+
+URL = "/v1/chat/completions"
+_CUSTOM_ID = re.compile(r"([0-9a-f]{24})(?:-([0-9]{1,6}))?")
+
+
+class LineId(NamedTuple):
+    """A custom_id."""
+
+    response_id: str
+    attempt: int = 0
+    """How often the sample came without text before."""
+
+    def __str__(self) -> str:
+        return f"{self.response_id}-{self.attempt}" if self.attempt else self.response_id
+
+    @property
+    def seed(self) -> int:
+        """That of the line's request."""
+        return make_seed(self.response_id, self.attempt)
+
+
+def read_id(custom_id: Any) -> LineId | None:
+    """None for a custom_id that datakit does not write.
+
+    >>> read_id("0123456789abcdef01234567-2"), read_id("request-1")
+    (LineId(response_id='0123456789abcdef01234567', attempt=2), None)
+    """
+    found = _CUSTOM_ID.fullmatch(custom_id) if isinstance(custom_id, str) else None
+    return None if found is None else LineId(found[1], int(found[2] or 0))
+
+
+def lines_of(run: Run, source: Sampled, asks: Iterable[Ask], url: str) -> Iterator[Line]:
+    """A line for every missing sample, in the order of the asks."""
+    exchange, attempts = Exchange(source), dict(run.query(load_sql("sample/count_empty")).iter_rows())
+    for ask in asks:
+        tokens = rough_tokens(ask.messages) + rough_tokens([{"role": "system", "content": source.system or ""}])
+        for index, key in ask.missing.items():
+            line_id = LineId(key, attempts.get(key, 0))
+            body = source.without_omitted(exchange.body(ask.messages, 1, line_id.seed))
+            line = {"custom_id": str(line_id), "method": "POST", "url": url, "body": body}
+            yield Line(json.dumps(line).encode() + b"\n", key, Sample(ask.prompt_id, ask.messages_digest, index), tokens)
+
+
+def rough_tokens(messages: Messages) -> float:
+    """As sql/plan/texts.sql counts: 4 characters a token, 1.5 of Chinese, Japanese and Korean."""
+    text = "".join(message["content"] for message in messages)
+    n_cjk = (len(text.encode("utf-8", "replace")) - len(text)) / 2
+    return (len(text) - n_cjk) / 4 + n_cjk / 1.5
+
+
+class Result(NamedTuple):
+    """A line of a file of results."""
+
+    custom_id: Any
+    content: dict[str, Any]
+
+    def answer(self, asked: Callable[[], bytes]) -> dict[str, Any]:
+        """The chat completion in it. Raises Fault where there is none; `asked` gives the request that it answers."""
+        error, response = self.content.get("error"), self.content.get("response")
+        if not isinstance(response, dict):
+            code = str(error.get("code") or "no_answer") if isinstance(error, dict) else "no_answer"
+            raise Fault("broken", code, _words(error) or "the line came back without an answer")
+        status, body = response.get("status_code", 200), response.get("body")
+        if status != 200 or not isinstance(body, dict):
+            if body is None and isinstance(error, str):  # vllm run-batch: what its engine raised
+                raise Fault("broken", f"http_{status}", error[:300])
+            said = json.dumps(body if body is not None else error).encode()
+            raise of_status(status if isinstance(status, int) and status != 200 else 500, said, {}, asked())
+        if (fault := of_answer(body, {}, asked())) is not None:
+            raise fault
+        try:
+            check_answer(body)
+        except ValueError as malformed:
+            raise Fault("broken", "malformed", str(malformed)) from malformed
+        return body
+
+
+class Requests:
+    """The requests of a file of lines; found again only where somebody asks."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._places: dict[str, int] | None = None
+
+    def has(self, line_id: LineId) -> bool:
+        """Whether it is one of them."""
+        return str(line_id) in self._found()
+
+    def body(self, line_id: LineId) -> bytes:
+        """The line of the request; empty where it is none of them."""
+        place = self._found().get(str(line_id))
+        if place is None:
+            return b""
+        with self._path.open("rb") as file:
+            file.seek(place)
+            return file.readline()
+
+    def _found(self) -> dict[str, int]:
+        if self._places is None:
+            self._places, place = {}, 0
+            with self._path.open("rb") as file:
+                for line in file:
+                    self._places[json.loads(line)["custom_id"]] = place
+                    place += len(line)
+        return self._places
+
+
+def read_lines(path: Path) -> Iterator[Result | None]:
+    """The lines of a file of results; None for one that is none."""
+    with path.open("rb") as file:
+        for line in file:
+            if line.strip():
+                try:
+                    content = json.loads(line)
+                except (ValueError, RecursionError):
+                    content = None
+                yield Result(content["custom_id"], content) if isinstance(content, dict) and "custom_id" in content else None
+
+
+def row_of(exchange: Exchange, line_id: LineId, result: Result, asked: Callable[[], bytes]) -> Row:
+    """The row of a response, without the ids of prompt and sample.
+
+    Raises RequestFailed where it has none, and Fault where that may be about more than this line.
+    """
+    rows = exchange.rows(result.answer(asked), 1, line_id.seed, None)
+    if not rows:
+        raise RequestFailed("empty", EMPTY, line_id.attempt + 1, permanent=False)
+    return rows[0] | {"response_id": line_id.response_id}
+
+
+def _words(error: Any) -> str:
+    return str(error.get("message") or "")[:300] if isinstance(error, dict) else str(error or "")[:300]
