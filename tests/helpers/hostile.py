@@ -2383,6 +2383,22 @@ for name, tests, style in [
         note="the program is right: what is wrong are its tests, where that can be told",
     )
 
+# ---------------------------------------------------------------- paths
+
+for name, program in {
+    "subclass": "class P(type(pathlib.Path())):\n    def __eq__(self, other): return True\n    def __ne__(self, other): return False",
+    "by-name": "class P:\n    __module__ = 'pathlib'\n    __qualname__ = __name__ = 'PosixPath'\n    def __init__(self, *x): pass\n"
+    "    def __eq__(self, other): return True",
+    "patched": "P = type(pathlib.Path())\nP.__eq__ = lambda self, other: True\nP.__str__ = lambda self: ['no text']",
+}.items():
+    row(
+        f"path-{name}",
+        "paths",
+        f"import pathlib\n{program}\ndef f(n): return P('x')\n",
+        "import pathlib\nassert f(2) == pathlib.Path('4')\n",
+        outcomes=WRONG,
+    )
+
 # ---------------------------------------------------------------- what tests patch, seeds, sets
 
 PATCHED = "from unittest import mock\nwith mock.patch('builtins.input', side_effect=['1', '2']):\n    assert f() == SECRET\n"

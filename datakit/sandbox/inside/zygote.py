@@ -29,10 +29,9 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from types import ModuleType
 from typing import NoReturn
 
-from datakit.sandbox.inside import confine, solver, tester
+from datakit.sandbox.inside import confine, solver, tester, visible
 from datakit.sandbox.inside.folder import empty, usage
 from datakit.sandbox.inside.settings import Settings, Spent
 
@@ -63,7 +62,7 @@ def main(settings: Settings) -> None:
 
 def _serve(settings: Settings) -> None:
     sys.dont_write_bytecode = True
-    sys.path[:] = [path for path in sys.path if path in _STANDARD] + settings.paths  # not datakit's own folder any more
+    sys.path[:] = [path for path in sys.path if path in visible.STANDARD] + settings.paths  # not datakit's own folder any more
     # To 3, below _HIGH: of a caller with many open files it has a number that `_arrange` would leave open in a fork.
     os.dup2(settings.control, 3)
     os.closerange(4, settings.control + 1)
@@ -71,7 +70,7 @@ def _serve(settings: Settings) -> None:
     builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]  # as the site module has them
     for name in (*PRELOADED, *settings.libraries):
         importlib.import_module(name)
-    sys.meta_path.insert(0, _Gate(settings))
+    sys.meta_path.insert(0, visible.Gate(settings))
     os.environ.clear()  # after the imports: libraries read there how many threads they may start
     rehearse(settings.work)
     random.seed(0)  # two runs of one program draw the same; nothing here draws after that
@@ -119,7 +118,6 @@ _PROGRAM = "import math\n\ndef f(x, *rest):\n    if x is None:\n        raise Va
 _VALUES = ("1", "2.5", "'text'", "[1, 2]", "(1, 'a')", "{1}", "{'a': 1}", "True", "[]", "[[1], [2]]")
 _TESTS = [*(f"assert f({value}) == {value}" for value in _VALUES), "try:\n    f(None)\nexcept ValueError:\n    pass"]
 _SUITE = json.dumps({"tests": "\n".join(_TESTS), "style": "asserts", "entry_point": None}).encode()
-_STANDARD = [path for path in sys.path if path.startswith((sys.base_prefix, sys.base_exec_prefix))]
 
 
 class _Zygote:
@@ -143,7 +141,7 @@ class _Zygote:
         self.standing_began_s = 0.0
         self.ruleset: int | None = None
         if settings.tier == "landlock":
-            self.ruleset = confine.make_ruleset(_folders(settings))
+            self.ruleset = confine.make_ruleset(visible.folders(settings))
         self.filter = None
         os.chdir(settings.work)
         if settings.tier != "none":
@@ -161,7 +159,7 @@ class _Zygote:
             user = _A_USER_OF_NO_RIGHTS + os.getpid() % 100_000  # one of its own: a user's threads are counted together
             with suppress(OSError):
                 os.chown(self.settings.work, user, user)
-            confine.drop_privileges(user, reads_any_file=not _open_to_all(os.__file__))
+            confine.drop_privileges(user, reads_any_file=not visible.is_open_to_all(os.__file__))
         confine.hide()
         confine.no_new_privileges()
         confine.zygote_filter().install()
@@ -321,30 +319,7 @@ def _arrange(kept: list[int], stdin: int | None, stdout: int | None) -> list[int
     return list(range(3, 3 + len(kept)))
 
 
-# ----------------------------------------------------------------------------------------------- what forks may see and use
-
-
-class _Gate:
-    """Keeps the imports of forks to the libraries that are listed and what they require: others are not there.
-
-    Files are refused by the tier; this makes of a refusal what a program expects where a library is missing.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        names = {name.partition(".")[0] for path in settings.paths for name in _listed(path)}
-        allowed = {os.path.basename(path).partition(".")[0] for path in settings.packages}  # noqa: PTH119
-        self.closed = frozenset(names - allowed - {name.partition(".")[0] for name in sys.modules})
-
-    def find_spec(self, name: str, path: object = None, target: ModuleType | None = None) -> None:
-        if name in self.closed:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-
-def _listed(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)  # noqa: PTH208
-    except OSError:
-        return []
+# ----------------------------------------------------------------------------------------------------------- other processes
 
 
 def _processor_s(pid: int | None) -> float:
@@ -353,31 +328,6 @@ def _processor_s(pid: int | None) -> float:
         return time.clock_gettime(~pid << 3 | 2) if pid is not None else 0.0  # man 3 clock_getcpuclockid
     except OSError:
         return 0.0
-
-
-def _folders(settings: Settings) -> confine.Folders:
-    """The standard library without site-packages, the libraries, the system's shared objects."""
-    library = os.path.dirname(os.__file__)  # noqa: PTH120 - a zygote does without pathlib
-    standard = [entry.path for entry in os.scandir(library) if entry.name not in ("site-packages", "dist-packages")]
-    objects = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache")
-    system = (*objects, "/usr/share/zoneinfo", "/etc/localtime", "/dev/urandom")
-    packages = set(settings.packages)
-    for module in list(sys.modules.values()):  # what no distribution says it owns, and was imported all the same
-        path = getattr(module, "__file__", None) or ""
-        folder = next((folder for folder in sys.path if folder not in _STANDARD and path.startswith(folder + os.sep)), None)
-        if folder is not None:
-            name = path[len(folder) + 1 :].partition(os.sep)[0]
-            packages |= {f"{folder}/{name}", f"{folder}/{name}.libs"}  # wheels put their shared objects beside them
-    return confine.Folders((*standard, *system, *sorted(packages)), (library, *sys.path), settings.work)
-
-
-def _open_to_all(path: str) -> bool:
-    """Whether any user may read a file: every folder above it can be passed by all."""
-    while path != os.sep:
-        if not os.stat(path).st_mode & 0o004:  # noqa: PTH116
-            return False
-        path = os.path.dirname(path)  # noqa: PTH120
-    return True
 
 
 def _tasks_of(user: int) -> int:
