@@ -2385,16 +2385,17 @@ for name, tests, style in [
 
 # ---------------------------------------------------------------- paths
 
+EQUAL = "    def __eq__(self, other): return True\n"
 for name, program in {
-    "subclass": "class P(type(pathlib.Path())):\n    def __eq__(self, other): return True\n    def __ne__(self, other): return False",
-    "by-name": "class P:\n    __module__ = 'pathlib'\n    __qualname__ = __name__ = 'PosixPath'\n    def __init__(self, *x): pass\n"
-    "    def __eq__(self, other): return True",
-    "patched": "P = type(pathlib.Path())\nP.__eq__ = lambda self, other: True\nP.__str__ = lambda self: ['no text']",
+    "subclass": "class P(type(pathlib.Path())):\n" + EQUAL,
+    "by-name": "class P:\n    __module__ = 'pathlib'\n    __qualname__ = 'PosixPath'\n    def __init__(self, *x): pass\n"
+    + EQUAL,
+    "patched": "P = type(pathlib.Path())\nP.__eq__ = lambda self, other: True\nP.__str__ = lambda self: ['no text']\n",
 }.items():
     row(
         f"path-{name}",
         "paths",
-        f"import pathlib\n{program}\ndef f(n): return P('x')\n",
+        f"import pathlib\n{program}def f(n): return P('x')\n",
         "import pathlib\nassert f(2) == pathlib.Path('4')\n",
         outcomes=WRONG,
     )
