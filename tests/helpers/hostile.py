@@ -2388,7 +2388,7 @@ for name, tests, style in [
 EQUAL = "    def __eq__(self, other): return True\n"
 for name, program in {
     "subclass": "class P(type(pathlib.Path())):\n" + EQUAL,
-    "by-name": "class P:\n    __module__ = 'pathlib'\n    __qualname__ = 'PosixPath'\n    def __init__(self, *x): pass\n"
+    "by-module": "class P:\n    __module__ = 'pathlib'\n    __qualname__ = 'PosixPath'\n    def __init__(self, *x): pass\n"
     + EQUAL,
     "patched": "P = type(pathlib.Path())\nP.__eq__ = lambda self, other: True\nP.__str__ = lambda self: ['no text']\n",
 }.items():
