@@ -145,7 +145,7 @@ class Random(random.Random):
     def odd(self) -> list[Any]:
         return [
             *(bytearray(b"x\x00"), range(self.randint(-9, 9), self.number(), 3), Decimal("1.10"), Decimal("-Infinity")),
-            *(Fraction(self.number(), 7), datetime.date(2020, 2, 29), datetime.timedelta(days=-1, microseconds=5)),
+            *(Path("a/b"), Fraction(self.number(), 7), datetime.date(2020, 2, 29), datetime.timedelta(days=-1, microseconds=5)),
             *(datetime.datetime(2020, 1, 2, 3, 4, 5, 6), datetime.time(1, 2, 3)),
         ]
 

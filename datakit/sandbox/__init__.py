@@ -13,6 +13,7 @@ forked from a warm process (the zygote) and confined before a line of the progra
     inside/  runs without the rest of datakit, on the standard library alone
         zygote   the warm process: forks solvers and testers, ends them, keeps the working folder
         confine  Landlock, seccomp, limits: what a fork gives up before it reads anything
+        visible  what programs may import and read
         solver   runs the program                         tester  runs the tests
         stubs    the program as its tests see it          wire    the data between solver and tester
         sets     sets in their own order                 frames  arrays and tables

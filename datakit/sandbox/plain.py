@@ -12,14 +12,14 @@ import functools
 import sys
 
 _MAX_LENGTH = 100_000
-_NODES = (
-    *(ast.Module, ast.Assert, ast.Expr, ast.Assign, ast.AugAssign, ast.If, ast.For, ast.Pass, ast.Break, ast.Continue),
-    *(ast.FunctionDef, ast.arguments, ast.arg, ast.Return, ast.Try, ast.ExceptHandler, ast.Raise, ast.Lambda),
-    *(ast.Constant, ast.Name, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Subscript, ast.Slice, ast.Starred, ast.Attribute),
+_NODES = frozenset({
+    *(ast.Module, ast.Assert, ast.Expr, ast.Assign, ast.AugAssign, ast.If, ast.For),
+    *(ast.arguments, ast.arg, ast.Return, ast.Try, ast.ExceptHandler, ast.Raise, ast.Lambda),
+    *(ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Subscript, ast.Slice, ast.Starred),
     *(ast.Call, ast.keyword, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.IfExp, ast.JoinedStr, ast.FormattedValue),
-    *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.comprehension, ast.expr_context, ast.operator),
-    *(ast.boolop, ast.unaryop, ast.cmpop),
-)
+    *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.comprehension),
+})  # fmt: skip
+"""Harmless whatever they hold."""
 _FUNCTIONS = (
     "abs all any bool bytes chr complex dict divmod enumerate filter float frozenset hash int isinstance iter len list map max"
     " min next ord pow print range repr reversed round set sorted str sum tuple type zip"
@@ -38,17 +38,37 @@ def is_plain(tests: str) -> bool:
         tree = ast.parse(tests)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    return all(_is_plain(node) for node in ast.walk(tree)) and not _borrowed(tree)
+    nodes = _walk(tree)
+    return all(type(node) in _NODES or _is_plain(node) for node in nodes) and not _borrowed(nodes)
 
 
-def _borrowed(tree: ast.Module) -> set[str]:
+def _walk(tree: ast.AST) -> list[ast.AST]:
+    """The nodes that have parts: `ast.walk` takes three times as long, and every suite comes by here.
+
+    Those without (operators, contexts, pass, break, continue) are harmless.
+    """
+    nodes = [tree]
+    for node in nodes:  # it grows meanwhile
+        for part in vars(node).values():
+            if isinstance(part, list):
+                nodes += [item for item in part if isinstance(item, ast.AST) and item._fields]
+            elif isinstance(part, ast.AST) and part._fields:
+                nodes.append(part)
+    return nodes
+
+
+def _borrowed(nodes: list[ast.AST]) -> set[str]:
     """Names of the program that are not called: any may be a module, which the tester imports and a call can change."""
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    read = {node.id for node in names if isinstance(node.ctx, ast.Load)} - _HARMLESS
-    made = {"math"} | {node.id for node in names if isinstance(node.ctx, ast.Store)}
-    made |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    made |= {node.name or "" for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ExceptHandler)}
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    read, called, made = set(), set(), {"math"}
+    for node in nodes:
+        match node:
+            case ast.Name(id=name, ctx=context):
+                (read if isinstance(context, ast.Load) else made).add(name)
+            case ast.Call(func=ast.Name(id=name)):
+                called.add(name)
+            case ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.ExceptHandler(name=str(name)):
+                made.add(name)
+    read -= _HARMLESS
     return (read - made - called) | (read & sys.stdlib_module_names - called - {"math"})
 
 
@@ -62,4 +82,4 @@ def _is_plain(node: ast.AST) -> bool:
             return not name.startswith("__") and (not hasattr(builtins, name) or name in _HARMLESS)
         case ast.FunctionDef(decorator_list=decorators):
             return not decorators
-    return isinstance(node, _NODES)
+    return False

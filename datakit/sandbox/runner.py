@@ -163,14 +163,14 @@ class Sandbox:
         at = f"{told['at']}: " if told.get("at") else ""
         if told.get("outcome") == "lost":
             at = told["detail"].removesuffix("ended")
-        if over["limit"]:
-            return Execution("failed", f"{at}{over['limit']}")
+        if over.limit:
+            return Execution("failed", f"{at}{over.limit}")
         if late:
             return Execution("timeout", f"{at}no answer within {self.limits.timeout_s:g} s")
         if "outcome" not in told:
-            return Execution("unverifiable", f"{at}the tests' process {_ending(over['forks'].get('tester'))}")
+            return Execution("unverifiable", f"{at}the tests' process {_ending(over.forks.get('tester'))}")
         if told["outcome"] == "lost":
-            return Execution("failed", f"{at}the program {_ending(over['forks'].get('solver'))}")
+            return Execution("failed", f"{at}the program {_ending(over.forks.get('solver'))}")
         return Execution(told["outcome"], told["detail"], told["own_operators"])
 
     # -------------------------------------------------------------------------------------------------------- scripts
@@ -193,14 +193,14 @@ class Sandbox:
             printed, why = self._printed(warm, output)
             over = warm.end(wait=why is None)
             failure = report.read(4096).decode("utf-8", "replace")
-        ended = over["forks"]["script"]
-        if over["limit"]:
-            return Execution("failed", over["limit"])
+        ended = over.forks["script"]
+        if over.limit:
+            return Execution("failed", over.limit)
         if why == _LATE:
             return Execution("timeout", f"no end within {self.limits.timeout_s:g} s")
-        if why is not None or not ended["own"]:
+        if why is not None or not ended.own:
             return Execution("failed", why or "closed its output and went on")
-        if ended["status"] != 0:
+        if ended.status != 0:
             return Execution("failed", failure or f"the program {_ending(ended)}")
         if not same_output(printed.decode("utf-8", "replace"), expected, self.limits.float_tolerance):
             return Execution("failed", f"printed {_short(printed.decode('utf-8', 'replace'))}, not {_short(expected)}")
@@ -262,23 +262,23 @@ class Sandbox:
 
 def _file(text: str) -> int:
     """A descriptor of a file without a name that holds the text, at its beginning."""
-    data = text.encode("utf-8", "surrogatepass")
+    data = memoryview(text.encode("utf-8", "surrogatepass"))
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("text")
     else:
         with tempfile.TemporaryFile() as file:
             descriptor = os.dup(file.fileno())
-    with os.fdopen(os.dup(descriptor), "wb") as writing:
-        writing.write(data)
+    while data:
+        data = data[os.write(descriptor, data) :]
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
 
 
 def _ending(ended: Ended | None) -> str:
     """In words how a process ended by itself."""
-    if ended is None or not ended["own"]:
+    if ended is None or not ended.own:
         return "closed its channel"
-    status = ended["status"]
+    status = ended.status
     if status < 0:
         try:
             return f"was killed by {signal.Signals(-status).name}"

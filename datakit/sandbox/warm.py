@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from datakit.errors import DatakitError
 from datakit.sandbox import tiers
-from datakit.sandbox.inside.settings import Over, Settings, Spent
+from datakit.sandbox.inside.settings import Ended, Over, Settings, Spent
 from datakit.sandbox.libraries import importable
 
 _SUITES_A_TESTER = 500
@@ -116,8 +116,8 @@ class Warm:
     def end(self, wait: bool) -> Over:
         """Have everything that runs ended, or wait a moment for what is ending by itself; how it ended."""
         self._control.sendall(b"W" if wait else b"E")
-        over: Over = json.loads(self._line(10.0))
-        return over
+        told = json.loads(self._line(10.0))
+        return Over({role: Ended(bool(own), status) for role, (own, status) in told["forks"].items()}, told["limit"])
 
     def _line(self, timeout_s: float) -> bytes:
         self._control.settimeout(timeout_s)

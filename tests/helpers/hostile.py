@@ -2383,6 +2383,23 @@ for name, tests, style in [
         note="the program is right: what is wrong are its tests, where that can be told",
     )
 
+# ---------------------------------------------------------------- paths
+
+EQUAL = "    def __eq__(self, other): return True\n"
+for name, program in {
+    "subclass": "class P(type(pathlib.Path())):\n" + EQUAL,
+    "by-module": "class P:\n    __module__ = 'pathlib'\n    __qualname__ = 'PosixPath'\n    def __init__(self, *x): pass\n"
+    + EQUAL,
+    "patched": "P = type(pathlib.Path())\nP.__eq__ = lambda self, other: True\nP.__str__ = lambda self: ['no text']\n",
+}.items():
+    row(
+        f"path-{name}",
+        "paths",
+        f"import pathlib\n{program}def f(n): return P('x')\n",
+        "import pathlib\nassert f(2) == pathlib.Path('4')\n",
+        outcomes=WRONG,
+    )
+
 # ---------------------------------------------------------------- what tests patch, seeds, sets
 
 PATCHED = "from unittest import mock\nwith mock.patch('builtins.input', side_effect=['1', '2']):\n    assert f() == SECRET\n"

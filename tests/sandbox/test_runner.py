@@ -284,7 +284,11 @@ HASHABLE = st.recursive(
         *(st.none(), st.booleans(), st.integers(), st.integers(-(1 << 200), 1 << 200), st.floats(allow_nan=False)),
         *(st.text(), st.text(st.characters(codec=None), max_size=3), st.binary(), st.complex_numbers(allow_nan=False)),
         *(st.decimals(allow_nan=False), st.fractions(), st.dates(), st.timedeltas(), st.datetimes(timezones=ZONES)),
-        *(st.times(), st.builds(range, st.integers(), st.integers(), st.integers(1))),
+        *(
+            st.sampled_from([Path("a/b"), Path("/")]),
+            st.times(),
+            st.builds(range, st.integers(), st.integers(), st.integers(1)),
+        ),
     ),
     lambda inner: st.one_of(st.lists(inner, max_size=3).map(tuple), st.frozensets(inner, max_size=3)),
     max_leaves=5,

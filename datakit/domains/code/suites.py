@@ -10,6 +10,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from datakit.domains.code import small_pytest
 from datakit.domains.code.cases import CannotRun, Runnable
 
 PROGRAM_MODULES = {"solution", "solutions", "main", "program", "your_module"}
@@ -17,102 +18,6 @@ PROGRAM_MODULES = {"solution", "solutions", "main", "program", "your_module"}
 _DEFINING = re.compile(r"\b(?:def|class|Solution)\b")
 _MARKS_THAT_MATTER = {"skip", "skipif", "xfail", "usefixtures"}
 _SET_UP = {"setup_method", "setup_class", "teardown_method", "teardown_class", "setup", "teardown"}
-_PYTEST = '''
-import sys
-from types import ModuleType
-
-class raises:
-    """As a block, or with a function and its arguments."""
-    def __new__(cls, expected, *call, match=None, **named):
-        self = object.__new__(cls)
-        self.expected, self.match_, self.value = expected, match, None
-        if call:
-            with self:
-                call[0](*call[1:], **named)
-        return self
-    def __init__(self, *given, **named):
-        pass
-    def __enter__(self):
-        return self
-    def __exit__(self, kind, error, trace):
-        if kind is None:
-            names = getattr(self.expected, "__name__", self.expected)
-            raise AssertionError(f"did not raise {names}")
-        if not issubclass(kind, self.expected):
-            return False
-        self.type, self.value = kind, error
-        if self.match_ is not None:
-            self.match(self.match_)
-        return True
-    def match(self, pattern):
-        import re
-        assert re.search(pattern, str(self.value)), f"{str(self.value)!r} does not match {pattern!r}"
-        return True
-
-class approx:
-    def __init__(self, expected, rel=None, abs=None, nan_ok=False):
-        self.expected, self.rel, self.abs, self.nan_ok = expected, rel, abs, nan_ok
-    def __repr__(self):
-        return f"approx({self.expected!r})"
-    def _near(self, wanted, found):
-        if isinstance(wanted, dict):
-            alike = isinstance(found, dict) and wanted.keys() == found.keys()
-            return alike and all(self._near(wanted[key], found[key]) for key in wanted)
-        if isinstance(wanted, (list, tuple)):
-            alike = type(found) in (list, tuple) and len(wanted) == len(found)
-            return alike and all(map(self._near, wanted, found))
-        if isinstance(wanted, (bool, str, bytes)) or wanted is None or wanted == found:
-            return wanted == found
-        try:
-            if wanted != wanted:
-                return self.nan_ok and found != found
-            if abs(wanted) == float("inf"):
-                return False
-            relative = (1e-6 if self.rel is None and self.abs is None else self.rel or 0) * abs(wanted)
-            return bool(abs(wanted - found) <= max(relative, 1e-12 if self.abs is None else self.abs))
-        except TypeError:
-            return False
-    def __eq__(self, found):
-        return self._near(self.expected, found)
-    __hash__ = None
-
-class param:
-    def __init__(self, *values, id=None):
-        self.values = values
-
-def parametrize(names, values, ids=None):
-    names = [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else tuple(names)
-    single = isinstance(names, list) and len(names) == 1
-    def around(test):
-        def each(*given, **named):
-            for value in values:
-                row = value.values if isinstance(value, param) else (value,) if single else value
-                row = dict(zip(names, row))
-                try:
-                    test(*given, **named, **row)
-                except AssertionError as error:
-                    error.args = (f"with {row!r:.100}: {error}",)
-                    raise
-        return each
-    return around
-
-class _Mark:
-    parametrize = staticmethod(parametrize)
-    def __getattr__(self, name):
-        return lambda *given, **named: given[0] if len(given) == 1 and callable(given[0]) and not named else (lambda test: test)
-
-def fixture(function=None, **named):
-    return function or (lambda given: given)
-
-def fail(reason="", pytrace=True):
-    raise AssertionError(reason)
-
-pytest = ModuleType("pytest")
-vars(pytest).update(raises=raises, approx=approx, param=param, mark=_Mark(), fixture=fixture, fail=fail, main=lambda *given: 0)
-sys.modules["pytest"] = pytest
-'''
-_SHIM = f"_pytest = exec({_PYTEST!r}, {{}}); "  # one line, which moves none of the tests'
-_SHIMMED = {"raises", "approx", "param", "mark", "fixture", "fail", "main"}
 
 
 def styles(tests: str) -> tuple[set[str], str]:
@@ -150,6 +55,9 @@ def from_pytest(tests: str, entry_point: str | None) -> Runnable:
     cases = _test_cases(tree)
     found = [(name, node) for name, node in _test_functions(tree) if name.partition(".")[0] not in cases]
     calls = [_call(name, node, fixtures) for name, node in found]
+    if any("_given[" in call for call in calls):
+        _refuse_stderr(tree)
+        calls.insert(0, small_pytest.GIVING)
     return _runnable(tests, tree, [*calls, *_unittest_calls(tree, cases)], entry_point)
 
 
@@ -225,6 +133,8 @@ def _call(name: str, node: ast.FunctionDef | ast.AsyncFunctionDef, fixtures: Map
     asked = [argument.arg for argument in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs][bool(owner) :]]
     needed = asked[: len(asked) - len(node.args.defaults)] if node.args.defaults else asked
     values = [f"{one}={_fixture(one, name, fixtures, ())}" for one in needed if one not in given]
+    if given and any("tmp_path" in value.partition("=")[2] for value in values if not value.startswith("tmp_path=")):
+        raise CannotRun(f"{name} has parameters and a fixture with a tmp_path of its own, which is not supported here")
     call = f"{owner}().{method}({', '.join(values)})" if owner else f"{name}({', '.join(values)})"
     return f"__import__('asyncio').run({call})" if isinstance(node, ast.AsyncFunctionDef) else call
 
@@ -232,6 +142,8 @@ def _call(name: str, node: ast.FunctionDef | ast.AsyncFunctionDef, fixtures: Map
 def _fixture(name: str, test: str, fixtures: Mapping[str, ast.AST], above: tuple[str, ...]) -> str:
     """A fixture as the call that makes it."""
     node = fixtures.get(name)
+    if node is None and name in small_pytest.FIXTURES:
+        return f"_given['given']({name!r}, {test!r})"
     if not isinstance(node, ast.FunctionDef) or name in above:
         raise CannotRun(f"{test} asks for the fixture {name}, which is not here")
     if any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in ast.walk(node)):
@@ -273,14 +185,31 @@ def _refuse(tree: ast.Module) -> None:
             raise CannotRun(f"the tests use {used}, which is not supported here")
 
 
+def _refuse_stderr(tree: ast.Module) -> None:
+    """CannotRun where tests look at what was printed on stderr: it does not come over from the program's process."""
+    read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=[ast.Tuple(elts=[_, ast.Name(id=name)])]) if ast.unparse(node.value).endswith(
+                "readouterr()"
+            ):
+                looks = name in read
+            case ast.Subscript(value=value):
+                looks = ast.unparse(value).endswith("readouterr()")
+            case _:
+                looks = isinstance(node, ast.Attribute) and node.attr == "err"
+        if looks:
+            raise CannotRun("the tests look at capsys's err, which is not supported here")
+
+
 def _beyond(node: ast.AST) -> str | None:
     match node:
-        case ast.Attribute(value=ast.Name(id="pytest"), attr=name) if name not in _SHIMMED:
+        case ast.Attribute(value=ast.Name(id="pytest"), attr=name) if name not in small_pytest.NAMES:
             return f"pytest.{name}"
         case ast.Attribute(value=ast.Name(id="mark") | ast.Attribute(attr="mark"), attr=name) if name in _MARKS_THAT_MATTER:
             return f"pytest.mark.{name}"
         case ast.ImportFrom(module="pytest", names=names):
-            return next((f"pytest.{alias.name}" for alias in names if alias.name not in _SHIMMED), None)
+            return next((f"pytest.{alias.name}" for alias in names if alias.name not in small_pytest.NAMES), None)
         case ast.ClassDef(name=name, body=body) if name.startswith("Test") and not _test_cases(ast.Module([node], [])):
             return next((f"{name}.{method}" for method, _ in _functions(body) if method in _SET_UP), None)
         case ast.FunctionDef() | ast.AsyncFunctionDef():
@@ -305,7 +234,7 @@ def _edited(tests: str, tree: ast.Module) -> str:
         edits.append((taken, "; ".join(again) or "pass"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom) and "pytest" in _modules(node):
-            edits.append((node, _SHIM + ast.unparse(node)))
+            edits.append((node, small_pytest.SHIM + ast.unparse(node)))
     for statement in tree.body:
         if isinstance(statement, ast.Expr) and any(run in ast.unparse(statement) for run in ("unittest.main(", "pytest.main(")):
             edits.append((statement, "pass"))

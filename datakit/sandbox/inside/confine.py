@@ -38,33 +38,32 @@ def _checked(status: int, what: str) -> int:
 # ------------------------------------------------------------------------------------------------------------- resources
 
 
-@dataclass(frozen=True)
-class Rlimits:
-    """What one process may use."""
+_MB = 1 << 20
+_N_THREADS = 64
+_ALIKE = {
+    "FSIZE": 16 * _MB,
+    "NOFILE": 64,
+    "CORE": 0,
+    "MEMLOCK": 0,
+    "MSGQUEUE": 0,
+    "NICE": 0,
+    "RTPRIO": 0,
+    "SIGPENDING": 256,
+}
+"""What the zygote does with as well: forks inherit it."""
 
-    memory_mb: int
-    cpu_s: int
-    file_mb: int = 16
-    n_descriptors: int = 64
-    n_threads: int = 64
+
+def rlimits_of_all() -> list[tuple[int, int]]:
+    """Limits that all forks have, as numbers and values for `set_rlimits`."""
+    return _numbered(_ALIKE)
 
 
-def rlimits(limits: Rlimits, n_tasks: int = 0) -> list[tuple[int, int]]:
-    """Limits as numbers and values for `set_rlimits`; `n_tasks` is how many tasks the user of the process has already."""
-    mb = 1 << 20
-    wanted = {
-        "AS": limits.memory_mb * mb,
-        "CPU": limits.cpu_s,
-        "FSIZE": limits.file_mb * mb,
-        "NOFILE": limits.n_descriptors,
-        "NPROC": n_tasks + limits.n_threads,
-        "CORE": 0,
-        "MEMLOCK": 0,
-        "MSGQUEUE": 0,
-        "NICE": 0,
-        "RTPRIO": 0,
-        "SIGPENDING": 256,
-    }
+def rlimits(memory_mb: int, cpu_s: int, n_tasks: int = 0) -> list[tuple[int, int]]:
+    """Limits of one fork; `n_tasks` is how many tasks the user of the process has already."""
+    return _numbered({"AS": memory_mb * _MB, "CPU": cpu_s, "NPROC": n_tasks + _N_THREADS})
+
+
+def _numbered(wanted: dict[str, int]) -> list[tuple[int, int]]:
     numbers = {name: getattr(resource, f"RLIMIT_{name}", None) for name in wanted}
     return [(number, wanted[name]) for name, number in numbers.items() if number is not None]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Settings:
     files_mb: int
 
 
-class Ended(TypedDict):
+class Ended(NamedTuple):
     """How one fork ended. `own`: by itself; `status` as subprocess gives it."""
 
     own: bool
     status: int
 
 
-class Over(TypedDict):
+class Over(NamedTuple):
     """How an execution's forks ended, by their roles, and the limit on files that it passed."""
 
     forks: dict[str, Ended]

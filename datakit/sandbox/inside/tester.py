@@ -30,6 +30,7 @@ _TESTS = (ast.Assert, ast.For, ast.While, ast.With, ast.Try, ast.Expr)
 _STANDARD = vars(math) | {kind.__name__: kind for kind in (Counter, OrderedDict, defaultdict, deque)}
 """What tests use by the program's import: it is taken from the standard library, so that no program compares for them."""
 _ALIASES = {"np": "numpy", "pd": "pandas"}  # a program's `np` is numpy itself, not an object with methods of its making
+_BUILTINS = frozenset(dir(builtins))
 _WORN_KB = 32 << 10 if sys.platform == "linux" else 32 << 20  # ru_maxrss is in bytes on macOS
 
 
@@ -152,8 +153,10 @@ class Suite:
     def __init__(self, tests: str, style: str, entry_point: str | None) -> None:
         try:
             self.tree = ast.parse(tests, _FILE)
-            # Whole, for what only the whole shows. dont_inherit, here and below: the __future__ of this file is not theirs.
-            compile(self.tree, _FILE, "exec", dont_inherit=True)
+            # dont_inherit, here and below: the __future__ of this file is not theirs.
+            if not all(isinstance(node, ast.Assert | ast.Expr) for node in self.tree.body):
+                compile(self.tree, _FILE, "exec", dont_inherit=True)  # whole, for what only the whole shows
+            codes = [compile(ast.Module([node], []), _FILE, "exec", dont_inherit=True) for node in self.tree.body]
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise Unjudgeable(f"the tests do not compile: {type(error).__name__}: {error}") from None
         self.text = tests
@@ -165,17 +168,21 @@ class Suite:
         self.calls_check = has_check and style != "asserts"
         if style == "humaneval_check" and not (has_check and entry_point):
             raise Unjudgeable("the tests define no check(candidate)" if entry_point else "there is no entry_point")
+        self.names = Names(self.tree)
+        self.lines = tests.encode().splitlines()  # as Python has them: positions count bytes
         self.named_tests = 0
         self.count = 1 if self.calls_check else sum(isinstance(node, _TESTS) for node in self.tree.body)
-        self.codes = [
-            (self.named(node), compile(ast.Module([node], []), _FILE, "exec", dont_inherit=True)) for node in self.tree.body
-        ]
+        self.codes = [(self.named(node), code) for node, code in zip(self.tree.body, codes, strict=True)]
 
     def named(self, node: ast.stmt) -> str:
         """How a verdict calls a statement: the tests are numbered, and shown."""
         if self.calls_check:
             return "check"
-        text = " ".join((ast.get_source_segment(self.text, node) or "").split())[:160]
+        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+        parts = self.lines[first : last + 1]
+        parts[-1] = parts[-1][: node.end_col_offset]
+        parts[0] = parts[0][node.col_offset :]
+        text = " ".join(b"\n".join(parts).decode().split())[:160]
         if not isinstance(node, _TESTS):
             return text
         self.named_tests += 1
@@ -193,12 +200,9 @@ class Suite:
 
     def bind(self, remote: Remote) -> None:
         """Stubs for the names that the tests use, do not make themselves, and the program defines."""
-        free, own = _names(self.tree)
-        free -= own
-        wanted = free - set(dir(builtins))
-        called = {
-            node.func.id for node in ast.walk(self.tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-        }
+        own, called = self.names.made, self.names.called
+        free = self.names.read - own
+        wanted = free - _BUILTINS
         if len(called & wanted) > 1:  # the program is asked for what it is to define, not for a comparison of its own
             wanted -= called & set(_STANDARD) - {self.entry_point}
         if not wanted:  # a function called sum, tested as sum(1, 2)
@@ -271,15 +275,29 @@ class Suite:
         return lambda *arguments, **keywords: getattr(solution(), method)(*arguments, **keywords)
 
 
-def _names(tree: ast.Module) -> tuple[set[str], set[str]]:
-    """The names that the tests read anywhere, and those that they make at their top level."""
-    read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    made: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            made.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            made |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-        else:
-            made |= {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store)}
-    return read, made
+class Names:
+    """The names that tests read anywhere, those of them that they call, and those that they make at their top level."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.read: set[str] = set()
+        self.called: set[str] = set()
+        self.made: set[str] = set()
+        for statement in tree.body:
+            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                self.made.add(statement.name)
+                self.look_at(statement)
+            elif isinstance(statement, ast.Import | ast.ImportFrom):
+                self.made |= {(alias.asname or alias.name).partition(".")[0] for alias in statement.names}
+            else:
+                self.made |= self.look_at(statement)
+
+    def look_at(self, statement: ast.stmt) -> set[str]:
+        """The names that it stores anywhere."""
+        stored = set()
+        for node in ast.walk(statement):
+            kind = type(node)
+            if kind is ast.Name:
+                (self.read if type(node.ctx) is ast.Load else stored).add(node.id)  # type: ignore[attr-defined]
+            elif kind is ast.Call and type(node.func) is ast.Name:  # type: ignore[attr-defined]
+                self.called.add(node.func.id)  # type: ignore[attr-defined]
+        return stored

@@ -8,6 +8,7 @@ reference, which the two ends make and resolve themselves. There is no pickle he
 from __future__ import annotations
 
 import datetime
+import importlib
 import json
 import os
 import struct
@@ -119,6 +120,8 @@ class Encoder:
         """Instances of subclasses of builtins by their base value; arrays; else a reference."""
         if value is Ellipsis or value is NotImplemented:
             return {"k": repr(value)}
+        if kind.__module__ == "pathlib" and "pathlib" in sys.modules and kind is type(sys.modules["pathlib"].Path()):
+            return {"P": str(value)}
         # Before base_of, for numpy's float64 is a float too. An array with an object of the program in it stays there whole.
         with suppress(Unsendable, TypeError, ValueError, AttributeError):
             if (found := frames.encode(value, _plain_data)) is not None:
@@ -285,6 +288,7 @@ _LEAVES: dict[str, Callable[[Any], Any]] = {
     "H": datetime.time.fromisoformat,
     "T": lambda parts: datetime.timedelta(*parts),
     "k": {"Ellipsis": Ellipsis, "NotImplemented": NotImplemented}.__getitem__,
+    "P": lambda text: importlib.import_module("pathlib").Path(text),  # few programs need it: nothing that a zygote has
     "a": lambda content: frames.read_array(*content),
     "ao": lambda content: frames.read_objects(content[0], _plain_value(content[1])),
     "dt": lambda content: frames.read_dtype(content),

@@ -29,13 +29,11 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import replace
-from types import ModuleType
 from typing import NoReturn
 
-from datakit.sandbox.inside import confine, solver, tester
+from datakit.sandbox.inside import confine, solver, tester, visible
 from datakit.sandbox.inside.folder import empty, usage
-from datakit.sandbox.inside.settings import Ended, Over, Settings, Spent
+from datakit.sandbox.inside.settings import Settings, Spent
 
 PRELOADED = (
     *("abc", "array", "bisect", "cmath", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal", "enum"),
@@ -64,7 +62,7 @@ def main(settings: Settings) -> None:
 
 def _serve(settings: Settings) -> None:
     sys.dont_write_bytecode = True
-    sys.path[:] = [path for path in sys.path if path in _STANDARD] + settings.paths  # not datakit's own folder any more
+    sys.path[:] = [path for path in sys.path if path in visible.STANDARD] + settings.paths  # not datakit's own folder any more
     # To 3, below _HIGH: of a caller with many open files it has a number that `_arrange` would leave open in a fork.
     os.dup2(settings.control, 3)
     os.closerange(4, settings.control + 1)
@@ -72,9 +70,10 @@ def _serve(settings: Settings) -> None:
     builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]  # as the site module has them
     for name in (*PRELOADED, *settings.libraries):
         importlib.import_module(name)
-    sys.meta_path.insert(0, _Gate(settings))
+    sys.meta_path.insert(0, visible.Gate(settings))
     os.environ.clear()  # after the imports: libraries read there how many threads they may start
     rehearse(settings.work)
+    random.seed(0)  # two runs of one program draw the same; nothing here draws after that
     zygote = _Zygote(settings, control)
     gc.collect()
     gc.freeze()  # a collector that looks at an object writes to its page, and a fork copies each page that it writes to
@@ -119,7 +118,6 @@ _PROGRAM = "import math\n\ndef f(x, *rest):\n    if x is None:\n        raise Va
 _VALUES = ("1", "2.5", "'text'", "[1, 2]", "(1, 'a')", "{1}", "{'a': 1}", "True", "[]", "[[1], [2]]")
 _TESTS = [*(f"assert f({value}) == {value}" for value in _VALUES), "try:\n    f(None)\nexcept ValueError:\n    pass"]
 _SUITE = json.dumps({"tests": "\n".join(_TESTS), "style": "asserts", "entry_point": None}).encode()
-_STANDARD = [path for path in sys.path if path.startswith((sys.base_prefix, sys.base_exec_prefix))]
 
 
 class _Zygote:
@@ -133,14 +131,17 @@ class _Zygote:
         self.passed_limit: str | None = None
         # A limit on tasks counts all of the user: root becomes a user that has no others; another's may grow by some meanwhile.
         n_tasks = 0 if os.geteuid() == 0 else _tasks_of(os.geteuid()) + 256
-        self.rlimits = confine.rlimits(confine.Rlimits(settings.memory_mb, settings.cpu_s), n_tasks)
-        tester = confine.Rlimits(2 * settings.memory_mb, settings.cpu_s)  # it holds an answer as text and as values
-        self.rlimits_tester = confine.rlimits(tester, n_tasks)
-        self.rlimits_standing = confine.rlimits(replace(tester, cpu_s=24 * 3600), n_tasks)
+        twice = 2 * settings.memory_mb  # a tester holds an answer as text and as values
+        self.rlimits = {
+            "tester": confine.rlimits(twice, settings.cpu_s, n_tasks),
+            "standing": confine.rlimits(twice, 24 * 3600, n_tasks),
+        }
+        self.rlimits |= dict.fromkeys(("solver", "script"), confine.rlimits(settings.memory_mb, settings.cpu_s, n_tasks))
+        confine.set_rlimits(confine.rlimits_of_all())
         self.standing_began_s = 0.0
         self.ruleset: int | None = None
         if settings.tier == "landlock":
-            self.ruleset = confine.make_ruleset(_folders(settings))
+            self.ruleset = confine.make_ruleset(visible.folders(settings))
         self.filter = None
         os.chdir(settings.work)
         if settings.tier != "none":
@@ -158,7 +159,7 @@ class _Zygote:
             user = _A_USER_OF_NO_RIGHTS + os.getpid() % 100_000  # one of its own: a user's threads are counted together
             with suppress(OSError):
                 os.chown(self.settings.work, user, user)
-            confine.drop_privileges(user, reads_any_file=not _open_to_all(os.__file__))
+            confine.drop_privileges(user, reads_any_file=not visible.is_open_to_all(os.__file__))
         confine.hide()
         confine.no_new_privileges()
         confine.zygote_filter().install()
@@ -166,8 +167,10 @@ class _Zygote:
     # ------------------------------------------------------------------------------------------------------- requests
 
     def serve(self) -> None:
+        asked = select.poll()
+        asked.register(self.control, select.POLLIN)
         while True:
-            while self.children and not select.select([self.control], [], [], 0.05)[0]:
+            while self.children and not asked.poll(50):
                 self.watch_files()
             request, descriptors, _, _ = socket.recv_fds(self.control, 1, 8)  # one byte: nothing of the next one comes along
             match request:
@@ -192,15 +195,14 @@ class _Zygote:
                 case b"C":
                     self.control.sendall(json.dumps(self.spent()).encode() + b"\n")
                 case b"E" | b"W":
-                    over = self.end(patience_s=1.0 if request == b"W" else 0.0)
-                    self.control.sendall(json.dumps(over).encode() + b"\n")
+                    self.control.sendall(self.end(patience_s=1.0 if request == b"W" else 0.0).encode())
             for descriptor in descriptors:
                 os.close(descriptor)
 
     def fork(self, role: str, kept: list[int], stdin: int | None = None, stdout: int | None = None) -> int:
         gc.freeze()  # what the last execution left is no work for the forks' collector
         # The C library's fork: Python's own also sets up again what only a process with threads needs, half of the time.
-        # This one has a single thread, and its forks seed `random` themselves.
+        # This one has a single thread, and has seeded `random` for its forks.
         pid: int = _FORK()
         if pid < 0:
             raise OSError("fork failed")
@@ -219,8 +221,7 @@ class _Zygote:
         if self.filter is None:
             os.setsid()  # so that what it may fork can be found
         confine.die_with_parent()
-        limits = {"tester": self.rlimits_tester, "standing": self.rlimits_standing}
-        confine.set_rlimits(limits.get(role, self.rlimits))
+        confine.set_rlimits(self.rlimits[role])
         if self.ruleset is not None:
             confine.restrict(self.ruleset)
         if self.filter is not None:
@@ -248,16 +249,19 @@ class _Zygote:
                 if role != "tester":  # its verdict may be on the way, and the files are not its
                     os.kill(pid, signal.SIGKILL)
 
-    def end(self, patience_s: float = 0.0) -> Over:
-        """Kill what lives and empty the working folder. A tester is done when it has told its verdict: no patience for it."""
-        forks = {role: self.reap(pid, 0.0 if role == "tester" else patience_s) for pid, role in self.children.items()}
+    def end(self, patience_s: float = 0.0) -> str:
+        """Kill what lives and empty the working folder; gives an Over as a line of JSON.
+
+        A tester is done when it has told its verdict: no patience for it. By hand, for json's encoder touches forty pages.
+        """
+        forks = [f'"{role}": {self.reap(pid, 0.0 if role == "tester" else patience_s)}' for pid, role in self.children.items()]
         self.children.clear()
-        if self.settings.tier == "none":
+        if self.filter is None:
             _end_orphans()
         if os.listdir("."):  # noqa: PTH208
             empty(".")
         limit, self.passed_limit = self.passed_limit, None
-        return {"forks": forks, "limit": limit}
+        return f'{{"forks": {{{", ".join(forks)}}}, "limit": {"null" if limit is None else json.dumps(limit)}}}\n'
 
     def dismiss(self) -> None:
         """End the standing tester."""
@@ -265,7 +269,8 @@ class _Zygote:
             self.reap(self.standing, 0.0)
             self.standing = None
 
-    def reap(self, pid: int, patience_s: float) -> Ended:
+    def reap(self, pid: int, patience_s: float) -> list[int]:
+        """How a fork ended (`Ended`)."""
         patient_until = time.monotonic() + patience_s
         done, status = os.waitpid(pid, os.WNOHANG)
         while not done and time.monotonic() < patient_until:
@@ -273,19 +278,18 @@ class _Zygote:
             done, status = os.waitpid(pid, os.WNOHANG)
         own = done == pid
         if not own:
-            with suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)  # its own session where it got as far as that
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            if self.filter is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)  # its own session where it got as far as that
+            os.kill(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)
-        return {"own": own, "status": os.waitstatus_to_exitcode(status)}
+        return [int(own), os.waitstatus_to_exitcode(status)]
 
 
 _FORK = ctypes.PyDLL(None).fork  # looked up once: each look-up is a new class, which a frozen collector keeps
 
 
 def _run(role: str, kept: list[int]) -> None:
-    random.seed(0)
     if role == "standing":
         tester.serve(kept[0])
         return
@@ -315,30 +319,7 @@ def _arrange(kept: list[int], stdin: int | None, stdout: int | None) -> list[int
     return list(range(3, 3 + len(kept)))
 
 
-# ----------------------------------------------------------------------------------------------- what forks may see and use
-
-
-class _Gate:
-    """Keeps the imports of forks to the libraries that are listed and what they require: others are not there.
-
-    Files are refused by the tier; this makes of a refusal what a program expects where a library is missing.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        names = {name.partition(".")[0] for path in settings.paths for name in _listed(path)}
-        allowed = {os.path.basename(path).partition(".")[0] for path in settings.packages}  # noqa: PTH119
-        self.closed = frozenset(names - allowed - {name.partition(".")[0] for name in sys.modules})
-
-    def find_spec(self, name: str, path: object = None, target: ModuleType | None = None) -> None:
-        if name in self.closed:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-
-def _listed(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)  # noqa: PTH208
-    except OSError:
-        return []
+# ----------------------------------------------------------------------------------------------------------- other processes
 
 
 def _processor_s(pid: int | None) -> float:
@@ -347,31 +328,6 @@ def _processor_s(pid: int | None) -> float:
         return time.clock_gettime(~pid << 3 | 2) if pid is not None else 0.0  # man 3 clock_getcpuclockid
     except OSError:
         return 0.0
-
-
-def _folders(settings: Settings) -> confine.Folders:
-    """The standard library without site-packages, the libraries, the system's shared objects."""
-    library = os.path.dirname(os.__file__)  # noqa: PTH120 - a zygote does without pathlib
-    standard = [entry.path for entry in os.scandir(library) if entry.name not in ("site-packages", "dist-packages")]
-    objects = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache")
-    system = (*objects, "/usr/share/zoneinfo", "/etc/localtime", "/dev/urandom")
-    packages = set(settings.packages)
-    for module in list(sys.modules.values()):  # what no distribution says it owns, and was imported all the same
-        path = getattr(module, "__file__", None) or ""
-        folder = next((folder for folder in sys.path if folder not in _STANDARD and path.startswith(folder + os.sep)), None)
-        if folder is not None:
-            name = path[len(folder) + 1 :].partition(os.sep)[0]
-            packages |= {f"{folder}/{name}", f"{folder}/{name}.libs"}  # wheels put their shared objects beside them
-    return confine.Folders((*standard, *system, *sorted(packages)), (library, *sys.path), settings.work)
-
-
-def _open_to_all(path: str) -> bool:
-    """Whether any user may read a file: every folder above it can be passed by all."""
-    while path != os.sep:
-        if not os.stat(path).st_mode & 0o004:  # noqa: PTH116
-            return False
-        path = os.path.dirname(path)  # noqa: PTH120
-    return True
 
 
 def _tasks_of(user: int) -> int:

@@ -467,9 +467,9 @@ def test_a_set_that_imports_what_is_not_listed_is_said_at_check_and_before_sampl
 
 
 def test_golds_that_fail_for_one_reason_are_said_once(tmp_path):
-    fixture = {**GOLDS[0], "tests": "def test_clip(tmp_path):\n    assert clip(4) == 3\n"}
+    fixture = {**GOLDS[0], "tests": "def test_clip(tmpdir):\n    assert clip(4) == 3\n"}
     said = check(tmp_path, [{**fixture, "prompt_id": "one"}, {**fixture, "prompt_id": "two"}, GOLDS[0]])[1]
-    reason = "test_clip asks for the fixture tmp_path, which is not here"
+    reason = "test_clip asks for the fixture tmpdir, which is not here"
     assert f"2 of 3 gold answers cannot be verified, all for one reason: {reason}" in said
     said = check(tmp_path, [fixture | {"prompt_id": "one"}, *GOLDS[:2]])[1]
     assert "all for one reason" not in said
