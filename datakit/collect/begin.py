@@ -41,7 +41,7 @@ def begin(run: Run, recipe: Recipe, domain: Domain, limit: int | None, earlier: 
         domain.read,
         limit,
         lambda prompt: prompts.add(prompt_row(prompt)),
-        lambda table, row: imported[table].add(row),
+        lambda table, rows: imported[table].add(rows),
         stored,
     )
     for spool in (prompts, *imported.values()):
@@ -98,7 +98,7 @@ def _append_missing(run: Run, new: Spool) -> None:
         missing, n_missing = run.spool(new.table, "missing.tmp"), 0
         rows = f"SELECT * FROM {new.relation} ANTI JOIN {new.table} USING ({', '.join(TABLES[new.table].key)})"
         for frame in run.stream(rows, {}, ROWS_AT_A_TIME):
-            missing.extend(frame)
+            missing.add(frame)
             n_missing += frame.height
         new.path.unlink()
         if n_missing:
@@ -120,7 +120,7 @@ def _with_old_prompts(run: Run, new: Spool) -> Spool:
     both = run.spool("prompts", "both.tmp")
     rows = f"SELECT * FROM {new.relation} UNION ALL BY NAME SELECT * REPLACE ($dropped AS dropped) {gone}"
     for frame in run.stream(rows, {"dropped": NOT_WANTED}, rows=10_000):
-        both.extend(frame)
+        both.add(frame)
     both.finish()
     new.path.unlink()
     return both

@@ -19,7 +19,11 @@ Found: TypeAlias = tuple[str, int, Row]
 
 ROWS_AT_A_TIME = 5_000
 CHARACTERS_AT_A_TIME = 1 << 20
+JSON_LINES = (".jsonl", ".ndjson")
 KNOWN = ".jsonl, .json, .csv, .tsv (each also as .gz), .parquet or .arrow"
+
+
+_decode = json.JSONDecoder().decode
 
 
 def place_of(where: str, number: int) -> str:
@@ -33,10 +37,15 @@ def read_file(path: Path, name: str, tally: Tally) -> Iterator[Found]:
         return _read_parquet(path, name)
     if path.suffix == ".arrow":
         return _read_arrow(path, name)
-    kind = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    kind = kind_of(path)
     if kind not in _TEXT_FORMATS:
         raise BadInput(f"{name}: not a known kind of file; give {KNOWN}")
     return _read_text(path, name, tally, _TEXT_FORMATS[kind])
+
+
+def kind_of(path: Path) -> str:
+    """Its suffix, .gz left out."""
+    return Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
 
 
 def _read_parquet(path: Path, name: str) -> Iterator[Found]:
@@ -81,13 +90,14 @@ def _read_text(path: Path, name: str, tally: Tally, read: TextFormat) -> Iterato
         raise BadInput(f"{name}: cannot be read after {where.removeprefix(f'{name}: ')} {number}: {error}") from error
 
 
-def _read_json_lines(file: IO[str], name: str, tally: Tally) -> Iterator[Found]:
+def read_json_lines(file: IO[str], name: str, tally: Tally, before: int = 0) -> Iterator[Found]:
+    """JSON Lines. `before`: how many lines of the file stand before these."""
     where = f"{name}: line"
-    for number, line in enumerate(file, start=1):
+    for number, line in enumerate(file, start=before + 1):
         if not line or line.isspace():
             continue
         try:
-            yield where, number, _parse(line, place_of(where, number))
+            yield where, number, _parse(line, where)
         except BadRow as error:
             tally.n_rows += 1
             tally.drop(place_of(where, number), error)
@@ -95,8 +105,8 @@ def _read_json_lines(file: IO[str], name: str, tally: Tally) -> Iterator[Found]:
 
 def _parse(line: str, place: str) -> Row:
     try:
-        row = json.loads(line)
-    except ValueError as error:
+        row = _decode(line)
+    except (ValueError, RecursionError) as error:
         raise BadRow(place, "not valid JSON", f" ({error}): {line.strip()[:60]!r}; fix or remove it") from None
     return _check_row(row, line, place)
 
@@ -120,7 +130,7 @@ def _read_json(file: IO[str], name: str, tally: Tally) -> Iterator[Found]:
         start = file.read(1)
     if start != "[":
         file.seek(0)
-        yield from _read_json_lines(file, name, tally)
+        yield from read_json_lines(file, name, tally)
         return
     where, number = f"{name}: item", 0
     for number, (text, row) in enumerate(_items(file, where), start=1):
@@ -209,8 +219,7 @@ def _read_tsv(file: IO[str], name: str, tally: Tally) -> Iterator[Found]:
 
 TextFormat: TypeAlias = Callable[[IO[str], str, Tally], Iterator[Found]]
 _TEXT_FORMATS: dict[str, TextFormat] = {
-    ".jsonl": _read_json_lines,
-    ".ndjson": _read_json_lines,
+    **dict.fromkeys(JSON_LINES, read_json_lines),
     ".json": _read_json,
     ".csv": _read_csv,
     ".tsv": _read_tsv,

@@ -1,4 +1,8 @@
-"""Responses that exist already, row by row: none of them is remembered, for they may be more than memory holds."""
+"""Responses that exist already: none of them is remembered, for they may be more than memory holds.
+
+A stretch of plain rows is taken as columns (imported_columns.py), and row by row where one of them is wrong, or of another kind
+than the first of the file. Both make the same of the same rows.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,17 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from datakit.client import read_content
+import polars as pl
+
 from datakit.collect.formats import Found
+from datakit.collect.imported_columns import OF_PROMPT, as_rows, is_plain, keys_of, make_responses, of_prompts, parts_of
 from datakit.collect.reading import Counts, Known, Reading, row_place, with_prompts
+from datakit.collect.stretches import INTEGERS, read_stretches
 from datakit.collect.tally import Tally
 from datakit.errors import BadInput, BadRow
 from datakit.recipe import ResponsesSource
 from datakit.tables import IMPORTED, Prompt, Row, digest_of_messages, failure_row, make_response_id
-from datakit.tables.answers import join
 from datakit.tables.compared import compared
-
-_INTEGERS = ("sample_index", "seed", "n_prompt_tokens", "n_tokens")
 
 
 def read_responses(reading: Reading, source: ResponsesSource, bring_prompts: bool, judge: str | None) -> None:
@@ -56,8 +60,75 @@ class _Importing:
 
     def read(self) -> None:
         """All rows. A prompt is read by the domain where a row is the first that says this of it, not a row."""
-        for found, prompt in with_prompts(self.tally, self.reading.read, self._is_done):
-            self._add(found, self._meet(found[2], prompt))
+        for stretch in read_stretches(self.source, self.tally):
+            if stretch.columns is None or not self._add_columns(stretch.columns):
+                for found, prompt in with_prompts(stretch.rows(), self.tally, self.reading.read, self._is_done):
+                    self._add(found, self._meet(found[2], prompt))
+
+    def _add_columns(self, frame: pl.DataFrame) -> bool:
+        """Hand on a stretch. False, with nothing done, where one of its rows has to be looked at by itself."""
+        if not is_plain(frame, self.source, self.judge is not None):
+            return False
+        keys = keys_of(frame)
+        if not self._meet_all(frame, keys):
+            return False
+        self.tally.n_rows += frame.height
+        mets = [self.met[key] for key in keys]
+        self.reading.inputs.notes.update(note for _, notes in mets for note in notes)
+        known = [met[0] for met in mets if met[0] is not None]
+        if len(known) < len(mets):
+            frame = frame.filter(pl.Series([met[0] is not None for met in mets], dtype=pl.Boolean))
+        if known:
+            self._store(frame, known)
+        return True
+
+    def _meet_all(self, frame: pl.DataFrame, keys: list[int]) -> bool:
+        """Meet the prompts of a stretch. False, with nothing done, where one of them cannot be read."""
+        first: dict[int, int] = {}
+        for at, key in enumerate(keys):
+            if key not in self.met:
+                first.setdefault(key, at)
+        rows = as_rows(of_prompts(frame)[list(first.values())])
+        try:
+            prompts = list(self.reading.read(iter(rows), self.source.name))
+        except BadRow:
+            return False
+        for key, row, prompt in zip(first, rows, prompts, strict=True):
+            self.met[key] = self._meet(row, prompt)
+        return True
+
+    def _store(self, frame: pl.DataFrame, known: list[Known]) -> None:
+        """The responses, failures and scores of a stretch."""
+        reading, inputs = self.reading, self.reading.inputs
+        models = frame["model"].to_list() if self.source.model is None else [self.source.model] * len(known)
+        given = frame["sample_index"].to_list() if "sample_index" in frame.columns else [None] * len(known)
+        indexes = [
+            _count(self.counted, model, one.number) if index is None else index
+            for index, model, one in zip(given, models, known, strict=True)
+        ]
+        if reading.several:
+            for model, one in zip(models, known, strict=True):
+                _count(reading.given, model, one.number)
+        inputs.chooses_index |= "sample_index" in frame.columns
+        responses = make_responses(frame, models, known, indexes)
+        for model, highest in responses.group_by("model").agg(pl.col("sample_index").max()).iter_rows():
+            self._note_model(model, highest)
+        inputs.n_responses += responses.height
+        is_empty = responses["text"].is_null() & responses["reasoning"].is_null()
+        for response_id, model in responses.filter(is_empty).select("response_id", "model").iter_rows():
+            reading.store("failures", _empty(response_id, model))
+        reading.store("responses", responses.filter(~is_empty))
+        if self.judge is not None and "score" in frame.columns:
+            scores = responses.select("response_id", "text", judge=pl.lit(self.judge), score=frame["score"])
+            scores = scores.filter(~is_empty & pl.col("score").is_not_null())
+            self.n_scores += scores.height
+            reading.store("scores", scores.filter(pl.col("text").is_not_null()))
+
+    def _note_model(self, model: str, index: int) -> None:
+        """A response of this model has this sample_index."""
+        inputs = self.reading.inputs
+        inputs.n_samples[model] = max(inputs.n_samples.get(model, 0), index + 1)
+        inputs.complete.setdefault(model, set()).update(self.source.complete)
 
     def _is_done(self, found: Found) -> bool:
         key = _key(found[2])
@@ -104,12 +175,11 @@ class _Importing:
         model, index, response_id = response["model"], response["sample_index"], response["response_id"]
         if reading.several:
             _count(reading.given, model, known.number)
-        inputs.n_samples[model] = max(inputs.n_samples.get(model, 0), index + 1)
+        self._note_model(model, index)
         inputs.n_responses += 1
-        inputs.chooses_index = inputs.chooses_index or "sample_index" in row
-        inputs.complete.setdefault(model, set()).update(self.source.complete)
+        inputs.chooses_index |= "sample_index" in row
         if response["text"] is None and response["reasoning"] is None:
-            reading.store("failures", failure_row("sample", response_id, model, "empty", "no text in the imported row"))
+            reading.store("failures", _empty(response_id, model))
             return
         reading.store("responses", response)
         if score is not None:
@@ -120,13 +190,15 @@ class _Importing:
 
 def _key(row: Row) -> int | None:
     """A hash of what a row says of its prompt; None where that is no plain text."""
-    get = row.get
-    of_prompt = get("prompt_id"), get("prompt"), get("messages"), get("reference"), get("solution")
     of_template = [value for name, value in row.items() if name.startswith("{")] if "template" in row else ()
     try:
-        return hash((*of_prompt, get("test_style"), get("entry_point"), repr(get("choices")), *of_template))
+        return hash((*[row.get(column) for column in OF_PROMPT], repr(row.get("choices")), *of_template))
     except TypeError:
         return None
+
+
+def _empty(response_id: str, model: str) -> Row:
+    return failure_row("sample", response_id, model, "empty", "no text in the imported row")
 
 
 def _score(source: ResponsesSource, row: Row) -> float | None:
@@ -152,7 +224,7 @@ def _response(source: ResponsesSource, row: Row, prompt: Known, counted: Counts)
     reason = row.get("finish_reason")
     if reason is not None and not isinstance(reason, str):
         raise BadRow(name, "finish_reason must be text", f" (got {reason!r:.60})")
-    integers = {column: _integer(name, row, column) for column in _INTEGERS if column in row}
+    integers = {column: _integer(name, row, column) for column in INTEGERS if column in row}
     index = integers.get("sample_index")
     if index is None:
         index = _count(counted, model, prompt.number)
@@ -166,8 +238,7 @@ def _response(source: ResponsesSource, row: Row, prompt: Known, counted: Counts)
         "messages_digest": prompt.messages_digest,
         "finish_reason": reason,
     }
-    content = read_content({"message": {"content": text, "reasoning": thought}})
-    parts = join(content.text, content.thinking, content.form)
+    parts = parts_of({"content": text, "reasoning": thought})
     response |= {"text": parts.text, "reasoning": parts.reasoning, "reasoning_form": parts.form}
     response["n_chars"], response["text_hash"] = compared(parts.text)
     return response

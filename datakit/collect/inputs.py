@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from datakit.collect.imported import read_responses
 from datakit.collect.reading import Inputs, Reading, ReadPrompts, Store, with_prompts
+from datakit.collect.rows import read_rows
 from datakit.collect.tally import Tally
 from datakit.errors import BadInput
 from datakit.recipe import FilePrompts, HubPrompts, Recipe
@@ -33,7 +34,7 @@ def read_inputs(
         read,
         limit,
         keep,
-        store or (lambda table, row: None),
+        store or (lambda table, rows: None),
         remembers=bool(recipe.imported),
         several=len(recipe.imported) > 1,
     )
@@ -58,7 +59,7 @@ def read_inputs(
 def _read_prompts(reading: Reading, given: FilePrompts | HubPrompts) -> None:
     """Every row is a prompt of its own."""
     tally = Tally(given)
-    for found, prompt in with_prompts(tally, reading.read):
+    for found, prompt in with_prompts(read_rows(given, tally), tally, reading.read):
         if reading.full:
             break
         if prompt.prompt_id not in reading.inputs.prompt_ids:

@@ -11,7 +11,6 @@ from typing import TypeAlias
 import polars as pl
 
 from datakit.collect.formats import Found, place_of
-from datakit.collect.rows import read_rows
 from datakit.collect.tally import Tally
 from datakit.errors import BadRow
 from datakit.recipe import Recipe
@@ -23,8 +22,8 @@ ReadPrompts = Callable[[Iterable[Row], str], Iterator[Prompt]]
 Counts: TypeAlias = dict[str, "array[int]"]
 """By model: a number for each prompt, in the order in which they were met."""
 
-Store = Callable[[str, Row], None]
-"""Takes the name of a table, and a row of it."""
+Store = Callable[[str, Row | pl.DataFrame], None]
+"""Takes the name of a table, and a row of it, or several as a frame."""
 
 NOT_WANTED = "not in the recipe"
 
@@ -151,10 +150,9 @@ class Reading:
 
 
 def with_prompts(
-    tally: Tally, read: ReadPrompts, is_done: Callable[[Found], bool] = lambda found: False
+    found: Iterator[Found], tally: Tally, read: ReadPrompts, is_done: Callable[[Found], bool] = lambda found: False
 ) -> Iterator[tuple[Found, Prompt]]:
     """Each row that can be used, where it stands, and the prompt that the domain reads from it; but what `is_done` takes."""
-    found = read_rows(tally.given, tally)
     last: list[Found] = []
 
     def rows() -> Iterator[Row]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
 from datakit.collect.formats import Found, read_file
@@ -12,7 +14,7 @@ from datakit.collect.hub import read_dataset
 from datakit.collect.tally import Input, Tally
 from datakit.collect.where import matching
 from datakit.errors import BadInput
-from datakit.recipe import FilePrompts, HubPrompts, ResponsesSource
+from datakit.recipe import HubPrompts
 from datakit.recipe.template import CHOICES, placeholders
 from datakit.tables import Row
 
@@ -29,37 +31,56 @@ def read_rows(given: Input, tally: Tally) -> Iterator[Found]:
 
     Where there is a template each row has it, too, and the file's columns that it names: `{question}`.
     """
-    for ours in given.columns:
-        if ours not in COLUMNS:
-            near = difflib.get_close_matches(ours, COLUMNS, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(COLUMNS)}"
-            raise BadInput(f"{given.name}: columns.{ours}: not a column of ours; {hint}")
-    raw = _read_raw(given, tally)
+    raw = read_raw(given, tally)
     first = list(islice(raw, PEEK))
-    tally.columns = sorted({column for _, _, row in first for column in row})
-    # A dot leads into a column of objects, unless a column is called so.
-    templated = {f"{{{name}}}": name for name in _file_columns(given)}
-    wanted = {
-        ours: [(name,) if name in tally.columns else tuple(name.split(".")) for name in _listed(theirs)]
-        for ours, theirs in ({column: column for column in COLUMNS} | given.columns | templated).items()
-    }
-    for ours, names in (given.columns | templated).items():
-        for theirs, steps in zip(_listed(names), wanted[ours], strict=True):
-            if first and not any(_is_there(row, steps) for _, _, row in first):
-                at, hint = f"columns.{ours}", f"Write the file's own name after '{ours}:'"
-                if ours in templated:
-                    at, hint = "template", f"Write the name of one of these in braces; {{{ours}}} is the text {ours}"
-                raise BadInput(
-                    f"{given.name}: {at}: there is no column '{theirs}'; the file has "
-                    f"{', '.join(_names_near(first, theirs) or tally.columns)}. {hint}"
-                )
-    template: Row = {} if given.template is None else {"template": given.template}
+    return renamed(chain(first, raw), Names.of(given, tally, first), tally)
+
+
+@dataclass(frozen=True)
+class Names:
+    """Which of an input's columns is which of ours."""
+
+    wanted: dict[str, list[tuple[str, ...]]]
+    """Ours, and `{question}` of a template: the steps to each column that it is made of; one to a column of the file itself."""
+    template: str | None
+
+    @classmethod
+    def of(cls, given: Input, tally: Tally, first: list[Found]) -> Names:
+        """By what the first rows have. BadInput where a mapped column is not there."""
+        for ours in given.columns:
+            if ours not in COLUMNS:
+                near = difflib.get_close_matches(ours, COLUMNS, n=1)
+                hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(COLUMNS)}"
+                raise BadInput(f"{given.name}: columns.{ours}: not a column of ours; {hint}")
+        tally.columns = sorted({column for _, _, row in first for column in row})
+        # A dot leads into a column of objects, unless a column is called so.
+        templated = {f"{{{name}}}": name for name in _file_columns(given)}
+        wanted = {
+            ours: [(name,) if name in tally.columns else tuple(name.split(".")) for name in _listed(theirs)]
+            for ours, theirs in ({column: column for column in COLUMNS} | given.columns | templated).items()
+        }
+        for ours, names in (given.columns | templated).items():
+            for theirs, steps in zip(_listed(names), wanted[ours], strict=True):
+                if first and not any(_is_there(row, steps) for _, _, row in first):
+                    at, hint = f"columns.{ours}", f"Write the file's own name after '{ours}:'"
+                    if ours in templated:
+                        at, hint = "template", f"Write the name of one of these in braces; {{{ours}}} is the text {ours}"
+                    raise BadInput(
+                        f"{given.name}: {at}: there is no column '{theirs}'; the file has "
+                        f"{', '.join(_names_near(first, theirs) or tally.columns)}. {hint}"
+                    )
+        return cls(wanted, given.template)
+
+
+def renamed(raw: Iterable[Found], names: Names, tally: Tally) -> Iterator[Found]:
+    """The same rows with our column names only; they are counted."""
+    template: Row = {} if names.template is None else {"template": names.template}
     plain: dict[str, list[str]] = {}
-    for ours, places in wanted.items():
+    for ours, places in names.wanted.items():
         if len(places) == len(places[0]) == 1:
             plain.setdefault(places[0][0], []).append(ours)
-    others = {ours: places for ours, places in wanted.items() if not len(places) == len(places[0]) == 1}
-    for where, number, row in chain(first, raw):
+    others = {ours: places for ours, places in names.wanted.items() if not len(places) == len(places[0]) == 1}
+    for where, number, row in raw:
         tally.n_rows += 1
         found = _ours(row, plain)
         yield where, number, found | template | _ours_elsewhere(row, others) if others or template else found
@@ -75,20 +96,26 @@ def _listed(names: str | list[str]) -> list[str]:
     return [names] if isinstance(names, str) else names
 
 
-def _read_raw(given: Input, tally: Tally) -> Iterator[Found]:
+def read_raw(given: Input, tally: Tally) -> Iterator[Found]:
     """The rows as the file has them, those that the section asks for."""
-    found = read_dataset(given, tally) if isinstance(given, HubPrompts) or given.path is None else _read_files(given, tally)
+    if isinstance(given, HubPrompts) or given.path is None:
+        found = read_dataset(given, tally)
+    else:
+        found = chain.from_iterable(read_file(file, name, tally) for file, name in files_of(given))
     return matching(found, given.where, given.name) if given.where else found
 
 
-def _read_files(given: FilePrompts | ResponsesSource, tally: Tally) -> Iterator[Found]:
+def files_of(given: Input) -> list[tuple[Path, str]]:
+    """Its files, each with what messages call it; none of a dataset. BadInput where there is no such file."""
+    if isinstance(given, HubPrompts) or given.path is None:
+        return []
     if not given.files:
         looked = f"looked at {given.location}"
         if given.location is not None and given.location.is_dir():
             raise BadInput(f"{given.name}: a folder ({looked}); name its files: path: {given.name.rstrip('/')}/*.jsonl")
         raise BadInput(f"{given.name}: no such file ({looked}); relative paths start from the recipe's folder")
     names = [given.name] if len(given.files) == 1 else [file.name for file in given.files]
-    return chain.from_iterable(read_file(file, name, tally) for file, name in zip(given.files, names, strict=True))
+    return list(zip(given.files, names, strict=True))
 
 
 def _ours(row: Row, names: dict[str, list[str]]) -> Row:

@@ -40,8 +40,11 @@ def check_parts(folder: Path) -> None:
 
 
 def as_stored(table: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with the table's columns, in their order and types."""
-    return frame.select(pl.col(name).cast(dtype) for name, dtype in TABLES[table].schema.items())
+    """The frame with the table's columns, in their order and types; one that it leaves out is null."""
+    schema = TABLES[table].schema.items()
+    return frame.select(
+        (pl.col(name) if name in frame.columns else pl.lit(None).alias(name)).cast(dtype) for name, dtype in schema
+    )
 
 
 def lacks_compared() -> pl.Expr:

@@ -23,23 +23,25 @@ class Spool:
         self.table = table
         self.path = path
         self._rows: list[Mapping[str, Any]] = []
+        self._frames: list[pl.DataFrame] = []
+        self._n_gathered = 0
         self._writer: ParquetWriter | None = None
         self._metadata: dict[str, str] | None = None
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        """One more row."""
-        self._rows.append(row)
-        if len(self._rows) >= ROWS_AT_A_TIME:
+    def add(self, rows: Mapping[str, Any] | pl.DataFrame) -> None:
+        """One more row, or several that are a frame already."""
+        if isinstance(rows, pl.DataFrame):
+            self._gather()
+            self._frames.append(as_stored(self.table, rows))
+            self._n_gathered += rows.height
+        else:
+            self._rows.append(rows)
+        if self._n_gathered + len(self._rows) >= ROWS_AT_A_TIME:
             self._flush()
-
-    def extend(self, frame: pl.DataFrame) -> None:
-        """Rows that are a frame already."""
-        self._flush()
-        self._write(frame)
 
     def finish(self) -> None:
         """Bring everything to disk; the file can be read from now on."""
-        self._flush()
+        self._flush(whole_groups=False)
         if self._writer is None:
             self._write(TABLES[self.table].frame([]))
         if self._writer is not None:
@@ -52,18 +54,27 @@ class Spool:
         """The finished file as DuckDB reads it, for the FROM of a query."""
         return "read_parquet('" + glob.escape(str(self.path)).replace("'", "''") + "')"
 
-    def _flush(self) -> None:
+    def _gather(self) -> None:
         rows, self._rows = self._rows, []
         if rows:
-            self._write(TABLES[self.table].frame(rows))
+            self._frames.append(TABLES[self.table].frame(rows))
+            self._n_gathered += len(rows)
+
+    def _flush(self, whole_groups: bool = True) -> None:
+        """Write what there is, of large frames in whole groups of rows."""
+        self._gather()
+        if self._n_gathered:
+            frame = pl.concat(self._frames)
+            n_written = frame.height // ROWS_AT_A_TIME * ROWS_AT_A_TIME if whole_groups else frame.height
+            self._write(frame[:n_written])
+            self._frames, self._n_gathered = [frame[n_written:]], frame.height - n_written
 
     def _write(self, frame: pl.DataFrame) -> None:
         from pyarrow import parquet
 
-        stored = as_stored(self.table, frame)
-        found = metadata_of(stored)
+        found = metadata_of(frame)
         self._metadata = found if self._metadata in (None, found) else {}
-        table = stored.to_arrow()
+        table = frame.to_arrow()
         if self._writer is None:
             self.path.parent.mkdir(exist_ok=True)
             self._writer = parquet.ParquetWriter(self.path, table.schema, compression="zstd")

@@ -23,7 +23,7 @@ def digest(*parts: str | None) -> str:
     >>> digest("a", "b") == digest("ab", "")
     False
     """
-    return hashlib.sha256("\x1f".join(part or "" for part in parts).encode()).hexdigest()[:ID_LENGTH]
+    return hashlib.sha256("\x1f".join([part or "" for part in parts]).encode()).hexdigest()[:ID_LENGTH]
 
 
 def digest_of_messages(messages: Messages) -> str:

@@ -186,7 +186,7 @@ def test_lists_of_columns_that_say_nothing_are_refused(tmp_path: Path, columns: 
     (ours, theirs), *_ = columns.items()
     with pytest.raises(RecipeError) as raised:
         rows_of(tmp_path, "r.jsonl", columns=columns)
-    assert f"sources.0.columns: {ours} must be the name of a column; prompt and reference may have" in str(raised.value)
+    assert f"sources.0.columns: {ours} must be the name of a column; prompt, reference, choices may have" in str(raised.value)
     assert f"(got {theirs!r})" in str(raised.value)
 
 
@@ -228,9 +228,10 @@ def test_decimals_and_numpy_scalars_are_numbers(tmp_path: Path, monkeypatch: pyt
         "score": np.float64(0.5),
         "sample_index": np.int32(3),
     }
-    monkeypatch.setattr("datakit.collect.rows.read_file", lambda path, name, tally: iter([(f"{name}: row", 1, numpy)]))
-    (tmp_path / "numpy.parquet").write_bytes(b"")
-    assert built(tmp_path, "numpy.parquet") == wanted
+    for room in ("rows", "stretches"):
+        monkeypatch.setattr(f"datakit.collect.{room}.read_file", lambda path, name, tally: iter([(f"{name}: row", 1, numpy)]))
+    (tmp_path / "numpy.csv").write_bytes(b"")
+    assert built(tmp_path, "numpy.csv") == wanted
 
 
 # ----------------------------------------------------------------------------------------------------------------- bad rows

@@ -121,7 +121,7 @@ def test_what_is_written_names_the_rule_where_nothing_lacks(folder: Path, way: s
         elif way == "spool":
             spool = run.spool("responses")
             for at in (0, 2):
-                spool.extend(TABLES["responses"].frame(rows[at : at + 2 if at == 0 else None]))
+                spool.add(TABLES["responses"].frame(rows[at : at + 2 if at == 0 else None]))
             spool.finish()
             run.append_by(spool)
         else:

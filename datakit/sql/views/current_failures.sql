@@ -1,14 +1,31 @@
 -- The failures that still stand: the last one of each missing row that the current recipe wants, of its judges only.
 -- Reads failures, wanted_responses, responses, scores, judges. No parameters. Gives the columns of failures.
+-- Of what is wanted and there only the rows with failures are kept: these are few, the others may be more than memory holds.
+WITH failed AS (
+    SELECT DISTINCT key FROM failures
+),
+
+wanted AS (
+    SELECT response_id FROM wanted_responses WHERE response_id IN (SELECT key FROM failed)
+),
+
+there AS (
+    SELECT response_id FROM responses WHERE response_id IN (SELECT key FROM failed)
+),
+
+scored AS (
+    SELECT response_id, judge FROM scores WHERE response_id IN (SELECT key FROM failed)
+)
+
 SELECT f.*
 FROM failures AS f
-SEMI JOIN wanted_responses AS w ON f.key = w.response_id
 WHERE
-    CASE f.stage
-        WHEN 'sample' THEN f.key NOT IN (SELECT response_id FROM responses)
+    f.key IN (SELECT response_id FROM wanted)
+    AND CASE f.stage
+        WHEN 'sample' THEN f.key NOT IN (SELECT response_id FROM there)
         WHEN 'score' THEN
             f.source IN (SELECT judge FROM judges)
-            AND (f.key, f.source) NOT IN (SELECT (response_id, judge) FROM scores)
+            AND (f.key, f.source) NOT IN (SELECT (response_id, judge) FROM scored)
         ELSE TRUE
     END
 QUALIFY row_number() OVER (PARTITION BY f.stage, f.key, f.source ORDER BY f.at DESC) = 1
