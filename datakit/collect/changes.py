@@ -67,7 +67,7 @@ def _source_differences(run: Run, old: Recipe, new: Recipe) -> list[str]:
     pairs += [(at, before, after) for (at, after), before in zip(added, gone.values(), strict=False)]
     differences = []
     for at, before, after in pairs:
-        for name in ("model", "revision", "system", "template", "sampling", "extra_body", "omit"):
+        for name in ("model", "revision", "system", "template", "prefill", "sampling", "extra_body", "omit"):
             was, now = getattr(before, name), getattr(after, name)
             if was != now:
                 differences.append(f"sources.{at}.{name}: {_short(was)} -> {_short(now)}")

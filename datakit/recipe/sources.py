@@ -96,6 +96,8 @@ class Sampled(Requests):
     """A system prompt put in front of every prompt of this source."""
     template: PromptTemplate | None = None
     """What this source is asked in the place of what the user asks last, which {prompt} stands for."""
+    prefill: Name | None = None
+    """How every answer of this source begins: the server goes on behind it, and the stored text is both together."""
     sampling: Sampling = Sampling()
     extra_body: ExtraBody = {}
     """Further request fields: repetition_penalty, top_k, chat_template_kwargs, ..."""
@@ -121,6 +123,8 @@ class Sampled(Requests):
             settings["system"] = self.system
         if self.template is not None:
             settings["template"] = self.template
+        if self.prefill is not None:
+            settings["prefill"] = self.prefill
         if extra := self.without_omitted(self.extra_body):
             settings["extra_body"] = extra
         return canonical_json(settings)
@@ -174,6 +178,12 @@ class ServeSource(Sampled, Located):
     """How often a server that dies while it is sampled from is started again."""
     start_timeout_s: Annotated[float, Field(strict=True, gt=0)] = 600.0
     """How long the server may take until it answers."""
+
+    @model_validator(mode="after")
+    def _can_prefill(self) -> ServeSource:
+        if self.prefill is not None and self.engine == "transformers":
+            raise ValueError("prefill: `transformers serve` cannot go on with an answer that was begun; use engine: vllm")
+        return self
 
     _interpreter: Path | None = PrivateAttr(None)
 

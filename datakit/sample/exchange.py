@@ -12,6 +12,9 @@ from datakit.tables import Messages, Row, Rows
 from datakit.tables.answers import join
 from datakit.tables.compared import compared
 
+CONTINUED = {"continue_final_message": True, "add_generation_prompt": False}
+"""What vLLM, SGLang and llama.cpp call it to go on with the last message; without the second vLLM refuses the first."""
+
 
 @dataclass
 class Exchange:
@@ -25,6 +28,8 @@ class Exchange:
         source = self.source
         self._of_source = {"model": source.model, "revision": source.revision, "sampling": source.sampling_text}
         self._settings = source.sampling.model_dump(exclude_none=True) | source.extra_body
+        if source.prefill is not None:
+            self._settings = CONTINUED | self._settings
         self._without_seed = "seed" in source.omit
 
     def body(self, messages: Messages, n: int, seed: int) -> dict[str, Any]:
@@ -33,6 +38,8 @@ class Exchange:
         if self.source.template is not None:
             *before, asked = messages
             messages = [*before, {**asked, "content": fill(self.source.template, {"prompt": asked["content"]})}]
+        if self.source.prefill is not None:
+            messages = [*messages, {"role": "assistant", "content": self.source.prefill}]
         body: dict[str, Any] = {
             "model": self.source.requested_model,
             "messages": system + messages,
@@ -58,7 +65,9 @@ class Exchange:
         content = read_content(choice)
         if not (content.text or content.thinking) or is_withheld(choice) or is_unfinished(choice):
             return None
-        parts = join(content.text, content.thinking, content.form)
+        prefill = None if self._settings.get("echo") else self.source.prefill  # the server has put it there itself
+        text = content.text if prefill is None or not content.text else prefill + content.text
+        parts = join(text, content.thinking, content.form)
         n_chars, text_hash = compared(parts.text)
         return {
             **self._of_source,
