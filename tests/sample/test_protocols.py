@@ -191,3 +191,124 @@ def test_a_program_whose_fence_was_begun_and_stopped_is_read(tmp_path, fake):
 def test_no_stop_string_is_refused(tmp_path, stop):
     source = {"type": "endpoint", "model": "m", "base_urls": ["http://127.0.0.1:9/v1"], "sampling": {"stop": stop}}
     assert "sources.0.sampling.stop" in refused(tmp_path, **source)
+
+
+# ----------------------------------------------------------------------------------------------------- sampling by category
+
+CATEGORIES = ["writing", "math", "roleplay", None, "stem"]
+BY = {"category": {"writing": {"temperature": 0.7}, "roleplay": {"temperature": 0.7}, "stem": {"temperature": 0.1}}}
+
+
+def categories(tmp_path, rows=CATEGORIES):
+    lines = [{"id": str(at), "q": f"What is {at} + 1?", "gold": str(at + 1), "kind": kind} for at, kind in enumerate(rows)]
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    columns = {"prompt_id": "id", "prompt": "q", "reference": "gold", "category": "kind"}
+    return [{"type": "file", "path": "c.jsonl", "columns": columns}]
+
+
+def build(tmp_path, fake, *args, prompts=None, until="sample", **source):
+    source = {"n": 2, "sampling": {"temperature": 0, "max_tokens": 64}, "sampling_by": BY, **source}
+    recipe = recipe_over(fake.url, tmp_path, **source) | {"prompts": prompts or categories(tmp_path)}
+    return datakit(
+        "build", "--recipe", write_recipe(tmp_path / "r.yaml", recipe), "--out", tmp_path / "run", *args, "--until", until
+    )
+
+
+def test_each_prompt_is_asked_as_its_category_is(tmp_path, fake):
+    """MT-Bench's temperatures: 0.7 for writing and roleplay, 0.1 for stem, else 0."""
+    done = build(tmp_path, fake)
+    assert done.returncode == 0, done.stderr
+    sent = {body["messages"][0]["content"]: (body["temperature"], body["max_tokens"]) for body in fake.requests}
+    expected = dict(enumerate([0.7, 0, 0.7, 0, 0.1]))
+    assert sent == {f"What is {at} + 1?": (temperature, 64) for at, temperature in expected.items()}
+    rows = rows_of(tmp_path / "run", "SELECT prompt_id, sampling, count(*) AS n FROM responses GROUP BY ALL ORDER BY 1")
+    stored = [(row["prompt_id"], json.loads(row["sampling"]), row["n"]) for row in rows]
+    assert stored == [(str(at), {"temperature": value, "max_tokens": 64}, 2) for at, value in expected.items()]
+
+
+def test_an_id_says_the_sampling_that_was_sent(tmp_path, fake):
+    """An answer to a prompt of a category has the id that it has where its temperature is the source's own."""
+    build(tmp_path, fake)
+    (tmp_path / "run").rename(tmp_path / "by")
+    build(tmp_path, fake, sampling_by={}, sampling={"temperature": 0.7, "max_tokens": 64})
+    ids = [
+        {row["response_id"] for row in rows_of(tmp_path / name, "FROM responses WHERE prompt_id = '0'")}
+        for name in ("by", "run")
+    ]
+    assert ids[0] == ids[1] and len(ids[0]) == 2
+
+
+def test_nothing_is_asked_twice_and_nothing_is_missing(tmp_path, fake):
+    build(tmp_path, fake)
+    n_requests = fake.n_requests
+    again = build(tmp_path, fake, until="export")
+    assert again.returncode in (0, 1) and fake.n_requests == n_requests and fake.responses_twice == 0
+    report = json.loads(datakit("inspect", tmp_path / "run", "--json").stdout)
+    (source,) = report["sources"]
+    assert (source["n"], source["wanted"], source["responses"], source["pending"]) == (2, 10, 10, 0)
+
+
+def test_more_samples_are_asked_for_in_every_category(tmp_path, fake):
+    build(tmp_path, fake)
+    fake.requests.clear()
+    assert build(tmp_path, fake, n=3).returncode == 0
+    assert sorted(body["temperature"] for body in fake.requests) == [0, 0, 0.1, 0.7, 0.7]
+
+
+def test_the_estimate_counts_every_prompt_once(tmp_path, fake):
+    done = build(tmp_path, fake, "--dry-run", "--json")
+    assert done.returncode == 0, done.stderr
+    planned = json.loads(done.stdout)
+    assert sorted(source["missing"] for source in planned["sources"]) == [2, 4, 4]
+    assert planned["planned"]["completion_tokens"] == 64 * 10
+
+
+def test_a_temperature_that_changes_is_named(tmp_path, fake):
+    build(tmp_path, fake)
+    changed = build(tmp_path, fake, sampling_by={"category": {"writing": {"temperature": 0.7}}})
+    assert changed.returncode == 2 and "sources.0.sampling_by: " in changed.stderr
+    removed = build(tmp_path, fake, sampling_by={})
+    assert removed.returncode == 2 and "sources.0.sampling_by: " in removed.stderr
+
+
+def test_by_the_file_that_a_prompt_comes_from(tmp_path, fake):
+    prompts = []
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"prompt": f"What is {ord(name)} + 1?", "reference": "1"}) + "\n")
+        prompts.append({"type": "file", "path": f"{name}.jsonl"})
+    assert build(tmp_path, fake, prompts=prompts, sampling_by={"source": {"b.jsonl": {"temperature": 1.0}}}).returncode == 0
+    assert {body["messages"][0]["content"]: body["temperature"] for body in fake.requests} == {
+        "What is 97 + 1?": 0,
+        "What is 98 + 1?": 1.0,
+    }
+
+
+def test_a_category_that_no_prompt_has_is_named(tmp_path, fake):
+    done = build(tmp_path, fake, sampling_by={"category": {"writting": {"temperature": 0.7}}})
+    assert (
+        "'writting' in sampling_by.category of fake/one is of no prompt (there are: math, roleplay, stem, writing)"
+        in done.stderr
+    )
+
+
+def test_one_question_in_two_categories_is_refused(tmp_path, fake):
+    prompts = categories(tmp_path, ["writing", "math"])
+    lines = (tmp_path / "c.jsonl").read_text().replace("What is 1", "What is 0")
+    (tmp_path / "c.jsonl").write_text(lines)
+    done = build(tmp_path, fake, prompts=prompts)
+    assert done.returncode == 2 and fake.n_requests == 0
+    assert "sampling_by.category: prompts '0' and '1' ask the same, each in a category of its own" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("by", "message"),
+    [
+        ({"topic": {"a": {"temperature": 1.0}}}, "sources.0.sampling_by.topic"),
+        ({"category": {}}, "sources.0.sampling_by.category"),
+        ({"category": {"a": {"temperature": 1.0}}, "source": {"b": {"temperature": 1.0}}}, "sources.0.sampling_by: "),
+        ({"category": {"a": {"temprature": 1.0}}}, "sources.0.sampling_by.category.a.temprature: extra field not permitted"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path, by, message):
+    source = {"type": "endpoint", "model": "m", "base_urls": ["http://127.0.0.1:9/v1"], "sampling_by": by}
+    assert message in refused(tmp_path, **source)
