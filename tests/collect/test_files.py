@@ -186,7 +186,7 @@ def test_lists_of_columns_that_say_nothing_are_refused(tmp_path: Path, columns: 
     (ours, theirs), *_ = columns.items()
     with pytest.raises(RecipeError) as raised:
         rows_of(tmp_path, "r.jsonl", columns=columns)
-    assert f"sources.0.columns: {ours} must be the name of a column; prompt and reference may have" in str(raised.value)
+    assert f"sources.0.columns: {ours} must be the name of a column; prompt, reference, choices may have" in str(raised.value)
     assert f"(got {theirs!r})" in str(raised.value)
 
 
