@@ -99,7 +99,7 @@ def plan(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Pl
         run.make_table("rough_tokens", load_sql("plan/texts"))
         samples = run.query(load_sql("plan/samples"), {"retry_failures": options.retry_failures}).to_dicts()
         rates = run.query(load_sql("plan/rates")).to_dicts()
-        sources = [_source_plan(labels[identity(source)], source, samples, rates) for source in recipe.sampled]
+        sources = [_source_plan(labels[identity(way.source)], way.source, samples, rates) for way in recipe.ways]
         spent = total(spending(run, recipe))
         prompts = run.query("SELECT count(*) AS n FROM prompts WHERE dropped IS NULL")["n"][0]
         judges = [judge_name(reward) for reward in recipe.score if isinstance(reward, RemoteReward)]

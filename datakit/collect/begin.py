@@ -10,7 +10,7 @@ from datakit.collect.reading import NOT_WANTED, Inputs, prompt_row
 from datakit.domains import Domain
 from datakit.errors import BadInput
 from datakit.progress import Monitor
-from datakit.recipe import Recipe
+from datakit.recipe import Recipe, Sampled
 from datakit.rewards.judges import judges
 from datakit.store import Run, Spool, load_sql
 from datakit.tables import TABLES
@@ -48,6 +48,8 @@ def begin(run: Run, recipe: Recipe, domain: Domain, limit: int | None, earlier: 
         spool.finish()
     if inputs.chooses_index:
         _check_once(run, recipe, imported["responses"])
+    for source in recipe.sampled:
+        _check_asked_by(run, source, prompts, inputs)
     return Begun(inputs, prompts, imported)
 
 
@@ -86,6 +88,24 @@ def _check_once(run: Run, recipe: Recipe, responses: Spool) -> None:
             f"{names}: two rows with prompt_id '{prompt_id}', model '{model}', sample_index {index}; "
             "leave sample_index out of columns to number them in file order"
         )
+
+
+def _check_asked_by(run: Run, source: Sampled, prompts: Spool, inputs: Inputs) -> None:
+    """Where prompts are asked by their category: BadInput where one question is in two, a note of one that no prompt has."""
+    for column, by_value in source.sampling_by.items():
+        with closing(run.snapshot()) as snapshot:
+            there = snapshot.query(f"SELECT DISTINCT {column} FROM {prompts.relation} WHERE {column} IS NOT NULL ORDER BY 1")
+            apart = snapshot.query(
+                f"SELECT min(prompt_id), max(prompt_id) FROM {prompts.relation} WHERE dropped IS NULL "
+                f"GROUP BY messages_digest HAVING count(DISTINCT coalesce({column}, '')) > 1 ORDER BY 1 LIMIT 1"
+            )
+        for one, other in apart.iter_rows():
+            alike = f"prompts '{one}' and '{other}' ask the same, each in a {column} of its own"
+            raise BadInput(f"sampling_by.{column}: {alike}; leave one out")
+        known = there[column].to_list()
+        for value in sorted(set(by_value) - set(known)):
+            note = f"'{value}' in sampling_by.{column} of {source.model} is of no prompt (there are: {', '.join(known)[:200]})"
+            inputs.notes[note] += 1
 
 
 def _append_missing(run: Run, new: Spool) -> None:

@@ -12,6 +12,7 @@ from datakit.collect.begin import Begun
 from datakit.errors import RunError
 from datakit.recipe import Recipe, Sampled
 from datakit.store import Run
+from datakit.tables import canonical_json
 
 SHOWN = 8
 
@@ -51,14 +52,14 @@ def _source_differences(run: Run, old: Recipe, new: Recipe) -> list[str]:
     Sources may be added at will, and one that has given nothing yet may change.
     """
     stored = set(run.query("SELECT DISTINCT model, revision, sampling FROM responses").iter_rows())
-    kept = {_identity(source) for source in new.sampled}
+    known, kept = ({way for source in recipe.sampled for way in _ways(source)} for recipe in (old, new))
     gone: dict[str, Sampled] = {
-        source.model: source for source in old.sampled if _identity(source) in stored and _identity(source) not in kept
+        source.model: source for source in old.sampled if any(way[:3] in stored and way not in kept for way in _ways(source))
     }
     added: list[tuple[int, Sampled]] = []
     pairs: list[tuple[int, Sampled, Sampled]] = []
     for at, source in enumerate(new.sources):
-        if isinstance(source, Sampled) and _identity(source) not in {_identity(known) for known in old.sampled}:
+        if isinstance(source, Sampled) and _ways(source) - known:
             before = gone.pop(source.model, None)
             if before is None:
                 added.append((at, source))
@@ -67,15 +68,16 @@ def _source_differences(run: Run, old: Recipe, new: Recipe) -> list[str]:
     pairs += [(at, before, after) for (at, after), before in zip(added, gone.values(), strict=False)]
     differences = []
     for at, before, after in pairs:
-        for name in ("model", "revision", "system", "template", "sampling", "extra_body", "omit"):
+        for name in ("model", "revision", "system", "template", "prefill", "sampling", "sampling_by", "extra_body", "omit"):
             was, now = getattr(before, name), getattr(after, name)
             if was != now:
                 differences.append(f"sources.{at}.{name}: {_short(was)} -> {_short(now)}")
     return differences
 
 
-def _identity(source: Sampled) -> tuple[str, str | None, str]:
-    return source.model, source.revision, source.sampling_text
+def _ways(source: Sampled) -> set[tuple[str, str | None, str, str]]:
+    """What tells the responses of a source, and the prompts that are asked so."""
+    return {(way.source.model, way.source.revision, way.source.sampling_text, canonical_json(way.asks)) for way in source.ways}
 
 
 def _imported_differences(run: Run, begun: Begun) -> list[str]:

@@ -66,14 +66,16 @@ class Inputs:
         """The rows of `sources`: what the recipe samples, and the models that came with responses."""
         rows: Rows = [
             {
-                "model": source.model,
-                "revision": source.revision,
-                "sampling": source.sampling_text,
+                "model": way.source.model,
+                "revision": way.source.revision,
+                "sampling": way.source.sampling_text,
                 "type": source.type,
                 "n": source.n,
                 "complete": source.complete,
+                "asks": way.asks,
             }
             for source in recipe.sampled
+            for way in source.ways
         ]
         imported = {"sampling": IMPORTED, "type": "responses"}
         rows += [

@@ -74,7 +74,7 @@ _JOINED = re.compile(
 )
 _POINTED_AT = re.compile(
     r"(?<![A-Za-z0-9}\\])[(\[\u3010]([A-Z])[)\]\u3011](?![A-Za-z0-9])"
-    rf"|{_CALLED}\s*:?\s*([A-Z])(?![A-Za-z0-9'^_])"
+    rf"|{_CALLED}\s*:?\s*([A-Z])(?![A-Za-z0-9'^_])|\b(?:i\.e\.,?|namely|is|be|so)\s[(\[]([a-z])[)\]]"
     r"|\b(?:leav(?:es|ing)(?: only)?|must be|has to be|choose|pick|select|[Tt]herefore,?|[Ss]o,?|[Tt]hus,?|[Hh]ence,?"
     r"|but|i\.e\.,?|namely|[Ii]t(?:'s| is))\s+([A-Z])(?=[\s.!)]*(?:\Z|\n)|[.,;]\s)"
 )
@@ -124,7 +124,7 @@ def letters_in(statement: str) -> str:
 
 def named_letters(text: str) -> str:
     """The letters that are pointed at anywhere, each once: "(B)", "option B", "leaving B"."""
-    return "".join(dict.fromkeys(next(filter(None, found.groups())) for found in _POINTED_AT.finditer(text)))
+    return "".join(dict.fromkeys(next(filter(None, found.groups())).upper() for found in _POINTED_AT.finditer(text)))
 
 
 def without_rejected(text: str) -> str:

@@ -39,6 +39,7 @@ def read_prompt(domain: str, row: Row, source: str, number: int) -> Prompt:
         solution=_text(row, "solution", where),
         test_style=_text(row, "test_style", where),
         entry_point=_text(row, "entry_point", where),
+        category=value if isinstance(value := row.get("category"), str) and value.strip() else None,
         dropped=None if messages[-1]["content"].strip() else "empty prompt",
     )
 

@@ -14,6 +14,7 @@ from datakit.recipe.sources import (
     Sampled,
     ServeSource,
     Source,
+    Way,
 )
 from datakit.recipe.verify import Unverified, Verify, VerifyCode, VerifyMath, VerifyMcq
 
@@ -45,6 +46,7 @@ __all__ = [
     "VerifyCode",
     "VerifyMath",
     "VerifyMcq",
+    "Way",
     "assign",
     "digest",
     "load",

@@ -8,7 +8,10 @@ from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_orig
 
 from pydantic import BaseModel, Tag, ValidationError
 
-VLLM_FIELDS = {"top_k", "min_p", "repetition_penalty", "length_penalty", "min_tokens", "stop_token_ids", "ignore_eos"}
+VLLM_FIELDS = {
+    *("top_k", "min_p", "repetition_penalty", "length_penalty", "min_tokens", "ignore_eos"),
+    *("stop_token_ids", "include_stop_str_in_output"),
+}
 Sections: TypeAlias = dict[str, type[BaseModel] | None]
 """What may stand at a place of a recipe, by the tag that pydantic has for it; None is no section."""
 

@@ -31,6 +31,7 @@ from datakit.recipe.sources import (
     ResponsesSource,
     ServeSource,
     Source,
+    Way,
 )
 from datakit.recipe.verify import Verify, notes_on, of_domain
 from datakit.tables import canonical_json
@@ -108,6 +109,11 @@ class Recipe(Section):
     def sampled(self) -> list[EndpointSource | ServeSource]:
         """The sources that answer requests."""
         return [s for s in self.sources if not isinstance(s, ResponsesSource)]
+
+    @property
+    def ways(self) -> list[Way]:
+        """The ways in which they are asked, in the order of the sources."""
+        return [way for source in self.sampled for way in source.ways]
 
     @property
     def key_names(self) -> set[str]:

@@ -154,6 +154,10 @@ def in_folder(folder: Path, path: str) -> Path:
     return (folder / Path(path).expanduser()).resolve()
 
 
+def _as_texts(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
 class Sampling(Section):
     """The request's own sampling fields; everything that is set is sent, nothing else is."""
 
@@ -162,7 +166,8 @@ class Sampling(Section):
     max_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
     presence_penalty: Annotated[float, Field(strict=True)] | None = None
     frequency_penalty: Annotated[float, Field(strict=True)] | None = None
-    stop: list[str] | None = None
+    stop: Annotated[list[Name], BeforeValidator(_as_texts), Field(min_length=1)] | None = None
+    """Where an answer ends; one text or several. Servers leave the text out, unless they are asked to keep it."""
 
 
 class Requests(Section):

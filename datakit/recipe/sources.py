@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -37,7 +37,8 @@ class FilePrompts(Located):
     path: Name
     """JSON Lines, a JSON array, CSV, TSV (each also as .gz) or Parquet; several files by a pattern: data/*.jsonl."""
     columns: Columns = {}
-    """Our name: the file's name. Ours are prompt or messages, prompt_id, reference, solution, test_style, entry_point.
+    """Our name: the file's name. Ours are prompt or messages, prompt_id, reference, solution, test_style, entry_point,
+    category, and choices for domain mcq.
     A dot leads into a column of objects: meta.question. Of a list of names a prompt gets the texts one below the other, a
     reference an object with all of them, choices a list."""
     template: RowTemplate | None = None
@@ -81,6 +82,10 @@ class Price(Section):
     """Per million tokens, in whatever currency."""
 
 
+PromptColumn = Literal["category", "source"]
+SamplingBy = Annotated[dict[PromptColumn, Annotated[dict[Name, Sampling], Field(min_length=1)]], Field(max_length=1)]
+
+
 class Sampled(Requests):
     """What the two kinds of source that answer requests share."""
 
@@ -96,7 +101,12 @@ class Sampled(Requests):
     """A system prompt put in front of every prompt of this source."""
     template: PromptTemplate | None = None
     """What this source is asked in the place of what the user asks last, which {prompt} stands for."""
+    prefill: Name | None = None
+    """How every answer of this source begins: the server goes on behind it, and the stored text is both together."""
     sampling: Sampling = Sampling()
+    sampling_by: SamplingBy = {}
+    """What is otherwise for some prompts: {category: {writing: {temperature: 0.7}}}, or {source: {FILE: {...}}} by where a
+    prompt comes from. What it leaves out is as in sampling."""
     extra_body: ExtraBody = {}
     """Further request fields: repetition_penalty, top_k, chat_template_kwargs, ..."""
     price: Price = Price()
@@ -121,9 +131,42 @@ class Sampled(Requests):
             settings["system"] = self.system
         if self.template is not None:
             settings["template"] = self.template
+        if self.prefill is not None:
+            settings["prefill"] = self.prefill
         if extra := self.without_omitted(self.extra_body):
             settings["extra_body"] = extra
         return canonical_json(settings)
+
+    @property
+    def ways(self) -> list[Way]:
+        """The ways in which this source is asked, the usual one first; one for all prompts where there is no sampling_by."""
+        if not self.sampling_by:
+            return [Way(self)]
+        ((column, by_value),) = self.sampling_by.items()
+        usual = self.model_copy(update={"sampling_by": {}})
+        texts: dict[str, tuple[Sampled, list[str]]] = {usual.sampling_text: (usual, [])}
+        for value, sampling in by_value.items():
+            fields = {name: getattr(sampling, name) for name in sampling.model_fields_set}
+            source = usual.model_copy(update={"sampling": self.sampling.model_copy(update=fields)})
+            texts.setdefault(source.sampling_text, (source, []))[1].append(value)
+        texts.pop(usual.sampling_text)
+        otherwise = [value for _, values in texts.values() for value in values]
+        return [Way(usual, column, otherwise, others=True), *(Way(source, column, some) for source, some in texts.values())]
+
+
+class Way(NamedTuple):
+    """One of the ways in which a source is asked, and the prompts that are asked so."""
+
+    source: Sampled
+    """With this way's sampling alone."""
+    column: PromptColumn | None = None
+    values: list[str] = []
+    others: bool = False
+
+    @property
+    def asks(self) -> dict[str, Any] | None:
+        """As the table of sources has it."""
+        return None if self.column is None else {"column": self.column, "values": self.values, "others": self.others}
 
 
 class BatchOptions(Section):
@@ -174,6 +217,12 @@ class ServeSource(Sampled, Located):
     """How often a server that dies while it is sampled from is started again."""
     start_timeout_s: Annotated[float, Field(strict=True, gt=0)] = 600.0
     """How long the server may take until it answers."""
+
+    @model_validator(mode="after")
+    def _can_prefill(self) -> ServeSource:
+        if self.prefill is not None and self.engine == "transformers":
+            raise ValueError("prefill: `transformers serve` cannot go on with an answer that was begun; use engine: vllm")
+        return self
 
     _interpreter: Path | None = PrivateAttr(None)
 

@@ -139,7 +139,7 @@ def said_of(read: Read) -> str:
 
 
 def _harvests(run: Run, recipe: Recipe, snapshot: Database) -> dict[Identity, Harvest]:
-    """One a source, by its identity."""
+    """One a way in which a source is asked, by its identity."""
 
     def store(responses: Rows, failures: Rows) -> None:
         run.journal("responses").append(responses)
@@ -150,7 +150,7 @@ def _harvests(run: Run, recipe: Recipe, snapshot: Database) -> dict[Identity, Ha
     def harvest(source: Sampled) -> Harvest:
         return Harvest(Exchange(source), {}, lambda line_id: b"", str, store, identity(source) in proven)
 
-    return {identity(source): harvest(source) for source in recipe.sampled}
+    return {identity(way.source): harvest(way.source) for way in recipe.ways}
 
 
 def _known(some: Iterable[Result | None], read: Read) -> list[tuple[LineId, Result]]:

@@ -8,9 +8,26 @@ from typing import Any
 from datakit.client import RequestFailed, count_of, is_unfinished, is_withheld, read_content
 from datakit.recipe import Sampled
 from datakit.recipe.template import fill
-from datakit.tables import Messages, Row, Rows
+from datakit.tables import Messages, Row, Rows, make_response_id
 from datakit.tables.answers import join
 from datakit.tables.compared import compared
+
+CONTINUED = {"continue_final_message": True, "add_generation_prompt": False}
+"""What vLLM, SGLang and llama.cpp call it to go on with the last message; without the second vLLM refuses the first."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a source is asked: what its responses say of it, and its fields of a request."""
+
+    of_source: Row
+    settings: Row
+
+    @classmethod
+    def of(cls, source: Sampled) -> Manner:
+        settings = source.sampling.model_dump(exclude_none=True) | source.extra_body
+        of_source = {"model": source.model, "revision": source.revision, "sampling": source.sampling_text}
+        return cls(of_source, settings if source.prefill is None else CONTINUED | settings)
 
 
 @dataclass
@@ -22,46 +39,61 @@ class Exchange:
     completion_tokens: int = 0
 
     def __post_init__(self) -> None:
-        source = self.source
-        self._of_source = {"model": source.model, "revision": source.revision, "sampling": source.sampling_text}
-        self._settings = source.sampling.model_dump(exclude_none=True) | source.extra_body
-        self._without_seed = "seed" in source.omit
+        self.manner, *self._others = [Manner.of(way.source) for way in self.source.ways]
+        self._without_seed = "seed" in self.source.omit
 
-    def body(self, messages: Messages, n: int, seed: int) -> dict[str, Any]:
-        """A request for n samples."""
+    def manner_of(self, response_id: str, messages_digest: str, sample_index: int) -> Manner | None:
+        """How a sample was asked: its id says it. None where the source asks nothing so."""
+        if not self._others:
+            return self.manner
+
+        def asked_so(manner: Manner) -> bool:
+            model, revision, sampling = manner.of_source.values()
+            return make_response_id(messages_digest, model, revision, sampling, sample_index) == response_id
+
+        return next(filter(asked_so, [self.manner, *self._others]), None)
+
+    def body(self, messages: Messages, n: int, seed: int, manner: Manner | None = None) -> dict[str, Any]:
+        """A request for n samples, in the source's usual manner or another."""
         system: Messages = [{"role": "system", "content": self.source.system}] if self.source.system is not None else []
         if self.source.template is not None:
             *before, asked = messages
             messages = [*before, {**asked, "content": fill(self.source.template, {"prompt": asked["content"]})}]
+        if self.source.prefill is not None:
+            messages = [*messages, {"role": "assistant", "content": self.source.prefill}]
         body: dict[str, Any] = {
             "model": self.source.requested_model,
             "messages": system + messages,
             "seed": seed,
-            **self._settings,
+            **(manner or self.manner).settings,
         }
         return body | {"n": n} if n > 1 else body
 
-    def rows(self, answer: dict[str, Any], wanted: int, seed: int, latency_s: float | None) -> Rows:
+    def rows(
+        self, answer: dict[str, Any], wanted: int, seed: int, latency_s: float | None, manner: Manner | None = None
+    ) -> Rows:
         """A row for each choice that has an answer, at most `wanted`; who reads them adds the ids.
 
         `latency_s`: None where nobody waited for it. Raises RequestFailed where the server keeps the answer back.
         """
         choices = answer["choices"][:wanted]
-        rows = [row for choice in choices if (row := self._row(choice, seed, latency_s)) is not None]
+        rows = [row for choice in choices if (row := self._row(choice, seed, latency_s, manner or self.manner)) is not None]
         if not rows and any(map(is_withheld, choices)):
             raise RequestFailed("content_filter", "the server withheld the answer (content filter or refusal)", 1, True)
         self._count_tokens(rows, answer)
         return rows
 
-    def _row(self, choice: dict[str, Any], seed: int, latency_s: float | None) -> Row | None:
+    def _row(self, choice: dict[str, Any], seed: int, latency_s: float | None, manner: Manner) -> Row | None:
         """None where there is no answer in it: neither text nor thought, one that is withheld, or one that broke off."""
         content = read_content(choice)
         if not (content.text or content.thinking) or is_withheld(choice) or is_unfinished(choice):
             return None
-        parts = join(content.text, content.thinking, content.form)
+        prefill = None if manner.settings.get("echo") else self.source.prefill  # the server has put it there itself
+        text = content.text if prefill is None or not content.text else prefill + content.text
+        parts = join(text, content.thinking, content.form)
         n_chars, text_hash = compared(parts.text)
         return {
-            **self._of_source,
+            **manner.of_source,
             "seed": None if self._without_seed else seed,
             "text": parts.text,
             "reasoning": parts.reasoning,

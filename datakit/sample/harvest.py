@@ -52,10 +52,11 @@ class Harvest:
     def take(self, line_id: LineId, result: Result) -> bool:
         """One result becomes a row; False where it is wanted no more: it was stored, or came twice."""
         sample = self.wanted.pop(line_id.response_id, None)
-        if sample is None:
+        manner = sample and self.exchange.manner_of(line_id.response_id, sample.messages_digest, sample.sample_index)
+        if sample is None or manner is None:
             return False
         try:
-            row = row_of(self.exchange, line_id, result, lambda: self.request(line_id))
+            row = row_of(self.exchange, line_id, result, lambda: self.request(line_id), manner)
             self._rows.append(row | sample._asdict())
             self.n_done += 1
         except RequestFailed as failure:

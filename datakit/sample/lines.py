@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from datakit.client import Fault, RequestFailed, of_answer, of_status
 from datakit.recipe import Sampled
-from datakit.sample.exchange import Exchange, check_answer
+from datakit.sample.exchange import Exchange, Manner, check_answer
 from datakit.sample.one_source import EMPTY, Ask
 from datakit.store import Line, Run, Sample, load_sql
 from datakit.tables import Messages, Row, make_seed
@@ -56,7 +56,7 @@ def lines_of(run: Run, source: Sampled, asks: Iterable[Ask], url: str) -> Iterat
         tokens = rough_tokens(ask.messages) + rough_tokens([{"role": "system", "content": source.system or ""}])
         for index, key in ask.missing.items():
             line_id = LineId(key, attempts.get(key, 0))
-            body = source.without_omitted(exchange.body(ask.messages, 1, line_id.seed))
+            body = source.without_omitted(exchange.body(ask.messages, 1, line_id.seed, ask.manner))
             line = {"custom_id": str(line_id), "method": "POST", "url": url, "body": body}
             yield Line(json.dumps(line).encode() + b"\n", key, Sample(ask.prompt_id, ask.messages_digest, index), tokens)
 
@@ -137,12 +137,12 @@ def read_lines(path: Path) -> Iterator[Result | None]:
                 yield Result(content["custom_id"], content) if isinstance(content, dict) and "custom_id" in content else None
 
 
-def row_of(exchange: Exchange, line_id: LineId, result: Result, asked: Callable[[], bytes]) -> Row:
+def row_of(exchange: Exchange, line_id: LineId, result: Result, asked: Callable[[], bytes], manner: Manner) -> Row:
     """The row of a response, without the ids of prompt and sample.
 
     Raises RequestFailed where it has none, and Fault where that may be about more than this line.
     """
-    rows = exchange.rows(result.answer(asked), 1, line_id.seed, None)
+    rows = exchange.rows(result.answer(asked), 1, line_id.seed, None, manner)
     if not rows:
         raise RequestFailed("empty", EMPTY, line_id.attempt + 1, permanent=False)
     return rows[0] | {"response_id": line_id.response_id}

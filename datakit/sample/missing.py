@@ -7,9 +7,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import polars as pl
+
 from datakit.progress import Progress
-from datakit.recipe import EndpointSource, Recipe, Sampled
+from datakit.recipe import EndpointSource, Recipe, Sampled, Way
 from datakit.sample.batched import BatchSampler
+from datakit.sample.exchange import Manner
 from datakit.sample.one_source import Ask, Sampler
 from datakit.sample.spending import identity, source_labels
 from datakit.store import Run, load_sql
@@ -54,7 +57,8 @@ def asked_sources(run: Run, recipe: Recipe, retry_failures: bool) -> list[Asked]
     by_source, labels = {row[:3]: row[3:] for row in counts.iter_rows()}, source_labels(recipe)
     asked = []
     for source in recipe.sampled:
-        _, n_there, n_missing = by_source.get(identity(source), (0, 0, 0))
+        counted = [by_source.get(identity(way.source), (0, 0, 0)) for way in source.ways]
+        _, n_there, n_missing = (sum(numbers) for numbers in zip(*counted, strict=True))
         if n_missing:
             asked.append(Asked(source, labels[identity(source)], n_missing, n_there))
     return asked
@@ -62,16 +66,19 @@ def asked_sources(run: Run, recipe: Recipe, retry_failures: bool) -> list[Asked]
 
 def missing_samples(run: Run, source: Sampled, retry_failures: bool) -> Generator[Ask, None, None]:
     """What the run, as it is now, misses of a source: one Ask a prompt. Memory does not grow with the number of prompts."""
-    params = {
-        "model": source.model,
-        "revision": source.revision,
-        "sampling": source.sampling_text,
-        "n": source.n,
-        "retry_failures": retry_failures,
-    }
+    for way in source.ways:
+        yield from _missing_of_way(run, way, source.n, retry_failures)
+
+
+def _missing_of_way(run: Run, way: Way, n: int, retry_failures: bool) -> Generator[Ask, None, None]:
+    manner = None if way.column is None else Manner.of(way.source)
+    model, revision, sampling = identity(way.source)
+    params = {"model": model, "revision": revision, "sampling": sampling, "n": n, "retry_failures": retry_failures}
     with closing(run.snapshot()) as prompts, closing(run.snapshot()) as there:
         for some in prompts.stream("SELECT * FROM asked_prompts", {}, PROMPTS_AT_A_TIME):
+            if way.column is not None:
+                some = some.filter(pl.col(way.column).is_in(way.values).fill_null(False) != way.others)
             there.connection.register("some_prompts", some)
             for row in there.query(load_sql("missing/missing_samples"), params).iter_rows(named=True):
                 ids = dict(zip(row["sample_index"], row["response_id"], strict=True))
-                yield Ask(row["prompt_id"], row["messages"], row["messages_digest"], ids)
+                yield Ask(row["prompt_id"], row["messages"], row["messages_digest"], ids, manner)

@@ -14,7 +14,7 @@ from datakit.client import Client, RequestFailed
 from datakit.errors import SourceStopped
 from datakit.progress import Progress
 from datakit.recipe import Sampled, ServeSource
-from datakit.sample.exchange import Exchange, check_answer
+from datakit.sample.exchange import Exchange, Manner, check_answer
 from datakit.tables import Messages, Rows, failure_row, make_seed
 
 Store = Callable[[Rows, Rows], None]
@@ -35,6 +35,8 @@ class Ask:
     messages: Messages
     messages_digest: str
     missing: dict[int, str]
+    manner: Manner | None = None
+    """Where the source asks some prompts otherwise than others."""
 
 
 @dataclass
@@ -77,12 +79,12 @@ class Sampler:
 
     async def _answer(self, ask: Ask, store: Store) -> None:
         """Ask until every missing sample is a response or a failure."""
-        missing = dict(ask.missing)
+        missing, manner = dict(ask.missing), ask.manner or self.exchange.manner
         empty = copied = 0
         try:
             while missing:
-                rows = await self._request(ask, missing, empty)
-                texts, was_sampled = {(row["reasoning"], row["text"]) for row in rows}, self.source.sampling.temperature != 0
+                rows = await self._request(ask, manner, missing, empty)
+                texts, was_sampled = {(row["reasoning"], row["text"]) for row in rows}, manner.settings.get("temperature") != 0
                 if not copied and len(rows) > 1 == len(texts) and was_sampled:
                     rows, copied = rows[:1], 1  # one of them is an answer; the others are asked for once more, with new seeds
                 for row in rows:
@@ -109,19 +111,20 @@ class Sampler:
                 "(does the model think for longer than max_tokens allows?), then build again"
             )
 
-    async def _request(self, ask: Ask, missing: dict[int, str], attempt: int) -> Rows:
+    async def _request(self, ask: Ask, manner: Manner, missing: dict[int, str], attempt: int) -> Rows:
         """One request for as many of the missing samples as the server gives at once; at most that many rows."""
         wanted = 1 if self.single else len(missing)
         seed = make_seed(next(iter(missing.values())), attempt)
         try:
-            answer, latency_s = await self.client.post(PATH, self.exchange.body(ask.messages, wanted, seed), check_answer)
+            body = self.exchange.body(ask.messages, wanted, seed, manner)
+            answer, latency_s = await self.client.post(PATH, body, check_answer)
         except RequestFailed as failure:
             if failure.field != "n" or wanted == 1:
                 raise
             self.single = True  # it refuses n, so it is asked once a sample
-            return await self._request(ask, missing, attempt)
+            return await self._request(ask, manner, missing, attempt)
         self._gives_several |= len(answer["choices"][:wanted]) > 1
-        rows = self.exchange.rows(answer, wanted, seed, latency_s)
+        rows = self.exchange.rows(answer, wanted, seed, latency_s, manner)
         if self.source.request == "auto" and len(rows) == 1 < wanted and not self._gives_several:
             self.single = True  # this server ignores n: from now on a request a sample
         return rows

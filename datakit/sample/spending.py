@@ -46,8 +46,8 @@ def identity(source: Sampled) -> Identity:
 def source_labels(recipe: Recipe) -> dict[Identity, str]:
     """How people are told of a source: by its model, numbered where a recipe samples one model in several ways."""
     ways: dict[str, list[Identity]] = {}
-    for source in recipe.sampled:
-        ways.setdefault(source.model, []).append(identity(source))
+    for asked in recipe.ways:
+        ways.setdefault(asked.source.model, []).append(identity(asked.source))
     return {
         way: model if len(alike) == 1 else f"{model} ({at})" for model, alike in ways.items() for at, way in enumerate(alike, 1)
     }
@@ -87,7 +87,7 @@ class SourceSpent:
 
 def spending(run: Run, recipe: Recipe) -> list[SourceSpent]:
     """A row a source. One whose settings have changed since then costs what its model costs now."""
-    exact = {identity(source): source.price for source in recipe.sampled}
+    exact = {identity(way.source): way.source.price for way in recipe.ways}
     by_model = {source.model: source.price for source in reversed(recipe.sampled)}
     labels = source_labels(recipe)
     spent = []

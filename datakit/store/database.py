@@ -19,7 +19,7 @@ from datakit.tables import TABLES
 from datakit.tables.answers import COMPLETE, MAY_THINK, split
 from datakit.tables.compared import COMPARED
 
-MACROS = ("make_response_id", "whole_answer", "asked_messages", "compared_text")
+MACROS = ("make_response_id", "whole_answer", "asked_messages", "compared_text", "is_asked")
 VIEWS = (
     *(table for table in TABLES if table != "responses"),
     *("asked_prompts", "wanted_responses", "responses", "current_responses", "current_failures"),

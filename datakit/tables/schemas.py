@@ -2,9 +2,9 @@
 
 One table is one folder of Parquet parts under the run. `prompts`, `sources`, `demos` and `pairs` are replaced whole; the
 others only grow, so an id must say everything that determines its row: a changed temperature, verifier or judge makes new
-ids. `sources` says which responses the current recipe wants: model, revision and sampling, sample_index below n; and which
-finish reasons mean complete, beside those that always do. `judges` says whose scores. Of a response `text` is the answer, null
-where its thought (`reasoning`) was never followed by one.
+ids. `sources` says which responses the current recipe wants: model, revision and sampling, of which prompts, sample_index
+below n; and which finish reasons mean complete, beside those that always do. `judges` says whose scores. Of a response `text`
+is the answer, null where its thought (`reasoning`) was never followed by one.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ Messages = list[Message]
 Row = dict[str, Any]
 Rows = list[Row]
 
+ASKS = pl.Struct({"column": pl.String, "values": pl.List(pl.String), "others": pl.Boolean})
+"""Of a source, the prompts that are asked with this sampling: those whose `column` has one of the values, or (`others`) none of
+them. Null: all."""
 MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 
 
@@ -51,6 +54,7 @@ class Prompt:
     solution: str | None = None
     test_style: str | None = None
     entry_point: str | None = None
+    category: str | None = None
     dropped: str | None = None
     shares_messages: bool = False
     """An earlier prompt asks the same: the ids of answers that came with this one carry its prompt_id."""
@@ -83,6 +87,7 @@ TABLES: dict[str, Table] = {
             "solution": pl.String,
             "test_style": pl.String,
             "entry_point": pl.String,
+            "category": pl.String,
             "dropped": pl.String,
             "shares_messages": pl.Boolean,
         },
@@ -96,6 +101,7 @@ TABLES: dict[str, Table] = {
             "type": pl.String,
             "n": pl.Int64,
             "complete": pl.List(pl.String),
+            "asks": ASKS,
         },
     ),
     "judges": Table(("judge",), {"judge": pl.String, "type": pl.String}),

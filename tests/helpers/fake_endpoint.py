@@ -305,6 +305,9 @@ class Fake:
         try:
             if (refused := self._refused(request, body["model"])) is not None:
                 return refused
+            if body.get("continue_final_message") and body.get("add_generation_prompt", True):
+                message = "Cannot set both `continue_final_message` and `add_generation_prompt` to True."
+                return error(400, message, "BadRequestError")
             if unknown := [name for name in self.refuses if name in body]:
                 self.met["refused"] += 1
                 return self.refusal(unknown[0])
@@ -430,7 +433,8 @@ class Fake:
 
     def _completion(self, body: Body) -> str:
         """It is put together from ready pieces, for a benchmark must not wait for it."""
-        a, b = ([int(digits) for digits in NUMBER.findall(body["messages"][-1]["content"])[:2]] + [0, 0])[:2]
+        asked = next(message["content"] for message in reversed(body["messages"]) if message["role"] == "user")
+        a, b = ([int(digits) for digits in NUMBER.findall(asked)[:2]] + [0, 0])[:2]
         choices, n_tokens = [], 0
         for number, digest in enumerate(self._digests(body)):
             chance = int.from_bytes(digest[:8], "big")
@@ -439,6 +443,8 @@ class Fake:
             n_thoughts = max(0, self.n_chars - len(text)) // len(THOUGHT) if self.n_chars else chance // 7 % 5
             if self.say is not None:
                 n_thoughts, text = 0, json.dumps(self.say(body))[1:-1]
+            if "stop" in body or body.get("echo"):
+                n_thoughts, text = 0, json.dumps(_ended(body, THOUGHTS[n_thoughts] + json.loads(f'"{text}"')))[1:-1]
             choices.append(CHOICE % (number, THOUGHTS[n_thoughts], text))
             n_tokens += 3 * n_thoughts + 10
         return WHOLE % (self.n_requests, json.dumps(body["model"]), ", ".join(choices), n_tokens, 11 + n_tokens)
@@ -463,6 +469,15 @@ class Fake:
         self.asked_twice += keys[0] in self._given
         self.responses_twice += sum(key in self._given for key in keys)
         self._given.update(keys)
+
+
+def _ended(body: Body, text: str) -> str:
+    """The text up to the first of the request's stop strings, as vLLM ends it; behind the message that it goes on with."""
+    ends = [(text.index(stop), stop) for stop in body.get("stop") or () if stop in text]
+    if ends:
+        at, stop = min(ends)
+        text = text[: at + len(stop) * bool(body.get("include_stop_str_in_output"))]
+    return body["messages"][-1]["content"] + text if body.get("echo") else text
 
 
 def _score(body: Body) -> float:

@@ -25,7 +25,8 @@ _VERB = r"(?:\b(?:is|are|was|would be|must be|should be|has to be|will be|remain
 _PHRASE = re.compile(
     rf"(?:\banswers?\b[^\n.:=]{{0,60}}?{_VERB}"
     r"|\b(?:correct|right|best|final|my|only possible|matching|appropriate)\s+"
-    rf"(?:option|choice|one|selection|pick|letter|response|alternative)\b[^\n.:=]{{0,40}}?{_VERB}"
+    rf"(?:option|choice|one|selection|pick|letter|response|alternative|statement)\b[^\n.:=]{{0,40}}?{_VERB}"
+    r"|\b(?:option|choice)\s(?:is|would be|must be|has to be)\b"
     r"|^[\s#>-]{0,20}(?:final |correct |best )?(?:answer|choice|option)\s{0,9}(?::|\n)"
     r"|\b(?:I|we)\s?(?:'ll|'d|will|would|shall|must|can|should)?\s?(?:therefore |thus |then )?"
     r"(?:choose|chose|pick|select|go with|opt for)\b"
@@ -195,8 +196,10 @@ class _Choices:
         said = [(at, letter) for at, line in enumerate(lines) if (letter := self._of_line(line, len(lines) == 1)) is not None]
         if said and (len({letter for _, letter in said}) == 1 or self._concludes(lines, [at for at, _ in said])):
             return self.checked(said[-1][1], "line", said[-1][0] < len(lines) - 1)
-        for some in (lines[-1:], lines[-_LAST_LINES:]):
-            letters = named_letters(without_rejected("\n".join(some)[-statements.TAIL :]))
+        last = "\n".join(lines[-_LAST_LINES:])[-statements.TAIL :]
+        *_, sentence = ["", *(part for part in _SENTENCE_END.split(last) if part.strip())]
+        for some in (sentence, last):
+            letters = named_letters(without_rejected(some))
             if len(letters) == 1:
                 return self.checked(letters, "named", False)
         letter = self.letter_of_text(_BULLET.sub("", lines[-1])) if lines else None

@@ -10,7 +10,7 @@ WITH models AS (
         model,
         string_agg(DISTINCT revision, ', ' ORDER BY revision) AS revision,
         string_agg(DISTINCT type, ', ' ORDER BY type) AS type,
-        sum(n)::BIGINT AS n
+        sum(n) FILTER (WHERE asks.others IS DISTINCT FROM FALSE)::BIGINT AS n  -- the usual way of one that asks some prompts otherwise
     FROM sources
     GROUP BY model
 ),

@@ -15,7 +15,7 @@ WITH wanted AS (
     FROM asked_prompts AS p
     CROSS JOIN sources AS s
     CROSS JOIN LATERAL (SELECT unnest(range(s.n)) AS sample_index) AS i
-    WHERE s.type <> 'responses'
+    WHERE s.type <> 'responses' AND is_asked(s.asks, p.category, p.source)
 ),
 
 asks AS (

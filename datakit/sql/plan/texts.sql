@@ -1,4 +1,4 @@
--- Roughly how many tokens a prompt and a source's system prompt and template have. Kept as the temporary table `rough_tokens`.
+-- Roughly how many tokens a prompt and a source's system prompt, template and prefill have. Kept as the temporary table `rough_tokens`.
 -- Reads prompts, sources, responses. No parameters. Gives one row a prompt (`sampling` null) and one a sampling.
 -- 4 characters a token, 1.5 of Chinese, Japanese and Korean: they have three bytes a character in UTF-8. What has two (Cyrillic,
 -- Greek, Arabic) falls in between, as it does in most tokenizers.
@@ -6,7 +6,7 @@ WITH texts AS (
     SELECT p.prompt_id, NULL AS sampling, m.content AS text
     FROM prompts AS p, unnest(p.messages) AS _ (m)
     UNION ALL
-    SELECT NULL, sampling, concat(sampling ->> '$.system', sampling ->> '$.template')
+    SELECT NULL, sampling, concat(sampling ->> '$.system', sampling ->> '$.template', sampling ->> '$.prefill')
     FROM (SELECT sampling FROM sources WHERE type <> 'responses' UNION SELECT sampling FROM responses WHERE sampling <> 'imported')
 ),
 

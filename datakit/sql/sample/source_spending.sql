@@ -40,8 +40,12 @@ asked AS (
         model,
         revision,
         sampling,
-        n * (SELECT count(DISTINCT messages_digest) FROM prompts WHERE dropped IS NULL) AS n_wanted
-    FROM sources
+        n * (
+            SELECT count(DISTINCT p.messages_digest)
+            FROM prompts AS p
+            WHERE p.dropped IS NULL AND is_asked(s.asks, p.category, p.source)
+        ) AS n_wanted
+    FROM sources AS s
     WHERE type <> 'responses'
 )
 

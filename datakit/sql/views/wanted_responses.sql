@@ -1,4 +1,5 @@
--- The ids of the responses that the current recipe wants: every prompt that is not dropped, every source, sample_index below n.
+-- The ids of the responses that the current recipe wants: every prompt that is not dropped, every source
+-- that asks it in this way, sample_index below n.
 -- Reads prompts, sources. No parameters. Gives one row a wanted response; the id is tables.make_response_id.
 -- A sampled response belongs to messages, and is wanted by every prompt that has them. One that was imported belongs to its prompt:
 -- where an earlier prompt has the same messages (`shares_messages`), the later one's id is part of the response's.
@@ -23,4 +24,4 @@ SELECT
 FROM prompts AS p
 CROSS JOIN sources AS s
 CROSS JOIN LATERAL (SELECT unnest(range(s.n)) AS sample_index) AS i
-WHERE p.dropped IS NULL
+WHERE p.dropped IS NULL AND is_asked(s.asks, p.category, p.source)
