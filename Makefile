@@ -4,8 +4,8 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 VLLM := .venv-vllm
 PYTEST := $(BIN)/python -m pytest
-# Half of the files each, so that what a file sets up once is set up once.
-BOTH := -n 2 --dist worksteal
+# More workers than cores: half of the time a test waits for a server. Neighbours stay together, for what a file sets up once.
+BOTH := -n 4 --dist worksteal
 
 .PHONY: demo train-demo test test-slow test-long test-vllm lint clean
 
