@@ -60,7 +60,16 @@ CASES = [
     ("def f(n): return list(range(n))\n", "assert f(2_100_000)[-1] == 2_100_000", "failed", "AssertionError"),
     ("def f(n): return [0] * n\n", "assert len(f(20_000_001)) == 20_000_001", "unverifiable", "the program's answer holds over 20,000,000 values"),
     *(("def f(s): return tuple(s)\n", f"assert f({s}) == tuple({s})", "passed", "") for s in (
-        "{12, 13, 14, 15, 16}", "set(range(12, 17))", "{8, 0, 16}", "{16, 0, 8}", "{'b', 'a', 'cc', 'd', 'e'}", "{x * 7 for x in range(30)}")),
+        "{12, 13, 14, 15, 16}", "set(range(12, 17))", "{8, 0, 16}", "{16, 0, 8}", "{'b', 'a', 'cc', 'd', 'e'}", "{x * 7 for x in range(30)}",
+        "frozenset({12, 13, 14, 15, 16})", "frozenset(range(12, 17))", "frozenset({8, 0, 16})", "frozenset({x * 7 for x in range(30)})")),
+    *((f"def f():\n    with open({name!r}) as file: return file.read()\n", tests, outcome, said) for name, tests, outcome, said in (
+        ("a/b.txt", "os.makedirs('a')\nopen('a/b.txt', 'w').write('x')\nassert f() == 'x'", "passed", ""),
+        ("a.txt", "with open('a.txt', 'w') as file:\n    print('x', file=file)\nassert f() == 'x\\n'", "passed", ""),
+        ("a.txt", "open('a.txt', 'w').write('x')\nassert f() == 'x'\nopen('a.txt', 'w').write('y')\nassert f() == 'y'", "passed", ""),
+        ("a.txt", "open('a.txt', 'w').write('x')\nassert f() == 'y'", "failed", "AssertionError"),
+        ("b.txt", "open('a.txt', 'w').write('x')\nassert f() == 'x'", "failed", "FileNotFoundError"),
+        ("/etc/hostname", "assert f()", "failed", "PermissionError"),
+    )),
 ]  # fmt: skip
 
 
