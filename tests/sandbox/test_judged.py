@@ -210,7 +210,7 @@ def test_solutions_that_compute_for_seconds_have_equal_verdicts_on_an_idle_and_o
     with Sandbox(limits=Limits(timeout_s=5, memory_mb=512)) as sandbox:
 
         def outcomes() -> list[tuple[str, str, str]]:
-            found = []
+            found: list[tuple[str, str, str]] = []
             for name, (program, (right, wrong), tests) in HEAVY.items():
                 assert program.count(right) == 1
                 entry = re.findall(r"def (\w+)", program)[0]
