@@ -93,8 +93,8 @@ def _evaluate(asked: _Asked, options: Options, watch: Watch) -> tuple[Evaluation
     """
     from datakit import stages
     from datakit.cli.printing import as_json
-    from datakit.evaluation.contact import contact, prompts_of
     from datakit.evaluation.flips import read_flips
+    from datakit.evaluation.items import contact, prompts_of
     from datakit.evaluation.scores import means_of, read_answers, recipe_for, results_of
     from datakit.evaluation.table import Evaluation
     from datakit.recipe.benchmarks import load_suite

@@ -11,6 +11,7 @@ import polars as pl
 from datakit.domains import Verifier, domain_of
 from datakit.errors import BadInput
 from datakit.evaluation import statistics
+from datakit.evaluation.items import clusters_of
 from datakit.evaluation.models import Model
 from datakit.evaluation.table import ENDINGS, MOST_UNKNOWN, UNKNOWN, Contact, Difference, Figure, Mean, Results, Score
 from datakit.recipe import Recipe, ResponsesSource
@@ -60,8 +61,8 @@ def read_answers(run: Run, benchmark: Benchmark, models: Sequence[Model]) -> Ans
         n=pl.len(), passed=(pl.col("ending") == "right").sum()
     )
     if benchmark.cluster is not None:
-        clusters = run.query(f'SELECT prompt_id, "{benchmark.cluster}" AS cluster FROM prompts')
-        values = values.join(clusters, on="prompt_id", how="left", maintain_order="left")
+        clusters = clusters_of(recipe, benchmark.cluster)
+        values = values.with_columns(cluster=pl.col("prompt_id").replace_strict(clusters, return_dtype=pl.String))
     return Answered(answers, _valued(values, benchmark.metric))
 
 

@@ -18,6 +18,7 @@ from datakit.recipe.files import recipes_folder
 from datakit.recipe.recipe import Recipe, parse
 from datakit.recipe.section import ExtraBody, Name, Sampling, Section
 from datakit.recipe.sources import PromptSource
+from datakit.recipe.template import PromptTemplate
 from datakit.tables import Row
 
 Made = TypeVar("Made", bound=Section)
@@ -41,8 +42,10 @@ class Protocol(Section):
     """How models are asked; the fields of a source."""
 
     system: str | None = None
-    template: str | None = None
+    template: PromptTemplate | None = None
     """What is asked, with {prompt} for the prompt."""
+    prefill: Name | None = None
+    """How every answer begins."""
     sampling: Sampling = Sampling()
     extra_body: ExtraBody = {}
 
@@ -69,7 +72,8 @@ class Benchmark(Protocol):
     """accuracy: the mean over the prompts of the share of right answers. pass@k: the chance that one of k is right."""
     families: list[Family] = []
     cluster: Name | None = None
-    """The column of ours whose equal values say that prompts are no independent draws."""
+    """The column of ours by whose equal values prompts belong together, and are no independent draws: prompt, where questions
+    come several times with other choices."""
     text: Annotated[list[Name], Field(min_length=1)] = ["prompt"]
     """The columns of ours by which items are found in training data."""
     published: list[Published] = []
