@@ -1,8 +1,8 @@
 """Figures that others published lie in our intervals: their models' answers, through `datakit eval`.
 
 The answers are half of those that the figures were made of (GSM8K 675 of 1,319, MATH-L5 342 of 721, HumanEval 94 of 164, MBPP
-260 of 500), so a figure must lie in the interval, not meet the score. ZeroEval's are of its result files; those of HumanEval and
-MBPP are the seeds of LLMDebugger and the results of MapCoder.
+260 of 500), so a figure must lie in the interval, not meet the score. ZeroEval's are of its result files; those of HumanEval
+and MBPP are the seeds of LLMDebugger and the results of MapCoder.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def test_humaneval_by_its_authors(shared_data, tmp_path):
     suite = with_figures(tmp_path, "humaneval", HUMANEVAL, prompts={**prompts, "columns": columns})
     found = evaluate(tmp_path, suite, answers, HUMANEVAL, "{text: response, model: source_model}")
     check(found, HUMANEVAL, 94, least=10)
-    # The eleventh: answers full of examples, of which MapCoder's harness ran the wrong block; the programs behind them are right.
+    # The eleventh: answers full of examples, of which MapCoder's harness ran a wrong block; the programs behind are right.
     assert found["GPT4-Turbo(analogical)"]["score"] > 0.8 and not found["GPT4-Turbo(analogical)"]["published"][0]["inside"]
 
 
