@@ -111,6 +111,11 @@ def _evaluate(asked: _Asked, options: Options, watch: Watch) -> tuple[Evaluation
     results, flips, stopped = [], [], list[DatakitError]()
     for (benchmark, _), recipe in zip(found, recipes, strict=True):
         watch.say(f"{benchmark.name} ({benchmark.version})")
+        for model in models:
+            if model.departs_from(benchmark):
+                watch.say(
+                    f"{model.name} is asked without prefill: `transformers serve` cannot go on with an answer", warning=True
+                )
         summary = stages.build(recipe, folder / benchmark.name, options, watch)
         watch.summary(summary)
         stopped += summary.stopped

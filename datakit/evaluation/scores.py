@@ -117,7 +117,8 @@ def _score(model: Model, benchmark: Benchmark, answered: Answered) -> Score:
     figures = [
         Figure(one.score / 100, one.protocol, None if low is None or high is None else low <= one.score / 100 <= high)
         for one in benchmark.published
-        if (model.is_imported or one.protocol is None) and is_called(one.model, model.names)
+        if is_called(one.model, model.names)
+        and (model.is_imported or (one.protocol is None and not model.departs_from(benchmark)))
     ]
     owed = answers.group_by("prompt_id").agg(
         n=pl.len(), right=(pl.col("ending") == "right").sum(), unknown=pl.col("ending").is_in(UNKNOWN).sum()

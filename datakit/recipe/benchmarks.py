@@ -17,7 +17,7 @@ from datakit.recipe.explain import explain
 from datakit.recipe.files import recipes_folder
 from datakit.recipe.recipe import Recipe, parse
 from datakit.recipe.section import ExtraBody, Name, Sampling, Section
-from datakit.recipe.sources import PromptSource
+from datakit.recipe.sources import PromptSource, SamplingBy
 from datakit.recipe.template import PromptTemplate
 from datakit.tables import Row
 
@@ -47,6 +47,8 @@ class Protocol(Section):
     prefill: Name | None = None
     """How every answer begins."""
     sampling: Sampling = Sampling()
+    sampling_by: SamplingBy = {}
+    """Other sampling by the prompt's category: {category: {writing: {temperature: 0.7}}}."""
     extra_body: ExtraBody = {}
 
 

@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from datakit.evaluation.statistics import wilson
-from tests.helpers.command import count, datakit, rows_of, start, wait_for_requests
+from tests.helpers.command import count, datakit, datakit_process, rows_of, start, wait_for_requests
 from tests.helpers.fake_endpoint import Body, Fake, running
+from tests.helpers.folders import ROOT
 
 PROMPTS = 20
 
@@ -380,3 +381,27 @@ def test_a_server_of_several_models_and_one_that_is_away(benchmark, tmp_path):
         url = fake.url
     away = datakit("eval", "--suite", benchmark(), "--model", f"m={url}", "--out", tmp_path / "new")
     assert away.returncode == 3 and "Traceback" not in away.stderr
+
+
+# ------------------------------------------------------------------------------------------------------------- model folders
+
+
+@pytest.mark.slow
+def test_folders_are_served_and_stopped_and_the_prefill_is_said_to_be_left_out(tmp_path):
+    """Two micro models, one after the other; what they can do lies where their own report has it."""
+    micro = ROOT / "data" / "micro"
+    values = yaml.safe_load((ROOT / "recipes" / "eval" / "micro.yaml").read_text())
+    values["prompts"]["path"] = str(ROOT / "data" / "math" / "unseen.jsonl")
+    values |= {"prefill": "Let us see.", "n": 1}
+    (tmp_path / "micro.yaml").write_text(yaml.safe_dump(values))
+    models = ("--model", f"target={micro / 'target'}", "--model", f"llama={micro / 'llama'}")
+    done = datakit_process("eval", "--suite", tmp_path / "micro.yaml", *models, "--out", tmp_path / "out", "--limit", 80)
+    assert done.returncode == 0, done.stderr
+    assert "target is asked without prefill: `transformers serve` cannot go on with an answer" in done.stderr
+    [results] = table_in(tmp_path / "out")["benchmarks"]
+    of_target, of_llama = results["scores"]
+    assert (of_target["n"], of_llama["n"], results["prompts"]) == (80, 80, 80)
+    assert of_target["low"] <= 0.37 <= of_target["high"] and of_llama["low"] <= 0.46 <= of_llama["high"]
+    there = rows_of(tmp_path / "out" / "micro", "SELECT DISTINCT model, revision FROM responses ORDER BY 1")
+    assert [Path(row["model"]).name for row in there] == ["llama", "target"]
+    assert all(row["revision"].startswith("local-") for row in there), "a folder's files are the model's revision"
