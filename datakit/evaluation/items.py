@@ -27,7 +27,8 @@ def clusters_of(recipe: Recipe, column: str) -> dict[str, str]:
     """By prompt: the value of the column of ours, or the prompt's own id where it has none."""
     clusters = dict[str, str]()
     for section in recipe.prompts:
-        for found, prompt in with_prompts(Tally(section), domain_of(recipe).read):
+        tally = Tally(section)
+        for found, prompt in with_prompts(read_rows(section, tally), tally, domain_of(recipe).read):
             value = found[2].get(column)
             clusters.setdefault(prompt.prompt_id, prompt.prompt_id if value is None else str(value))
     return clusters
