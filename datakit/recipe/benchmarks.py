@@ -83,9 +83,9 @@ class Benchmark(Protocol):
     def protocol_of(self, names: list[str]) -> Row:
         """How a model that is called so is asked: the fields of its source, as a recipe has them."""
         families = [one for one in self.families if any(word.lower() in name.lower() for word in one.names for name in names)]
-        values = self.model_dump(include=set(Protocol.model_fields), exclude_none=True)
-        for family in families:
-            values |= family.model_dump(include=family.model_fields_set & set(Protocol.model_fields))
+        values: Row = {}
+        for said in (self, *families):
+            values |= said.model_dump(include=set(Protocol.model_fields), exclude_unset=True)
         return {"n": self.n, **{name: value for name, value in values.items() if value not in (None, {})}}
 
     def recipe(self, sources: list[Row], folder: Path) -> Recipe:
@@ -166,6 +166,8 @@ def _values(path: Path) -> Any:
 
 def _read(path: Path, kind: type[Made]) -> Made:
     values = _values(path)
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: a {kind.__name__.lower()} is a mapping with name, ...; got {values!r:.60}")
     try:
         return kind.model_validate(values)
     except ValidationError as error:
