@@ -24,13 +24,16 @@ from datakit.tables import Messages
 
 
 def clusters_of(recipe: Recipe, column: str) -> dict[str, str]:
-    """By prompt: the value of the column of ours, or the prompt's own id where it has none."""
-    clusters = dict[str, str]()
+    """By prompt: the value of the column of ours, or the prompt's own id where it has none. BadInput where none has one."""
+    clusters, n_there = dict[str, str](), 0
     for section in recipe.prompts:
         tally = Tally(section)
         for found, prompt in with_prompts(read_rows(section, tally), tally, domain_of(recipe).read):
             value = found[2].get(column)
+            n_there += value is not None
             clusters.setdefault(prompt.prompt_id, prompt.prompt_id if value is None else str(value))
+    if not n_there:
+        raise BadInput(f"cluster: no prompt has a '{column}'; map it in columns")
     return clusters
 
 

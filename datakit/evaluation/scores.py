@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from datakit.collect.rows import COLUMNS
 from datakit.domains import Verifier, domain_of
 from datakit.errors import BadInput
 from datakit.evaluation import statistics
@@ -32,6 +33,12 @@ class Answered:
 def recipe_for(found: Found, models: Sequence[Model]) -> Recipe:
     """The ordinary recipe of a benchmark, whose sources are the models. BadInput where it cannot be one."""
     benchmark = found.benchmark
+    for field, columns in (("cluster", [benchmark.cluster] if benchmark.cluster else []), ("text", benchmark.text)):
+        for column in columns:
+            if column not in COLUMNS:
+                raise BadInput(
+                    f"benchmark {benchmark.name}: {field}: '{column}' is no column of ours; known are {', '.join(COLUMNS)}"
+                )
     recipe = benchmark.recipe([model.source_for(benchmark) for model in models], found.folder)
     verifier_of(recipe)
     return recipe

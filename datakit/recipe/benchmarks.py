@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from datakit.errors import RecipeError
 from datakit.recipe.explain import explain
@@ -79,6 +79,12 @@ class Benchmark(Protocol):
     text: Annotated[list[Name], Field(min_length=1)] = ["prompt"]
     """The columns of ours by which items are found in training data."""
     published: list[Published] = []
+
+    @model_validator(mode="after")
+    def _enough_answers(self) -> Benchmark:
+        if self.metric != "accuracy" and self.n < int(self.metric.removeprefix("pass@")):
+            raise ValueError(f"metric: {self.metric} needs as many answers a prompt; n is {self.n}")
+        return self
 
     def protocol_of(self, names: list[str]) -> Row:
         """How a model that is called so is asked: the fields of its source, as a recipe has them."""

@@ -65,7 +65,7 @@ def test_its_data_is_read_as_it_is_published(copies, name):
     assert len(kept) == READ.get(name, ITEMS) and not inputs.n_dropped
     assert any(prompt.messages[0]["content"].startswith(ASKED[name]) for prompt in kept), prompts[0].messages
     assert all(prompt.reference for prompt in kept)
-    assert [*texts_of(found.benchmark)] and len(clusters_of(recipe, "prompt_id")) == len(prompts)
+    assert [*texts_of(found.benchmark)] and len(clusters_of(recipe, "reference")) == len(prompts)
     if name == "mmlu_pro":
         assert len(set(clusters_of(recipe, "prompt").values())) == ITEMS - 1, "one question comes twice"
     if name == "gpqa_diamond":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -52,7 +53,7 @@ def greedy(name: str, questions: list[str]) -> list[tuple[list[str], list[float]
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = ROOT / "data" / "micro" / name
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     found = []
     for question in questions:
