@@ -17,7 +17,7 @@ import polars as pl
 
 from datakit.collect.formats import Found
 from datakit.collect.imported_columns import OF_PROMPT, as_rows, is_plain, keys_of, make_responses, of_prompts, parts_of
-from datakit.collect.reading import Counts, Known, Reading, row_place, with_prompts
+from datakit.collect.reading import Counts, Known, Reading, question_in, row_place, with_prompts
 from datakit.collect.stretches import INTEGERS, read_stretches
 from datakit.collect.tally import Tally
 from datakit.errors import BadInput, BadRow
@@ -141,10 +141,10 @@ class _Importing:
         """The known prompt that the row belongs to, with what is to be noted."""
         inputs, name = self.reading.inputs, self.source.name
         if self.bring_prompts and prompt.prompt_id not in inputs.known and not self.reading.full:
-            self.reading.take(prompt)
+            self.reading.take(prompt, row)
         known = inputs.known.get(prompt.prompt_id)
         if known is None and not self.bring_prompts:  # of other ids than the prompts': by what is asked
-            known = self.reading.asking(digest_of_messages(prompt.messages))
+            known = self.reading.asking(question_in(row, prompt))
         notes: list[str] = []
         if known is None:
             notes.append(f"responses to prompts outside of {'the limit' if self.bring_prompts else 'the prompts section'}")

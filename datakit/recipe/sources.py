@@ -39,8 +39,8 @@ class FilePrompts(Located):
     columns: Columns = {}
     """Our name: the file's name. Ours are prompt or messages, prompt_id, reference, solution, test_style, entry_point,
     category, and choices for domain mcq.
-    A dot leads into a column of objects: meta.question. Of a list of names a prompt gets the texts one below the other, a
-    reference an object with all of them, choices a list."""
+    A dot leads into a column of objects or a list: meta.question, tests.0. Of a list of names a prompt gets the texts one below
+    the other, a reference an object with all of them, choices a list."""
     template: RowTemplate | None = None
     """The user's message, with {column} for what a column of the file holds; by default the prompt as it is. {choices} and
     {shuffled_choices} are the choices, one a line with its letter; {choices:(A) } writes the letters so."""
