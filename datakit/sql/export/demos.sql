@@ -16,7 +16,7 @@ SELECT
     r.n_chars AS completion_chars,
     r.n_tokens AS completion_tokens,
     p.messages_digest,
-    md5(concat_ws(chr(31), p.messages_digest, r.text)) AS row_digest,
+    md5(concat_ws(chr(31), p.messages_digest, r.text_hash)) AS row_digest,
     md5_number_lower('mix/' || p.messages_digest) / pow(2, 64) AS mix_place,
     md5_number_lower('test/' || p.messages_digest) / pow(2, 64) AS test_place
 FROM demos AS d

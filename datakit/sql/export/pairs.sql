@@ -22,7 +22,7 @@ SELECT
     c.n_tokens AS chosen_tokens,
     r.n_tokens AS rejected_tokens,
     p.messages_digest,
-    md5(concat_ws(chr(31), p.messages_digest, c.text, r.text)) AS row_digest,
+    md5(concat_ws(chr(31), p.messages_digest, c.text_hash, r.text_hash)) AS row_digest,
     md5_number_lower('mix/' || p.messages_digest) / pow(2, 64) AS mix_place,
     md5_number_lower('test/' || p.messages_digest) / pow(2, 64) AS test_place
 FROM pairs AS x
