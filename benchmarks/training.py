@@ -2,8 +2,9 @@
 
     python benchmarks/training.py --repeat 5
 
-Both train data/micro/target on the same pairs with the same settings, each in a process of its own and on one thread; what is timed
-is the training loop (`Trainer.train`), from its first step to its last, logging included. Processor seconds are those of that process.
+Both train data/micro/target on the same pairs with the same settings, each in a process of its own and on one thread. What is
+timed is the training loop (`Trainer.train`), from its first step to its last, logging included; processor seconds are those of
+that process.
 """
 
 from __future__ import annotations
