@@ -22,8 +22,10 @@ from datakit.collect.stretches import INTEGERS, read_stretches
 from datakit.collect.tally import Tally
 from datakit.errors import BadInput, BadRow
 from datakit.recipe import ResponsesSource
+from datakit.recipe.sources import RESIDUE
 from datakit.tables import IMPORTED, Prompt, Row, digest_of_messages, failure_row, make_response_id
 from datakit.tables.compared import compared
+from datakit.tables.residue import find_residue
 
 
 def read_responses(reading: Reading, source: ResponsesSource, bring_prompts: bool, judge: str | None) -> None:
@@ -129,6 +131,7 @@ class _Importing:
         inputs = self.reading.inputs
         inputs.n_samples[model] = max(inputs.n_samples.get(model, 0), index + 1)
         inputs.complete.setdefault(model, set()).update(self.source.complete)
+        inputs.residue[model] = max(self.source.residue, inputs.residue.get(model, "keep"), key=RESIDUE.index)
 
     def _is_done(self, found: Found) -> bool:
         key = _key(found[2])
@@ -241,6 +244,7 @@ def _response(source: ResponsesSource, row: Row, prompt: Known, counted: Counts)
     parts = parts_of({"content": text, "reasoning": thought})
     response |= {"text": parts.text, "reasoning": parts.reasoning, "reasoning_form": parts.form}
     response["n_chars"], response["text_hash"] = compared(parts.text)
+    response["residue"] = find_residue(parts.text, parts.reasoning)
     return response
 
 

@@ -55,6 +55,8 @@ class Inputs:
     """The models that came with responses: the number of samples that a prompt has at most."""
     complete: dict[str, set[str]] = field(default_factory=dict)
     """By model that came with responses: the finish reasons that its sources say mean complete."""
+    residue: dict[str, str] = field(default_factory=dict)
+    """By model that came with responses: what is done with residue, the most of what its sources say."""
     n_responses: int = 0
     chooses_index: bool = False
     """Whether a response came with its sample_index: then two may have the same."""
@@ -74,6 +76,7 @@ class Inputs:
                 "type": source.type,
                 "n": source.n,
                 "complete": source.complete,
+                "residue": source.residue,
                 "asks": way.asks,
             }
             for source in recipe.sampled
@@ -81,7 +84,13 @@ class Inputs:
         ]
         imported = {"sampling": IMPORTED, "type": "responses"}
         rows += [
-            {"model": model, **imported, "n": n, "complete": sorted(self.complete.get(model, ()))}
+            {
+                "model": model,
+                **imported,
+                "n": n,
+                "complete": sorted(self.complete.get(model, ())),
+                "residue": self.residue.get(model),
+            }
             for model, n in self.n_samples.items()
         ]
         return TABLES["sources"].frame(rows)
