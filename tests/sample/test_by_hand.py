@@ -118,6 +118,7 @@ def test_what_came_back_without_an_answer_is_written_again(tmp_path, run, recipe
     assert "3 answers stored, 0 lines without an answer, 15 there already" in said and count(run, "current_failures") == 0
 
 
+@pytest.mark.slow
 def test_an_empty_answer_is_asked_with_another_seed(tmp_path, run, recipe):
     begin(tmp_path, recipe)
     first, *_ = lines = lines_in(tmp_path / "lines.jsonl")
