@@ -197,3 +197,34 @@ def test_imported_responses_are_split_and_their_endings_named(tmp_path: Path) ->
     drawn = datakit("inspect", run).stdout
     assert "m: not complete: 1 thought without an answer, 1 tool_calls" in drawn
     assert datakit("build", "--recipe", path, "--out", run).returncode == 0, "the same answers are the same"
+
+
+def test_a_source_whose_template_opens_the_thought(tmp_path: Path) -> None:
+    """Imported and sampled: what is cut off within it is no answer, whatever number stands there last."""
+    texts = ["Is it 7? No, so it is 8", "8?</think>The answer is 7.", "7?</think>The answer is 8."]
+    lines = [json.dumps({"prompt": "What?", "reference": "7", "text": text}) + "\n" for text in texts]
+    (tmp_path / "r.jsonl").write_text("".join(lines))
+
+    def say(number: int, body: Body) -> web.Response:
+        return body_text(json.dumps({"choices": [{"message": {"content": text}, "finish_reason": "stop"} for text in texts]}))
+
+    with running(Fake(fault=say)) as fake:
+        forced = {"force_reasoning": True}
+        sources = [
+            {"type": "responses", "path": "r.jsonl", "model": "m", **forced},
+            {"type": "endpoint", "model": "n", "base_urls": [fake.url], "n": 3, **forced},
+        ]
+        recipe = {"domain": "math", "sources": sources, "verify": {"workers": 1}, "select": {"margin": None}}
+        done = datakit("build", "--recipe", write_recipe(tmp_path / "recipe.yaml", recipe), "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    for model in "mn":
+        found = rows_of(
+            tmp_path / "run",
+            "SELECT text, reasoning, reasoning_form, complete, outcome FROM current_responses "
+            f"JOIN verdicts USING (response_id) WHERE model = '{model}' ORDER BY sample_index",
+        )
+        assert [tuple(row.values()) for row in found] == [
+            (None, texts[0], "…", False, "unparseable"),
+            ("The answer is 7.", "8?", "…</think>", True, "passed"),
+            ("The answer is 8.", "7?", "…</think>", True, "failed"),
+        ]

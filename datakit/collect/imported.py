@@ -241,7 +241,7 @@ def _response(source: ResponsesSource, row: Row, prompt: Known, counted: Counts)
         "messages_digest": prompt.messages_digest,
         "finish_reason": reason,
     }
-    parts = parts_of({"content": text, "reasoning": thought})
+    parts = parts_of({"content": text, "reasoning": thought}, source.force_reasoning)
     response |= {"text": parts.text, "reasoning": parts.reasoning, "reasoning_form": parts.form}
     response["n_chars"], response["text_hash"] = compared(parts.text)
     response["residue"] = find_residue(parts.text, parts.reasoning)

@@ -22,7 +22,7 @@ OF_PROMPT = ("prompt_id", "prompt", "messages", "reference", "solution", "test_s
 
 def is_plain(frame: pl.DataFrame, source: ResponsesSource, with_scores: bool) -> bool:
     """Whether no row has to be dropped, or to be looked at by itself, for what it says of its response."""
-    if not of_prompts(frame).width:
+    if source.force_reasoning or not of_prompts(frame).width:
         return False
     if source.model is None and ("model" not in frame.columns or not (frame["model"] != "").fill_null(False).all()):
         return False
@@ -90,7 +90,7 @@ def _parts(frame: pl.DataFrame) -> tuple[list[str | None], list[str | None], lis
     return texts, thoughts, forms
 
 
-def parts_of(message: Row) -> Parts:
+def parts_of(message: Row, forced: bool = False) -> Parts:
     """Thought and answer of a message with `content` and `reasoning`."""
     content = read_content({"message": message})
-    return join(content.text, content.thinking, content.form)
+    return join(content.text, content.thinking, content.form, forced=forced)

@@ -78,6 +78,7 @@ Residue = Literal["keep", "strip", "drop"]
 RESIDUE: tuple[Residue, ...] = get_args(Residue)
 """What is done with answers that have residue (tables/residue.py). strip: exports leave template tokens and role headers at
 both ends of answers out, and empty thoughts; drop: answers with residue of any kind are neither chosen nor rejected."""
+ForceReasoning = Annotated[bool, Field(strict=True)]
 
 
 class Price(Section):
@@ -118,6 +119,9 @@ class Sampled(Requests):
     """Finish reasons of this server that mean that the model had ended, beside those that are documented to: [done]."""
     residue: Residue = "keep"
     """strip: exports leave template tokens at the ends of answers out; drop: answers with residue are not used."""
+    force_reasoning: ForceReasoning = False
+    """true: the chat template opens a thought, and the server leaves it in the text: then a text without the tag that ends it
+    is a thought that never ended. Not for models that think only sometimes."""
 
     @model_validator(mode="after")
     def _own_fields(self) -> Sampled:
@@ -273,6 +277,8 @@ class ResponsesSource(Located):
     complete: FinishReasons = []
     """Values of `finish_reason` that mean that the answer is complete, beside those that are documented to: [done]."""
     residue: Residue = "keep"
+    force_reasoning: ForceReasoning = False
+    """true: every text begins within a thought, and one without the tag that ends it is a thought that never ended."""
     judge: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]*$")] | None = None
     """Who gave the column `score`; these scores are imported under this name, with the file's digest as its version."""
 

@@ -86,7 +86,7 @@ class Exchange:
             return None
         prefill = None if manner.settings.get("echo") else self.source.prefill  # the server has put it there itself
         text = content.text if prefill is None or not content.text else prefill + content.text
-        parts = join(text, content.thinking, content.form)
+        parts = join(text, content.thinking, content.form, forced=self.source.force_reasoning)
         n_chars, text_hash = compared(parts.text)
         return {
             **manner.of_source,

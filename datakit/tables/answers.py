@@ -105,14 +105,17 @@ def _may_end(whole: str) -> bool:
     return False
 
 
-def join(text: str | None, thought: str | None, field: str | None) -> Parts:
+def join(text: str | None, thought: str | None, field: str | None, *, forced: bool = False) -> Parts:
     """The parts of a message whose thought came beside its text, in this one of FIELDS; the text may have one, too.
 
-    What the text has itself counts: servers that give it twice give the same.
+    What the text has itself counts: servers that give it twice give the same. `forced`: the model's template opens a thought,
+    so that a text in which nothing ends one is a thought that never ended.
     """
     inline = split(text) if text is not None and text.strip() else Parts(None)
-    if field is None or thought is None or not thought.strip() or (inline.reasoning or "").strip():
+    if (inline.reasoning or "").strip():
         return inline
+    if field is None or thought is None or not thought.strip():
+        return Parts(None, text, MARK) if forced and inline.text is not None and inline.form is None else inline
     answer = inline.text or ""
     gap = _SPACE.match(answer)[0]  # type: ignore[index]
     return Parts(answer[len(gap) :] or None, thought, f"{field}{MARK}{gap}")

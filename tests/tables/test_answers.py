@@ -127,8 +127,29 @@ BESIDE = [
 
 
 @pytest.mark.parametrize(("given", "parts"), BESIDE)
-def test_a_thought_beside_its_text(given: tuple[str | None, ...], parts: tuple[str | None, ...]) -> None:
+def test_a_thought_beside_its_text(given: tuple[str | None, str | None, str | None], parts: tuple[str | None, ...]) -> None:
     assert join(*given) == parts
+
+
+FORCED = [
+    (("It may be 5, or", None, None), (None, "It may be 5, or", "…")),
+    (("5?</think>\n6", None, None), ("6", "5?", "…</think>\n")),
+    (("<think>5?</think>6", None, None), ("6", "5?", "<think>…</think>")),
+    (("<think></think>6", None, None), ("6", "", "<think>…</think>")),
+    (("6", "5?", "reasoning"), ("6", "5?", "reasoning…")),
+    ((None, "5?", "reasoning"), (None, "5?", "reasoning…")),
+    ((" ", None, None), (None, None, None)),
+]
+
+
+@pytest.mark.parametrize(("given", "parts"), FORCED)
+def test_where_the_template_opens_the_thought(
+    given: tuple[str | None, str | None, str | None], parts: tuple[str | None, ...]
+) -> None:
+    """Then a text in which nothing ends a thought is one; what says itself which part is which counts as ever."""
+    found = join(*given, forced=True)
+    assert found == parts
+    assert whole(*found) == given[0] or given[1] is not None or not (given[0] or "").strip()
 
 
 def test_sql_says_the_same(tmp_path: Path) -> None:
@@ -144,7 +165,7 @@ def test_sql_says_the_same(tmp_path: Path) -> None:
         sql = "SELECT text, reasoning, reasoning_form, whole_answer(text, reasoning, reasoning_form) AS whole FROM responses"
         found = {row["whole"]: (row["text"], row["reasoning"], row["reasoning_form"]) for row in run.query(sql).to_dicts()}
         assert run.frame("responses").columns == list(TABLES["responses"].schema)
-        for parts in (row[1] for row in BESIDE):
+        for parts in (row[1] for row in [*BESIDE, *FORCED]):
             sql = "SELECT whole_answer($1, $2, $3) AS whole"
             assert run.query(sql, dict(zip("123", parts, strict=True)))["whole"][0] == whole(*parts)
     assert found == {text: split(text) for text in texts}
