@@ -461,7 +461,7 @@ def test_a_queue_that_is_long_from_the_start_too(fake, quick):
 
 
 @pytest.mark.parametrize(
-    "status, retry_after, least_s", [("429", "1", 1.0), ("429", "1.5", 1.5), ("429", "date:2", 1.9), ("503", "1", 1.0)]
+    "status, retry_after, least_s", [("429", "1", 1.0), ("429", "0.5", 0.5), ("429", "date:2", 1.9), ("503", "0.5", 0.5)]
 )
 def test_retry_after_is_obeyed(fake, status, retry_after, least_s):
     """By every request to that server, not only by the one that was told."""

@@ -202,3 +202,11 @@ def test_a_file_that_breaks_off_says_where(tmp_path: Path, data: bytes, said: st
     name = said.partition(":")[0]
     (tmp_path / name).write_bytes(data)
     assert read(tmp_path, name, "instruct").startswith(said)
+
+
+def test_what_is_nested_too_deeply_is_a_bad_row(tmp_path: Path) -> None:
+    deep = '{"prompt": ' + "[" * 50_000 + "]" * 50_000 + "}"
+    (tmp_path / "r.jsonl").write_text(f"{as_line(GOOD)}\n{deep}\n")
+    assert read(tmp_path, "r.jsonl", "instruct").startswith("r.jsonl: line 2: not valid JSON (maximum recursion depth")
+    rows, _, (*_, n_rows, n_dropped, _, _) = read(tmp_path, "r.jsonl", "instruct", on_bad_row="drop")
+    assert len(rows["responses"]) == 1 and (n_rows, n_dropped) == (2, 1)

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from pyarrow import parquet
 
 from datakit.errors import BadInput, RecipeError, RunError
 from datakit.recipe import digest as recipe_digest
@@ -864,3 +865,19 @@ def test_a_fingerprint_sees_both_ends_of_a_large_file(model, at):
         file.seek(at % size)
         file.write(b"\1")
     assert fingerprint(model) != before
+
+
+def test_a_spool_writes_groups_of_as_many_rows_however_they_come(folder):
+    """Frames and single rows, in their order; so that a reader that takes a group at a time needs little memory."""
+    rows = [response(f"r{at:05}") for at in range(11_003)]
+    with Run.create(folder) as run:
+        spool = run.spool("responses")
+        for at, size in ((0, 3_000), (3_000, 1), (3_001, 8_000), (11_001, 2)):
+            for row in rows[at : at + size] if size < 3 else [TABLES["responses"].frame(rows[at : at + size])]:
+                spool.add(row)
+        spool.finish()
+        run.append_by(spool)
+        (part,) = run.parts("responses")
+    assert pl.read_parquet(part)["response_id"].to_list() == [row["response_id"] for row in rows]
+    groups = parquet.ParquetFile(part).metadata
+    assert [groups.row_group(at).num_rows for at in range(groups.num_row_groups)] == [5_000, 5_000, 1_003]
