@@ -40,7 +40,7 @@ def rows_of_domain(domain):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> list[Path]:
     home = tmp_path_factory.mktemp("runs")
-    return [imported_run(home / domain, list(rows_of_domain(domain))) for domain in ("math", "code", "instruct")]
+    return [imported_run(home / domain, list(rows_of_domain(domain)), domain=domain) for domain in ("math", "code", "instruct")]
 
 
 @pytest.fixture(scope="module")

@@ -144,6 +144,13 @@ def test_a_source_says_what_is_done_with_it(tmp_path, choice, pairs):
         )
 
 
+def test_what_is_the_same_once_stripped_makes_no_pair(tmp_path):
+    rows = answered("a?", ("<|im_start|>assistant\nIt is 7.<|im_end|>", 0.9), ("It is 7.", 0.1))
+    for choice, n in (("keep", 1), ("strip", 0)):
+        run = imported_run(tmp_path / choice, rows, {"residue": choice}, limits={"min_pairs": None})
+        assert len(written(run)) == n
+
+
 def test_the_funnel_counts_prompts_that_are_left_without_an_answer(tmp_path):
     run = imported_run(tmp_path / "run", ROWS, {"residue": "drop"}, limits={"min_pairs": None})
     report = json.loads(datakit("inspect", run, "--json").stdout)

@@ -1,5 +1,5 @@
 -- Every current response with its verdict and its score, and whether it may be chosen or rejected.
--- Reads current_responses, prompts, verdicts, scores.
+-- Reads current_responses, responses, sources, prompts, verdicts, scores.
 --   $verifier  name of the verifier, or NULL where the domain has none: then every answer counts as right and as wrong
 --   $wrong     outcomes that count as wrong
 --   $judges    the judges whose scores count: one, none, or several (then `score` is left to rank_answers.sql)
@@ -8,11 +8,19 @@
 -- text_hash and n_chars are NULL). Of identical texts of one model to one prompt one may be used, the first by id that can be
 -- (the others are `repeated`). n_thought_tokens: the server's count, or the thought's share of the characters of n_tokens
 -- (`thought_counted` is FALSE); NULL where there is no thought. `dropped`: its source drops answers with residue, and it has some.
+-- Where its source strips residue, a text_hash is that of the text without it: what exports cannot tell apart makes no pair.
 WITH judgements AS (
     SELECT response_id, any_value(score) AS score, count(DISTINCT judge) FILTER (WHERE isfinite(score)) AS n_judges
     FROM scores
     WHERE list_contains($judges::VARCHAR [], judge)
     GROUP BY response_id
+),
+
+stripped AS (
+    SELECT r.response_id, md5_number_lower(compared_text(strip_residue(r.text))) AS text_hash
+    FROM responses AS r
+    INNER JOIN sources AS s ON r.model = s.model AND r.sampling = s.sampling AND r.revision IS NOT DISTINCT FROM s.revision
+    WHERE r.residue = 'role header' AND s.residue = 'strip'
 ),
 
 judged AS (
@@ -22,7 +30,7 @@ judged AS (
         r.model,
         r.n_chars,
         r.n_tokens,
-        r.text_hash,
+        coalesce(h.text_hash, r.text_hash) AS text_hash,
         r.complete,
         r.finish_reason,
         r.residue,
@@ -38,7 +46,7 @@ judged AS (
         if(len($judges::VARCHAR []) = 1, s.score, NULL) AS score,
         coalesce(s.n_judges, 0) = len($judges::VARCHAR []) AS scored,
         r.text_hash IS NOT NULL AND row_number() OVER (
-            PARTITION BY r.prompt_id, r.model, r.text_hash
+            PARTITION BY r.prompt_id, r.model, coalesce(h.text_hash, r.text_hash)
             ORDER BY
                 NOT scored,
                 NOT coalesce(v.outcome = 'passed' OR list_contains($wrong, v.outcome), FALSE),
@@ -51,6 +59,7 @@ judged AS (
     LEFT JOIN verdicts AS v
         ON r.response_id = v.response_id AND v.verifier = $verifier AND v.reference_digest = p.reference_digest
     LEFT JOIN judgements AS s ON r.response_id = s.response_id
+    LEFT JOIN stripped AS h ON r.response_id = h.response_id
 )
 
 SELECT
