@@ -38,6 +38,8 @@ _SPELLINGS = (  # what must stand in a text so that the pattern is looked for, t
     ("\\", re.compile(r"\\frac\s*(\\pi|[a-z])\s*(\d|[a-z])(?![\da-z])"), r"\\frac{\1}{\2}"),
     ("\\", re.compile(r"\\sqrt\s*(\d)"), r"\\sqrt{\1}"),
     ("\\", re.compile(r"\\varnothing(?![a-zA-Z])"), r"\\emptyset"),
+    ("gle", re.compile(r"\\langle(?![a-zA-Z])\s*([^<>]*?)\s*\\rangle(?![a-zA-Z])"), r"(\1)"),
+    ("\\", re.compile(r"(?<=[\d}])\s*([MLR])_\{?\s*\\odot\s*\}?"), r" \\text{ solar\1}"),
     ("\\", re.compile(r"\\([lg])eq(?:slant)?(?![a-zA-Z])"), r"\\\1e"),
     ("\\", re.compile(r"\\(?:neq(?![a-zA-Z])|not\s*=)"), r"\\ne "),
     ("!=", re.compile(r"!="), r"\\ne "),
