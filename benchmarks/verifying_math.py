@@ -102,7 +102,9 @@ def ours(rows: list[Row], workers: int) -> list[str]:
     numbered = [row | {"at": at} for at, row in enumerate(rows)]
     batches = (numbered[at : at + VERIFY_BATCH] for at in range(0, len(numbered), VERIFY_BATCH))
     outcomes = [""] * len(rows)
-    with closing(LocalEngine(workers).map(partial(verifying_worker, "math", VerifyMath()), batches, DEADLINE_S)) as results:
+    with closing(
+        LocalEngine(workers, True, forks=True).map(partial(verifying_worker, "math", VerifyMath()), batches, DEADLINE_S)
+    ) as results:
         for result in results:
             outcomes[result.row["at"]] = result.value["outcome"] if result.value else result.fault or ""
     return outcomes

@@ -36,7 +36,7 @@ def verdicts(domain: Domain, batches: Iterator[Rows], monitor: Monitor) -> Gener
 
     start = partial(verifying_worker, domain.name, verifier.options)
     workers = verifier.options.workers or available_cores()
-    for tries, engine in enumerate((LocalEngine(workers, pinned=True), LocalEngine(workers=1))):
+    for tries, engine in enumerate((LocalEngine(workers, True, verifier.forks), LocalEngine(1, forks=verifier.forks))):
         with closing(engine.map(start, answered() if tries == 0 else iter([late]), verifier.deadline_s)) as results:
             for result in results:
                 verdict = result.value or {"outcome": verifier.faults[result.fault or "crash"], "detail": result.message}

@@ -33,6 +33,8 @@ class Verifier(Protocol):
     """What a fault of the engine ("timeout", "crash") means as an outcome."""
     retries_timeouts: bool
     """Whether an answer that took too long is tried once more, when little else runs."""
+    forks: bool
+    """Whether workers may be forked from a process that is warm: `warm` leaves no thread and no process at work."""
 
     @property
     def options(self) -> Verifying:

@@ -26,6 +26,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from datakit.engine.forks import Fork, Nursery
 from datakit.engine.protocol import Result, Worker
 from datakit.engine.worker import WORKER_NUMBER
 from datakit.errors import WorkerError
@@ -43,8 +44,10 @@ WORKERS_FOLDER = "datakit-workers-"
 class LocalEngine:
     """Worker processes on this machine, one a core by default. They die with the thread that reads the results."""
 
-    def __init__(self, workers: int | None = None, pinned: bool = False) -> None:
+    def __init__(self, workers: int | None = None, pinned: bool = False, forks: bool = False) -> None:
         self.workers = workers or available_cores()
+        self.forks = forks and sys.platform == "linux"
+        """Start once, and fork the workers from there (forks.py): for a start that leaves no thread and no process at work."""
         self.pinned = pinned and self.workers == available_cores()
         """Every worker keeps to a core of its own, with the processes that it starts: they wake each other there sooner. Only
         where all cores are taken; a worker with threads of its own must not be pinned."""
@@ -55,7 +58,8 @@ class LocalEngine:
         pending = filter(None, batches)
         folder = _folder_of_workers()
         cores = sorted(os.sched_getaffinity(0)) if self.pinned and hasattr(os, "sched_getaffinity") else [None] * self.workers
-        seats = [_Seat(number, start, deadline_s, folder, core) for number, core in enumerate(cores)]
+        nursery = Nursery(start, folder) if self.forks else None
+        seats = [_Seat(number, start, deadline_s, folder, core, nursery) for number, core in enumerate(cores)]
         try:
             while True:
                 for seat in seats:
@@ -76,6 +80,8 @@ class LocalEngine:
         finally:
             for seat in seats:
                 seat.end()
+            if nursery is not None:
+                nursery.close()
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -90,22 +96,39 @@ def _folder_of_workers() -> str:
     return folder
 
 
+class _Process(subprocess.Popen[bytes]):
+    """A worker that has started by itself."""
+
+    def kill(self) -> None:
+        """End it with its process group."""
+        with suppress(OSError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
 class _Seat:
     """One worker process, replaced when it dies, and the rows it has still to answer: the first is in progress."""
 
     def __init__(
-        self, number: int, start: Callable[[], Worker], deadline_s: float | None, folder: str, core: int | None = None
+        self,
+        number: int,
+        start: Callable[[], Worker],
+        deadline_s: float | None,
+        folder: str,
+        core: int | None,
+        nursery: Nursery | None,
     ) -> None:
         self.number = number
         self.start = start
         self.folder = folder
         self.core = core
+        self.nursery = nursery
         self.deadline_s = deadline_s
         self.rows: deque[Row] = deque()
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: _Process | Fork | None = None
         self.pipe: Connection
-        self.spare: tuple[subprocess.Popen[bytes], Connection] | None = None
-        """A process that starts while a slow row nears its deadline, so that the rows behind it do not wait for a start."""
+        self.spare: tuple[_Process | Fork, Connection] | None = None
+        """A process that starts while a slow row nears its deadline, so that the rows behind it do not wait for a start; forks
+        need none."""
         self.began_at: float | None = None  # when the row in progress began, on this side's clock; None: none is
         self.lost = 0
 
@@ -125,11 +148,11 @@ class _Seat:
         """When this side has to do something about the row in progress: half way to its deadline, and at its deadline."""
         if self.deadline_s is None or self.began_at is None:
             return float("inf")
-        return self.began_at + (self.deadline_s if self.spare else self.deadline_s / 2)
+        return self.began_at + (self.deadline_s if self.spare or self.nursery else self.deadline_s / 2)
 
     def prepare(self) -> None:
         """Start a spare process where the row in progress is so slow that this one may have to be killed."""
-        if self.spare is None and time.monotonic() >= self.acts_at:
+        if self.spare is None and self.nursery is None and time.monotonic() >= self.acts_at:
             self.spare = self._process()
 
     def overdue(self) -> bool:
@@ -149,6 +172,8 @@ class _Seat:
         if kind == "refused":
             raise content
         if kind == "ready":
+            if isinstance(self.process, Fork):
+                self.process.pid = content
             self._send()
             return None
         self.lost = 0
@@ -165,8 +190,7 @@ class _Seat:
         process, self.process, self.began_at = self.process, None, None
         if process is None:
             return None
-        with suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         self.pipe.close()
         return process.wait()
 
@@ -181,11 +205,13 @@ class _Seat:
         """Take the spare process, or start one."""
         (self.process, self.pipe), self.spare = self.spare or self._process(), None
 
-    def _process(self) -> tuple[subprocess.Popen[bytes], Connection]:
+    def _process(self) -> tuple[_Process | Fork, Connection]:
+        if self.nursery is not None:
+            return self.nursery.fork(self.number, self.core)
         ours, theirs = socket.socketpair()
         with theirs:
             pipe = Connection(ours.detach())
-            process = subprocess.Popen(
+            process = _Process(
                 [sys.executable, "-c", _COMMAND, str(theirs.fileno()), str(os.getpid()), *sys.path],
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # the driver's stdout is for its results

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
+import pickle
 import signal
+import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
@@ -18,6 +22,8 @@ if TYPE_CHECKING:  # tables.py needs polars
     from datakit.tables import Row, Rows
 
 _PR_SET_PDEATHSIG = 1
+_MOST_BYTES = 2**20  # of an order
+_LOOKS_EVERY_S = 0.002
 WORKER_NUMBER = "DATAKIT_WORKER"
 """The variable that says which of its engine's a worker process is."""
 
@@ -30,32 +36,83 @@ def worker_number() -> int:
 def serve(descriptor: int, parent: int) -> None:
     """The main function of a worker process: start once, then answer batches until the parent is gone, also when it is killed
     (elsewhere than on Linux the closed pipe has to do)."""
+    _die_with(parent)
+    pipe = Connection(descriptor)
+    with suppress(EOFError, ConnectionResetError):
+        _serve(pipe, _started(pipe.recv), None)
+
+
+def serve_forks(descriptor: int, parent: int) -> None:
+    """The main function of the process that workers are forked from: start once, then fork where the parent sends the number
+    of a worker, its core and the descriptor of its pipe, and wait for the fork whose process id and seconds it sends.
+    """
+    _die_with(parent)
+    orders, own = socket.socket(fileno=descriptor), os.getpid()
+    worker = _started(lambda: pickle.loads(orders.recv(_MOST_BYTES)))
+    gc.freeze()  # a collection in a fork would copy every page
+    while True:
+        message, pipes, _, _ = socket.recv_fds(orders, _MOST_BYTES, 1)
+        if not message:
+            return
+        first, second = pickle.loads(message)
+        if not pipes:
+            orders.send(pickle.dumps(_status_of(first, second)))
+        elif os.fork():
+            os.close(pipes[0])
+        else:
+            orders.close()
+            _serve_as_fork(pipes[0], own, worker, number=first, core=second)
+
+
+def _serve_as_fork(descriptor: int, parent: int, worker: Worker | DatakitError, number: int, core: int | None) -> None:
+    try:
+        os.setpgid(0, 0)
+        _die_with(parent)
+        os.environ[WORKER_NUMBER] = str(number)
+        if core is not None:
+            os.sched_setaffinity(0, {core})
+        with suppress(EOFError, ConnectionResetError):
+            _serve(Connection(descriptor), worker, os.getpid())
+    finally:
+        os._exit(0)  # what the process that it came from has to do at its end is not for a fork
+
+
+def _status_of(pid: int, seconds: float) -> int | None:
+    """The exit status of a fork that ends within so many seconds."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(_LOOKS_EVERY_S)
+    return None
+
+
+def _die_with(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it went before the line above
         os._exit(1)
-    pipe = Connection(descriptor)
-    with suppress(EOFError, ConnectionResetError):
-        worker = _started(pipe)
-        while worker is not None:
-            _answer_batch(pipe, worker, pipe.recv())
 
 
-def _started(pipe: Connection) -> Worker | None:
-    """Call the `start` that the parent sends. Its exception is the parent's to raise."""
-    refusal: DatakitError
+def _started(given: Callable[[], Callable[[], Worker]]) -> Worker | DatakitError:
+    """What the `start` that the parent sends makes. Its exception is the parent's to raise."""
     try:
-        worker: Worker = pipe.recv()()
+        return given()()
     except DatakitError as error:
-        refusal = error
+        return error
     except Exception as error:  # noqa: BLE001 - whatever it is, it crosses to the parent and stops the stage there
-        refusal = WorkerError(f"a worker process cannot start: {_text(error)}")
-    else:
-        _say(pipe, "ready", None, 0.0)
-        return worker
-    _say(pipe, "refused", refusal, 0.0)
-    return None
+        return WorkerError(f"a worker process cannot start: {_text(error)}")
+
+
+def _serve(pipe: Connection, worker: Worker | DatakitError, pid: int | None) -> None:
+    if isinstance(worker, DatakitError):
+        _say(pipe, "refused", worker, 0.0)
+        return
+    _say(pipe, "ready", pid, 0.0)
+    while True:
+        _answer_batch(pipe, worker, pipe.recv())
 
 
 def _answer_batch(pipe: Connection, worker: Worker, rows: Rows) -> None:
@@ -76,7 +133,7 @@ def _answer_batch(pipe: Connection, worker: Worker, rows: Rows) -> None:
         done += 1
 
 
-def _say(pipe: Connection, kind: str, content: Row | str | DatakitError | None, duration_s: float) -> None:
+def _say(pipe: Connection, kind: str, content: Row | str | int | DatakitError | None, duration_s: float) -> None:
     try:
         pipe.send((kind, content, duration_s))
     except (BrokenPipeError, ConnectionResetError):

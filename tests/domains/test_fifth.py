@@ -52,6 +52,7 @@ class ColourVerifier:
     deadline_s = 10.0
     faults = {"timeout": "timeout", "crash": "error"}  # noqa: RUF012
     retries_timeouts = False
+    forks = True
 
     def __init__(self, options: VerifyColours) -> None:
         self.options = options

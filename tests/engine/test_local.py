@@ -17,12 +17,20 @@ from datakit.engine.local import LocalEngine
 from datakit.engine.protocol import Engine
 from datakit.errors import BadInput, WorkerError
 from datakit.tables import Rows
-from tests.helpers.engine_workers import start, start_breaks, start_dies, start_refuses, start_short, start_slowly
+from tests.helpers.engine_workers import start, start_breaks, start_dies, start_noting, start_refuses, start_short, start_slowly
 from tests.helpers.folders import ROOT
 from tests.helpers.laws import examples
 from tests.helpers.waiting import wait_for
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, dies by prctl")
+
+
+@pytest.fixture(scope="module", autouse=True, params=[False, pytest.param(True, marks=linux)], ids=["started", "forked"])
+def forks(request):
+    """Every promise holds for workers that start by themselves, and for those that are forked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "LocalEngine", partial(LocalEngine, forks=request.param))
+        yield request.param
 
 
 def batches(rows, size):
@@ -275,10 +283,31 @@ def test_pinned_workers_take_one_core_each_and_only_where_all_are_taken():
     assert all(found == cores for found in free)
 
 
-def test_rows_behind_a_killed_one_do_not_wait_for_a_start():
-    rows: Rows = [{"x": 0}, {"x": 1, "do": "sleep", "s": 60}, {"x": 2}, {"x": 3, "do": "sleep", "s": 60}, {"x": 4}]
-    stream = LocalEngine(1).map(partial(start_slowly, 1.5), [rows], 4.0)
-    told = [(result.row["x"], result.fault, time.monotonic()) for result in stream]
-    assert [(x, fault) for x, fault, _ in told] == [(0, None), (1, "timeout"), (2, None), (3, "timeout"), (4, None)]
-    assert all(told[at + 1][2] - told[at][2] < 1.0 for at in (1, 3))  # started while the slow row was in progress
+def test_a_row_behind_a_killed_one_does_not_wait_for_a_start(tmp_path, forks):
+    """Whoever starts writes when it is done. A fork needs no start; else the next worker has started beside the slow row."""
+    rows: Rows = [{"x": 0}, {"x": 1, "do": "sleep", "s": 60}, {"x": 2}, {"x": 3, "do": "exit"}, {"x": 4}]
+    stream = LocalEngine(1).map(partial(start_noting, tmp_path / "starts"), [rows], 2.0)
+    starts = [(result.row["x"], result.fault, len((tmp_path / "starts").read_text())) for result in stream]
+    if forks:
+        assert starts == [(0, None, 1), (1, "timeout", 1), (2, None, 1), (3, "crash", 1), (4, None, 1)]
+    else:
+        assert starts == [(0, None, 1), (1, "timeout", 2), (2, None, 2), (3, "crash", 2), (4, None, 3)]
     assert children() == []
+
+
+@linux
+def test_forks_die_with_the_process_that_they_come_from():
+    stream = LocalEngine(2, forks=True).map(start, [[{"x": x}, {"x": x + 1, "do": "sleep", "s": 600}] for x in (0, 10)], None)
+    assert {next(stream).row["x"], next(stream).row["x"]} == {0, 10}  # both are on their second row
+    (nursery,) = children()
+    forked = Path(f"/proc/{nursery}/task/{nursery}/children").read_text().split()
+    assert len(forked) == 2
+    stream.close()
+    wait_for(lambda: not any(_alive(pid) for pid in forked))
+
+
+@linux
+def test_a_worker_whose_nursery_was_killed_costs_its_own_row():
+    rows = [{"x": x, "do": "kill parent" if x == 2 else None} for x in range(6)]
+    results = list(LocalEngine(1, forks=True).map(start, [rows], None))
+    assert outcomes(results) == {x: 2 * x for x in range(6)} | {2: "crash"}

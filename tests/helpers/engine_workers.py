@@ -22,6 +22,9 @@ def do(row):
             ctypes.string_at(0)
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "kill parent":
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(60)
         case "raise":
             raise ValueError("bad row")
         case "unpicklable":
@@ -41,6 +44,12 @@ def start():
 
 def start_slowly(s):
     time.sleep(s)
+    return start()
+
+
+def start_noting(file):
+    with file.open("a") as starts:
+        starts.write("+")
     return start()
 
 

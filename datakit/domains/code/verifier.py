@@ -54,6 +54,7 @@ class CodeVerifier:
     faults: Mapping[str, Outcome] = {"timeout": "unverifiable", "crash": "unverifiable"}
     """The sandbox holds its own limits: what the engine has to end is the harness's trouble, never a wrong answer."""
     retries_timeouts = True
+    forks = False  # the sandbox has processes of its own
 
     def __init__(self, options: VerifyCode) -> None:
         self.options = options

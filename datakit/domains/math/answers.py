@@ -12,7 +12,7 @@ from typing import NamedTuple
 from datakit.domains import statements
 from datakit.domains.boxes import closing_brace, last_boxes
 from datakit.domains.letters import letter_at_head, named_letter
-from datakit.domains.math.mentions import CHAIN, NUMBER, SPAN, last_mention, spans
+from datakit.domains.math.mentions import CHAIN, NUMBER, formulas, last_mention, spans
 
 _HASHES = re.compile(r"####(?!#)[ \t]*([^\n]*)")
 _BARE = re.compile(  # what GSM8K's hashes hold where text follows: a number or a formula; "1." begins a section
@@ -24,12 +24,19 @@ _PHRASE = re.compile(
     r"(?:\banswers?\b[^\n.:=]{0,60}?(?:\bis\b|\bare\b|[:=])|^A:|答案[^\n。\uff1a:]{0,20}?[是为\uff1a:])[\s*:\uff1a]{0,20}",
     re.IGNORECASE | re.MULTILINE,
 )
-_THEREFORE = re.compile(r"(?:因此|所以|综上|故)[^\n。]{0,60}?[为是][\s*:\uff1a]{0,20}")
+_IN_PHRASES = ("nswer", "NSWER", "答案", "A:", "a:")
+_THEREFORE = re.compile(r"(?:因此|所以|综上|故)[^\n。]{0,60}?(?:(?<![因认作])为|是)[\s*:\uff1a]{0,20}")
 _VERB = re.compile(r"\b(?:is|are|equals?|comes to)\b:?\s*|[=:\uff1a]\s*|[是为]\s*")
 _VALUE = re.compile(r"[\s*]{0,9}[-+]?\s?(?:\\?\$|[\d√π([{|]|\.\d|[€£¥₹]\s?\d|\\[a-zA-Z({[])")
 _CHINESE_OR = re.compile(r"(?<=[\d$)])\s{0,9}(?:或者|或|和|与|、)\s{0,9}(?=[\d$\\(-])")
+_TWO_UNITS = re.compile(
+    r"\d\s?(?:[a-z]{2,8}|[\u4e00-\u9fff]{1,3})(?:\sand)?\s?\d[^.\n。]{1,30}?(?:也就是|即|i\.e\.,?|that is,?)\s*"
+)
 _SENTENCE_END = re.compile(r"\.(?:\s|$)|\n|。")
 _WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}|[\u4e00-\u9fff]")
+_NO_WORDS = ("and", "or", "sin", "cos", "tan", "log", "ln", "sqrt", "pi")
+_SIGN = re.compile(r"[$\\=<>≤≥≠([{^*/∞+-]")
+_BARE_LINE = re.compile(r"[^=\n]{1,200}\d[^=\n]{0,200}")
 _PRAISE = re.compile(r"(?:is\s+)?(?:correct|reasonable|consistent|valid|right|verified|plausible|indeed)\b", re.IGNORECASE)
 _MOST_PHRASES = 20  # that are looked at, from the end
 _MOST_STATED = 1_000  # characters
@@ -48,7 +55,7 @@ def extract(text: str, letter: bool = False) -> Answer | None:
     behind it), else the last phrase that has a value somewhere, else the last expression or number anywhere. None where there
     is nothing; a blank has no text. `letter`: a letter of multiple choice is wanted.
     """
-    text = statements.answer_part(text)
+    text = statements.answer_part(text).replace("\u2212", "-")
     tail = text[-statements.TAIL :]
     found = [*_explicit(text, letter)]
     if letter:  # a formula's box does not say which choice is meant
@@ -57,8 +64,13 @@ def extract(text: str, letter: bool = False) -> Answer | None:
     if explicit is not None:
         answer = explicit[1]
         return answer if answer.text.strip("_ .") else answer._replace(text="")
-    if phrase := _phrase(text, _PHRASE, letter) or _phrase(text, _THEREFORE, letter):
+    if phrase := _phrase(text, _PHRASE, letter):
         return phrase[1]
+    therefore = _phrase(text, _THEREFORE, letter)
+    if therefore and (letter or not last_mention(text[therefore[0] :])):
+        return therefore[1]
+    if not letter and _BARE_LINE.fullmatch(text) and not _WORD.search(text):
+        return Answer(text.strip(), "last", False)
     last = named_letter(tail) if letter else last_mention(tail)
     return Answer(last, "last", False) if last else None
 
@@ -109,7 +121,9 @@ def _phrase(
     """The last phrase that says something, and where that ends. `firmly`: only one that a value follows, or "the area is" and a
     value, so that it can stand against a box; neither "the answer is correct", nor a check of the answer.
     """
-    for match in reversed(list(pattern.finditer(text, start))[-_MOST_PHRASES:]):
+    if pattern is _PHRASE:  # most texts have one only at their end, and finding a plain text is many times as fast
+        start = min((at for part in _IN_PHRASES if (at := text.find(part, start)) >= 0), default=len(text)) - 1
+    for match in reversed(list(pattern.finditer(text, max(start, 0)))[-_MOST_PHRASES:]):
         rest = text[match.end() : match.end() + _MOST_STATED]
         end = _SENTENCE_END.search(rest)
         sentence = rest[: end.start()] if end else rest
@@ -146,14 +160,15 @@ def _stated(sentence: str, letter: bool = False) -> str:
     if letter and (chosen := letter_at_head(sentence) or named_letter(sentence)):
         return chosen
     sentence = _CHINESE_OR.sub(", ", sentence)
-    words = [word for word in _WORD.findall(sentence) if word not in ("and", "or")]
-    formulas = spans(sentence)
-    if not words and len(formulas) != 1:
+    if twice := _TWO_UNITS.search(sentence):
+        sentence = sentence[twice.end() :]
+    words = [word for word in _WORD.findall(sentence) if word not in _NO_WORDS]
+    if not words and len(spans(sentence)) != 1:
         return sentence
     number = NUMBER.search(sentence)
-    first = SPAN.search(sentence)
-    if formulas and first and (number is None or first.start() <= number.start()):
-        return formulas[0][1]
+    first = next((one for one in formulas(sentence) if one.text), None) if _SIGN.search(sentence) else None
+    if first and (number is None or first.start <= number.start()):
+        return first.text
     if number is None:
         return sentence
     end = number.start()

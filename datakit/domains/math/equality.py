@@ -42,8 +42,9 @@ _RELATION = re.compile(r"[=<>]|\\(?:le|ge|leq|geq|ne|neq|in|approx|equiv)(?![a-z
 _CHOICE = re.compile(r"\(?([A-J])\)?[.:)]?")
 _CHOSEN = re.compile(r"(?:(?:option|choice|answer)\s*)?(?:\(([A-J])\)|([A-J])(?:[.:)]|$))(?:\s.*)?", re.IGNORECASE | re.DOTALL)
 _NOT = r"\ne"
-_PROSE = re.compile(
-    r"(?:[a-zA-Z]+[,.]?|[a-zA-Z]{3,}:|N/A) [a-zA-Z ,.'-]+|(?:[a-zA-Z/]+:? )?\(?[A-Za-z][a-z]+(?: [a-z]{2,}){3}[a-zA-Z ,.'-]*\)?"
+_PROSE = re.compile(  # words, which are no number: "there is none", "Error: ...", "infinite", f(12)
+    r"(?:[a-zA-Z]+[,.]?|[a-zA-Z]{3,}:|N/A) [a-zA-Z ,.'-]+|(?:[a-zA-Z/]+:? )?\(?[a-zA-Z][a-z]+(?: [a-z]{2,}){3}[a-zA-Z ,.'-]*\)?"
+    r"|[a-zA-Z]{5,}|[a-df-hj-zA-Z]\(\d{1,9}\)"
 )
 _WORDS = re.compile(r"[a-zA-Z]{2,}(?:[ '-]+[a-zA-Z]+)*")
 

@@ -63,7 +63,7 @@ def decided_by_notation(gold: str, said: str) -> bool | None:
     if right is None:
         return (False if value_of(said) else None) if left.kind == "clock" else _is_worth(left, said)  # 3:45 p.m.
     late = left if left.kind == "clock" else right
-    if late.kind == "clock" and len(late.parts) == 2 and late.parts[1] >= 10:  # 4:10 may be a ratio
+    if late.kind == "clock" and (len(late.parts) == 3 or late.parts[1] >= 10):  # 4:10 and 10:15:20 may be ratios
         return _proportional(left, right)
     return False
 

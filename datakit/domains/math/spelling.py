@@ -11,7 +11,7 @@ import re
 _NOISE = re.compile(
     r"(?<!\\)\\[,;: ]|\\(?:left|right|bigl?|bigr|Bigl?|Bigr)(?![a-zA-Z])|\\\$|[$€£¥₹₩]|\\(?:yen|pounds|euro)(?![a-zA-Z])"
     r"|\\(?:displaystyle|quad|qquad|limits|boldsymbol|mathbf|underline|uline)(?![a-zA-Z])|~"
-    r"|\\(?:text)?color\s*(?:\[[a-zA-Z]*\])?\{[^{}]*\}"
+    r"|\\(?:text)?color(?:box)?\s*(?:\[[a-zA-Z]*\])?\{[^{}]*\}"
 )
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _SUPERSCRIPT = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
@@ -38,6 +38,8 @@ _SPELLINGS = (  # what must stand in a text so that the pattern is looked for, t
     ("\\", re.compile(r"\\frac\s*(\\pi|[a-z])\s*(\d|[a-z])(?![\da-z])"), r"\\frac{\1}{\2}"),
     ("\\", re.compile(r"\\sqrt\s*(\d)"), r"\\sqrt{\1}"),
     ("\\", re.compile(r"\\varnothing(?![a-zA-Z])"), r"\\emptyset"),
+    ("gle", re.compile(r"\\langle(?![a-zA-Z])\s*([^<>]*?)\s*\\rangle(?![a-zA-Z])"), r"(\1)"),
+    ("\\", re.compile(r"(?<=[\d}])\s*([MLR])_\{?\s*\\odot\s*\}?"), r" \\text{ solar\1}"),
     ("\\", re.compile(r"\\([lg])eq(?:slant)?(?![a-zA-Z])"), r"\\\1e"),
     ("\\", re.compile(r"\\(?:neq(?![a-zA-Z])|not\s*=)"), r"\\ne "),
     ("!=", re.compile(r"!="), r"\\ne "),
@@ -58,9 +60,13 @@ _SPELLINGS = (  # what must stand in a text so that the pattern is looked for, t
     ("_", re.compile(r"_\s*\{?\s*\\(max|min)(?![a-zA-Z])\s*\}?"), r"_{\1}"),
     ("_", re.compile(rf"_\s*\{{\s*{_FONT}\s*\{{\s*(\w+)\s*\}}\s*\}}"), r"_{\1}"),
 )
-_ABOUT = re.compile(r"(?:(?:\\(?:approx|simeq|sim|thickapprox)(?![a-zA-Z])|=|about|approximately)\s*)+", re.IGNORECASE)
+_ABOUT = re.compile(
+    r"(?:(?:\\(?:approx|simeq|sim|thickapprox)(?![a-zA-Z])|="
+    r"|(?:\\text\s*\{\s*)?(?:about|approximately|approx\.?|roughly)(?![a-z])\s*\}?)\s*)+",
+    re.IGNORECASE,
+)
 _ORDINAL = re.compile(rf"(-?\d[\d,]*)\s*(?:\^\s*)?\{{?\s*(?:{_FONT}\s*\{{)?\s*(?:st|nd|rd|th)\s*\}}{{0,2}}")
-_VALUE_IN_TEXT = re.compile(rf"{_FONT}\s*\{{\s*([-+.]?\d[^{{}}a-zA-Z]*(?:st|nd|rd|th)?)\s*\}}")
+_VALUE_IN_TEXT = re.compile(rf"{_FONT}\s*\{{\s*([-+.]?\d[^{{}}]*)\}}")
 _ZEROS = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12, "万": 4, "亿": 8}
 _LARGE = re.compile(
     rf"(?<![\d.,])(\d[\d,]*(?:\.\d+)?)\s*({_FONT}\s*\{{)?\s*(thousand|million|billion|trillion|万|亿)(?![a-zA-Z])\s*(?(2)(\}}?))"
@@ -122,7 +128,7 @@ def _in_one_word(text: str) -> str:
     if text.startswith("{") and text.endswith("}") and not _BRACES.search(text, 1, len(text) - 1):
         text = text[1:-1].strip()
     if value := _VALUE_IN_TEXT.fullmatch(text):
-        text = value[1]
+        text = value[1].strip()
     if ordinal := _ORDINAL.fullmatch(text):
         text = ordinal[1]
     text = _LARGE.sub(_in_digits, text)

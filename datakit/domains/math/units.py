@@ -17,7 +17,7 @@ _MEASURES = {
         "lb lbs pound pounds", "oz ounce ounces", "ml milliliter milliliters", "l liter liters litre litres",
         "gal gallon gallons", "s second seconds sec secs", "minute minutes min mins", "h hour hours hr hrs", "day days",
         "week weeks", "month months", "year years", "cent cents", "dollar dollars", "euro euros", "degree degrees deg",
-        "radian radians rad", "mph", "am a.m.", "pm p.m.", "unit units",
+        "radian radians rad", "mph", "solarm", "solarl", "solarr", "am a.m.", "pm p.m.", "unit units",
         "mm 毫米", "cm 厘米", "m 米", "km 千米 公里", "g 克", "kg 千克 公斤", "h 小时", "minute 分钟", "s 秒", "yuan 元",
     )
     for spelling in names.split()

@@ -28,6 +28,7 @@ class MathVerifier:
     faults: Mapping[str, Outcome] = {"timeout": "timeout", "crash": "error"}
     """What a fault of the engine means as an outcome: the checker was too slow, or it broke; neither makes an answer wrong."""
     retries_timeouts = False
+    forks = True
 
     def __init__(self, options: VerifyMath) -> None:
         self.options = options

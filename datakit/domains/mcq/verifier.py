@@ -27,6 +27,7 @@ class McqVerifier:
     wrong: frozenset[Outcome] = frozenset({"failed"})
     faults: Mapping[str, Outcome] = {"timeout": "timeout", "crash": "error"}
     retries_timeouts = False
+    forks = True
 
     def __init__(self, options: VerifyMcq) -> None:
         self.options = options

@@ -118,7 +118,7 @@ def test_verifier_names_what_can_change_a_verdict():
 def test_a_hostile_answer_takes_one_row():
     texts = {r"\boxed{5}": "passed", r"\boxed{9^{9^{9^9}}}": "timeout", r"\boxed{((9!)!)!}": "timeout", r"\boxed{6}": "failed"}
     rows = [{"text": text, "reference": "5", "finish_reason": "stop"} for text in texts]
-    results = LocalEngine(1).map(partial(verifying_worker, "math", VerifyMath()), [rows], 1.0)
+    results = LocalEngine(1, forks=True).map(partial(verifying_worker, "math", VerifyMath()), [rows], 1.0)
     assert {r.row["text"]: r.fault or r.value["outcome"] for r in results} == texts
 
 
@@ -130,7 +130,7 @@ def agreement(rows):
         for at in range(0, len(labelled), 64)
     )
     wrong = []
-    for result in LocalEngine().map(partial(verifying_worker, "math", VerifyMath()), batches, 10.0):
+    for result in LocalEngine(forks=True).map(partial(verifying_worker, "math", VerifyMath()), batches, 10.0):
         row = result.row["of"]
         if result.value is None or (result.value["outcome"] == "passed") is not row["label_correct"]:
             wrong.append((row["prompt_id"], row["source_model"], row["gold_answer"], result.value or result.message))

@@ -37,7 +37,7 @@ def results():
     peak, ended = [0], Event()
     watcher = Thread(target=watch_memory, args=(peak, ended))
     watcher.start()
-    with closing(LocalEngine(2).map(start, batches, DEADLINE_S)) as stream:
+    with closing(LocalEngine(2, forks=True).map(start, batches, DEADLINE_S)) as stream:
         seen = {id(result.row): result for result in stream}
     ended.set()
     watcher.join()

@@ -1,0 +1,109 @@
+"""A process that has started once, from which worker processes are forked: each is ready in milliseconds.
+
+A fork has all that the start loaded, but no thread and no process that the start left at work. Linux only, where a fork dies
+with the process that it came from. Orders go over a socket that keeps messages whole, each with the descriptor of a pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+
+from datakit.engine.protocol import Worker
+from datakit.machine import environment_without_secrets
+
+_COMMAND = (
+    "import sys; sys.path[:] = sys.argv[3:]; from datakit.engine import worker; worker.serve_forks(*map(int, sys.argv[1:3]))"
+)
+_ENDS_WITHIN_S = 5.0  # that a killed process is gone
+
+
+class Nursery:
+    """The process and its forks. It is started with the first fork, and again where it died."""
+
+    def __init__(self, start: Callable[[], Worker], folder: str) -> None:
+        self.start = start
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+        self.orders: socket.socket
+
+    def fork(self, number: int, core: int | None) -> tuple[Fork, Connection]:
+        """A worker process and its pipe. It says "ready" with its process id, as soon as the start is done."""
+        if self.process is None or self.process.poll() is not None:
+            self.close()
+            self._begin()
+        ours, theirs = socket.socketpair()
+        with theirs, suppress(OSError):  # where it has just died, the new pipe is closed and says so
+            socket.send_fds(self.orders, [pickle.dumps((number, core))], [theirs.fileno()])
+        return Fork(self), Connection(ours.detach())
+
+    def status_of(self, pid: int, timeout: float) -> int | None:
+        """Wait for a fork to end; its exit status, negative for a signal. None where it goes on, or nobody is left to ask."""
+        with suppress(OSError):
+            self.orders.send(pickle.dumps((pid, timeout)))
+            if answer := self.orders.recv(100):
+                status: int | None = pickle.loads(answer)
+                return status
+        return None
+
+    def is_ending(self) -> bool:
+        """Whether it has closed its end of the orders: then its exit status is there soon."""
+        try:
+            return not self.orders.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        """End it, and with it what was forked from it."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.orders.close()
+            self.process = None
+
+    def _begin(self) -> None:
+        self.orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", _COMMAND, str(theirs.fileno()), str(os.getpid()), *sys.path],
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                env=environment_without_secrets() | {"TMPDIR": self.folder},
+                pass_fds=[theirs.fileno()],
+                process_group=0,
+            )
+        with suppress(OSError):
+            self.orders.send(pickle.dumps(self.start))
+
+
+class Fork:
+    """A forked worker, with what the engine asks of a process. `pid` is known when it is ready."""
+
+    def __init__(self, nursery: Nursery) -> None:
+        self.nursery = nursery
+        self.pid: int | None = None
+        self.status: int | None = None
+
+    def kill(self) -> None:
+        """End it with its process group. One that is only starting finds its pipe closed."""
+        if self.pid is not None and self.status is None:
+            with suppress(OSError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def wait(self, timeout: float = _ENDS_WITHIN_S) -> int | None:
+        """Its exit status; before it was ready, that of the process it should have come from."""
+        if self.status is None and self.pid is not None:
+            self.status = self.nursery.status_of(self.pid, timeout)
+        elif self.status is None and self.nursery.process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self.status = self.nursery.process.wait(timeout if self.nursery.is_ending() else 0)
+        return self.status
