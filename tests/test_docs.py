@@ -114,7 +114,7 @@ def test_a_training_command_has_options_of_trl(line):
     ("path", "text"), [pytest.param(path, text, id=name_of(path)) for path in GUIDES for text in blocks(path, "yaml")]
 )
 def test_a_piece_of_a_recipe_is_one(path, text):
-    domain = "code" if path.stem == "code" else "math"
+    domain = path.stem if path.stem in ("code", "mcq") else "math"
     whole = {
         "domain": domain,
         "prompts": [{"type": "file", "path": "p.jsonl"}],
