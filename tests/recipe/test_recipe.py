@@ -121,7 +121,7 @@ MISSPELT = {
         "domain: math\nprompts: [{type: file, file: p.jsonl}]\n" + ENDPOINT,
         "r.yaml: prompts.0.path: field required\n"
         "r.yaml: prompts.0.file: extra field not permitted (got 'p.jsonl'); known here: columns, on_bad_row, path, "
-        "template, type",
+        "template, type, where",
     ),
 }
 
