@@ -255,7 +255,7 @@ def test_what_stages_need_to_know():
         ('{"answer": null}', "5", "unparseable", "the answer was left blank"),
         ("I do not know.", "5", "unparseable", "no answer found"),
         ("The answer is (B).", "B", "passed", "phrase"),
-        ("Thus the right choice is\n\n**B**", "(B)", "passed", "last"),
+        ("Thus the right choice is\n\n**B**", "(B)", "passed", "line"),
         (r"\boxed{\text{(B)}}", r"\text{(B)}", "passed", "box"),
         ("So 12 in all.", "B", "unparseable", "no answer found"),
         ("答案为 (C) 12", "C", "passed", "phrase"),
