@@ -37,7 +37,7 @@ lint: $(INSTALLED)
 # Made anew whenever pyproject.toml or the constraints change.
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[hub,local,train,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[hub,local,train,batch,dev]'
 	touch $@
 
 $(VLLM)/.installed: constraints-vllm.txt

@@ -15,6 +15,7 @@ Messages say file, field, value and the next step. Only cli/ prints them, and on
 
 from __future__ import annotations
 
+import importlib.util
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,6 +93,9 @@ def needs_extra(extra: str, purpose: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
+        where = " in another environment, for vLLM is installed here and the two exclude one another (transformers)"
+        beside_vllm = extra == "local" and importlib.util.find_spec("vllm") is not None
         raise MissingExtra(
             f"{purpose} needs the package '{error.name}', which is not installed: pip install '{DISTRIBUTION}[{extra}]'"
+            + where * beside_vllm
         ) from error

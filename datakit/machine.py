@@ -6,6 +6,7 @@ import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 _SECRETS = ("_KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD")
 
@@ -13,6 +14,11 @@ _SECRETS = ("_KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD")
 def available_cores() -> int:
     """Cores that this process may use: a container or a scheduler may allow fewer than there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def has_gpu() -> bool:
+    """Whether a driver of NVIDIA or AMD shows one; without loading what would use it."""
+    return any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/kfd"))
 
 
 def environment_without_secrets() -> dict[str, str]:

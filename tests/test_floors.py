@@ -22,7 +22,7 @@ FLOORS = {
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 MOST_MODULES = 9  # of datakit's top level, beside __init__ and __main__
 DOORS_WITHOUT_NAMES = ("engine", "sandbox", "sandbox/inside")  # child processes load them
-HEAVY = {"torch", "transformers", "trl", "datasets", "openai", "ray", "peft", "accelerate", "vllm"}
+HEAVY = {"torch", "transformers", "trl", "datasets", "huggingface_hub", "openai", "ray", "peft", "accelerate", "vllm"}
 SLOW_TO_START = {*HEAVY, "polars", "duckdb", "pyarrow", "math_verify", "sympy", "latex2sympy2_extended"}
 MAY_PRINT = {"datakit/cli/app.py"}
 

@@ -110,6 +110,36 @@ def test_a_build_over_two_servers_survives_what_is_killed(tmp_path):
     assert family(LLAMA, QWEN) == []
 
 
+def test_lines_go_through_run_batch_and_back(tmp_path):
+    """By hand, as on a machine without network: written, answered by vLLM's own offline runner, read."""
+    columns = {"prompt_id": "id", "prompt": "question", "reference": "gold"}
+    asked = [f"Tom has {at} apples and buys {at % 7 + 2} more. How many apples does he have?" for at in range(2, 14)]
+    asked.append("How many? " * 400)
+    (tmp_path / "p.jsonl").write_text(
+        "".join(json.dumps({"id": f"p/{at}", "question": text, "gold": "1"}) + "\n" for at, text in enumerate(asked))
+    )
+    recipe = {
+        "domain": "math",
+        "prompts": [{"type": "file", "path": str(tmp_path / "p.jsonl"), "columns": columns}],
+        "sources": [source_of(LLAMA)],
+    }
+    run, lines, results = (tmp_path / name for name in ("run", "lines.jsonl", "results.jsonl"))
+    path = write_recipe(tmp_path / "r.yaml", recipe)
+    assert datakit("batch", "write", "--recipe", path, "--out", run, lines).returncode == 0
+    options = ["--model", str(LLAMA), "--dtype", "bfloat16", *source_of(LLAMA)["args"]]
+    command = [str(PYTHON), "-m", "vllm.entrypoints.openai.run_batch", "-i", str(lines), "-o", str(results), *options]
+    env = os.environ | source_of(LLAMA)["env"] | {"HF_HUB_OFFLINE": "1"}
+    env.pop("PYTHONPATH", None)
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, timeout=2 * START_S)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    done = datakit("batch", "read", run, results)
+    assert done.returncode == 0 and f"{12 * N} answers stored, {N} lines without an answer, 0 there already" in done.stderr
+    rows = rows_of(run, "SELECT prompt_id, count(DISTINCT text) AS texts, min(n_tokens) AS n FROM responses GROUP BY 1")
+    assert len(rows) == 12 and sum(row["texts"] > 1 for row in rows) >= 10 and all(row["n"] > 0 for row in rows)
+    failures = rows_of(run, "SELECT DISTINCT error, permanent FROM failures")
+    assert failures == [{"error": "http_400", "permanent": True}], "a prompt that is too long"
+
+
 def complete(url: str, seed: int) -> list[str]:
     body = {
         "model": str(LLAMA), "messages": [{"role": "user", "content": "Tom has 3 apples and buys 4 more. How many?"}],

@@ -18,6 +18,7 @@ from rich.console import Console
 from train.data import Data, open_all
 from train.errors import TrainError
 from train.finetune import check_target, finetune, merge_command
+from train.metrics import LINES, PLOT, draw
 from train.options import Options, Request, build_parser, check_early, parse_options, read_request
 
 _NEEDED = ("torch", "transformers", "accelerate", "datasets", "peft", "trl")
@@ -90,7 +91,9 @@ def _train(request: Request) -> None:
     _check_installed(kind)
     options = parse_options(request, has_test=any(one.test_files for one in data))
     options.model.model_name_or_path = target
-    out = finetune(data, options, _print)
+    out, logs = finetune(data, options, _print)
+    if _speaks():
+        draw(logs, Console())
     _say_next(data, options, out)
 
 
@@ -107,7 +110,10 @@ def _say_next(data: list[Data], options: Options, out: Path) -> None:
         _print(f"Saved the LoRA adapter in {out}. This makes a whole model of it:\n  {merge_command(out)}")
         out = out.with_name(f"{out.name}-merged")
     else:
-        _print(f"Saved the model and its tokenizer in {out} (trained on: {out / 'data_manifest.json'}).")
+        _print(
+            f"Saved the model and its tokenizer in {out} (trained on: {out / 'data_manifest.json'}; "
+            f"measured: {out / LINES}, {PLOT})."
+        )
     if options.kind == "sft":
         pairs = [one.path.parent / "dpo" for one in data]
         known = " ".join(map(str, pairs)) if all(path.is_dir() for path in pairs) else "RUN/dpo"
@@ -116,9 +122,14 @@ def _say_next(data: list[Data], options: Options, out: Path) -> None:
         _print(f"Next: transformers and vLLM load it like any model, for example vllm serve {out}")
 
 
+def _speaks() -> bool:
+    """Only the first process of a launch does."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _print(message: str, *, to_stderr: bool = False, style: str | None = None) -> None:
-    """Only the first process of a launch speaks. Messages are plain text: no markup, no wrapping of paths."""
-    if os.environ.get("RANK", "0") == "0":
+    """Messages are plain text: no markup, no wrapping of paths."""
+    if _speaks():
         Console(stderr=to_stderr, markup=False, highlight=False, soft_wrap=True).print(message, style=style)
 
 

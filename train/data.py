@@ -60,7 +60,9 @@ def open_all(paths: Sequence[str], kind: str) -> list[Data]:
 
 def open_data(path: Path, kind: str) -> Data:
     """The rows at `path`, if `train <kind>` can train on them; TrainError says what to give instead."""
-    if path.name == "train.parquet" and (path.parent / "manifest.json").is_file():
+    import polars as pl
+
+    if path.name in ("train.parquet", "train.jsonl") and (path.parent / "manifest.json").is_file():
         path = path.parent
     files = _files_at(path, kind)
     manifest = _read_manifest(path)
@@ -69,6 +71,8 @@ def open_data(path: Path, kind: str) -> Data:
         raise TrainError(_wrong_kind(path, str(found), kind))
     frame = _scan(path, files)
     schema = frame.collect_schema()
+    if kind == "sft" and (found == "kto" or schema.get("label") == pl.Boolean):
+        raise TrainError(f"--data {path}: labelled answers (KTO), and sft would learn the bad ones, too; use an sft export")
     columns = _columns_in(path, schema, kind)
     is_text = _is_text(path, schema, columns)
     rows = _check_rows(path, frame, columns, is_text, manifest.get("rows") if manifest else None)

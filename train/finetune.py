@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 from train.data import Data, find_shipped
 from train.errors import TrainError
+from train.metrics import PLOT, Log, recorder
 from train.options import Options
+from train.plot import plot
 from train.rows import load_rows
 
 Say = Callable[[str], None]
@@ -50,8 +52,8 @@ def merge_command(adapter: Path) -> str:
     )
 
 
-def finetune(data: Sequence[Data], options: Options, say: Say) -> Path:
-    """Train and save; returns the folder with the weights, the tokenizer and data_manifest.json."""
+def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, list[Log]]:
+    """Train and save; returns the folder with weights, tokenizer, data_manifest.json and metrics, and what was logged."""
     training, out = options.training, Path(options.training.output_dir)
     record = make_record(data, options.data.data_weights)
     _prepare_output(record, options, out)
@@ -76,13 +78,17 @@ def finetune(data: Sequence[Data], options: Options, say: Say) -> Path:
         say(f"Warning: {warning}")
     if trainer.is_world_process_zero():
         _record_data(record, out)
+    trainer.add_callback(recorder(out))
     trainer.train(resume_from_checkpoint=_resume(training.resume_from_checkpoint))
     trainer.save_model(str(out))
     if training.push_to_hub:
         trainer.push_to_hub()
     if hasattr(trainer, "end"):  # transformers 5.18 closes its trackers and the process group by this
         trainer.end()
-    return out
+    logs = list(trainer.state.log_history)
+    if trainer.is_world_process_zero() and (drawn := plot(logs)):
+        (out / PLOT).write_text(drawn, encoding="utf-8")
+    return out, logs
 
 
 def _prepare_output(record: Record, options: Options, out: Path) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from datakit.audit.report import Judge, Report, Source
+from datakit.audit.report import Judge, Report, Residue, Source
 from datakit.tables.answers import CUT_OFF
 
 MUCH_TRUNCATED = 0.1  # share of a source's responses from which on it is said
 MUCH_UNJUDGED = 0.1
+MUCH_RESIDUE = 0.01
 FEW_COMPARISONS = 20  # fewer say nothing of a judge
 UNANSWERED = "thought without an answer"  # as sql/audit/sources.sql calls it
 
@@ -97,6 +98,9 @@ def _source_warnings(source: Source) -> Iterator[str]:
             f"{model}: {ending.responses:,} responses ended with '{ending.reason}'; they are neither chosen nor rejected; "
             f"if that means complete, the source's complete: [{ending.reason}] says so"
         )
+    for found in source.residue or []:
+        if found.choice == "keep" and found.responses >= MUCH_RESIDUE * responses:
+            yield f"{model}: {found.responses:,} of {responses:,} answers have residue: {_residue(found)}"
     unjudged = sum(count or 0 for count in (source.error, source.unverifiable, source.unparseable))
     if responses and unjudged > MUCH_UNJUDGED * responses:
         yield f"{model}: {unjudged / responses:.0%} of the responses could not be judged; they are in no pair"
@@ -104,6 +108,14 @@ def _source_warnings(source: Source) -> Iterator[str]:
         yield f"{model}: {source.pending:,} of {source.wanted:,} responses are not there yet; build again to go on"
     if not responses and not source.pending:
         yield f"{model}: gave no response at all"
+
+
+def _residue(found: Residue) -> str:
+    held = f"{found.pairs:,} pairs hold one; " if found.pairs else ""
+    strip = (
+        "residue: strip leaves it out of exports, " if found.residue in ("role header", "end token", "empty thought") else ""
+    )
+    return f"{found.residue}; {held}of the source's options {strip}residue: drop leaves such answers out of pairs and demos"
 
 
 def _judge_warnings(judge: Judge) -> Iterator[str]:

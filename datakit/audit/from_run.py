@@ -10,7 +10,20 @@ from datakit.audit.cautions import caution
 from datakit.audit.judges import describe_judges, margins_by_judge
 from datakit.audit.limits import hold
 from datakit.audit.queries import describe_pairs, examples, histograms, rows
-from datakit.audit.report import Duplicates, Ending, Failure, Loss, LostCandidates, Report, Scores, Source, Step, Subject, Use
+from datakit.audit.report import (
+    Duplicates,
+    Ending,
+    Failure,
+    Loss,
+    LostCandidates,
+    Report,
+    Residue,
+    Scores,
+    Source,
+    Step,
+    Subject,
+    Use,
+)
 from datakit.domains import domain_of
 from datakit.recipe import Recipe, digest
 from datakit.select.rule import Rule, diff_pairs, make_candidates, rule_in, rule_warnings, select_demos, select_pairs
@@ -50,10 +63,11 @@ def _describe(run: Run, recipe: Recipe, rule: Rule) -> Report:
     def step(step: str, prompts: int, lost: list[Row]) -> Step:
         return Step(step, prompts, [Loss(**loss) for loss in lost])
 
-    def source(model: str, endings: list[Row], **row: Any) -> Source:
+    def source(model: str, endings: list[Row], residue: list[Row], **row: Any) -> Source:
         score, chars = drawn.get(("score", model)), drawn.get(("chars", model))
         named = [Ending(**ending) for ending in endings]
-        return Source(model, **row, endings=named, score_histogram=score, chars_histogram=chars)
+        found = [Residue(**one) for one in residue]
+        return Source(model, **row, endings=named, residue=found, score_histogram=score, chars_histogram=chars)
 
     return Report(
         run=Subject(

@@ -80,6 +80,18 @@ class Ending:
 
 
 @dataclass(frozen=True)
+class Residue:
+    """What so many answers of a source should not have in them (tables/residue.py)."""
+
+    residue: str
+    responses: int
+    pairs: int
+    """Those that hold such an answer."""
+    choice: str
+    """What the source says of it: keep, strip or drop."""
+
+
+@dataclass(frozen=True)
 class Source:
     """What a source model gave, see sql/audit/sources.sql. Of an export only the recipe's facts, pairs and demos are known."""
 
@@ -110,6 +122,7 @@ class Source:
     """False: they are the share of the characters, so about so many."""
     endings: list[Ending] | None
     """Of `truncated`: those that are not complete."""
+    residue: list[Residue] | None
     wanted: int | None
     failures: int | None
     pending: int | None

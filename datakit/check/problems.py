@@ -38,7 +38,7 @@ def check(
             problems += [Problem(f"sources.{at}: {url}", what) for url, what in trouble.items()]
     for at, reward in enumerate(recipe.score):
         if not isinstance(reward, LocalReward):
-            access = read_access(reward.api_key_env, reward.headers, "score")
+            access = read_access(reward.api_key_env, reward.headers, reward.where)
             trouble = probe_endpoint(reward.base_urls, access, reward.model)
             problems += [Problem(f"score.{at}: {url}", what) for url, what in trouble.items()]
     prompts: list[Prompt] = []

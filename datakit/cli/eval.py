@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from datakit.screen.watch import Watch
 
 
+SuiteOption = Annotated[str, typer.Option(help="A suite or a benchmark, by name or file: fusechat3, gsm8k, mine.yaml.")]
+ModelOption = Annotated[
+    list[str], typer.Option(help="NAME=URL[#MODEL], NAME=FOLDER, NAME=FILE[#MODEL] with answers, or NAME=SOURCE.yaml.")
+]
+ColumnsOption = Annotated[str | None, typer.Option(help="Of files with answers: '{text: response, model: source_model}'.")]
+DataOption = Annotated[
+    list[Path] | None, typer.Option(help="A run or an export: how many of its prompts are in the benchmarks.")
+]
+FlipsOption = Annotated[bool, typer.Option("--flips", help="Show what the base got right and a model wrong, and back.")]
+
+
 @dataclass(frozen=True)
 class _Asked:
     """What the command line asks for."""
@@ -33,32 +44,17 @@ class _Asked:
 
 
 def evaluate(
-    suite: Annotated[
-        str, typer.Option(help="A suite or a benchmark, by name or file: fusechat3, gsm8k, mine.yaml.", show_default=False)
-    ],
-    model: Annotated[
-        list[str],
-        typer.Option(
-            help="NAME=URL[#MODEL], NAME=FOLDER, NAME=FILE[#MODEL] with answers, or NAME=SOURCE.yaml.", show_default=False
-        ),
-    ],
+    suite: SuiteOption,
+    model: ModelOption,
     out: Annotated[Path | None, typer.Option(help="Gets a run folder a benchmark.", show_default="runs/eval/<suite>")] = None,
-    base: Annotated[
-        str | None, typer.Option(help="The model that the others are compared with.", show_default="the first")
-    ] = None,
-    columns: Annotated[str | None, typer.Option(help="Of files with answers: '{text: response, model: source_model}'.")] = None,
+    base: Annotated[str | None, typer.Option(help="Whom the others are compared with.", show_default="the first")] = None,
+    columns: ColumnsOption = None,
     api_key_env: Annotated[str | None, typer.Option(help="The environment variable with the key of the URLs.")] = None,
-    data: Annotated[
-        list[Path] | None, typer.Option(help="A run or an export: how many of its prompts are in the benchmarks.")
-    ] = None,
-    flips: Annotated[
-        bool, typer.Option("--flips", help="Show prompts that the base got right and a model wrong, and back.")
-    ] = False,
+    data: DataOption = None,
+    flips: FlipsOption = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts of each.", show_default=False)] = None,
     json: Annotated[bool, typer.Option("--json", help="The table as one JSON object on stdout.")] = False,
-    keep_going: Annotated[
-        bool, typer.Option(help="Finish with what there is where a model cannot be used; exit status 3.")
-    ] = False,
+    keep_going: Annotated[bool, typer.Option(help="Finish also where a model cannot be used; exit status 3.")] = False,
     retry_failures: Annotated[bool, typer.Option(help="Ask again also for what failed for good.")] = False,
 ) -> None:
     """Evaluate models on benchmarks: scores with intervals, paired differences, what flipped.
@@ -93,8 +89,8 @@ def _evaluate(asked: _Asked, options: Options, watch: Watch) -> tuple[Evaluation
     """
     from datakit import stages
     from datakit.cli.printing import as_json
-    from datakit.evaluation.contact import contact, prompts_of
     from datakit.evaluation.flips import read_flips
+    from datakit.evaluation.items import contact, prompts_of
     from datakit.evaluation.scores import means_of, read_answers, recipe_for, results_of
     from datakit.evaluation.table import Evaluation
     from datakit.recipe.benchmarks import load_suite
@@ -111,6 +107,11 @@ def _evaluate(asked: _Asked, options: Options, watch: Watch) -> tuple[Evaluation
     results, flips, stopped = [], [], list[DatakitError]()
     for (benchmark, _), recipe in zip(found, recipes, strict=True):
         watch.say(f"{benchmark.name} ({benchmark.version})")
+        for model in models:
+            if model.departs_from(benchmark):
+                watch.say(
+                    f"{model.name} is asked without prefill: `transformers serve` cannot go on with an answer", warning=True
+                )
         summary = stages.build(recipe, folder / benchmark.name, options, watch)
         watch.summary(summary)
         stopped += summary.stopped

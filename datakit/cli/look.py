@@ -1,4 +1,4 @@
-"""Commands about a run that is there: inspect, select, export, sql."""
+"""Commands about a run that is there: inspect, select, export, push, sql."""
 
 from __future__ import annotations
 
@@ -93,6 +93,18 @@ def export(
         typer.echo(f"left out: {of}{one['rows']:,} rows of {one['phase']} ({one['reason']})", err=True)
     words = {"sft": "demos", "dpo": "pairs", "kto": "labelled answers"}
     typer.echo("    ".join(f"{out / kind}: {rows:,} {words[kind]}" for kind, rows in done.rows.items()), err=True)
+
+
+def push(
+    folder: Annotated[Path, typer.Argument(help="What datakit export wrote.", show_default=False)],
+    repo: Annotated[str, typer.Argument(help="owner/name of the dataset.", show_default=False)],
+    private: Annotated[bool, typer.Option("--private", help="Make it a private one, where it is new.")] = False,
+    message: Annotated[str | None, typer.Option(help="The commit's message.", show_default=False)] = None,
+) -> None:
+    """Put an export on the Hugging Face hub as a dataset, in one commit. The token is huggingface_hub's own (HF_TOKEN)."""
+    from datakit.export.hub import push as push_export
+
+    typer.echo(push_export(folder, repo, private, message), err=True)
 
 
 def _by_run(option: str, given: list[str] | None, whole: bool = False) -> dict[str, float]:

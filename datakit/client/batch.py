@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from datakit.client.access import Access
 from datakit.client.calls import AGAIN, FIRST_PATIENCE_S, NOTHING_THERE_S
 from datakit.client.faults import Drained, Fault, of_answer, of_status
-from datakit.client.replica import LOCAL, backoff
+from datakit.client.replica import CONNECT_S, LOCAL, backoff
 from datakit.errors import SourceStopped, needs_extra
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class BatchClient:
 
     async def __aenter__(self) -> BatchClient:
         check_package()
-        from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Omit
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Omit, Timeout
 
         url = urlsplit(self.url)
         named = {name.lower() for name in self._access.headers}
@@ -83,7 +83,7 @@ class BatchClient:
             api_key="in the headers",  # where there is none, no variable of the environment takes its place
             base_url=urlunsplit(url._replace(query="")),
             default_query=dict(parse_qsl(url.query)),
-            timeout=self._timeout_s,
+            timeout=Timeout(self._timeout_s, connect=min(CONNECT_S, self._timeout_s)),
             max_retries=0,
             http_client=DefaultAsyncHttpxClient(trust_env=url.hostname not in LOCAL),
         )

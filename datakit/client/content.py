@@ -31,6 +31,8 @@ def read_content(choice: dict[str, Any]) -> Content:
         return Content("", "")
     content = message.get("content")
     if isinstance(content, str):
+        if not (message.get("reasoning_content") or message.get("reasoning")):  # as most messages are
+            return Content(_storable(content), "")
         text, thought = content, ""
     else:
         parts = content if isinstance(content, list) else []

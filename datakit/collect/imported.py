@@ -17,13 +17,15 @@ import polars as pl
 
 from datakit.collect.formats import Found
 from datakit.collect.imported_columns import OF_PROMPT, as_rows, is_plain, keys_of, make_responses, of_prompts, parts_of
-from datakit.collect.reading import Counts, Known, Reading, row_place, with_prompts
+from datakit.collect.reading import Counts, Known, Reading, question_in, row_place, with_prompts
 from datakit.collect.stretches import INTEGERS, read_stretches
 from datakit.collect.tally import Tally
 from datakit.errors import BadInput, BadRow
 from datakit.recipe import ResponsesSource
+from datakit.recipe.sources import RESIDUE
 from datakit.tables import IMPORTED, Prompt, Row, digest_of_messages, failure_row, make_response_id
 from datakit.tables.compared import compared
+from datakit.tables.residue import find_residue
 
 
 def read_responses(reading: Reading, source: ResponsesSource, bring_prompts: bool, judge: str | None) -> None:
@@ -129,6 +131,7 @@ class _Importing:
         inputs = self.reading.inputs
         inputs.n_samples[model] = max(inputs.n_samples.get(model, 0), index + 1)
         inputs.complete.setdefault(model, set()).update(self.source.complete)
+        inputs.residue[model] = max(self.source.residue, inputs.residue.get(model, "keep"), key=RESIDUE.index)
 
     def _is_done(self, found: Found) -> bool:
         key = _key(found[2])
@@ -141,10 +144,10 @@ class _Importing:
         """The known prompt that the row belongs to, with what is to be noted."""
         inputs, name = self.reading.inputs, self.source.name
         if self.bring_prompts and prompt.prompt_id not in inputs.known and not self.reading.full:
-            self.reading.take(prompt)
+            self.reading.take(prompt, row)
         known = inputs.known.get(prompt.prompt_id)
         if known is None and not self.bring_prompts:  # of other ids than the prompts': by what is asked
-            known = self.reading.asking(digest_of_messages(prompt.messages))
+            known = self.reading.asking(question_in(row, prompt))
         notes: list[str] = []
         if known is None:
             notes.append(f"responses to prompts outside of {'the limit' if self.bring_prompts else 'the prompts section'}")
@@ -241,6 +244,7 @@ def _response(source: ResponsesSource, row: Row, prompt: Known, counted: Counts)
     parts = parts_of({"content": text, "reasoning": thought})
     response |= {"text": parts.text, "reasoning": parts.reasoning, "reasoning_form": parts.form}
     response["n_chars"], response["text_hash"] = compared(parts.text)
+    response["residue"] = find_residue(parts.text, parts.reasoning)
     return response
 
 

@@ -14,6 +14,7 @@ from datakit.recipe import ResponsesSource
 from datakit.tables import IMPORTED, Row, Rows, make_response_id
 from datakit.tables.answers import MAY_THINK, Parts, join
 from datakit.tables.compared import compared
+from datakit.tables.residue import find_residue
 
 OF_PROMPT = ("prompt_id", "prompt", "messages", "reference", "solution", "test_style", "entry_point")
 """What a row says of its prompt."""
@@ -68,6 +69,7 @@ def make_responses(frame: pl.DataFrame, models: Sequence[str], known: Sequence[K
         "messages_digest": [one.messages_digest for one in known],
         "n_chars": pl.Series([n_chars for n_chars, _ in measured], dtype=pl.Int64),
         "text_hash": pl.Series([text_hash for _, text_hash in measured], dtype=pl.UInt64),
+        "residue": pl.Series([find_residue(*parts) for parts in zip(texts, thoughts, strict=True)], dtype=pl.String),
     }
     return pl.DataFrame(columns | {column: frame[column] for column in counted})
 

@@ -63,7 +63,7 @@ def _read_prompts(reading: Reading, given: FilePrompts | HubPrompts) -> None:
         if reading.full:
             break
         if prompt.prompt_id not in reading.inputs.prompt_ids:
-            reading.take(prompt)
+            reading.take(prompt, found[2])
         elif "prompt_id" in found[2]:
             raise BadInput(f"{given.name}: prompt_id '{prompt.prompt_id}' appears twice; ids must be unique in the prompts")
         else:

@@ -38,6 +38,8 @@ class Known:
     reference: int
     """Its hash: only whether another one is the same is asked."""
     shares_messages: bool
+    asks: int
+    """The hash of what its row asks."""
 
 
 @dataclass
@@ -53,6 +55,8 @@ class Inputs:
     """The models that came with responses: the number of samples that a prompt has at most."""
     complete: dict[str, set[str]] = field(default_factory=dict)
     """By model that came with responses: the finish reasons that its sources say mean complete."""
+    residue: dict[str, str] = field(default_factory=dict)
+    """By model that came with responses: what is done with residue, the most of what its sources say."""
     n_responses: int = 0
     chooses_index: bool = False
     """Whether a response came with its sample_index: then two may have the same."""
@@ -72,6 +76,7 @@ class Inputs:
                 "type": source.type,
                 "n": source.n,
                 "complete": source.complete,
+                "residue": source.residue,
                 "asks": way.asks,
             }
             for source in recipe.sampled
@@ -79,7 +84,13 @@ class Inputs:
         ]
         imported = {"sampling": IMPORTED, "type": "responses"}
         rows += [
-            {"model": model, **imported, "n": n, "complete": sorted(self.complete.get(model, ()))}
+            {
+                "model": model,
+                **imported,
+                "n": n,
+                "complete": sorted(self.complete.get(model, ())),
+                "residue": self.residue.get(model),
+            }
             for model, n in self.n_samples.items()
         ]
         return TABLES["sources"].frame(rows)
@@ -111,16 +122,16 @@ class Reading:
     """How many responses each prompt has of a model, of all inputs so far; counted where there are `several`."""
     asked: set[str] = field(default_factory=set)
     """The digests of the messages that some prompt has."""
-    by_messages: dict[str, Known] = field(default_factory=dict)
-    """Made where responses have ids that the prompts do not know."""
+    by_question: dict[int, Known | None] = field(default_factory=dict)
+    """By the hash of what is asked; None where several ask it. Made where responses have ids that the prompts do not know."""
 
     @property
     def full(self) -> bool:
         """Whether there are as many prompts as are wanted."""
         return self.limit is not None and len(self.inputs.prompt_ids) >= self.limit
 
-    def take(self, prompt: Prompt) -> None:
-        """One more prompt."""
+    def take(self, prompt: Prompt, row: Row) -> None:
+        """One more prompt, and the row that it was read from."""
         self.inputs.prompt_ids.add(prompt.prompt_id)
         if self.remembers:
             asked = digest_of_messages(prompt.messages)
@@ -128,17 +139,19 @@ class Reading:
             self.asked.add(asked)
             prompt = replace(prompt, shares_messages=shares)
             number = len(self.inputs.known)
-            self.inputs.known[prompt.prompt_id] = Known(number, prompt.prompt_id, asked, hash(prompt.reference), shares)
+            self.inputs.known[prompt.prompt_id] = Known(
+                number, prompt.prompt_id, asked, hash(prompt.reference), shares, question_in(row, prompt)
+            )
         if prompt.dropped is not None:
             self.inputs.dropped[prompt.dropped] += 1
         self.keep(prompt)
 
-    def asking(self, messages_digest: str) -> Known | None:
-        """The first prompt with these messages."""
-        if not self.by_messages:
-            for known in reversed(self.inputs.known.values()):
-                self.by_messages[known.messages_digest] = known
-        return self.by_messages.get(messages_digest)
+    def asking(self, question: int) -> Known | None:
+        """The one prompt that asks this."""
+        if not self.by_question:
+            for known in self.inputs.known.values():
+                self.by_question[known.asks] = None if known.asks in self.by_question else known
+        return self.by_question.get(question)
 
     def end(self, tally: Tally) -> None:
         """An input was read: what was dropped of it."""
@@ -170,6 +183,12 @@ def with_prompts(
             return
         except BadRow as error:  # the domain's reader has ended with it; another one goes on behind the row
             tally.drop(row_place(*last[0]), error)
+
+
+def question_in(row: Row, prompt: Prompt) -> int:
+    """The hash of what a row asks, before a template has put it into other words."""
+    asked = row.get("prompt")
+    return hash(asked if isinstance(asked, str) else digest_of_messages(prompt.messages))
 
 
 def row_place(where: str, number: int, row: Row) -> str:

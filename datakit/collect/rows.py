@@ -143,8 +143,15 @@ def _ours_elsewhere(row: Row, places: dict[str, list[tuple[str, ...]]]) -> Row:
 def _at(row: Row, steps: tuple[str, ...]) -> Any:
     value: Any = row
     for step in steps:
-        value = value.get(step) if isinstance(value, dict) else None
+        value = _inside_of(value, step)
     return value if value is None or isinstance(value, _PLAIN) else _plain(value)
+
+
+def _inside_of(value: Any, step: str) -> Any:
+    """What is called so in an object, or stands there in a list, from 0 on; None for nothing."""
+    if isinstance(value, list) and step.isdecimal():
+        return value[int(step)] if int(step) < len(value) else None
+    return value.get(step) if isinstance(value, dict) else None
 
 
 def _joined(ours: str, values: Row) -> Any:
@@ -162,9 +169,9 @@ def _plain(value: Any) -> Any:
 def _is_there(row: Row, steps: tuple[str, ...]) -> bool:
     value: Any = row
     for step in steps:
-        if not isinstance(value, dict) or step not in value:
+        if not (isinstance(value, dict) and step in value) and _inside_of(value, step) is None:
             return False
-        value = value[step]
+        value = _inside_of(value, step)
     return True
 
 

@@ -21,6 +21,7 @@ from datakit.client import OPEN, list_models, read_access
 from datakit.collect.rows import read_rows
 from datakit.collect.tally import Tally
 from datakit.errors import BadInput
+from datakit.machine import has_gpu
 from datakit.recipe import ResponsesSource, Source
 from datakit.recipe.benchmarks import Benchmark, Protocol
 from datakit.recipe.explain import explain
@@ -28,6 +29,9 @@ from datakit.recipe.section import Section
 from datakit.tables import Row
 
 OF_BENCHMARK = ("n", *Protocol.model_fields)
+SERVED = ("--continuous-batching",)
+ON_CPU = ("--device", "cpu", "--cb-num-blocks", "512", "--cb-max-batch-tokens", "256")
+"""Without a GPU: `transformers serve` would else take half of the memory for its cache."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
 _NAMES_SHOWN = 12
 
@@ -58,11 +62,17 @@ class Model:
         """Whether its answers exist already."""
         return bool(self.section["type"] == "responses")
 
+    def departs_from(self, benchmark: Benchmark) -> bool:
+        """Whether it is asked without the beginning of the answer: `transformers serve` does not go on with one."""
+        return self.section.get("engine") == "transformers" and "prefill" in benchmark.protocol_of(self.names)
+
     def source_for(self, benchmark: Benchmark) -> Row:
         """Its source in the recipe of a benchmark."""
         if self.is_imported:
             return self.section
         asked = benchmark.protocol_of(self.names)
+        if self.departs_from(benchmark):
+            del asked["prefill"]
         body = {**asked.pop("extra_body", {}), **self.section.get("extra_body", {})}
         return {**self.section, **asked, **({"extra_body": body} if body else {})}
 
@@ -92,8 +102,9 @@ def _model(name: str, where: str, columns: dict[str, Any], api_key_env: str | No
     if place.suffix in (".yaml", ".yml"):
         return _of_section(name, place)
     if place.is_dir():
-        section = {"type": "serve", "engine": "transformers", "model": str(place.absolute())}
-        return Model(name, section, (place.absolute().name,))
+        args = [*SERVED, *([] if has_gpu() else ON_CPU)]
+        folder = {"type": "serve", "engine": "transformers", "model": str(place.absolute()), "args": args, "together": False}
+        return Model(name, folder, (place.absolute().name,))
     if place.is_file():
         return _of_file(name, place.absolute(), part, columns)
     raise BadInput(f"--model {name}={where}: no such file or folder; a URL begins with http:// or https://")

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from datakit.collect.rows import COLUMNS
 from datakit.domains import Verifier, domain_of
 from datakit.errors import BadInput
 from datakit.evaluation import statistics
+from datakit.evaluation.items import clusters_of
 from datakit.evaluation.models import Model
 from datakit.evaluation.table import ENDINGS, MOST_UNKNOWN, UNKNOWN, Contact, Difference, Figure, Mean, Results, Score
 from datakit.recipe import Recipe, ResponsesSource
@@ -31,6 +33,12 @@ class Answered:
 def recipe_for(found: Found, models: Sequence[Model]) -> Recipe:
     """The ordinary recipe of a benchmark, whose sources are the models. BadInput where it cannot be one."""
     benchmark = found.benchmark
+    for field, columns in (("cluster", [benchmark.cluster] if benchmark.cluster else []), ("text", benchmark.text)):
+        for column in columns:
+            if column not in COLUMNS:
+                raise BadInput(
+                    f"benchmark {benchmark.name}: {field}: '{column}' is no column of ours; known are {', '.join(COLUMNS)}"
+                )
     recipe = benchmark.recipe([model.source_for(benchmark) for model in models], found.folder)
     verifier_of(recipe)
     return recipe
@@ -60,8 +68,8 @@ def read_answers(run: Run, benchmark: Benchmark, models: Sequence[Model]) -> Ans
         n=pl.len(), passed=(pl.col("ending") == "right").sum()
     )
     if benchmark.cluster is not None:
-        clusters = run.query(f'SELECT prompt_id, "{benchmark.cluster}" AS cluster FROM prompts')
-        values = values.join(clusters, on="prompt_id", how="left", maintain_order="left")
+        clusters = clusters_of(recipe, benchmark.cluster)
+        values = values.with_columns(cluster=pl.col("prompt_id").replace_strict(clusters, return_dtype=pl.String))
     return Answered(answers, _valued(values, benchmark.metric))
 
 
@@ -116,7 +124,8 @@ def _score(model: Model, benchmark: Benchmark, answered: Answered) -> Score:
     figures = [
         Figure(one.score / 100, one.protocol, None if low is None or high is None else low <= one.score / 100 <= high)
         for one in benchmark.published
-        if (model.is_imported or one.protocol is None) and is_called(one.model, model.names)
+        if is_called(one.model, model.names)
+        and (model.is_imported or (one.protocol is None and not model.departs_from(benchmark)))
     ]
     owed = answers.group_by("prompt_id").agg(
         n=pl.len(), right=(pl.col("ending") == "right").sum(), unknown=pl.col("ending").is_in(UNKNOWN).sum()

@@ -76,7 +76,7 @@ def _pair_rules(select: Select, window: list[float | str | None] | None, verifie
 
 def _what_is_written(export: dict[str, Any]) -> str:
     kept = "stands in front of its answer, as it came" if export["reasoning"] == "keep" else "is left out"
-    system = "is the first message of its prompt" if export["system"] == "keep" else "is left out"
+    system = "is the first message of its prompt" if export["system"] == "keep" else "is left out, as is a template"
     return (
         f"What a model thought before its answer {kept}; lengths, verdicts and scores are of the answer alone. A system prompt "
         f"that a source was given {system}."

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from datakit.errors import RecipeError
 from datakit.recipe.explain import explain
 from datakit.recipe.files import recipes_folder
 from datakit.recipe.recipe import Recipe, parse
 from datakit.recipe.section import ExtraBody, Name, Sampling, Section
-from datakit.recipe.sources import PromptSource
+from datakit.recipe.sources import PromptSource, SamplingBy
+from datakit.recipe.template import PromptTemplate
 from datakit.tables import Row
 
 Made = TypeVar("Made", bound=Section)
@@ -41,9 +42,13 @@ class Protocol(Section):
     """How models are asked; the fields of a source."""
 
     system: str | None = None
-    template: str | None = None
+    template: PromptTemplate | None = None
     """What is asked, with {prompt} for the prompt."""
+    prefill: Name | None = None
+    """How every answer begins."""
     sampling: Sampling = Sampling()
+    sampling_by: SamplingBy = {}
+    """Other sampling by the prompt's category: {category: {writing: {temperature: 0.7}}}."""
     extra_body: ExtraBody = {}
 
 
@@ -69,17 +74,24 @@ class Benchmark(Protocol):
     """accuracy: the mean over the prompts of the share of right answers. pass@k: the chance that one of k is right."""
     families: list[Family] = []
     cluster: Name | None = None
-    """The column of ours whose equal values say that prompts are no independent draws."""
+    """The column of ours by whose equal values prompts belong together, and are no independent draws: prompt, where questions
+    come several times with other choices."""
     text: Annotated[list[Name], Field(min_length=1)] = ["prompt"]
     """The columns of ours by which items are found in training data."""
     published: list[Published] = []
 
+    @model_validator(mode="after")
+    def _enough_answers(self) -> Benchmark:
+        if self.metric != "accuracy" and self.n < int(self.metric.removeprefix("pass@")):
+            raise ValueError(f"metric: {self.metric} needs as many answers a prompt; n is {self.n}")
+        return self
+
     def protocol_of(self, names: list[str]) -> Row:
         """How a model that is called so is asked: the fields of its source, as a recipe has them."""
         families = [one for one in self.families if any(word.lower() in name.lower() for word in one.names for name in names)]
-        values = self.model_dump(include=set(Protocol.model_fields), exclude_none=True)
-        for family in families:
-            values |= family.model_dump(include=family.model_fields_set & set(Protocol.model_fields))
+        values: Row = {}
+        for said in (self, *families):
+            values |= said.model_dump(include=set(Protocol.model_fields), exclude_unset=True)
         return {"n": self.n, **{name: value for name, value in values.items() if value not in (None, {})}}
 
     def recipe(self, sources: list[Row], folder: Path) -> Recipe:
@@ -160,6 +172,8 @@ def _values(path: Path) -> Any:
 
 def _read(path: Path, kind: type[Made]) -> Made:
     values = _values(path)
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: a {kind.__name__.lower()} is a mapping with name, ...; got {values!r:.60}")
     try:
         return kind.model_validate(values)
     except ValidationError as error:

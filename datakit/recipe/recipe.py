@@ -22,7 +22,7 @@ from pydantic import (
 from datakit.errors import RecipeError
 from datakit.recipe.explain import explain
 from datakit.recipe.export import Export
-from datakit.recipe.rewards import RewardSection
+from datakit.recipe.rewards import RemoteReward, RewardSection
 from datakit.recipe.section import Endpoint, Located, Name, Section, Share
 from datakit.recipe.select import Select
 from datakit.recipe.sources import (
@@ -191,6 +191,9 @@ def parse(values: Any, name: str, folder: Path) -> Recipe:
     for section in (*recipe.prompts, *recipe.sources, *recipe.score):
         if isinstance(section, Located):
             section.locate(folder)
+    for at, reward in enumerate(recipe.score):
+        if isinstance(reward, RemoteReward) and len(recipe.score) > 1:
+            reward.number(at)
     return recipe
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from datakit.recipe.section import Endpoint, ExtraBody, Located, Name, Sampling, check_free
 
@@ -85,6 +85,17 @@ class RemoteReward(Endpoint):
     model: Name
     """The name that requests ask for."""
     revision: Name | None = None
+
+    _where: str = PrivateAttr("score")
+
+    @property
+    def where(self) -> str:
+        """How messages call this section: score, or score.1 where there are several."""
+        return self._where
+
+    def number(self, at: int) -> None:
+        """It is one of several; called once, when the recipe is parsed."""
+        self._where = f"score.{at}"
 
 
 class Served(RemoteReward):

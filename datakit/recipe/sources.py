@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -39,8 +39,8 @@ class FilePrompts(Located):
     columns: Columns = {}
     """Our name: the file's name. Ours are prompt or messages, prompt_id, reference, solution, test_style, entry_point,
     category, and choices for domain mcq.
-    A dot leads into a column of objects: meta.question. Of a list of names a prompt gets the texts one below the other, a
-    reference an object with all of them, choices a list."""
+    A dot leads into a column of objects or a list: meta.question, tests.0. Of a list of names a prompt gets the texts one below
+    the other, a reference an object with all of them, choices a list."""
     template: RowTemplate | None = None
     """The user's message, with {column} for what a column of the file holds; by default the prompt as it is. {choices} and
     {shuffled_choices} are the choices, one a line with its letter; {choices:(A) } writes the letters so."""
@@ -74,6 +74,10 @@ PromptSource = Annotated[FilePrompts | HubPrompts, Field(discriminator="type")]
 
 
 FinishReasons = list[Name]
+Residue = Literal["keep", "strip", "drop"]
+RESIDUE: tuple[Residue, ...] = get_args(Residue)
+"""What is done with answers that have residue (tables/residue.py). strip: exports leave template tokens and role headers at
+both ends of answers out, and empty thoughts; drop: answers with residue of any kind are neither chosen nor rejected."""
 
 
 class Price(Section):
@@ -112,6 +116,8 @@ class Sampled(Requests):
     price: Price = Price()
     complete: FinishReasons = []
     """Finish reasons of this server that mean that the model had ended, beside those that are documented to: [done]."""
+    residue: Residue = "keep"
+    """strip: exports leave template tokens at the ends of answers out; drop: answers with residue are not used."""
 
     @model_validator(mode="after")
     def _own_fields(self) -> Sampled:
@@ -266,6 +272,7 @@ class ResponsesSource(Located):
     """The source model, where all rows come from one and no column says it."""
     complete: FinishReasons = []
     """Values of `finish_reason` that mean that the answer is complete, beside those that are documented to: [done]."""
+    residue: Residue = "keep"
     judge: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]*$")] | None = None
     """Who gave the column `score`; these scores are imported under this name, with the file's digest as its version."""
 

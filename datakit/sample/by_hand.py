@@ -87,7 +87,7 @@ class Read:
     unknown: list[str] = field(default_factory=list)
     """custom_ids of something else."""
     unreadable: int = 0
-    """Not a JSON object with a custom_id."""
+    """Not a JSON object with a custom_id, and a response or error."""
 
 
 def store_results(run: Run, recipe: Recipe, path: Path) -> Read:
@@ -134,7 +134,8 @@ def said_of(read: Read) -> str:
     ):
         if ids:
             parts.append(f"{len(ids):,} {what} ({', '.join(ids[:EXAMPLES])}{', ...' if len(ids) > EXAMPLES else ''})")
-    parts += [f"{read.unreadable:,} lines that are no JSON object with a custom_id"] if read.unreadable else []
+    if read.unreadable:
+        parts.append(f"{read.unreadable:,} lines that are no results (objects with a custom_id, and a response or an error)")
     return "; ".join(parts)
 
 

@@ -11,6 +11,7 @@ from datakit.recipe.template import fill
 from datakit.tables import Messages, Row, Rows, make_response_id
 from datakit.tables.answers import join
 from datakit.tables.compared import compared
+from datakit.tables.residue import find_residue
 
 CONTINUED = {"continue_final_message": True, "add_generation_prompt": False}
 """What vLLM, SGLang and llama.cpp call it to go on with the last message; without the second vLLM refuses the first."""
@@ -100,6 +101,7 @@ class Exchange:
             "reasoning_form": parts.form,
             "n_chars": n_chars,
             "text_hash": text_hash,
+            "residue": find_residue(parts.text, parts.reasoning),
             "finish_reason": reason if isinstance(reason := choice.get("finish_reason"), str) else None,
             "latency_s": None if latency_s is None else round(latency_s, 4),
         }

@@ -126,7 +126,7 @@ class Requests:
 
 
 def read_lines(path: Path) -> Iterator[Result | None]:
-    """The lines of a file of results; None for one that is none."""
+    """The lines of a file of results; None for one that is none: it has no custom_id, or neither response nor error."""
     with path.open("rb") as file:
         for line in file:
             if line.strip():
@@ -134,7 +134,8 @@ def read_lines(path: Path) -> Iterator[Result | None]:
                     content = json.loads(line)
                 except (ValueError, RecursionError):
                     content = None
-                yield Result(content["custom_id"], content) if isinstance(content, dict) and "custom_id" in content else None
+                keys = content.keys() if isinstance(content, dict) else set()
+                yield Result(content["custom_id"], content) if "custom_id" in keys and {"response", "error"} & keys else None
 
 
 def row_of(exchange: Exchange, line_id: LineId, result: Result, asked: Callable[[], bytes], manner: Manner) -> Row:

@@ -59,7 +59,7 @@ def _walk(tree: ast.AST) -> list[ast.AST]:
 
 def _borrowed(nodes: list[ast.AST]) -> set[str]:
     """Names of the program that are not called: any may be a module, which the tester imports and a call can change."""
-    read, called, made = set(), set(), {"math"}
+    read, called, made = set[str](), set[str](), {"math"}
     for node in nodes:
         match node:
             case ast.Name(id=name, ctx=context):

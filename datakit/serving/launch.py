@@ -51,7 +51,10 @@ def _check_engine(source: ServeSource, field: str, hidden: Set[str]) -> None:
         return
     for package in ("vllm",) if source.engine == "vllm" else ("transformers", "fastapi", "uvicorn", "torch"):
         if importlib.util.find_spec(package) is None:
-            vllm = "pip install vllm, or name the interpreter of an environment that has it in python:"
+            vllm = (
+                "pip install 'fuse-datakit[vllm]' in an environment without the extras local and train (their transformers is "
+                "newer than vLLM allows), or name the interpreter of one that has it in python:"
+            )
             how = vllm if source.engine == "vllm" else "pip install 'fuse-datakit[local]'"
             raise MissingExtra(f"{field}: serving with {source.engine} needs the package '{package}': {how}")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import polars as pl
+from duckdb.func import SPECIAL
 
 from datakit.errors import BadInput
 from datakit.store.journal import journals_in, part_of, read_journal
@@ -18,8 +19,12 @@ from datakit.store.parts import compared_by, lacks_compared, parts_in
 from datakit.tables import TABLES
 from datakit.tables.answers import COMPLETE, MAY_THINK, split
 from datakit.tables.compared import COMPARED
+from datakit.tables.residue import LEADING, TRAILING, find_residue
 
-MACROS = ("make_response_id", "whole_answer", "asked_messages", "compared_text", "is_asked")
+MACROS = (
+    *("make_response_id", "whole_answer", "asked_messages", "compared_text", "is_asked"),
+    *("strip_residue", "written_answer"),
+)
 VIEWS = (
     *(table for table in TABLES if table != "responses"),
     *("asked_prompts", "wanted_responses", "responses", "current_responses", "current_failures"),
@@ -90,6 +95,8 @@ class Database(Tables):
         for setting in streaming:
             self.connection.execute(f"SET {setting}")
         self.connection.execute("SET VARIABLE complete_reasons = $reasons", {"reasons": list(COMPLETE)})
+        self.connection.execute("SET VARIABLE leading_residue = $pattern", {"pattern": LEADING})
+        self.connection.execute("SET VARIABLE trailing_residue = $pattern", {"pattern": TRAILING})
         for macro in MACROS:
             self.connection.execute(load_sql(f"views/{macro}"))
         for view in VIEWS:
@@ -133,6 +140,9 @@ class Database(Tables):
         if older or lacking.height:
             splits = (self._split_responses(whole),) if whole else ()
             self._unite("older_responses", lacking, [part for part in older if part not in whole], splits)
+            self.connection.create_function(
+                "find_residue", find_residue, ["VARCHAR", "VARCHAR"], "VARCHAR", null_handling=SPECIAL
+            )
             more = (load_sql("views/compared_responses"),)
         self._unite("responses", loose.filter(~lacks_compared()), [part for part in parts if part not in older], more)
 

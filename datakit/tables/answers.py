@@ -61,7 +61,9 @@ MAY_THINK = (
 
 _OPENINGS = tuple(tags.opening for tags in _TAGS)
 _ENDS = tuple(re.split(r"\(\?:", tags.closing)[0].replace("\\", "") for tags in _TAGS)
-"""What each closing begins with: sought in every text, so as plain text."""
+"""What each closing begins with."""
+_SIGNS = ("<", "[", "◁", "assistantfinal")
+"""What each of these begins with: sought in every text, which is quick for single characters."""
 _BOTH = {tags: re.compile(f"({re.escape(tags.opening)})|{tags.closing}") for tags in _TAGS}
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\S\n]*(\S?)", re.MULTILINE)
 _QUOTED = re.compile(r"`[^`\n]+`|[\"'\u201c\u2018\u00ab][<\[◁][^\s\"'<>]*[>\]▷][\"'\u201d\u2019\u00bb]")
@@ -81,7 +83,7 @@ def split(whole: str) -> Parts:
     Parts(text='It is 6.', reasoning='5?', form='<think>…</think>\\n\\n')
     """
     begin = len(whole) - len(whole.lstrip())
-    if not whole.startswith(_OPENINGS, begin) and not any(end in whole for end in _ENDS):
+    if not whole.startswith(_OPENINGS, begin) and not _may_end(whole):
         return Parts(whole)
     for tags in _TAGS:
         if whole.startswith(tags.opening, begin):
@@ -93,6 +95,14 @@ def split(whole: str) -> Parts:
                 return Parts(None, whole[start:], whole[:start] + MARK)
     ends = [end for tags in _TAGS if not tags.always_closed and (end := _end_of_opened(whole, tags)) is not None]
     return _cut(whole, 0, min(ends)) if ends else Parts(whole)
+
+
+def _may_end(whole: str) -> bool:
+    """Whether a thought may end in it. Most texts have none of the signs."""
+    for sign in _SIGNS:
+        if sign in whole:
+            return any(end in whole for end in _ENDS)
+    return False
 
 
 def join(text: str | None, thought: str | None, field: str | None) -> Parts:

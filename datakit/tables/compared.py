@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-COMPARED = "compared@1"
-"""Its version, in every part of responses that has all three columns (messages_digest, n_chars, text_hash); of parts without it
-they are computed as they are read. Texts that are compared otherwise have another one."""
+COMPARED = "compared@2"
+"""Its version, in every part of responses that has all four columns (messages_digest, n_chars, text_hash, residue); of parts
+without it they are computed as they are read. Texts that are compared otherwise, and other residue, have another one."""
 
 WHITE_SPACE = " \t\n\r\f\v"
 END_TOKENS = (

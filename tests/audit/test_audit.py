@@ -191,7 +191,13 @@ def test_each_source_has_its_numbers(small):
         **{"distinct": 4, "most_distinct": 2, "truncated": 0, "passed": 3, "failed": 1, "timeout": 0, "error": 0},
         **{"unparseable": 1, "unverifiable": 0, "no_verdict": 0, "pass_rate": 0.75, "mean_score": pytest.approx(0.13)},
         **{"mean_tokens": 5.2, "mean_chars": 6.8, "wanted": 8, "failures": 3, "pending": 0, "pairs": 1, "demos": 1},
-        **{"mean_thought_tokens": None, "mean_answer_tokens": 5.2, "thought_tokens_counted": None, "endings": []},
+        **{
+            "mean_thought_tokens": None,
+            "mean_answer_tokens": 5.2,
+            "thought_tokens_counted": None,
+            "endings": [],
+            "residue": [],
+        },
     }
     assert (qwen.responses, qwen.distinct, qwen.truncated, qwen.timeout, qwen.pending) == (5, 5, 1, 1, 3)
     assert qwen.endings == [Ending("length", 1)]

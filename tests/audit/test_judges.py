@@ -428,7 +428,7 @@ KEYS = {  # what scripts of others read: each object's keys in their order, by t
     "answers": "use responses",
     "sources": "model revision type n prompts responses distinct most_distinct truncated passed failed timeout error "
     "unparseable unverifiable no_verdict pass_rate mean_score mean_tokens mean_chars "
-    "mean_thought_tokens mean_answer_tokens thought_tokens_counted endings wanted failures pending pairs demos "
+    "mean_thought_tokens mean_answer_tokens thought_tokens_counted endings residue wanted failures pending pairs demos "
     "score_histogram chars_histogram",
     "sources score_histogram": HISTOGRAM,
     "sources chars_histogram": HISTOGRAM,

@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from datakit.evaluation.statistics import wilson
-from tests.helpers.command import count, datakit, rows_of, start, wait_for_requests
+from tests.helpers.command import count, datakit, datakit_process, rows_of, start, wait_for_requests
 from tests.helpers.fake_endpoint import Body, Fake, running
+from tests.helpers.folders import ROOT
 
 PROMPTS = 20
 
@@ -26,7 +27,7 @@ def number_in(body: Body) -> int:
 
 def right_below(limit: int) -> Callable[[Body], str]:
     """Who is right where A is below a limit."""
-    return lambda body: f"The answer is {4 * number_in(body) + (number_in(body) >= limit)}."
+    return lambda body: f"The answer is ({'A' if number_in(body) < limit else 'B'})."
 
 
 @pytest.fixture
@@ -40,19 +41,23 @@ def model():
 def benchmark(tmp_path) -> Callable[..., Path]:
     """A benchmark file over twenty additions; what is given changes it."""
 
-    def write(name: str = "sums", n_prompts: int = PROMPTS, first_gold: int = 0, **changes: Any) -> Path:
-        rows = [{"id": f"p{at:02}", "question": f"What is {at} + {3 * at}?", "gold": str(4 * at)} for at in range(n_prompts)]
-        rows[0]["gold"] = str(first_gold)
+    def write(name: str = "sums", n_prompts: int = PROMPTS, first_gold: str = "A", **changes: Any) -> Path:
+        rows = [
+            {"id": f"p{at:02}", "question": f"What is {at} + {3 * at}?", "gold": "A", "sums": [f"{4 * at}", f"{4 * at + 1}"]}
+            for at in range(n_prompts)
+        ]
+        rows[0]["gold"] = first_gold
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         values = {
             "name": name,
             "version": "of the test",
             "licence": "Apache-2.0",
-            "domain": "math",
+            "domain": "mcq",
             "prompts": {
                 "type": "file",
                 "path": f"{name}.jsonl",
-                "columns": {"prompt_id": "id", "prompt": "question", "reference": "gold"},
+                "columns": {"prompt_id": "id", "prompt": "question", "choices": "sums", "reference": "gold"},
+                "template": "{prompt}\n{choices}",
             },
             "verify": {"workers": 1},
             "sampling": {"temperature": 0.0, "max_tokens": 64},
@@ -72,6 +77,11 @@ def evaluate(out: Path, suite: Path | str, *models: str, options: tuple[object, 
     return json.loads(done.stdout)
 
 
+def table_in(out: Path) -> Any:
+    """The table that it keeps beside the runs."""
+    return json.loads((out / "eval.json").read_text())
+
+
 # -------------------------------------------------------------------------------------------------------------------- table
 
 
@@ -80,7 +90,7 @@ def test_the_table_of_two_models(model, benchmark, tmp_path):
     found = evaluate(tmp_path / "out", benchmark(), f"base={base.url}", f"tuned={tuned.url}")
     [results] = found["benchmarks"]
     assert (found["suite"], found["base"], found["models"], found["means"]) == ("sums", "base", ["base", "tuned"], [])
-    assert (results["prompts"], results["samples"], results["verifier"], results["clusters"]) == (20, 1, "math@3", None)
+    assert (results["prompts"], results["samples"], results["verifier"], results["clusters"]) == (20, 1, "mcq@1", None)
     assert results["smallest"] == pytest.approx(2.8 * (0.15 / 20) ** 0.5)
     of_base, of_tuned = results["scores"]
     assert (of_base["score"], of_base["n"], of_base["endings"]["right"], of_base["endings"]["wrong"]) == (0.6, 20, 12, 8)
@@ -90,7 +100,7 @@ def test_the_table_of_two_models(model, benchmark, tmp_path):
     assert (difference["model"], difference["won"], difference["lost"], difference["n"]) == ("tuned", 8, 3, 20)
     assert difference["difference"] == pytest.approx(0.25) and difference["test"] == "mcnemar"
     assert difference["p"] == pytest.approx(2 * (1 + 11 + 55 + 165) / 2**11)
-    assert json.loads((tmp_path / "out" / "eval.json").read_text()) == found
+    assert table_in(tmp_path / "out") == found
     assert {row["model"] for row in rows_of(tmp_path / "out" / "sums", "SELECT DISTINCT model FROM responses")} == {
         "org/served"
     }
@@ -105,7 +115,7 @@ def test_the_table_as_people_read_it(model, benchmark, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    assert "sums of the test, 20 prompts, 1 answer each, math@3" in lines
+    assert "sums of the test, 20 prompts, 1 answer each, mcq@1" in lines
     assert "model score 95 % n no answer cut off published" in lines
     assert "base 60.0 38.7..78.1 20 0 0 61.0" in lines and "tuned 45.0 25.8..65.8 20 0 0 61.0" in lines, (
         "not the other protocol's"
@@ -114,7 +124,7 @@ def test_the_table_as_people_read_it(model, benchmark, tmp_path):
     assert any(line.startswith("base +15.0 8.2") and line.endswith("3 0 0.250 20") for line in lines)
     assert "so many prompts show differences from 24.2 points on (power 80 %, 15 % flips)" in lines
     assert "sums: base right, tuned wrong prompt p09" in lines
-    assert "base, passed: 36 tuned, failed: 37" in lines and "The answer is 36. The answer is 37." in lines, "side by side"
+    assert "base, passed: A tuned, failed: B" in lines and "The answer is (A). The answer is (B)." in lines, "side by side"
     assert done.stdout.count("base right, tuned wrong") == 3 and "tuned right" not in done.stdout
 
 
@@ -127,21 +137,22 @@ def test_what_is_unknown_makes_bounds_and_no_score(model, benchmark, tmp_path):
     fake = model(
         say=lambda body: "Let me think about it" if number_in(body) in (7, 8, 9) else right_below(20)(body), fault=fault
     )
-    [results] = evaluate(tmp_path / "out", benchmark(), f"m={fake.url}")["benchmarks"]
+    done = datakit("eval", "--suite", benchmark(), "--model", f"m={fake.url}", "--out", tmp_path / "out")
+    [results] = table_in(tmp_path / "out")["benchmarks"]
     [score] = results["scores"]
     assert score["endings"] | {"right": 15, "cut_off": 3, "failed": 2, "missing": 0} == score["endings"]
     assert score["score"] is score["low"] is None and (score["worst"], score["best"]) == (0.75, 0.85) and score["n"] == 20
-    shown = datakit("eval", "--suite", tmp_path / "sums.yaml", "--model", f"m={fake.url}", "--out", tmp_path / "out").stdout
-    assert "75.0..85.0 *" in shown and "m: 2 failed: between 75.0 and 85.0 (* too many for a score)" in shown
+    assert "75.0..85.0 *" in done.stdout and "m: 2 failed: between 75.0 and 85.0 (* too many for a score)" in done.stdout
 
 
 def test_what_nobody_can_judge_is_not_wrong(model, benchmark, tmp_path):
-    """One gold of two hundred cannot be read: below one in a hundred there is a score, with its bounds."""
-    fake = model(say=right_below(100))
-    path = benchmark(n_prompts=200)
-    rows = [json.loads(line) for line in (tmp_path / "sums.jsonl").read_text().splitlines()]
+    """One gold of two hundred cannot be compared with: below one in a hundred there is a score, with its bounds."""
+    fake = model(say=lambda body: f"The answer is {4 * number_in(body) + (number_in(body) >= 100)}.")
+    rows = [{"question": f"What is {at} + {3 * at}?", "gold": str(4 * at)} for at in range(200)]
     rows[5]["gold"] = "x" * 5000
-    (tmp_path / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "math.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = {"prompt": "question", "reference": "gold"}
+    path = benchmark(domain="math", prompts={"type": "file", "path": "math.jsonl", "columns": columns})
     [results] = evaluate(tmp_path / "out", path, f"m={fake.url}")["benchmarks"]
     [score] = results["scores"]
     assert score["endings"]["cannot_judge"] == 1 and score["score"] == pytest.approx(99 / 199)
@@ -169,6 +180,7 @@ def test_several_answers_a_prompt_move_together(model, benchmark, tmp_path):
     assert fake.n_responses == 480, "each name is a model of its own"
 
 
+@pytest.mark.slow
 def test_pass_at_k_as_the_metric(model, benchmark, tmp_path):
     fake = model()
     path = benchmark(n=4, metric="pass@2", sampling={"temperature": 0.8, "max_tokens": 64})
@@ -193,21 +205,16 @@ def test_a_suite_of_two_benchmarks_has_a_mean(model, benchmark, tmp_path):
 # ------------------------------------------------------------------------------------------------- new rows, never a mixture
 
 
-def test_asking_again_asks_nothing_and_a_changed_gold_is_verified_anew(model, benchmark, tmp_path):
-    fake = model(say=right_below(12))
+def test_asking_again_asks_nothing_and_what_changes_makes_new_rows(model, benchmark, tmp_path):
+    fake = model(say=lambda body: right_below(20 if len(body["messages"]) > 1 else 10)(body))
     first = evaluate(tmp_path / "out", benchmark(), f"m={fake.url}")
     assert evaluate(tmp_path / "out", benchmark(), f"m={fake.url}") == first and fake.n_requests == PROMPTS
-    changed = evaluate(tmp_path / "out", benchmark(first_gold=1), f"m={fake.url}")
-    assert changed["benchmarks"][0]["scores"][0]["score"] == pytest.approx(11 / 20) and fake.n_requests == PROMPTS
+    other_gold = evaluate(tmp_path / "out", benchmark(first_gold="B"), f"m={fake.url}")
+    assert fake.n_requests == PROMPTS, "the answers are those that there are"
     assert count(tmp_path / "out" / "sums", "verdicts") == PROMPTS + 1, "the old verdict stays, and is not used"
-
-
-@pytest.mark.parametrize("change", [{"system": "Be brief."}, {"sampling": {"temperature": 0.0, "max_tokens": 65}}])
-def test_another_protocol_is_asked_anew(model, benchmark, tmp_path, change):
-    fake = model(say=lambda body: right_below(20 if len(body["messages"]) > 1 or body["max_tokens"] == 65 else 10)(body))
-    first = evaluate(tmp_path / "out", benchmark(), f"m={fake.url}")
-    second = evaluate(tmp_path / "out", benchmark(**change), f"m={fake.url}")
-    assert [one["benchmarks"][0]["scores"][0]["score"] for one in (first, second)] == [0.5, 1.0]
+    other_system = evaluate(tmp_path / "out", benchmark(system="Be brief."), f"m={fake.url}")
+    scores = [one["benchmarks"][0]["scores"][0]["score"] for one in (first, other_gold, other_system)]
+    assert scores == [0.5, 0.45, 1.0], "never a mixture"
     assert count(tmp_path / "out" / "sums", "responses") == fake.n_requests == 2 * PROMPTS
 
 
@@ -220,7 +227,7 @@ def test_families_are_asked_in_their_own_way(model, benchmark, tmp_path):
     assert sorted(map(len, asked)) == [1] * PROMPTS + [2] * PROMPTS
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("sign", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_killed_and_begun_again_it_asks_nothing_twice(model, benchmark, tmp_path, sign):
     """Interrupted, what is on its way is stored; killed, only that is asked for again."""
     fake = model(say=right_below(30), latency_s=0.02)
@@ -254,7 +261,7 @@ def answers(tmp_path) -> Path:
             **({"prompt_id": f"mine/{at}"} if who == "a" else {"prompt_id": f"p{at:02}"}),
             "prompt": f"What is {at} + {3 * at}?",
             "who": who,
-            "answer": f"It is {4 * at + (at >= limit)}.",
+            "answer": f"It is {'A' if at < limit else 'B'}.",
         }
         for who, limit in (("a", 9), ("b", 6))
         for at in (*range(12), 98, 99)
@@ -300,13 +307,13 @@ def test_how_much_of_a_run_and_an_export_is_in_the_benchmark(model, benchmark, t
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
     run = tmp_path / "run"
     assert datakit("build", "--recipe", tmp_path / "r.yaml", "--out", run).returncode == 0
-    path, options = benchmark(), ("--data", run, "--data", run / "dpo")
-    [results] = evaluate(tmp_path / "out", path, f"m={fake.url}", options=options)["benchmarks"]
+    data = ("--data", run, "--data", run / "dpo")
+    done = datakit("eval", "--suite", benchmark(), "--model", f"m={fake.url}", "--out", tmp_path / "out", *data)
+    [results] = table_in(tmp_path / "out")["benchmarks"]
     of_run, of_export = results["contacts"]
     assert of_run == {"data": str(run), "prompts": 2, "met": 1, "items": 1}
     assert of_export["prompts"] == count(run, "pairs") and of_export["met"] <= 1
-    shown = datakit("eval", "--suite", path, "--model", f"m={fake.url}", "--out", tmp_path / "out", "--data", run).stdout
-    assert f"{run}: 1 of 2 prompts are items of sums (1 of its items)" in " ".join(shown.split())
+    assert f"{run}: 1 of 2 prompts are items of sums (1 of its items)" in " ".join(done.stdout.split())
 
 
 # ----------------------------------------------------------------------------------------------------------------- bad input
@@ -347,7 +354,9 @@ BROKEN = [
     ({"metric": "f1"}, "metric: string should match pattern"),
     ({"smapling": {}}, "smapling: extra field not permitted (got {}); did you mean 'sampling'?"),
     ({"prompts": {"type": "file"}}, "prompts.path: field required"),
-    ({"verify": {"libraries": ["numpy"]}}, "verify.libraries is for domain code, this recipe's is math"),
+    ({"metric": "pass@2"}, "metric: pass@2 needs as many answers a prompt; n is 1"),
+    ({"cluster": "topic"}, "benchmark sums: cluster: 'topic' is no column of ours; known are prompt_id, prompt,"),
+    ({"verify": {"libraries": ["numpy"]}}, "verify.libraries is for domain code, this recipe's is mcq"),
 ]
 
 
@@ -374,3 +383,27 @@ def test_a_server_of_several_models_and_one_that_is_away(benchmark, tmp_path):
         url = fake.url
     away = datakit("eval", "--suite", benchmark(), "--model", f"m={url}", "--out", tmp_path / "new")
     assert away.returncode == 3 and "Traceback" not in away.stderr
+
+
+# ------------------------------------------------------------------------------------------------------------- model folders
+
+
+@pytest.mark.slow
+def test_folders_are_served_and_stopped_and_the_prefill_is_said_to_be_left_out(tmp_path):
+    """Two micro models, one after the other; what they can do lies where their own report has it."""
+    micro = ROOT / "data" / "micro"
+    values = yaml.safe_load((ROOT / "recipes" / "eval" / "micro.yaml").read_text())
+    values["prompts"]["path"] = str(ROOT / "data" / "math" / "unseen.jsonl")
+    values |= {"prefill": "Let us see.", "n": 1}
+    (tmp_path / "micro.yaml").write_text(yaml.safe_dump(values))
+    models = ("--model", f"target={micro / 'target'}", "--model", f"llama={micro / 'llama'}")
+    done = datakit_process("eval", "--suite", tmp_path / "micro.yaml", *models, "--out", tmp_path / "out", "--limit", 80)
+    assert done.returncode == 0, done.stderr
+    assert "target is asked without prefill: `transformers serve` cannot go on with an answer" in done.stderr
+    [results] = table_in(tmp_path / "out")["benchmarks"]
+    of_target, of_llama = results["scores"]
+    assert (of_target["n"], of_llama["n"], results["prompts"]) == (80, 80, 80)
+    assert of_target["low"] <= 0.37 <= of_target["high"] and of_llama["low"] <= 0.46 <= of_llama["high"]
+    there = rows_of(tmp_path / "out" / "micro", "SELECT DISTINCT model, revision FROM responses ORDER BY 1")
+    assert [Path(row["model"]).name for row in there] == ["llama", "target"]
+    assert all(row["revision"].startswith("local-") for row in there), "a folder's files are the model's revision"

@@ -114,7 +114,10 @@ def test_a_sources_system_prompt_is_kept_where_the_recipe_says_so(tmp_path):
         done = datakit("build", "--recipe", write_recipe(tmp_path / "r.yaml", recipe), "--out", tmp_path / "run")
         assert done.returncode == 0, done.stderr
         asked = {json.dumps(request["messages"]) for request in fake.requests}
-    for setting, said in (("drop", "was given is left out"), ("keep", "was given is the first message of its prompt")):
+    for setting, said in (
+        ("drop", "was given is left out, as is a template"),
+        ("keep", "was given is the first message of its prompt"),
+    ):
         done = datakit("select", tmp_path / "run", "--set", f"export.system={setting}")
         assert done.returncode == 0, done.stderr
         for kind in ("sft", "dpo"):

@@ -51,6 +51,19 @@ def mix(runs) -> Path:
     return out
 
 
+def test_the_card_says_how_often_each_judge_is_right_and_what_was_verified(mix):
+    card = (mix / "README.md").read_text(encoding="utf-8")
+    math, code, talk = (
+        card.split(f"## How a row was chosen: {name}\n")[1].split("\n## ")[0] for name in ("math", "code", "instruct")
+    )
+    for verified in (math, code):
+        assert (
+            "scores a right answer above a wrong one, by the verifier, in 100.0% of 3 comparisons within this run" in verified
+        )
+        assert "verified as right by" in verified and "best right answer against the worst wrong answer" in verified
+    assert "is right is not known" in talk and "was not verified" in talk
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return tiny.save_model(tmp_path_factory.mktemp("target"))

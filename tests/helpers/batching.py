@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ class Batching:
         took = [sum(row[name] for row in self.responses.values()) for name in ("n_prompt_tokens", "n_tokens")]
         meter, proven = Meter(self.budget, spent_at(source.price, *took)), bool(self.responses)
         async with BatchClient(source.model, source.base_urls[0], OPEN, 20.0, source.patience_s, proven) as client:
+            self._drain = partial(asyncio.get_running_loop().call_soon_threadsafe, client.drain)
             sampler = BatchSampler(source, client, run, meter, self.shown.append, self.said.append)
             meter.watch(sampler.exchange)
             try:
@@ -77,6 +79,10 @@ class Batching:
             except DatakitError as error:
                 return error
         return None
+
+    def drain(self) -> None:
+        """End what goes on, as a signal does; from any thread."""
+        self._drain()
 
     @property
     def rows(self) -> Rows:

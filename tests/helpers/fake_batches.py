@@ -111,6 +111,7 @@ class FakeBatches(Fake):
         return web.json_response({"object": "list", "data": some, "has_more": more})
 
     async def _upload(self, request: web.BaseRequest) -> Body:
+        request._client_max_size = 2**30  # a bare aiohttp server has no other way to take more than a megabyte
         name, purpose, content = "", "", b""
         async for part in await request.multipart():
             data = await part.read()  # type: ignore[union-attr]

@@ -1173,7 +1173,7 @@ row(
 row(
     "unverifiable-by-callback",
     "no verdict",
-    "def f(g):\n    try: g(10**7)\n    except BaseException: pass\n    return 0\n",
+    "def f(g):\n    try: g(20_000_001)\n    except BaseException: pass\n    return 0\n",
     "assert f(lambda n: [0] * n) == [0, 0]\n",
     outcomes=WRONG,
     note="it has the tests' own function make what cannot cross",
@@ -2988,6 +2988,20 @@ table(
     f"{EVIL}\ndef f(n): return Evil()\n",
     "import pandas as pd\npd.testing.assert_frame_equal(pd.DataFrame(f(2)), pd.DataFrame({'a': [4, 9]}))\n",
 )
+for _name, _array, _tests in [
+    ("texts", "['a']", "assert f(2) == 'EXPECTED'"),
+    ("numbers", "[0]", "assert f(2) == 4"),
+    ("two-numbers", "[0, 0]", "assert f(2) == 4"),
+    ("missing", "[None], dtype='Int64'", "assert f(2) == 4"),
+    ("nearly", "[0.5]", "assert abs(f(2) - 4) < 1e-6"),
+    ("above", "[0]", "assert f(2) > 3"),
+    ("negated", "[0]", "assert not f(2) != 4"),
+    ("truths", "[False]", "assert f(2)"),
+    ("in-a-list", "[0]", "assert [f(2)] == [4]"),
+    ("among", "[0]", "assert f(2) in (4, 5)"),
+]:
+    table(f"array-true-by-its-length-{_name}", f"def f(n): return pd.array({_array})\n", f"{_tests}\n", WRONG)
+table("index-true-by-its-length", "def f(n): return pd.Index([0], dtype='Int64')\n", "assert f(2) == 4\n", WRONG)
 table(
     "argument-taken-over",
     "class Liar(pd.DataFrame):\n    def __eq__(s, o): return True\ndef f(x):\n    x.__class__ = Liar\n    x['a'] = [0, 0]\n",

@@ -424,7 +424,8 @@ def test_every_recipe_of_the_project_parses(recipe_file):
 
 def pytest_generate_tests(metafunc):
     if "recipe_file" in metafunc.fixturenames:
-        files = sorted(file for file in ROOT.glob("recipes/**/*.yaml") if file.parent.name != "train")
+        others = ("train", "eval", "suites")
+        files = sorted(file for file in ROOT.glob("recipes/**/*.yaml") if file.parent.name not in others)
         metafunc.parametrize("recipe_file", files, ids=[file.relative_to(ROOT).as_posix() for file in files])
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -507,3 +508,18 @@ def test_a_judge_behind_a_proxy(tmp_path, monkeypatch):
                 return (await llm_judge.Judge(reward, client).score(TALK)).score
 
         assert asyncio.run(score()) == 7.0
+
+
+def test_messages_call_a_judge_of_several_by_its_place(fake, tmp_path):
+    """A refused field, a variable that is not set; what has answered is asked no more by the second build."""
+    with running(Fake(refuses=("temperature",))) as refusing:
+        judges = [served_by(fake.url, revision="d"), judged_by(refusing.url)]
+        with pytest.raises(SourceStopped, match=r"write into the recipe: score\.1: omit: \[temperature\]"):
+            build(tmp_path, *judges)
+        with pytest.raises(SourceStopped, match=r"write into the recipe: score: omit: \[temperature\]"):
+            (tmp_path / "alone").mkdir()
+            build(tmp_path / "alone", judges[1])
+    judges[1] |= {"headers": {"x-key": "${NO_SUCH_KEY}"}}
+    for found in (partial(build, tmp_path, *judges), partial(check, tmp_path, *judges)):
+        with pytest.raises(BadInput, match=r"^score\.1\.headers\.x-key: the environment variable NO_SUCH_KEY is not set"):
+            found()

@@ -246,6 +246,16 @@ def test_results_that_are_gone_say_what_to_do(fake, batching, undisturbed):
     assert batching.go() is None and batching.rows == undisturbed and batching.paid_once
 
 
+def test_what_runs_when_a_build_is_to_end_runs_on_and_is_taken_up_by_the_next(fake, tmp_path, undisturbed):
+    batching = Batching(fake, tmp_path)
+    fake.looks = 10_000
+    fake.http = lambda number, call: batching.drain() if number == 7 else None
+    assert batching.go() is None and batching.responses == {}
+    assert batching.said == ["fake/one: batch_1, batch_2 runs on; the next build stores what comes of it"]
+    fake.looks, fake.http = 1, FakeBatches().http
+    assert batching.go() is None and batching.rows == undisturbed and batching.paid_once and len(fake.batches) == 3
+
+
 def test_strange_lines_in_results_are_counted_and_no_line_counts_twice(fake, batching, undisturbed):
     assert batching.go(n=1) is None
     extra = [

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import re
 import shutil
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -57,7 +60,16 @@ CASES = [
     ("def f(n): return list(range(n))\n", "assert f(2_100_000)[-1] == 2_100_000", "failed", "AssertionError"),
     ("def f(n): return [0] * n\n", "assert len(f(20_000_001)) == 20_000_001", "unverifiable", "the program's answer holds over 20,000,000 values"),
     *(("def f(s): return tuple(s)\n", f"assert f({s}) == tuple({s})", "passed", "") for s in (
-        "{12, 13, 14, 15, 16}", "set(range(12, 17))", "{8, 0, 16}", "{16, 0, 8}", "{'b', 'a', 'cc', 'd', 'e'}", "{x * 7 for x in range(30)}")),
+        "{12, 13, 14, 15, 16}", "set(range(12, 17))", "{8, 0, 16}", "{16, 0, 8}", "{'b', 'a', 'cc', 'd', 'e'}", "{x * 7 for x in range(30)}",
+        "frozenset({12, 13, 14, 15, 16})", "frozenset(range(12, 17))", "frozenset({8, 0, 16})", "frozenset({x * 7 for x in range(30)})")),
+    *((f"def f():\n    with open({name!r}) as file: return file.read()\n", tests, outcome, said) for name, tests, outcome, said in (
+        ("a/b.txt", "os.makedirs('a')\nopen('a/b.txt', 'w').write('x')\nassert f() == 'x'", "passed", ""),
+        ("a.txt", "with open('a.txt', 'w') as file:\n    print('x', file=file)\nassert f() == 'x\\n'", "passed", ""),
+        ("a.txt", "open('a.txt', 'w').write('x')\nassert f() == 'x'\nopen('a.txt', 'w').write('y')\nassert f() == 'y'", "passed", ""),
+        ("a.txt", "open('a.txt', 'w').write('x')\nassert f() == 'y'", "failed", "AssertionError"),
+        ("b.txt", "open('a.txt', 'w').write('x')\nassert f() == 'x'", "failed", "FileNotFoundError"),
+        ("/etc/hostname", "assert f()", "failed", "PermissionError"),
+    )),
 ]  # fmt: skip
 
 
@@ -101,6 +113,20 @@ def burn() -> None:
         pass
 
 
+@contextlib.contextmanager
+def busy() -> Iterator[None]:
+    """Twice as many others compute as there are cores."""
+    burners = [multiprocessing.get_context("fork").Process(target=burn, daemon=True) for _ in range(2 * (os.cpu_count() or 1))]
+    for burner in burners:
+        burner.start()
+    try:
+        yield
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.join()
+
+
 def test_verdicts_are_equal_on_an_idle_and_on_a_busy_machine():
     """Programs that need 60 % of their time pass, those that need 140 % do not, whoever else computes."""
     with Sandbox(limits=Limits(timeout_s=LIMIT_S, memory_mb=512)) as sandbox:
@@ -113,17 +139,93 @@ def test_verdicts_are_equal_on_an_idle_and_on_a_busy_machine():
 
         expected = ["passed", "timeout", "passed", "timeout"]
         assert outcomes() == expected
-        burners = [
-            multiprocessing.get_context("fork").Process(target=burn, daemon=True) for _ in range(2 * (os.cpu_count() or 1))
-        ]
-        for burner in burners:
-            burner.start()
-        try:
+        with busy():
             assert outcomes() == expected
-        finally:
-            for burner in burners:
-                burner.kill()
-                burner.join()
+
+
+HEAVY = {
+    # name: right program, its wrong change, tests; each computes for seconds
+    "queens": ("""
+def queens(n: int) -> int:
+    \"\"\"In how many ways n queens stand on a board of n by n without one attacking another.\"\"\"
+    def place(row, columns, rising, falling):
+        if row == n:
+            return 1
+        found = 0
+        for column in range(n):
+            if column not in columns and row + column not in rising and row - column not in falling:
+                found += place(row + 1, columns | {column}, rising | {row + column}, falling | {row - column})
+        return found
+    return place(0, frozenset(), frozenset(), frozenset())
+""", ("row - column not in falling", "True"), """
+def check(candidate):
+    assert candidate(1) == 1
+    assert candidate(6) == 4
+    assert candidate(12) == 14_200
+"""),
+    "primes": ("""
+def count_primes(n):
+    \"\"\"How many primes are below n, by trial division.\"\"\"
+    count = 0
+    for number in range(2, n):
+        for divisor in range(2, int(number ** 0.5) + 1):
+            if number % divisor == 0:
+                break
+        else:
+            count += 1
+    return count
+""", ("+ 1):", "):"), "assert count_primes(10) == 4\nassert count_primes(800_000) == 63_951"),
+    "longest chain": ("""
+def longest_chain(limit):
+    \"\"\"The start below limit whose Collatz chain is the longest.\"\"\"
+    best, longest = 1, 1
+    for start in range(1, limit):
+        n, length = start, 1
+        while n != 1:
+            n = 3 * n + 1 if n % 2 else n // 2
+            length += 1
+        if length > longest:
+            best, longest = start, length
+    return best
+""", ("length > longest", "length < longest"), "assert longest_chain(10) == 9\nassert longest_chain(300_000) == 230_631"),
+    "knapsack": ("""
+class Solution:
+    def fill(self, weights, values, room):
+        def best(at, left):
+            if at == len(weights):
+                return 0
+            without = best(at + 1, left)
+            if weights[at] > left:
+                return without
+            return max(without, values[at] + best(at + 1, left - weights[at]))
+        return best(0, room)
+""", ("max(without", "min(without"), "assert Solution().fill([1, 2, 3], [6, 10, 12], 5) == 22\n"
+     "assert Solution().fill(list(range(1, 25)), list(range(24, 0, -1)), 120) == 255"),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_solutions_that_compute_for_seconds_have_equal_verdicts_on_an_idle_and_on_a_busy_machine():
+    """As HumanEval's, MBPP's and LeetCode's, under the limit that a build has: right ones pass, wrong ones fail for their answer."""
+    with Sandbox(limits=Limits(timeout_s=5, memory_mb=512)) as sandbox:
+
+        def outcomes() -> list[tuple[str, str, str]]:
+            found: list[tuple[str, str, str]] = []
+            for name, (program, (right, wrong), tests) in HEAVY.items():
+                assert program.count(right) == 1
+                entry = re.findall(r"def (\w+)", program)[0]
+                style = "humaneval_check" if "candidate" in tests else "solution_method" if "Solution" in tests else "asserts"
+                for text in (program, program.replace(right, wrong)):
+                    done = sandbox.check(text, tests, style, entry)
+                    found.append((name, done.outcome, "AssertionError" if "AssertionError" in done.detail else ""))
+            return found
+
+        expected = [one for name in HEAVY for one in ((name, "passed", ""), (name, "failed", "AssertionError"))]
+        began_s = os.times().children_user
+        assert outcomes() == expected
+        with busy():
+            assert outcomes() == expected
+    assert os.times().children_user - began_s > 2 * len(HEAVY), "they compute for seconds"
 
 
 def test_what_waits_ends_by_the_wall_and_what_the_tests_compute_counts_for_nobody():

@@ -165,6 +165,10 @@ TASKS = [
     ("def f(n): return np.random.rand(n)", "np.random.seed(0)\nassert np.allclose(f(1), 0.5488135)\n"
      "assert np.allclose(f(1), 0.71518937)", "passed"),
     ("def f(t): return t", "f(pd.DataFrame({'a': [object()]}))", "unverifiable"),
+    ("def f(n): return pd.array([n])", "assert f(2) == 2 and f(2) < 3 and not f(3) == 2 and f(2) and len(f(2)) == 1", "passed"),
+    ("def f(n): return pd.array([n, 1])", "assert (f(2) == [2, 1]).all() and f(2)[0] == 2 and f(2)", "passed"),
+    ("def f(n): return pd.array([n], dtype='string')",
+     "pd.testing.assert_extension_array_equal(f('a'), pd.array(['a'], dtype='string'))", "passed"),
 ]  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from datakit.errors import BadInput
+from datakit.errors import BadInput, MissingExtra, needs_extra
 from datakit.recipe import ServeSource, load
 from datakit.serving import check, in_turns, launch, orphans
 from datakit.serving.guard import STOP_S
@@ -104,6 +104,21 @@ def test_what_is_wrong_with_a_source_is_found_before_it_is_started(tmp_path, sou
     recipe = loaded(tmp_path, SOURCE | source)
     with pytest.raises(BadInput, match=f"^{re.escape(message)}"):
         check(recipe.sources[0], "sources.0")
+
+
+def test_where_vllm_and_the_extra_local_are_both_asked_for_it_says_that_they_exclude_one_another(tmp_path, monkeypatch):
+    recipe = loaded(tmp_path, SOURCE)
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(MissingExtra, match=r"'fuse-datakit\[vllm\]' in an environment without the extras local and train"):
+        check(recipe.sources[0], "sources.0")
+    monkeypatch.delitem(sys.modules, "vllm")
+    (tmp_path / "vllm.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    there = r"\[local\]' in another environment, for vLLM is installed"
+    with pytest.raises(MissingExtra, match=there), needs_extra("local", "x"):
+        raise ModuleNotFoundError(name="gone")
+    with pytest.raises(MissingExtra, match=r"\[hub\]'$"), needs_extra("hub", "x"):
+        raise ModuleNotFoundError(name="gone")
 
 
 def test_the_environment_has_what_the_source_asks_for_and_no_secrets(tmp_path, monkeypatch):

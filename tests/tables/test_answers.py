@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from datakit.store import Run
 from datakit.tables import TABLES
-from datakit.tables.answers import COMPLETE, Parts, is_complete, join, split, whole
+from datakit.tables.answers import _ENDS, _SIGNS, COMPLETE, Parts, is_complete, join, split, whole
 from tests.helpers.folders import ROOT
 
 OLD = ROOT / "tests" / "fixtures" / "run-0.1"
@@ -159,3 +159,7 @@ def test_sql_says_the_same(tmp_path: Path) -> None:
 def test_which_endings_are_complete(reason: str | None, complete: bool) -> None:
     assert is_complete(reason) == complete
     assert is_complete(reason, ["done"]) == (complete or reason == "done")
+
+
+def test_every_closing_begins_with_one_of_the_signs() -> None:
+    assert all(end.startswith(_SIGNS) for end in _ENDS)

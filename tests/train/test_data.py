@@ -168,6 +168,13 @@ def test_a_conversation_of_one_message_has_nothing_to_learn_from(tmp_path):
     assert "1 of 1 rows have an empty messages" in message_of(tmp_path / "a.parquet", "sft")
 
 
+def test_labelled_answers_are_not_learnt_from(tmp_path):
+    """TRL's KTO columns are those of SFT and a label; half of the answers are bad ones."""
+    rows = [{"prompt": tiny.user("a"), "completion": tiny.assistant("b"), "label": label} for label in (True, False)]
+    pl.DataFrame(rows).write_parquet(tmp_path / "a.parquet")
+    assert "labelled answers (KTO), and sft would learn the bad ones" in message_of(tmp_path / "a.parquet", "sft")
+
+
 def test_data_given_twice_is_refused(tmp_path):
     path = tiny.write_export(tmp_path / "sft", "sft")
     with pytest.raises(TrainError, match=r"its rows are those of --data .*sft; give each once"):

@@ -4,6 +4,7 @@
     python make.py llama             one model for math (llama, qwen2, mistral, gemma2, target, reward)
     python make.py code-llama        one model for code (code-llama, code-qwen2, code-mistral, code-gemma2, code-reward)
     python make.py problems          ../../math/problems.jsonl; code-problems: ../../code/problems.jsonl
+    python make.py unseen            ../../math/unseen.jsonl: the report's problems, for `datakit eval --suite micro`
     python make.py report            pass rates and the reward models' ranking, as Markdown and report.json; report-math and
                                      report-code measure one half
 
@@ -32,17 +33,16 @@ ROOT = Path(__file__).resolve().parents[1]
 SOLUTION = HouseStyle("\n", "", "*", "#### {}")
 
 
-def write_problems(subject: Subject, row: Callable[[Any], dict[str, object]]) -> None:
-    """The demo's prompts, which no training set holds."""
-    folder = ROOT.parent / subject.name
+def write_problems(subject: Subject, row: Callable[[Any], dict[str, object]], unseen: bool = False) -> None:
+    """The demo's prompts, or the report's; no training set holds either."""
+    folder, name = ROOT.parent / subject.name, "unseen" if unseen else "problems"
     folder.mkdir(exist_ok=True)
+    begin = f"micro-{subject.name}{'-unseen' if unseen else ''}"
     rows = [
-        {"prompt_id": f"micro-{subject.name}/{number:04d}", "question": problem.question}
-        | row(problem)
-        | {"kind": problem.kind}
-        for number, problem in enumerate(subject.demo())
+        {"prompt_id": f"{begin}/{number:04d}", "question": problem.question} | row(problem) | {"kind": problem.kind}
+        for number, problem in enumerate(subject.unseen() if unseen else subject.demo())
     ]
-    (folder / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def math_row(problem: Problem) -> dict[str, object]:
@@ -67,6 +67,7 @@ def report(names: tuple[str, ...] = tuple(SUBJECTS)) -> None:
 
 OTHERS: dict[str, Callable[[], None]] = {
     "problems": lambda: write_problems(MATH, math_row), "code-problems": lambda: write_problems(CODE, code_row),
+    "unseen": lambda: write_problems(MATH, math_row, unseen=True),
     "reward": lambda: train_reward("math"), "code-reward": lambda: train_reward("code"), "report": report,
     "report-math": lambda: report(("math",)), "report-code": lambda: report(("code",)),
 }  # fmt: skip
@@ -86,7 +87,7 @@ def make_all(jobs: int) -> None:
     """The language models side by side, then what needs them."""
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(run, FAMILIES))
-    for name in ("problems", "code-problems", "reward", "code-reward", "report"):
+    for name in ("problems", "unseen", "code-problems", "reward", "code-reward", "report"):
         run(name)
 
 

@@ -23,15 +23,24 @@ _MOST = 1_000  # items
 _PER_ITEM = 16  # a table with more places an item than a set's own growth makes
 
 
-def recipe(value: set[Any], items: list[Any]) -> tuple[int, list[Any]] | None:
+def recipe(value: set[Any] | frozenset[Any], items: list[Any]) -> tuple[int, list[Any]] | None:
     """The size of the table and the order of insertion; None where adding the items as they stand does."""
-    if len(items) < 2 or all(map(is_, set(items), items)):
+    if len(items) < 2 or all(map(is_, type(value)(items), items)):
         return None
-    size = max(_SMALLEST, (sys.getsizeof(value) - sys.getsizeof(set())) // _ENTRY)
+    size = _size(value)
     if len(items) > _MOST or not _fits(size, len(items)):
         return None
     order = _order(items, size)
-    return (size, order) if order is not None and all(map(is_, make(set(), size, order), items)) else None
+    if order is None:
+        return None
+    made = make(set(), size, order) if type(value) is set else frozen(size, order)
+    return (size, order) if all(map(is_, made, items)) else None
+
+
+def frozen(size: int, order: list[Any]) -> frozenset[Any]:
+    """A frozenset whose table was made for all items at once (a dict says how many), or has grown: its size says which."""
+    at_once = frozenset(dict.fromkeys(order))
+    return at_once if _size(at_once) == size else frozenset(order)
 
 
 def make(found: set[Any], size: int, order: list[Any]) -> set[Any]:
@@ -46,6 +55,10 @@ def make(found: set[Any], size: int, order: list[Any]) -> set[Any]:
         found.difference_update(fillers)
     found.update(order)
     return found
+
+
+def _size(value: set[Any] | frozenset[Any]) -> int:
+    return max(_SMALLEST, (sys.getsizeof(value) - sys.getsizeof(type(value)())) // _ENTRY)
 
 
 def _fits(size: int, n_items: int) -> bool:

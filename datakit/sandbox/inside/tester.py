@@ -293,7 +293,7 @@ class Names:
 
     def look_at(self, statement: ast.stmt) -> set[str]:
         """The names that it stores anywhere."""
-        stored = set()
+        stored = set[str]()
         for node in ast.walk(statement):
             kind = type(node)
             if kind is ast.Name:

@@ -95,9 +95,9 @@ class Encoder:
         match tag:
             case "l":
                 return self._items(value, depth)
-            case "s":
-                return self._set(value, depth)
-            case "t" | "fs":
+            case "s" | "fs":
+                return self._set(tag, value, depth)
+            case "t":
                 return {tag: self._items(value, depth)}
             case "d" | "C" | "O" | "D":
                 return {tag: [self._items(pair, depth) for pair in value.items()]}
@@ -108,13 +108,13 @@ class Encoder:
             case _:
                 return {tag: _TO_SPELLED[tag](value)}
 
-    def _set(self, value: set[Any], depth: int) -> Any:
+    def _set(self, tag: str, value: set[Any] | frozenset[Any], depth: int) -> Any:
         """Its items; where that is not enough for the same order on the other side, with what makes it (`sets`)."""
         items = list(value)
         found = sets.recipe(value, items)
         if found is None:
-            return {"s": self._items(items, depth)}
-        return {"s+": [found[0], self._items(found[1], depth)]}
+            return {tag: self._items(items, depth)}
+        return {tag + "+": [found[0], self._items(found[1], depth)]}
 
     def _odd(self, value: Any, kind: type, depth: int) -> Any:
         """Instances of subclasses of builtins by their base value; arrays; else a reference."""
@@ -236,12 +236,12 @@ class _Decoder:
                 return self.shared[content]
             case "t" | "fs":
                 return (tuple if tag == "t" else frozenset)(self.items(content))
+            case "fs+":
+                return sets.frozen(content[0], self.items(content[1]))
             case "s+":
                 return self.fill(set(), content[1], size=content[0])
             case "q":
                 return self.fill(deque(maxlen=content[1]), content[0])
-            case "B":
-                return self.fill(bytearray(), bytes.fromhex(content))
             case "n":
                 return self.named(*content)
             case "r" | "sl":
@@ -262,8 +262,8 @@ class _Decoder:
         elif isinstance(container, set):
             items = self.items(content)
             sets.make(container, size, items) if size else container.update(items)
-        elif isinstance(content, bytes):
-            container.extend(content)
+        elif isinstance(container, bytearray):
+            container.extend(bytes.fromhex(content))
         else:
             container.extend(self.items(content))
         return container
@@ -276,7 +276,7 @@ class _Decoder:
 
 
 # A defaultdict comes without its factory: that is code.
-_FILLED: dict[str, Callable[[], Any]] = {"s": set, "d": dict, "C": Counter, "O": OrderedDict, "D": defaultdict}
+_FILLED: dict[str, Callable[[], Any]] = {"s": set, "d": dict, "B": bytearray, "C": Counter, "O": OrderedDict, "D": defaultdict}
 _LEAVES: dict[str, Callable[[Any], Any]] = {
     "i": lambda text: int(text, 16),
     "b": bytes.fromhex,

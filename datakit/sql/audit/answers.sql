@@ -7,6 +7,7 @@ SELECT
     CASE
         WHEN repeated THEN 'repeated text'
         WHEN is_right OR is_wrong THEN if($verified, if(is_right, 'right', 'wrong'), 'usable')
+        WHEN dropped THEN 'residue: ' || residue
         WHEN text_hash IS NULL THEN 'a thought without an answer'
         WHEN $verified AND outcome IS NULL THEN 'no verdict'
         WHEN $verified AND outcome <> 'passed' AND NOT list_contains($wrong, outcome) THEN 'cannot judge: ' || outcome

@@ -4,7 +4,8 @@
 -- before and not this one.
 --   read, kept (not dropped), answered, judged (a right and a wrong answer), candidates (that may stand in one pair), paired
 WITH answered AS (
-    SELECT prompt_id, bool_or(is_right) AS has_right, bool_or(is_wrong) AS has_wrong, bool_or(complete) AS has_complete
+    SELECT prompt_id, bool_or(is_right) AS has_right, bool_or(is_wrong) AS has_wrong, bool_or(complete) AS has_complete,
+        bool_or(complete AND NOT dropped) AS has_usable
     FROM answers
     GROUP BY prompt_id
 ),
@@ -36,6 +37,7 @@ placed AS (
             WHEN 2 THEN coalesce(u.reason, 'not asked yet')
             WHEN 3 THEN CASE
                 WHEN NOT a.has_complete THEN 'only answers that are not complete'
+                WHEN NOT a.has_usable THEN 'only answers with residue'
                 WHEN NOT a.has_right AND NOT a.has_wrong THEN 'nothing to judge by'
                 WHEN a.has_wrong THEN 'no right answer'
                 ELSE 'no wrong answer'

@@ -4,6 +4,7 @@
 -- Gives one row a model, also where it gave nothing. A model with several samplings is one row: pairs are made by model.
 -- pass_rate = passed / (passed + wrong); most_distinct = the most different texts that one prompt got; wanted, failures and
 -- pending count responses that were asked for (of imported ones only those that are there).
+-- residue: what answers should not have in them (tables.residue), and how many pairs hold such an answer.
 -- truncated = not complete, and `endings` are the reasons of these; thought_tokens_counted: by the server, not by characters.
 WITH models AS (
     SELECT
@@ -57,6 +58,26 @@ widest AS (
     GROUP BY model
 ),
 
+residues AS (
+    SELECT
+        model,
+        list({'residue': residue, 'responses': n, 'pairs': n_pairs, 'choice': choice} ORDER BY n DESC, residue) AS residue
+    FROM (
+        SELECT
+            a.model,
+            a.residue,
+            any_value(a.residue_choice) AS choice,
+            count(DISTINCT a.response_id) AS n,
+            count(DISTINCT (p.prompt_id, p.model)) FILTER (WHERE p.prompt_id IS NOT NULL) AS n_pairs
+        FROM answers AS a
+        LEFT JOIN (SELECT prompt_id, model, unnest([chosen_id, rejected_id]) AS response_id FROM pairs) AS p
+            ON a.prompt_id = p.prompt_id AND a.response_id = p.response_id
+        WHERE a.residue IS NOT NULL
+        GROUP BY a.model, a.residue
+    )
+    GROUP BY model
+),
+
 asked AS (
     SELECT
         model,
@@ -92,6 +113,7 @@ SELECT
     g.mean_answer_tokens,
     g.thought_tokens_counted,
     coalesce(e.endings, []) AS endings,
+    coalesce(r.residue, []) AS residue,
     coalesce(a.wanted, 0) AS wanted,
     coalesce(a.failures, 0) AS failures,
     coalesce(a.pending, 0) AS pending,
@@ -105,6 +127,7 @@ SELECT
 FROM models AS m
 LEFT JOIN given AS g ON m.model = g.model
 LEFT JOIN endings AS e ON m.model = e.model
+LEFT JOIN residues AS r ON m.model = r.model
 LEFT JOIN widest AS w ON m.model = w.model
 LEFT JOIN asked AS a ON m.model = a.model
 ORDER BY m.model

@@ -1,13 +1,17 @@
 -- The rows of an exported sft/ folder: what TRL reads (prompt, completion), and where each came from.
--- Reads demos, prompts, responses.
+-- Reads demos, prompts, responses, answers (mark_answers.sql).
 --   $keep_reasoning  what the model thought stands in front of its answer, as it came; characters are those of the answer alone
+--   (where the source says so, residue is stripped: views/written_answer.sql)
 --   $keep_system     the system prompt of the source is the first message
 -- Gives the columns of the folder, and four that are not written: messages_digest (of the prompt, whatever its id), row_digest (of
 -- prompt and texts: the same row from another run has the same), and where the prompt stands between 0 and 1, in an order of its own
 -- each, when rows are left out of a mix (mix_place) and when they are held out for tests (test_place).
 SELECT
     asked_messages(p.messages, r.sampling, $keep_system) AS prompt,
-    [{'role': 'assistant', 'content': if($keep_reasoning, whole_answer(r.text, r.reasoning, r.reasoning_form), r.text)}] AS completion,
+    [{
+        'role': 'assistant',
+        'content': written_answer(r.text, r.reasoning, r.reasoning_form, $keep_reasoning, a.residue_choice = 'strip')
+    }] AS completion,
     d.prompt_id,
     p.source,
     r.model,
@@ -16,10 +20,11 @@ SELECT
     r.n_chars AS completion_chars,
     r.n_tokens AS completion_tokens,
     p.messages_digest,
-    md5(concat_ws(chr(31), p.messages_digest, r.text)) AS row_digest,
+    md5(concat_ws(chr(31), p.messages_digest, r.text_hash)) AS row_digest,
     md5_number_lower('mix/' || p.messages_digest) / pow(2, 64) AS mix_place,
     md5_number_lower('test/' || p.messages_digest) / pow(2, 64) AS test_place
 FROM demos AS d
 INNER JOIN prompts AS p ON d.prompt_id = p.prompt_id
 INNER JOIN responses AS r ON d.response_id = r.response_id
+LEFT JOIN answers AS a ON d.prompt_id = a.prompt_id AND d.response_id = a.response_id
 ORDER BY d.prompt_id

@@ -7,7 +7,7 @@
 -- finite score (`scored` is FALSE). What is not complete is neither: an answer that was cut off, or a thought without one (its
 -- text_hash and n_chars are NULL). Of identical texts of one model to one prompt one may be used, the first by id that can be
 -- (the others are `repeated`). n_thought_tokens: the server's count, or the thought's share of the characters of n_tokens
--- (`thought_counted` is FALSE); NULL where there is no thought.
+-- (`thought_counted` is FALSE); NULL where there is no thought. `dropped`: its source drops answers with residue, and it has some.
 WITH judgements AS (
     SELECT response_id, any_value(score) AS score, count(DISTINCT judge) FILTER (WHERE isfinite(score)) AS n_judges
     FROM scores
@@ -25,6 +25,9 @@ judged AS (
         r.text_hash,
         r.complete,
         r.finish_reason,
+        r.residue,
+        r.residue_choice,
+        r.residue_choice = 'drop' AND r.residue IS NOT NULL AS dropped,
         if(
             length(trim(r.reasoning, E' \t\r\n')) > 0,
             coalesce(r.n_reasoning_tokens, r.n_tokens * length(r.reasoning) / (length(r.reasoning) + coalesce(r.n_chars, 0))),
@@ -40,6 +43,7 @@ judged AS (
                 NOT scored,
                 NOT coalesce(v.outcome = 'passed' OR list_contains($wrong, v.outcome), FALSE),
                 NOT r.complete,
+                r.residue_choice = 'drop' AND r.residue IS NOT NULL,
                 r.response_id
         ) > 1 AS repeated
     FROM current_responses AS r
@@ -51,6 +55,7 @@ judged AS (
 
 SELECT
     *,
-    scored AND NOT repeated AND complete AND ($verifier IS NULL OR coalesce(outcome = 'passed', FALSE)) AS is_right,
-    scored AND NOT repeated AND complete AND ($verifier IS NULL OR coalesce(list_contains($wrong, outcome), FALSE)) AS is_wrong
+    scored AND NOT repeated AND complete AND NOT dropped AND ($verifier IS NULL OR coalesce(outcome = 'passed', FALSE)) AS is_right,
+    scored AND NOT repeated AND complete AND NOT dropped AND ($verifier IS NULL OR coalesce(list_contains($wrong, outcome), FALSE))
+        AS is_wrong
 FROM judged

@@ -1,12 +1,13 @@
--- Responses that were written without messages_digest, n_chars and text_hash, or when texts were compared in another way: these
+-- Responses that were written without messages_digest, n_chars, text_hash and residue, or when texts were compared in another way: these
 -- columns, computed as the rows are read.
--- Reads older_responses, wanted_responses. No parameters.
+-- Reads older_responses, wanted_responses, find_residue (tables.residue). No parameters.
 -- Gives the columns of responses. What no prompt of now wants keeps a messages_digest of NULL: its messages are not known.
 SELECT
     r.* REPLACE (
         coalesce(r.messages_digest, w.messages_digest) AS messages_digest,
         length(compared_text(r.text)) AS n_chars,
-        md5_number_lower(compared_text(r.text)) AS text_hash
+        md5_number_lower(compared_text(r.text)) AS text_hash,
+        find_residue(r.text, r.reasoning) AS residue
     )
 FROM older_responses AS r
 LEFT JOIN (

@@ -20,6 +20,7 @@ SELECT
     s.sampling,
     s.type AS source_type,
     s.complete AS complete_reasons,
+    s.residue AS residue_choice,
     i.sample_index
 FROM prompts AS p
 CROSS JOIN sources AS s

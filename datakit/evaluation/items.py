@@ -1,4 +1,7 @@
-"""How much of a run or an export meets a benchmark: texts that are the same but for case, blanks and forms of letters."""
+"""The items of a benchmark, read again from its data: which belong together, and how much of a run or an export meets them.
+
+Texts meet that are the same but for case, blanks and forms of letters.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,30 @@ from pathlib import Path
 
 import polars as pl
 
+from datakit.collect.reading import with_prompts
 from datakit.collect.rows import read_rows
 from datakit.collect.tally import Tally
+from datakit.domains import domain_of
 from datakit.errors import BadInput
 from datakit.evaluation.table import Contact
+from datakit.recipe import Recipe
 from datakit.recipe.benchmarks import Benchmark
 from datakit.store import Run
 from datakit.tables import Messages
+
+
+def clusters_of(recipe: Recipe, column: str) -> dict[str, str]:
+    """By prompt: the value of the column of ours, or the prompt's own id where it has none. BadInput where none has one."""
+    clusters, n_there = dict[str, str](), 0
+    for section in recipe.prompts:
+        tally = Tally(section)
+        for found, prompt in with_prompts(read_rows(section, tally), tally, domain_of(recipe).read):
+            value = found[2].get(column)
+            n_there += value is not None
+            clusters.setdefault(prompt.prompt_id, prompt.prompt_id if value is None else str(value))
+    if not n_there:
+        raise BadInput(f"cluster: no prompt has a '{column}'; map it in columns")
+    return clusters
 
 
 def contact(data: Path, prompts: Iterable[set[str]], benchmark: Benchmark) -> Contact:

@@ -1,0 +1,92 @@
+"""Residue: what an answer should not have in it, and templates, models and servers leave there.
+
+It is found when a response is written, and stored by its name; the text stays as it came. The tokens are those of the chat
+templates of Llama 2 and 3, Qwen (ChatML), Gemma, Mistral, Phi, DeepSeek and of Alpaca and Vicuna prompts.
+"""
+
+from __future__ import annotations
+
+import re
+
+from datakit.tables.compared import END_TOKENS, WHITE_SPACE, compared_text
+
+_ROLES = "(?:assistant|model|user|system)"
+_HEADERS = "|".join(
+    (
+        rf"<\|im_start\|>{_ROLES}?",
+        rf"(?:<\|begin_of_text\|>)?<\|start_header_id\|>{_ROLES}?(?:<\|end_header_id\|>)?",
+        rf"<\|{_ROLES}\|>",
+        rf"<start_of_turn>{_ROLES}?",
+        r"\[/?INST\]|<</?SYS>>|<s>|<bos>",
+        "<\uff5c(?:Assistant|User|begin\u2581of\u2581sentence)\uff5c>",
+        r"#{2,3} ?(?:Response|Assistant|Instruction|Human|Input):",
+    )
+)
+_ENDS = "|".join(re.escape(token) for token in END_TOKENS)
+_SPACE = r"[ \t\n\r\f\x0b]*"  # RE2's \s has no vertical tab
+LEADING = rf"^{_SPACE}(?:(?:{_HEADERS}|{_ENDS}|(?:assistant|ASSISTANT|Assistant:|ASSISTANT:){_SPACE}\n){_SPACE})+"
+TRAILING = rf"{_SPACE}(?:(?:{_HEADERS}|{_ENDS}){_SPACE})+$"
+"""Template tokens and role headers at both ends of a text, as patterns that RE2 reads as well (there `$` is the very end)."""
+
+_INSIDE = re.compile(
+    rf"<\|(?:im_start|im_end|start_header_id|end_header_id|eot_id|eom_id|end_of_text|endoftext|begin_of_text|{_ROLES})\|>"
+    "|<(?:start|end)_of_turn>|\\[/INST\\]|<<SYS>>|<\uff5c(?:Assistant|User|end\u2581of\u2581sentence)\uff5c>"
+    r"|^### (?:Response|Assistant|Instruction|Human):",
+    re.MULTILINE | re.ASCII,
+)
+_MARKS = ("<|", "_of_turn>", "[/INST]", "<<SYS>>", "<\uff5c", "\n### ")
+"""Each match of _INSIDE has one, or stands at the very beginning: looking for them is quicker."""
+_LEADING, _TRAILING = (re.compile(pattern, re.ASCII) for pattern in (LEADING, TRAILING))
+_LAST = frozenset(">]:lmrt")
+"""How tokens and headers end."""
+_REFUSAL = re.compile(
+    r"(?:I(?:'|\u2019)m (?:really |very )?sorry|I am (?:really |very )?sorry|Sorry|I apologize|Unfortunately)\b[^.\n]{0,40}?"
+    r"\bI(?:'|\u2019)?(?: am|m)? ?(?:can(?:'|\u2019|no)t|can not|cannot|not able to|unable to|won(?:'|\u2019)t)\b"
+    r"|I (?:can(?:'|\u2019)t|cannot|can not|won(?:'|\u2019)t|am not able to|am unable to) "
+    r"(?:assist|help|provide|comply|fulfill|answer|create|generate|engage|do that|discuss|support)\b"
+    r"|As an AI(?: language)?(?: model)?, I (?:can(?:'|\u2019)t|cannot|am not able|am unable)\b",
+)
+_TAIL, _LONGEST_UNIT, _LEAST, _TIMES = 40, 400, 240, 4
+
+
+def find_residue(text: str | None, reasoning: str | None = None) -> str | None:
+    """What of it an answer has, the first of: `refusal`, `loop` (it ends with one passage, over and over), `template inside`
+    (template tokens within it), `role header`, `end token` (at its ends: these can be stripped), `empty thought`; or None."""
+    if text is not None:
+        kept = compared_text(text)
+        if _REFUSAL.match(kept):
+            return "refusal"
+        if loops(kept):
+            return "loop"
+        bare = strip_residue(kept)
+        if any(mark in bare for mark in _MARKS) and _INSIDE.search(bare):
+            return "template inside"
+        if bare.strip(WHITE_SPACE) != kept:
+            return "role header"
+        if text.rstrip(WHITE_SPACE).endswith(END_TOKENS):
+            return "end token"
+    return "empty thought" if reasoning is not None and not reasoning.strip() else None
+
+
+def strip_residue(text: str) -> str:
+    """The text without template tokens and role headers at both its ends, with the white space around these.
+
+    sql/views/strip_residue.sql computes the same.
+    """
+    text = _LEADING.sub("", text)
+    return _TRAILING.sub("", text) if text.rstrip()[-1:] in _LAST else text
+
+
+def loops(text: str) -> bool:
+    """Whether it ends with a passage of at most 400 characters that stands there at least four times, 240 characters in all.
+
+    >>> loops("So 2. " * 50), loops("-" * 100)
+    (True, False)
+    """
+    n = len(text)
+    at = text.rfind(text[-_TAIL:], max(0, n - _TAIL - _LONGEST_UNIT), n - 1) if n >= _LEAST else -1
+    if at < 0:
+        return False
+    unit = n - _TAIL - at
+    span = max(_TIMES * unit, _LEAST)
+    return n >= span and text[n - span + unit :] == text[n - span : n - unit]

@@ -1,0 +1,98 @@
+"""The benchmarks of recipes/eval/: their data as it is published, what models are asked, and that right answers are right."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from datakit.collect.inputs import read_inputs
+from datakit.domains import domain_of
+from datakit.evaluation.items import clusters_of, texts_of
+from datakit.evaluation.models import Model
+from datakit.evaluation.scores import recipe_for
+from datakit.recipe.benchmarks import benchmarks_folder, known_benchmarks, known_suites, load_benchmark, load_suite
+from tests.helpers.command import datakit, rows_of
+from tests.helpers.fake_endpoint import Fake, running
+from tests.helpers.published import ITEMS, right_below, write_copy
+
+NAMES = ["amc23", "gpqa_diamond", "gsm8k", "humaneval", "livecodebench", "math", "mbpp", "mmlu_pro", "mmlu_redux"]
+READ = {"livecodebench": 16, "mmlu_pro": 19, "mmlu_redux": 27}
+"""Items that count, where not all of them do: of the window; where answer and its index agree; with a right choice."""
+ASKED = {
+    "gsm8k": "Ann has 8 pens and buys 13 more. How many pens has she then?",
+    "math": "Compute $8+13$.",
+    "amc23": "What is $8+13$?",
+    "humaneval": 'def add_8(x: int) -> int:\n    """Give x plus 8.\n    >>> add_8(1)\n    9\n    """\n',
+    "mbpp": '"""\nWrite a function that adds 8 to a number.\nassert add_8(1) == 9\n"""\n',
+    "livecodebench": "Given a number, add 8 to it.\n\nclass Solution:\n    def add8(self, x: int) -> int:\n        ",
+    "mmlu_pro": "Question: What are 8 and 13 together?\nOptions:\nA. the number 21\nB. the number 22",
+    "mmlu_redux": "What are 8 and 13 together?\n\nA) the number 22\nB) the number 23\nC) the number 21\nD) the number 24",
+    "gpqa_diamond": "Question: What are 8 and 13 together?\nOptions:\n",
+}
+
+
+@pytest.fixture
+def copies(tmp_path, monkeypatch):
+    """The folder of copies, as the environment names it."""
+    monkeypatch.setenv("DATAKIT_DATA", str(tmp_path / "copies"))
+    return tmp_path / "copies"
+
+
+def test_the_benchmarks_and_suites_that_there_are():
+    assert known_benchmarks() == sorted([*NAMES, "micro"]) and known_suites() == ["fusechat3"]
+    assert sorted(found.benchmark.name for found in load_suite("fusechat3")[1]) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_benchmark_says_what_it_must(name):
+    benchmark, folder = load_benchmark(benchmarks_folder() / f"{name}.yaml")
+    assert (benchmark.name, folder) == (name, benchmarks_folder().absolute())
+    assert benchmark.sampling.max_tokens and benchmark.sampling.temperature is not None
+    assert all("revision" in section.model_fields_set for section in benchmark.prompts), "said, where it is none"
+    assert len(benchmark.published) >= 12 and len({one.model for one in benchmark.published}) == len(benchmark.published)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_data_is_read_as_it_is_published(copies, name):
+    write_copy(copies, name)
+    [found] = load_suite(name)[1]
+    model = Model("m", {"type": "endpoint", "model": "m", "revision": "m", "base_urls": ["http://127.0.0.1:1/v1"]})
+    recipe = recipe_for(found, [model])
+    prompts = []
+    inputs = read_inputs(recipe, domain_of(recipe).read, None, prompts.append)
+    kept = [prompt for prompt in prompts if prompt.dropped is None]
+    assert len(kept) == READ.get(name, ITEMS) and not inputs.n_dropped
+    assert any(prompt.messages[0]["content"].startswith(ASKED[name]) for prompt in kept), prompts[0].messages
+    assert all(prompt.reference for prompt in kept)
+    assert [*texts_of(found.benchmark)] and len(clusters_of(recipe, "reference")) == len(prompts)
+    if name == "mmlu_pro":
+        assert len(set(clusters_of(recipe, "prompt").values())) == ITEMS - 1, "one question comes twice"
+    if name == "gpqa_diamond":
+        answers = {json.loads(prompt.reference)["answer"] for prompt in kept}
+        assert len(answers) == 3 and "D" not in answers, "shuffled, but 'none of the above' stays last"
+
+
+@pytest.mark.slow
+def test_the_whole_suite_through_the_command(copies, tmp_path):
+    """All nine, from their published form to the table: right answers are right, wrong ones wrong."""
+    for name in NAMES:
+        write_copy(copies, name)
+    with running(Fake(say=right_below(10))) as fake:
+        done = datakit("eval", "--suite", "fusechat3", "--model", f"gemma={fake.url}", "--out", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    found = {one["benchmark"]: one for one in json.loads(done.stdout)["benchmarks"]}
+    for name, results in found.items():
+        [score] = results["scores"]
+        failed = rows_of(
+            tmp_path / "out" / name, "SELECT outcome, detail, text FROM verdicts JOIN responses USING (response_id)"
+        )
+        assert results["prompts"] == READ.get(name, ITEMS), name
+        assert score["endings"]["right"] + score["endings"]["wrong"] == score["answers"], (name, failed[:3])
+        below = {"livecodebench": 6, "mmlu_pro": 9, "mmlu_redux": 9}.get(name, 10)
+        assert score["score"] == pytest.approx(below / results["prompts"]), (name, failed)
+    assert found["livecodebench"]["scores"][0]["at_k"]["pass@10"] and found["mmlu_pro"]["clusters"] == 18
+    systems = {body["messages"][0]["content"] for body in fake.requests if body["messages"][0]["role"] == "system"}
+    assert len(systems) == 1, "of the nine only LiveCodeBench has a system prompt for gemma"
+    begun = [body["messages"][-1]["content"] for body in fake.requests if body["messages"][-1]["role"] == "assistant"]
+    assert len(begun) == 2 * ITEMS and all(text.endswith("```python\n") for text in begun)

@@ -1,0 +1,189 @@
+"""Made-up copies of the data of benchmarks, in the form and under the names in which each is published, and who answers them.
+
+Every item asks about a number `at`; twenty items a benchmark, or one a subject.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+import re
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+from pyarrow import ipc
+
+from datakit.recipe import HubPrompts
+from datakit.recipe.benchmarks import load_suite
+from datakit.tables import Row
+from tests.helpers.fake_endpoint import Body
+
+ITEMS = 20
+LETTERS = "ABCDEFGHIJ"
+HOLLOW = {"correct_answer", "potential_reason"}  # columns of text that may have none at all
+
+
+def gsm8k(at: int) -> Row:
+    return {
+        "question": f"Ann has {at} pens and buys {at + 5} more. How many pens has she then?",
+        "answer": f"She has {at} + {at + 5} = <<{at}+{at + 5}={2 * at + 5}>>{2 * at + 5} pens.\n#### {2 * at + 5}",
+    }
+
+
+def math(at: int) -> Row:
+    solution = f"We have ${at}+{at + 5}=\\boxed{{{2 * at + 5}}}$."
+    return {"problem": f"Compute ${at}+{at + 5}$.", "level": "Level 1", "type": "Algebra", "solution": solution}
+
+
+def amc23(at: int) -> Row:
+    return {"id": at, "question": f"What is ${at}+{at + 5}$?", "answer": float(2 * at + 5), "url": "https://example.org"}
+
+
+def humaneval(at: int) -> Row:
+    return {
+        "task_id": f"HumanEval/{at}",
+        "prompt": f'def add_{at}(x: int) -> int:\n    """Give x plus {at}.\n    >>> add_{at}(1)\n    {at + 1}\n    """\n',
+        "canonical_solution": f"    return x + {at}\n",
+        "test": f"\n\ndef check(candidate):\n    assert candidate(2) == {at + 2}\n    assert candidate(-1) == {at - 1}\n",
+        "entry_point": f"add_{at}",
+    }
+
+
+def mbpp(at: int) -> Row:
+    return {
+        "task_id": at + 2,
+        "code": f"def add_{at}(x):\n    return x + {at}",
+        "prompt": f"Write a function that adds {at} to a number.",
+        "source_file": "Benchmark Questions Verification V2.ipynb",
+        "test_imports": ["import math"],
+        "test_list": [f"assert add_{at}(1) == {at + 1}", f"assert add_{at}(math.floor(2.5)) == {at + 2}"],
+        "test": f"assert add_{at}(1) == {at + 1}",
+    }
+
+
+def livecodebench(at: int) -> Row:
+    """By turns for stdin and a method; two of them were set outside of the window."""
+    called = at % 2 == 0
+    inputs = [str(value) for value in (1, 7, -3)]
+    kind, end = ("functional", "") if called else ("stdin", "\n")
+    tests = [{"input": given + end, "output": str(int(given) + at), "testtype": kind} for given in inputs]
+    return {
+        "question_title": f"add {at}",
+        "question_content": f"Given a number, add {at} to it.",
+        "platform": "leetcode" if called else "atcoder",
+        "question_id": str(3000 + at),
+        "contest_id": "1",
+        "contest_date": f"2024-{6 + at // 4:02}-15T00:00:00" if at else "2024-06-29T00:00:00",
+        "starter_code": f"class Solution:\n    def add{at}(self, x: int) -> int:\n        " if called else "",
+        "difficulty": "easy",
+        "public_test_cases": json.dumps(tests[:1]),
+        "private_test_cases": base64.b64encode(zlib.compress(pickle.dumps(json.dumps(tests[1:])))).decode(),
+        "metadata": json.dumps({"func_name": f"add{at}"} if called else {}),
+    }
+
+
+def mmlu_pro(at: int) -> Row:
+    options = [f"the number {2 * at + 5 + step}" for step in range(-(at % 4), 10 - at % 4)]
+    return {
+        "question_id": 70 + at,
+        "question": f"What are {at} and {at + 5} together?" if at < 19 else "What are 18 and 23 together?",
+        "options": options,
+        "answer": LETTERS[at % 4],
+        "answer_index": at % 4 if at != 7 else 9,
+        "cot_content": "",
+        "category": "math",
+        "src": "made-up",
+    }
+
+
+def mmlu_redux(at: int) -> Row:
+    """Of every ten the fourth is repaired and the fifth has no right answer."""
+    kind = {4: "wrong_groundtruth", 5: "no_correct_answer"}.get(at % 10, "ok")
+    return {
+        "question": f"What are {at} and {at + 5} together?",
+        "choices": [f"the number {2 * at + 5 + step}" for step in (1, 2, 0, 3)],
+        "answer": 2 if kind == "ok" else 0,
+        "error_type": kind,
+        "source": "made-up",
+        "correct_answer": "C" if kind == "wrong_groundtruth" else None,
+        "potential_reason": None,
+    }
+
+
+def gpqa_diamond(at: int) -> Row:
+    return {
+        "Record ID": f"rec{at:04}",
+        "Question": f"What are {at} and {at + 5} together?",
+        "Correct Answer": f"the number {2 * at + 5}",
+        "Incorrect Answer 1": f"the number {2 * at + 6}",
+        "Incorrect Answer 2": f"the number {2 * at + 7}",
+        "Incorrect Answer 3": "none of the above",
+        "Subdomain": "Arithmetic",
+    }
+
+
+ROWS: dict[str, Callable[[int], Row]] = {
+    made.__name__: made for made in (gsm8k, math, amc23, humaneval, mbpp, livecodebench, mmlu_pro, mmlu_redux, gpqa_diamond)
+}
+FILES = {  # of each configuration, as its repository has them
+    "gsm8k": "{config}/test-00000-of-00001.parquet",
+    "math": "{config}/test-00000-of-00001.parquet",
+    "amc23": "data/test-00000-of-00001.parquet",
+    "humaneval": "{config}/test-00000-of-00001.parquet",
+    "mbpp": "data/test-00000-of-00001-d5781c9c51e02795.parquet",
+    "livecodebench": "{config}/test-00000-of-00001.parquet",
+    "mmlu_pro": "data/test-00000-of-00001.parquet",
+    "mmlu_redux": "{config}/data-00000-of-00001.arrow",
+    "gpqa_diamond": "{config}.csv",
+}
+
+
+def write_copy(copies: Path, name: str) -> None:
+    """The data of a benchmark below the folder of copies; where it has configurations, each gets some of the items."""
+    [(benchmark, _)] = load_suite(name)[1]
+    [section] = benchmark.prompts
+    assert isinstance(section, HubPrompts)
+    configs = section.config if isinstance(section.config, list) else [section.config]
+    n_items = max(ITEMS, len(configs))
+    for number, config in enumerate(configs):
+        file = copies / section.dataset / FILES[name].format(config=config)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        rows = [ROWS[name](at) for at in range(number, n_items, len(configs))]
+        frame = pl.DataFrame(rows, schema_overrides=dict.fromkeys(HOLLOW & rows[0].keys(), pl.String))
+        if file.suffix == ".csv":
+            frame.write_csv(file)
+        elif file.suffix == ".arrow":
+            table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+            with ipc.new_stream(file, table.schema) as stream:
+                stream.write_table(table)
+        else:
+            frame.write_parquet(file)
+
+
+def right_below(limit: int) -> Callable[[Body], str]:
+    """An answer to any of them, right where its number is below a limit."""
+    return lambda body: _answer(next(one["content"] for one in reversed(body["messages"]) if one["role"] == "user"), limit)
+
+
+def _answer(asked: str, limit: int) -> str:
+    if found := re.search(r"add(?:s)? (\d+) to|add_(\d+)", asked):
+        at = int(found[1] or found[2])
+        return _program(asked, at, off=at >= limit)
+    at, other = (int(one) for one in re.findall(r"\d+", asked.partition("Question:")[2] or asked)[:2])
+    said = at + other + (at >= limit)
+    letter = re.search(rf"^([A-J])[.)] the number {said}$", asked, re.MULTILINE)
+    if letter is None:
+        return f"So it is \\boxed{{{said}}}."
+    return f'{{"reasoning": "", "answer": "{letter[1]}"}}' if "JSON" in asked else f"The best answer is {letter[1]}."
+
+
+def _program(asked: str, at: int, off: bool) -> str:
+    body = f"return x + {at + off}"
+    if "class Solution" in asked:
+        return f"```python\nclass Solution:\n    def add{at}(self, x):\n        {body}\n```"
+    if "stdin" in asked and "add_" not in asked:
+        return f"```python\nprint(int(input()) + {at + off})\n```"
+    return f"def add_{at}(x):\n    {body}\n"
