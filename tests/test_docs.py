@@ -127,7 +127,7 @@ def test_a_piece_of_a_recipe_is_one(path, text):
         "sources": [{"type": "endpoint", "model": "m", "base_urls": ["http://node/v1"]}],
         "score": {"type": "armorm", "model": "j"},
     }
-    assert parse(whole | values, name_of(path), ROOT).domain == domain
+    assert parse(whole | values, name_of(path), ROOT).domain == values.get("domain", domain)
 
 
 def anchors(path: Path) -> set[str]:

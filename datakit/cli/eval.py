@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SuiteOption = Annotated[str, typer.Option(help="A suite or a benchmark, by name or file: fusechat3, gsm8k, mine.yaml.")]
 ModelOption = Annotated[
-    list[str], typer.Option(help="NAME=URL[#MODEL], NAME=FOLDER, NAME=FILE[#MODEL] with answers, or NAME=SOURCE.yaml.")
+    list[str], typer.Option(help="NAME=URL or URL#MODEL, NAME=FOLDER, NAME=FILE or FILE#MODEL with answers, NAME=SOURCE.yaml.")
 ]
 ColumnsOption = Annotated[str | None, typer.Option(help="Of files with answers: '{text: response, model: source_model}'.")]
 DataOption = Annotated[

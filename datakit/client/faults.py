@@ -23,7 +23,7 @@ unusable: no request of this source will be. account: none of this key's will be
 UNUSABLE = {
     401: "does not accept the key (HTTP 401: {said}); check api_key_env and the variable that it names",
     403: "forbids the request (HTTP 403: {said}); check api_key_env and the variable that it names",
-    404: "not found (HTTP 404: {said}); check the model's name and that the URL ends in /v1",
+    404: "answers that this is not found (HTTP 404: {said}); check the model's name and that the URL ends in /v1",
 }
 _TRIES_AGAIN = (409, 425)
 _NEVER_THE_ACCOUNT = (404, 413, 422)

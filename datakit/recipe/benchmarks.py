@@ -98,6 +98,7 @@ class Benchmark(Protocol):
         """The ordinary recipe whose sources are the models under test."""
         prompts = [section.model_dump(mode="json") for section in self.prompts]
         values = {"domain": self.domain, "prompts": prompts, "verify": self.verify, "sources": sources}
+        values |= {"limits": {"min_pairs": None, "max_chosen_longer_share": None}}  # there are no pairs
         return parse(values, name=f"benchmark {self.name}", folder=folder)
 
 

@@ -69,7 +69,7 @@ class Gathering:
         RunError where one that is no longer asked in batches has some that run: it would pay twice.
         """
         asked = asked_sources(self.run, self.recipe, self.options.retry_failures)
-        known, folder = {identity(one.source): one for one in asked}, BatchFolder(self.run)
+        known, folder = {identity(way.source): one for one in asked for way in one.source.ways}, BatchFolder(self.run)
         for batch in folder.notes():
             one = known.get(batch.source)
             if one is None and batch.may_be_paid:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 
 import polars as pl
@@ -22,7 +22,7 @@ from datakit.client import BatchClient, BatchState, Drained, Fault, has_no_list
 from datakit.errors import BudgetSpent, SourceStopped
 from datakit.progress import Progress
 from datakit.recipe import EndpointSource
-from datakit.sample.exchange import Exchange
+from datakit.sample.exchange import Exchange, Manner
 from datakit.sample.harvest import ROWS_AT_A_TIME, Harvest
 from datakit.sample.lines import Requests, lines_of, read_id, read_lines
 from datakit.sample.one_source import Ask, Store
@@ -52,6 +52,7 @@ class BatchSampler:
     def __post_init__(self) -> None:
         self.exchange = Exchange(self.source)
         self.folder = BatchFolder(self.run)
+        self._manners = {identity(way.source): Manner.of(way.source) for way in self.source.ways}
         self._batches: dict[str, Batch] = {}
         self._seen: dict[str, BatchState] = {}
         self._lost: dict[str, int] = {}
@@ -86,10 +87,13 @@ class BatchSampler:
                 self.say(f"{self.source.model}: {', '.join(running)} runs on; the next build stores what comes of it")
 
     def _begin(self, asks: Iterable[Ask]) -> None:
-        """The batches of earlier builds that may be paid for, and new ones for what is in none of them."""
+        """The batches of earlier builds that may be paid for, and new ones for what is in none of them.
+
+        Where the source asks some prompts otherwise than others, a batch has those of one manner.
+        """
         self.folder.clean()
         for batch in self.folder.notes():
-            if batch.source != identity(self.source):
+            if batch.source not in self._manners:
                 continue
             if batch.step == "written" or (batch.step == "uploaded" and batch.status is not None):
                 self.folder.discard(batch)  # nothing of it was ever answered: its lines may be cut otherwise now
@@ -99,17 +103,16 @@ class BatchSampler:
                     self.meter.take_on(batch.name, self._may_take(batch))
         on_their_way = {key for batch in self._batches.values() for key in self.folder.samples(batch)}
         options = self.source.batch
-        lines = lines_of(self.run, self.source, _without(asks, on_their_way), options.url)
         limits = (options.max_lines, round(options.max_mb * 1e6))
-        for batch in self.folder.write(lines, identity(self.source), self._tokens_each(), *limits):
-            self._batches[batch.name] = batch
+        for manner, some in groupby(_without(asks, on_their_way), lambda ask: ask.manner or self.exchange.manner):
+            lines = lines_of(self.run, self.source, some, options.url)
+            for batch in self.folder.write(lines, manner.identity, self._tokens_each(manner), *limits):
+                self._batches[batch.name] = batch
 
-    def _tokens_each(self) -> int | None:
+    def _tokens_each(self, manner: Manner) -> int | None:
         """What an answer may take: the mean of those that are there, else max_tokens."""
-        model, revision, sampling = identity(self.source)
-        params = {"model": model, "revision": revision, "sampling": sampling}
-        mean = self.run.query(load_sql("sample/mean_tokens"), params)["mean_tokens"][0]
-        return self.source.sampling.max_tokens if mean is None else round(mean)
+        mean = self.run.query(load_sql("sample/mean_tokens"), manner.of_source)["mean_tokens"][0]
+        return manner.settings.get("max_tokens") if mean is None else round(mean)
 
     def _may_take(self, batch: Batch) -> Spent:
         return spent_at(self.source.price, batch.prompt_tokens, batch.completion_tokens or 0)
@@ -248,7 +251,8 @@ class BatchSampler:
         for file_id, path in zip(state.files, paths, strict=True):
             await self.client.patiently(partial(self._download, batch, file_id, path))
         requests = Requests(self.folder.lines_path(batch))
-        harvest = Harvest(self.exchange, self._unsettled(batch), requests.body, self.client.hide, store, self.answered)
+        wanted, hide = self._unsettled(batch), self.client.hide
+        harvest = Harvest(self.exchange, self._manners[batch.source], wanted, requests.body, hide, store, self.answered)
         n_others = 0
         for number, line in enumerate(chain.from_iterable(map(read_lines, paths)), 1):
             line_id = None if line is None else read_id(line.custom_id)

@@ -149,7 +149,8 @@ def _harvests(run: Run, recipe: Recipe, snapshot: Database) -> dict[Identity, Ha
     proven = set(snapshot.query("SELECT DISTINCT model, revision, sampling FROM responses").iter_rows())
 
     def harvest(source: Sampled) -> Harvest:
-        return Harvest(Exchange(source), {}, lambda line_id: b"", str, store, identity(source) in proven)
+        exchange = Exchange(source)
+        return Harvest(exchange, exchange.manner, {}, lambda line_id: b"", str, store, identity(source) in proven)
 
     return {identity(way.source): harvest(way.source) for way in recipe.ways}
 

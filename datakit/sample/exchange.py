@@ -8,7 +8,7 @@ from typing import Any
 from datakit.client import RequestFailed, count_of, is_unfinished, is_withheld, read_content
 from datakit.recipe import Sampled
 from datakit.recipe.template import fill
-from datakit.tables import Messages, Row, Rows, make_response_id
+from datakit.tables import Messages, Row, Rows
 from datakit.tables.answers import join
 from datakit.tables.compared import compared
 from datakit.tables.residue import find_residue
@@ -30,6 +30,12 @@ class Manner:
         of_source = {"model": source.model, "revision": source.revision, "sampling": source.sampling_text}
         return cls(of_source, settings if source.prefill is None else CONTINUED | settings)
 
+    @property
+    def identity(self) -> tuple[str, str | None, str]:
+        """model, revision, sampling: what tells responses that were asked so from others."""
+        model, revision, sampling = self.of_source.values()
+        return model, revision, sampling
+
 
 @dataclass
 class Exchange:
@@ -40,19 +46,8 @@ class Exchange:
     completion_tokens: int = 0
 
     def __post_init__(self) -> None:
-        self.manner, *self._others = [Manner.of(way.source) for way in self.source.ways]
+        self.manner = Manner.of(self.source.ways[0].source)
         self._without_seed = "seed" in self.source.omit
-
-    def manner_of(self, response_id: str, messages_digest: str, sample_index: int) -> Manner | None:
-        """How a sample was asked: its id says it. None where the source asks nothing so."""
-        if not self._others:
-            return self.manner
-
-        def asked_so(manner: Manner) -> bool:
-            model, revision, sampling = manner.of_source.values()
-            return make_response_id(messages_digest, model, revision, sampling, sample_index) == response_id
-
-        return next(filter(asked_so, [self.manner, *self._others]), None)
 
     def body(self, messages: Messages, n: int, seed: int, manner: Manner | None = None) -> dict[str, Any]:
         """A request for n samples, in the source's usual manner or another."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from datakit.client import Fault, RequestFailed
-from datakit.sample.exchange import Exchange
+from datakit.sample.exchange import Exchange, Manner
 from datakit.sample.lines import LineId, Result, row_of
 from datakit.sample.one_source import Store
 from datakit.store import Sample
@@ -22,9 +22,10 @@ NO_LINE = ("no_line", "the results of the batch have no line for this sample")
 
 @dataclass
 class Harvest:
-    """The lines of one source, as their results are read."""
+    """Lines that were asked in one manner, as their results are read."""
 
     exchange: Exchange
+    manner: Manner
     wanted: dict[str, Sample]
     """Whose the lines are that are still to become rows, by response_id."""
     request: Callable[[LineId], bytes]
@@ -52,11 +53,10 @@ class Harvest:
     def take(self, line_id: LineId, result: Result) -> bool:
         """One result becomes a row; False where it is wanted no more: it was stored, or came twice."""
         sample = self.wanted.pop(line_id.response_id, None)
-        manner = sample and self.exchange.manner_of(line_id.response_id, sample.messages_digest, sample.sample_index)
-        if sample is None or manner is None:
+        if sample is None:
             return False
         try:
-            row = row_of(self.exchange, line_id, result, lambda: self.request(line_id), manner)
+            row = row_of(self.exchange, line_id, result, lambda: self.request(line_id), self.manner)
             self._rows.append(row | sample._asdict())
             self.n_done += 1
         except RequestFailed as failure:

@@ -53,10 +53,10 @@ def lines_of(run: Run, source: Sampled, asks: Iterable[Ask], url: str) -> Iterat
     """A line for every missing sample, in the order of the asks."""
     exchange, attempts = Exchange(source), dict(run.query(load_sql("sample/count_empty")).iter_rows())
     for ask in asks:
-        tokens = rough_tokens(ask.messages) + rough_tokens([{"role": "system", "content": source.system or ""}])
         for index, key in ask.missing.items():
             line_id = LineId(key, attempts.get(key, 0))
             body = source.without_omitted(exchange.body(ask.messages, 1, line_id.seed, ask.manner))
+            tokens = rough_tokens(body["messages"])
             line = {"custom_id": str(line_id), "method": "POST", "url": url, "body": body}
             yield Line(json.dumps(line).encode() + b"\n", key, Sample(ask.prompt_id, ask.messages_digest, index), tokens)
 

@@ -35,7 +35,8 @@ _INSIDE = re.compile(
     re.MULTILINE | re.ASCII,
 )
 _MARKS = ("<|", "_of_turn>", "[/INST]", "<<SYS>>", "<\uff5c", "\n### ")
-"""Each match of _INSIDE has one, or stands at the very beginning: looking for them is quicker."""
+"""Each match of _INSIDE has one, or stands at the very beginning: looking for them, and first for their single characters, is
+quicker."""
 _LEADING, _TRAILING = (re.compile(pattern, re.ASCII) for pattern in (LEADING, TRAILING))
 _LAST = frozenset(">]:lmrt")
 """How tokens and headers end."""
@@ -59,7 +60,7 @@ def find_residue(text: str | None, reasoning: str | None = None) -> str | None:
         if loops(kept):
             return "loop"
         bare = strip_residue(kept)
-        if any(mark in bare for mark in _MARKS) and _INSIDE.search(bare):
+        if any(sign in bare for sign in "<[#") and any(mark in bare for mark in _MARKS) and _INSIDE.search(bare):
             return "template inside"
         if bare.strip(WHITE_SPACE) != kept:
             return "role header"
@@ -73,7 +74,8 @@ def strip_residue(text: str) -> str:
 
     sql/views/strip_residue.sql computes the same.
     """
-    text = _LEADING.sub("", text)
+    if found := _LEADING.match(text):  # `sub` would look for its beginning everywhere
+        text = text[found.end() :]
     return _TRAILING.sub("", text) if text.rstrip()[-1:] in _LAST else text
 
 

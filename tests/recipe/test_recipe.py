@@ -65,8 +65,8 @@ MISSPELT = {
     "the other kind's field": (
         PROMPTS + "sources: [{type: serve, engine: vllm, model: m, api_key_env: K}]",
         "r.yaml: sources.0.api_key_env: extra field not permitted (got 'K'); known here: args, complete, dtype, engine, env, "
-        "extra_body, max_in_flight, model, n, omit, pass_env, patience_s, prefill, price, python, request, restarts, revision, "
-        "sampling, sampling_by, start_timeout_s, system, template, tensor_parallel_size, timeout_s, together, type",
+        "extra_body, max_in_flight, model, n, omit, pass_env, patience_s, prefill, price, python, request, residue, restarts, "
+        "revision, sampling, sampling_by, start_timeout_s, system, template, tensor_parallel_size, timeout_s, together, type",
     ),
     "sampling": (
         endpoint("sampling: {temprature: 0.8}"),

@@ -306,6 +306,23 @@ def test_beside_other_sources(fake, problems, tmp_path):
     assert by_model == [{"model": "fake/one", "n": PROMPTS * N}, {"model": "fake/two", "n": PROMPTS * N}] and paid_once(fake)
 
 
+def test_prompts_that_are_asked_otherwise_are_in_batches_of_their_own(fake, problems, tmp_path):
+    rows = [json.loads(line) for line in problems.read_text().splitlines()]
+    problems.write_text("".join(json.dumps(row | {"kind": "ab"[at % 2]}) + "\n" for at, row in enumerate(rows)))
+    by = {"sampling_by": {"category": {"b": {"temperature": 0.2}}}, "n": 1}
+    recipe = recipe_of(fake, problems, {"max_lines": 100}, **by)
+    single = recipe | {"sources": [recipe["sources"][0] | {"request": "single"}]}
+    for each in (recipe, single):
+        each["prompts"][0]["columns"]["category"] = "kind"
+    (tmp_path / "single").mkdir()
+    assert build(tmp_path / "single", single).returncode == 0
+    done = build(tmp_path, recipe)
+    assert done.returncode == 0, done.stderr
+    assert table(tmp_path / "run") == table(tmp_path / "single" / "run") and set(fake.paid.values()) == {1}
+    asked = [{line["body"]["temperature"] for line in batch["_lines"]} for batch in fake.batches.values()]
+    assert asked == [{0.8}, {0.2}]
+
+
 # ------------------------------------------------------------------------------------------------------- budgets and prices
 
 
