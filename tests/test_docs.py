@@ -120,7 +120,7 @@ def test_a_piece_of_a_recipe_is_one(path, text):
     if "licence" in values:
         assert Benchmark.model_validate(values).domain == values["domain"]
         return
-    domain = "code" if path.stem == "code" else "math"
+    domain = path.stem if path.stem in ("code", "mcq") else "math"
     whole = {
         "domain": domain,
         "prompts": [{"type": "file", "path": "p.jsonl"}],

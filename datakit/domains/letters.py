@@ -5,23 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_AT_HEAD = re.compile(  # of a statement; A and I may be words
-    r"[\s*$]*(?:\\[a-z]+\{\s*)?(?:(?:for sure|definitely|clearly|surely|probably|likely|indeed|still)\s+)?"
-    r"(?:(?:option|choice|选项|选)\s*)?"
-    r"(?:\(([A-J])\)|([A-J])(?=[.):]\s|[.):*}$\s]*\Z|,|;|\*\*|\s+(?:because|since|as|and not|but not|rather)\b)"
-    r"|([B-HJ])(?![a-zA-Z'^_=+*/\d-])(?!\s*[=+*/^-]))",
-    re.IGNORECASE,
-)
-_NAMED = re.compile(
-    r"\(([A-J])\)|\*\*\s*\(?([A-J])\)?[.:)]?(?:\s[^*\n]{0,80})?\*\*"
-    r"|\b(?:[Oo]ptions?|[Cc]hoices?|[Aa]nswers?)\s+(?:is\s+|are\s+)?([A-J])(?![a-zA-Z'])"
-    r"|选\s*[:\uff1a]?\s*([A-J])(?![a-zA-Z])|^[ \t]*([A-J])[.)]?[ \t]*$|(?<![a-zA-Z\\{=])([A-J])[.!*)]{0,4}\Z"
-    r"|\b(?:i\.e\.,?|[Oo]ption|[Cc]hoice|is|be)\s\(([a-j])\)|^[ \t]*([A-J])\)\s"
-    r"|\b(?:leav(?:es|ing)|must be|has to be|is|choose|pick|select|go with"
-    r"|[Tt]herefore,?|[Ss]o,?|[Tt]hus,?)\s+\(?([B-HJ])(?![a-zA-Z'^_=+*/\d-])(?!\s*[=+*/^-])|^[ \t]*([B-HJ]) is\b"
-    r"|\A\s*([A-J])[.:]\s[^\n]{1,80}\Z",
-    re.MULTILINE,
-)
 _SOME = (  # letters, with one blank at most in a row: the text has no more
     r"(?:[ ,/]{0,3}(?:(?:or|and|nor|[Oo]ptions?|[Cc]hoices?|the|both|either) )?\(?(?<![a-zA-Z])[A-J](?![a-zA-Z])\)?){1,9}"
 )
@@ -36,19 +19,6 @@ _REJECTED = re.compile(
 
 
 _BLANKS = re.compile(r"[ \t]+")
-
-
-def letter_at_head(statement: str) -> str | None:
-    """The letter that a statement begins with: "B", "(B) 12", "option B because ..."."""
-    found = _AT_HEAD.match(statement)
-    return next(filter(None, found.groups())).upper() if found else None
-
-
-def named_letter(text: str) -> str | None:
-    """The last letter that is named anywhere, without those that are ruled out or compared with."""
-    kept = _REJECTED.sub(" ", _BLANKS.sub(" ", text))
-    *_, named = [None, *_NAMED.finditer(kept)]
-    return str(next(filter(None, named.groups()))).upper() if named else None
 
 
 _MARKS = re.compile(r"\*\*|__|[`$]|\\[()\[\]]|(?<!\w)\*(?=\S)|(?<=\S)\*(?!\w)")

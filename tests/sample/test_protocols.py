@@ -8,6 +8,7 @@ from datakit.errors import RecipeError
 from datakit.recipe import load
 from datakit.tables import digest_of_messages, make_response_id
 from tests.helpers.command import datakit, recipe_over, rows_of, write_problems, write_recipe
+from tests.helpers.fake_batches import FakeBatches
 from tests.helpers.fake_endpoint import Fake, running
 
 SERVED = {"type": "serve", "model": "org/m", "sampling": {"max_tokens": 8}}
@@ -74,24 +75,17 @@ def test_an_answer_goes_on_behind_its_beginning(tmp_path, fake):
         assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
     assert {json.loads(row["sampling"])["prefill"] for row in rows} == {BEGUN}
     assert {tuple(sorted(json.loads(row["sampling"]))) for row in rows} == {("max_tokens", "prefill", "system", "temperature")}
-
-
-def test_the_prompt_is_stored_without_the_beginning(tmp_path, fake):
-    sampled(tmp_path, fake, prefill=BEGUN)
     roles = rows_of(tmp_path / "run", "SELECT DISTINCT [m.role for m in messages] AS roles FROM prompts")
-    assert roles == [{"roles": ["user"]}]
+    assert roles == [{"roles": ["user"]}], "the prompt is stored without the beginning"
 
 
 def test_another_beginning_is_another_answer(tmp_path, fake):
-    first = sampled(tmp_path, fake, prefill="So: ")
+    sampled(tmp_path, fake, prefill="So: ")
     recipe = recipe_over(fake.url, tmp_path / "p.jsonl", n=2, prefill="Thus: ")
     done = datakit(
         "build", "--recipe", write_recipe(tmp_path / "r.yaml", recipe), "--out", tmp_path / "run", "--until", "sample"
     )
     assert done.returncode == 2 and "sources.0.prefill: 'So: ' -> 'Thus: '" in done.stderr
-    (tmp_path / "run").rename(tmp_path / "old")
-    second = sampled(tmp_path, fake, prefill="Thus: ")
-    assert not {row["response_id"] for row in first} & {row["response_id"] for row in second}
 
 
 def test_a_server_that_goes_on_by_itself_is_sent_no_fields(tmp_path):
@@ -142,34 +136,30 @@ def test_the_estimate_counts_the_beginning(tmp_path, fake):
 # ------------------------------------------------------------------------------------------------------------- stop strings
 
 
-@pytest.mark.parametrize(
-    ("source", "text"),
-    [
-        ({}, "The sum is 4.\nQuestion: what is 2 + 3?"),
-        ({"sampling": {"stop": ["Question:"]}}, "The sum is 4.\n"),
-        ({"sampling": {"stop": "Question:"}}, "The sum is 4.\n"),
-        ({"sampling": {"stop": ["what", "sum"]}}, "The "),
-        ({"sampling": {"stop": ["Question:"]}, "extra_body": {"include_stop_str_in_output": True}}, "The sum is 4.\nQuestion:"),
-    ],
-)
-def test_an_answer_ends_where_a_stop_string_stands(tmp_path, fake, source, text):
-    """The server keeps it or leaves it out, and the text is stored as it came."""
+STOPPED = {
+    "none": ({}, "The sum is 4.\nQuestion: what is 2 + 3?"),
+    "one": ({"sampling": {"stop": ["Question:"]}}, "The sum is 4.\n"),
+    "the first of two": ({"sampling": {"stop": ["what", "sum"]}}, "The "),
+    "kept": (
+        {"sampling": {"stop": "Question:"}, "extra_body": {"include_stop_str_in_output": True}},
+        "The sum is 4.\nQuestion:",
+    ),
+}
+
+
+def test_an_answer_ends_where_a_stop_string_stands(tmp_path, fake):
+    """The server keeps it or leaves it out, and the text is stored as it came: complete."""
     fake.say = lambda body: "The sum is 4.\nQuestion: what is 2 + 3?"
-    rows = sampled(tmp_path, fake, **source)
-    assert {row["text"] for row in rows} == {text}
-    stop = source.get("sampling", {}).get("stop")
-    assert fake.requests[0].get("stop") == ([stop] if isinstance(stop, str) else stop)
-    (complete,) = rows_of(tmp_path / "run", "SELECT bool_and(complete) AS complete FROM current_responses")
-    assert complete == {"complete": True}
-
-
-def test_one_stop_string_is_a_list_of_one(tmp_path, fake):
-    one = sampled(tmp_path, fake, sampling={"stop": "####"})
-    (tmp_path / "run").rename(tmp_path / "old")
-    assert one == [
-        row | {"latency_s": old["latency_s"]}
-        for row, old in zip(sampled(tmp_path, fake, sampling={"stop": ["####"]}), one, strict=True)
-    ]
+    recipe = recipe_over(fake.url, write_problems(tmp_path / "p.jsonl", 1), n=1)
+    recipe["sources"] = [recipe["sources"][0] | source | {"model": name} for name, (source, _) in STOPPED.items()]
+    done = datakit(
+        "build", "--recipe", write_recipe(tmp_path / "r.yaml", recipe), "--out", tmp_path / "run", "--until", "sample"
+    )
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(tmp_path / "run", "SELECT model, text FROM current_responses WHERE complete")
+    assert {row["model"]: row["text"] for row in rows} == {name: text for name, (_, text) in STOPPED.items()}
+    sent = {body["model"]: body.get("stop") for body in fake.requests}
+    assert sent == {"none": None, "one": ["Question:"], "the first of two": ["what", "sum"], "kept": ["Question:"]}
 
 
 def test_a_program_whose_fence_was_begun_and_stopped_is_read(tmp_path, fake):
@@ -228,28 +218,19 @@ def test_each_prompt_is_asked_as_its_category_is(tmp_path, fake):
 
 def test_an_id_says_the_sampling_that_was_sent(tmp_path, fake):
     """An answer to a prompt of a category has the id that it has where its temperature is the source's own."""
-    build(tmp_path, fake)
-    (tmp_path / "run").rename(tmp_path / "by")
-    build(tmp_path, fake, sampling_by={}, sampling={"temperature": 0.7, "max_tokens": 64})
-    ids = [
-        {row["response_id"] for row in rows_of(tmp_path / name, "FROM responses WHERE prompt_id = '0'")}
-        for name in ("by", "run")
-    ]
-    assert ids[0] == ids[1] and len(ids[0]) == 2
+    build(tmp_path, fake, n=1)
+    (row,) = rows_of(tmp_path / "run", "FROM responses WHERE prompt_id = '0'")
+    asked = digest_of_messages([{"role": "user", "content": "What is 0 + 1?"}])
+    assert row["response_id"] == make_response_id(asked, "fake/one", None, '{"max_tokens":64,"temperature":0.7}', 0)
 
 
-def test_nothing_is_asked_twice_and_nothing_is_missing(tmp_path, fake):
+def test_nothing_is_asked_twice_nothing_is_missing_and_more_are_asked_for_as_before(tmp_path, fake):
     build(tmp_path, fake)
     n_requests = fake.n_requests
-    again = build(tmp_path, fake, until="export")
-    assert again.returncode in (0, 1) and fake.n_requests == n_requests and fake.responses_twice == 0
+    assert build(tmp_path, fake).returncode == 0 and fake.n_requests == n_requests
     report = json.loads(datakit("inspect", tmp_path / "run", "--json").stdout)
     (source,) = report["sources"]
     assert (source["n"], source["wanted"], source["responses"], source["pending"]) == (2, 10, 10, 0)
-
-
-def test_more_samples_are_asked_for_in_every_category(tmp_path, fake):
-    build(tmp_path, fake)
     fake.requests.clear()
     assert build(tmp_path, fake, n=3).returncode == 0
     assert sorted(body["temperature"] for body in fake.requests) == [0, 0, 0.1, 0.7, 0.7]
@@ -267,8 +248,6 @@ def test_a_temperature_that_changes_is_named(tmp_path, fake):
     build(tmp_path, fake)
     changed = build(tmp_path, fake, sampling_by={"category": {"writing": {"temperature": 0.7}}})
     assert changed.returncode == 2 and "sources.0.sampling_by: " in changed.stderr
-    removed = build(tmp_path, fake, sampling_by={})
-    assert removed.returncode == 2 and "sources.0.sampling_by: " in removed.stderr
 
 
 def test_by_the_file_that_a_prompt_comes_from(tmp_path, fake):
@@ -312,3 +291,15 @@ def test_one_question_in_two_categories_is_refused(tmp_path, fake):
 def test_what_cannot_be_meant_is_refused(tmp_path, by, message):
     source = {"type": "endpoint", "model": "m", "base_urls": ["http://127.0.0.1:9/v1"], "sampling_by": by}
     assert message in refused(tmp_path, **source)
+
+
+def test_a_batch_stores_what_single_requests_store(tmp_path):
+    """Each line with the temperature of its prompt, and each answer under the sampling that its id says."""
+    tables = []
+    for name, kind in (("single", Fake()), ("batch", FakeBatches())):
+        (tmp_path / name).mkdir()
+        with running(kind) as fake:
+            done = build(tmp_path / name, fake, request=name, **({"batch": {"poll_s": 0.05}} if name == "batch" else {}))
+            assert done.returncode == 0, done.stderr
+        tables.append(rows_of(tmp_path / name / "run", "SELECT response_id, sampling, text, seed FROM responses ORDER BY 1"))
+    assert tables[0] == tables[1] and len(tables[0]) == 10

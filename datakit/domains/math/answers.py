@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from datakit.domains import statements
 from datakit.domains.boxes import closing_brace, last_boxes
-from datakit.domains.letters import letter_at_head, named_letter
 from datakit.domains.math.mentions import CHAIN, NUMBER, formulas, last_mention, spans
 
 _HASHES = re.compile(r"####(?!#)[ \t]*([^\n]*)")
@@ -50,36 +49,28 @@ class Answer(NamedTuple):
     sure: bool
 
 
-def extract(text: str, letter: bool = False) -> Answer | None:
+def extract(text: str) -> Answer | None:
     """The final answer: the last of the explicit ones (box, `#### N`, JSON or tagged answer, or "the answer is" with a value
     behind it), else the last phrase that has a value somewhere, else the last expression or number anywhere. None where there
-    is nothing; a blank has no text. `letter`: a letter of multiple choice is wanted.
+    is nothing; a blank has no text.
     """
     text = statements.answer_part(text).replace("\u2212", "-")
-    tail = text[-statements.TAIL :]
-    found = [*_explicit(text, letter)]
-    if letter:  # a formula's box does not say which choice is meant
-        found = [one for one in found if letter_at_head(_plain(one[1].text))] or ([] if named_letter(tail) else found)
-    explicit = max(found, key=lambda one: one[0], default=None)
+    explicit = max(_explicit(text), key=lambda one: one[0], default=None)
     if explicit is not None:
         answer = explicit[1]
         return answer if answer.text.strip("_ .") else answer._replace(text="")
-    if phrase := _phrase(text, _PHRASE, letter):
+    if phrase := _phrase(text, _PHRASE):
         return phrase[1]
-    therefore = _phrase(text, _THEREFORE, letter)
-    if therefore and (letter or not last_mention(text[therefore[0] :])):
+    therefore = _phrase(text, _THEREFORE)
+    if therefore and not last_mention(text[therefore[0] :]):
         return therefore[1]
-    if not letter and _BARE_LINE.fullmatch(text) and not _WORD.search(text):
+    if _BARE_LINE.fullmatch(text) and not _WORD.search(text):
         return Answer(text.strip(), "last", False)
-    last = named_letter(tail) if letter else last_mention(tail)
+    last = last_mention(text[-statements.TAIL :])
     return Answer(last, "last", False) if last else None
 
 
-def _plain(text: str) -> str:
-    return re.sub(r"\\[a-z]+\s*\{|[{}$]", "", text)
-
-
-def _explicit(text: str, letter: bool) -> Iterator[tuple[int, Answer]]:
+def _explicit(text: str) -> Iterator[tuple[int, Answer]]:
     """The last answer of each explicit kind, and where it ends: a box in a JSON field is the field's."""
     boxed = last_boxes(text)
     if boxed:
@@ -93,31 +84,29 @@ def _explicit(text: str, letter: bool) -> Iterator[tuple[int, Answer]]:
         yield bare.end(), Answer(bare[1].rstrip(".,/"), "box", bare.end() < len(text))
     for hashes in reversed([*_HASHES.finditer(text)]):
         if hashes.end() == len(text) or _BARE.fullmatch(hashes[1]):
-            yield hashes.end(), _inner(hashes[1], "hashes", hashes.end() < len(text), letter)
+            yield hashes.end(), _inner(hashes[1], "hashes", hashes.end() < len(text))
             break
-    fields = [*_fields(text, letter)]
+    fields = [*_fields(text)]
     yield from fields
-    behind = 0 if letter else max([0, *(end for end in (boxed and boxed[1], bare and bare.end()) if end)])
-    if not fields and (stated := _phrase(text, _PHRASE, letter, firmly=True, start=behind)):
+    behind = max([0, *(end for end in (boxed and boxed[1], bare and bare.end()) if end)])
+    if not fields and (stated := _phrase(text, _PHRASE, firmly=True, start=behind)):
         yield stated
 
 
-def _fields(text: str, letter: bool) -> Iterator[tuple[int, Answer]]:
+def _fields(text: str) -> Iterator[tuple[int, Answer]]:
     """Answers in fields of their own, which no phrase beside them changes."""
     for field in statements.fields(text):
-        found = _inner(field.text, field.way, field.closed, letter) if field.quoted else Answer(*field[1:4])
+        found = _inner(field.text, field.way, field.closed) if field.quoted else Answer(*field[1:4])
         yield field.end, found
 
 
-def _inner(value: str, way: str, sure: bool, letter: bool) -> Answer:
+def _inner(value: str, way: str, sure: bool) -> Answer:
     """A field's or tag's value, or what it says in turn: a box or a sentence in it."""
     boxed = last_boxes(value)
-    return Answer(boxed[2] if boxed else _stated(value, letter), way, sure)
+    return Answer(boxed[2] if boxed else _stated(value), way, sure)
 
 
-def _phrase(
-    text: str, pattern: re.Pattern[str], letter: bool, firmly: bool = False, start: int = 0
-) -> tuple[int, Answer] | None:
+def _phrase(text: str, pattern: re.Pattern[str], firmly: bool = False, start: int = 0) -> tuple[int, Answer] | None:
     """The last phrase that says something, and where that ends. `firmly`: only one that a value follows, or "the area is" and a
     value, so that it can stand against a box; neither "the answer is correct", nor a check of the answer.
     """
@@ -128,20 +117,18 @@ def _phrase(
         end = _SENTENCE_END.search(rest)
         sentence = rest[: end.start()] if end else rest
         if not firmly:
-            found = _stated(sentence, letter)
-        elif (_BOX.search(sentence) and not letter) or statements.is_spoken_of(text, match.start()):
+            found = _stated(sentence)
+        elif _BOX.search(sentence) or statements.is_spoken_of(text, match.start()):
             continue
         else:
-            found = _firmly_stated(sentence, letter)
+            found = _firmly_stated(sentence)
         if found:
             return match.end() + len(sentence), Answer(found, "phrase", match.end() + len(sentence) < len(text))
     return None
 
 
-def _firmly_stated(sentence: str, letter: bool) -> str:
+def _firmly_stated(sentence: str) -> str:
     sentence = sentence.strip().strip("*").strip()
-    if letter:
-        return letter_at_head(sentence) or ""
     if _VALUE.match(sentence):
         return _stated(sentence)
     if _PRAISE.match(sentence):
@@ -154,11 +141,9 @@ def _firmly_stated(sentence: str, letter: bool) -> str:
     return _stated(sentence[min(values)[1] :]) if values else ""  # behind "is" rather than behind "="
 
 
-def _stated(sentence: str, letter: bool = False) -> str:
+def _stated(sentence: str) -> str:
     """The answer in what follows "the answer is": its first formula or number where there are words around it."""
     sentence = sentence.strip().strip("*").strip()
-    if letter and (chosen := letter_at_head(sentence) or named_letter(sentence)):
-        return chosen
     sentence = _CHINESE_OR.sub(", ", sentence)
     if twice := _TWO_UNITS.search(sentence):
         sentence = sentence[twice.end() :]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from itertools import zip_longest
@@ -113,10 +114,10 @@ def golds_of(reference: str) -> list[str]:
     return [(one.rpartition("####")[2] if "####" in one else boxed_reference(one) or one).strip() for one in listed]
 
 
-@lru_cache(maxsize=1_000)
-def is_choice(gold: str) -> bool:
-    """Whether a reference is a letter of multiple choice: B, (B), \\text{(B)}."""
-    return len(gold) < 30 and _CHOICE.fullmatch(unwrapped(gold)) is not None
+def letters_of(golds: Sequence[str]) -> set[str]:
+    """The letters of multiple choice that references are (B, (B), \\text{(B)}); none where one of them is something else."""
+    found = [len(gold) < 30 and _CHOICE.fullmatch(unwrapped(gold)) for gold in golds]
+    return {letter[1] for letter in found if letter} if all(found) else set()
 
 
 def _same(gold: str, said: str, rules: Rules) -> bool:

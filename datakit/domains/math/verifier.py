@@ -12,6 +12,7 @@ from datakit.domains import statements
 from datakit.domains.math import answers, equality, parsing
 from datakit.domains.math.equality import LENIENT, MAX_LENGTH, Rules
 from datakit.domains.protocol import Verdict
+from datakit.domains.stated import stated_choice
 from datakit.machine import limit_memory
 from datakit.recipe.verify import VerifyMath
 from datakit.tables import Outcome, Rows
@@ -62,7 +63,9 @@ def verify_answer(text: str, reference: str | None, truncated: bool = False, rul
     if reference is None or not reference.strip():
         return Verdict("unverifiable", detail="no reference answer")
     golds = equality.golds_of(reference)
-    answer = answers.extract(text, equality.is_choice(golds[0]))
+    if letters := equality.letters_of(golds):
+        return _verify_letter(text, letters, truncated)
+    answer = answers.extract(text)
     if answer is None and (found := parsing.answer_in(statements.answer_part(text))):
         answer = answers.Answer(found, "math-verify", False)
     if answer is None:
@@ -82,6 +85,14 @@ def verify_answer(text: str, reference: str | None, truncated: bool = False, rul
     except parsing.CannotCompare as error:
         return Verdict("error", _shown(answer.text), detail=f"math-verify broke: {error}")
     return Verdict("passed" if passed else "failed", _shown(answer.text), detail=answer.way)
+
+
+def _verify_letter(text: str, letters: set[str], truncated: bool) -> Verdict:
+    """The same where the reference is a letter of multiple choice: domains/stated.py finds the one that a response states."""
+    found = stated_choice(text)
+    if found.letter is None or (truncated and not found.sure):
+        return Verdict("unparseable", found.letter, found.way if found.letter is None else "cut off before an answer")
+    return Verdict("passed" if found.letter in letters else "failed", found.letter, found.way)
 
 
 def _shown(answer: str) -> str:

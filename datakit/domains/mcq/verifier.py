@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
-from datakit.domains.mcq.stated import stated_choice
 from datakit.domains.protocol import Verdict
+from datakit.domains.stated import stated_choice
 from datakit.machine import limit_memory
 from datakit.recipe.verify import VerifyMcq
 from datakit.tables import Outcome, Rows

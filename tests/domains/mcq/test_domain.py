@@ -6,8 +6,8 @@ import time
 import pytest
 
 from datakit.domains import DOMAINS
-from datakit.domains.mcq.stated import stated_choice
 from datakit.domains.mcq.verifier import verify_answer
+from datakit.domains.stated import stated_choice
 from datakit.errors import BadRow
 from datakit.recipe import VerifyMcq
 from tests.helpers.command import datakit, recipe_over, rows_of, write_recipe

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from datakit.domains import DOMAINS
 from datakit.domains.mcq.choices import shown_order
-from datakit.domains.mcq.stated import stated_choice
 from datakit.domains.mcq.verifier import verify_answer
+from datakit.domains.stated import stated_choice
 from datakit.recipe import VerifyMcq
 from tests.helpers.laws import examples
 

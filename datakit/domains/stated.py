@@ -64,6 +64,7 @@ _CORRECTS = re.compile(
 _LETTERED = re.compile(r"[\s>#*•-]{0,9}(?:[(\[]([A-Z])[)\]][.:]?|([A-Z])[.):])\s+(\S.*)", re.IGNORECASE)
 _BULLET = re.compile(r"^[\s>#*•-]+")
 _LAST_LINES = 3
+_MOST_UNKNOWN = 10
 _MOST_STATEMENTS = 20  # of phrases, that are looked at, from the end
 _MOST_STATED = 1_000  # characters
 _BREATH = 160  # characters: choices that are called right one after the other are several
@@ -88,8 +89,11 @@ class _Statement(NamedTuple):
     sure: bool
 
 
-def stated_choice(text: str, choices: Sequence[str]) -> Stated:
-    """The choice that a response states last. No letter where it states none, several, or one that is not there."""
+def stated_choice(text: str, choices: Sequence[str] | None = None) -> Stated:
+    """The choice that a response states last. No letter where it states none, several, or one that is not there.
+
+    Without `choices` there are the letters A to J, and nobody knows what stands at them.
+    """
     text = unmarked(statements.answer_part(text))
     known = _Choices(choices)
     found = sorted(_statements(text))
@@ -139,9 +143,9 @@ def _key(text: str) -> str:
 class _Choices:
     """The choices of a question, as answers may write them."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        self.letters = ascii_uppercase[: len(texts)]
-        self.keys = [_key(text) for text in texts]
+    def __init__(self, texts: Sequence[str] | None) -> None:
+        self.letters = ascii_uppercase[: _MOST_UNKNOWN if texts is None else len(texts)]
+        self.keys = [_key(text) for text in texts or ()]
 
     def checked(self, letters: str, way: str, sure: bool) -> Stated:
         """What these letters come to as an answer."""
@@ -188,8 +192,8 @@ class _Choices:
         found = _LETTERED.match(text)
         if found is None:
             return None
-        letter = (found[1] or found[2]).upper()
-        return letter if letter in self.letters and self.keys[self.letters.index(letter)] == _key(found[3]) else None
+        letter, key = (found[1] or found[2]).upper(), _key(found[3])
+        return letter if (letter, key) in zip(self.letters, self.keys, strict=False) else None
 
     def in_lines(self, lines: Sequence[str]) -> Stated:
         """The choice that a line is, that the last lines point at, or whose text the last line is."""
