@@ -60,7 +60,7 @@ def find_residue(text: str | None, reasoning: str | None = None) -> str | None:
         if loops(kept):
             return "loop"
         bare = strip_residue(kept)
-        if any(sign in bare for sign in "<[#") and any(mark in bare for mark in _MARKS) and _INSIDE.search(bare):
+        if ("<" in bare or "[" in bare or "#" in bare) and any(mark in bare for mark in _MARKS) and _INSIDE.search(bare):
             return "template inside"
         if bare.strip(WHITE_SPACE) != kept:
             return "role header"

@@ -444,7 +444,9 @@ class Fake:
             if self.say is not None:
                 n_thoughts, text = 0, json.dumps(self.say(body))[1:-1]
             if "stop" in body or body.get("echo"):
-                n_thoughts, text = 0, json.dumps(_ended(body, THOUGHTS[n_thoughts] + json.loads(f'"{text}"')))[1:-1]
+                ended = _ended(body, THOUGHTS[n_thoughts] + json.loads(f'"{text}"'))
+                n_thoughts, text = 0, json.dumps(ended)[1:-1]
+                n_tokens += len(ended.split()) - 10
             choices.append(CHOICE % (number, THOUGHTS[n_thoughts], text))
             n_tokens += 3 * n_thoughts + 10
         return WHOLE % (self.n_requests, json.dumps(body["model"]), ", ".join(choices), n_tokens, 11 + n_tokens)

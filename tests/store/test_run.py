@@ -38,6 +38,7 @@ from datakit.tables import (
     make_response_id,
     make_seed,
 )
+from datakit.tables.compared import compared
 from datakit.tables.ids import ID_LENGTH
 from tests.helpers.folders import ROOT
 
@@ -50,7 +51,8 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "prompts": {"prompt_id": ODD, "messages": [{"role": "system", "content": ""}, {"role": "user", "content": ODD}]},
     "sources": {"model": ODD, "revision": None, "sampling": '{"temperature":0.8}', "type": "endpoint", "n": 5},
     "judges": {"judge": "j@1", "type": "armorm"},
-    "responses": {"response_id": ODD, "text": ODD, "sample_index": 2**62, "seed": 2**31 - 1, "latency_s": 0.1 + 0.2},
+    "responses": {"response_id": ODD, "text": ODD, "sample_index": 2**62, "seed": 2**31 - 1, "latency_s": 0.1 + 0.2,
+                  "messages_digest": "d", "n_chars": compared(ODD)[0], "text_hash": compared(ODD)[1]},
     "verdicts": {"response_id": "r", "verifier": "v@1", "reference_digest": "", "outcome": "passed", "duration_s": 1e-9},
     "scores": {"response_id": "r", "judge": "j@1", "score": -0.0, "objectives": [0.5, inf, -inf, 1e300]},
     "demos": {"prompt_id": "p", "response_id": "r", "score": None},
