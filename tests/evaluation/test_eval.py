@@ -397,12 +397,12 @@ def test_folders_are_served_and_stopped_and_the_prefill_is_said_to_be_left_out(t
     values |= {"prefill": "Let us see.", "n": 1}
     (tmp_path / "micro.yaml").write_text(yaml.safe_dump(values))
     models = ("--model", f"target={micro / 'target'}", "--model", f"llama={micro / 'llama'}")
-    done = datakit_process("eval", "--suite", tmp_path / "micro.yaml", *models, "--out", tmp_path / "out", "--limit", 40)
+    done = datakit_process("eval", "--suite", tmp_path / "micro.yaml", *models, "--out", tmp_path / "out", "--limit", 24)
     assert done.returncode == 0, done.stderr
     assert "target is asked without prefill: `transformers serve` cannot go on with an answer" in done.stderr
     [results] = table_in(tmp_path / "out")["benchmarks"]
     of_target, of_llama = results["scores"]
-    assert (of_target["n"], of_llama["n"], results["prompts"]) == (40, 40, 40)
+    assert (of_target["n"], of_llama["n"], results["prompts"]) == (24, 24, 24)
     assert of_target["low"] <= 0.37 <= of_target["high"] and of_llama["low"] <= 0.46 <= of_llama["high"]
     there = rows_of(tmp_path / "out" / "micro", "SELECT DISTINCT model, revision FROM responses ORDER BY 1")
     assert [Path(row["model"]).name for row in there] == ["llama", "target"]
