@@ -10,7 +10,7 @@ from typing import Any
 
 from datakit.errors import BadRow
 from datakit.recipe.template import CHOICES, fill, placeholders
-from datakit.tables import Message, Messages, Prompt, Row, digest_of_messages
+from datakit.tables import Message, Messages, Prompt, Row, canonical_json, digest_of_messages
 
 _ID_LENGTH = 16
 _ROLES = ("system", "user", "assistant")
@@ -41,6 +41,7 @@ def read_prompt(domain: str, row: Row, source: str, number: int) -> Prompt:
         entry_point=_text(row, "entry_point", where),
         category=value if isinstance(value := row.get("category"), str) and value.strip() else None,
         dropped=None if messages[-1]["content"].strip() else "empty prompt",
+        labels=canonical_json(row["labels"]) if row.get("labels") else None,
     )
 
 
