@@ -63,7 +63,7 @@ def _joined(row: Row, columns: str) -> str:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All texts in a value, in order: a text, a list of them (options), of messages or of turns."""
+    """All texts in a value, in order: a text, a list of them (options), of messages or of turns, several columns."""
     if isinstance(value, str):
         if value.strip():
             yield value
@@ -71,4 +71,5 @@ def _texts(value: Any) -> Iterator[str]:
         for item in value:
             yield from _texts(item)
     elif isinstance(value, dict):
-        yield from _texts([value.get("content", value.get("value")), value.get("text")])
+        of_message = next((value[key] for key in ("content", "value", "text") if key in value), None)
+        yield from _texts(of_message if of_message is not None else list(value.values()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from datakit.tables import Message, Messages, Prompt, Row, canonical_json, diges
 
 _ID_LENGTH = 16
 _ROLES = ("system", "user", "assistant")
+_TURN = re.compile(r"\n?<extra_id_1>(User|Assistant)\n")
 _SHAREGPT_ROLES = {"human": "user", "gpt": "assistant"}
 
 
@@ -83,7 +85,16 @@ def _messages(row: Row, where: str) -> Messages:
         raise BadRow(where, "no prompt and no messages", there, is_empty=True)
     if not isinstance(prompt, str):
         raise BadRow(where, "prompt must be text", f" (got {prompt!r:.80}); a list of messages goes into `messages`")
-    return [Message(role="user", content=prompt)]
+    return _turns(prompt, where) if _TURN.search(prompt) else [Message(role="user", content=prompt)]
+
+
+def _turns(text: str, where: str) -> Messages:
+    """Turns that stand in one text, as HelpSteer2 writes them: <extra_id_1>Assistant, <extra_id_1>User."""
+    first, *others = _TURN.split(text)
+    messages = [Message(role="user", content=first.strip())] if first.strip() else []
+    for name, content in zip(others[::2], others[1::2], strict=True):
+        messages.append(Message(role=name.lower(), content=content.strip()))
+    return _conversation(messages, where)
 
 
 def _values(row: Row, template: str, where: str) -> dict[str, Any]:
