@@ -25,7 +25,7 @@ _LANGUAGES = (
 )
 RULES: dict[Kind, tuple[Rule, ...]] = {
     "code": (
-        Rule(3, r"```\w|<\?php|#include\s*<|</?(?:div|script|html|body)\b"),
+        Rule(3, r"(?m)^[ \t]*```\w|<\?php|#include\s*<|</?(?:div|script|html|body)\b"),
         Rule(
             3,
             r"(?m)^\s*(?:def \w+\(|class \w+[(:]|import \w+$|from \w+ import|public (?:static|class)|assert \w)",
@@ -62,7 +62,7 @@ RULES: dict[Kind, tuple[Rule, ...]] = {
             r"(?:多少|几)(?:个|元|米|千米|公里|只|人|天|小时|分钟|岁|本|棵|吨|千克|公斤|次|页|度|种)?[?\x{FF1F}。]?\s*$|"
             r"求.{1,30}的?值",
         ),
-        Rule(1, r"一共|平均|倍|每(?:天|小时|个|人)|百分之|\d+\s*[-+*/\xD7\xF7=]\s*\d+"),
+        Rule(1, r"一共|平均|倍|每(?:天|小时|个|人)|百分之|\d+\s*[+*/\xD7\xF7=]\s*\d+|\d+ - \d+"),
     ),
 }
 """Written for prompts of the public benchmarks and chats, with what was seen to go wrong left out."""
