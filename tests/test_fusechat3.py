@@ -85,9 +85,9 @@ def alpaca_zh(at: int) -> dict[str, Any]:
 
 
 def magpie_zh(at: int) -> dict[str, Any]:
-    row: dict[str, Any] = {"task_category": "Information seeking", "input_quality": "good", "instruct_reward": -3.0, "language": "ZH"}
-    row |= {2: {"task_category": "Math"}, 5: {"input_quality": "poor"}, 9: {"instruct_reward": -12.0}}.get(at, {})
-    return {"instruction": f"介绍一下{chinese(f'm{at}')}", **row}
+    odd: dict[int, dict[str, Any]] = {2: {"task_category": "Math"}, 5: {"input_quality": "poor"}, 9: {"instruct_reward": -12.0}}
+    usual = {"task_category": "Information seeking", "input_quality": "good", "instruct_reward": -3.0, "language": "ZH"}
+    return {"instruction": f"介绍一下{chinese(f'm{at}')}", **usual, **odd.get(at, {})}
 
 
 def alignbench(at: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def read_items(recipe: Recipe) -> Iterator[Item]:
             yield from _some(_read(given, given.section), given.name)
         elif given.benchmark is not None:
             for benchmark, _ in load_suite(given.benchmark)[1]:
-                yield from _some(_read_benchmark(benchmark), benchmark.name)
+                yield from _some(items_of(benchmark), benchmark.name)
 
 
 def _some(items: Iterator[Item], name: str) -> Iterator[Item]:
@@ -48,8 +48,8 @@ def _read(given: Against, section: FilePrompts | HubPrompts) -> Iterator[Item]:
         yield Item(called, str(number if identity is None else identity), texts)
 
 
-def _read_benchmark(benchmark: Benchmark) -> Iterator[Item]:
-    """By our columns, as its own file maps them."""
+def items_of(benchmark: Benchmark) -> Iterator[Item]:
+    """The items of a benchmark, by our columns as its own file maps them."""
     for section in benchmark.prompts:
         for _, number, row in read_rows(section, Tally(section)):
             texts = tuple(text for column in benchmark.text if (text := _joined(row, column)))
