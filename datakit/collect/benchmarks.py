@@ -49,10 +49,11 @@ def _read(given: Against, section: FilePrompts | HubPrompts) -> Iterator[Item]:
 
 
 def items_of(benchmark: Benchmark) -> Iterator[Item]:
-    """The items of a benchmark, by our columns as its own file maps them."""
+    """The items of a benchmark, by our columns as its own file maps them; of code once more with their tests."""
+    columns = [*benchmark.text, *([f"{benchmark.text[0]} + reference"] if benchmark.domain == "code" else [])]
     for section in benchmark.prompts:
         for _, number, row in read_rows(section, Tally(section)):
-            texts = tuple(text for column in benchmark.text if (text := _joined(row, column)))
+            texts = tuple(dict.fromkeys(text for column in columns if (text := _joined(row, column))))
             if texts:
                 yield Item(benchmark.name, str(row.get("prompt_id", number)), texts)
 
