@@ -17,7 +17,7 @@ class Options:
 
     until: Stage = "export"
     limit: int | None = None
-    """Read only the first so many prompts."""
+    """Keep only the first so many prompts; those that are dropped do not count."""
     resample: bool = False
     """Go on in a run whose sampled settings differ; its old rows stay."""
     retry_failures: bool = False

@@ -1,6 +1,6 @@
 """START HERE: how a preference dataset is built, top to bottom.
 
-    collect  inputs -> prompts                  sample   prompts x models x n -> responses
+    collect  inputs -> prompts, curated         sample   prompts x models x n -> responses
     verify   responses -> verdicts               score    responses -> scores
     select   SQL -> demos (SFT), pairs (DPO)     export   demos | pairs -> folders that TRL takes
 
@@ -15,11 +15,14 @@ from pathlib import Path
 
 import polars as pl
 
+from datakit.audit.curation import describe_curation
+from datakit.audit.report import Curation
 from datakit.audit.summary import Summary, summarise
 from datakit.check.libraries import warn_of_libraries
 from datakit.check.preflight import check_run_folder, preflight
 from datakit.collect.begin import begin, collect
 from datakit.collect.changes import check_same
+from datakit.curate import curator
 from datakit.domains import Domain, domain_of
 from datakit.errors import DatakitError, RecipeError
 from datakit.export.folders import write_exports
@@ -50,7 +53,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
     exported: dict[Phase, int] = {}
     with Run.create(folder) as run:
         with run.abandoned_if_new():
-            begun = begin(run, recipe, domain, options.limit)
+            begun = begin(run, recipe, domain, options.limit, curator(recipe))
             check_same(run, recipe, begun, options.resample)
         recipe = keep_selection(run, recipe, options.recipe_select, monitor)
         rule = rule_of(recipe, domain)
@@ -144,6 +147,18 @@ def export(run: Run, recipe: Recipe, rule: Rule, monitor: Monitor) -> dict[Phase
 # ------------------------------------------------------------------------------------------------- without a whole build
 
 
+def curate(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Curation | None:
+    """The collect stage alone, in a run folder, new or not: which prompts are kept, decided anew. No model is asked."""
+    recipe, domain = resolve(recipe), domain_of(recipe)
+    check_run_folder(folder)
+    with Run.create(folder) as run:
+        with run.abandoned_if_new():
+            begun = begin(run, recipe, domain, options.limit, curator(recipe))
+            check_same(run, recipe, begun, options.resample)
+        collect(run, keep_selection(run, recipe, options.recipe_select, monitor), begun, monitor)
+        return describe_curation(run)
+
+
 def reselect(folder: Path, settings: list[str], monitor: Monitor) -> Summary:
     """Select and export anew in a finished run, with `--set` kept in its recipe.json. No model and no GPU is needed."""
     Run.open(folder).close()  # a misspelt folder is not made
@@ -167,7 +182,7 @@ def write_batch(
     recipe = resolve(recipe)
     with Run.create(folder) as run:
         with run.abandoned_if_new():
-            begun = begin(run, recipe, domain_of(recipe), options.limit)
+            begun = begin(run, recipe, domain_of(recipe), options.limit, curator(recipe))
             check_same(run, recipe, begun, options.resample)
         recipe = keep_selection(run, recipe, options.recipe_select, monitor)
         collect(run, recipe, begun, monitor)

@@ -14,7 +14,7 @@ FLOORS = {
     1: ["errors", "signals", "progress", "tables", "machine"],  # words that everybody uses
     2: ["recipe", "engine", "client", "sandbox", "options"],  # machines, and what a user writes
     3: ["domains", "rewards", "store", "serving"],  # plug-ins; the run folder; model servers
-    4: ["collect", "sample", "verify", "score", "select"],  # the stages' insides
+    4: ["collect", "curate", "sample", "verify", "score", "select"],  # the stages' insides
     5: ["check", "dry_run", "audit", "export", "evaluation"],  # a whole command's work on a run
     6: ["stages", "screen"],  # the flow; what is drawn
     7: ["cli"],  # prints to stdout, exits

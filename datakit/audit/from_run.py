@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from datakit.audit.cautions import caution
+from datakit.audit.curation import describe_curation
 from datakit.audit.judges import describe_judges, margins_by_judge
 from datakit.audit.limits import hold
 from datakit.audit.queries import describe_pairs, examples, histograms, rows
@@ -81,6 +82,7 @@ def _describe(run: Run, recipe: Recipe, rule: Rule) -> Report:
         ),
         tables={},
         current={},
+        curation=describe_curation(run),
         funnel=rows(run, "funnel", step),
         lost=rows(run, "lost", LostCandidates),
         answers=rows(run, "answers", Use, {"verified": verified, "wrong": wrong}),

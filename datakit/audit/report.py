@@ -285,6 +285,53 @@ class Limit:
     ok: bool
 
 
+@dataclass(frozen=True)
+class CurationReason:
+    """See sql/audit/curation_reasons.sql."""
+
+    reason: str
+    prompts: int
+    drops: bool
+    """False: what was met is said, and the prompts are kept."""
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """A prompt and what it met, see sql/audit/curation_samples.sql."""
+
+    reason: str
+    prompt_id: str
+    prompt: str
+    met: str
+    met_prompt: str | None
+    share: float | None
+    text: str | None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Prompts that repeat one that stays, see sql/audit/curation_clusters.sql."""
+
+    met: str
+    prompts: int
+    near: int
+
+
+@dataclass(frozen=True)
+class Curation:
+    """What curation did to the prompts that were read and could be used."""
+
+    before: int
+    after: int
+    reasons: list[CurationReason]
+    noted: list[CurationReason]
+    """What prompts that stay have met: templates, and items that are not near enough."""
+    clusters: list[Cluster]
+    nearest: Histogram | None
+    """Of the kept prompts' shares of the nearest item of a benchmark; None where none is given."""
+    samples: list[Overlap]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """What is in a run or an export; of an export most is empty."""
@@ -294,6 +341,7 @@ class Report:
     """Rows that are stored."""
     current: dict[str, int]
     """Rows that the current recipe, verifier and judge read."""
+    curation: Curation | None = None
     funnel: list[Step] = field(default_factory=list)
     lost: list[LostCandidates] = field(default_factory=list)
     answers: list[Use] = field(default_factory=list)

@@ -47,7 +47,10 @@ def with_version(
     pass
 
 
-for command in (build.build, look.inspect, build.check, look.select, look.export, look.push, look.sql, build.serve):
+for command in (
+    *(build.build, look.inspect, build.check, data.curate, look.select),
+    *(look.export, look.push, look.sql, build.serve),
+):
     app.command()(command)
 app.command("recipe")(build.show_recipe)
 app.command("eval")(eval.evaluate)

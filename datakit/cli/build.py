@@ -29,7 +29,7 @@ def build(
     recipe: RecipeOption = None,
     out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/<domain>")] = None,
     until: Annotated[str, typer.Option(help="The last stage: collect, sample, verify, score, select, export.")] = "export",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.", show_default=False)] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N kept prompts.", show_default=False)] = None,
     resample: Annotated[bool, typer.Option(help="Go on in a run made with other sampled settings; old rows stay.")] = False,
     retry_failures: Annotated[bool, typer.Option(help="Ask again also for what failed for good.")] = False,
     keep_going: Annotated[

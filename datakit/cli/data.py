@@ -1,8 +1,9 @@
-"""Commands that move data in and out of a run by hand: batch write, batch read."""
+"""Commands about the data of a run: which prompts are kept (curate), samples by hand (batch write, batch read)."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -63,3 +64,38 @@ def read_batch(
         if said := said_of(read):
             watch.say(f"{file}: {said}", warning=True)
         watch.say(f"next: {command('build', '--recipe', 'my.yaml', '--out', run)} goes on with the other stages")
+
+
+def curate(
+    domain: DomainOption = None,
+    recipe: RecipeOption = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/<domain>")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be dropped; no run is written.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N kept prompts.", show_default=False)] = None,
+    resample: Annotated[bool, typer.Option(help="Go on in a run made with other sampled settings; old rows stay.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="What was met as one JSON object on stdout.")] = False,
+) -> None:
+    """Decide which prompts are kept, by the recipe's curate section, and show what was met, with ten samples a reason.
+
+    In a run that is there it decides anew: nothing is deleted, no model is asked, and what was dropped may come back.
+    """
+    from dataclasses import asdict
+
+    from datakit import stages
+    from datakit.cli.printing import print_json
+    from datakit.options import Options
+    from datakit.screen.curation import print_curation
+    from datakit.screen.report import open_console
+    from datakit.screen.watch import Watch
+
+    if dry_run and out is not None:
+        raise BadInput(f"--dry-run writes no run: leave --out {out} out, or --dry-run")
+    loaded = load_recipe(domain, recipe)
+    options = Options("collect", limit, resample)
+    with TemporaryDirectory(prefix="datakit-") as temporary, Watch() as watch:
+        folder = Path(temporary) / "run" if dry_run else out or Path("runs") / loaded.domain
+        found = stages.curate(loaded, folder, options, watch)
+        watch.close_stage()
+        if not dry_run:
+            watch.say(f"next: {command('build', *(('--recipe', recipe) if recipe else ('--domain', domain)), '--out', folder)}")
+    print_json(asdict(found) if found is not None else None) if json else print_curation(found, open_console())

@@ -131,7 +131,7 @@ def sql(
 ) -> None:
     """Ask a run a question in SQL (DuckDB).
 
-    Tables: prompts, sources, judges, responses, verdicts, scores, demos, pairs, failures.
+    Tables: prompts, overlaps, sources, judges, responses, verdicts, scores, demos, pairs, failures.
     """
     from datakit.store import Run
 

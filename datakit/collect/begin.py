@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeAlias
 
+from datakit.collect.benchmarks import read_items
 from datakit.collect.inputs import read_inputs
 from datakit.collect.reading import NOT_WANTED, Inputs, prompt_row
 from datakit.domains import Domain
@@ -13,9 +17,37 @@ from datakit.progress import Monitor
 from datakit.recipe import Recipe, Sampled
 from datakit.rewards.judges import judges
 from datakit.store import Run, Spool, load_sql
-from datakit.tables import TABLES
+from datakit.tables import TABLES, Item
 
 ROWS_AT_A_TIME = 5_000
+
+
+class Curated(Protocol):
+    """What curation made of a spool of prompts."""
+
+    @property
+    def prompts(self) -> Spool:
+        """The same with `dropped` set."""
+        ...
+
+    @property
+    def overlaps(self) -> Spool:
+        """What dropped and near prompts met."""
+        ...
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """How many, by reason."""
+        ...
+
+    @property
+    def kept_at(self) -> list[int]:
+        """The places of the prompts that are kept."""
+        ...
+
+
+Curate: TypeAlias = Callable[[Iterable[Item]], Callable[[Run, Spool], Curated]]
+"""Made ready with the items of benchmarks, it decides of the prompts of a spool which are kept."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +58,44 @@ class Begun:
     prompts: Spool
     imported: dict[str, Spool]
     """Rows of responses, scores and failures that come with the inputs; those of a response without text are failures."""
+    overlaps: Spool | None = None
+    """What dropped and near prompts met; None where the recipe has no curation."""
+    curated: Counter[str] = field(default_factory=Counter)
+    """Prompts dropped by curation, by reason."""
 
 
-def begin(run: Run, recipe: Recipe, domain: Domain, limit: int | None, earlier: Run | None = None) -> Begun:
+def begin(
+    run: Run, recipe: Recipe, domain: Domain, limit: int | None, curate: Curate | None = None, earlier: Run | None = None
+) -> Begun:
     """Read all that the recipe names into spools: errors are met before anything is changed.
 
+    `limit` counts the prompts that are kept. `curate` decides which are; what it says of a prompt depends on those before it
+    alone, so with a limit more are read until there are enough, and then as many as that takes.
     `earlier`: the run whose responses' ids are to stay, where it is another one.
     """
+    if curate is None:
+        return _read(run, recipe, domain, limit, earlier)
+    decide, n_wanted = curate(read_items(recipe)), limit
+    while True:
+        begun = _read(run, recipe, domain, n_wanted, earlier)
+        curated = decide(run, begun.prompts)
+        begun.prompts.path.unlink()
+        begun = replace(begun, prompts=curated.prompts, overlaps=curated.overlaps, curated=curated.dropped)
+        n_kept, there_is_more = len(curated.kept_at), n_wanted is not None and begun.inputs.n_kept >= n_wanted
+        if limit is None or n_wanted is None or n_kept == limit or (n_kept < limit and not there_is_more):
+            return begun
+        n_wanted = n_wanted + max(limit - n_kept, n_wanted // 2) if n_kept < limit else _n_usable(curated, limit)
+
+
+def _n_usable(curated: Curated, limit: int) -> int:
+    """How many prompts that can be used are to be read for so many of them to be kept."""
+    last, of_curation, n_usable = curated.kept_at[limit - 1], {None, *curated.dropped}, 0
+    for first, frame in curated.prompts.frames(ROWS_AT_A_TIME):
+        n_usable += sum(reason in of_curation for at, reason in enumerate(frame["dropped"], start=first) if at <= last)
+    return n_usable
+
+
+def _read(run: Run, recipe: Recipe, domain: Domain, limit: int | None, earlier: Run | None) -> Begun:
     prompts = run.spool("prompts")
     imported = {table: run.spool(table) for table in ("responses", "scores", "failures")} if recipe.imported else {}
     stored = (earlier or run).query(load_sql("collect/imported_prompts")).rows() if recipe.imported else []
@@ -60,13 +123,20 @@ def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
         gone = f"{n_gone:,} prompts of earlier builds are not read this time"
         monitor.say(f"{gone}: their rows stay, out of the dataset, until a build reads them again", warning=True)
     run.replace_by(_with_old_prompts(run, begun.prompts))
+    if begun.overlaps is not None:
+        run.replace_by(begun.overlaps)
+    elif run.parts("overlaps"):
+        run.replace("overlaps", TABLES["overlaps"].frame())
     run.replace("sources", inputs.source_frame(recipe))
     run.replace("judges", TABLES["judges"].frame([{"judge": name, "type": kind} for name, kind in judges(recipe).items()]))
     for spool in begun.imported.values():
         _append_missing(run, spool)
-    for note, count in [*inputs.notes.items(), *((f"prompts dropped: {reason}", n) for reason, n in inputs.dropped.items())]:
+    dropped = [*inputs.dropped.items(), *begun.curated.most_common()]
+    for note, count in [*inputs.notes.items(), *((f"prompts dropped: {reason}", n) for reason, n in dropped)]:
         monitor.say(f"{count:,} {note}", warning=True)
-    kept = len(inputs.prompt_ids) - inputs.dropped.total()
+    kept = inputs.n_kept - begun.curated.total()
+    if not kept:
+        monitor.say("curate drops every prompt: nothing is asked; datakit inspect shows what each of them met", warning=True)
     monitor.say(f"{kept:,} prompts, {inputs.n_responses:,} responses imported")
 
 

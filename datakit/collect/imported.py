@@ -18,6 +18,7 @@ import polars as pl
 from datakit.collect.formats import Found
 from datakit.collect.imported_columns import OF_PROMPT, as_rows, is_plain, keys_of, make_responses, of_prompts, parts_of
 from datakit.collect.reading import Counts, Known, Reading, question_in, row_place, with_prompts
+from datakit.collect.rows import read_rows
 from datakit.collect.stretches import INTEGERS, read_stretches
 from datakit.collect.tally import Tally
 from datakit.errors import BadInput, BadRow
@@ -62,6 +63,12 @@ class _Importing:
 
     def read(self) -> None:
         """All rows. A prompt is read by the domain where a row is the first that says this of it, not a row."""
+        labels = self.reading.labels if self.bring_prompts else ()
+        if labels:
+            rows = read_rows(self.source, self.tally, labels)
+            for found, prompt in with_prompts(rows, self.tally, self.reading.read, self._is_done):
+                self._add(found, self._meet(found[2], prompt))
+            return
         for stretch in read_stretches(self.source, self.tally):
             if stretch.columns is None or not self._add_columns(stretch.columns):
                 for found, prompt in with_prompts(stretch.rows(), self.tally, self.reading.read, self._is_done):

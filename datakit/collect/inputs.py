@@ -37,6 +37,7 @@ def read_inputs(
         store or (lambda table, rows: None),
         remembers=bool(recipe.imported),
         several=len(recipe.imported) > 1,
+        labels=tuple(recipe.curate.columns),
     )
     for prompt_id, messages_digest, shares_messages in stored:
         reading.shares_messages[prompt_id] = shares_messages
@@ -53,13 +54,16 @@ def read_inputs(
     if reading.inputs.dropped.total() == len(reading.inputs.prompt_ids) and not reading.full:
         reasons = ", ".join(f"{reason} ({n:,})" for reason, n in reading.inputs.dropped.most_common())
         raise BadInput(f"{names}: none of the prompts can be used: {reasons}; check columns")
+    missing = sorted(set(recipe.curate.columns) - reading.inputs.labels_seen)
+    if missing and not reading.full:
+        raise BadInput(f"curate.filters.columns: no prompt of {names} has anything in a column '{missing[0]}'; check its name")
     return reading.inputs
 
 
 def _read_prompts(reading: Reading, given: FilePrompts | HubPrompts) -> None:
     """Every row is a prompt of its own."""
     tally = Tally(given)
-    for found, prompt in with_prompts(read_rows(given, tally), tally, reading.read):
+    for found, prompt in with_prompts(read_rows(given, tally, reading.labels), tally, reading.read):
         if reading.full:
             break
         if prompt.prompt_id not in reading.inputs.prompt_ids:

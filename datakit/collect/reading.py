@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -62,9 +63,16 @@ class Inputs:
     """Whether a response came with its sample_index: then two may have the same."""
     notes: Counter[str] = field(default_factory=Counter)
     """Things that a user should know, with how often each was met."""
+    labels_seen: set[str] = field(default_factory=set)
+    """The columns of `labels` that some prompt has something in."""
     n_rows: int = 0
     n_dropped: int = 0
     """Rows that were read, and those of them that cannot be used."""
+
+    @property
+    def n_kept(self) -> int:
+        """The prompts that are not dropped."""
+        return len(self.prompt_ids) - self.dropped.total()
 
     def source_frame(self, recipe: Recipe) -> pl.DataFrame:
         """The rows of `sources`: what the recipe samples, and the models that came with responses."""
@@ -116,6 +124,8 @@ class Reading:
     remembers: bool
     """Whether there are responses that belong to the prompts."""
     several: bool
+    labels: tuple[str, ...] = ()
+    """The columns that curation looks at."""
     shares_messages: dict[str, bool] = field(default_factory=dict)
     """The prompts of which the run says it already."""
     given: Counts = field(default_factory=dict)
@@ -127,8 +137,8 @@ class Reading:
 
     @property
     def full(self) -> bool:
-        """Whether there are as many prompts as are wanted."""
-        return self.limit is not None and len(self.inputs.prompt_ids) >= self.limit
+        """Whether as many prompts are kept as are wanted."""
+        return self.limit is not None and self.inputs.n_kept >= self.limit
 
     def take(self, prompt: Prompt, row: Row) -> None:
         """One more prompt, and the row that it was read from."""
@@ -144,6 +154,8 @@ class Reading:
             )
         if prompt.dropped is not None:
             self.inputs.dropped[prompt.dropped] += 1
+        if prompt.labels is not None and len(self.inputs.labels_seen) < len(self.labels):
+            self.inputs.labels_seen.update(json.loads(prompt.labels))
         self.keep(prompt)
 
     def asking(self, question: int) -> Known | None:

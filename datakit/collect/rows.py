@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -26,14 +26,15 @@ PEEK = 1000  # a mapped column must be seen in this many rows; JSON rows may lea
 _PLAIN = (str, int, list, dict)
 
 
-def read_rows(given: Input, tally: Tally) -> Iterator[Found]:
+def read_rows(given: Input, tally: Tally, labels: Sequence[str] = ()) -> Iterator[Found]:
     """The rows, lazily, with our column names only. BadInput where the file, a line or a mapped column is not there.
 
-    Where there is a template each row has it, too, and the file's columns that it names: `{question}`.
+    Where there is a template each row has it, too, and the file's columns that it names: `{question}`. `labels`: columns of the
+    file's own that are kept together, under the name `labels`.
     """
     raw = read_raw(given, tally)
     first = list(islice(raw, PEEK))
-    return renamed(chain(first, raw), Names.of(given, tally, first), tally)
+    return renamed(chain(first, raw), Names.of(given, tally, first), tally, labels)
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Names:
         return cls(wanted, given.template)
 
 
-def renamed(raw: Iterable[Found], names: Names, tally: Tally) -> Iterator[Found]:
+def renamed(raw: Iterable[Found], names: Names, tally: Tally, labels: Sequence[str] = ()) -> Iterator[Found]:
     """The same rows with our column names only; they are counted."""
     template: Row = {} if names.template is None else {"template": names.template}
     plain: dict[str, list[str]] = {}
@@ -83,6 +84,8 @@ def renamed(raw: Iterable[Found], names: Names, tally: Tally) -> Iterator[Found]
     for where, number, row in raw:
         tally.n_rows += 1
         found = _ours(row, plain)
+        if labels:
+            found["labels"] = {name: value for name in labels if (value := value_at(row, name)) is not None}
         yield where, number, found | template | _ours_elsewhere(row, others) if others or template else found
 
 
@@ -138,6 +141,11 @@ def _ours_elsewhere(row: Row, places: dict[str, list[tuple[str, ...]]]) -> Row:
         elif values:
             found[ours] = _joined(ours, values) if len(several) > 1 else next(iter(values.values()))
     return found
+
+
+def value_at(row: Row, column: str) -> Any:
+    """What stands in a column, or where a dot leads into one of objects; None where nothing does."""
+    return _at(row, (column,) if column in row else tuple(column.split(".")))
 
 
 def _at(row: Row, steps: tuple[str, ...]) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from datakit.domains.chinese import Chinese
 from datakit.domains.code.domain import Code
 from datakit.domains.instruct import Instruct
 from datakit.domains.math.domain import Math
@@ -29,6 +30,7 @@ DOMAINS: dict[str, Callable[[Any], Domain]] = {
     "code": Code,
     "mcq": Mcq,
     "instruct": Instruct,
+    "chinese": Chinese,
 }
 """Each is made from its own section of recipe/verify.py."""
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
 from datakit.errors import BadRow
 from datakit.recipe.template import CHOICES, fill, placeholders
-from datakit.tables import Message, Messages, Prompt, Row, digest_of_messages
+from datakit.tables import Message, Messages, Prompt, Row, canonical_json, digest_of_messages
 
 _ID_LENGTH = 16
 _ROLES = ("system", "user", "assistant")
+_TURN = re.compile(r"\n?<extra_id_1>(User|Assistant)\n")
 _SHAREGPT_ROLES = {"human": "user", "gpt": "assistant"}
 
 
@@ -41,6 +43,7 @@ def read_prompt(domain: str, row: Row, source: str, number: int) -> Prompt:
         entry_point=_text(row, "entry_point", where),
         category=value if isinstance(value := row.get("category"), str) and value.strip() else None,
         dropped=None if messages[-1]["content"].strip() else "empty prompt",
+        labels=canonical_json(row["labels"]) if row.get("labels") else None,
     )
 
 
@@ -82,7 +85,16 @@ def _messages(row: Row, where: str) -> Messages:
         raise BadRow(where, "no prompt and no messages", there, is_empty=True)
     if not isinstance(prompt, str):
         raise BadRow(where, "prompt must be text", f" (got {prompt!r:.80}); a list of messages goes into `messages`")
-    return [Message(role="user", content=prompt)]
+    return _turns(prompt, where) if _TURN.search(prompt) else [Message(role="user", content=prompt)]
+
+
+def _turns(text: str, where: str) -> Messages:
+    """Turns that stand in one text, as HelpSteer2 writes them: <extra_id_1>Assistant, <extra_id_1>User."""
+    first, *others = _TURN.split(text)
+    messages = [Message(role="user", content=first.strip())] if first.strip() else []
+    for name, content in zip(others[::2], others[1::2], strict=True):
+        messages.append(Message(role=name.lower(), content=content.strip()))
+    return _conversation(messages, where)
 
 
 def _values(row: Row, template: str, where: str) -> dict[str, Any]:

@@ -1,26 +1,29 @@
 """The items of a benchmark, read again from its data: which belong together, and how much of a run or an export meets them.
 
-Texts meet that are the same but for case, blanks and forms of letters.
+What meets an item is found by the rule of curation (curate/decontaminate.py) at its defaults.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import polars as pl
 
+from datakit.collect.benchmarks import items_of
 from datakit.collect.reading import with_prompts
 from datakit.collect.rows import read_rows
 from datakit.collect.tally import Tally
+from datakit.curate.decontaminate import Benchmarks
+from datakit.curate.texts import asked, tokens
 from datakit.domains import domain_of
 from datakit.errors import BadInput
 from datakit.evaluation.table import Contact
 from datakit.recipe import Recipe
 from datakit.recipe.benchmarks import Benchmark
+from datakit.recipe.curate import Decontaminate
 from datakit.store import Run
-from datakit.tables import Messages
+
+ROWS_AT_A_TIME = 10_000
 
 
 def clusters_of(recipe: Recipe, column: str) -> dict[str, str]:
@@ -37,39 +40,26 @@ def clusters_of(recipe: Recipe, column: str) -> dict[str, str]:
     return clusters
 
 
-def contact(data: Path, prompts: Iterable[set[str]], benchmark: Benchmark) -> Contact:
-    """What of the data's prompts is an item of the benchmark."""
-    items = {text for text in texts_of(benchmark) if text}
-    met = [texts & items for texts in prompts]
-    found = set[str]().union(*met)
-    return Contact(str(data), len(met), sum(1 for one in met if one), len(found))
+def contact(data: Path, prompts: pl.DataFrame, benchmark: Benchmark) -> Contact:
+    """What of the data's prompts is an item of the benchmark: whole, in other words around it, or a little changed."""
+    given = Decontaminate.model_validate({"against": [{"benchmark": benchmark.name}]})
+    benchmarks = Benchmarks.of(given, list(items_of(benchmark)), benchmark.domain)
+    met = [one for frame in prompts.iter_slices(ROWS_AT_A_TIME) for one in benchmarks.meet(frame)]
+    found = [one for one in met if one.reason.startswith("contaminated")]
+    return Contact(str(data), prompts.height, len({one.number for one in found}), len({one.item for one in found}))
 
 
-def texts_of(benchmark: Benchmark) -> Iterator[str]:
-    """The normalised text of every item."""
-    for section in benchmark.prompts:
-        for _, _, row in read_rows(section, Tally(section)):
-            yield normalised(" ".join(str(row[column]) for column in benchmark.text if row.get(column) is not None))
-
-
-def prompts_of(data: Path) -> list[set[str]]:
-    """What users say in each prompt of a run, or of an export or its sft/ or dpo/ folder; normalised."""
+def prompts_of(data: Path) -> pl.DataFrame:
+    """The prompts of a run, or of an export or its sft/ or dpo/ folder, as Benchmarks takes them."""
     files = [file for file in (data / "train.parquet", *sorted(data.glob("*/train.parquet"))) if file.is_file()]
     if (data / "recipe.json").is_file():
         with Run.open(data) as run:
-            found = run.query("SELECT messages FROM prompts WHERE dropped IS NULL")["messages"]
+            frame = run.query("SELECT messages, reference, entry_point FROM prompts WHERE dropped IS NULL")
     elif files:
-        column = pl.concat([pl.read_parquet(file, columns=["prompt"]) for file in files])
-        found = column["prompt"]
+        messages = pl.concat([pl.read_parquet(file, columns=["prompt"]) for file in files]).rename({"prompt": "messages"})
+        nothing = pl.lit(None, pl.String)
+        frame = messages.with_columns(reference=nothing, entry_point=nothing)
     else:
         raise BadInput(f"--data {data}: neither a run folder (recipe.json) nor an export (train.parquet)")
-    return [set(_said(messages)) for messages in found.to_list()]
-
-
-def _said(messages: Messages) -> Iterator[str]:
-    return (normalised(message["content"]) for message in messages if message["role"] == "user")
-
-
-def normalised(text: str) -> str:
-    """NFKC, without case, every run of white space one blank."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    frame = frame.with_row_index("number").with_columns(text=asked()).drop("messages")
+    return frame.with_columns(tokens=tokens(pl.col("text")))

@@ -1,5 +1,6 @@
 """What a user writes: one YAML file -> one frozen Recipe, a file a section."""
 
+from datakit.recipe.curate import Against, Curate
 from datakit.recipe.files import resolve
 from datakit.recipe.recipe import Budget, Limits, Recipe, assign, digest, load, parse
 from datakit.recipe.rewards import ArmoRM, Classifier, LLMJudge, LocalReward, RemoteReward, Reward, Served
@@ -20,10 +21,12 @@ from datakit.recipe.verify import Unverified, Verify, VerifyCode, VerifyMath, Ve
 
 __all__ = [
     "MEAN_RANK",
+    "Against",
     "ArmoRM",
     "BatchOptions",
     "Budget",
     "Classifier",
+    "Curate",
     "EndpointSource",
     "FilePrompts",
     "HubPrompts",

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from datakit.errors import RecipeError
+from datakit.recipe.curate import Curate
 from datakit.recipe.explain import explain
 from datakit.recipe.export import Export
 from datakit.recipe.rewards import RemoteReward, RewardSection
@@ -75,6 +76,7 @@ class Recipe(Section):
     domain: Name
     prompts: list[PromptSource] = []
     """May be left out where a responses source brings its own."""
+    curate: Curate = Curate()
     sources: Annotated[list[Source], Field(min_length=1)]
     budget: Budget = Budget()
     verify: Verify
@@ -188,7 +190,7 @@ def parse(values: Any, name: str, folder: Path) -> Recipe:
         raise RecipeError("\n".join(f"{name}: {line}" for line in explain(error, values, Recipe))) from None
     recipe._folder = folder
     recipe._notes = notes_on(recipe.domain, values.get("verify"))
-    for section in (*recipe.prompts, *recipe.sources, *recipe.score):
+    for section in (*recipe.prompts, *recipe.curate.benchmarks, *recipe.sources, *recipe.score):
         if isinstance(section, Located):
             section.locate(folder)
     for at, reward in enumerate(recipe.score):

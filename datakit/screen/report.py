@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from datakit.audit.report import Histogram, Report, Source
+from datakit.screen.curation import draw_curation
 from datakit.screen.ink import BLANK, NAME_CHARS, Ink, decimal, mean, number, percent, share, short_names, shorten, span, table
 from datakit.screen.report_judges import draw_judges
 from datakit.tables import OUTCOMES
@@ -47,6 +48,7 @@ def draw(report: Report, console: Console) -> None:
     for warning in report.warnings:
         warnings.add_row(Text("!", style="bold yellow"), ink.text(warning, "yellow"))
     sections: dict[str, Iterable[RenderableType]] = {
+        "Curation": draw_curation(report.curation, ink, n_samples=2),
         "Prompts to pairs": _funnel(report, ink),
         "Sources": _sources(report, names, ink),
         "Pairs": _pairs(report, ink),

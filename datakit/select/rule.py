@@ -7,15 +7,17 @@ same source model, SFT demos the right answer with the highest score. The rules 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from datakit.domains import Domain
 from datakit.recipe import MEAN_RANK, Quantiles, Recipe, Select
+from datakit.recipe.curate import Answers
 from datakit.rewards.judges import chosen_judge, foreign_window, judges
 from datakit.store import Run, load_sql
 from datakit.tables import TABLES
+from datakit.tables.letters import TRADITIONAL
 
 FEW_DEMOS = 0.02  # of the pairs
 
@@ -33,6 +35,8 @@ class Rule:
     """All judges of the recipe: name -> type."""
     judge: str | None
     """Whose scores select: one of them, mean_rank, or None."""
+    answers: Answers = field(default_factory=Answers)
+    """Which answers are left out whatever they score."""
 
     @property
     def any_source(self) -> bool:
@@ -59,6 +63,7 @@ def rule_of(recipe: Recipe, domain: Domain) -> Rule:
         wrong=tuple(sorted(verifier.wrong)) if verifier is not None else (),
         judges=judges(recipe),
         judge=chosen_judge(recipe),
+        answers=recipe.curate.answers,
     )
 
 
@@ -99,6 +104,7 @@ def make_candidates(run: Run, rule: Rule) -> None:
 def match_answers(run: Run, rule: Rule, judge: str | None) -> None:
     """Make the temporary tables `answers` and `matched`, the candidates if this judge selected, before any rule about margins
     or lengths."""
+    find_faults(run, rule.answers)
     counted = list(rule.judges) if judge == MEAN_RANK else [judge] if judge is not None else []
     marks = {"verifier": rule.verifier, "wrong": list(rule.wrong), "judges": counted}
     run.make_table("answers", load_sql("select/mark_answers"), marks)
@@ -106,6 +112,24 @@ def match_answers(run: Run, rule: Rule, judge: str | None) -> None:
         run.make_table("answers", load_sql("select/rank_answers"), {"judges": counted})
     params = {"any_source": rule.any_source, "verified": rule.verifier is not None, "ranked": judge == MEAN_RANK}
     run.make_table("matched", load_sql("select/match_answers"), params)
+
+
+def find_faults(run: Run, answers: Answers) -> None:
+    """Make the temporary table `faults`: the answers that the recipe's `curate.answers` leaves out, and why."""
+    if answers == Answers():
+        run.make_table("faults", "SELECT NULL::VARCHAR AS response_id, NULL::VARCHAR AS fault WHERE FALSE")
+        return
+    length = answers.characters
+    params = {
+        "language": answers.language,
+        "simplified": answers.simplified,
+        "traditional": TRADITIONAL,
+        "damaged": answers.damaged,
+        "repetition": answers.repetition,
+        "shortest": length.min if length is not None else None,
+        "longest": length.max if length is not None else None,
+    }
+    run.make_table("faults", load_sql("select/find_faults"), params)
 
 
 def margin_window(run: Run, rule: Rule) -> tuple[float | None, float | None]:

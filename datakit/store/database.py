@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from importlib import resources
@@ -19,11 +20,12 @@ from datakit.store.parts import compared_by, lacks_compared, parts_in
 from datakit.tables import TABLES
 from datakit.tables.answers import COMPLETE, MAY_THINK, split
 from datakit.tables.compared import COMPARED
+from datakit.tables.letters import repetition
 from datakit.tables.residue import LEADING, TRAILING, find_residue
 
 MACROS = (
     *("make_response_id", "whole_answer", "asked_messages", "compared_text", "is_asked"),
-    *("strip_residue", "written_answer"),
+    *("strip_residue", "written_answer", "count_of"),
 )
 VIEWS = (
     *(table for table in TABLES if table != "responses"),
@@ -31,6 +33,7 @@ VIEWS = (
 )
 """The tables, and what sql/views makes of them; each stands on some before it."""
 PARTS = "STRUCT(text VARCHAR, reasoning VARCHAR, form VARCHAR)"
+_OVERLAPS = re.compile(r"\b((?:from|join)\s+)overlaps\b", re.IGNORECASE)
 _SETTINGS = ("enable_progress_bar = false", "python_enable_replacements = false", "TimeZone = 'UTC'")
 _STREAMING = (
     "threads = 1",
@@ -47,21 +50,21 @@ def load_sql(name: str) -> str:
 
 
 class Tables:
-    """SQL over tables in memory.
+    """SQL over tables in memory, or in a file of DuckDB's (`place`) of which at most `memory` is in memory.
 
     `say`: the sentence of a BadInput, made of DuckDB's message, where a statement cannot be run.
     """
 
-    def __init__(self, say: Callable[[str], str]) -> None:
-        self.connection = duckdb.connect()
+    def __init__(self, say: Callable[[str], str], place: Path | None = None, memory: str | None = None) -> None:
+        self.connection = duckdb.connect(str(place) if place is not None else ":memory:")
         self._say = say
-        for setting in _SETTINGS:
+        for setting in (*_SETTINGS, *([f"memory_limit = {_quoted(memory)}"] if memory is not None else [])):
             self.connection.execute(f"SET {setting}")
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """The rows of one SELECT. BadInput where it cannot be run."""
         try:
-            relation = self.connection.sql(sql, params=dict(params or {}))
+            relation = self.connection.sql(_as_read(sql), params=dict(params or {}))
             frame: pl.DataFrame | None = None if relation is None else relation.pl()
         except (duckdb.Error, pl.exceptions.PolarsError) as error:
             raise BadInput(self._say(str(error).strip())) from error
@@ -72,9 +75,21 @@ class Tables:
     def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None) -> None:
         """Keep the rows of a SELECT as a temporary table. BadInput where it cannot be run."""
         try:
-            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}", dict(params or {}))
+            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {_as_read(sql)}", dict(params or {}))
         except duckdb.Error as error:
             raise BadInput(self._say(str(error).strip())) from error
+
+    def keep(self, name: str, frame: pl.DataFrame) -> None:
+        """Have a frame as the table `name`, in the place of what was called so."""
+        self.connection.register("kept_frame", frame.to_arrow())
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM kept_frame")
+        self.connection.unregister("kept_frame")
+
+    def add(self, name: str, frame: pl.DataFrame) -> None:
+        """More rows for a table that is there, with its columns in their order."""
+        self.connection.register("added_frame", frame.to_arrow())
+        self.connection.execute(f"INSERT INTO {name} FROM added_frame")
+        self.connection.unregister("added_frame")
 
     def close(self) -> None:
         """Let the connection and its files go."""
@@ -97,6 +112,7 @@ class Database(Tables):
         self.connection.execute("SET VARIABLE complete_reasons = $reasons", {"reasons": list(COMPLETE)})
         self.connection.execute("SET VARIABLE leading_residue = $pattern", {"pattern": LEADING})
         self.connection.execute("SET VARIABLE trailing_residue = $pattern", {"pattern": TRAILING})
+        self.connection.create_function("repetition", repetition, ["VARCHAR"], "DOUBLE")
         for macro in MACROS:
             self.connection.execute(load_sql(f"views/{macro}"))
         for view in VIEWS:
@@ -107,7 +123,7 @@ class Database(Tables):
 
     def stream(self, sql: str, params: Mapping[str, Any], rows: int) -> Iterator[pl.DataFrame]:
         """The rows of one SELECT in frames of at most `rows`, read from disk as they are asked for."""
-        for batch in self.connection.sql(sql, params=dict(params)).to_arrow_reader(rows):
+        for batch in self.connection.sql(_as_read(sql), params=dict(params)).to_arrow_reader(rows):
             frame = pl.from_arrow(batch)
             if isinstance(frame, pl.DataFrame) and frame.height:
                 yield frame
@@ -161,7 +177,7 @@ class Database(Tables):
             queries.insert(0, f"SELECT * FROM {view}_loose")
         if files := ", ".join(_quoted(self._fixed(part)) for part in parts):
             queries.append(f"SELECT * FROM read_parquet([{files}], union_by_name = true)")
-        self.connection.execute(f"CREATE VIEW {view} AS " + " UNION ALL BY NAME ".join(f"({query})" for query in queries))
+        self.connection.execute(f'CREATE VIEW "{view}" AS ' + " UNION ALL BY NAME ".join(f"({query})" for query in queries))
 
     def _fixed(self, part: Path) -> str:
         """A path that goes on meaning this file. Part 0 may be replaced at any time: it is held open and read through that."""
@@ -179,6 +195,11 @@ def _is_whole(part: Path) -> bool:
 
 def _split(text: str) -> dict[str, str | None]:
     return split(text)._asdict()
+
+
+def _as_read(sql: str) -> str:
+    """The statement with the table `overlaps` in quotes: the word alone is an operator of SQL, and nobody must know that."""
+    return _OVERLAPS.sub(r'\1"overlaps"', sql)
 
 
 def _quoted(text: str) -> str:

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 import polars as pl
@@ -54,6 +55,8 @@ class Run:
             lock = _take_lock(folder)
         run = cls(folder, lock, is_new)
         try:
+            for left in folder.glob(".scratch-*"):
+                shutil.rmtree(left, ignore_errors=True)
             for table in TABLES:
                 run._recover(table)
                 check_parts(folder / table)
@@ -145,6 +148,13 @@ class Run:
         """An empty spool for rows of a table."""
         self.check_writable()
         return Spool(table, self.folder / table / name)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder on the run's disk for as long as the block takes."""
+        self.check_writable()
+        with writing(self.folder), TemporaryDirectory(prefix=".scratch-", dir=self.folder) as folder:
+            yield Path(folder)
 
     def replace_by(self, spool: Spool) -> None:
         """Put a finished spool's rows in the place of its table, in one rename."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,17 @@ class Spool:
             self._writer.add_key_value_metadata(self._metadata or {})
             self._writer.close()
             self._writer = None
+
+    def frames(self, rows: int) -> Iterator[tuple[int, pl.DataFrame]]:
+        """The finished rows in their order, in frames of at most so many, each with the number of its first row."""
+        from pyarrow import parquet
+
+        first = 0
+        with parquet.ParquetFile(self.path) as file:
+            for batch in file.iter_batches(rows):
+                frame = pl.DataFrame(pl.from_arrow(batch))
+                yield first, as_stored(self.table, frame)
+                first += frame.height
 
     @property
     def relation(self) -> str:

@@ -1,10 +1,12 @@
 """The tables of a run: their Polars schema and their key.
 
-One table is one folder of Parquet parts under the run. `prompts`, `sources`, `demos` and `pairs` are replaced whole; the
-others only grow, so an id must say everything that determines its row: a changed temperature, verifier or judge makes new
-ids. `sources` says which responses the current recipe wants: model, revision and sampling, of which prompts, sample_index
-below n; and which finish reasons mean complete, beside those that always do. `judges` says whose scores. Of a response `text`
-is the answer, null where its thought (`reasoning`) was never followed by one.
+One table is one folder of Parquet parts under the run. `prompts`, `overlaps`, `sources`, `demos` and `pairs` are replaced
+whole; the others only grow, so an id must say everything that determines its row: a changed temperature, verifier or judge
+makes new ids. `sources` says which responses the current recipe wants: model, revision and sampling, of which prompts,
+sample_index below n; and which finish reasons mean complete, beside those that always do. `judges` says whose scores.
+`overlaps` says what a prompt met that is dropped by curation or comes near to a benchmark: the item or the other prompt, how
+much of it, and the text in common. Of a response `text` is the answer, null where its thought (`reasoning`) was never followed
+by one.
 """
 
 from __future__ import annotations
@@ -58,6 +60,18 @@ class Prompt:
     dropped: str | None = None
     shares_messages: bool = False
     """An earlier prompt asks the same: the ids of answers that came with this one carry its prompt_id."""
+    labels: str | None = None
+    """The columns that curation looks at, as JSON: {"task_category": "Math"}."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A question of a benchmark, which no prompt may be."""
+
+    benchmark: str
+    item_id: str
+    texts: tuple[str, ...]
+    """Each is held against prompts by itself."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +104,12 @@ TABLES: dict[str, Table] = {
             "category": pl.String,
             "dropped": pl.String,
             "shares_messages": pl.Boolean,
+            "labels": pl.String,
         },
+    ),
+    "overlaps": Table(
+        ("prompt_id", "reason", "met"),
+        {"prompt_id": pl.String, "reason": pl.String, "met": pl.String, "share": pl.Float64, "text": pl.String},
     ),
     "sources": Table(
         ("model", "revision", "sampling"),

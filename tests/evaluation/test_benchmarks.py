@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from datakit.collect.benchmarks import items_of
 from datakit.collect.inputs import read_inputs
 from datakit.domains import domain_of
-from datakit.evaluation.items import clusters_of, texts_of
+from datakit.evaluation.items import clusters_of
 from datakit.evaluation.models import Model
 from datakit.evaluation.scores import recipe_for
 from datakit.recipe.benchmarks import benchmarks_folder, known_benchmarks, known_suites, load_benchmark, load_suite
@@ -65,7 +66,7 @@ def test_its_data_is_read_as_it_is_published(copies, name):
     assert len(kept) == READ.get(name, ITEMS) and not inputs.n_dropped
     assert any(prompt.messages[0]["content"].startswith(ASKED[name]) for prompt in kept), prompts[0].messages
     assert all(prompt.reference for prompt in kept)
-    assert [*texts_of(found.benchmark)] and len(clusters_of(recipe, "reference")) == len(prompts)
+    assert [*items_of(found.benchmark)] and len(clusters_of(recipe, "reference")) == len(prompts)
     if name == "mmlu_pro":
         assert len(set(clusters_of(recipe, "prompt").values())) == ITEMS - 1, "one question comes twice"
     if name == "gpqa_diamond":

@@ -50,8 +50,8 @@ MISSPELT = {
     "top level": (SMALL + "selct: {}\n", "r.yaml: selct: extra field not permitted (got {}); did you mean 'select'?"),
     "nothing near": (
         SMALL + "zzz: 1\n",
-        "r.yaml: zzz: extra field not permitted (got 1); known here: budget, domain, export, limits, prompts, score, select, "
-        "sources, verify",
+        "r.yaml: zzz: extra field not permitted (got 1); known here: budget, curate, domain, export, limits, prompts, score, "
+        "select, sources, verify",
     ),
     "endpoint": (
         endpoint("modle: n"),

@@ -157,11 +157,11 @@ class InMemory(Run):
         connection = self._connect().connection
         connection.execute("SET threads = 1")
         for view in reversed(VIEWS):
-            connection.execute(f"DROP VIEW {view}")
+            connection.execute(f'DROP VIEW "{view}"')
         for table, made in TABLES.items():
             empty = made.frame()
             connection.register("empty", empty)
-            connection.execute(f"CREATE TABLE {table} AS SELECT * FROM empty")
+            connection.execute(f'CREATE TABLE "{table}" AS SELECT * FROM empty')
         for view in (view for view in VIEWS if view not in TABLES):
             connection.execute(f"CREATE VIEW {view} AS " + load_sql(f"views/{view}"))
 
@@ -169,7 +169,7 @@ class InMemory(Run):
         for table, rows in tables.items():
             frame = TABLES[table].frame(rows)
             self._connect().connection.register("frame", frame)
-            self._connect().connection.execute(f"DELETE FROM {table}; INSERT INTO {table} SELECT * FROM frame")
+            self._connect().connection.execute(f'DELETE FROM "{table}"; INSERT INTO "{table}" SELECT * FROM frame')
 
 
 @cache

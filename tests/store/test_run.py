@@ -50,6 +50,7 @@ AT = datetime(2024, 2, 29, 12, 30, 0, 123456, tzinfo=UTC)
 SAMPLES: dict[str, dict[str, Any]] = {
     "prompts": {"prompt_id": ODD, "messages": [{"role": "system", "content": ""}, {"role": "user", "content": ODD}]},
     "sources": {"model": ODD, "revision": None, "sampling": '{"temperature":0.8}', "type": "endpoint", "n": 5},
+    "overlaps": {"prompt_id": ODD, "reason": "contaminated: x", "met": ODD, "share": 1 / 3, "text": ODD},
     "judges": {"judge": "j@1", "type": "armorm"},
     "responses": {"response_id": ODD, "text": ODD, "sample_index": 2**62, "seed": 2**31 - 1, "latency_s": 0.1 + 0.2,
                   "messages_digest": "d", "n_chars": compared(ODD)[0], "text_hash": compared(ODD)[1]},

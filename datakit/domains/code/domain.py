@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from datakit.domains.code import cases, suites
+from datakit.domains.code.asked import asserts_in, examples_in
 from datakit.domains.code.cases import entry_of, load
 from datakit.domains.code.formats import STYLES, UnknownFormat, style_of
 from datakit.domains.code.verifier import CodeVerifier
@@ -15,7 +16,7 @@ from datakit.domains.protocol import Verifier
 from datakit.domains.reading import read_prompts
 from datakit.errors import BadRow
 from datakit.recipe.verify import VerifyCode
-from datakit.tables import Prompt, Row
+from datakit.tables import Message, Prompt, Row
 
 
 class Code:
@@ -29,7 +30,8 @@ class Code:
     def read(self, rows: Iterable[Row], source: str) -> Iterator[Prompt]:
         """Prompts with their tests as text; dropped where nothing can be run."""
         texts = ({**row, "reference": _as_text(row.get("reference"))} for row in rows)
-        for prompt in read_prompts(self.name, texts, source):
+        for given in read_prompts(self.name, texts, source):
+            prompt = given if given.reference is not None else _with_own_tests(given)
             if prompt.dropped is not None or prompt.reference is None:
                 yield replace(prompt, dropped=prompt.dropped or "no tests")
                 continue
@@ -47,7 +49,21 @@ class Code:
 
     def gold(self, prompt: Prompt) -> str | None:
         """The solution as an answer."""
-        return None if prompt.solution is None else f"```python\n{prompt.solution.strip()}\n```"
+        if prompt.solution is None or "```" in prompt.solution:
+            return prompt.solution
+        return f"```python\n{prompt.solution.strip()}\n```"
+
+
+def _with_own_tests(prompt: Prompt) -> Prompt:
+    """The prompt with the tests that its text holds, where it holds some; it is told what its examples call."""
+    asked = prompt.messages[-1]["content"]
+    if (asserts := asserts_in(asked)) is not None:
+        return replace(prompt, reference=asserts, test_style="asserts")
+    if (examples := examples_in(asked, prompt.solution)) is None:
+        return prompt
+    told = Message(role="user", content=f"{asked}\n\nWrite a Python function `{examples.signature}`.")
+    messages = [*prompt.messages[:-1], told]
+    return replace(prompt, messages=messages, reference=examples.tests, test_style="asserts", entry_point=examples.entry_point)
 
 
 def _as_text(reference: Any) -> Any:

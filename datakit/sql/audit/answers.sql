@@ -6,6 +6,7 @@
 SELECT
     CASE
         WHEN repeated THEN 'repeated text'
+        WHEN fault IS NOT NULL THEN 'left out: ' || fault
         WHEN is_right OR is_wrong THEN if($verified, if(is_right, 'right', 'wrong'), 'usable')
         WHEN dropped THEN 'residue: ' || residue
         WHEN text_hash IS NULL THEN 'a thought without an answer'

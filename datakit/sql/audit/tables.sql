@@ -9,6 +9,9 @@ SELECT
     count(*) - count(DISTINCT prompt_id) AS n_repeated
 FROM prompts
 UNION ALL
+SELECT 'overlaps', count(*), count(*), count(*) - count(DISTINCT (prompt_id, reason, met))
+FROM "overlaps"
+UNION ALL
 SELECT 'sources', count(*), count(*), count(*) - count(DISTINCT (model, revision, sampling))
 FROM sources
 UNION ALL

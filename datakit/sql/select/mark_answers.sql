@@ -1,5 +1,5 @@
 -- Every current response with its verdict and its score, and whether it may be chosen or rejected.
--- Reads current_responses, responses, sources, prompts, verdicts, scores.
+-- Reads current_responses, responses, sources, prompts, verdicts, scores, faults (find_faults.sql).
 --   $verifier  name of the verifier, or NULL where the domain has none: then every answer counts as right and as wrong
 --   $wrong     outcomes that count as wrong
 --   $judges    the judges whose scores count: one, none, or several (then `score` is left to rank_answers.sql)
@@ -9,6 +9,7 @@
 -- (the others are `repeated`). n_thought_tokens: the server's count, or the thought's share of the characters of n_tokens
 -- (`thought_counted` is FALSE); NULL where there is no thought. `dropped`: its source drops answers with residue, and it has some.
 -- Where its source strips residue, a text_hash is that of the text without it: what exports cannot tell apart makes no pair.
+-- What has a `fault` is neither right nor wrong.
 WITH judgements AS (
     SELECT response_id, any_value(score) AS score, count(DISTINCT judge) FILTER (WHERE isfinite(score)) AS n_judges
     FROM scores
@@ -43,6 +44,7 @@ judged AS (
         ) AS n_thought_tokens,
         r.n_reasoning_tokens IS NOT NULL AS thought_counted,
         v.outcome,
+        f.fault,
         if(len($judges::VARCHAR []) = 1, s.score, NULL) AS score,
         coalesce(s.n_judges, 0) = len($judges::VARCHAR []) AS scored,
         r.text_hash IS NOT NULL AND row_number() OVER (
@@ -60,11 +62,13 @@ judged AS (
         ON r.response_id = v.response_id AND v.verifier = $verifier AND v.reference_digest = p.reference_digest
     LEFT JOIN judgements AS s ON r.response_id = s.response_id
     LEFT JOIN stripped AS h ON r.response_id = h.response_id
+    LEFT JOIN faults AS f ON r.response_id = f.response_id
 )
 
 SELECT
     *,
-    scored AND NOT repeated AND complete AND NOT dropped AND ($verifier IS NULL OR coalesce(outcome = 'passed', FALSE)) AS is_right,
-    scored AND NOT repeated AND complete AND NOT dropped AND ($verifier IS NULL OR coalesce(list_contains($wrong, outcome), FALSE))
-        AS is_wrong
+    scored AND NOT repeated AND complete AND NOT dropped AND fault IS NULL
+    AND ($verifier IS NULL OR coalesce(outcome = 'passed', FALSE)) AS is_right,
+    scored AND NOT repeated AND complete AND NOT dropped AND fault IS NULL
+    AND ($verifier IS NULL OR coalesce(list_contains($wrong, outcome), FALSE)) AS is_wrong
 FROM judged

@@ -1,0 +1,14 @@
+-- The 3-grams of benchmark texts, weighed by how rare they are among the items.
+-- Reads text_grams (number of the text, gram), texts (number, item). No parameters.
+-- Gives number, gram, weight: ln(1 + items / items with this gram). Over items alone, so that a prompt's verdict does not depend
+-- on the other prompts.
+WITH counted AS (
+    SELECT g.gram, count(DISTINCT t.item) AS n_items
+    FROM text_grams AS g
+    INNER JOIN texts AS t ON g.number = t.number
+    GROUP BY g.gram
+)
+
+SELECT g.number, g.gram, ln(1 + (SELECT count(DISTINCT item) FROM texts) / c.n_items) AS weight
+FROM text_grams AS g
+INNER JOIN counted AS c ON g.gram = c.gram
