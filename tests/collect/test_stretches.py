@@ -193,7 +193,7 @@ def test_plain_rows_are_taken_as_columns(tmp_path: Path, monkeypatch: pytest.Mon
     [
         (as_line(GOOD).encode() + b"\n" + b'{"prompt": "\xff"}\n', "r.jsonl: cannot be read after line 0: 'utf-8'"),
         (
-            gzip.compress((as_line(GOOD) + "\n").encode() * 9)[:-9],
+            gzip.compress((as_line(GOOD) + "\n").encode() * 9, mtime=0)[:-9],
             "r.jsonl.gz: cannot be read after line 9: Compressed file ended",
         ),
     ],
