@@ -6,6 +6,8 @@ VLLM := .venv-vllm
 PYTEST := $(BIN)/python -m pytest
 # More workers than cores: half of the time a test waits for a server. Neighbours stay together, for what a file sets up once.
 BOTH := -n 4 --dist worksteal
+# Byte code is kept, whatever the environment says: each process that a test starts would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo train-demo test test-slow test-long test-vllm lint clean
 
