@@ -415,13 +415,13 @@ SCORES_OF = (
     "comparisons answer_pairs tied_pairs groups flat best_shared score_histogram"
 )
 KEYS = {  # what scripts of others read: each object's keys in their order, by the way to it
-    "": "run tables current funnel lost answers sources pairs scores judges agreement margins duplicates failures examples "
-    "warnings limits ok",
+    "": "run tables current curation funnel lost answers sources pairs scores judges agreement margins duplicates failures "
+    "examples warnings limits ok",
     "run": "kind folder domain recipe judge verifier select",
     "run select": "allow_unjudged judge split sft_share pairing per_prompt margin length_ratio_max length_bins",
     "run select margin": "quantiles",
-    "tables": "prompts sources responses verdicts scores demos pairs failures",
-    "current": "prompts sources responses verdicts scores demos pairs failures",
+    "tables": "prompts overlaps sources responses verdicts scores demos pairs failures",
+    "current": "prompts overlaps sources responses verdicts scores demos pairs failures",
     "funnel": "step prompts lost",
     "funnel lost": "reason prompts",
     "lost": "reason candidates prompts",

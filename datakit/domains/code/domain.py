@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from datakit.domains.code import cases, suites
 from datakit.domains.code.asked import asserts_in, examples_in
 from datakit.domains.code.cases import entry_of, load
 from datakit.domains.code.formats import STYLES, UnknownFormat, style_of
@@ -17,6 +16,9 @@ from datakit.domains.reading import read_prompts
 from datakit.errors import BadRow
 from datakit.recipe.verify import VerifyCode
 from datakit.tables import Message, Prompt, Row
+
+MBPP = frozenset({"test_setup_code", "test_imports", "test_list", "challenge_test_list"})
+"""The columns that MBPP has statements in."""
 
 
 class Code:
@@ -71,9 +73,8 @@ def _as_text(reference: Any) -> Any:
     found = load(reference) if isinstance(reference, str) else reference
     if isinstance(found, list) and all(isinstance(test, str) for test in found):
         return "\n".join(found)
-    if isinstance(found, dict) and not cases.styles(found)[0]:  # MBPP's test_setup_code and test_list
+    if isinstance(found, dict) and found and found.keys() <= MBPP:
         texts = [_as_text(part) for part in found.values()]
-        together = "\n".join(text for text in texts if isinstance(text, str))
-        if all(isinstance(text, str) for text in texts) and suites.styles(together)[0]:
-            return together
+        if all(isinstance(text, str) for text in texts):
+            return "\n".join(texts)
     return json.dumps(reference, ensure_ascii=False) if isinstance(reference, list | dict) else reference
