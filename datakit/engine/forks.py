@@ -25,7 +25,7 @@ _COMMAND = (
 _ENDS_WITHIN_S = 5.0  # that a killed process is gone
 
 
-class Nursery:
+class ForkServer:
     """The process and its forks. It is started with the first fork, and again where it died."""
 
     def __init__(self, start: Callable[[], Worker], folder: str) -> None:
@@ -88,8 +88,8 @@ class Nursery:
 class Fork:
     """A forked worker, with what the engine asks of a process. `pid` is known when it is ready."""
 
-    def __init__(self, nursery: Nursery) -> None:
-        self.nursery = nursery
+    def __init__(self, server: ForkServer) -> None:
+        self.server = server
         self.pid: int | None = None
         self.status: int | None = None
 
@@ -102,8 +102,8 @@ class Fork:
     def wait(self, timeout: float = _ENDS_WITHIN_S) -> int | None:
         """Its exit status; before it was ready, that of the process it should have come from."""
         if self.status is None and self.pid is not None:
-            self.status = self.nursery.status_of(self.pid, timeout)
-        elif self.status is None and self.nursery.process is not None:
+            self.status = self.server.status_of(self.pid, timeout)
+        elif self.status is None and self.server.process is not None:
             with suppress(subprocess.TimeoutExpired):
-                self.status = self.nursery.process.wait(timeout if self.nursery.is_ending() else 0)
+                self.status = self.server.process.wait(timeout if self.server.is_ending() else 0)
         return self.status

@@ -26,7 +26,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from datakit.engine.forks import Fork, Nursery
+from datakit.engine.forks import Fork, ForkServer
 from datakit.engine.protocol import Result, Worker
 from datakit.engine.worker import WORKER_NUMBER
 from datakit.errors import WorkerError
@@ -58,8 +58,8 @@ class LocalEngine:
         pending = filter(None, batches)
         folder = _folder_of_workers()
         cores = sorted(os.sched_getaffinity(0)) if self.pinned and hasattr(os, "sched_getaffinity") else [None] * self.workers
-        nursery = Nursery(start, folder) if self.forks else None
-        seats = [_Seat(number, start, deadline_s, folder, core, nursery) for number, core in enumerate(cores)]
+        server = ForkServer(start, folder) if self.forks else None
+        seats = [_Seat(number, start, deadline_s, folder, core, server) for number, core in enumerate(cores)]
         try:
             while True:
                 for seat in seats:
@@ -80,8 +80,8 @@ class LocalEngine:
         finally:
             for seat in seats:
                 seat.end()
-            if nursery is not None:
-                nursery.close()
+            if server is not None:
+                server.close()
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -115,13 +115,13 @@ class _Seat:
         deadline_s: float | None,
         folder: str,
         core: int | None,
-        nursery: Nursery | None,
+        server: ForkServer | None,
     ) -> None:
         self.number = number
         self.start = start
         self.folder = folder
         self.core = core
-        self.nursery = nursery
+        self.server = server
         self.deadline_s = deadline_s
         self.rows: deque[Row] = deque()
         self.process: _Process | Fork | None = None
@@ -148,11 +148,11 @@ class _Seat:
         """When this side has to do something about the row in progress: half way to its deadline, and at its deadline."""
         if self.deadline_s is None or self.began_at is None:
             return float("inf")
-        return self.began_at + (self.deadline_s if self.spare or self.nursery else self.deadline_s / 2)
+        return self.began_at + (self.deadline_s if self.spare or self.server else self.deadline_s / 2)
 
     def prepare(self) -> None:
         """Start a spare process where the row in progress is so slow that this one may have to be killed."""
-        if self.spare is None and self.nursery is None and time.monotonic() >= self.acts_at:
+        if self.spare is None and self.server is None and time.monotonic() >= self.acts_at:
             self.spare = self._process()
 
     def overdue(self) -> bool:
@@ -206,8 +206,8 @@ class _Seat:
         (self.process, self.pipe), self.spare = self.spare or self._process(), None
 
     def _process(self) -> tuple[_Process | Fork, Connection]:
-        if self.nursery is not None:
-            return self.nursery.fork(self.number, self.core)
+        if self.server is not None:
+            return self.server.fork(self.number, self.core)
         ours, theirs = socket.socketpair()
         with theirs:
             pipe = Connection(ours.detach())

@@ -299,8 +299,8 @@ def test_a_row_behind_a_killed_one_does_not_wait_for_a_start(tmp_path, forks):
 def test_forks_die_with_the_process_that_they_come_from():
     stream = LocalEngine(2, forks=True).map(start, [[{"x": x}, {"x": x + 1, "do": "sleep", "s": 600}] for x in (0, 10)], None)
     assert {next(stream).row["x"], next(stream).row["x"]} == {0, 10}  # both are on their second row
-    (nursery,) = children()
-    forked = Path(f"/proc/{nursery}/task/{nursery}/children").read_text().split()
+    (server,) = children()
+    forked = Path(f"/proc/{server}/task/{server}/children").read_text().split()
     assert len(forked) == 2
     stream.close()
     wait_for(lambda: not any(_alive(pid) for pid in forked))
