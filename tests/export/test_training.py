@@ -31,16 +31,25 @@ def rows_of_domain(domain):
                 f"```python\ndef add{n}(a):\n    return a + {by}\n```" for by in (n, n + 1)
             )),
             "instruct": (f"Say {n} things.", None, f"One thing, and {n} more.", f"No, not {n}."),
+            "mcq": (f"Which is {n} + 1?", "B", "The answer is B.", "The answer is A."),
+            "chinese": (f"请说出{n}件事。", None, f"一件事，还有{n}件。", f"不，不是{n}件。"),
         }[domain]  # fmt: skip
         answers = [(right, 0.9)] if n % 2 else [(right, 0.9), (wrong, 0.2)]
         for row in answered(prompt, *answers):
-            yield {**row, **({"reference": reference} if reference else {})}
+            choices = {"choices": [str(n + 2), str(n + 1)]} if domain == "mcq" else {}
+            yield {**row, **choices, **({"reference": reference} if reference else {})}
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> list[Path]:
     home = tmp_path_factory.mktemp("runs")
     return [imported_run(home / domain, list(rows_of_domain(domain)), domain=domain) for domain in ("math", "code", "instruct")]
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory) -> list[Path]:
+    home = tmp_path_factory.mktemp("others")
+    return [imported_run(home / domain, list(rows_of_domain(domain)), domain=domain) for domain in ("mcq", "chinese")]
 
 
 @pytest.fixture(scope="module")
@@ -80,17 +89,17 @@ def prepared(kind, rows, model, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["sft", "dpo"])
-def test_trl_prepares_the_rows_of_every_domain_and_of_data_made_elsewhere(runs, mix, model, tmp_path, kind):
+def test_trl_prepares_the_rows_of_every_domain_and_of_data_made_elsewhere(runs, others, mix, model, tmp_path, kind):
     datasets = pytest.importorskip("datasets")
     pytest.importorskip("trl")
-    sets = [datasets.load_dataset(str(run / kind), split="train", cache_dir=str(tmp_path / "c")) for run in runs]
+    sets = [datasets.load_dataset(str(run / kind), split="train", cache_dir=str(tmp_path / "c")) for run in runs + others]
     assert all(len(rows) == N // 2 for rows in sets)
     sets.append(datasets.load_dataset(str(mix), kind, split="train", cache_dir=str(tmp_path / "c")))
     example = {name: [{"content": name, "role": "user" if name == "prompt" else "assistant"}] for name in COLUMNS[kind]}
     sets.append(datasets.Dataset.from_list([example]))
     rows = datasets.concatenate_datasets(sets)
     ready = prepared(kind, rows, model, tmp_path)
-    assert len(ready) == len(rows) == 3 * N // 2 + len(sets[3]) + 1
+    assert len(ready) == len(rows) == 5 * N // 2 + len(sets[5]) + 1
     tokenizer = tiny.make_tokenizer()
     first = ready[0]
     text = tokenizer.decode(first["input_ids"] if kind == "sft" else first["prompt_ids"] + first["chosen_ids"])
