@@ -52,7 +52,7 @@ class Watch:
         polls: Mapping[str, Poll] | None = None,
         there: Mapping[str, int] | None = None,
     ) -> None:
-        """See stages.Monitor. A stage without anything to do passes unseen."""
+        """See progress.Monitor. A stage without anything to do passes unseen."""
         self.close_stage()
         self._stage = name
         polls, there = polls or {}, there or {}
@@ -67,13 +67,13 @@ class Watch:
         self._showing.start()
 
     def advance(self, part: str, done: int, failed: int, note: str) -> None:
-        """See stages.Monitor."""
+        """See progress.Monitor."""
         row = self._view.parts[part]
         row.note = note
         row.advance(done, failed)
 
     def say(self, text: str, warning: bool = False) -> None:
-        """See stages.Monitor."""
+        """See progress.Monitor."""
         self.console.print(Text("! " if warning else "  ", style="yellow") + Text(text, style="yellow" if warning else ""))
 
     def summary(self, summary: Summary) -> None:
