@@ -59,8 +59,8 @@ def fenced(program: str) -> str:
         ([{"input": "1", "output": "é"}], "stdin", '[{"input": "1", "output": "é"}]'),
         ({"inputs": ["1"], "outputs": ["2"]}, "stdin", '{"inputs": ["1"], "outputs": ["2"]}'),
         ('  {"inputs": ["1"], "outputs": ["2"]}', "stdin", '  {"inputs": ["1"], "outputs": ["2"]}'),
-        ({"setup": "import math", "tests": ["assert add(1, 2) == 3"]}, "asserts", "import math\nassert add(1, 2) == 3"),
-        ({"setup": "", "tests": '["assert add(1, 2) == 3"]'}, "asserts", "\nassert add(1, 2) == 3"),
+        ({"test_setup_code": "import math", "test_list": ["assert add(1, 2) == 3"]}, "asserts", "import math\nassert add(1, 2) == 3"),
+        ({"test_setup_code": "", "test_list": '["assert add(1, 2) == 3"]'}, "asserts", "\nassert add(1, 2) == 3"),
     ],
 )
 def test_the_style_of_tests_is_seen_in_them(reference, style, text):
