@@ -39,7 +39,7 @@ lint: $(INSTALLED)
 # Made anew whenever pyproject.toml or the constraints change.
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[hub,local,train,batch,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[hub,local,train,batch,view,dev]'
 	touch $@
 
 $(VLLM)/.installed: constraints-vllm.txt

@@ -25,3 +25,12 @@ def shared_data():
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set DATAKIT_TEST_DATA to a folder that has it")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium for the tests of one module; what needs an event loop of its own (a build) is made before."""
+    from tests.helpers.browser import browsing
+
+    with browsing() as started:
+        yield started

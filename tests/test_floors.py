@@ -11,19 +11,21 @@ from tests.helpers.folders import ROOT
 
 # Seven floors. A room is a folder or a file of datakit/; a file imports only from rooms of lower floors, also for types.
 FLOORS = {
-    1: ["errors", "signals", "progress", "tables", "machine"],  # words that everybody uses
+    1: ["errors", "signals", "progress", "tables", "machine", "wording"],  # words that everybody uses
     2: ["recipe", "engine", "client", "sandbox", "options"],  # machines, and what a user writes
     3: ["domains", "rewards", "store", "serving"],  # plug-ins; the run folder; model servers
     4: ["collect", "curate", "sample", "verify", "score", "select"],  # the stages' insides
     5: ["check", "dry_run", "audit", "export", "evaluation"],  # a whole command's work on a run
-    6: ["stages", "screen"],  # the flow; what is drawn
+    6: ["stages", "screen", "page"],  # the flow; what is drawn, on a terminal and for a browser
     7: ["cli"],  # prints to stdout, exits
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 MOST_MODULES = 9  # of datakit's top level, beside __init__ and __main__
 DOORS_WITHOUT_NAMES = ("engine", "sandbox", "sandbox/inside")  # child processes load them
 HEAVY = {"torch", "transformers", "trl", "datasets", "huggingface_hub", "openai", "ray", "peft", "accelerate", "vllm"}
-SLOW_TO_START = {*HEAVY, "polars", "duckdb", "pyarrow", "math_verify", "sympy", "latex2sympy2_extended"}
+HEAVY |= {"altair", "vl_convert"}
+SLOW_TO_START = {"polars", "duckdb", "pyarrow", "math_verify", "sympy", "latex2sympy2_extended", "jinja2", "starlette"}
+SLOW_TO_START |= HEAVY
 MAY_PRINT = {"datakit/cli/app.py"}
 
 

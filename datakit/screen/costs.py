@@ -13,7 +13,8 @@ from rich.text import Text
 from datakit.dry_run import Plan, SourcePlan
 from datakit.progress import Progress
 from datakit.sample.spending import SourceSpent, money, total
-from datakit.screen.ink import Ink, compact, number, short_names, shorten_name
+from datakit.screen.ink import Ink
+from datakit.wording import compact, number, short_names, shorten_name
 
 NARROW = 100
 LEAST_NAME = 14

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from datakit.audit.report import Curation, Overlap
-from datakit.screen.ink import BLANK, Ink, decimal, percent, shorten
+from datakit.screen.ink import BLANK, Ink
+from datakit.wording import decimal, percent, shorten
 
 SHOWN_CHARS = 200  # of a prompt
 

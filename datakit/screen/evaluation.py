@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from datakit.evaluation.table import UNKNOWN, Contact, Difference, Evaluation, Figure, Flip, Mean, Results, Score, Side
-from datakit.screen.ink import Ink, shorten, table
+from datakit.screen.ink import Ink, table
+from datakit.wording import shorten
 
 COUNTED = {
     "no_answer": "no answer",

@@ -1,17 +1,16 @@
-"""How a terminal report writes things: tables, bars and histograms in a line, numbers, short names, text that others wrote."""
+"""How a terminal report draws things: tables, bars and histograms in a line, text that others wrote."""
 
 from __future__ import annotations
 
 import math
-import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from rich.table import Table
 from rich.text import Text
 
-NAME_CHARS = 24
+from datakit.wording import UNSEEN
+
 BLANK = Text(" ")
 
 
@@ -23,8 +22,7 @@ class Ink:
 
     def text(self, value: object, style: str = "") -> Text:
         """A value as it is, for reading."""
-        moves = (char != "\n" and unicodedata.category(char) in ("Cc", "Cs") for char in str(value))
-        shown = "".join(" " if char == "\t" else "?" if odd else char for char, odd in zip(str(value), moves, strict=True))
+        shown = UNSEEN.sub("?", str(value).replace("\t", " "))
         if self.ascii_only:
             shown = shown.encode("ascii", "backslashreplace").decode()
         return Text(shown, style=style)
@@ -56,57 +54,6 @@ class Ink:
         return Text("".join(marks), style="cyan")
 
 
-def short_names(models: Iterable[str], most: int = NAME_CHARS) -> dict[str, str]:
-    """Each model's last path parts, as many as tell it from the others.
-
-    Of one with more than `most` characters beginning and end, where these tell it from the others.
-
-    >>> short_names(["../data/micro/llama", "../data/micro/qwen2"])
-    {'../data/micro/llama': 'llama', '../data/micro/qwen2': 'qwen2'}
-    """
-    parts = {model: PurePosixPath(model).parts or (model,) for model in models}
-
-    def tail(model: str) -> str:
-        for n in range(1, len(parts[model])):
-            if sum(other[-n:] == parts[model][-n:] for other in parts.values()) == 1:
-                return "/".join(parts[model][-n:])
-        return model
-
-    for chars in (most, NAME_CHARS):
-        shortened = {model: shorten_name(tail(model), chars) for model in parts}
-        if len(set(shortened.values())) == len(parts):
-            return shortened
-    return {model: tail(model) for model in parts}
-
-
-def shorten_name(name: str, most: int) -> str:
-    """Beginning and end of a long name: models differ in both.
-
-    >>> shorten_name("Mistral-Large-Instruct-2407", 16)
-    'Mistral..ct-2407'
-    """
-    half = (most - 2) // 2
-    return name if len(name) <= most else f"{name[:half]}..{name[-half:]}"
-
-
-def shorten(text: str, most: int) -> str:
-    """Beginning and end of a long text: the end has the answer."""
-    text = text.strip()
-    if len(text) <= most:
-        return text
-    head, tail = text[: most * 2 // 3].rstrip(), text[-most // 3 :].lstrip()
-    return f"{head} [... {len(text) - len(head) - len(tail):,} characters ...] {tail}"
-
-
-def span(low: float | None, high: float | None, written: Callable[[float], str]) -> str:
-    """From one end to the other; an end that is None is open.
-
-    >>> span(0.01, None, str)
-    '0.01..inf'
-    """
-    return f"{'-inf' if low is None else written(low)}..{'inf' if high is None else written(high)}"
-
-
 def table(first: str, *others: str, no_wrap: bool = True) -> Table:
     """Names on the left, which are folded where the terminal is too narrow, and numbers on the right."""
     drawn = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
@@ -114,55 +61,3 @@ def table(first: str, *others: str, no_wrap: bool = True) -> Table:
     for title in others:
         drawn.add_column(title, justify="right", no_wrap=no_wrap)
     return drawn
-
-
-def percent(part: int | None, whole: int | None) -> str:
-    return f"{part / whole:.0%}" if part is not None and whole else "-"
-
-
-def share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0%}"
-
-
-def number(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,}" if isinstance(value, int) else decimal(value)
-
-
-def compact(value: float) -> str:
-    """At most six characters for anything below a million millions.
-
-    >>> [compact(value) for value in (0, 0.25, 12.34, 512.0, 9999, 12_345, 1_234_567, 5_000_000_000)]
-    ['0', '0.2', '12', '512', '9,999', '12.3k', '1.23M', '5.00G']
-    """
-    if 0 < value < 9.95:
-        return str(value) if isinstance(value, int) else f"{value:.1f}"
-    for least, size, unit in ((0.9995e9, 1e9, "G"), (0.9995e6, 1e6, "M"), (1e4, 1e3, "k")):
-        if value >= least:
-            scaled = value / size
-            return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f}{unit}"
-    return f"{value:,.0f}"
-
-
-def duration(seconds: float) -> str:
-    """As a clock shows it.
-
-    >>> [duration(seconds) for seconds in (7, 83.4, 3_725, 200_000)]
-    ['0:07', '1:23', '1:02:05', '2d 07h']
-    """
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    if hours >= 48:
-        return f"{hours // 24}d {hours % 24:02}h"
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
-
-
-def mean(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.1f}" if abs(value) < 100 else f"{value:,.0f}"
-
-
-def decimal(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"

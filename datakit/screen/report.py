@@ -14,9 +14,10 @@ from rich.text import Text
 
 from datakit.audit.report import Histogram, Report, Source
 from datakit.screen.curation import draw_curation
-from datakit.screen.ink import BLANK, NAME_CHARS, Ink, decimal, mean, number, percent, share, short_names, shorten, span, table
+from datakit.screen.ink import BLANK, Ink, table
 from datakit.screen.report_judges import draw_judges
 from datakit.tables import OUTCOMES
+from datakit.wording import NAME_CHARS, decimal, mean, number, percent, share, short_names, shorten, span
 
 WIDTH = 100  # where the output is no terminal, and the most that is used of one
 NARROW_NAME_CHARS = 12  # of a model's, on a narrower terminal

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from datakit.audit.report import Judge, Report
-from datakit.screen.ink import BLANK, Ink, decimal, percent, share, span, table
+from datakit.screen.ink import BLANK, Ink, table
+from datakit.wording import decimal, percent, share, span
 
 SHOWN_DECILES = (0, 1, 3, 5, 7, 9, 10)  # of the eleven that --json has
 

@@ -10,8 +10,9 @@ from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
 from datakit.progress import ReplicaProgress
-from datakit.screen.ink import NAME_CHARS, Ink, compact, duration, number, short_names, shorten_name
+from datakit.screen.ink import Ink
 from datakit.screen.pace import Pace, Part, together
+from datakit.wording import NAME_CHARS, compact, duration, number, short_names, shorten_name
 
 INDENT = "  "
 ECHO = 3  # columns kept free on the right: a terminal echoes ^C there, and a wrapped line would shift the display

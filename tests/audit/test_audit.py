@@ -16,11 +16,11 @@ from datakit.audit import inspect
 from datakit.audit.report import Duplicates, Ending, Limit, Loss, Use
 from datakit.errors import BadInput
 from datakit.export import Wish, export_runs
-from datakit.screen.ink import short_names
 from datakit.screen.report import draw, open_console
 from datakit.select.rule import make_candidates, rule_of, select_demos, select_pairs
 from datakit.store import Run
 from datakit.tables import TABLES, Messages, digest, digest_of_messages, make_response_id
+from datakit.wording import short_names
 
 JUDGE = "armorm@r1"
 VERIFIER = domains.DOMAINS["math"](recipe.VerifyMath()).verifier.name

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from datakit import wording
 from datakit.errors import RecipeError
 from datakit.progress import Progress
 from datakit.recipe import Budget, parse
 from datakit.sample import spending
 from datakit.sample.spending import SourceSpent, Spent, over_budget, source_labels, total
-from datakit.screen import ink
 from datakit.screen.costs import draw_spending
 from datakit.store import Run
 from datakit.tables import TABLES
@@ -194,7 +194,7 @@ def test_labels_number_the_ways_of_one_model(tmp_path):
     assert list(source_labels(recipe).values()) == ["fake/one (1)", "fake/one (2)", "fake/two"]
 
 
-@pytest.mark.parametrize("module", [ink, spending], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [spending, wording], ids=lambda module: module.__name__)
 def test_examples_in_docstrings(module):
     found = doctest.testmod(module)
     assert found.attempted > 0 and found.failed == 0

@@ -59,7 +59,11 @@ def fenced(program: str) -> str:
         ([{"input": "1", "output": "é"}], "stdin", '[{"input": "1", "output": "é"}]'),
         ({"inputs": ["1"], "outputs": ["2"]}, "stdin", '{"inputs": ["1"], "outputs": ["2"]}'),
         ('  {"inputs": ["1"], "outputs": ["2"]}', "stdin", '  {"inputs": ["1"], "outputs": ["2"]}'),
-        ({"test_setup_code": "import math", "test_list": ["assert add(1, 2) == 3"]}, "asserts", "import math\nassert add(1, 2) == 3"),
+        (
+            {"test_setup_code": "import math", "test_list": ["assert add(1, 2) == 3"]},
+            "asserts",
+            "import math\nassert add(1, 2) == 3",
+        ),
         ({"test_setup_code": "", "test_list": '["assert add(1, 2) == 3"]'}, "asserts", "\nassert add(1, 2) == 3"),
     ],
 )
