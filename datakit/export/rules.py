@@ -14,7 +14,7 @@ def rules_in_words(facts: Row, kinds: Collection[str]) -> list[str]:
     select, verified = Select.model_validate(facts["select"]), facts["verifier"] is not None
     rules = [_who_may_be_chosen(facts, select), f"The best of several: {_best(facts)}."]
     if "sft" in kinds:
-        rules.append("A demo is the best such answer of all source models.")
+        rules.append(_which_demos(select))
     if not {"dpo", "kto"}.isdisjoint(kinds):
         rules += _pair_rules(select, facts["margin_window"], verified)
     if "kto" in kinds:
@@ -25,6 +25,11 @@ def rules_in_words(facts: Row, kinds: Collection[str]) -> list[str]:
     if select.split == "pairs_first":
         able = "with a right answer " if verified else ""
         rules.append(f"Prompts with a valid pair serve DPO, other prompts {able}serve SFT.")
+    elif select.split == "hash":
+        rules.append(
+            f"Every prompt has a place between 0 and 1 by the hash of its messages: below {select.sft_share:g} it serves SFT, "
+            "from there on DPO, whatever its answers are."
+        )
     else:
         share = f"floor({select.sft_share:g} x N)"
         rules.append(f"Of the N prompts with a valid pair {share} serve SFT, the rest DPO, in a stable hash order.")
@@ -46,6 +51,16 @@ def _best(facts: Row) -> str:
     if facts["judge"]:
         return f"the highest score of `{facts['judge']}`"
     return "no judge, so one is taken by a stable hash"
+
+
+def _which_demos(select: Select) -> str:
+    match select.most_demos:
+        case 1:
+            return "A demo is the best such answer of all source models."
+        case None:
+            return "Demos are all such answers of all source models, each text once a prompt."
+        case n:
+            return f"Demos are the {n} best such answers of all source models, each text once a prompt."
 
 
 def _pair_rules(select: Select, window: list[float | str | None] | None, verified: bool) -> list[str]:

@@ -10,6 +10,7 @@ from pydantic import (
     Discriminator,
     Field,
     PlainSerializer,
+    PlainValidator,
     Tag,
     model_validator,
 )
@@ -53,16 +54,28 @@ Margin = (
 )
 
 
+def _as_demos(value: Any) -> Any:
+    if value in ("one", "all") or (type(value) is int and value >= 1):
+        return value
+    raise ValueError("must be one, all, or a number of answers from 1 on")
+
+
+Demos = Annotated[Literal["one", "all"] | int, PlainValidator(_as_demos)]
+
+
 class Select(Section):
     allow_unjudged: Annotated[bool, Field(strict=True)] = False
     """Let answers that neither a verifier nor a judge has looked at become demos; which one is decided by a hash."""
     judge: str | None = None
     """Which judge, where there are several: its name with or without the revision; mean_rank: all of them, by the mean over
     judges of the share of a prompt's other answers that an answer outscores (a tie counts half), from 0 to 1."""
-    split: Literal["pairs_first", "share"] = "pairs_first"
+    split: Literal["pairs_first", "share", "hash"] = "pairs_first"
     """pairs_first: prompts with a valid pair -> DPO, other prompts with a right answer -> SFT. share: of the prompts with a
-    valid pair floor(sft_share x N) -> SFT in a stable hash order, the rest -> DPO."""
+    valid pair floor(sft_share x N) -> SFT in a stable hash order, the rest -> DPO. hash: every prompt whose own hash (of its
+    messages, 0 to 1) is below sft_share -> SFT, the others -> DPO, before any rule, which therefore moves none."""
     sft_share: Share = 0.4
+    demos_per_prompt: Demos = "one"
+    """How many different right answers of a prompt become demos: the one with the highest score, so many of them, or all."""
     pairing: Literal["same_source", "any_source"] = "same_source"
     """same_source: both answers of a pair come from one source model (FuseChat-3.0)."""
     per_prompt: Literal["one", "one_per_source"] = "one"
@@ -74,6 +87,17 @@ class Select(Section):
     """Keep pairs whose longer text has at most this many times the characters of the shorter."""
     length_bins: Annotated[float, Field(strict=True, gt=0)] | None = None
     """Bin width of |ln(chosen/rejected characters)|: in each bin as many pairs with longer chosen as with longer rejected."""
+
+    @property
+    def sft_below(self) -> float | None:
+        """Of split: hash, below which place a prompt serves SFT; None of the other splits."""
+        return self.sft_share if self.split == "hash" else None
+
+    @property
+    def most_demos(self) -> int | None:
+        """The most demos a prompt may have; None for any number."""
+        wanted = self.demos_per_prompt
+        return {"one": 1, "all": None}[wanted] if isinstance(wanted, str) else wanted
 
     @model_validator(mode="after")
     def _window(self) -> Select:

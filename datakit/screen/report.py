@@ -83,7 +83,7 @@ def _header(report: Report, ink: Ink) -> Table:
     facts += [f"judge {run.judge}" if run.judge else "no judge"]
     grid.add_row(ink.text(", ".join(facts), "dim"))
     if run.select:
-        unused = () if run.select["split"] == "share" else ("sft_share",)
+        unused = ("sft_share",) if run.select["split"] == "pairs_first" else ()
         used = {name: value for name, value in run.select.items() if value is not None and name not in unused}
         settings = (f"{name} {_setting(value)}" for name, value in used.items())
         grid.add_row(ink.text("select: " + ", ".join(settings), "dim"))

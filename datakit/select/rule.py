@@ -87,6 +87,7 @@ def make_candidates(run: Run, rule: Rule) -> None:
     match_answers(run, rule, rule.judge)
     select = rule.select
     low, high = margin_window(run, rule)
+    run.make_table("placed", load_sql("select/place_prompts"), {"sft_below": select.sft_below})
     run.make_table(
         "pair_candidates",
         load_sql("select/select_pairs"),
@@ -151,7 +152,8 @@ def select_demos(run: Run, rule: Rule) -> pl.DataFrame:
     """The demos that go with the candidates of `make_candidates`; none where nothing looks at answers, unless it is allowed."""
     if not rule.looks_at_answers and not rule.select.allow_unjudged:
         return TABLES["demos"].frame()
-    return run.query(load_sql("select/select_demos"), {"share": rule.select.split == "share"})
+    params = {"split": rule.select.split, "per_prompt": rule.select.most_demos}
+    return run.query(load_sql("select/select_demos"), params)
 
 
 def rule_warnings(run: Run, rule: Rule, n_demos: int, n_pairs: int) -> Iterator[str]:

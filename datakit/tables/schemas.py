@@ -172,7 +172,7 @@ TABLES: dict[str, Table] = {
         },
     ),
     "demos": Table(
-        ("prompt_id",),
+        ("prompt_id", "response_id"),
         {"prompt_id": pl.String, "response_id": pl.String, "score": pl.Float64},
     ),
     "pairs": Table(

@@ -176,7 +176,7 @@ WRONG = {
     ),
     "a rule that there is not": (
         SMALL + "select: {split: both}\n",
-        "r.yaml: select.split: input should be 'pairs_first' or 'share' (got 'both')",
+        "r.yaml: select.split: input should be 'pairs_first', 'share' or 'hash' (got 'both')",
     ),
     "a column that is not a name": (
         "domain: math\nprompts: [{type: file, path: p, columns: {prompt: yes}}]\n" + ENDPOINT,
@@ -247,6 +247,14 @@ TOGETHER = {
     "margin without a judge": (
         SMALL + "select: {margin: [0.1, 0.2]}\n",
         "r.yaml: select.margin must be null without a judge (score: null)",
+    ),
+    "demos by a word that there is not": (
+        SMALL + "select: {demos_per_prompt: some}\n",
+        "r.yaml: select.demos_per_prompt: must be one, all, or a number of answers from 1 on (got 'some')",
+    ),
+    "no demos a prompt": (
+        SMALL + "select: {demos_per_prompt: 0}\n",
+        "r.yaml: select.demos_per_prompt: must be one, all, or a number of answers from 1 on (got 0)",
     ),
     "margin the wrong way round": (
         SMALL + JUDGE + "select: {margin: [0.2, 0.1]}\n",

@@ -624,6 +624,7 @@ class Plain:
         self.parameters = {
             "margin_low": None, "margin_high": None, "length_ratio_max": None, "one_per_source": False, "length_bins": None,
         }  # fmt: skip
+        self.connection.execute("CREATE TABLE placed (prompt_id VARCHAR)")
 
     def to_sft(self, n, share, backwards=False):
         order = "DESC" if backwards else "ASC"
@@ -697,6 +698,69 @@ def test_with_one_pair_a_source_a_prompt_still_goes_one_way():
     answers = [make(f"p{at}", model, 0.5) for at in range(6) for model in "ab" for make in (right, wrong)]
     found = select(answers, split="share", sft_share=0.5, per_prompt="one_per_source")
     assert (len(found.demos), len(found.pairs)) == (3, 6)
+
+
+# ------------------------------------------------------------------------------------------- phases by hash, many demos
+
+
+def many(n=60):
+    """Prompts with a valid pair, with right answers alone, and with wrong ones alone."""
+    kinds = ((right, wrong), (right,), (wrong,))
+    return [make(f"p{at:02}", model, 0.5) for at in range(n) for model in "ab" for make in kinds[at % 3]]
+
+
+def phases(selected):
+    """(prompts of SFT, prompts of DPO)."""
+    return {demo.prompt for demo in selected.demos}, prompts_of(selected)
+
+
+def test_by_hash_every_prompt_has_its_place_before_any_rule():
+    answers = many()
+    found = select(answers, split="hash", sft_share=0.4)
+    low = {answer.prompt for answer in answers if phase_place(answer.prompt) < 0.4}
+    with_right = {answer.prompt for answer in answers if answer.outcome == "passed"}
+    both = {answer.prompt for answer in answers if answer.outcome == "failed"} & with_right
+    assert 0 < len(low) < 60
+    assert phases(found) == (low & with_right, both - low)
+    assert {prompt for (prompt, _), lost in found.lost.items() if lost == "serves SFT"} == both & low
+
+
+@pytest.mark.parametrize("rule", [
+    {"margin": [0.9, 1.0]}, {"length_ratio_max": 1.0}, {"pairing": "any_source"}, {"per_prompt": "one_per_source"},
+    {"length_bins": 0.1}, {"demos_per_prompt": "all"},
+], ids=str)  # fmt: skip
+def test_by_hash_no_rule_moves_a_prompt_to_the_other_phase(rule):
+    sft, dpo = phases(select(many(), split="hash"))
+    other_sft, other_dpo = phases(select(many(), split="hash", **rule))
+    assert (other_sft, other_dpo - dpo) == (sft, set())
+
+
+def test_by_hash_other_prompts_and_answers_move_nothing():
+    """Half of the prompts dropped, and answers of one source more: of the others each serves what it served."""
+    sft, dpo = phases(select(many(), split="hash"))
+    dropped = {f"p{at:02}" for at in range(0, 60, 2)}
+    more = [make(f"p{at:02}", "c", 0.5) for at in range(60) for make in (right, wrong)]
+    other_sft, other_dpo = phases(select([*many(), *more], dropped=dropped, split="hash"))
+    assert other_sft >= sft - dropped and other_dpo >= dpo - dropped
+    assert not other_sft & other_dpo and not (other_sft | other_dpo) & dropped
+    assert not other_sft & dpo and not other_dpo & sft
+
+
+DEMOS = [
+    right("p", "a", 0.1, text="one"), right("p", "a", 0.4, text="two"), right("p", "b", 0.3, text="one"),
+    right("p", "b", 0.2, text="three"), right("p", "b", 0.3, text="one"), wrong("p", "b", 0.9, text="four"),
+    right("q", "a", 0.5, text="one"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("wanted", "taken"), [
+    ("one", [("a", "two")]), (1, [("a", "two")]), (2, [("a", "two"), ("b", "one")]),
+    (3, [("a", "two"), ("b", "one"), ("b", "three")]), ("all", [("a", "two"), ("b", "one"), ("b", "three")]),
+])  # fmt: skip
+def test_demos_of_a_prompt_are_its_best_right_texts_each_once(wanted, taken):
+    """A text that two sources gave is the one's whose score is higher."""
+    found = select(DEMOS, split="hash", sft_share=1.0, demos_per_prompt=wanted)
+    assert [(demo.model, demo.text) for demo in found.demos] == [*taken, ("a", "one")]
 
 
 # ------------------------------------------------------------------------------------- the whole rule in plain Python
@@ -780,16 +844,32 @@ def plain_selection(answers, domain, judged, rule):
     """({(chosen id, rejected id)}, {demo id}) by the rule as DESIGN and the SQL's headers say it."""
     best, worst = usable(answers, domain, judged)
     pairs = plain_pairs(best, worst, domain, judged, rule)
+    split = rule.get("split", "pairs_first")
     prompts = sorted({prompt for prompt, _ in pairs}, key=lambda p: (md5("split/" + p), p))
-    share = rule.get("split") == "share"
-    for_sft = set(prompts[: floor(Fraction(str(rule["sft_share"])) * len(prompts))]) if share else set()
+    for_sft = set(prompts[: floor(Fraction(str(rule["sft_share"])) * len(prompts))]) if split == "share" else set()
+    if split == "hash":
+        for_sft = {a.prompt for a in answers if phase_place(a.prompt) < rule["sft_share"]}
     kept = [pair for (prompt, _), pair in pairs.items() if prompt not in for_sft]
     if rule.get("length_bins"):
         kept = balanced(kept, rule["length_bins"])
-    if not share:
+    if split == "pairs_first":
         for_sft = {a.prompt for a in best} - {chosen.prompt for chosen, _ in kept}
-    demos = [min((a for a in best if a.prompt == prompt), key=lambda a: by_score(a, judged, -1)) for prompt in for_sft]
+    demos = [demo for prompt in for_sft for demo in plain_demos([a for a in best if a.prompt == prompt], judged, rule)]
     return {(chosen.id, rejected.id) for chosen, rejected in kept}, {demo.id for demo in demos}
+
+
+def phase_place(prompt):
+    """The lower half of MD5 as DuckDB reads it, of 2^64."""
+    return int.from_bytes(hashlib.md5(f"phase/{prompt}".encode()).digest()[8:], "little") / 2**64
+
+
+def plain_demos(right_answers, judged, rule):
+    """The best of one prompt, each text once."""
+    by_text = {}
+    for answer in sorted(right_answers, key=lambda a: by_score(a, judged, -1)):
+        by_text.setdefault(answer.content, answer)
+    most = {"one": 1, "all": None}.get(rule.get("demos_per_prompt", "one"), rule.get("demos_per_prompt"))
+    return list(by_text.values())[:most]
 
 
 # ----------------------------------------------------------------------------------------------------------- the laws
@@ -832,9 +912,12 @@ rules = st.fixed_dictionaries(
         "per_prompt": st.sampled_from(["one", "one_per_source"]),
         "length_ratio_max": st.sampled_from([None, 1.0, 1.5, 2.0, 4.0]),
         "length_bins": st.sampled_from([None, 0.3, 1.0, 50.0]),
+        "demos_per_prompt": st.sampled_from(["one", 1, 2, 3, "all"]),
     },
 )
-splits = st.just({}) | st.sampled_from([0.0, 0.25, 0.4, 0.5, 1.0]).map(lambda share: {"split": "share", "sft_share": share})
+splits = st.just({}) | st.fixed_dictionaries(
+    {"split": st.sampled_from(["share", "hash"]), "sft_share": st.sampled_from([0.0, 0.25, 0.4, 0.5, 1.0])}
+)
 domain_names = st.sampled_from(list(KINDS))
 
 
@@ -884,7 +967,9 @@ def test_laws_of_every_selection(answers, domain, rule, split):
         assert kind.verifier is None or demo.outcome == "passed"
     in_pairs = [chosen.prompt for chosen, _, _ in found.pairs]
     assert not set(in_pairs) & {demo.prompt for demo in found.demos}
-    assert len({demo.prompt for demo in found.demos}) == len(found.demos)
+    assert len({(demo.prompt, demo.content) for demo in found.demos}) == len(found.demos)
+    if rule.get("demos_per_prompt", "one") in ("one", 1):
+        assert len({demo.prompt for demo in found.demos}) == len(found.demos)
     if rule.get("per_prompt", "one") == "one":
         assert len(set(in_pairs)) == len(in_pairs)
     assert len(set(zip(in_pairs, found.rows["model"], strict=True))) == len(in_pairs)

@@ -28,7 +28,7 @@ UNION ALL
 SELECT 'scores', count(*), (SELECT count(score) FROM answers), count(*) - count(DISTINCT (response_id, judge))
 FROM scores
 UNION ALL
-SELECT 'demos', count(*), count(*), count(*) - count(DISTINCT prompt_id)
+SELECT 'demos', count(*), count(*), count(*) - count(DISTINCT (prompt_id, response_id))
 FROM demos
 UNION ALL
 SELECT 'pairs', count(*), count(*), count(*) - count(DISTINCT (prompt_id, model))

@@ -1,5 +1,5 @@
 -- FuseChat-3.0's pair rule: the best right answer against the worst wrong answer, of one source model (or of any).
--- Reads matched (match_answers.sql).
+-- Reads matched (match_answers.sql), placed (place_prompts.sql: prompts that serve SFT whatever the rules say of their pairs).
 --   $margin_low, $margin_high   window of chosen minus rejected score, ends included; NULL: none
 --   $length_ratio_max  longer text at most this many times the characters of the shorter; NULL: none
 --   $one_per_source    keep every source's pair of a prompt, not only the one with the largest margin
@@ -12,6 +12,7 @@ WITH windowed AS (
         * EXCLUDE (lost),
         CASE
             WHEN lost IS NOT NULL THEN lost
+            WHEN prompt_id IN (SELECT prompt_id FROM placed) THEN 'serves SFT'
             WHEN margin < $margin_low THEN 'margin below the window'
             WHEN margin > $margin_high THEN 'margin above the window'
             WHEN length_ratio > $length_ratio_max THEN 'length ratio'
