@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 import polars as pl
-from duckdb.func import SPECIAL
+from duckdb.func import DEFAULT, SPECIAL
 
 from datakit.errors import BadInput
 from datakit.store.journal import journals_in, part_of, read_journal
@@ -34,10 +34,12 @@ VIEWS = (
 """The tables, and what sql/views makes of them; each stands on some before it."""
 PARTS = "STRUCT(text VARCHAR, reasoning VARCHAR, form VARCHAR)"
 _OVERLAPS = re.compile(r"\b((?:from|join)\s+)overlaps\b", re.IGNORECASE)
-_SETTINGS = ("enable_progress_bar = false", "python_enable_replacements = false", "TimeZone = 'UTC'")
+_SETTINGS = (
+    *("enable_progress_bar = false", "python_enable_replacements = false", "TimeZone = 'UTC'"),
+    "enable_external_file_cache = false",  # it knows a file by its path, and an open descriptor's may come to mean another
+)
 _STREAMING = (
     "threads = 1",
-    "enable_external_file_cache = false",
     "disable_parquet_prefetching = true",
     "memory_limit = '512MB'",
 )
@@ -97,7 +99,7 @@ class Tables:
 
 
 class Database(Tables):
-    """A view for every table of a run and every view of sql/. What is written later it does not see.
+    """A view for every table of a run and every view of sql/. What is written later it sees after `renew`.
 
     `spill`: for streaming, with little memory; a folder that may be used where that is not enough.
     """
@@ -106,13 +108,14 @@ class Database(Tables):
         super().__init__(lambda error: f"SQL over {folder}: {error}")
         self.folder = folder
         self._open = ExitStack()
+        self._functions: set[str] = set()
         streaming = (*_STREAMING, f"temp_directory = {_quoted(str(spill))}") if spill is not None else ()
         for setting in streaming:
             self.connection.execute(f"SET {setting}")
         self.connection.execute("SET VARIABLE complete_reasons = $reasons", {"reasons": list(COMPLETE)})
         self.connection.execute("SET VARIABLE leading_residue = $pattern", {"pattern": LEADING})
         self.connection.execute("SET VARIABLE trailing_residue = $pattern", {"pattern": TRAILING})
-        self.connection.create_function("repetition", repetition, ["VARCHAR"], "DOUBLE")
+        self._add_function("repetition", repetition, "DOUBLE")
         for macro in MACROS:
             self.connection.execute(load_sql(f"views/{macro}"))
         for view in VIEWS:
@@ -120,6 +123,14 @@ class Database(Tables):
                 self._make_view(view)
             else:
                 self.connection.execute(f"CREATE VIEW {view} AS " + load_sql(f"views/{view}"))
+
+    def renew(self, tables: Iterable[str]) -> None:
+        """See these tables as they are now. Temporary tables go: they were made of what was there before."""
+        made = self.connection.execute("SELECT table_name FROM duckdb_tables() WHERE temporary").fetchall()
+        for (name,) in made:
+            self.connection.execute(f'DROP TABLE temp."{name}"')
+        for table in tables:
+            self._make_view(table)
 
     def stream(self, sql: str, params: Mapping[str, Any], rows: int) -> Iterator[pl.DataFrame]:
         """The rows of one SELECT in frames of at most `rows`, read from disk as they are asked for."""
@@ -156,9 +167,7 @@ class Database(Tables):
         if older or lacking.height:
             splits = (self._split_responses(whole),) if whole else ()
             self._unite("older_responses", lacking, [part for part in older if part not in whole], splits)
-            self.connection.create_function(
-                "find_residue", find_residue, ["VARCHAR", "VARCHAR"], "VARCHAR", null_handling=SPECIAL
-            )
+            self._add_function("find_residue", find_residue, "VARCHAR", n_given=2)
             more = (load_sql("views/compared_responses"),)
         self._unite("responses", loose.filter(~lacks_compared()), [part for part in parts if part not in older], more)
 
@@ -166,7 +175,7 @@ class Database(Tables):
         """A query for parts that were stored when a thought was not yet told from its answer."""
         self._unite("whole_responses", None, whole)
         self.connection.execute("SET VARIABLE may_think = $pattern", {"pattern": MAY_THINK})
-        self.connection.create_function("split_answer", _split, ["VARCHAR"], PARTS)
+        self._add_function("split_answer", _split, PARTS)
         return load_sql("views/split_responses")
 
     def _unite(self, view: str, loose: pl.DataFrame | None, parts: list[Path], more: Sequence[str] = ()) -> None:
@@ -177,7 +186,15 @@ class Database(Tables):
             queries.insert(0, f"SELECT * FROM {view}_loose")
         if files := ", ".join(_quoted(self._fixed(part)) for part in parts):
             queries.append(f"SELECT * FROM read_parquet([{files}], union_by_name = true)")
-        self.connection.execute(f'CREATE VIEW "{view}" AS ' + " UNION ALL BY NAME ".join(f"({query})" for query in queries))
+        united = " UNION ALL BY NAME ".join(f"({query})" for query in queries)
+        self.connection.execute(f'CREATE OR REPLACE VIEW "{view}" AS {united}')
+
+    def _add_function(self, name: str, function: Callable[..., Any], gives: str, n_given: int = 1) -> None:
+        """A function of ours over texts for SQL, once a connection. One of several texts is called for NULLs, too."""
+        if name not in self._functions:
+            nulls = SPECIAL if n_given > 1 else DEFAULT
+            self.connection.create_function(name, function, ["VARCHAR"] * n_given, gives, null_handling=nulls)
+            self._functions.add(name)
 
     def _fixed(self, part: Path) -> str:
         """A path that goes on meaning this file. Part 0 may be replaced at any time: it is held open and read through that."""

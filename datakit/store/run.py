@@ -44,6 +44,7 @@ class Run:
         self.is_new = is_new
         self._lock = lock
         self._database: Database | None = None
+        self._changed: set[str] = set()
         self._journals: dict[str, Journal] = {}
 
     @classmethod
@@ -97,7 +98,9 @@ class Run:
             for journal in self._journals.values():
                 journal.close()
         finally:
-            self._forget_views()
+            if self._database is not None:
+                self._database.close()
+                self._database = None
             if self._lock is not None:
                 self._lock.close()
                 self._lock = None
@@ -170,7 +173,7 @@ class Run:
             with spool.path.open("rb") as file:
                 os.fsync(file.fileno())
             spool.path.rename(part_path(self.folder / spool.table, number))
-        self._forget_views()
+        self._changed.add(spool.table)
 
     def save_recipe(self, recipe: Recipe, own: Mapping[str, Any] | None = None) -> None:
         """Write the resolved recipe, with its digest and the folder that its paths start from, as recipe.json.
@@ -229,14 +232,13 @@ class Run:
             raise RunError(f"{self.folder}: open for reading only")
 
     def _connect(self) -> Database:
+        """The run as it is now, to be asked."""
         if self._database is None:
             self._database = Database(self.folder)
+        elif self._changed:
+            self._database.renew(self._changed)
+        self._changed.clear()
         return self._database
-
-    def _forget_views(self) -> None:
-        if self._database is not None:
-            self._database.close()
-            self._database = None
 
     def _recover(self, table: str) -> None:
         """What an interrupted writer left: journals become parts, temporary files go."""
@@ -254,7 +256,7 @@ class Run:
                 raise RunError(f"{journal}: not rows of {table} ({str(error).splitlines()[0]}); {MOVE_AWAY}") from error
             self._write_part(table, frame, int(journal.stem.removeprefix("journal-")))
         journal.unlink()
-        self._forget_views()
+        self._changed.add(table)
 
     def _next_number(self, table: str) -> int:
         files = [*self.parts(table), *journals_in(self.folder / table)]
@@ -264,7 +266,7 @@ class Run:
         self.check_writable()
         with writing(self.folder):
             write_part(part_path(self.folder / table, number), as_stored(table, frame))
-        self._forget_views()
+        self._changed.add(table)
 
 
 class Journal:
@@ -286,7 +288,7 @@ class Journal:
                 folder.mkdir(exist_ok=True)
                 self._file = JournalFile(folder / f"journal-{self._run._next_number(self._table):06d}.jsonl")
             self._file.append(rows)
-        self._run._forget_views()
+        self._run._changed.add(self._table)
         if len(self._file.rows) >= JOURNAL_ROWS or self._file.n_bytes >= JOURNAL_BYTES:
             self.close()
 

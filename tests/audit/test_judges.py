@@ -418,7 +418,8 @@ KEYS = {  # what scripts of others read: each object's keys in their order, by t
     "": "run tables current curation funnel lost answers sources pairs scores judges agreement margins duplicates failures "
     "examples warnings limits ok",
     "run": "kind folder domain recipe judge verifier select",
-    "run select": "allow_unjudged judge split sft_share pairing per_prompt margin length_ratio_max length_bins",
+    "run select": "allow_unjudged judge split sft_share demos_per_prompt pairing per_prompt margin length_ratio_max "
+    "length_bins",
     "run select margin": "quantiles",
     "tables": "prompts overlaps sources responses verdicts scores demos pairs failures",
     "current": "prompts overlaps sources responses verdicts scores demos pairs failures",
