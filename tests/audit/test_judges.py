@@ -415,18 +415,19 @@ SCORES_OF = (
     "comparisons answer_pairs tied_pairs groups flat best_shared score_histogram"
 )
 KEYS = {  # what scripts of others read: each object's keys in their order, by the way to it
-    "": "run tables current curation funnel lost answers sources pairs scores judges agreement margins duplicates failures "
-    "examples warnings limits ok",
+    "": "run tables current curation funnel lost answers flags sources pairs scores judges agreement margins duplicates "
+    "failures examples warnings limits ok",
     "run": "kind folder domain recipe judge verifier select",
     "run select": "allow_unjudged judge split sft_share demos_per_prompt pairing per_prompt margin length_ratio_max "
-    "length_bins",
+    "length_bins flags",
     "run select margin": "quantiles",
-    "tables": "prompts overlaps sources responses verdicts scores demos pairs failures",
-    "current": "prompts overlaps sources responses verdicts scores demos pairs failures",
+    "tables": "prompts overlaps sources responses verdicts scores demos pairs failures flags",
+    "current": "prompts overlaps sources responses verdicts scores demos pairs failures flags",
     "funnel": "step prompts lost",
     "funnel lost": "reason prompts",
     "lost": "reason candidates prompts",
     "answers": "use responses",
+    "flags": "obeyed prompts responses pairs kept notes",
     "sources": "model revision type n prompts responses distinct most_distinct truncated passed failed timeout error "
     "unparseable unverifiable no_verdict pass_rate mean_score mean_tokens mean_chars "
     "mean_thought_tokens mean_answer_tokens thought_tokens_counted endings residue wanted failures pending pairs demos "
