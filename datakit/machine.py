@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import resource
 from collections.abc import Iterator
@@ -14,6 +15,14 @@ _SECRETS = ("_KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD")
 def available_cores() -> int:
     """Cores that this process may use: a container or a scheduler may allow fewer than there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def user_name() -> str:
+    """Who runs this process, as the machine knows them."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container may have no name for its user
+        return f"user {os.getuid()}"
 
 
 def has_gpu() -> bool:

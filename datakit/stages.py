@@ -33,7 +33,7 @@ from datakit.sample.all_sources import Gathering
 from datakit.sample.by_hand import Written, write_lines
 from datakit.score.one_judge import score_missing
 from datakit.select.kept import keep_selection, save_selection
-from datakit.select.rule import Rule, diff_pairs, make_candidates, rule_in, rule_of, select_demos, select_pairs
+from datakit.select.rule import Rule, diff_pairs, make_candidates, obeying_flags, rule_in, rule_of, select_demos, select_pairs
 from datakit.store import Run, load_sql
 from datakit.tables import Phase
 from datakit.verify import VERIFY_BATCH, verdicts
@@ -71,6 +71,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
                 case "score":
                     stopped += score(run, recipe, options, monitor)
                 case "select":
+                    rule = obeying_flags(run, rule)  # also those that came while it was building
                     select(run, rule, monitor)
                 case "export":
                     exported = export(run, recipe, rule, monitor)

@@ -65,6 +65,19 @@ class Use:
 
 
 @dataclass(frozen=True)
+class Flagged:
+    """What people have excluded, and what else they said; see sql/audit/flagged.sql."""
+
+    obeyed: bool
+    """False: `select.flags: ignore`."""
+    prompts: int
+    responses: int
+    pairs: int
+    kept: int
+    notes: int
+
+
+@dataclass(frozen=True)
 class Histogram:
     edges: list[float]
     """One more than there are counts."""
@@ -345,6 +358,7 @@ class Report:
     funnel: list[Step] = field(default_factory=list)
     lost: list[LostCandidates] = field(default_factory=list)
     answers: list[Use] = field(default_factory=list)
+    flags: Flagged | None = None
     sources: list[Source]
     pairs: Pairs
     scores: Scores | None = None

@@ -48,7 +48,7 @@ def with_version(
 
 
 for command in (
-    *(build.build, look.inspect, build.check, data.curate, look.select),
+    *(build.build, look.inspect, build.check, data.curate, look.select, look.flag),
     *(look.export, look.push, look.sql, build.serve),
 ):
     app.command()(command)

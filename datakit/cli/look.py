@@ -1,4 +1,4 @@
-"""Commands about a run that is there: inspect, select, export, push, sql."""
+"""Commands about a run that is there: inspect, select, flag, export, push, sql."""
 
 from __future__ import annotations
 
@@ -53,6 +53,36 @@ def select(
         for warning in summary.warnings:
             watch.say(warning, warning=True)
         watch.say(f"next: {command('inspect', run)}")
+
+
+def flag(
+    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    file: Annotated[Path | None, typer.Argument(help="Flags to add: JSON Lines, CSV, ...", show_default=False)] = None,
+    export: Annotated[Path | None, typer.Option(help="Write all flags: .jsonl or .csv.", show_default=False)] = None,
+    who: Annotated[str | None, typer.Option(help="Whose flags, where the file does not say.", show_default="you")] = None,
+) -> None:
+    """What people said of prompts, responses and pairs: exclude, keep, note or clear. Also while a build runs.
+
+    A file has the columns flag, and prompt_id, or response_id, or chosen_id and rejected_id; note, who and at are free. The
+    next selection leaves out what is excluded. Without a file: the flags that stand.
+    """
+    from datakit.collect.flags import export_flags, import_flags
+    from datakit.machine import user_name
+    from datakit.screen.frames import draw_table
+    from datakit.store import Run
+
+    if file is not None:
+        done = import_flags(run, file, who or user_name())
+        there = f", {done.read - done.new:,} there already" if done.read > done.new else ""
+        typer.echo(f"{file}: {done.new:,} flags added{there}", err=True)
+        if done.unknown:
+            typer.echo(f"{done.unknown:,} of them name ids that this run does not have now; they stay", err=True)
+        typer.echo(f"next: {command('select', run)}", err=True)
+    if export is not None:
+        typer.echo(f"{export}: {export_flags(run, export):,} flags", err=True)
+    elif file is None:
+        with Run.open(run) as opened:
+            draw_table(opened.query('SELECT * EXCLUDE (decides) FROM current_flags ORDER BY "at"'))
 
 
 def export(

@@ -9,7 +9,7 @@ import polars as pl
 
 from datakit.errors import RunError, command
 from datakit.recipe import Recipe, digest, spell_end
-from datakit.select.rule import Rule, diff_pairs, make_candidates, margin_window, select_demos, select_pairs
+from datakit.select.rule import Rule, diff_pairs, excluded_in, make_candidates, margin_window, select_demos, select_pairs
 from datakit.store import Run, load_sql
 from datakit.tables import EXPORTED, Phase, Row, finite
 
@@ -70,6 +70,7 @@ def _facts(run: Run, recipe: Recipe, rule: Rule) -> Row:
             None if end is None else spell_end(end) for end in margin_window(run, rule)
         ],
         "sources": run.frame("sources").to_dicts(),
+        "flags": {"obeyed": recipe.select.flags == "obey", **excluded_in(rule)},
         "select": recipe.select.model_dump(mode="json"),
         "limits": recipe.limits.model_dump(mode="json"),
         "export": recipe.export.model_dump(mode="json"),

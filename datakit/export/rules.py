@@ -21,6 +21,8 @@ def rules_in_words(facts: Row, kinds: Collection[str]) -> list[str]:
         rules.append(
             "Each pair gives two rows: its chosen answer with the label true, its rejected answer with the label false."
         )
+    if flagged := _who_was_excluded(facts["flags"]):
+        rules.append(flagged)
     rules.append(_what_is_written(facts["export"]))
     if select.split == "pairs_first":
         able = "with a right answer " if verified else ""
@@ -42,6 +44,16 @@ def _who_may_be_chosen(facts: Row, select: Select) -> str:
     if facts["judge"] is None and select.allow_unjudged:
         return "An answer that may be chosen is complete (not cut off); nothing says how good it is: no verifier, no judge."
     return "An answer that may be chosen is complete (not cut off); whether it is right was not verified (no verifier)."
+
+
+def _who_was_excluded(flags: Row) -> str:
+    """Empty where nobody has excluded anything."""
+    counts = [
+        f"{flags[name]:,} {name if flags[name] > 1 else name[:-1]}" for name in ("prompts", "responses", "pairs") if flags[name]
+    ]
+    return (
+        f"Excluded by people who looked at the data: {', '.join(counts)} (flags, digest `{flags['digest']}`)." if counts else ""
+    )
 
 
 def _best(facts: Row) -> str:

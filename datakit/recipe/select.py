@@ -87,6 +87,8 @@ class Select(Section):
     """Keep pairs whose longer text has at most this many times the characters of the shorter."""
     length_bins: Annotated[float, Field(strict=True, gt=0)] | None = None
     """Bin width of |ln(chosen/rejected characters)|: in each bin as many pairs with longer chosen as with longer rejected."""
+    flags: Literal["obey", "ignore"] = "obey"
+    """obey: what people have excluded (datakit flag, datakit browse) is left out, before anything is ranked."""
 
     @property
     def sft_below(self) -> float | None:

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from datakit.audit.report import Histogram, Report, Source
+from datakit.audit.report import Flagged, Histogram, Report, Source
 from datakit.screen.curation import draw_curation
 from datakit.screen.ink import BLANK, Ink, table
 from datakit.screen.report_judges import draw_judges
@@ -108,11 +108,23 @@ def _funnel(report: Report, ink: Ink) -> Iterator[RenderableType]:
         yield grid
     if report.answers:
         yield _listing("responses", [(row.use, row.responses) for row in report.answers], ink)
+    if (flags := report.flags) and (said := _flagged(flags)):
+        yield ink.text(said, "yellow")
     if report.lost:
         title = "candidates (prompt and source) that are no pair"
         yield _listing(title, [(row.reason, row.candidates) for row in report.lost], ink)
     written = [f"{report.tables[name]:,} {name}" for name in ("pairs", "demos") if name in report.tables]
     yield Text(f"{'stored' if report.funnel else 'exported'}: {', '.join(written)}", style="bold")
+
+
+def _flagged(flags: Flagged) -> str:
+    """Empty where nobody has said anything."""
+    counts = [(flags.prompts, "prompt"), (flags.responses, "response"), (flags.pairs, "pair")]
+    excluded = ", ".join(f"{n:,} {what}{'s' * (n > 1)}" for n, what in counts if n)
+    parts = [f"excluded {excluded}{'' if flags.obeyed else ' (select.flags: ignore)'}"] if excluded else []
+    parts += [f"{flags.kept:,} kept"] if flags.kept else []
+    parts += [f"{flags.notes:,} note{'s' * (flags.notes > 1)}"] if flags.notes else []
+    return f"flags: {', '.join(parts)}" if parts else ""
 
 
 def _sources(report: Report, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:

@@ -16,7 +16,7 @@ from datakit.recipe import MEAN_RANK, Quantiles, Recipe, Select
 from datakit.recipe.curate import Answers
 from datakit.rewards.judges import chosen_judge, foreign_window, judges
 from datakit.store import Run, load_sql
-from datakit.tables import TABLES
+from datakit.tables import FLAGGED, TABLES, canonical_json, digest
 from datakit.tables.letters import TRADITIONAL
 
 FEW_DEMOS = 0.02  # of the pairs
@@ -37,6 +37,8 @@ class Rule:
     """Whose scores select: one of them, mean_rank, or None."""
     answers: Answers = field(default_factory=Answers)
     """Which answers are left out whatever they score."""
+    excluded: pl.DataFrame = field(default_factory=lambda: TABLES["flags"].frame()[:, :5], compare=False)
+    """What people have excluded, as sql/select/find_excluded.sql gives it."""
 
     @property
     def any_source(self) -> bool:
@@ -70,7 +72,7 @@ def rule_of(recipe: Recipe, domain: Domain) -> Rule:
 def rule_in(run: Run, recipe: Recipe, domain: Domain) -> Rule:
     """The rule of a recipe in a run that is only looked at, or selected in anew: where the verifier of today has judged nothing
     there, the verdicts of its last version that has count."""
-    rule = rule_of(recipe, domain)
+    rule = obeying_flags(run, rule_of(recipe, domain))
     if rule.verifier is None:
         return rule
     name, _, version = rule.verifier.partition("@")
@@ -80,6 +82,21 @@ def rule_in(run: Run, recipe: Recipe, domain: Domain) -> Rule:
     if rule.verifier in known or not others:
         return rule
     return replace(rule, verifier=max(others, key=lambda one: int(one.partition("@")[2].partition("+")[0])))
+
+
+def obeying_flags(run: Run, rule: Rule) -> Rule:
+    """The rule with what people have excluded until now, unless its recipe has flags ignored."""
+    if rule.select.flags == "ignore":
+        return rule
+    run.look_again()
+    return replace(rule, excluded=run.query(load_sql("select/find_excluded")))
+
+
+def excluded_in(rule: Rule) -> dict[str, int | str]:
+    """How many prompts, responses and pairs the rule leaves out because people have excluded them, and a digest of which."""
+    counts = dict(rule.excluded["target"].value_counts().iter_rows())
+    named = canonical_json([list(row) for row in rule.excluded.iter_rows()])
+    return {f"{target}s": counts.get(target, 0) for target in FLAGGED} | {"digest": digest(named)}
 
 
 def make_candidates(run: Run, rule: Rule) -> None:
@@ -105,7 +122,10 @@ def make_candidates(run: Run, rule: Rule) -> None:
 def match_answers(run: Run, rule: Rule, judge: str | None) -> None:
     """Make the temporary tables `answers` and `matched`, the candidates if this judge selected, before any rule about margins
     or lengths."""
+    run.keep("excluded", rule.excluded)
     find_faults(run, rule.answers)
+    if rule.excluded.height:
+        run.make_table("faults", load_sql("select/flag_answers"))
     counted = list(rule.judges) if judge == MEAN_RANK else [judge] if judge is not None else []
     marks = {"verifier": rule.verifier, "wrong": list(rule.wrong), "judges": counted}
     run.make_table("answers", load_sql("select/mark_answers"), marks)
@@ -113,12 +133,16 @@ def match_answers(run: Run, rule: Rule, judge: str | None) -> None:
         run.make_table("answers", load_sql("select/rank_answers"), {"judges": counted})
     params = {"any_source": rule.any_source, "verified": rule.verifier is not None, "ranked": judge == MEAN_RANK}
     run.make_table("matched", load_sql("select/match_answers"), params)
+    if "pair" in rule.excluded["target"]:
+        run.make_table("matched", load_sql("select/flag_pairs"))
 
 
 def find_faults(run: Run, answers: Answers) -> None:
     """Make the temporary table `faults`: the answers that the recipe's `curate.answers` leaves out, and why."""
     if answers == Answers():
-        run.make_table("faults", "SELECT NULL::VARCHAR AS response_id, NULL::VARCHAR AS fault WHERE FALSE")
+        run.make_table(
+            "faults", "SELECT NULL::VARCHAR AS prompt_id, NULL::VARCHAR AS response_id, NULL::VARCHAR AS fault LIMIT 0"
+        )
         return
     length = answers.characters
     params = {

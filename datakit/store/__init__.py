@@ -2,8 +2,22 @@
 
 from datakit.store.batches import Batch, BatchFolder, Line, Sample
 from datakit.store.database import Database, Tables, load_sql
+from datakit.store.flags import Flags
 from datakit.store.parts import writing
 from datakit.store.run import Journal, Run
 from datakit.store.spool import Spool
 
-__all__ = ["Batch", "BatchFolder", "Database", "Journal", "Line", "Run", "Sample", "Spool", "Tables", "load_sql", "writing"]
+__all__ = [
+    "Batch",
+    "BatchFolder",
+    "Database",
+    "Flags",
+    "Journal",
+    "Line",
+    "Run",
+    "Sample",
+    "Spool",
+    "Tables",
+    "load_sql",
+    "writing",
+]

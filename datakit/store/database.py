@@ -29,7 +29,7 @@ MACROS = (
 )
 VIEWS = (
     *(table for table in TABLES if table != "responses"),
-    *("asked_prompts", "wanted_responses", "responses", "current_responses", "current_failures"),
+    *("asked_prompts", "wanted_responses", "responses", "current_responses", "current_failures", "current_flags"),
 )
 """The tables, and what sql/views makes of them; each stands on some before it."""
 PARTS = "STRUCT(text VARCHAR, reasoning VARCHAR, form VARCHAR)"

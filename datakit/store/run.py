@@ -22,6 +22,7 @@ import polars as pl
 from datakit.errors import RunError, command
 from datakit.recipe import Recipe, digest, parse
 from datakit.store.database import Database
+from datakit.store.flags import TABLE as FLAGS
 from datakit.store.journal import JournalFile, journals_in, part_of, read_journal
 from datakit.store.parts import MOVE_AWAY, as_stored, check_parts, part_path, parts_in, write_part, writing
 from datakit.store.spool import Spool
@@ -59,7 +60,8 @@ class Run:
             for left in folder.glob(".scratch-*"):
                 shutil.rmtree(left, ignore_errors=True)
             for table in TABLES:
-                run._recover(table)
+                if table != FLAGS:  # others may be writing there
+                    run._recover(table)
                 check_parts(folder / table)
         except BaseException:
             lock.close()
@@ -146,6 +148,14 @@ class Run:
     def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None) -> None:
         """Keep the rows of a SELECT as a temporary table that later queries read; gone at the next write."""
         self._connect().make_table(name, sql, params)
+
+    def keep(self, name: str, frame: pl.DataFrame) -> None:
+        """Have a frame as a temporary table; gone at the next write."""
+        self._connect().keep(name, frame)
+
+    def look_again(self) -> None:
+        """See the flags that others have added since. Temporary tables go."""
+        self._changed.add(FLAGS)
 
     def spool(self, table: str, name: str = "new.tmp") -> Spool:
         """An empty spool for rows of a table."""

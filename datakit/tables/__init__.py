@@ -10,10 +10,13 @@ from datakit.tables.ids import (
 )
 from datakit.tables.schemas import (
     EXPORTED,
+    FLAGGED,
+    FLAGS,
     IMPORTED,
     MESSAGES,
     OUTCOMES,
     TABLES,
+    Flag,
     Item,
     Message,
     Messages,
@@ -23,16 +26,20 @@ from datakit.tables.schemas import (
     Row,
     Rows,
     Table,
+    Target,
     failure_row,
     finite,
 )
 
 __all__ = [
     "EXPORTED",
+    "FLAGGED",
+    "FLAGS",
     "IMPORTED",
     "MESSAGES",
     "OUTCOMES",
     "TABLES",
+    "Flag",
     "Item",
     "Message",
     "Messages",
@@ -42,6 +49,7 @@ __all__ = [
     "Row",
     "Rows",
     "Table",
+    "Target",
     "canonical_json",
     "digest",
     "digest_of_messages",

@@ -5,8 +5,8 @@ whole; the others only grow, so an id must say everything that determines its ro
 makes new ids. `sources` says which responses the current recipe wants: model, revision and sampling, of which prompts,
 sample_index below n; and which finish reasons mean complete, beside those that always do. `judges` says whose scores.
 `overlaps` says what a prompt met that is dropped by curation or comes near to a benchmark: the item or the other prompt, how
-much of it, and the text in common. Of a response `text` is the answer, null where its thought (`reasoning`) was never followed
-by one.
+much of it, and the text in common. `flags` says what people think of a prompt, a response or a pair. Of a response `text` is
+the answer, null where its thought (`reasoning`) was never followed by one.
 """
 
 from __future__ import annotations
@@ -23,6 +23,15 @@ IMPORTED = "imported"  # `sampling` of a response that came with a dataset
 Outcome = Literal["passed", "failed", "timeout", "error", "unparseable", "unverifiable"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 Phase = Literal["sft", "dpo"]
+Flag = Literal["exclude", "keep", "note", "clear"]
+FLAGS: tuple[Flag, ...] = get_args(Flag)
+Target = Literal["prompt", "response", "pair"]
+FLAGGED: dict[Target, tuple[str, ...]] = {
+    "prompt": ("prompt_id",),
+    "response": ("response_id",),
+    "pair": ("chosen_id", "rejected_id"),
+}
+"""What a flag can be of, and the columns that name it."""
 EXPORTED: dict[Phase, str] = {"sft": "demos", "dpo": "pairs"}
 """The table that the folder of a phase is made from."""
 
@@ -197,6 +206,20 @@ TABLES: dict[str, Table] = {
             "message": pl.String,
             "attempts": pl.Int64,
             "permanent": pl.Boolean,
+            "at": pl.Datetime("us", "UTC"),
+        },
+    ),
+    "flags": Table(
+        ("target", "prompt_id", "response_id", "chosen_id", "rejected_id", "who"),
+        {
+            "target": pl.String,
+            "prompt_id": pl.String,
+            "response_id": pl.String,
+            "chosen_id": pl.String,
+            "rejected_id": pl.String,
+            "flag": pl.String,
+            "note": pl.String,
+            "who": pl.String,
             "at": pl.Datetime("us", "UTC"),
         },
     ),

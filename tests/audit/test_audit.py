@@ -154,7 +154,7 @@ def by_model(report):
 def test_tables_count_stored_and_current_rows(small):
     assert small.tables == {
         **{"prompts": 5, "sources": 2, "responses": 10, "verdicts": 10, "scores": 10},
-        **{"demos": 1, "pairs": 1, "failures": 3, "overlaps": 0},
+        **{"demos": 1, "pairs": 1, "failures": 3, "overlaps": 0, "flags": 0},
     }
     assert small.current == small.tables | {"prompts": 4}
 

@@ -80,7 +80,7 @@ def test_a_window_of_quantiles_keeps_at_least_its_share(margins, hundredths):
 # ---------------------------------------------------------------------------------------------------------- mean ranks
 
 
-def mean_ranks(scores, names=("a", "b"), repeated=()):
+def mean_ranks(scores, names=("a", "b"), repeated=(), excluded=()):
     """{response: mean rank} of {response: {judge: score}}; a response's prompt is its first letter."""
     answers = [
         {
@@ -88,6 +88,7 @@ def mean_ranks(scores, names=("a", "b"), repeated=()):
             "response_id": response,
             "scored": set(names) <= by_judge.keys(),
             "repeated": response in repeated,
+            "fault": "flagged" if response in excluded else None,
             "score": None,
         }
         for response, by_judge in scores.items()
@@ -95,9 +96,9 @@ def mean_ranks(scores, names=("a", "b"), repeated=()):
     rows = [{"response_id": r, "judge": j, "score": float(s)} for r, by_judge in scores.items() for j, s in by_judge.items()]
     connection = duckdb.connect()
     connection.execute(
-        "CREATE TABLE answers (prompt_id VARCHAR, response_id VARCHAR, scored BOOL, repeated BOOL, score DOUBLE)"
+        "CREATE TABLE answers (prompt_id VARCHAR, response_id VARCHAR, scored BOOL, repeated BOOL, fault VARCHAR, score DOUBLE)"
     )
-    connection.executemany("INSERT INTO answers VALUES (?, ?, ?, ?, ?)", [list(row.values()) for row in answers])
+    connection.executemany("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)", [list(row.values()) for row in answers])
     connection.execute("CREATE TABLE scores (response_id VARCHAR, judge VARCHAR, score DOUBLE)")
     connection.executemany("INSERT INTO scores VALUES (?, ?, ?)", [list(row.values()) for row in rows])
     ranked = connection.sql(load_sql("select/rank_answers"), params={"judges": list(names)}).pl()
@@ -110,9 +111,10 @@ def test_the_mean_rank_is_the_share_of_other_answers_that_an_answer_outscores():
 
 
 def test_only_answers_that_all_judges_scored_have_a_mean_rank():
-    """p2 lacks a score of b, p3 repeats a text, and judge c is none of the recipe's."""
+    """p2 lacks a score of b, p3 repeats a text or was excluded, and judge c is none of the recipe's."""
     scores = {"p1": {"a": 1, "b": 1, "c": 9}, "p2": {"a": 0}, "p3": {"a": 1, "b": 1}, "p4": {"a": 2, "b": 0}}
-    assert mean_ranks(scores, repeated={"p3"}) == {"p1": 0.5, "p2": None, "p3": None, "p4": 0.5}
+    for left_out in ({"repeated": {"p3"}}, {"excluded": {"p3"}}):
+        assert mean_ranks(scores, **left_out) == {"p1": 0.5, "p2": None, "p3": None, "p4": 0.5}
 
 
 some_scores = st.dictionaries(
@@ -415,18 +417,19 @@ SCORES_OF = (
     "comparisons answer_pairs tied_pairs groups flat best_shared score_histogram"
 )
 KEYS = {  # what scripts of others read: each object's keys in their order, by the way to it
-    "": "run tables current curation funnel lost answers sources pairs scores judges agreement margins duplicates failures "
-    "examples warnings limits ok",
+    "": "run tables current curation funnel lost answers flags sources pairs scores judges agreement margins duplicates "
+    "failures examples warnings limits ok",
     "run": "kind folder domain recipe judge verifier select",
     "run select": "allow_unjudged judge split sft_share demos_per_prompt pairing per_prompt margin length_ratio_max "
-    "length_bins",
+    "length_bins flags",
     "run select margin": "quantiles",
-    "tables": "prompts overlaps sources responses verdicts scores demos pairs failures",
-    "current": "prompts overlaps sources responses verdicts scores demos pairs failures",
+    "tables": "prompts overlaps sources responses verdicts scores demos pairs failures flags",
+    "current": "prompts overlaps sources responses verdicts scores demos pairs failures flags",
     "funnel": "step prompts lost",
     "funnel lost": "reason prompts",
     "lost": "reason candidates prompts",
     "answers": "use responses",
+    "flags": "obeyed prompts responses pairs kept notes",
     "sources": "model revision type n prompts responses distinct most_distinct truncated passed failed timeout error "
     "unparseable unverifiable no_verdict pass_rate mean_score mean_tokens mean_chars "
     "mean_thought_tokens mean_answer_tokens thought_tokens_counted endings residue wanted failures pending pairs demos "

@@ -59,6 +59,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "demos": {"prompt_id": "p", "response_id": "r", "score": None},
     "pairs": {"prompt_id": "p", "model": "m", "chosen_id": "a", "rejected_id": "b", "margin": 0.01, "log_length_ratio": -0.5},
     "failures": {"stage": "sample", "key": "r", "error": "e", "message": ODD, "attempts": 3, "permanent": False, "at": AT},
+    "flags": {"target": "pair", "chosen_id": "a", "rejected_id": ODD, "flag": "exclude", "note": ODD, "who": "me", "at": AT},
 }  # fmt: skip
 
 

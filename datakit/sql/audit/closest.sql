@@ -9,7 +9,7 @@ SELECT
         coalesce(
             list_position(
                 [
-                    'nothing to judge by', 'no right answer', 'no wrong answer', 'same text', 'tied scores',
+                    'nothing to judge by', 'no right answer', 'no wrong answer', 'same text', 'tied scores', 'flagged',
                     'margin below the window', 'margin above the window', 'length ratio', 'another source''s pair',
                     'serves SFT', 'length bins'
                 ],

@@ -1,12 +1,15 @@
 -- The way from prompts to pairs: how many prompts reach each step, and why the others do not.
--- Reads prompts, answers, audit_wanted, audit_closest. No parameters.
+-- Reads prompts, answers, audit_wanted, audit_closest, excluded (select/find_excluded.sql).
+--   $verified, $wrong  as in answers.sql
 -- Gives six rows in order: step, prompts that reach it, and `lost`, a list of {reason, prompts} of those that reached the step
 -- before and not this one.
---   read, kept (not dropped), answered, judged (a right and a wrong answer), candidates (that may stand in one pair), paired
+--   read, kept (neither dropped nor flagged), answered, judged (a right and a wrong answer), candidates (that may stand in one pair), paired
 WITH answered AS (
     SELECT prompt_id, bool_or(is_right) AS has_right, bool_or(is_wrong) AS has_wrong, bool_or(complete) AS has_complete,
-        bool_or(complete AND NOT dropped) AS has_usable
-    FROM answers
+        bool_or(complete AND NOT dropped) AS has_usable,
+        bool_or(is_right OR was_usable AND (NOT $verified OR outcome = 'passed')) AS had_right,
+        bool_or(is_wrong OR was_usable AND (NOT $verified OR list_contains($wrong, outcome))) AS had_wrong
+    FROM (SELECT *, fault = 'flagged' AND scored AND NOT repeated AND complete AND NOT dropped AS was_usable FROM answers)
     GROUP BY prompt_id
 ),
 
@@ -25,7 +28,7 @@ unanswered AS (
 placed AS (
     SELECT
         CASE
-            WHEN p.dropped IS NOT NULL THEN 1
+            WHEN p.dropped IS NOT NULL OR x.prompt_id IS NOT NULL THEN 1
             WHEN a.prompt_id IS NULL THEN 2
             WHEN NOT (a.has_right AND a.has_wrong) THEN 3
             WHEN c.paired THEN 6
@@ -33,9 +36,10 @@ placed AS (
             ELSE 5
         END AS n_steps,
         CASE n_steps
-            WHEN 1 THEN p.dropped
+            WHEN 1 THEN coalesce(p.dropped, 'flagged')
             WHEN 2 THEN coalesce(u.reason, 'not asked yet')
             WHEN 3 THEN CASE
+                WHEN a.had_right AND a.had_wrong THEN 'flagged'
                 WHEN NOT a.has_complete THEN 'only answers that are not complete'
                 WHEN NOT a.has_usable THEN 'only answers with residue'
                 WHEN NOT a.has_right AND NOT a.has_wrong THEN 'nothing to judge by'
@@ -49,6 +53,7 @@ placed AS (
     LEFT JOIN answered AS a ON p.prompt_id = a.prompt_id
     LEFT JOIN unanswered AS u ON p.prompt_id = u.prompt_id
     LEFT JOIN audit_closest AS c ON p.prompt_id = c.prompt_id
+    LEFT JOIN excluded AS x ON p.prompt_id = x.prompt_id AND x.target = 'prompt'
 ),
 
 losses AS (

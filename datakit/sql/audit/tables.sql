@@ -1,5 +1,5 @@
 -- How many rows each table has.
--- Reads all tables, answers, current_failures. No parameters.
+-- Reads all tables, answers, current_failures, current_flags. No parameters.
 -- Gives name, n_rows (stored), n_current (of those what the current recipe, verifier and judge read), n_repeated: rows
 -- beyond one a key (0 unless the files were tampered with; failures keep every attempt).
 SELECT
@@ -36,3 +36,6 @@ FROM pairs
 UNION ALL
 SELECT 'failures', count(*), (SELECT count(*) FROM current_failures), 0
 FROM failures
+UNION ALL
+SELECT 'flags', count(*), (SELECT count(*) FROM current_flags), 0
+FROM flags

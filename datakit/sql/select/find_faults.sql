@@ -7,7 +7,7 @@
 --   $damaged     answers with U+FFFD, what is left of a character that could not be read
 --   $repetition  answers of which more than this share of the windows of ten characters stood there before; NULL: any
 --   $shortest, $longest  characters of an answer, both included; NULL: any
--- Gives response_id, fault. count_of and repetition are functions of Database.
+-- Gives prompt_id, response_id, fault. count_of and repetition are functions of Database.
 WITH asked AS (
     SELECT
         prompt_id,
@@ -17,6 +17,7 @@ WITH asked AS (
 
 counted AS (
     SELECT
+        r.prompt_id,
         r.response_id,
         r.text,
         a.question,
@@ -30,6 +31,7 @@ counted AS (
 
 found AS (
     SELECT
+        prompt_id,
         response_id,
         CASE
             WHEN $damaged AND contains(text, chr(65533)) THEN 'damaged characters'
@@ -53,6 +55,6 @@ found AS (
     FROM counted
 )
 
-SELECT response_id, fault
+SELECT prompt_id, response_id, fault
 FROM found
 WHERE fault IS NOT NULL

@@ -1,5 +1,5 @@
 -- Every current response with its verdict and its score, and whether it may be chosen or rejected.
--- Reads current_responses, responses, sources, prompts, verdicts, scores, faults (find_faults.sql).
+-- Reads current_responses, responses, sources, prompts, verdicts, scores, faults (find_faults.sql, flag_answers.sql).
 --   $verifier  name of the verifier, or NULL where the domain has none: then every answer counts as right and as wrong
 --   $wrong     outcomes that count as wrong
 --   $judges    the judges whose scores count: one, none, or several (then `score` is left to rank_answers.sql)
@@ -62,7 +62,7 @@ judged AS (
         ON r.response_id = v.response_id AND v.verifier = $verifier AND v.reference_digest = p.reference_digest
     LEFT JOIN judgements AS s ON r.response_id = s.response_id
     LEFT JOIN stripped AS h ON r.response_id = h.response_id
-    LEFT JOIN faults AS f ON r.response_id = f.response_id
+    LEFT JOIN faults AS f ON r.prompt_id = f.prompt_id AND r.response_id = f.response_id
 )
 
 SELECT

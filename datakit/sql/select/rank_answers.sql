@@ -4,12 +4,16 @@
 -- Gives the columns of answers; `score` is the mean over the judges of the share of the prompt's other answers, of all its
 -- sources, that the answer outscores, a tie counting half: its rank, from 0 (the worst by all judges) to 1 (the best by all), 0.5
 -- where nothing else was answered. So a margin is a difference of mean ranks. Only answers that all judges scored have a rank,
--- and repeated texts neither have one nor count. Sums are of whole numbers: the order of rows cannot change a last digit.
+-- and repeated texts, and what people have excluded, neither have one nor count. Sums are of whole numbers: the order of rows cannot change a last digit.
 WITH judged AS (
     SELECT DISTINCT a.prompt_id, a.response_id, s.judge, s.score
     FROM answers AS a
     INNER JOIN scores AS s ON a.response_id = s.response_id
-    WHERE a.scored AND NOT a.repeated AND list_contains($judges::VARCHAR [], s.judge)
+    WHERE
+        a.scored
+        AND NOT a.repeated
+        AND a.fault IS DISTINCT FROM 'flagged'
+        AND list_contains($judges::VARCHAR [], s.judge)
 ),
 
 placed AS (

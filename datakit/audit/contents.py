@@ -1,0 +1,46 @@
+"""What a run can be asked: its tables and views, with their columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from datakit.store import Run, load_sql
+from datakit.tables import TABLES
+
+VIEWS = ("current_responses", "current_failures", "current_flags", "pairs_with_texts", "wanted_responses", "asked_prompts")
+"""Those that are worth asking; others only stand below these."""
+
+
+@dataclass(frozen=True)
+class Readable:
+    """A table or a view, as `datakit sql RUN` lists it."""
+
+    name: str
+    kind: str
+    rows: int
+    doc: str
+    columns: dict[str, str]
+    """By name: DuckDB's type."""
+
+
+def contents(run: Run) -> list[Readable]:
+    """All tables, then the views that are worth asking."""
+    return [_readable(run, name, "table", table.doc) for name, table in TABLES.items()] + [
+        _readable(run, name, "view", _first_sentence(load_sql(f"views/{name}"))) for name in VIEWS
+    ]
+
+
+def _readable(run: Run, name: str, kind: str, doc: str) -> Readable:
+    columns = {row["column_name"]: row["column_type"] for row in run.query(f'DESCRIBE SELECT * FROM "{name}"').to_dicts()}
+    return Readable(name, kind, run.query(f'SELECT count(*) FROM "{name}"').item(), doc, columns)
+
+
+def _first_sentence(statement: str) -> str:
+    """What the header says before it names what it reads."""
+    lines = []
+    for line in statement.splitlines():
+        text = line.removeprefix("-- ")
+        if not line.startswith("--") or text.startswith(("Reads", "Gives")):
+            break
+        lines.append(text)
+    return " ".join(lines)

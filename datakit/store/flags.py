@@ -1,0 +1,84 @@
+"""The flags of a run: what people said of its prompts, responses and pairs. They are never changed, only followed by others.
+
+A build holds the run's lock for hours, so flags have a lock of their own, which is held as long as a line is written, and one
+journal (flags/journal-000001.jsonl) that stays one: whoever opens the run for writing leaves it alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from datakit.store.journal import JournalFile, journals_in, read_journal
+from datakit.store.parts import parts_in, writing
+from datakit.tables import TABLES, Row, Rows
+
+TABLE = "flags"
+JOURNAL = "journal-000001.jsonl"
+_SAME = tuple(TABLES[TABLE].schema)
+
+
+class Flags:
+    """The flags of a run folder, for any number of readers and writers at once."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._folder = run / TABLE
+
+    def add(self, rows: Rows) -> int:
+        """Add rows of the table, all or none; returns how many are new.
+
+        A row without `at` is of now, in the order given; one that is there already, to the microsecond, is not repeated.
+        """
+        with writing(self._run):
+            self._folder.mkdir(exist_ok=True)
+            with self._locked():
+                now = datetime.now(UTC)
+                dated = [{**row, "at": row.get("at") or now + timedelta(microseconds=at)} for at, row in enumerate(rows)]
+                there = {_identity(row) for row in self.rows()}
+                new = list({_identity(row): row for row in dated if _identity(row) not in there}.values())
+                if new:
+                    self._append(new)
+        return len(new)
+
+    def rows(self) -> Rows:
+        """All rows that were ever added, in the order in which they came."""
+        stored = [row for part in parts_in(self._folder) for row in pl.read_parquet(part).to_dicts()]
+        return stored + [row for journal in journals_in(self._folder) for row in read_journal(journal)]
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self._folder / ".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _append(self, rows: Rows) -> None:
+        path = self._folder / JOURNAL
+        if path.exists():
+            _end_whole(path)
+        journal = JournalFile(path)
+        try:
+            journal.append(rows)
+        finally:
+            journal.close()
+
+
+def _identity(row: Row) -> tuple[object, ...]:
+    return tuple(row.get(name) for name in _SAME)
+
+
+def _end_whole(path: Path) -> None:
+    """Take away a last line without its end: its writer was killed, and nobody was told that it is there."""
+    with path.open("rb+") as file:
+        data = file.read()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            file.truncate(whole)
+            file.flush()
+            os.fsync(file.fileno())
