@@ -12,9 +12,12 @@ import yaml
 from tests.helpers.command import datakit
 from tests.helpers.imported_runs import answered, good_and_bad, imported_run
 
-datasets = pytest.importorskip("datasets")
-
 MESSAGES = {"sft": ("prompt", "completion"), "dpo": ("prompt", "chosen", "rejected")}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def needs_datasets():
+    pytest.importorskip("datasets")
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +38,8 @@ def out(run) -> Path:
 
 
 def opened(path, tmp_path, *args, **kwargs):
+    import datasets
+
     return datasets.load_dataset(str(path), *args, cache_dir=str(tmp_path / "cache"), split="train", **kwargs)
 
 
@@ -44,6 +49,8 @@ def front_matter(folder: Path) -> dict:
 
 
 def test_the_folder_opens_as_two_configurations(out, tmp_path):
+    import datasets
+
     assert datasets.get_dataset_config_names(str(out)) == ["sft", "dpo"]
     assert len(opened(out, tmp_path, "sft")) == 2
     pairs = opened(out, tmp_path, "dpo")
@@ -66,6 +73,8 @@ def test_lists_and_texts_are_plain_ones(out, run, kind):
 def example_sets(kind):
     """As `datasets` infers it, and as TRL's own examples make it: by map over rows, the fields of a message turned around."""
 
+    import datasets
+
     def messages(role, text):
         return [{"content": text, "role": role}]
 
@@ -77,6 +86,8 @@ def example_sets(kind):
 
 @pytest.mark.parametrize("kind", ["sft", "dpo"])
 def test_rows_can_be_concatenated_with_data_made_elsewhere(out, tmp_path, kind):
+    import datasets
+
     ours = opened(out, tmp_path, kind)
     for theirs in example_sets(kind):
         assert all(ours.features[name] == theirs.features[name] for name in MESSAGES[kind])
@@ -112,6 +123,8 @@ def test_licence_and_language_come_from_the_recipe(tmp_path):
 
 
 def test_a_phase_without_rows_is_no_configuration(tmp_path):
+    import datasets
+
     run = imported_run(tmp_path / "run", good_and_bad("a"))
     assert datakit("export", run, tmp_path / "out").returncode == 0
     assert datasets.get_dataset_config_names(str(tmp_path / "out")) == ["dpo"]
@@ -131,6 +144,8 @@ def test_one_manifest_over_all(out):
 
 
 def test_a_test_split_is_of_whole_prompts_and_always_the_same(tmp_path):
+    import datasets
+
     rows = [row for n in range(40) for model in ("m/one", "m/two") for row in good_and_bad(f"Question {n}?", model)]
     run = imported_run(tmp_path / "run", rows, select={"per_prompt": "one_per_source"})
     prompts = {}

@@ -6,13 +6,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
-import openai
 import pytest
 
 from tests.helpers.fake_endpoint import ERRORS, Fake, first, running
+
+if TYPE_CHECKING:
+    import openai
 
 QUESTION = [{"role": "user", "content": "What is 3 + 4?"}]
 ASK: dict[str, Any] = {"model": "fake/one", "messages": QUESTION, "seed": 7}
@@ -25,6 +27,8 @@ def fake():
 
 
 def official(fake: Fake, **settings) -> openai.OpenAI:
+    import openai
+
     return openai.OpenAI(base_url=fake.url, api_key="sk-1", max_retries=0, timeout=5, **settings)
 
 
@@ -53,7 +57,9 @@ def test_the_official_client_reads_an_answer(fake):
 def test_the_official_client_reads_an_error(fake, fault):
     status, kind, message = ERRORS[fault]
     fake.fault = first(fault)
-    with official(fake) as client, pytest.raises(openai.APIStatusError) as caught:
+    from openai import APIStatusError
+
+    with official(fake) as client, pytest.raises(APIStatusError) as caught:
         client.chat.completions.create(**ASK)
     assert caught.value.status_code == status and message in str(caught.value)
     assert caught.value.body == {"message": message, "type": kind, "param": None, "code": status}

@@ -108,7 +108,7 @@ def golden() -> tuple[ArmoRM, list[dict]]:
 
 
 @pytest.mark.parametrize("padding", ["right", "left"])
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 8, 16, 32])
+@pytest.mark.parametrize("batch_size", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3, 8, 16)), 5, 32])
 def test_golden_scores_in_any_order_batch_size_and_padding(golden, batch_size, padding):
     model, rows = golden
     rows = random.Random(batch_size).sample(rows, len(rows))
@@ -485,6 +485,7 @@ def test_worker_rows_in_order(model):
     assert all(result["objectives"] is None for result in rewards.score_rows(model, rows))
 
 
+@pytest.mark.slow
 def test_worker_in_a_process_of_its_own(tiny, model):
     start = partial(rewards.scoring_worker, lying_in(tiny, settings_of()), ["cpu"])
     rows = [{"response_id": str(at), "messages": messages} for at, messages in enumerate(CONVERSATIONS)]

@@ -211,6 +211,7 @@ def test_results_become_rows_of_all_their_responses(monkeypatch):
 # -------------------------------------------------------------------------------------------------- workers, kills, parts
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_golden_scores(shared_data):
     folder = shared_data / "armorm_tiny"
     with gzip.open(folder / "golden.jsonl.gz", "rt", encoding="utf-8") as lines:
@@ -228,6 +229,7 @@ def all_scores(run: Run) -> dict[str, float]:
     return dict(zip(frame["response_id"], frame["score"], strict=True))
 
 
+@pytest.mark.slow
 def test_an_error_that_no_check_foresaw_names_the_model(copy):
     path = copy / "tokenizer_config.json"
     path.write_text(path.read_text().replace("{% endfor %}", "{% if %}"))
@@ -235,6 +237,7 @@ def test_an_error_that_no_check_foresaw_names_the_model(copy):
         next(local.self_check(lying_in(copy, settings_of(model=str(copy)))))
 
 
+@pytest.mark.slow
 def test_a_stage_that_is_ended_goes_on_where_it_was_and_asks_for_nothing_twice(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(local, "STORE_ROWS", 10)
     monkeypatch.setattr(local, "STORE_EVERY_S", 600.0)
@@ -311,6 +314,7 @@ def test_two_kinds_of_judges_score_one_run_and_say_what_they_cut(tiny, tmp_path)
     assert "3 responses scored, 1 after the oldest tokens were cut" in report and "2 responses scored, 1 not scored\n" in report
 
 
+@pytest.mark.slow
 def test_objectives_asked_for_too_late_are_named(tiny, tmp_path):
     judge = {"type": "armorm", "model": str(tiny), "dtype": "float32", "devices": ["cpu"]}
     recipe = recipe_of(answers_file(tmp_path / "answers.jsonl", "3"), judge) | {"select": {}}
@@ -432,6 +436,7 @@ def test_a_classifier_is_checked_too(tmp_path):
     assert selfcheck.self_check(model, reward).differences == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [("check", "--rewards"), ("build", "--selfcheck", "--out", "run")])
 def test_commands_refuse_to_go_on_with_a_broken_model(copy, tmp_path, command):
     write_golden(copy)
