@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
@@ -145,7 +144,7 @@ def _check_once(run: Run, recipe: Recipe, responses: Spool) -> None:
 
     Found by a hash of 64 bits first: of strings, millions of groups would take gigabytes.
     """
-    with closing(run.snapshot()) as snapshot:
+    with run.snapshot() as snapshot:
         rows = responses.relation
         hashes = f"SELECT hash(response_id) FROM {rows} GROUP BY 1 HAVING count(*) > 1"
         twice = snapshot.query(
@@ -163,7 +162,7 @@ def _check_once(run: Run, recipe: Recipe, responses: Spool) -> None:
 def _check_asked_by(run: Run, source: Sampled, prompts: Spool, inputs: Inputs) -> None:
     """Where prompts are asked by their category: BadInput where one question is in two, a note of one that no prompt has."""
     for column, by_value in source.sampling_by.items():
-        with closing(run.snapshot()) as snapshot:
+        with run.snapshot() as snapshot:
             there = snapshot.query(f"SELECT DISTINCT {column} FROM {prompts.relation} WHERE {column} IS NOT NULL ORDER BY 1")
             apart = snapshot.query(
                 f"SELECT min(prompt_id), max(prompt_id) FROM {prompts.relation} WHERE dropped IS NULL "

@@ -6,8 +6,6 @@ verify, score, select and limits may change freely.
 
 from __future__ import annotations
 
-from contextlib import closing
-
 from datakit.collect.begin import Begun
 from datakit.errors import RunError
 from datakit.recipe import Recipe, Sampled
@@ -85,7 +83,7 @@ def _imported_differences(run: Run, begun: Begun) -> list[str]:
     if not begun.imported or not run.query("SELECT 1 FROM responses WHERE sampling = 'imported' LIMIT 1").height:
         return []
     params = {"models": list(begun.inputs.n_samples)}
-    with closing(run.snapshot()) as snapshot:
+    with run.snapshot() as snapshot:
         changed = snapshot.query(
             "SELECT o.sample_index, o.model, o.prompt_id, n.response_id IS NULL, n.text IS DISTINCT FROM md5(o.text) "
             f"FROM responses AS o SEMI JOIN {begun.prompts.relation} AS p ON o.prompt_id = p.prompt_id "

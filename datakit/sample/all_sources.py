@@ -118,7 +118,7 @@ class Gathering:
 
     def name_copies(self) -> None:
         """Name the sources whose samples of a prompt are copies of one text."""
-        with closing(self.run.snapshot()) as snapshot:
+        with self.run.snapshot() as snapshot:
             copied = snapshot.query(load_sql("sample/find_copies"))
         for model, prompts, copies in copied.iter_rows():
             self.monitor.say(
@@ -129,7 +129,7 @@ class Gathering:
 
     def name_endings(self) -> None:
         """Name the finish reasons that make answers neither chosen nor rejected."""
-        with closing(self.run.snapshot()) as snapshot:
+        with self.run.snapshot() as snapshot:
             endings = snapshot.query(load_sql("sample/find_endings"))
         for model, reason, n in endings.iter_rows():
             known = "raise sampling.max_tokens" if reason in CUT_OFF else f"where that means complete: complete: [{reason}]"

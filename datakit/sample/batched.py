@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, groupby
@@ -277,7 +276,7 @@ class BatchSampler:
     def _unsettled(self, batch: Batch) -> dict[str, Sample]:
         """Whose its lines are, without those that were stored before a build was killed."""
         samples = self.folder.samples(batch)
-        with closing(self.run.snapshot()) as snapshot:
+        with self.run.snapshot() as snapshot:
             snapshot.connection.register("some_samples", pl.DataFrame({"response_id": list(samples)}))
             settled = snapshot.query(load_sql("sample/find_settled"), {"since": batch.written_at})
         for key in settled["response_id"]:

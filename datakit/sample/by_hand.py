@@ -98,7 +98,7 @@ def store_results(run: Run, recipe: Recipe, path: Path) -> Read:
     if not path.is_file():
         raise BadInput(f"{path}: no such file")
     read, taken = Read(), set[str]()
-    with closing(run.snapshot()) as snapshot:
+    with run.snapshot() as snapshot:
         snapshot.make_table("wanted_lines", load_sql("sample/wanted_lines"))
         harvests = _harvests(run, recipe, snapshot)
         for some in _chunks(read_lines(path), LINES_AT_A_TIME):

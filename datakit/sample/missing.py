@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -52,7 +51,7 @@ class Asked:
 
 def asked_sources(run: Run, recipe: Recipe, retry_failures: bool) -> list[Asked]:
     """The sources that miss something, in the recipe's order."""
-    with closing(run.snapshot()) as snapshot:
+    with run.snapshot() as snapshot:
         counts = snapshot.query(load_sql("missing/count_missing"), {"retry_failures": retry_failures})
     by_source, labels = {row[:3]: row[3:] for row in counts.iter_rows()}, source_labels(recipe)
     asked = []
@@ -74,7 +73,7 @@ def _missing_of_way(run: Run, way: Way, n: int, retry_failures: bool) -> Generat
     manner = None if way.column is None else Manner.of(way.source)
     model, revision, sampling = identity(way.source)
     params = {"model": model, "revision": revision, "sampling": sampling, "n": n, "retry_failures": retry_failures}
-    with closing(run.snapshot()) as prompts, closing(run.snapshot()) as there:
+    with run.snapshot() as prompts, run.snapshot() as there:
         for some in prompts.stream("SELECT * FROM asked_prompts", {}, PROMPTS_AT_A_TIME):
             if way.column is not None:
                 some = some.filter(pl.col(way.column).is_in(way.values).fill_null(False) != way.others)

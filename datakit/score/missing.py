@@ -52,7 +52,7 @@ def read_ahead(frames: Generator[pl.DataFrame, None, None]) -> Generator[pl.Data
 
 def _of_shares(run: Run, statement: str, judge: str, retry_failures: bool) -> Generator[pl.DataFrame, None, None]:
     """What a statement gives over the run as it is now, for one share of the prompts after the other."""
-    with closing(run.snapshot()) as snapshot:
+    with run.snapshot() as snapshot:
         n_shares = 1 + int(snapshot.query("SELECT count(*) AS n FROM responses")["n"][0]) // SHARE_ROWS
         for share in range(n_shares):
             params = {"judge": judge, "retry_failures": retry_failures, "share": share, "n_shares": n_shares}

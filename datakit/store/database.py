@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ _STREAMING = (
 """One thread gives rows in the order of the files, and as few of them in memory as there can be."""
 
 
+@cache
 def load_sql(name: str) -> str:
     """The statement in sql/<room>/<name>.sql: load_sql("select/select_pairs")."""
     return (resources.files("datakit") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
@@ -60,8 +62,8 @@ class Tables:
     def __init__(self, say: Callable[[str], str], place: Path | None = None, memory: str | None = None) -> None:
         self.connection = duckdb.connect(str(place) if place is not None else ":memory:")
         self._say = say
-        for setting in (*_SETTINGS, *([f"memory_limit = {_quoted(memory)}"] if memory is not None else [])):
-            self.connection.execute(f"SET {setting}")
+        limit = (f"memory_limit = {_quoted(memory)}",) if memory is not None else ()
+        self.connection.execute("; ".join(f"SET {setting}" for setting in (*_SETTINGS, *limit)))
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """The rows of one SELECT. BadInput where it cannot be run."""
@@ -107,30 +109,34 @@ class Database(Tables):
     def __init__(self, folder: Path, spill: Path | None = None) -> None:
         super().__init__(lambda error: f"SQL over {folder}: {error}")
         self.folder = folder
+        self.changed: set[str] = set()
+        """Tables that were written to since they were looked at."""
         self._open = ExitStack()
         self._functions: set[str] = set()
-        streaming = (*_STREAMING, f"temp_directory = {_quoted(str(spill))}") if spill is not None else ()
-        for setting in streaming:
-            self.connection.execute(f"SET {setting}")
+        if spill is not None:
+            streaming = (*_STREAMING, f"temp_directory = {_quoted(str(spill))}")
+            self.connection.execute("; ".join(f"SET {setting}" for setting in streaming))
         self.connection.execute("SET VARIABLE complete_reasons = $reasons", {"reasons": list(COMPLETE)})
         self.connection.execute("SET VARIABLE leading_residue = $pattern", {"pattern": LEADING})
         self.connection.execute("SET VARIABLE trailing_residue = $pattern", {"pattern": TRAILING})
         self._add_function("repetition", repetition, "DOUBLE")
-        for macro in MACROS:
-            self.connection.execute(load_sql(f"views/{macro}"))
+        self.connection.execute(";\n".join(load_sql(f"views/{macro}") for macro in MACROS))
         for view in VIEWS:
             if view in TABLES:
                 self._make_view(view)
             else:
                 self.connection.execute(f"CREATE VIEW {view} AS " + load_sql(f"views/{view}"))
 
-    def renew(self, tables: Iterable[str]) -> None:
-        """See these tables as they are now. Temporary tables go: they were made of what was there before."""
-        made = self.connection.execute("SELECT table_name FROM duckdb_tables() WHERE temporary").fetchall()
-        for (name,) in made:
+    def renew(self) -> None:
+        """See the tables that have changed as they are now. Temporary tables go: they were made of what was there before."""
+        self.drop_made()
+        while self.changed:
+            self._make_view(self.changed.pop())
+
+    def drop_made(self) -> None:
+        """Let temporary tables and their memory go."""
+        for (name,) in self.connection.execute("SELECT table_name FROM duckdb_tables() WHERE temporary").fetchall():
             self.connection.execute(f'DROP TABLE temp."{name}"')
-        for table in tables:
-            self._make_view(table)
 
     def stream(self, sql: str, params: Mapping[str, Any], rows: int) -> Iterator[pl.DataFrame]:
         """The rows of one SELECT in frames of at most `rows`, read from disk as they are asked for."""

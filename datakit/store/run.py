@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
@@ -45,7 +45,8 @@ class Run:
         self.is_new = is_new
         self._lock = lock
         self._database: Database | None = None
-        self._changed: set[str] = set()
+        self._snapshots: list[Database] = []
+        self._idle: list[Database] = []
         self._journals: dict[str, Journal] = {}
 
     @classmethod
@@ -100,9 +101,10 @@ class Run:
             for journal in self._journals.values():
                 journal.close()
         finally:
-            if self._database is not None:
-                self._database.close()
-                self._database = None
+            idle, self._idle, self._snapshots = self._idle, [], []
+            for database in (*idle, *([self._database] if self._database is not None else [])):
+                database.close()
+            self._database = None
             if self._lock is not None:
                 self._lock.close()
                 self._lock = None
@@ -138,12 +140,26 @@ class Run:
 
     def stream(self, sql: str, params: Mapping[str, Any], rows: int) -> Generator[pl.DataFrame, None, None]:
         """The rows of one SELECT over the run as it is now, in frames of at most `rows`; memory does not grow with them."""
-        with closing(self.snapshot()) as snapshot:
+        with self.snapshot() as snapshot:
             yield from snapshot.stream(sql, params, rows)
 
-    def snapshot(self) -> Database:
-        """The run as it is now, whatever is written later; for streaming with little memory. To be closed."""
-        return Database(self.folder, spill=self.folder / ".spill")
+    @contextmanager
+    def snapshot(self) -> Iterator[Database]:
+        """The run as it is now, whatever is written later; for streaming with little memory."""
+        if self._idle:
+            snapshot = self._idle.pop()
+            snapshot.renew()
+        else:
+            snapshot = Database(self.folder, spill=self.folder / ".spill")
+            self._snapshots.append(snapshot)
+        try:
+            yield snapshot
+        finally:
+            if snapshot in self._snapshots:
+                snapshot.drop_made()
+                self._idle.append(snapshot)
+            else:
+                snapshot.close()
 
     def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None) -> None:
         """Keep the rows of a SELECT as a temporary table that later queries read; gone at the next write."""
@@ -155,7 +171,7 @@ class Run:
 
     def look_again(self) -> None:
         """See the flags that others have added since. Temporary tables go."""
-        self._changed.add(FLAGS)
+        self._note(FLAGS)
 
     def spool(self, table: str, name: str = "new.tmp") -> Spool:
         """An empty spool for rows of a table."""
@@ -183,7 +199,7 @@ class Run:
             with spool.path.open("rb") as file:
                 os.fsync(file.fileno())
             spool.path.rename(part_path(self.folder / spool.table, number))
-        self._changed.add(spool.table)
+        self._note(spool.table)
 
     def save_recipe(self, recipe: Recipe, own: Mapping[str, Any] | None = None) -> None:
         """Write the resolved recipe, with its digest and the folder that its paths start from, as recipe.json.
@@ -245,10 +261,14 @@ class Run:
         """The run as it is now, to be asked."""
         if self._database is None:
             self._database = Database(self.folder)
-        elif self._changed:
-            self._database.renew(self._changed)
-        self._changed.clear()
+        elif self._database.changed:
+            self._database.renew()
         return self._database
+
+    def _note(self, table: str) -> None:
+        """A table was written to: whoever looks next has to look again."""
+        for database in (*self._snapshots, *([self._database] if self._database is not None else [])):
+            database.changed.add(table)
 
     def _recover(self, table: str) -> None:
         """What an interrupted writer left: journals become parts, temporary files go."""
@@ -266,7 +286,7 @@ class Run:
                 raise RunError(f"{journal}: not rows of {table} ({str(error).splitlines()[0]}); {MOVE_AWAY}") from error
             self._write_part(table, frame, int(journal.stem.removeprefix("journal-")))
         journal.unlink()
-        self._changed.add(table)
+        self._note(table)
 
     def _next_number(self, table: str) -> int:
         files = [*self.parts(table), *journals_in(self.folder / table)]
@@ -276,7 +296,7 @@ class Run:
         self.check_writable()
         with writing(self.folder):
             write_part(part_path(self.folder / table, number), as_stored(table, frame))
-        self._changed.add(table)
+        self._note(table)
 
 
 class Journal:
@@ -298,7 +318,7 @@ class Journal:
                 folder.mkdir(exist_ok=True)
                 self._file = JournalFile(folder / f"journal-{self._run._next_number(self._table):06d}.jsonl")
             self._file.append(rows)
-        self._run._changed.add(self._table)
+        self._run._note(self._table)
         if len(self._file.rows) >= JOURNAL_ROWS or self._file.n_bytes >= JOURNAL_BYTES:
             self.close()
 
