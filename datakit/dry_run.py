@@ -19,7 +19,7 @@ from datakit.curate import curator
 from datakit.domains import domain_of
 from datakit.options import Options
 from datakit.progress import Monitor
-from datakit.recipe import Budget, Recipe, RemoteReward, Sampled, resolve
+from datakit.recipe import Budget, Recipe, RemoteReward, Requested, Sampled, resolve
 from datakit.rewards.judges import judge_name
 from datakit.sample.one_source import asks_singly
 from datakit.sample.spending import Spent, identity, is_priced, source_labels, spending, spent_at, total
@@ -154,8 +154,8 @@ def _source_plan(label: str, source: Sampled, samples: Rows, rates: Rows) -> Sou
         refused=asked["n_refused"],
         missing=asked["n_missing"],
         requests=asked["n_missing"] if singly else asked["n_prompts"],
-        in_batches=source.request == "batch",
-        requests_at_least=source.request == "auto" and not singly and source.n > 1,
+        in_batches=isinstance(source, Requested) and source.request == "batch",
+        requests_at_least=not singly and isinstance(source, Requested) and source.request == "auto" and source.n > 1,
         prompt_tokens=prompt_tokens,
         prompt_tokens_by="run" if known else "characters",
         completion_tokens=completion_tokens,

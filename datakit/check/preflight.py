@@ -10,10 +10,11 @@ from datakit.domains import Domain
 from datakit.errors import BadInput, RunError
 from datakit.options import Options
 from datakit.progress import Monitor
-from datakit.recipe import EndpointSource, LocalReward, Recipe, Sampled, ServeSource, VerifyCode
+from datakit.recipe import EndpointSource, LocalReward, LocalSource, Recipe, Sampled, ServeSource, VerifyCode
 from datakit.rewards import check as check_reward
 from datakit.rewards import find_on_hub
 from datakit.rewards.judges import chosen_judge, judge_name
+from datakit.sample.local import check as check_local
 from datakit.score import remote
 from datakit.score.local import self_check
 
@@ -32,9 +33,8 @@ def preflight(recipe: Recipe, domain: Domain, folder: Path, options: Options, mo
     check_keys_and_folders(recipe, domain)
     for at, source in enumerate(recipe.sources):
         if isinstance(source, Sampled) and source.sampling.max_tokens is None:
-            monitor.say(
-                f"sources.{at}: {source.model} has no sampling.max_tokens: the server decides how long an answer may get", True
-            )
+            who = "the model's positions decide" if isinstance(source, LocalSource) else "the server decides"
+            monitor.say(f"sources.{at}: {source.model} has no sampling.max_tokens: {who} how long an answer may get", True)
     if isinstance(recipe.verify, VerifyCode) and recipe.verify.allow_unsafe:
         monitor.say(UNSAFE, warning=True)
     if not folder.exists() and "score" in options.stages:  # an old run may have scores already, and need no model
@@ -60,6 +60,8 @@ def check_keys_and_folders(recipe: Recipe, domain: Domain) -> None:
                 check_package()
         elif isinstance(source, ServeSource):
             serving.check(source, f"sources.{at}", recipe.key_names)
+        elif isinstance(source, LocalSource):
+            check_local(source, f"sources.{at}")
     for reward in recipe.score:
         check_reward(reward)
     if domain.verifier is not None:

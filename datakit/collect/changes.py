@@ -67,7 +67,7 @@ def _source_differences(run: Run, old: Recipe, new: Recipe) -> list[str]:
     differences = []
     for at, before, after in pairs:
         for name in ("model", "revision", "system", "template", "prefill", "sampling", "sampling_by", "extra_body", "omit"):
-            was, now = getattr(before, name), getattr(after, name)
+            was, now = getattr(before, name, None), getattr(after, name, None)  # of a local source there are no requests
             if was != now:
                 differences.append(f"sources.{at}.{name}: {_short(was)} -> {_short(now)}")
     return differences

@@ -137,7 +137,7 @@ def _of_section(name: str, path: Path) -> Model:
             "or evaluate with a benchmark file of your own"
         )
     folder = path.parent.absolute()
-    for field in ("path", "python", *(["model"] if values.get("type") == "serve" else [])):
+    for field in ("path", "python", *(["model"] if values.get("type") in ("serve", "local") else [])):
         if isinstance(given := values.get(field), str) and (folder / given).exists():
             values = {**values, field: str(folder / given)}
     own = (

@@ -13,10 +13,10 @@ from datakit.errors import RecipeError
 from datakit.recipe.recipe import Recipe, load
 from datakit.recipe.rewards import LLMJudge, LocalReward, Reward
 from datakit.recipe.section import in_folder
-from datakit.recipe.sources import ResponsesSource, ServeSource, Source
+from datakit.recipe.sources import LocalSource, ResponsesSource, ServeSource, Source
 from datakit.tables import fingerprint
 
-Model = TypeVar("Model", ServeSource, LocalReward)
+Model = TypeVar("Model", ServeSource, LocalSource, LocalReward)
 
 
 def recipes_folder() -> Path:
@@ -72,7 +72,9 @@ def resolve(recipe: Recipe) -> Recipe:
     def source(section: Source) -> Source:
         if isinstance(section, ResponsesSource):
             return section.model_copy(update={"revision": _scores_revision(section)}) if section.judge else section
-        return _pinned(section, recipe.folder) if isinstance(section, ServeSource) else section
+        if isinstance(section, ServeSource):
+            return _pinned(section, recipe.folder)
+        return _pinned(section, recipe.folder) if isinstance(section, LocalSource) else section
 
     def reward(section: Reward) -> Reward:
         if isinstance(section, LLMJudge):

@@ -28,6 +28,7 @@ from datakit.recipe.section import Endpoint, Located, Name, Section, Share
 from datakit.recipe.select import Select
 from datakit.recipe.sources import (
     EndpointSource,
+    LocalSource,
     PromptSource,
     ResponsesSource,
     ServeSource,
@@ -108,8 +109,8 @@ class Recipe(Section):
         return self._notes
 
     @property
-    def sampled(self) -> list[EndpointSource | ServeSource]:
-        """The sources that answer requests."""
+    def sampled(self) -> list[EndpointSource | ServeSource | LocalSource]:
+        """The sources that answer prompts."""
         return [s for s in self.sources if not isinstance(s, ResponsesSource)]
 
     @property

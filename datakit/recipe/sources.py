@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
@@ -88,20 +89,18 @@ class Price(Section):
 
 
 PromptColumn = Literal["category", "source"]
-SamplingBy = Annotated[dict[PromptColumn, Annotated[dict[Name, Sampling], Field(min_length=1)]], Field(max_length=1)]
+OneOrMore = Field(min_length=1)
+SamplingBy = Annotated[Mapping[PromptColumn, Annotated[Mapping[Name, Sampling], OneOrMore]], Field(max_length=1)]
 
 
-class Sampled(Requests):
-    """What the two kinds of source that answer requests share."""
+class Sampled(Section):
+    """What every source shares that answers prompts."""
 
     model: Name
-    """The name that requests ask for; for `serve` a hub id or a model folder."""
+    """The name that requests ask for; for `serve` a hub id or a model folder, for `local` a model folder."""
     revision: Name | None = None
     n: Annotated[int, Field(strict=True, ge=1)] = 1
     """Independent samples a prompt."""
-    request: Literal["n", "single", "auto", "batch"] = "auto"
-    """n: one request asks for all samples; single: one request a sample; auto: n until a server is seen to ignore it.
-    batch (endpoint only): one line a sample, in files that go through the vendor's batch interface."""
     system: str | None = None
     """A system prompt put in front of every prompt of this source."""
     template: PromptTemplate | None = None
@@ -112,8 +111,6 @@ class Sampled(Requests):
     sampling_by: SamplingBy = {}
     """What is otherwise for some prompts: {category: {writing: {temperature: 0.7}}}, or {source: {FILE: {...}}} by where a
     prompt comes from. What it leaves out is as in sampling."""
-    extra_body: ExtraBody = {}
-    """Further request fields: repetition_penalty, top_k, chat_template_kwargs, ..."""
     price: Price = Price()
     complete: FinishReasons = []
     """Finish reasons of this server that mean that the model had ended, beside those that are documented to: [done]."""
@@ -123,28 +120,31 @@ class Sampled(Requests):
     """true: the chat template opens a thought, and the server leaves it in the text: then a text without the tag that ends it
     is a thought that never ended. Not for models that think only sometimes."""
 
-    @model_validator(mode="after")
-    def _own_fields(self) -> Sampled:
-        check_free(self.extra_body)
-        return self
-
     @property
     def requested_model(self) -> str:
         """The model's name in requests."""
         return self.model
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """What a request says beside model, messages, n and seed."""
+        return self.sampling.model_dump(exclude_none=True)
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        """Of the settings, those that reach the model, as the `sampling` column has them."""
+        return self.settings
+
+    @property
     def sampling_text(self) -> str:
         """The `sampling` column: the canonical JSON of everything but the messages, the model and n that shapes an answer."""
-        settings = self.without_omitted(self.sampling.model_dump(exclude_none=True))
+        settings = dict(self.sent)
         if self.system is not None:
             settings["system"] = self.system
         if self.template is not None:
             settings["template"] = self.template
         if self.prefill is not None:
             settings["prefill"] = self.prefill
-        if extra := self.without_omitted(self.extra_body):
-            settings["extra_body"] = extra
         return canonical_json(settings)
 
     @property
@@ -194,7 +194,31 @@ class BatchOptions(Section):
     """Seconds between two looks at batches that run."""
 
 
-class EndpointSource(Sampled, Endpoint):
+class Requested(Sampled, Requests):
+    """What the two kinds of source that answer requests share."""
+
+    request: Literal["n", "single", "auto", "batch"] = "auto"
+    """n: one request asks for all samples; single: one request a sample; auto: n until a server is seen to ignore it.
+    batch (endpoint only): one line a sample, in files that go through the vendor's batch interface."""
+    extra_body: ExtraBody = {}
+    """Further request fields: repetition_penalty, top_k, chat_template_kwargs, ..."""
+
+    @model_validator(mode="after")
+    def _own_fields(self) -> Requested:
+        check_free(self.extra_body)
+        return self
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return super().settings | self.extra_body
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        sampling, extra = map(self.without_omitted, (super().settings, self.extra_body))
+        return {**sampling, "extra_body": extra} if extra else sampling
+
+
+class EndpointSource(Requested, Endpoint):
     type: Literal["endpoint"]
     batch: BatchOptions = BatchOptions()
 
@@ -205,7 +229,7 @@ class EndpointSource(Sampled, Endpoint):
         return self
 
 
-class ServeSource(Sampled, Located):
+class ServeSource(Requested, Located):
     type: Literal["serve"]
     engine: Literal["transformers", "vllm"]
     """transformers: `transformers serve` of the `local` extra; vllm: a vLLM installation."""
@@ -259,6 +283,26 @@ class ServeSource(Sampled, Located):
         self._interpreter = folder / Path(self.python).expanduser() if self.python else None
 
 
+class LocalSampling(Sampling):
+    """What is left out has no effect: without a temperature it is 1, whatever the model's generation_config.json says."""
+
+    top_k: Annotated[int, Field(strict=True, ge=1)] | None = None
+    """Only so many of the likeliest tokens; of them top_p takes its share."""
+
+
+class LocalSource(Sampled, Located):
+    type: Literal["local"]
+    sampling: LocalSampling = LocalSampling()
+    sampling_by: Annotated[Mapping[PromptColumn, Annotated[Mapping[Name, LocalSampling], OneOrMore]], Field(max_length=1)] = {}
+    dtype: Literal["float16", "bfloat16", "float32", "float64"] | None = None
+    """What is computed in; by default the checkpoint's own on a GPU, float32 on a CPU."""
+    devices: list[Name] = []
+    """[cuda:0, cuda:1], [cpu, cpu], ...: a worker each. By default one on every GPU; where there is none, one on the CPU for
+    each core if the model is small, else one with all cores."""
+    batch_size: Annotated[int, Field(strict=True, ge=1)] = 256
+    """Samples that are generated together by a worker; halved where its memory does not suffice."""
+
+
 class ResponsesSource(Located):
     type: Literal["responses"]
     path: str | None = None
@@ -302,4 +346,4 @@ class ResponsesSource(Located):
         return self
 
 
-Source = Annotated[EndpointSource | ServeSource | ResponsesSource, Field(discriminator="type")]
+Source = Annotated[EndpointSource | ServeSource | LocalSource | ResponsesSource, Field(discriminator="type")]

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from datakit import serving
 from datakit.client import OPEN, BatchClient, Client, Drain, read_access
@@ -20,8 +21,9 @@ from datakit.errors import BudgetSpent, DatakitError, RunError, SourceStopped
 from datakit.machine import many_open_files
 from datakit.options import Options
 from datakit.progress import Monitor
-from datakit.recipe import Budget, EndpointSource, Recipe, ServeSource
+from datakit.recipe import Budget, EndpointSource, LocalSource, Recipe, Sampled, ServeSource
 from datakit.sample.batched import BatchSampler
+from datakit.sample.local import LocalSampler
 from datakit.sample.missing import AnySampler, Asked, asked_sources, missing_samples
 from datakit.sample.one_source import Sampler
 from datakit.sample.spending import Meter, Spent, identity, spending, total
@@ -94,6 +96,7 @@ class Gathering:
         for at, turn in enumerate(serving.in_turns(served) or [[]] if asked else []):
             endpoints = [one for one in asked if isinstance(one.source, EndpointSource) and one not in batched]
             yield [one for one in asked if one.source in turn] + (endpoints if at == 0 else [])
+        yield from ([one] for one in asked if isinstance(one.source, LocalSource))
         if batched:
             yield batched
 
@@ -104,6 +107,10 @@ class Gathering:
         """
         if self._note_budget():
             return
+        for one in turn:
+            if isinstance(one.source, LocalSource):
+                self._ask_here(one, one.source)
+                return
         served = [one.source for one in turn if isinstance(one.source, ServeSource)]
         if served:
             self.monitor.say(f"starting {len(served)} model servers; their logs are in {self.logs}")
@@ -115,6 +122,31 @@ class Gathering:
         finally:
             self.run.journal("responses").close()
             self.run.journal("failures").close()
+
+    def _ask_here(self, asked: Asked, source: LocalSource) -> None:
+        """Sample a model folder in workers of this build; a signal ends that at once, a spent budget after what is stored."""
+
+        def store(responses: Rows, failures: Rows) -> None:
+            self.run.journal("responses").append(responses)
+            self.run.journal("failures").append(failures)
+
+        asked.sampler = sampler = LocalSampler(source, self._place_of(source), asked.proven)
+        self._meter.watch(sampler.exchange)
+        try:
+            with (
+                closing(missing_samples(self.run, source, self.options.retry_failures)) as asks,
+                closing(sampler.sample(asks, store)) as stored,
+            ):
+                while next(stored, False) is None and not self._note_budget():
+                    pass
+        except SourceStopped as error:
+            self.stopped.append(error)
+        finally:
+            self.run.journal("responses").close()
+            self.run.journal("failures").close()
+
+    def _place_of(self, source: Sampled) -> str:
+        return f"sources.{next(at for at, one in enumerate(self.recipe.sources) if one is source)}"
 
     def name_copies(self) -> None:
         """Name the sources whose samples of a prompt are copies of one text."""
@@ -154,8 +186,8 @@ class Gathering:
 
     async def _sampler_of(self, asked: Asked, servers: Iterator[serving.Server], stack: AsyncExitStack) -> AnySampler:
         """With a client of the source's own URLs, or of the server that was started for it."""
-        source = asked.source
-        where = f"sources.{next(at for at, one in enumerate(self.recipe.sources) if one is source)}"
+        source = cast(EndpointSource | ServeSource, asked.source)  # `ask` samples others itself
+        where = self._place_of(source)
         limits = (source.max_in_flight, source.timeout_s, source.patience_s, asked.proven)
         if isinstance(source, EndpointSource):
             access = read_access(source.api_key_env, source.headers, where)

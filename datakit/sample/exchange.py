@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from datakit.client import RequestFailed, count_of, is_unfinished, is_withheld, read_content
-from datakit.recipe import Sampled
+from datakit.recipe import Requested, Sampled
 from datakit.recipe.template import fill
 from datakit.tables import Messages, Row, Rows
 from datakit.tables.answers import join
@@ -26,7 +26,7 @@ class Manner:
 
     @classmethod
     def of(cls, source: Sampled) -> Manner:
-        settings = source.sampling.model_dump(exclude_none=True) | source.extra_body
+        settings = source.settings
         of_source = {"model": source.model, "revision": source.revision, "sampling": source.sampling_text}
         return cls(of_source, settings if source.prefill is None else CONTINUED | settings)
 
@@ -47,7 +47,7 @@ class Exchange:
 
     def __post_init__(self) -> None:
         self.manner = Manner.of(self.source.ways[0].source)
-        self._without_seed = "seed" in self.source.omit
+        self._without_seed = isinstance(self.source, Requested) and "seed" in self.source.omit
 
     def body(self, messages: Messages, n: int, seed: int, manner: Manner | None = None) -> dict[str, Any]:
         """A request for n samples, in the source's usual manner or another."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datakit.client import Fault, RequestFailed, of_answer, of_status
-from datakit.recipe import Sampled
+from datakit.recipe import Requested, Sampled
 from datakit.sample.exchange import Exchange, Manner, check_answer
 from datakit.sample.one_source import EMPTY, Ask
 from datakit.store import Line, Run, Sample, load_sql
@@ -55,7 +55,8 @@ def lines_of(run: Run, source: Sampled, asks: Iterable[Ask], url: str) -> Iterat
     for ask in asks:
         for index, key in ask.missing.items():
             line_id = LineId(key, attempts.get(key, 0))
-            body = source.without_omitted(exchange.body(ask.messages, 1, line_id.seed, ask.manner))
+            body = exchange.body(ask.messages, 1, line_id.seed, ask.manner)
+            body = source.without_omitted(body) if isinstance(source, Requested) else body
             tokens = rough_tokens(body["messages"])
             line = {"custom_id": str(line_id), "method": "POST", "url": url, "body": body}
             yield Line(json.dumps(line).encode() + b"\n", key, Sample(ask.prompt_id, ask.messages_digest, index), tokens)

@@ -12,6 +12,7 @@ from datakit.progress import Progress
 from datakit.recipe import EndpointSource, Recipe, Sampled, Way
 from datakit.sample.batched import BatchSampler
 from datakit.sample.exchange import Manner
+from datakit.sample.local import LocalSampler
 from datakit.sample.one_source import Ask, Sampler
 from datakit.sample.spending import identity, source_labels
 from datakit.store import Run, load_sql
@@ -30,7 +31,7 @@ class Asked:
     n_missing: int
     n_there: int
     """Samples that the run has of it already."""
-    sampler: AnySampler | None = None
+    sampler: AnySampler | LocalSampler | None = None
     only_begins: bool = False
     """Whether its batches are only begun: somebody waits for them in a later turn."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datakit.client import Client, RequestFailed
 from datakit.errors import SourceStopped
 from datakit.progress import Progress
-from datakit.recipe import Sampled, ServeSource
+from datakit.recipe import Requested, Sampled, ServeSource
 from datakit.sample.exchange import Exchange, Manner, check_answer
 from datakit.tables import Messages, Rows, failure_row, make_seed
 
@@ -43,7 +43,7 @@ class Ask:
 class Sampler:
     """Asks one source model, and counts what it sees."""
 
-    source: Sampled
+    source: Requested
     client: Client
     single: bool = field(init=False)
     done: int = field(default=0, init=False)
@@ -132,5 +132,7 @@ class Sampler:
 
 def asks_singly(source: Sampled) -> bool:
     """Whether a source is asked once a sample, as far as that is known before it answers: `transformers serve` ignores n."""
+    if not isinstance(source, Requested):
+        return True
     ignores_n = isinstance(source, ServeSource) and source.engine == "transformers"
     return source.request in ("single", "batch") or "n" in source.omit or (source.request == "auto" and ignores_n)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from datakit.errors import BadInput, RecipeError
-from datakit.recipe import ServeSource, assign, digest, load, parse
+from datakit.recipe import Requested, ServeSource, assign, digest, load, parse
 from datakit.recipe.files import bundled_recipe, resolve
 from datakit.recipe.section import in_folder
 from tests.helpers.folders import ROOT
@@ -206,7 +206,7 @@ WRONG = {
     "no engine": (PROMPTS + "sources: [{type: serve, model: m}]", "r.yaml: sources.0.engine: field required"),
     "an unknown source": (
         PROMPTS + "sources: [{type: endpiont, model: m}]",
-        "r.yaml: sources.0.type: 'endpiont' is none of endpoint, serve, responses; did you mean 'endpoint'?",
+        "r.yaml: sources.0.type: 'endpiont' is none of endpoint, serve, local, responses; did you mean 'endpoint'?",
     ),
     "an unknown judge": (
         SMALL + "score: {type: armrm, model: j}\n",
@@ -568,7 +568,9 @@ def test_sampling_text_survives_recipe_json(bias):
     recipe = read(endpoint(f"extra_body: {{logit_bias: {bias}}}"))
     stored = json.loads(json.dumps(recipe.model_dump(mode="json")))
     assert parse(stored, "recipe.json", Path()).sampled[0].sampling_text == recipe.sampled[0].sampling_text
-    assert parse(stored, "recipe.json", Path()).sampled[0].extra_body == recipe.sampled[0].extra_body
+    (first,), (again,) = recipe.sampled, parse(stored, "recipe.json", Path()).sampled
+    assert isinstance(first, Requested) and isinstance(again, Requested)
+    assert again.extra_body == first.extra_body
 
 
 # -------------------------------------------------------------------------------------------------------------- --set

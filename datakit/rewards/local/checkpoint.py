@@ -168,22 +168,27 @@ class Checkpoint(NamedTuple):
 def load_checkpoint(
     reward: LocalReward, check: Callable[[Path], dict[str, Any]], kind: Any, device: torch.device
 ) -> Checkpoint:
-    """The section's folder, or its model from the hub, as `kind` of transformers loads it, on a device.
+    """The section's folder, or its model from the hub, loaded (load_folder). BadInput where `check` refuses it, too."""
+    folder = reward.location or download(reward.model, reward.revision)
+    config = check(folder)
+    return Checkpoint(folder, config, *load_folder(folder, kind, reward.dtype, device))
 
-    BadInput where `check` refuses it, transformers does not know it, or would make up tensors that are not there.
+
+def load_folder(folder: Path, kind: Any, dtype: str, device: torch.device) -> tuple[PreTrainedTokenizerBase, Any]:
+    """The tokenizer of a model folder, and its model as `kind` of transformers loads it, on a device.
+
+    BadInput where transformers does not know it, or would make up tensors that are not there.
     """
     import torch
     from transformers import PreTrainedTokenizerFast
     from transformers.utils import logging
 
-    folder = reward.location or download(reward.model, reward.revision)
-    config = check(folder)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)  # tokenizer.json as it is, whatever class is named
     draws = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # drawing is the command line's
     try:
-        dtype = getattr(torch, reward.dtype)
-        model, report = kind.from_pretrained(folder, dtype=dtype, use_safetensors=True, output_loading_info=True)
+        as_type = dtype if dtype == "auto" else getattr(torch, dtype)
+        model, report = kind.from_pretrained(folder, dtype=as_type, use_safetensors=True, output_loading_info=True)
     except ValueError as error:  # an architecture that it does not know; remote code is never run
         raise BadInput(f"{folder}: transformers cannot load it: {str(error).splitlines()[0]:.300}") from error
     finally:
@@ -191,4 +196,4 @@ def load_checkpoint(
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
     if missing := ", ".join(sorted(report["missing_keys"])):
         raise BadInput(f"{folder}: the checkpoint lacks {missing}; config.json and weights are not of one model")
-    return Checkpoint(folder, config, tokenizer, model.to(device).eval())
+    return tokenizer, model.to(device).eval()

@@ -43,8 +43,11 @@ def all_devices(named: list[str]) -> list[str]:
     return [f"cuda:{at}" for at in range(torch.cuda.device_count())] or ["cpu"]
 
 
-def take_device(names: list[str]) -> torch.device:
-    """The device of this worker process. Workers on the CPU share its cores. BadInput where it cannot be used."""
+def take_device(names: list[str], field: str = "score.devices") -> torch.device:
+    """The device of this worker process. Workers on the CPU share its cores. BadInput where it cannot be used.
+
+    `field`: where the recipe names them.
+    """
     import torch
 
     name = names[worker_number() % len(names)]
@@ -53,7 +56,7 @@ def take_device(names: list[str]) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
         reason = str(error).splitlines()[0]
-        raise BadInput(f"score.devices: {name} cannot be used here ({reason}); try cpu, or leave it out") from error
+        raise BadInput(f"{field}: {name} cannot be used here ({reason}); try cpu, or leave it out") from error
     shared = sum(torch.device(other).type == "cpu" for other in names)
     if device.type == "cpu" and shared > 1:
         torch.set_num_threads(max(1, available_cores() // shared))
