@@ -187,9 +187,11 @@ class Database(Tables):
     def _unite(self, view: str, loose: pl.DataFrame | None, parts: list[Path], more: Sequence[str] = ()) -> None:
         """A view of rows in memory, parts, and what other queries give."""
         queries = list(more)
-        if loose is not None:
+        if loose is not None and loose.height:
             self.connection.register(f"{view}_loose", loose)
             queries.insert(0, f"SELECT * FROM {view}_loose")
+        elif loose is not None:
+            queries.insert(0, _no_rows(tuple(loose.schema.items())))
         if files := ", ".join(_quoted(self._fixed(part)) for part in parts):
             queries.append(f"SELECT * FROM read_parquet([{files}], union_by_name = true)")
         united = " UNION ALL BY NAME ".join(f"({query})" for query in queries)
@@ -208,6 +210,14 @@ class Database(Tables):
             return glob.escape(str(part))
         file = self._open.enter_context(part.open("rb"))
         return f"/dev/fd/{file.fileno()}"
+
+
+@cache
+def _no_rows(schema: tuple[tuple[str, pl.DataType], ...]) -> str:
+    """A query of these columns in DuckDB's types that gives no row: made in a moment, as a frame is not."""
+    columns = duckdb.from_arrow(pl.DataFrame(schema=dict(schema)).to_arrow())
+    typed = (f'NULL::{kind} AS "{name}"' for name, kind in zip(columns.columns, columns.types, strict=True))
+    return f"SELECT {', '.join(typed)} WHERE FALSE"
 
 
 def _is_whole(part: Path) -> bool:
