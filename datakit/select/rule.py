@@ -20,6 +20,11 @@ from datakit.tables import FLAGGED, TABLES, canonical_json, digest
 from datakit.tables.letters import TRADITIONAL
 
 FEW_DEMOS = 0.02  # of the pairs
+NUMBERS = (
+    *("prompt_no", "model_no", "id", "n_chars", "n_tokens", "text_hash", "score", "scored", "repeated", "flagged"),
+    *("standing", "passed", "failed", "is_right", "is_wrong", "may_be_chosen", "may_be_rejected"),
+)
+"""Of an answer, what selection needs: no text, and some fifty bytes a row."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +104,12 @@ def excluded_in(rule: Rule) -> dict[str, int | str]:
     return {f"{target}s": counts.get(target, 0) for target in FLAGGED} | {"digest": digest(named)}
 
 
-def make_candidates(run: Run, rule: Rule) -> None:
-    """Make the temporary tables `answers` (one row a response) and `pair_candidates` (one row a prompt and source)."""
-    match_answers(run, rule, rule.judge)
+def make_candidates(run: Run, rule: Rule, whole: bool = False) -> None:
+    """Make the temporary tables `answers` (one row a response) and `pair_candidates` (one row a prompt and source).
+
+    `whole`: answers with all columns of sql/select/mark_answers.sql, for the audit.
+    """
+    match_answers(run, rule, rule.judge, whole)
     select = rule.select
     low, high = margin_window(run, rule)
     run.make_table("placed", load_sql("select/place_prompts"), {"sft_below": select.sft_below})
@@ -119,7 +127,7 @@ def make_candidates(run: Run, rule: Rule) -> None:
     )
 
 
-def match_answers(run: Run, rule: Rule, judge: str | None) -> None:
+def match_answers(run: Run, rule: Rule, judge: str | None, whole: bool = False) -> None:
     """Make the temporary tables `answers` and `matched`, the candidates if this judge selected, before any rule about margins
     or lengths."""
     run.keep("excluded", rule.excluded)
@@ -127,12 +135,14 @@ def match_answers(run: Run, rule: Rule, judge: str | None) -> None:
     if rule.excluded.height:
         run.make_table("faults", load_sql("select/flag_answers"))
     counted = list(rule.judges) if judge == MEAN_RANK else [judge] if judge is not None else []
-    marks = {"verifier": rule.verifier, "wrong": list(rule.wrong), "judges": counted}
-    run.make_table("answers", load_sql("select/mark_answers"), marks)
+    marks = {"verifier": rule.verifier, "wrong": list(rule.wrong), "judges": counted, "chosen": None, "rejected": None}
+    run.make_table("answers", f"SELECT {'*' if whole else ', '.join(NUMBERS)} FROM ({load_sql('select/mark_answers')})", marks)
+    run.change_table(load_sql("select/mark_copies"))
     if judge == MEAN_RANK:
-        run.make_table("answers", load_sql("select/rank_answers"), {"judges": counted})
-    params = {"any_source": rule.any_source, "verified": rule.verifier is not None, "ranked": judge == MEAN_RANK}
+        run.change_table(load_sql("select/rank_answers"), {"judges": counted})
+    params = {"by_source": not rule.any_source, "verified": rule.verifier is not None, "ranked": judge == MEAN_RANK}
     run.make_table("matched", load_sql("select/match_answers"), params)
+    run.make_table("flagged_pairs", load_sql("select/find_flagged_pairs"))
     if "pair" in rule.excluded["target"]:
         run.make_table("matched", load_sql("select/flag_pairs"))
 
@@ -166,10 +176,35 @@ def margin_window(run: Run, rule: Rule) -> tuple[float | None, float | None]:
     return run.query(load_sql("select/select_window"), {"low": low, "high": high}).row(0)
 
 
-def select_pairs(run: Run) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Selected:
+    """What a rule selected, and what an export says of that."""
+
+    demos: pl.DataFrame
+    pairs: pl.DataFrame
+    window: tuple[float | None, float | None]
+    """Both ends of the margin window."""
+    accuracy: float | None
+    """How often the scores that select put a right answer above a wrong one that it could be paired with; a tie counts half."""
+    comparisons: int
+
+
+def select(run: Run, rule: Rule) -> Selected:
+    """Select pairs and demos by the rule; leaves the tables of `make_candidates`."""
+    make_candidates(run, rule)
+    worth = rank_right(run, rule)
+    return Selected(select_demos(run, rule), select_pairs(run, rule), margin_window(run, rule), *worth)
+
+
+def rank_right(run: Run, rule: Rule) -> tuple[float | None, int]:
+    """How often the scores of `answers` put a right answer above a wrong one that it could be paired with, and of how many."""
+    share, n = run.query(load_sql("select/rank_right"), {"by_source": not rule.any_source}).row(0)
+    return (share, n) if rule.verifier is not None else (None, 0)
+
+
+def select_pairs(run: Run, rule: Rule) -> pl.DataFrame:
     """The pairs among the candidates of `make_candidates`."""
-    columns = ", ".join(TABLES["pairs"].schema)
-    return run.query(f"SELECT {columns} FROM pair_candidates WHERE lost IS NULL ORDER BY prompt_id, model")
+    return run.query(load_sql("select/name_pairs"), {"judge": rule.judge})
 
 
 def select_demos(run: Run, rule: Rule) -> pl.DataFrame:
