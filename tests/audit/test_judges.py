@@ -85,7 +85,8 @@ def mean_ranks(scores, names=("a", "b"), repeated=(), excluded=()):
     connection = duckdb.connect()
     connection.execute(load_sql("views/id_number"))
     connection.execute(
-        "CREATE TABLE answers (prompt_no INTEGER, response VARCHAR, id UUID, scored BOOL, repeated BOOL, flagged BOOL, score DOUBLE)"
+        "CREATE TABLE answers "
+        "(prompt_no INTEGER, response VARCHAR, id UUID, scored BOOL, repeated BOOL, flagged BOOL, score DOUBLE)"
     )
     ids = {response: digest(response) for response in scores}
     connection.executemany(
