@@ -39,7 +39,11 @@ written AS (
         * EXCLUDE (sample),
         sample,
         -- about a seventh of the answers are copies where the run is a nasty one
-        if($nasty AND w < 0.15, 'a copy ' || prompt || ' ' || model, 'answer ' || row || ' ' || repeat('some words of it ', 4 + (exp(3.6 * u))::INT)) AS text
+        if(
+            $nasty AND w < 0.15,
+            'a copy ' || prompt || ' ' || model,
+            'answer ' || row || ' ' || repeat('some words of it ', 4 + (exp(3.6 * u))::INT)
+        ) AS text
     FROM drawn
 )
 
