@@ -6,6 +6,7 @@ and a window with open eyes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from datakit.audit.queries import histograms, model_numbers, rows
@@ -56,7 +57,7 @@ def margins_by_judge(run: Run, rule: Rule) -> list[Margins]:
     found: dict[str, list[Margins]] = {}
     for judge in sorted(every, key=lambda judge: judge == rule.judge):  # its tables are what stays
         if judge != rule.judge:
-            match_answers(run, rule, judge)
+            match_answers(run, replace(rule, judge=judge, select=rule.select.without_lengths))
         else:
             make_candidates(run, rule, whole=True)
         low, high = margin_window(run, rule)

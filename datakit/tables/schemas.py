@@ -197,6 +197,7 @@ TABLES: dict[str, Table] = {
             "judge": pl.String,
             "chosen_score": pl.Float64,
             "rejected_score": pl.Float64,
+            "length_slope": pl.Float64,
         },
     ),
     "failures": Table(

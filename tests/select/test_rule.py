@@ -630,17 +630,20 @@ class Plain:
 
     def __init__(self):
         self.connection = duckdb.connect()
-        self.connection.execute(load_sql("views/id_text"))
+        for macro in ("id_text", "length_ratio", "why_no_pair"):
+            self.connection.execute(load_sql(f"views/{macro}"))
         self.parameters = {
             "margin_low": None, "margin_high": None, "length_ratio_max": None, "one_per_source": False, "length_bins": None,
+            "chars_max": None, "tokens_max": None,
         }  # fmt: skip
         self.connection.execute("CREATE TABLE placed (prompt_no INTEGER)")
 
     def to_sft(self, n, share, backwards=False):
         order = "DESC" if backwards else "ASC"
         self.connection.execute(
-            "CREATE OR REPLACE TABLE answers AS SELECT i AS prompt_no, 1 AS model_no, md5('p' || i || good)::UUID AS id, "
-            "good::INT::DOUBLE AS score, 10 AS n_chars, hash(i, good) AS text_hash, good AS may_be_chosen, "
+            "CREATE OR REPLACE TABLE valued AS SELECT i AS prompt_no, 1 AS model_no, md5('p' || i || good)::UUID AS id, "
+            "good::INT::DOUBLE AS score, score AS value, 10 AS n_chars, 5 AS n_tokens, hash(i, good) AS text_hash, "
+            "good AS may_be_chosen, "
             f"NOT good AS may_be_rejected FROM range($n) AS t(i), (VALUES (true), (false)) AS s(good) ORDER BY i {order}",
             {"n": n},
         )
@@ -648,7 +651,7 @@ class Plain:
             "CREATE OR REPLACE TABLE numbered_prompts AS SELECT i AS prompt_no, 'p' || i AS prompt_id FROM range($n) AS t(i)",
             {"n": n},
         )
-        match = f"CREATE OR REPLACE TABLE matched AS {load_sql('select/match_answers')}"
+        match = f"CREATE OR REPLACE TABLE settled AS {load_sql('select/match_answers')}"
         self.connection.execute(match, {"by_source": True, "verified": True, "ranked": False})
         rows = self.connection.sql(load_sql("select/select_pairs"), params=self.parameters | {"sft_share": share}).fetchall()
         assert len(rows) == n

@@ -25,6 +25,7 @@ SELECT
     x.rejected_score,
     x.margin,
     x.log_length_ratio,
+    x.length_slope,
     c.n_chars AS chosen_chars,
     r.n_chars AS rejected_chars,
     c.n_tokens AS chosen_tokens,

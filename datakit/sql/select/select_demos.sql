@@ -1,11 +1,12 @@
--- SFT demos: the right answers with the highest scores, over all source models.
--- Reads answers (mark_answers.sql), pair_candidates (select_pairs.sql), placed (place_prompts.sql), numbered_prompts.
+-- SFT demos: the right answers with the highest scores, over all source models. Scores are those that select pairs: without
+-- what length adds to them, where the rule takes it out; `score` is the judge's.
+-- Reads valued (value_answers.sql), pair_candidates (select_pairs.sql), placed (place_prompts.sql), numbered_prompts.
 --   $split       hash: the prompts of `placed`; share: those that select_pairs gave to SFT; pairs_first: every prompt without a pair
 --   $per_prompt  at most so many different texts a prompt, of whichever source; NULL: all
 -- Gives prompt_id, response_id, score, a prompt's best first. A prompt serves one phase; ties are broken by id.
 WITH different AS (
-    SELECT prompt_no, min({'place': -coalesce(score, '-inf'::DOUBLE), 'id': id, 'score': score}) AS answer
-    FROM answers
+    SELECT prompt_no, min({'place': -coalesce(value, '-inf'::DOUBLE), 'id': id, 'score': score}) AS answer
+    FROM valued
     WHERE
         may_be_chosen
         AND CASE $split
