@@ -109,7 +109,7 @@ def plain_sides(answers, domain, judged, rule):
     window = rule.get("margin") or (-inf, inf)
     for prompt, side in {(a.prompt, a.model if pairing == "same_source" else "") for a in best}:
         mine = [[a for a in group if a.prompt == prompt and side in ("", a.model)] for group in (best, worst)]
-        if all(mine) and (pair := PlainSide(*mine, domain, judged, rule, slope, window).pair()):
+        if all(mine) and (pair := PlainSide(mine[0], mine[1], domain, judged, rule, slope, window).pair()):
             found[prompt, side] = pair
     return found
 
