@@ -33,7 +33,8 @@ from datakit.sample.all_sources import Gathering
 from datakit.sample.by_hand import Written, write_lines
 from datakit.score.one_judge import score_missing
 from datakit.select.kept import keep_selection, save_selection
-from datakit.select.rule import Rule, diff_pairs, make_candidates, obeying_flags, rule_in, rule_of, select_demos, select_pairs
+from datakit.select.rule import Rule, Selected, diff_pairs, make_candidates, obeying_flags, rule_in, rule_of, select_pairs
+from datakit.select.rule import select as select_answers
 from datakit.store import Run, load_sql
 from datakit.tables import Phase
 from datakit.verify import VERIFY_BATCH, verdicts
@@ -51,6 +52,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
     preflight(recipe, domain, folder, options, monitor)
     stopped: list[DatakitError] = []
     exported: dict[Phase, int] = {}
+    selection: Selected | None = None
     with Run.create(folder) as run:
         with run.abandoned_if_new():
             begun = begin(run, recipe, domain, options.limit, curator(recipe))
@@ -72,9 +74,9 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
                     stopped += score(run, recipe, options, monitor)
                 case "select":
                     rule = obeying_flags(run, rule)  # also those that came while it was building
-                    select(run, rule, monitor)
+                    selection = select(run, rule, monitor)
                 case "export":
-                    exported = export(run, recipe, rule, monitor)
+                    exported = export(run, recipe, rule, monitor, selection)
         selected = "select" in options.stages and (options.keep_going or not stopped)
         return summarise(run, recipe, exported, stopped, selected)
 
@@ -127,20 +129,20 @@ def score(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[
     return stopped
 
 
-def select(run: Run, rule: Rule, monitor: Monitor) -> None:
+def select(run: Run, rule: Rule, monitor: Monitor) -> Selected:
     """Replace demos and pairs by what the recipe's rule selects."""
     monitor.stage("select", {})
-    make_candidates(run, rule)
-    demos, pairs = select_demos(run, rule), select_pairs(run)
-    run.replace("demos", demos)
-    run.replace("pairs", pairs)
-    monitor.say(f"{demos.height:,} demos for SFT, {pairs.height:,} pairs for DPO")
+    selected = select_answers(run, rule)
+    run.replace("demos", selected.demos)
+    run.replace("pairs", selected.pairs)
+    monitor.say(f"{selected.demos.height:,} demos for SFT, {selected.pairs.height:,} pairs for DPO")
+    return selected
 
 
-def export(run: Run, recipe: Recipe, rule: Rule, monitor: Monitor) -> dict[Phase, int]:
-    """demos and pairs -> sft/ and dpo/ in the run folder. Returns how many rows each has."""
+def export(run: Run, recipe: Recipe, rule: Rule, monitor: Monitor, selected: Selected | None) -> dict[Phase, int]:
+    """demos and pairs -> sft/ and dpo/ in the run folder. Returns how many rows each has. `selected`: what was just made."""
     monitor.stage("export", {})
-    counts = write_exports(run, recipe, rule, run.folder)
+    counts = write_exports(run, recipe, rule, run.folder, selected)
     monitor.say(f"{run.folder / 'sft'}: {counts['sft']:,} demos    {run.folder / 'dpo'}: {counts['dpo']:,} pairs")
     return counts
 
@@ -167,9 +169,9 @@ def reselect(folder: Path, settings: list[str], monitor: Monitor) -> Summary:
         for note in run.recipe().notes:
             monitor.say(note, warning=True)
         recipe, rule = _reset(run, settings)
-        select(run, rule, monitor)
+        selected = select(run, rule, monitor)
         save_selection(run, recipe)
-        return summarise(run, recipe, export(run, recipe, rule, monitor), [])
+        return summarise(run, recipe, export(run, recipe, rule, monitor, selected), [])
 
 
 def write_batch(
@@ -195,7 +197,7 @@ def preview(folder: Path, settings: list[str]) -> pl.DataFrame:
     with Run.open(folder) as run:
         _, rule = _reset(run, settings)
         make_candidates(run, rule)
-        return diff_pairs(run.frame("pairs"), select_pairs(run))
+        return diff_pairs(run.frame("pairs"), select_pairs(run, rule))
 
 
 def _reset(run: Run, settings: list[str]) -> tuple[Recipe, Rule]:

@@ -51,6 +51,9 @@ def test_its_report_is_the_one_of_then(run: Path) -> None:
     found = inspect(run).as_json()
     for report in (wanted, found):
         report["run"] = {name: value for name, value in report["run"].items() if name not in ("folder", "recipe", "select")}
+        for judge in report["judges"]:
+            for scores in (judge, *judge["sources"]):
+                scores.pop("score_histogram")  # its ends were those of answers that were counted twice, by source and over all
     assert set(wanted.pop("warnings")) <= set(found.pop("warnings")), "more may be warned of today"
     assert {name: found[name] for name, value in wanted.items() if not alike(found[name], value)} == {}
 

@@ -10,7 +10,7 @@ from datakit.audit.cautions import caution
 from datakit.audit.curation import describe_curation
 from datakit.audit.judges import describe_judges, margins_by_judge
 from datakit.audit.limits import hold
-from datakit.audit.queries import describe_pairs, examples, histograms, rows
+from datakit.audit.queries import describe_pairs, examples, histograms, model_numbers, rows
 from datakit.audit.report import (
     Duplicates,
     Ending,
@@ -28,7 +28,7 @@ from datakit.audit.report import (
 )
 from datakit.domains import domain_of
 from datakit.recipe import Recipe, digest
-from datakit.select.rule import Rule, diff_pairs, make_candidates, rule_in, rule_warnings, select_demos, select_pairs
+from datakit.select.rule import Rule, diff_pairs, rank_right, rule_in, rule_warnings, select_demos, select_pairs
 from datakit.store import Run, load_sql
 from datakit.tables import Row
 
@@ -36,11 +36,9 @@ from datakit.tables import Row
 def inspect_run(run: Run) -> Report:
     recipe = run.recipe()
     rule = rule_in(run, recipe, domain_of(recipe))
-    make_candidates(run, rule)
-    judges, agreement = describe_judges(run, recipe, rule)
     margins = margins_by_judge(run, rule)
-    make_candidates(run, rule)
-    for name in ("wanted", "closest", "pairs"):
+    judges, agreement = describe_judges(run, recipe, rule)
+    for name in ("missing", "closest", "pairs"):
         run.make_table(f"audit_{name}", load_sql(f"audit/{name}"))
     counts = run.query(load_sql("audit/tables")).rows_by_key("name", named=True, unique=True)
     report = replace(
@@ -60,13 +58,17 @@ def inspect_run(run: Run) -> Report:
 def _describe(run: Run, recipe: Recipe, rule: Rule) -> Report:
     """All that is no count of tables and not about judges."""
     verified, wrong = rule.verifier is not None, list(rule.wrong)
-    drawn = histograms(run, "source_amounts")
+    drawn, models = histograms(run, "source_amounts"), model_numbers(run)
+
+    def score(**row: Any) -> Scores:
+        accuracy, comparisons = rank_right(run, rule)
+        return Scores(**row, ranking_accuracy=accuracy, comparisons=comparisons)
 
     def step(step: str, prompts: int, lost: list[Row]) -> Step:
         return Step(step, prompts, [Loss(**loss) for loss in lost])
 
     def source(model: str, endings: list[Row], residue: list[Row], **row: Any) -> Source:
-        score, chars = drawn.get(("score", model)), drawn.get(("chars", model))
+        score, chars = drawn.get(("score", models[model])), drawn.get(("chars", models[model]))
         named = [Ending(**ending) for ending in endings]
         found = [Residue(**one) for one in residue]
         return Source(model, **row, endings=named, residue=found, score_histogram=score, chars_histogram=chars)
@@ -90,7 +92,7 @@ def _describe(run: Run, recipe: Recipe, rule: Rule) -> Report:
         flags=rows(run, "flagged", lambda **row: Flagged(recipe.select.flags == "obey", **row))[0],
         sources=rows(run, "sources", source, {"wrong": wrong}),
         pairs=describe_pairs(run),
-        scores=rows(run, "scores", Scores, {"judge": rule.judge, "wrong": wrong, "any_source": rule.any_source})[0],
+        scores=rows(run, "scores", score, {"judge": rule.judge})[0],
         duplicates=rows(run, "duplicates", Duplicates)[0],
         failures=rows(run, "failures", Failure),
         examples=examples(run, "example_texts"),
@@ -99,7 +101,7 @@ def _describe(run: Run, recipe: Recipe, rule: Rule) -> Report:
 
 def _out_of_date(run: Run, rule: Rule) -> Iterator[str]:
     """Selection is a pure function, so what is stored can be held against what it gives now."""
-    demos, pairs = select_demos(run, rule), select_pairs(run)
+    demos, pairs = select_demos(run, rule), select_pairs(run, rule)
     if not run.parts("pairs") or not run.parts("demos"):
         if demos.height or pairs.height:
             yield (

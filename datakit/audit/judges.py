@@ -6,12 +6,13 @@ and a window with open eyes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
-from datakit.audit.queries import histograms, rows
+from datakit.audit.queries import histograms, model_numbers, rows
 from datakit.audit.report import Agreement, Judge, JudgeScores, Margins
 from datakit.recipe import MEAN_RANK, Recipe
-from datakit.select.rule import Rule, margin_window, match_answers
+from datakit.select.rule import Rule, make_candidates, margin_window, match_answers
 from datakit.store import Run, load_sql
 
 
@@ -21,12 +22,14 @@ def describe_judges(run: Run, recipe: Recipe, rule: Rule) -> tuple[list[Judge], 
     if not names:
         return [], []
     run.make_table("judged", load_sql("audit/judged"), {"judges": names})
-    drawn = histograms(run, "judge_amounts")
+    drawn, models = histograms(run, "judge_amounts"), model_numbers(run)
     params = {"judges": names, "wrong": list(rule.wrong), "any_source": rule.any_source}
     described = rows(
         run,
         "judges",
-        lambda judge, model, **row: JudgeScores(judge, model, **row, score_histogram=drawn.get((judge, model))),
+        lambda judge, model, **row: JudgeScores(
+            judge, model, **row, score_histogram=drawn.get((names.index(judge) + 1, models.get(model)))
+        ),
         params,
     )
     failures = dict(
@@ -48,10 +51,17 @@ def describe_judges(run: Run, recipe: Recipe, rule: Rule) -> tuple[list[Judge], 
 
 
 def margins_by_judge(run: Run, rule: Rule) -> list[Margins]:
-    """What each judge would give the rule, held against the rule's window. Leaves the table `answers` of the last judge."""
-    names, found = list(rule.judges), []
-    for judge in (*names, *([MEAN_RANK] if len(names) > 1 else [])):
-        match_answers(run, rule, judge)
+    """What each judge would give the rule, held against the rule's window. Makes the tables of `make_candidates`, whole."""
+    names = list(rule.judges)
+    every = (*names, *([MEAN_RANK] if len(names) > 1 else []))
+    found: dict[str, list[Margins]] = {}
+    for judge in sorted(every, key=lambda judge: judge == rule.judge):  # its tables are what stays
+        if judge != rule.judge:
+            match_answers(run, replace(rule, judge=judge, select=rule.select.without_lengths))
+        else:
+            make_candidates(run, rule, whole=True)
         low, high = margin_window(run, rule)
-        found += rows(run, "judge_margins", partial(Margins, judge), {"low": low, "high": high})
-    return found
+        found[judge] = rows(run, "judge_margins", partial(Margins, judge), {"low": low, "high": high})
+    if not every:
+        make_candidates(run, rule, whole=True)
+    return [margins for judge in every for margins in found[judge]]

@@ -33,11 +33,16 @@ def rows(tables: Queries, name: str, make: Callable[..., Made], params: Mapping[
     return [make(**finite(row)) for row in tables.query(load_sql(f"audit/{name}"), params).iter_rows(named=True)]
 
 
-def histograms(tables: Queries, amounts: str) -> dict[tuple[str, str | None], Histogram]:
-    """By what and model, of the amounts that sql/audit/<amounts>.sql gives."""
+def histograms(tables: Queries, amounts: str) -> dict[tuple[str | int, int | None], Histogram]:
+    """By what and the model's number (None: all models), of the amounts that sql/audit/<amounts>.sql gives."""
     tables.make_table("amounts", load_sql(f"audit/{amounts}"))
-    drawn = rows(tables, "histograms", lambda what, model, **bins: ((what, model), Histogram(**bins)), {"n_bins": N_BINS})
+    drawn = rows(tables, "histograms", lambda what, model_no, **bins: ((what, model_no), Histogram(**bins)), {"n_bins": N_BINS})
     return dict(drawn)
+
+
+def model_numbers(tables: Queries) -> dict[str | None, int]:
+    """The number that selection has for each model."""
+    return dict(tables.query("SELECT DISTINCT model, model_no FROM numbered_sources").iter_rows())
 
 
 def describe_pairs(tables: Queries) -> Pairs:

@@ -28,7 +28,7 @@ class Subject:
     @property
     def any_source(self) -> bool:
         """Answers of different sources may stand in one pair."""
-        return self.select is not None and self.select.get("pairing") == "any_source"
+        return self.select is not None and self.select.get("pairing") != "same_source"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +17,12 @@ import polars as pl
 from datakit.domains import domain_of
 from datakit.errors import BadInput
 from datakit.export.card import make_card
-from datakit.export.formats import Format, dataset_info, shape_of, split_pairs, takes_turns, write_rows
+from datakit.export.formats import Format, RowWriter, dataset_info, shape_of, split_pairs
 from datakit.export.given import NOT_WRITTEN, Given, read_given
 from datakit.export.manifest import phase_manifest, whole_manifest
 from datakit.export.mix import Mix, mix_runs
 from datakit.recipe import Recipe
-from datakit.select.rule import Rule, rule_in
+from datakit.select.rule import Rule, Selected, rule_in
 from datakit.store import Run, writing
 from datakit.tables import Phase, Row
 
@@ -47,16 +47,16 @@ class Exported:
     left_out: list[Row]
 
 
-def write_exports(run: Run, recipe: Recipe, rule: Rule, out: Path) -> dict[Phase, int]:
+def write_exports(run: Run, recipe: Recipe, rule: Rule, out: Path, selected: Selected | None = None) -> dict[Phase, int]:
     """Write the run's own OUT/sft and OUT/dpo, each in the place of an old one; returns how many rows each has.
 
-    RunError where pairs or demos are out of date, see `read_given`.
+    `selected`: what the rule has just selected. RunError where pairs or demos are out of date, see `read_given`.
     """
-    given = read_given(run, recipe, rule)
+    given = read_given(run, recipe, rule, selected=selected)
     for phase, frame in given.frames.items():
         with writing(out / phase):
             new = _beside(out / phase, "new")
-            _write_phase(new, phase, {"train": frame}, [given], Wish())
+            _write_phase(new, Written(phase, phase, {"train": frame}, [given], Wish()))
             _put(new, out / phase)
     return {phase: frame.height for phase, frame in given.frames.items()}
 
@@ -76,9 +76,9 @@ def export_runs(folders: Sequence[Path], out: Path, wish: Wish) -> Exported:
         manifests: dict[str, Row] = {}
         for phase, frame in frames.items():
             kept = _readable(frame, phase, wish.format, left_out)
-            kind, rows = ("kto", split_pairs(kept)) if phase == "dpo" and wish.format == "kto" else (phase, kept)
-            splits = _split(rows, wish.test_share)
-            manifests[kind] = _write_phase(new / kind, kind, splits, given, wish)
+            kind = "kto" if phase == "dpo" and wish.format == "kto" else phase
+            written = Written(phase, kind, _split(kept, wish.test_share), given, wish)
+            manifests[kind] = _write_phase(new / kind, written)
         _write_whole(new, manifests, given, wish, left_out)
         _put(new, out)
     return Exported({kind: made["rows"] + made.get("test_rows", 0) for kind, made in manifests.items()}, left_out)
@@ -103,7 +103,7 @@ def _readable(frame: pl.DataFrame, phase: Phase, format: Format, left_out: list[
     """The rows that the format can say; the others are counted."""
     if format not in ("sharegpt", "alpaca"):
         return frame
-    fits = pl.Series([takes_turns(prompt) for prompt in frame["prompt"].to_list()], dtype=pl.Boolean)
+    fits = frame["takes_turns"]
     if n := int((~fits).sum()):
         reason = f"{format} has no place for a prompt that is not user and assistant in turn"
         left_out.append({"run": None, "phase": phase, "reason": reason, "rows": n})
@@ -117,21 +117,61 @@ def _split(rows: pl.DataFrame, test_share: float) -> dict[str, pl.DataFrame]:
     return {"train": rows.filter(~held), "test": rows.filter(held)}
 
 
-def _write_phase(folder: Path, kind: str, splits: Mapping[str, pl.DataFrame], given: Sequence[Given], wish: Wish) -> Row:
+@dataclass(frozen=True)
+class Written:
+    """The rows of one folder. `splits` has them without their texts, which are read from the runs as they are written."""
+
+    phase: Phase
+    kind: str
+    """The phase, or kto: two rows a pair."""
+    splits: Mapping[str, pl.DataFrame]
+    given: Sequence[Given]
+    wish: Wish
+
+    def rows(self, split: str) -> pl.DataFrame:
+        """The rows of a split as they are counted."""
+        return self._as_kind(self.splits[split])
+
+    def texts(self) -> Iterator[tuple[str, pl.DataFrame]]:
+        """Frames as they are written, each with its split, those of the first run first; of each split at least one frame."""
+        for one in self.given:
+            places = {split: self._places(rows, one) for split, rows in self.splits.items()}
+            at = 0
+            for frame in one.texts(self.phase):
+                for split, kept in places.items():
+                    part = frame.filter(kept[at : at + frame.height])
+                    if len(self.given) > 1:
+                        part = part.with_columns(run=pl.lit(one.name))
+                    yield split, self._as_kind(part).drop(NOT_WRITTEN, strict=False)
+                at += frame.height
+
+    def _places(self, rows: pl.DataFrame, one: Given) -> pl.Series:
+        mine = rows.filter(pl.col("run") == one.name) if len(self.given) > 1 else rows
+        return one.frames[self.phase]["at"].is_in(mine["at"].implode())
+
+    def _as_kind(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return split_pairs(rows) if self.kind == "kto" else rows
+
+
+def _write_phase(folder: Path, written: Written) -> Row:
     """Write the folder of one phase; returns its manifest."""
     folder.mkdir(parents=True)
+    kind, wish = written.kind, written.wish
     shape = shape_of(wish.format, "sft" if kind == "sft" else "dpo")
-    unused = NOT_WRITTEN if len(given) > 1 else (*NOT_WRITTEN, "run")
-    written = {split: rows.drop(unused, strict=False) for split, rows in splits.items()}
-    manifest = phase_manifest(kind, written, given, wish.format)
+    columns: list[str] = []
+    with ExitStack() as opened:
+        files = {split: opened.enter_context(RowWriter(folder / f"{split}{shape.suffix}", shape)) for split in written.splits}
+        for split, frame in written.texts():
+            columns = frame.columns
+            files[split].write(frame)
+    counted = {split: written.rows(split) for split in written.splits}
+    manifest = phase_manifest(kind, counted, columns, written.given, wish.format)
     if wish.tokenizer:
         from datakit.export.tokens import count_tokens
 
-        manifest["target_tokens"] = count_tokens(pl.concat(written.values()), wish.tokenizer)
-    for split, rows in written.items():
-        write_rows(folder / f"{split}{shape.suffix}", rows, shape)
-    files = _data_files(".", manifest, shape.suffix) or [{"split": "train", "path": f"train{shape.suffix}"}]
-    card = make_card({kind: manifest}, [{"config_name": "default", "data_files": files}])
+        manifest["target_tokens"] = count_tokens((frame for _, frame in written.texts()), wish.tokenizer)
+    named = _data_files(".", manifest, shape.suffix) or [{"split": "train", "path": f"train{shape.suffix}"}]
+    card = make_card({kind: manifest}, [{"config_name": "default", "data_files": named}])
     (folder / "README.md").write_text(card, encoding="utf-8")
     _write_json(folder / "manifest.json", manifest)
     return manifest

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TextIO, get_args
 
 import polars as pl
 import pyarrow as pa
@@ -19,7 +19,6 @@ from datakit.tables import Message, Messages, Phase, Row
 
 Format = Literal["parquet", "jsonl", "sharegpt", "alpaca", "kto"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-ROWS_AT_A_TIME = 5_000
 _ANSWERS: dict[Phase, tuple[str, ...]] = {"sft": ("completion",), "dpo": ("chosen", "rejected")}
 
 
@@ -34,22 +33,39 @@ class Shape:
     """LLaMA-Factory's names for its columns -> ours."""
 
 
-def write_rows(path: Path, frame: pl.DataFrame, shape: Shape) -> None:
-    """Write rows as one file: the suffix says whether it is Parquet."""
-    if path.suffix == ".parquet":
-        write_parquet(path, frame)
-        return
-    with path.open("w", encoding="utf-8") as file:
-        for row in frame.iter_rows(named=True):
-            file.write(json.dumps(shape.row(row) if shape.row else row, ensure_ascii=False) + "\n")
+class RowWriter:
+    """Rows on their way into one file: the suffix says whether it is Parquet. Use as `with`.
 
+    The first frame, which may be empty, gives the columns. Lists and strings are plain, as `datasets` writes them: rows of both
+    can be concatenated.
+    """
 
-def write_parquet(path: Path, frame: pl.DataFrame) -> None:
-    """Rows with plain lists and strings, as `datasets` writes them: rows of both can be concatenated."""
-    schema = pa.schema([pa.field(field.name, _plain(field.type)) for field in frame.head(0).to_arrow().schema])
-    with pq.ParquetWriter(path, schema) as writer:
-        for part in frame.iter_slices(ROWS_AT_A_TIME):
-            writer.write_table(part.to_arrow().cast(schema))
+    def __init__(self, path: Path, shape: Shape) -> None:
+        self._path = path
+        self._shape = shape
+        self._parquet: pq.ParquetWriter | None = None
+        self._lines: TextIO | None = None if path.suffix == ".parquet" else path.open("w", encoding="utf-8")
+
+    def __enter__(self) -> RowWriter:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for file in (self._parquet, self._lines):
+            if file is not None:
+                file.close()
+
+    def write(self, frame: pl.DataFrame) -> None:
+        """Add the rows of a frame."""
+        if self._lines is not None:
+            for row in frame.iter_rows(named=True):
+                self._lines.write(json.dumps(self._shape.row(row) if self._shape.row else row, ensure_ascii=False) + "\n")
+            return
+        table = frame.to_arrow()
+        if self._parquet is None:
+            schema = pa.schema([pa.field(field.name, _plain(field.type)) for field in table.schema])
+            self._parquet = pq.ParquetWriter(self._path, schema)
+        if frame.height:
+            self._parquet.write_table(table.cast(self._parquet.schema))
 
 
 def _plain(of: Any) -> Any:
@@ -88,23 +104,22 @@ def dataset_info(files: Mapping[str, tuple[str, Format, bool]]) -> Row:
     return info
 
 
-def takes_turns(prompt: Messages) -> bool:
-    """Whether it is a system prompt, if any, then user and assistant in turn, the user last: what LLaMA-Factory reads."""
-    turns = [message["role"] for message in _without_system(prompt)]
-    return len(turns) % 2 == 1 and all(role == ("user", "assistant")[at % 2] for at, role in enumerate(turns))
-
-
 def split_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Pairs as TRL's KTO trainer reads them: prompt, completion, label (true: the chosen answer, false: the rejected one)."""
+    """Pairs as TRL's KTO trainer reads them: prompt, completion, label (true: the chosen answer, false: the rejected one).
+
+    Of pairs without their texts, rows without them.
+    """
     sides = []
     for side, label, model in (("chosen", True, "model"), ("rejected", False, "rejected_model")):
-        given = {"response_id": f"{side}_id", "score": f"{side}_score", "completion_chars": f"{side}_chars"}
+        given = {"prompt": "prompt", "completion": side, "label": None, "prompt_id": "prompt_id", "source": "source"}
+        given |= {"response_id": f"{side}_id", "score": f"{side}_score", "completion_chars": f"{side}_chars"}
         given |= {"completion_tokens": f"{side}_tokens", "model": model}
-        columns = [pl.col(old).alias(new) for new, old in given.items()]
-        kept = [name for name in ("run", "test_place", "messages_digest") if name in pairs.columns]
-        row = [pl.col("prompt"), pl.col(side).alias("completion"), pl.lit(label).alias("label")]
-        sides.append(pairs.select(*row, "prompt_id", "source", *columns, *kept, pl.int_range(pl.len()).alias("at")))
-    return pl.concat(sides).sort("at", maintain_order=True).drop("at")
+        given |= {name: name for name in ("run", "at", "test_place", "messages_digest", "prompt_chars")}
+        columns = {
+            new: pl.lit(label) if old is None else pl.col(old) for new, old in given.items() if old in (None, *pairs.columns)
+        }
+        sides.append(pairs.select(**columns).with_row_index("pair"))
+    return pl.concat(sides).sort("pair", maintain_order=True).drop("pair")
 
 
 def _without_system(prompt: Messages) -> Messages:

@@ -17,8 +17,11 @@ _LENGTHS = ("prompt_chars", "completion_chars", "chosen_chars", "rejected_chars"
             "completion_tokens", "chosen_tokens", "rejected_tokens")  # fmt: skip
 
 
-def phase_manifest(kind: str, splits: Mapping[str, pl.DataFrame], given: Sequence[Given], format: str) -> Row:
-    """What a folder of one phase holds and what made it. `kind`: sft, dpo or kto; `splits`: the rows as they are written.
+def phase_manifest(
+    kind: str, splits: Mapping[str, pl.DataFrame], columns: Sequence[str], given: Sequence[Given], format: str
+) -> Row:
+    """What a folder of one phase holds and what made it. `kind`: sft, dpo or kto; `splits`: the rows without their texts;
+    `columns`: as they are written.
 
     Of several runs, `runs` has for each what of one run stands in the manifest itself.
     """
@@ -34,7 +37,7 @@ def phase_manifest(kind: str, splits: Mapping[str, pl.DataFrame], given: Sequenc
         "kind": kind,
         "rows": train.height,
         **held,
-        "columns": train.columns,
+        "columns": list(columns),
         "format": format,
         **made,
         "lengths": _lengths(rows),
@@ -72,12 +75,10 @@ def _rows_of(manifest: Row, name: str) -> int:
 
 def _lengths(rows: pl.DataFrame) -> Row:
     """Of each kind of length: the median, the 95th percentile and the largest; nothing for what no row has."""
-    prompts = pl.col("prompt").list.eval(pl.element().struct.field("content").str.len_chars()).list.sum()
-    measured = rows.with_columns(prompt_chars=prompts)
     lengths = {}
     for name in _LENGTHS:
-        if name in measured.columns and measured[name].count():
-            column = measured[name]
+        if name in rows.columns and rows[name].count():
+            column = rows[name]
             lengths[name] = {"median": column.median(), "p95": column.quantile(0.95, "nearest"), "max": column.max()}
     return lengths
 

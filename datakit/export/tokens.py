@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
@@ -14,9 +15,9 @@ SIZES = {"1k": 1024, "2k": 2048, "4k": 4096}
 BATCH = 1_000
 
 
-def count_tokens(rows: pl.DataFrame, name: str) -> Row:
-    """Tokens of prompt and answer (of a pair the longer one) with the chat template of the tokenizer: `name` is a folder or a
-    hub id. Gives how many rows pass each of SIZES, the median and the largest.
+def count_tokens(parts: Iterable[pl.DataFrame], name: str) -> Row:
+    """Of rows that come in parts, the tokens of prompt and answer (of a pair the longer one) with the chat template of the
+    tokenizer: `name` is a folder or a hub id. Gives how many rows pass each of SIZES, the median and the largest.
 
     BadInput for a tokenizer that is not there, has no chat template, or whose template refuses the messages.
     """
@@ -28,8 +29,10 @@ def count_tokens(rows: pl.DataFrame, name: str) -> Row:
         raise BadInput(f"--tokenizer {name}: no tokenizer there ({' '.join(str(error).split())[:200]})") from error
     if tokenizer.chat_template is None:
         raise BadInput(f"--tokenizer {name}: it has no chat template; give the folder of an instruct model")
-    answers = [side for side in ("completion", "chosen", "rejected") if side in rows.columns]
-    lengths = [max(found) for found in zip(*(_lengths(rows, side, tokenizer, name) for side in answers), strict=True)]
+    lengths: list[int] = []
+    for rows in parts:
+        answers = [side for side in ("completion", "chosen", "rejected") if side in rows.columns]
+        lengths += [max(found) for found in zip(*(_lengths(rows, side, tokenizer, name) for side in answers), strict=True)]
     return {
         "tokenizer": name,
         "rows": len(lengths),

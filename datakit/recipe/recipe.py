@@ -161,8 +161,8 @@ class Recipe(Section):
             seen[identity] = at
         if self.budget.cost is not None and not any(source.price.input or source.price.output for source in self.sampled):
             raise ValueError("budget.cost needs prices: give sources a price, or set budget.tokens")
-        if not self.score and not self.imported_judges and self.select.margin is not None:
-            raise ValueError("select.margin must be null without a judge (score: null)")
+        if not self.score and not self.imported_judges and self.select.scored_rules:
+            raise ValueError(f"select.{self.select.scored_rules[0]} must be null without a judge (score: null)")
         if twice := sorted({reward.type for reward in self.score} & set(self.imported_judges)):
             raise ValueError(f"judge: '{twice[0]}' is the name of a reward model in score; call the imported judge otherwise")
         return self

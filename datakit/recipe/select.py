@@ -63,6 +63,34 @@ def _as_demos(value: Any) -> Any:
 Demos = Annotated[Literal["one", "all"] | int, PlainValidator(_as_demos)]
 
 
+class Sides(Section):
+    """Which source models' answers may be chosen, and which rejected: strong against weak models (Olmo 3)."""
+
+    chosen: Annotated[list[str], Field(min_length=1)]
+    """Models whose answers may be chosen; their right answers alone become demos."""
+    rejected: Annotated[list[str], Field(min_length=1)]
+    """Models whose answers may be rejected; one may stand in both lists."""
+
+
+class LengthDifference(Section):
+    """At most so much longer, in one of two units."""
+
+    chars: Annotated[int, Field(strict=True, ge=0)] | None = None
+    """Characters."""
+    tokens: Annotated[int, Field(strict=True, ge=0)] | None = None
+    """Tokens as each source counts them: every response must have them."""
+
+
+def _kind_of_pairing(value: Any) -> str:
+    return "lists of sources" if isinstance(value, dict | Sides) else "pairing"
+
+
+Pairing = Annotated[
+    Annotated[Literal["same_source", "any_source"], Tag("pairing")] | Annotated[Sides, Tag("lists of sources")],
+    Discriminator(_kind_of_pairing),
+]
+
+
 class Select(Section):
     allow_unjudged: Annotated[bool, Field(strict=True)] = False
     """Let answers that neither a verifier nor a judge has looked at become demos; which one is decided by a hash."""
@@ -76,15 +104,27 @@ class Select(Section):
     sft_share: Share = 0.4
     demos_per_prompt: Demos = "one"
     """How many different right answers of a prompt become demos: the one with the highest score, so many of them, or all."""
-    pairing: Literal["same_source", "any_source"] = "same_source"
-    """same_source: both answers of a pair come from one source model (FuseChat-3.0)."""
+    pairing: Pairing = "same_source"
+    """same_source: both answers of a pair come from one source model (FuseChat-3.0). any_source: of any two; {chosen: [A, B],
+    rejected: [C]}: the chosen one of A or B, the rejected one of C, and one pair a prompt."""
+    search: Literal["extremes", "feasible"] = "extremes"
+    """extremes: the best right against the worst wrong answer, and no pair where these break a rule (FuseChat-3.0). feasible:
+    where they do, the right and the wrong answer with the largest margin that obeys the window and the rules about lengths."""
     per_prompt: Literal["one", "one_per_source"] = "one"
     """one: the pair with the largest margin; one_per_source: each source's pair."""
     margin: Margin = None
     """The window of chosen minus rejected score, both ends included: [low, high], or quantiles of the run's own margins
     ({quantiles: [0.1, 0.9]}) for a judge whose scores have no scale of their own; null for no window."""
+    length_adjust: Annotated[float, Field(strict=True, ge=0, le=1)] | None = None
+    """Take this share of the slope of scores on the logarithm of the answers' characters out of the scores that select, before
+    anything else; margins, and the window, are of what is left."""
+    length_tier: Annotated[float, Field(strict=True, gt=0, le=0.5)] | None = None
+    """The shortest of the nearly best answers against the longest of the nearly worst: those at most this share of the largest
+    margin away from the best and the worst."""
     length_ratio_max: Annotated[float, Field(strict=True, ge=1)] | None = None
     """Keep pairs whose longer text has at most this many times the characters of the shorter."""
+    length_difference_max: LengthDifference | None = None
+    """{chars: 400} or {tokens: 100}: the longer text has at most so much more than the shorter."""
     length_bins: Annotated[float, Field(strict=True, gt=0)] | None = None
     """Bin width of |ln(chosen/rejected characters)|: in each bin as many pairs with longer chosen as with longer rejected."""
     flags: Literal["obey", "ignore"] = "obey"
@@ -100,6 +140,25 @@ class Select(Section):
         """The most demos a prompt may have; None for any number."""
         wanted = self.demos_per_prompt
         return {"one": 1, "all": None}[wanted] if isinstance(wanted, str) else wanted
+
+    @property
+    def scored_rules(self) -> list[str]:
+        """The fields that are set and mean nothing without a judge's scores."""
+        names = ("margin", "length_adjust", "length_tier")
+        return [name for name in names if getattr(self, name) is not None]
+
+    @property
+    def without_lengths(self) -> Select:
+        """The same rule without any control of lengths."""
+        fields = ("length_adjust", "length_tier", "length_ratio_max", "length_difference_max", "length_bins")
+        return self.model_copy(update=dict.fromkeys(fields))
+
+    @model_validator(mode="after")
+    def _lengths(self) -> Select:
+        difference = self.length_difference_max
+        if difference is not None and (difference.chars is None) == (difference.tokens is None):
+            raise ValueError("length_difference_max takes one unit: {chars: N} or {tokens: N}")
+        return self
 
     @model_validator(mode="after")
     def _window(self) -> Select:

@@ -12,14 +12,22 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from datakit.domains import Domain
+from datakit.errors import BadInput
 from datakit.recipe import MEAN_RANK, Quantiles, Recipe, Select
 from datakit.recipe.curate import Answers
+from datakit.recipe.select import LengthDifference, Sides
 from datakit.rewards.judges import chosen_judge, foreign_window, judges
+from datakit.select.lengths import slopes
 from datakit.store import Run, load_sql
 from datakit.tables import FLAGGED, TABLES, canonical_json, digest
 from datakit.tables.letters import TRADITIONAL
 
 FEW_DEMOS = 0.02  # of the pairs
+NUMBERS = (
+    *("prompt_no", "model_no", "id", "n_chars", "n_tokens", "text_hash", "score", "scored", "repeated", "flagged"),
+    *("standing", "passed", "failed", "is_right", "is_wrong", "may_be_chosen", "may_be_rejected"),
+)
+"""Of an answer, what selection needs: no text, and some fifty bytes a row."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,13 @@ class Rule:
     @property
     def any_source(self) -> bool:
         """Whether a pair's two answers may be of different source models."""
-        return self.select.pairing == "any_source"
+        return self.select.pairing != "same_source"
+
+    @property
+    def matching(self) -> dict[str, bool]:
+        """The parameters of statements that make pairs of answers."""
+        by_source = not self.any_source
+        return {"by_source": by_source, "verified": self.verifier is not None, "ranked": self.judge == MEAN_RANK}
 
     @property
     def looks_at_answers(self) -> bool:
@@ -99,42 +113,108 @@ def excluded_in(rule: Rule) -> dict[str, int | str]:
     return {f"{target}s": counts.get(target, 0) for target in FLAGGED} | {"digest": digest(named)}
 
 
-def make_candidates(run: Run, rule: Rule) -> None:
-    """Make the temporary tables `answers` (one row a response) and `pair_candidates` (one row a prompt and source)."""
-    match_answers(run, rule, rule.judge)
-    select = rule.select
-    low, high = margin_window(run, rule)
-    run.make_table("placed", load_sql("select/place_prompts"), {"sft_below": select.sft_below})
-    run.make_table(
-        "pair_candidates",
-        load_sql("select/select_pairs"),
-        {
-            "margin_low": low,
-            "margin_high": high,
-            "length_ratio_max": select.length_ratio_max,
-            "one_per_source": select.per_prompt == "one_per_source",
-            "sft_share": select.sft_share if select.split == "share" else None,
-            "length_bins": select.length_bins,
-        },
-    )
+def make_candidates(run: Run, rule: Rule, whole: bool = False) -> None:
+    """Make the temporary tables `answers` (one row a response) and `pair_candidates` (one row a prompt and source).
+
+    `whole`: answers with all columns of sql/select/mark_answers.sql, for the audit.
+    """
+    match_answers(run, rule, whole)
+    choose_pairs(run, rule)
 
 
-def match_answers(run: Run, rule: Rule, judge: str | None) -> None:
-    """Make the temporary tables `answers` and `matched`, the candidates if this judge selected, before any rule about margins
-    or lengths."""
+def match_answers(run: Run, rule: Rule, whole: bool = False) -> None:
+    """Make the temporary tables `answers` and `matched`, the candidates before any rule about margins or lengths."""
+    mark_answers(run, rule, whole)
+    match_marked(run, rule)
+
+
+def mark_answers(run: Run, rule: Rule, whole: bool = False) -> None:
+    """Make the temporary table `answers`: what does not depend on the rules about margins and lengths."""
     run.keep("excluded", rule.excluded)
     find_faults(run, rule.answers)
     if rule.excluded.height:
         run.make_table("faults", load_sql("select/flag_answers"))
+    judge, sides = rule.judge, rule.select.pairing
     counted = list(rule.judges) if judge == MEAN_RANK else [judge] if judge is not None else []
-    marks = {"verifier": rule.verifier, "wrong": list(rule.wrong), "judges": counted}
-    run.make_table("answers", load_sql("select/mark_answers"), marks)
+    marks = {"verifier": rule.verifier, "wrong": list(rule.wrong), "judges": counted, "chosen": None, "rejected": None}
+    if isinstance(sides, Sides):
+        _check_sides(run, sides)
+        marks |= {"chosen": sides.chosen, "rejected": sides.rejected}
+    run.make_table("answers", f"SELECT {'*' if whole else ', '.join(NUMBERS)} FROM ({load_sql('select/mark_answers')})", marks)
+    run.change_table(load_sql("select/mark_copies"))
     if judge == MEAN_RANK:
-        run.make_table("answers", load_sql("select/rank_answers"), {"judges": counted})
-    params = {"any_source": rule.any_source, "verified": rule.verifier is not None, "ranked": judge == MEAN_RANK}
-    run.make_table("matched", load_sql("select/match_answers"), params)
+        run.change_table(load_sql("select/rank_answers"), {"judges": counted})
+    run.make_table("flagged_pairs", load_sql("select/find_flagged_pairs"))
+
+
+def match_marked(run: Run, rule: Rule) -> None:
+    """Make the temporary table `matched` of `answers`: the first pair of each prompt and source."""
+    run.keep("length_slopes", length_slopes(run, rule))
+    run.make_view("valued", load_sql("select/value_answers"))
+    run.make_table("matched", load_sql("select/match_answers"), rule.matching)
+    if rule.select.length_tier is not None:
+        run.make_table("matched", load_sql("select/tier_answers"), {**rule.matching, "tier": rule.select.length_tier})
+    if rule.verifier is None and (rule.select.length_adjust or rule.select.length_tier):
+        no_rules = dict.fromkeys(("margin_low", "margin_high", "length_ratio_max", "chars_max", "tokens_max"))
+        run.make_table("found", load_sql("select/search_pairs"), {**rule.matching, **no_rules, "rules": False})
+        run.make_table("matched", load_sql("select/take_found"))
     if "pair" in rule.excluded["target"]:
         run.make_table("matched", load_sql("select/flag_pairs"))
+
+
+def choose_pairs(run: Run, rule: Rule) -> None:
+    """Make the temporary table `pair_candidates` of `matched`, by the rules about margins and lengths."""
+    select = rule.select
+    rules = obeyed(run, rule)
+    if rules["tokens_max"] is not None:
+        _check_tokens(run)
+    run.make_view("settled", "SELECT * FROM matched")
+    if select.search == "feasible":
+        run.make_table("found", load_sql("select/search_pairs"), {**rule.matching, **rules, "rules": True})
+        run.make_table("searched", load_sql("select/take_found"))
+        run.make_view("settled", "SELECT * FROM searched")
+    run.make_table("placed", load_sql("select/place_prompts"), {"sft_below": select.sft_below})
+    params = {
+        **rules,
+        "one_per_source": select.per_prompt == "one_per_source",
+        "sft_share": select.sft_share if select.split == "share" else None,
+        "length_bins": select.length_bins,
+    }
+    run.make_table("pair_candidates", load_sql("select/select_pairs"), params)
+
+
+def obeyed(run: Run, rule: Rule) -> dict[str, float | None]:
+    """What a pair of the rule must obey, as parameters: the window (for the margins of `matched`) and the lengths' rules."""
+    low, high = margin_window(run, rule)
+    difference = rule.select.length_difference_max or LengthDifference()
+    lengths = {"length_ratio_max": rule.select.length_ratio_max, "chars_max": difference.chars, "tokens_max": difference.tokens}
+    return {"margin_low": low, "margin_high": high, **lengths}
+
+
+def length_slopes(run: Run, rule: Rule) -> pl.DataFrame:
+    """What the rule takes out of scores by the logarithm of their length: model_no, slope; no row for nothing."""
+    share = rule.select.length_adjust
+    found = [share * slope for slope in slopes(run, by_source=not rule.any_source)] if share else []
+    return pl.DataFrame(
+        {"model_no": range(1, len(found) + 1), "slope": found}, schema={"model_no": pl.UInt16, "slope": pl.Float64}
+    )
+
+
+def _check_sides(run: Run, sides: Sides) -> None:
+    known = run.query("SELECT DISTINCT model FROM sources ORDER BY model")["model"].to_list()
+    for side, named in (("chosen", sides.chosen), ("rejected", sides.rejected)):
+        for model in named:
+            if model not in known:
+                raise BadInput(f"select.pairing.{side}: '{model}' is no source of this run; they are {', '.join(known)}")
+
+
+def _check_tokens(run: Run) -> None:
+    lacking = run.query(load_sql("select/count_tokenless"))
+    if lacking.height:
+        model, n = lacking.row(0)
+        raise BadInput(
+            f"select.length_difference_max.tokens: {n:,} answers of {model} have no count of tokens; write {{chars: N}}"
+        )
 
 
 def find_faults(run: Run, answers: Answers) -> None:
@@ -166,10 +246,38 @@ def margin_window(run: Run, rule: Rule) -> tuple[float | None, float | None]:
     return run.query(load_sql("select/select_window"), {"low": low, "high": high}).row(0)
 
 
-def select_pairs(run: Run) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Selected:
+    """What a rule selected, and what an export says of that."""
+
+    demos: pl.DataFrame
+    pairs: pl.DataFrame
+    window: tuple[float | None, float | None]
+    """Both ends of the margin window."""
+    accuracy: float | None
+    """How often the scores that select put a right answer above a wrong one that it could be paired with; a tie counts half."""
+    comparisons: int
+
+
+def select(run: Run, rule: Rule) -> Selected:
+    """Select pairs and demos by the rule; leaves the tables of `make_candidates`."""
+    make_candidates(run, rule)
+    worth = rank_right(run, rule)
+    return Selected(select_demos(run, rule), select_pairs(run, rule), margin_window(run, rule), *worth)
+
+
+def rank_right(run: Run, rule: Rule, raw: bool = True) -> tuple[float | None, int]:
+    """How often the scores of `answers` put a right answer above a wrong one that it could be paired with, and of how many.
+
+    `raw`: the judge's scores; else those that select, without what length adds to them.
+    """
+    share, n = run.query(load_sql("select/rank_right"), {"by_source": not rule.any_source, "raw": raw}).row(0)
+    return (share, n) if rule.verifier is not None else (None, 0)
+
+
+def select_pairs(run: Run, rule: Rule) -> pl.DataFrame:
     """The pairs among the candidates of `make_candidates`."""
-    columns = ", ".join(TABLES["pairs"].schema)
-    return run.query(f"SELECT {columns} FROM pair_candidates WHERE lost IS NULL ORDER BY prompt_id, model")
+    return run.query(load_sql("select/name_pairs"), {"judge": rule.judge})
 
 
 def select_demos(run: Run, rule: Rule) -> pl.DataFrame:

@@ -26,11 +26,13 @@ from datakit.tables.residue import LEADING, TRAILING, find_residue
 
 MACROS = (
     *("make_response_id", "whole_answer", "asked_messages", "compared_text", "is_asked"),
-    *("strip_residue", "written_answer", "count_of"),
+    *("strip_residue", "written_answer", "count_of", "id_number", "id_text", "takes_turns", "length_free", "length_ratio"),
+    "why_no_pair",
 )
 VIEWS = (
     *(table for table in TABLES if table != "responses"),
-    *("asked_prompts", "wanted_responses", "responses", "current_responses", "current_failures", "current_flags"),
+    *("asked_prompts", "wanted_responses", "numbered_prompts", "numbered_sources"),
+    *("responses", "current_responses", "current_failures", "current_flags"),
 )
 """The tables, and what sql/views makes of them; each stands on some before it."""
 PARTS = "STRUCT(text VARCHAR, reasoning VARCHAR, form VARCHAR)"
@@ -80,6 +82,17 @@ class Tables:
         """Keep the rows of a SELECT as a temporary table. BadInput where it cannot be run."""
         try:
             self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {_as_read(sql)}", dict(params or {}))
+        except duckdb.Error as error:
+            raise BadInput(self._say(str(error).strip())) from error
+
+    def make_view(self, name: str, sql: str) -> None:
+        """Have a SELECT without parameters as a temporary view."""
+        self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {_as_read(sql)}")
+
+    def change_table(self, sql: str, params: Mapping[str, Any] | None = None) -> None:
+        """Run one UPDATE of a temporary table. BadInput where it cannot be run."""
+        try:
+            self.connection.execute(_as_read(sql), dict(params or {}))
         except duckdb.Error as error:
             raise BadInput(self._say(str(error).strip())) from error
 

@@ -173,6 +173,14 @@ class Run:
         """See the flags that others have added since. Temporary tables go."""
         self._note(FLAGS)
 
+    def make_view(self, name: str, sql: str) -> None:
+        """Have a SELECT as a temporary view."""
+        self._connect().make_view(name, sql)
+
+    def change_table(self, sql: str, params: Mapping[str, Any] | None = None) -> None:
+        """Run one UPDATE of a temporary table."""
+        self._connect().change_table(sql, params)
+
     def spool(self, table: str, name: str = "new.tmp") -> Spool:
         """An empty spool for rows of a table."""
         self.check_writable()

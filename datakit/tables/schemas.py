@@ -194,6 +194,10 @@ TABLES: dict[str, Table] = {
             "rejected_id": pl.String,
             "margin": pl.Float64,
             "log_length_ratio": pl.Float64,
+            "judge": pl.String,
+            "chosen_score": pl.Float64,
+            "rejected_score": pl.Float64,
+            "length_slope": pl.Float64,
         },
     ),
     "failures": Table(

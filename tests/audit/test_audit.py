@@ -98,7 +98,7 @@ class Build:
         self.write()
         rule = rule_of(self.recipe, domains.domain_of(self.recipe))
         make_candidates(self.run, rule)
-        demos, pairs = select_demos(self.run, rule), select_pairs(self.run)
+        demos, pairs = select_demos(self.run, rule), select_pairs(self.run, rule)
         self.run.replace("demos", demos)
         self.run.replace("pairs", pairs)
         self.run.close()

@@ -24,7 +24,7 @@ from datakit.screen.report import draw, open_console
 from datakit.select.rule import rule_of
 from datakit.stages import build, reselect
 from datakit.store import Run, load_sql
-from datakit.tables import Rows
+from datakit.tables import Rows, digest
 from tests.helpers.folders import CASES
 from tests.helpers.laws import examples
 from tests.helpers.monitors import Heard
@@ -82,27 +82,22 @@ def test_a_window_of_quantiles_keeps_at_least_its_share(margins, hundredths):
 
 def mean_ranks(scores, names=("a", "b"), repeated=(), excluded=()):
     """{response: mean rank} of {response: {judge: score}}; a response's prompt is its first letter."""
-    answers = [
-        {
-            "prompt_id": response[0],
-            "response_id": response,
-            "scored": set(names) <= by_judge.keys(),
-            "repeated": response in repeated,
-            "fault": "flagged" if response in excluded else None,
-            "score": None,
-        }
-        for response, by_judge in scores.items()
-    ]
-    rows = [{"response_id": r, "judge": j, "score": float(s)} for r, by_judge in scores.items() for j, s in by_judge.items()]
     connection = duckdb.connect()
+    connection.execute(load_sql("views/id_number"))
     connection.execute(
-        "CREATE TABLE answers (prompt_id VARCHAR, response_id VARCHAR, scored BOOL, repeated BOOL, fault VARCHAR, score DOUBLE)"
+        "CREATE TABLE answers "
+        "(prompt_no INTEGER, response VARCHAR, id UUID, scored BOOL, repeated BOOL, flagged BOOL, score DOUBLE)"
     )
-    connection.executemany("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)", [list(row.values()) for row in answers])
+    ids = {response: digest(response) for response in scores}
+    connection.executemany(
+        "INSERT INTO answers SELECT ?, ?, id_number(?), ?, ?, ?, NULL",
+        [[ord(r[0]), r, ids[r], set(names) <= by_judge.keys(), r in repeated, r in excluded] for r, by_judge in scores.items()],
+    )
+    rows = [[ids[r], j, float(s)] for r, by_judge in scores.items() for j, s in by_judge.items()]
     connection.execute("CREATE TABLE scores (response_id VARCHAR, judge VARCHAR, score DOUBLE)")
-    connection.executemany("INSERT INTO scores VALUES (?, ?, ?)", [list(row.values()) for row in rows])
-    ranked = connection.sql(load_sql("select/rank_answers"), params={"judges": list(names)}).pl()
-    return dict(zip(ranked["response_id"], ranked["score"], strict=True))
+    connection.executemany("INSERT INTO scores VALUES (?, ?, ?)", rows)
+    connection.execute(load_sql("select/rank_answers"), {"judges": list(names)})
+    return dict(connection.execute("SELECT response, score FROM answers").fetchall())
 
 
 def test_the_mean_rank_is_the_share_of_other_answers_that_an_answer_outscores():
@@ -356,7 +351,7 @@ def test_the_margins_that_each_judge_would_give(two):
 
 def test_an_absolute_window_has_two_sides():
     rows = [("p", 0.005), ("p", 0.05), ("q", 0.001), ("r", 0.5), ("s", 0.001), ("s", 0.5), ("t", 0.01), ("u", 0.1)]
-    tables = {"matched": [{"prompt_id": prompt, "margin": margin, "lost": None} for prompt, margin in rows]}
+    tables = {"matched": [{"prompt_no": prompt, "margin": margin, "lost": None} for prompt, margin in rows]}
     [row] = asked("audit/judge_margins", tables, low=0.01, high=0.1)
     names = ("candidates", "below", "inside", "above", "prompts", "prompts_below", "prompts_inside", "prompts_above")
     assert [row[name] for name in names] == [8, 3, 3, 2, 6, 1, 3, 2]

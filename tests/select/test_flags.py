@@ -19,8 +19,8 @@ from tests.helpers.command import count, datakit, recipe_over, rows_of, write_pr
 from tests.helpers.fake_endpoint import Fake, running
 from tests.helpers.imported_runs import answered, imported_run
 from tests.helpers.monitors import Heard
+from tests.select.test_rule import CANDIDATES, in_memory, numbered, recipe_of, right, tables_of, wrong
 from tests.select.test_rule import domains as domains  # the kinds of domains that stand for real ones
-from tests.select.test_rule import in_memory, numbered, recipe_of, right, tables_of, wrong
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -39,9 +39,11 @@ def selected(answers, said, domain="checked", **rule):
         made = replace(made, excluded=run.query(load_sql("select/find_excluded")))
     make_candidates(run, made)
     score = {answer.id: answer.score for answer in answers}
-    pairs = {row["prompt_id"]: (score[row["chosen_id"]], score[row["rejected_id"]]) for row in select_pairs(run).to_dicts()}
+    pairs = {
+        row["prompt_id"]: (score[row["chosen_id"]], score[row["rejected_id"]]) for row in select_pairs(run, made).to_dicts()
+    }
     demos = {row["prompt_id"]: row["score"] for row in select_demos(run, made).to_dicts()}
-    lost = dict(run.query("SELECT prompt_id, lost FROM pair_candidates WHERE lost IS NOT NULL").rows())
+    lost = dict(run.query(f"SELECT prompt_id, lost FROM ({CANDIDATES}) WHERE lost IS NOT NULL").rows())
     run.fill({"flags": []})
     return pairs, demos, lost
 
@@ -80,7 +82,7 @@ def test_a_prompt_that_shares_its_answers_with_an_excluded_one_keeps_them():
     run.fill({**tables, "prompts": [*tables["prompts"], twin], "flags": [excluded("prompt", prompt_id="p")]})
     rule = replace(rule_of(recipe, domain_of(recipe)), excluded=run.query(load_sql("select/find_excluded")))
     make_candidates(run, rule)
-    assert select_pairs(run)["prompt_id"].to_list() == ["twin"]
+    assert select_pairs(run, rule)["prompt_id"].to_list() == ["twin"]
     run.fill({"flags": []})
 
 
@@ -127,7 +129,7 @@ def test_what_was_excluded_does_not_count_among_the_answers_that_another_outscor
     run.fill({**tables_of(numbers, "checked", 9, ()), "flags": [excluded("response", response_id=numbers[0].id)]})
     rule = replace(rule_of(recipe, domain_of(recipe)), excluded=run.query(load_sql("select/find_excluded")))
     make_candidates(run, rule)
-    assert select_pairs(run)["margin"].to_list() == [1.0]
+    assert select_pairs(run, rule)["margin"].to_list() == [1.0]
     run.fill({"flags": []})
 
 

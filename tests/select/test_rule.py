@@ -172,6 +172,15 @@ class InMemory(Run):
             self._connect().connection.execute(f'DELETE FROM "{table}"; INSERT INTO "{table}" SELECT * FROM frame')
 
 
+CANDIDATES = """
+SELECT p.prompt_id, m.model, c.lost
+FROM pair_candidates AS c
+INNER JOIN numbered_prompts AS p ON c.prompt_no = p.prompt_no
+LEFT JOIN (SELECT DISTINCT model_no, model FROM numbered_sources) AS m
+    ON coalesce(c.chosen.model_no, nullif(c.side, 0)) = m.model_no
+"""
+
+
 @cache
 def in_memory():
     return InMemory()
@@ -180,7 +189,7 @@ def in_memory():
 def selected_in(run, recipe):
     rule = rule_of(recipe, domain_of(recipe))
     make_candidates(run, rule)
-    return select_pairs(run), select_demos(run, rule), run.query("SELECT * FROM pair_candidates")
+    return select_pairs(run, rule), select_demos(run, rule), run.query(CANDIDATES)
 
 
 def select(answers, domain="checked", judged=True, n=99, dropped=(), extra=None, parts=0, order=None, **rule):
@@ -621,21 +630,29 @@ class Plain:
 
     def __init__(self):
         self.connection = duckdb.connect()
+        for macro in ("id_text", "length_ratio", "why_no_pair"):
+            self.connection.execute(load_sql(f"views/{macro}"))
         self.parameters = {
             "margin_low": None, "margin_high": None, "length_ratio_max": None, "one_per_source": False, "length_bins": None,
+            "chars_max": None, "tokens_max": None,
         }  # fmt: skip
-        self.connection.execute("CREATE TABLE placed (prompt_id VARCHAR)")
+        self.connection.execute("CREATE TABLE placed (prompt_no INTEGER)")
 
     def to_sft(self, n, share, backwards=False):
         order = "DESC" if backwards else "ASC"
         self.connection.execute(
-            "CREATE OR REPLACE TABLE answers AS SELECT 'p' || i AS prompt_id, 'a' AS model, 'p' || i || good AS response_id, "
-            "good::INT::DOUBLE AS score, 10 AS n_chars, hash(i, good) AS text_hash, good AS is_right, "
-            f"NOT good AS is_wrong FROM range($n) AS t(i), (VALUES (true), (false)) AS s(good) ORDER BY i {order}",
+            "CREATE OR REPLACE TABLE valued AS SELECT i AS prompt_no, 1 AS model_no, md5('p' || i || good)::UUID AS id, "
+            "good::INT::DOUBLE AS score, score AS value, 10 AS n_chars, 5 AS n_tokens, hash(i, good) AS text_hash, "
+            "good AS may_be_chosen, "
+            f"NOT good AS may_be_rejected FROM range($n) AS t(i), (VALUES (true), (false)) AS s(good) ORDER BY i {order}",
             {"n": n},
         )
-        match = f"CREATE OR REPLACE TABLE matched AS {load_sql('select/match_answers')}"
-        self.connection.execute(match, {"any_source": False, "verified": True, "ranked": False})
+        self.connection.execute(
+            "CREATE OR REPLACE TABLE numbered_prompts AS SELECT i AS prompt_no, 'p' || i AS prompt_id FROM range($n) AS t(i)",
+            {"n": n},
+        )
+        match = f"CREATE OR REPLACE TABLE settled AS {load_sql('select/match_answers')}"
+        self.connection.execute(match, {"by_source": True, "verified": True, "ranked": False})
         rows = self.connection.sql(load_sql("select/select_pairs"), params=self.parameters | {"sft_share": share}).fetchall()
         assert len(rows) == n
         return {row[0] for row in rows if row[-1] == "serves SFT"}

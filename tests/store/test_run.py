@@ -72,6 +72,13 @@ def response(response_id, text="t", **columns):
     return {"response_id": str(response_id), "prompt_id": "p", "model": "m", "sample_index": 0, "text": text} | columns
 
 
+def whole_response(messages_digest, revision=None, sampling="new", sample_index=0):
+    """One whose id is made of its columns."""
+    made_of = {"revision": revision, "sampling": sampling, "sample_index": sample_index}
+    response_id = make_response_id(messages_digest, "m", *made_of.values())
+    return response(response_id, messages_digest=messages_digest, **made_of)
+
+
 def ids(run, table="responses"):
     return sorted(run.query(f"SELECT {TABLES[table].key[0]} AS id FROM {table}")["id"])
 
@@ -748,11 +755,11 @@ def test_current_responses_are_those_that_the_recipe_wants(folder):
     """Rows of an old temperature, of a dropped prompt and beyond n stay in the table and are not read."""
     prompts = [{"prompt_id": "a", "messages_digest": "1"}, {"prompt_id": "b", "messages_digest": "2", "dropped": "why"}]
     rows = {
-        "wanted": response(make_response_id("1", "m", None, "new", 0)),
-        "old sampling": response(make_response_id("1", "m", None, "old", 0)),
-        "another revision": response(make_response_id("1", "m", "2", "new", 0)),
-        "beyond n": response(make_response_id("1", "m", None, "new", 1)),
-        "dropped": response(make_response_id("2", "m", None, "new", 0)),
+        "wanted": whole_response("1"),
+        "old sampling": whole_response("1", sampling="old"),
+        "another revision": whole_response("1", revision="2"),
+        "beyond n": whole_response("1", sample_index=1),
+        "dropped": whole_response("2"),
     }
     with Run.create(folder) as run:
         run.replace("prompts", TABLES["prompts"].frame(prompts))

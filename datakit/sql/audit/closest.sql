@@ -1,8 +1,8 @@
 -- What became of every prompt that has candidates. Kept as the temporary table `audit_closest`.
 -- Reads pair_candidates (select_pairs.sql). No parameters.
--- Gives prompt_id, paired, and for a prompt without a pair `lost`: the reason of the candidate that came closest to one.
+-- Gives prompt_no, paired, and for a prompt without a pair `lost`: the reason of the candidate that came closest to one.
 SELECT
-    prompt_id,
+    prompt_no,
     bool_or(lost IS NULL) AS paired,
     arg_max(
         lost,
@@ -19,4 +19,4 @@ SELECT
         )
     ) AS lost
 FROM pair_candidates
-GROUP BY prompt_id
+GROUP BY prompt_no

@@ -8,18 +8,19 @@ WITH asked AS (
     FROM prompts
     WHERE dropped IS NULL
     GROUP BY messages_digest
+    HAVING count(*) > 1
 ),
 
 shared AS (
-    SELECT prompt_id, text_hash
+    SELECT prompt_no, text_hash
     FROM answers
-    WHERE text_hash IS NOT NULL
-    GROUP BY prompt_id, text_hash
-    HAVING count(DISTINCT model) > 1
+    WHERE text_hash IS NOT NULL AND NOT repeated
+    GROUP BY prompt_no, text_hash
+    HAVING count(*) > 1
 )
 
 SELECT
-    (SELECT count(*) - count(DISTINCT (prompt_id, model, text_hash)) FROM answers WHERE text_hash IS NOT NULL) AS repeated_responses,
+    (SELECT count(*) FROM answers WHERE repeated) AS repeated_responses,
     (SELECT count(*) FROM shared) AS shared_responses,
     (SELECT coalesce(sum(n_ids - 1), 0)::BIGINT FROM asked) AS repeated_prompts,
     (SELECT count(*) FROM asked WHERE n_references > 1) AS differing_references

@@ -1,5 +1,5 @@
 -- A few pairs to look at: those with the smallest, the median and the largest margin. Kept as the temporary table `examples`.
--- Reads audit_pairs. No parameters. Gives picked (why this one; NULL without margins) and the columns of audit_pairs.
+-- Reads audit_pairs. No parameters. Gives picked (why this one; NULL without margins), columns of audit_pairs, place.
 SELECT
     CASE
         WHEN margin IS NULL OR n_pairs = 1 THEN NULL
@@ -7,7 +7,18 @@ SELECT
         WHEN place = n_pairs THEN 'largest margin'
         ELSE 'median margin'
     END AS picked,
-    * EXCLUDE (n_pairs)
+    prompt_id,
+    model,
+    rejected_model,
+    chosen_id,
+    rejected_id,
+    margin,
+    log_length_ratio,
+    chosen_chars,
+    rejected_chars,
+    chosen_score,
+    rejected_score,
+    place
 FROM (
     SELECT *, count(*) OVER () AS n_pairs, row_number() OVER (ORDER BY margin NULLS LAST, chosen_id, rejected_id) AS place
     FROM audit_pairs

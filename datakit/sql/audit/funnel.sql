@@ -1,35 +1,35 @@
 -- The way from prompts to pairs: how many prompts reach each step, and why the others do not.
--- Reads prompts, answers, audit_wanted, audit_closest, excluded (select/find_excluded.sql).
+-- Reads prompts, numbered_prompts, answers, audit_missing, audit_closest, excluded (select/find_excluded.sql).
 --   $verified, $wrong  as in answers.sql
 -- Gives six rows in order: step, prompts that reach it, and `lost`, a list of {reason, prompts} of those that reached the step
 -- before and not this one.
 --   read, kept (neither dropped nor flagged), answered, judged (a right and a wrong answer), candidates (that may stand in one pair), paired
 WITH answered AS (
-    SELECT prompt_id, bool_or(is_right) AS has_right, bool_or(is_wrong) AS has_wrong, bool_or(complete) AS has_complete,
+    SELECT prompt_no, bool_or(is_right) AS has_right, bool_or(is_wrong) AS has_wrong, bool_or(complete) AS has_complete,
         bool_or(complete AND NOT dropped) AS has_usable,
         bool_or(is_right OR was_usable AND (NOT $verified OR outcome = 'passed')) AS had_right,
         bool_or(is_wrong OR was_usable AND (NOT $verified OR list_contains($wrong, outcome))) AS had_wrong
     FROM (SELECT *, fault = 'flagged' AND scored AND NOT repeated AND complete AND NOT dropped AS was_usable FROM answers)
-    GROUP BY prompt_id
+    GROUP BY prompt_no
 ),
 
 unanswered AS (
     SELECT
-        prompt_id,
+        prompt_no,
         CASE
             WHEN bool_or(state = 'pending') THEN 'not asked yet'
             WHEN bool_or(state = 'failed') THEN 'every request failed'
             ELSE 'no response in the imported files'
         END AS reason
-    FROM audit_wanted
-    GROUP BY prompt_id
+    FROM audit_missing
+    GROUP BY prompt_no
 ),
 
 placed AS (
     SELECT
         CASE
             WHEN p.dropped IS NOT NULL OR x.prompt_id IS NOT NULL THEN 1
-            WHEN a.prompt_id IS NULL THEN 2
+            WHEN a.prompt_no IS NULL THEN 2
             WHEN NOT (a.has_right AND a.has_wrong) THEN 3
             WHEN c.paired THEN 6
             WHEN c.lost IN ('nothing to judge by', 'no right answer', 'no wrong answer', 'same text') THEN 4
@@ -50,9 +50,10 @@ placed AS (
             WHEN 5 THEN c.lost
         END AS reason
     FROM prompts AS p
-    LEFT JOIN answered AS a ON p.prompt_id = a.prompt_id
-    LEFT JOIN unanswered AS u ON p.prompt_id = u.prompt_id
-    LEFT JOIN audit_closest AS c ON p.prompt_id = c.prompt_id
+    LEFT JOIN numbered_prompts AS n ON p.prompt_id = n.prompt_id
+    LEFT JOIN answered AS a ON n.prompt_no = a.prompt_no
+    LEFT JOIN unanswered AS u ON n.prompt_no = u.prompt_no
+    LEFT JOIN audit_closest AS c ON n.prompt_no = c.prompt_no
     LEFT JOIN excluded AS x ON p.prompt_id = x.prompt_id AND x.target = 'prompt'
 ),
 

@@ -1,15 +1,17 @@
--- Histograms of `amounts` (pair_amounts.sql, source_amounts.sql).
+-- Histograms of `amounts` (pair_amounts.sql, source_amounts.sql, judge_amounts.sql).
 -- Reads amounts.
 --   $n_bins  number of bins
--- Gives what, model, edges (n_bins + 1 numbers), counts (n_bins numbers). All models of one `what` share their edges: equal
--- steps between the 1st and the 99th percentile, the outer bins reach to the ends; of log_length_ratio symmetric around 0.
+-- Gives what, model_no, edges (n_bins + 1 numbers), counts (n_bins numbers), and for each `what` a row with model_no NULL: all models
+-- together. All models of one `what` share their edges: equal steps between the 1st and the 99th percentile, the outer bins reach to
+-- the ends; of log_length_ratio symmetric around 0.
 WITH bounds AS (
     SELECT
         what,
         min(amount) AS smallest,
         max(amount) AS largest,
-        if(what = 'log_length_ratio', -quantile_cont(abs(amount), 0.99), quantile_cont(amount, 0.01)) AS first,
-        if(what = 'log_length_ratio', quantile_cont(abs(amount), 0.99), quantile_cont(amount, 0.99)) AS last
+        quantile_cont(if(what::VARCHAR = 'log_length_ratio', abs(amount), amount), [0.01, 0.99]) AS ends,
+        if(what::VARCHAR = 'log_length_ratio', -ends[2], ends[1]) AS first,
+        ends[2] AS last
     FROM amounts
     GROUP BY what
 ),
@@ -32,22 +34,32 @@ edges AS (
 ),
 
 binned AS (
-    SELECT a.what, a.model, least(greatest(floor((a.amount - e.low) / (e.high - e.low) * $n_bins), 0), $n_bins - 1) AS bin
+    SELECT
+        a.what,
+        a.model_no,
+        least(greatest(floor((a.amount - e.low) / (e.high - e.low) * $n_bins), 0), $n_bins - 1)::INTEGER AS bin,
+        count(*) AS n
     FROM amounts AS a
     INNER JOIN edges AS e ON a.what = e.what
+    GROUP BY ALL
 ),
 
 grouped AS (
-    SELECT what, model, list(bin) AS bins
+    SELECT what, model_no, bin, n
     FROM binned
-    GROUP BY what, model
+    WHERE model_no IS NOT NULL
+    UNION ALL
+    SELECT what, NULL, bin, sum(n)::BIGINT
+    FROM binned
+    GROUP BY what, bin
 )
 
 SELECT
     g.what,
-    g.model,
-    if(g.what = 'chars', [exp(edge) FOR edge IN e.edges], e.edges) AS edges,
-    [len(list_filter(g.bins, lambda bin: bin = i)) FOR i IN range($n_bins)] AS counts
+    g.model_no,
+    if(g.what::VARCHAR = 'chars', [exp(edge) FOR edge IN any_value(e.edges)], any_value(e.edges)) AS edges,
+    [coalesce(map(list(g.bin), list(g.n))[i], 0) FOR i IN range($n_bins)] AS counts
 FROM grouped AS g
 INNER JOIN edges AS e ON g.what = e.what
-ORDER BY g.what, g.model
+GROUP BY g.what, g.model_no
+ORDER BY g.what, g.model_no

@@ -6,7 +6,7 @@
 -- candidates lie below), prompts_inside (one at least lies inside), prompts_above (the others), low, high, and deciles: eleven margins
 -- from the smallest to the largest, NULL where there are none.
 WITH placed AS (
-    SELECT prompt_id, margin, coalesce(margin < $low, FALSE) AS is_below, coalesce(margin > $high, FALSE) AS is_above
+    SELECT prompt_no, margin, coalesce(margin < $low, FALSE) AS is_below, coalesce(margin > $high, FALSE) AS is_above
     FROM matched
     WHERE lost IS NULL AND margin IS NOT NULL
 ),
@@ -14,7 +14,7 @@ WITH placed AS (
 prompts_placed AS (
     SELECT bool_and(is_below) AS all_below, bool_or(NOT is_below AND NOT is_above) AS one_inside
     FROM placed
-    GROUP BY prompt_id
+    GROUP BY prompt_no
 ),
 
 by_prompt AS (

@@ -1,24 +1,29 @@
 -- Every judge on every answer. Kept as the temporary table `judged`.
 -- Reads answers, scores.
 --   $judges  the judges that the recipe wants
--- Gives one row a response with an answer and judge, scored or not: judge, prompt_id, model, response_id, n_chars, outcome, repeated (a text that
--- the same model gave to the same prompt before), score (NULL where there is none), finite, cut (tokens were left out).
-WITH wanted AS (
-    SELECT unnest($judges::VARCHAR []) AS judge
+-- Gives one row a response with an answer and judge, scored or not: judge_no (its place in $judges), prompt_no, model_no, id, n_chars,
+-- outcome, repeated (a text that the same model gave to the same prompt before), score (NULL where there is none), finite, cut (tokens
+-- were left out).
+WITH given AS (
+    SELECT id_number(response_id) AS id, list_position($judges::VARCHAR [], judge) AS judge_no, any_value(score) AS score,
+        bool_or(n_tokens_cut > 0) AS cut
+    FROM scores
+    WHERE list_contains($judges::VARCHAR [], judge)
+    GROUP BY ALL
 )
 
-SELECT DISTINCT
-    w.judge,
-    a.prompt_id,
-    a.model,
-    a.response_id,
+SELECT
+    w.judge_no::USMALLINT AS judge_no,
+    a.prompt_no,
+    a.model_no,
+    a.id,
     a.n_chars,
     a.outcome,
     a.repeated,
-    s.score,
-    coalesce(isfinite(s.score), FALSE) AS finite,
-    coalesce(s.n_tokens_cut > 0, FALSE) AS cut
+    g.score,
+    coalesce(isfinite(g.score), FALSE) AS finite,
+    coalesce(g.cut, FALSE) AS cut
 FROM answers AS a
-CROSS JOIN wanted AS w
-LEFT JOIN scores AS s ON a.response_id = s.response_id AND w.judge = s.judge
+CROSS JOIN (SELECT unnest(range(1, len($judges::VARCHAR []) + 1)) AS judge_no) AS w
+LEFT JOIN given AS g ON a.id = g.id AND w.judge_no = g.judge_no
 WHERE a.text_hash IS NOT NULL

@@ -1,6 +1,6 @@
 -- What is drawn as a histogram of the pairs. Kept as the temporary table `amounts`.
--- Reads audit_pairs. No parameters. Gives what, model (NULL: all together), amount.
-SELECT 'margin' AS what, NULL::VARCHAR AS model, margin AS amount
+-- Reads audit_pairs. No parameters. Gives what, model_no (NULL: all together), amount.
+SELECT 'margin' AS what, NULL::USMALLINT AS model_no, margin AS amount
 FROM audit_pairs
 WHERE isfinite(margin)
 UNION ALL

@@ -1,14 +1,35 @@
 -- The stored pairs with their lengths and scores. Kept as the temporary table `audit_pairs`.
--- Reads pairs, responses, answers. No parameters.
--- Gives the columns of pairs, chosen_chars, rejected_chars, chosen_score, rejected_score (of the judge that selects).
+-- Reads pairs, responses, answers, numbered_prompts. No parameters.
+-- Gives the columns of pairs, chosen_chars, rejected_chars, chosen_tokens, rejected_tokens. A pair that is out of date may have answers that are none of today's: their lengths are those of the responses.
+WITH held AS (
+    SELECT prompt_id, unnest([chosen_id, rejected_id]) AS response_id FROM pairs
+),
+
+found AS (
+    SELECT h.prompt_id, h.response_id, a.n_chars, a.n_tokens, a.score
+    FROM held AS h
+    INNER JOIN numbered_prompts AS n ON h.prompt_id = n.prompt_id
+    INNER JOIN answers AS a ON n.prompt_no = a.prompt_no AND id_number(h.response_id) = a.id
+),
+
+gone AS (
+    SELECT DISTINCT h.prompt_id, r.response_id, r.n_chars, r.n_tokens, NULL::DOUBLE AS score
+    FROM (FROM held ANTI JOIN found USING (prompt_id, response_id)) AS h
+    INNER JOIN responses AS r ON h.response_id = r.response_id
+),
+
+answered AS (
+    SELECT DISTINCT * FROM found
+    UNION ALL
+    SELECT * FROM gone
+)
+
 SELECT
-    p.*,
+    p.* REPLACE (coalesce(p.chosen_score, c.score) AS chosen_score, coalesce(p.rejected_score, r.score) AS rejected_score),
     c.n_chars AS chosen_chars,
     r.n_chars AS rejected_chars,
-    cs.score AS chosen_score,
-    rs.score AS rejected_score
+    c.n_tokens AS chosen_tokens,
+    r.n_tokens AS rejected_tokens
 FROM pairs AS p
-LEFT JOIN responses AS c ON p.chosen_id = c.response_id
-LEFT JOIN responses AS r ON p.rejected_id = r.response_id
-LEFT JOIN answers AS cs ON p.prompt_id = cs.prompt_id AND p.chosen_id = cs.response_id
-LEFT JOIN answers AS rs ON p.prompt_id = rs.prompt_id AND p.rejected_id = rs.response_id
+LEFT JOIN answered AS c ON p.prompt_id = c.prompt_id AND p.chosen_id = c.response_id
+LEFT JOIN answered AS r ON p.prompt_id = r.prompt_id AND p.rejected_id = r.response_id

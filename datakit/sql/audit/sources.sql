@@ -1,5 +1,5 @@
 -- What each source model gave.
--- Reads sources, answers, audit_wanted, pairs, demos, responses.
+-- Reads sources, numbered_sources, answers, audit_missing, pairs, demos.
 --   $wrong  outcomes that count as wrong
 -- Gives one row a model, also where it gave nothing. A model with several samplings is one row: pairs are made by model.
 -- pass_rate = passed / (passed + wrong); most_distinct = the most different texts that one prompt got; wanted, failures and
@@ -18,10 +18,8 @@ WITH models AS (
 
 given AS (
     SELECT
-        model,
-        count(DISTINCT prompt_id) AS prompts,
+        model_no,
         count(*) AS responses,
-        count(DISTINCT (prompt_id, text_hash)) FILTER (WHERE text_hash IS NOT NULL) AS distinct_texts,
         count(*) FILTER (WHERE NOT complete) AS truncated,
         count(*) FILTER (WHERE outcome = 'passed') AS passed,
         count(*) FILTER (WHERE outcome = 'failed') AS failed,
@@ -38,54 +36,82 @@ given AS (
         avg(n_tokens - coalesce(n_thought_tokens, 0)) AS mean_answer_tokens,
         bool_and(thought_counted) FILTER (WHERE n_thought_tokens IS NOT NULL) AS thought_tokens_counted
     FROM answers
-    GROUP BY model
+    GROUP BY model_no
 ),
 
 endings AS (
-    SELECT model, list({'reason': reason, 'responses': n} ORDER BY n DESC, reason) AS endings
+    SELECT model_no, list({'reason': reason, 'responses': n} ORDER BY n DESC, reason) AS endings
     FROM (
-        SELECT model, if(text_hash IS NULL, 'thought without an answer', finish_reason) AS reason, count(*) AS n
+        SELECT model_no, if(text_hash IS NULL, 'thought without an answer', finish_reason) AS reason, count(*) AS n
         FROM answers
         WHERE NOT complete
         GROUP BY ALL
     )
-    GROUP BY model
+    GROUP BY model_no
+),
+
+by_prompt AS (
+    SELECT model_no, prompt_no, count(*) FILTER (WHERE text_hash IS NOT NULL AND NOT repeated) AS n_texts
+    FROM answers
+    GROUP BY ALL
 ),
 
 widest AS (
-    SELECT model, max(n_texts) AS most_distinct
-    FROM (SELECT model, count(DISTINCT text_hash) AS n_texts FROM answers GROUP BY model, prompt_id)
-    GROUP BY model
+    SELECT model_no, count(*) AS prompts, sum(n_texts)::BIGINT AS distinct_texts, max(n_texts) AS most_distinct
+    FROM by_prompt
+    GROUP BY model_no
+),
+
+held AS (
+    SELECT prompt_id, model, unnest([chosen_id, rejected_id]) AS response_id FROM pairs
 ),
 
 residues AS (
     SELECT
-        model,
+        model_no,
         list({'residue': residue, 'responses': n, 'pairs': n_pairs, 'choice': choice} ORDER BY n DESC, residue) AS residue
     FROM (
         SELECT
-            a.model,
+            a.model_no,
             a.residue,
             any_value(a.residue_choice) AS choice,
-            count(DISTINCT a.response_id) AS n,
+            count(DISTINCT a.id) AS n,
             count(DISTINCT (p.prompt_id, p.model)) FILTER (WHERE p.prompt_id IS NOT NULL) AS n_pairs
         FROM answers AS a
-        LEFT JOIN (SELECT prompt_id, model, unnest([chosen_id, rejected_id]) AS response_id FROM pairs) AS p
-            ON a.prompt_id = p.prompt_id AND a.response_id = p.response_id
+        LEFT JOIN held AS p ON a.id = id_number(p.response_id)
         WHERE a.residue IS NOT NULL
-        GROUP BY a.model, a.residue
+        GROUP BY a.model_no, a.residue
     )
-    GROUP BY model
+    GROUP BY model_no
 ),
 
 asked AS (
     SELECT
-        model,
-        count(DISTINCT response_id) FILTER (WHERE state <> 'absent') AS wanted,
+        model_no,
+        count(DISTINCT response_id) FILTER (WHERE state <> 'absent') AS missing,
         count(DISTINCT response_id) FILTER (WHERE state = 'failed') AS failures,
         count(DISTINCT response_id) FILTER (WHERE state = 'pending') AS pending
-    FROM audit_wanted
-    GROUP BY model
+    FROM audit_missing
+    GROUP BY model_no
+),
+
+there AS (
+    SELECT model_no, count(DISTINCT id) AS n FROM answers GROUP BY model_no
+),
+
+demo_counts AS (
+    SELECT a.model_no, count(DISTINCT d.prompt_id) AS n
+    FROM demos AS d
+    INNER JOIN answers AS a ON id_number(d.response_id) = a.id
+    GROUP BY a.model_no
+),
+
+pair_counts AS (
+    SELECT model, count(*) AS n FROM pairs GROUP BY model
+),
+
+numbers AS (
+    SELECT DISTINCT model_no, model FROM numbered_sources
 )
 
 SELECT
@@ -93,9 +119,9 @@ SELECT
     m.revision,
     m.type,
     m.n,
-    coalesce(g.prompts, 0) AS prompts,
+    coalesce(w.prompts, 0) AS prompts,
     coalesce(g.responses, 0) AS responses,
-    coalesce(g.distinct_texts, 0) AS distinct,
+    coalesce(w.distinct_texts, 0) AS distinct,
     coalesce(w.most_distinct, 0) AS most_distinct,
     coalesce(g.truncated, 0) AS truncated,
     coalesce(g.passed, 0) AS passed,
@@ -114,20 +140,19 @@ SELECT
     g.thought_tokens_counted,
     coalesce(e.endings, []) AS endings,
     coalesce(r.residue, []) AS residue,
-    coalesce(a.wanted, 0) AS wanted,
+    coalesce(t.n, 0) + coalesce(a.missing, 0) AS wanted,
     coalesce(a.failures, 0) AS failures,
     coalesce(a.pending, 0) AS pending,
-    (SELECT count(*) FROM pairs AS p WHERE p.model = m.model) AS pairs,
-    (
-        SELECT count(*)
-        FROM demos AS d
-        INNER JOIN responses AS r ON d.response_id = r.response_id
-        WHERE r.model = m.model
-    ) AS demos
+    coalesce(p.n, 0) AS pairs,
+    coalesce(d.n, 0) AS demos
 FROM models AS m
-LEFT JOIN given AS g ON m.model = g.model
-LEFT JOIN endings AS e ON m.model = e.model
-LEFT JOIN residues AS r ON m.model = r.model
-LEFT JOIN widest AS w ON m.model = w.model
-LEFT JOIN asked AS a ON m.model = a.model
+INNER JOIN numbers AS n ON m.model = n.model
+LEFT JOIN given AS g ON n.model_no = g.model_no
+LEFT JOIN endings AS e ON n.model_no = e.model_no
+LEFT JOIN residues AS r ON n.model_no = r.model_no
+LEFT JOIN widest AS w ON n.model_no = w.model_no
+LEFT JOIN asked AS a ON n.model_no = a.model_no
+LEFT JOIN there AS t ON n.model_no = t.model_no
+LEFT JOIN demo_counts AS d ON n.model_no = d.model_no
+LEFT JOIN pair_counts AS p ON m.model = p.model
 ORDER BY m.model

@@ -1,19 +1,26 @@
--- Every current response with its verdict and its score, and whether it may be chosen or rejected.
--- Reads current_responses, responses, sources, prompts, verdicts, scores, faults (find_faults.sql, flag_answers.sql).
+-- Every current response with its verdict and its score, and what it may be in a pair. Kept as the temporary table `answers`: of the
+-- columns selection takes the first (rule.NUMBERS), the audit all.
+-- Reads current_responses, responses, sources, verdicts, scores, faults (find_faults.sql, flag_answers.sql).
 --   $verifier  name of the verifier, or NULL where the domain has none: then every answer counts as right and as wrong
 --   $wrong     outcomes that count as wrong
 --   $judges    the judges whose scores count: one, none, or several (then `score` is left to rank_answers.sql)
--- Gives one row a response. "Cannot judge" is neither right nor wrong: no verdict, an outcome in between, a judge without a
--- finite score (`scored` is FALSE). What is not complete is neither: an answer that was cut off, or a thought without one (its
--- text_hash and n_chars are NULL). Of identical texts of one model to one prompt one may be used, the first by id that can be
--- (the others are `repeated`). n_thought_tokens: the server's count, or the thought's share of the characters of n_tokens
--- (`thought_counted` is FALSE); NULL where there is no thought. `dropped`: its source drops answers with residue, and it has some.
--- Where its source strips residue, a text_hash is that of the text without it: what exports cannot tell apart makes no pair.
--- What has a `fault` is neither right nor wrong.
+--   $chosen, $rejected  the source models whose answers may be chosen, and rejected; NULL: all
+-- Gives one row a response, by numbers (numbered_prompts, numbered_sources, id_number). "Cannot judge" is neither right nor wrong: no
+-- verdict, an outcome in between, a judge without a finite score (`scored` is FALSE). What is not complete is neither: an answer that
+-- was cut off, or a thought without one (its text_hash and n_chars are NULL). What has a `fault` is neither. `repeated` is left to
+-- mark_copies.sql; the lower its `standing`, the sooner a copy is the one that may be used. `dropped`: its source drops answers with
+-- residue, and it has some. Where its source strips residue, a text_hash is that of the text without it: what exports cannot tell
+-- apart makes no pair. n_thought_tokens: the server's count, or the thought's share of the characters of n_tokens (`thought_counted`
+-- is FALSE); NULL where there is no thought.
+-- (response_id, judge) is the key of scores: where one judge counts, nothing is grouped.
 WITH judgements AS (
-    SELECT response_id, any_value(score) AS score, count(DISTINCT judge) FILTER (WHERE isfinite(score)) AS n_judges
+    SELECT response_id, score, isfinite(score)::INTEGER AS n_judges
     FROM scores
-    WHERE list_contains($judges::VARCHAR [], judge)
+    WHERE len($judges::VARCHAR []) = 1 AND judge = list_extract($judges::VARCHAR [], 1)
+    UNION ALL
+    SELECT response_id, NULL, count(DISTINCT judge) FILTER (WHERE isfinite(score))
+    FROM scores
+    WHERE len($judges::VARCHAR []) > 1 AND list_contains($judges::VARCHAR [], judge)
     GROUP BY response_id
 ),
 
@@ -26,49 +33,56 @@ stripped AS (
 
 judged AS (
     SELECT
-        r.response_id,
-        r.prompt_id,
-        r.model,
-        r.n_chars,
-        r.n_tokens,
-        coalesce(h.text_hash, r.text_hash) AS text_hash,
-        r.complete,
-        r.finish_reason,
-        r.residue,
-        r.residue_choice,
-        r.residue_choice = 'drop' AND r.residue IS NOT NULL AS dropped,
-        if(
-            length(trim(r.reasoning, E' \t\r\n')) > 0,
-            coalesce(r.n_reasoning_tokens, r.n_tokens * length(r.reasoning) / (length(r.reasoning) + coalesce(r.n_chars, 0))),
-            NULL
-        ) AS n_thought_tokens,
-        r.n_reasoning_tokens IS NOT NULL AS thought_counted,
+        r.*,
         v.outcome,
         f.fault,
-        if(len($judges::VARCHAR []) = 1, s.score, NULL) AS score,
+        s.score,
         coalesce(s.n_judges, 0) = len($judges::VARCHAR []) AS scored,
-        r.text_hash IS NOT NULL AND row_number() OVER (
-            PARTITION BY r.prompt_id, r.model, coalesce(h.text_hash, r.text_hash)
-            ORDER BY
-                NOT scored,
-                NOT coalesce(v.outcome = 'passed' OR list_contains($wrong, v.outcome), FALSE),
-                NOT r.complete,
-                r.residue_choice = 'drop' AND r.residue IS NOT NULL,
-                r.response_id
-        ) > 1 AS repeated
+        coalesce(h.text_hash, r.text_hash) AS shown_hash,
+        r.residue_choice = 'drop' AND r.residue IS NOT NULL AS dropped,
+        coalesce(v.outcome = 'passed', FALSE) AS passed,
+        coalesce(list_contains($wrong, v.outcome), FALSE) AS failed,
+        scored AND r.complete AND NOT dropped AND f.fault IS NULL AS usable
     FROM current_responses AS r
-    INNER JOIN prompts AS p ON r.prompt_id = p.prompt_id
     LEFT JOIN verdicts AS v
-        ON r.response_id = v.response_id AND v.verifier = $verifier AND v.reference_digest = p.reference_digest
+        ON r.response_id = v.response_id AND v.verifier = $verifier AND v.reference_digest = r.reference_digest
     LEFT JOIN judgements AS s ON r.response_id = s.response_id
     LEFT JOIN stripped AS h ON r.response_id = h.response_id
     LEFT JOIN faults AS f ON r.prompt_id = f.prompt_id AND r.response_id = f.response_id
 )
 
 SELECT
-    *,
-    scored AND NOT repeated AND complete AND NOT dropped AND fault IS NULL
-    AND ($verifier IS NULL OR coalesce(outcome = 'passed', FALSE)) AS is_right,
-    scored AND NOT repeated AND complete AND NOT dropped AND fault IS NULL
-    AND ($verifier IS NULL OR coalesce(list_contains($wrong, outcome), FALSE)) AS is_wrong
+    prompt_no,
+    model_no,
+    id_number(response_id) AS id,
+    n_chars::INTEGER AS n_chars,
+    n_tokens::INTEGER AS n_tokens,
+    shown_hash AS text_hash,
+    score,
+    scored,
+    FALSE AS repeated,
+    coalesce(fault = 'flagged', FALSE) AS flagged,
+    (8 * (NOT scored)::INTEGER + 4 * (NOT passed AND NOT failed)::INTEGER + 2 * (NOT complete)::INTEGER + dropped::INTEGER)::UTINYINT
+        AS standing,
+    passed,
+    failed,
+    usable AND ($verifier IS NULL OR passed) AS is_right,
+    usable AND ($verifier IS NULL OR failed) AS is_wrong,
+    is_right AND ($chosen::VARCHAR [] IS NULL OR list_contains($chosen, model)) AS may_be_chosen,
+    is_wrong AND ($rejected::VARCHAR [] IS NULL OR list_contains($rejected, model)) AS may_be_rejected,
+    source_no,
+    sample_index,
+    outcome,
+    complete,
+    dropped,
+    fault,
+    finish_reason,
+    residue,
+    residue_choice,
+    if(
+        length(trim(reasoning, E' \t\r\n')) > 0,
+        coalesce(n_reasoning_tokens, n_tokens * length(reasoning) / (length(reasoning) + coalesce(n_chars, 0))),
+        NULL
+    ) AS n_thought_tokens,
+    n_reasoning_tokens IS NOT NULL AS thought_counted
 FROM judged

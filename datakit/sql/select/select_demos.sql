@@ -1,27 +1,24 @@
--- SFT demos: the right answers with the highest scores, over all source models.
--- Reads answers (mark_answers.sql), pair_candidates (select_pairs.sql), placed (place_prompts.sql).
+-- SFT demos: the right answers with the highest scores, over all source models. Scores are those that select pairs: without
+-- what length adds to them, where the rule takes it out; `score` is the judge's.
+-- Reads valued (value_answers.sql), pair_candidates (select_pairs.sql), placed (place_prompts.sql), numbered_prompts.
 --   $split       hash: the prompts of `placed`; share: those that select_pairs gave to SFT; pairs_first: every prompt without a pair
 --   $per_prompt  at most so many different texts a prompt, of whichever source; NULL: all
 -- Gives prompt_id, response_id, score, a prompt's best first. A prompt serves one phase; ties are broken by id.
-WITH serving AS (
-    SELECT prompt_id, response_id, score, text_hash
-    FROM answers
+WITH different AS (
+    SELECT prompt_no, min({'place': -coalesce(value, '-inf'::DOUBLE), 'id': id, 'score': score}) AS answer
+    FROM valued
     WHERE
-        is_right
+        may_be_chosen
         AND CASE $split
-            WHEN 'hash' THEN prompt_id IN (SELECT prompt_id FROM placed)
-            WHEN 'share' THEN prompt_id IN (SELECT prompt_id FROM pair_candidates WHERE lost = 'serves SFT')
-            ELSE prompt_id NOT IN (SELECT prompt_id FROM pair_candidates WHERE lost IS NULL)
+            WHEN 'hash' THEN prompt_no IN (SELECT prompt_no FROM placed)
+            WHEN 'share' THEN prompt_no IN (SELECT prompt_no FROM pair_candidates WHERE lost = 'serves SFT')
+            ELSE prompt_no NOT IN (SELECT prompt_no FROM pair_candidates WHERE lost IS NULL)
         END
-),
-
-different AS (
-    SELECT *
-    FROM serving
-    QUALIFY row_number() OVER (PARTITION BY prompt_id, text_hash ORDER BY score DESC NULLS LAST, response_id) = 1
+    GROUP BY prompt_no, if($per_prompt = 1, 0, text_hash)  -- of one a prompt the best is different from no other
 )
 
-SELECT prompt_id, response_id, score
-FROM different
-QUALIFY coalesce(row_number() OVER (PARTITION BY prompt_id ORDER BY score DESC NULLS LAST, response_id) <= $per_prompt, TRUE)
-ORDER BY prompt_id, score DESC NULLS LAST, response_id
+SELECT p.prompt_id, id_text(d.answer.id) AS response_id, d.answer.score AS score
+FROM different AS d
+INNER JOIN numbered_prompts AS p ON d.prompt_no = p.prompt_no
+QUALIFY coalesce(row_number() OVER (PARTITION BY d.prompt_no ORDER BY d.answer) <= $per_prompt, TRUE)
+ORDER BY d.prompt_no, d.answer

@@ -1,16 +1,37 @@
 -- The responses that the current recipe wants and that are there; stages, selection and audit read this, never `responses`.
--- Reads responses, wanted_responses, the variable complete_reasons (tables.answers.COMPLETE).
--- Gives the columns of responses, `residue_choice` (keep, strip or drop: what its source says of residue) and `complete`, one row a prompt and response: there is an answer, and it ended for a reason that
--- means so (also as its source has it; none at all where a dataset says none).
--- A sampled response belongs to messages: it follows a prompt that was renamed, and serves two prompts that ask the same.
+-- Reads responses, numbered_prompts, numbered_sources, the variable complete_reasons (tables.answers.COMPLETE).
+-- Gives the columns of responses, prompt_no, source_no, model_no, reference_digest (of the prompt), `residue_choice` (keep, strip or drop: what its source says of residue) and
+-- `complete`, one row a prompt and response: there is an answer, and it ended for a reason that means so (also as its source has it;
+-- none at all where a dataset says none).
+-- These are the rows of wanted_responses, found by what their ids are made of: no id is computed, but where several prompts have the
+-- same messages. A sampled response belongs to messages: it follows a prompt that was renamed, and serves two prompts that ask the same.
 SELECT
-    r.* REPLACE (w.prompt_id AS prompt_id),
+    r.* REPLACE (p.prompt_id AS prompt_id),
+    p.prompt_no,
+    s.source_no,
+    s.model_no,
+    p.reference_digest,
     r.text_hash IS NOT NULL
     AND (
         r.finish_reason IS NULL
         OR list_contains(getvariable('complete_reasons'), r.finish_reason)
-        OR coalesce(list_contains(w.complete_reasons, r.finish_reason), FALSE)
+        OR coalesce(list_contains(s.complete, r.finish_reason), FALSE)
     ) AS complete,
-    coalesce(w.residue_choice, 'keep') AS residue_choice
+    coalesce(s.residue, 'keep') AS residue_choice
 FROM responses AS r
-INNER JOIN wanted_responses AS w ON r.response_id = w.response_id
+INNER JOIN numbered_prompts AS p ON r.messages_digest = p.messages_digest
+INNER JOIN numbered_sources AS s
+    ON r.model = s.model AND r.sampling = s.sampling AND r.revision IS NOT DISTINCT FROM s.revision AND r.sample_index < s.n
+WHERE
+    is_asked(s.asks, p.category, p.source)
+    AND (
+        NOT p.contested
+        OR r.response_id = make_response_id(
+            r.messages_digest,
+            r.model,
+            r.revision,
+            r.sampling,
+            r.sample_index,
+            own_id := if(s.type = 'responses' AND p.shares_messages, p.prompt_id, NULL)
+        )
+    )

@@ -1,0 +1,7 @@
+-- The sources with numbers: one each, and one for each model in the order of their names, for one model may be several sources.
+-- Reads sources. No parameters. Gives the columns of sources, source_no, model_no.
+SELECT
+    *,
+    row_number() OVER (ORDER BY model, revision, sampling)::USMALLINT AS source_no,
+    dense_rank() OVER (ORDER BY model)::USMALLINT AS model_no
+FROM sources
