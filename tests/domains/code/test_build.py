@@ -279,6 +279,7 @@ def test_changed_tests_and_changed_limits_are_verified_anew_beside_the_old_verdi
     assert [row["prompt_id"] for row in verdicts_of(run) if row["verifier"].endswith("timeout_s=1.5")] == ["easy"] * 3
 
 
+@pytest.mark.slow
 def test_with_a_judge_the_best_pass_meets_the_worst_wrong_answer_of_its_source(copy):
     """FuseChat-3.0: pairs of one source, highest score against lowest; demos are the highest scored passes."""
     pytest.importorskip("torch")
