@@ -78,7 +78,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
                 case "export":
                     exported = export(run, recipe, rule, monitor, selection)
         selected = "select" in options.stages and (options.keep_going or not stopped)
-        return summarise(run, recipe, exported, stopped, selected)
+        return summarise(run, recipe, exported, stopped, selected, options.report)
 
 
 def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[DatakitError]:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import altair as alt
 from markupsafe import Markup
 
 from datakit import wording
-from datakit.page.svg import Grid, Row, as_svg
+from datakit.page.svg import Chart, Grid, Row, as_svg
 
 Found = TypeVar("Found")
 MOST_ROWS = 200  # of a table; the plots have fewer marks
@@ -36,7 +35,7 @@ class Figure(Generic[Found]):
     bad: str
     rows: Callable[[Subject[Found]], list[Row]]
     """What is drawn of one of them; the keys are the heads of the table, those that begin with _ are not in it."""
-    draw: Callable[[list[Row], Grid], alt.TopLevelMixin]
+    draw: Callable[[list[Row], Grid], Chart]
     """A chart of the rows of all, each with its `run`."""
 
 

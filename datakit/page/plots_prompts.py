@@ -10,7 +10,7 @@ import altair as alt
 from datakit.audit.report import Report
 from datakit.audit.words import SERVES, name_steps
 from datakit.page.figure import Figure, Percent, Subject
-from datakit.page.svg import ACCENT, DIM, GOOD, Grid, Row, cells
+from datakit.page.svg import ACCENT, DIM, GOOD, Chart, Grid, Row, cells
 
 MOST_SOURCES = 12  # by name; the others stand together
 KINDS = (
@@ -38,7 +38,7 @@ def _funnel(run: Run) -> list[Row]:
     for step in report.funnel:
         lost = [f"{loss.prompts:,} {loss.reason}" for loss in step.lost if loss.reason != SERVES]
         serve = sum(loss.prompts for loss in step.lost if loss.reason == SERVES)
-        more = [f"{len(lost) - 2} more reasons"] * (len(lost) > 2)
+        more = [f"{len(lost) - 2} more"] * (len(lost) > 2)
         told = [f"lost: {', '.join(lost[:2] + more)}"] * bool(lost) + [f"to SFT: {serve:,}"] * bool(serve)
         rows.append(
             {
@@ -47,20 +47,22 @@ def _funnel(run: Run) -> list[Row]:
                 "of all": Percent(step.prompts / read) if read else None,
                 "lost before it": ", ".join(lost),
                 "to SFT": serve,
-                "_told": "   ".join([f"{step.prompts:,}", *told]),
+                "_told": ". ".join([f"{step.prompts:,}", *told]),
+                "_count": f"{step.prompts:,}",
+                "_place": list(names).index(step.step),
             }
         )
     return rows
 
 
-def _draw_funnel(rows: list[Row], grid: Grid) -> alt.TopLevelMixin:
-    steps = list(dict.fromkeys(row["step"] for row in rows))
+def _draw_funnel(rows: list[Row], grid: Grid) -> Chart:
+    steps = list(dict.fromkeys(row["step"] for row in sorted(rows, key=lambda row: row["_place"])))
     room = alt.Scale(domain=[0, 2 * max(1, *(row["prompts"] for row in rows))])  # the right half is for words
     drawn = alt.Chart().encode(
         y=alt.Y("step:N", sort=steps, title=None, axis=alt.Axis(domain=False, ticks=False)),
         x=alt.X("prompts:Q", scale=room, axis=None),
     )
-    told = drawn.mark_text(align="left", dx=4, limit=700).encode(text="_told:N")
+    told = drawn.mark_text(align="left", dx=4, limit=700).encode(text=f"{'_count' if grid.several else '_told'}:N")
     return grid.draw(rows, drawn.mark_bar(color=ACCENT), told, height=28 * len(steps), width=900)
 
 
@@ -81,7 +83,7 @@ def _shares(run: Run) -> list[Row]:
     ]
 
 
-def _draw_shares(rows: list[Row], grid: Grid) -> alt.TopLevelMixin:
+def _draw_shares(rows: list[Row], grid: Grid) -> Chart:
     steps = [
         step for step in ("responses", "right", "candidates", "pairs", "demos") if any(row["step"] == step for row in rows)
     ]
@@ -106,7 +108,7 @@ def _kinds(run: Run) -> list[Row]:
     ]
 
 
-def _draw_kinds(rows: list[Row], grid: Grid) -> alt.TopLevelMixin:
+def _draw_kinds(rows: list[Row], grid: Grid) -> Chart:
     kinds = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
     return cells(rows, grid, "kind", "source", kinds, _sources(rows))
 
@@ -132,7 +134,7 @@ def _ways(run: Run) -> list[Row]:
     ]
 
 
-def _draw_ways(rows: list[Row], grid: Grid) -> alt.TopLevelMixin:
+def _draw_ways(rows: list[Row], grid: Grid) -> Chart:
     frequent = Counter[str]()
     for row in rows:
         frequent[row["way"]] += row["answers"]
@@ -161,7 +163,7 @@ def _spending(run: Run) -> list[Row]:
     return rows
 
 
-def _draw_spending(rows: list[Row], grid: Grid) -> alt.TopLevelMixin:
+def _draw_spending(rows: list[Row], grid: Grid) -> Chart:
     tall = [{**row, "tokens": row[f"tokens {way}"], "way": way} for row in rows for way in ("in", "out")]
     colour = alt.Color("way:N", scale=alt.Scale(domain=["in", "out"], range=[DIM, ACCENT]), title="tokens")
     sources = _sources(rows)
@@ -180,7 +182,7 @@ def _nearest(run: Run) -> list[Row]:
     ]
 
 
-def _draw_nearest(rows: list[Row], grid: Grid) -> alt.TopLevelMixin:
+def _draw_nearest(rows: list[Row], grid: Grid) -> Chart:
     drawn = alt.Chart().encode(x=alt.X("share from:Q", title="share of the nearest item's words"), x2="share to")
     bars = drawn.mark_rect(color=ACCENT)
     bars = bars.encode(y=alt.Y("prompts:Q", scale=alt.Scale(type="symlog"), title="kept prompts"), y2=alt.datum(0))
@@ -195,7 +197,7 @@ def _curated(run: Run) -> list[Row]:
     return [{"reason": one.reason, "prompts": one.prompts, "these are": what} for what, one in reasons]
 
 
-def _draw_curated(rows: list[Row], grid: Grid) -> alt.TopLevelMixin:
+def _draw_curated(rows: list[Row], grid: Grid) -> Chart:
     reasons = list(dict.fromkeys(row["reason"] for row in rows))
     colour = alt.Color(
         "these are:N", scale=alt.Scale(domain=["dropped", "kept, and said"], range=[ACCENT, GOOD]), title="prompts"

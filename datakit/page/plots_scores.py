@@ -11,7 +11,7 @@ from datakit.audit.plotted import Histogram
 from datakit.audit.report import Report
 from datakit.page.figure import Figure, Percent
 from datakit.page.plots_prompts import OTHERS, Run, named
-from datakit.page.svg import ACCENT, BAD, DIM, GOOD, INK, Grid, Row
+from datakit.page.svg import ACCENT, BAD, DIM, GOOD, INK, Chart, Grid, Row
 
 WINDOW = 0.15  # opacity
 
@@ -55,7 +55,7 @@ def _source_margins(run: Run) -> list[Row]:
     ]
 
 
-def _draw_margins(rows: list[Row], grid: Grid, by: str) -> alt.TopLevelMixin:
+def _draw_margins(rows: list[Row], grid: Grid, by: str) -> Chart:
     drawn = alt.Chart()
     bars = drawn.mark_rect(color=ACCENT).encode(
         x=alt.X("_from:Q", title="margin"),
@@ -63,18 +63,20 @@ def _draw_margins(rows: list[Row], grid: Grid, by: str) -> alt.TopLevelMixin:
         y=alt.Y("candidates:Q", title="candidates"),
         y2=alt.datum(0),
     )
-    values = list(dict.fromkeys(row[by] for row in rows))
     chart = grid.draw(_closed(rows), *_window(rows), bars, by=by, height=150)
-    return chart.resolve_scale(x="independent", y="independent") if by == "judge" and len(values) > 1 else chart
+    return chart.resolve_scale(x="independent", y="independent") if by == "judge" or grid.several else chart
 
 
 def _closed(rows: list[Row]) -> list[Row]:
-    """An end of the window that is open lies at the end of the plot."""
+    """An end of a window that is open lies at the end of the plot."""
     left, right = min(row["_from"] for row in rows), max(row["_to"] for row in rows)
-    return [
-        {**row, "_low": left if row["_low"] is None else row["_low"], "_high": right if row["_high"] is None else row["_high"]}
-        for row in rows
-    ]
+
+    def closed(low: float | None, high: float | None) -> Row:
+        if low is None and high is None:
+            return {}
+        return {"_low": left if low is None else low, "_high": right if high is None else high}
+
+    return [{**row, **closed(row["_low"], row["_high"])} for row in rows]
 
 
 def _window(rows: list[Row]) -> list[alt.Chart]:
@@ -112,7 +114,7 @@ def _accuracy(run: Run) -> list[Row]:
     return rows
 
 
-def _draw_accuracy(rows: list[Row], grid: Grid) -> alt.TopLevelMixin:
+def _draw_accuracy(rows: list[Row], grid: Grid) -> Chart:
     least = min(0.4, *(row["95% from"] for row in rows))
     across = alt.X("_from:Q", title="difference of the two scores")
     share = alt.Scale(domain=[math.floor(10 * least) / 10, 1])
@@ -122,10 +124,10 @@ def _draw_accuracy(rows: list[Row], grid: Grid) -> alt.TopLevelMixin:
         x=across, x2="_to", y=alt.Y("accuracy:Q", scale=share, axis=axis, title="the right answer scores higher")
     )
     ranges = alt.Chart().mark_rule(color=ACCENT).encode(x="_middle:Q", y=alt.Y("95% from:Q", scale=share), y2="95% to")
-    coin = alt.Chart().mark_rule(color=BAD, strokeDash=[4, 4]).encode(y=alt.datum(0.5))
-    values = list(dict.fromkeys(row["judge"] for row in rows))
-    chart = grid.draw(_closed(rows), *_window(rows), coin, ranges, steps, by="judge", height=240)
-    return chart.resolve_scale(x="independent") if len(values) > 1 else chart
+    coin = alt.Chart().mark_rule(color=BAD, strokeDash=[4, 4]).encode(y=alt.YDatum(0.5, scale=share))
+    chart: Chart = grid.draw(_closed(rows), *_window(rows), coin, ranges, steps, by="judge", height=240)
+    apart: Chart = chart.resolve_scale(x="independent")
+    return apart
 
 
 # ------------------------------------------------------------------------------------------------------------------ lengths
@@ -148,7 +150,7 @@ def _cells(run: Run) -> list[Row]:
     ]
 
 
-def _draw_cells(rows: list[Row], grid: Grid) -> alt.TopLevelMixin:
+def _draw_cells(rows: list[Row], grid: Grid) -> Chart:
     logarithm = alt.Scale(type="log", nice=False)
     squares = alt.Chart().mark_rect(color=ACCENT)
     squares = squares.encode(
@@ -158,9 +160,12 @@ def _draw_cells(rows: list[Row], grid: Grid) -> alt.TopLevelMixin:
         y2="score to",
         opacity=alt.Opacity("answers:Q", scale=alt.Scale(type="sqrt", range=[0.06, 1]), legend=None),
     )
-    values = list(dict.fromkeys(row["judge"] for row in rows))
     chart = grid.draw(rows, squares, by="judge", height=260)
-    return chart.resolve_scale(y="independent", opacity="independent") if len(values) > 1 else chart
+    return (
+        chart.resolve_scale(x="independent", y="independent", opacity="independent")
+        if len({row["judge"] for row in rows}) > 1 or grid.several
+        else chart
+    )
 
 
 def _medians(run: Run) -> list[Row]:
@@ -182,13 +187,14 @@ def _medians(run: Run) -> list[Row]:
     ]
 
 
-def _draw_medians(rows: list[Row], grid: Grid) -> alt.TopLevelMixin:
+def _draw_medians(rows: list[Row], grid: Grid) -> Chart:
     across = alt.X("_middle:Q", scale=alt.Scale(type="log", nice=False), title="characters of the answer")
     y = alt.Scale(zero=False)
-    own = alt.Chart().mark_line(color=ACCENT, point=alt.OverlayMarkDef(color=ACCENT, size=14))
+    own = alt.Chart().mark_line(color=ACCENT)
     own = own.encode(x=across, y=alt.Y("median score:Q", scale=y, title="median score"))
     every = alt.Chart().mark_line(color=DIM, strokeDash=[4, 3]).encode(x=across, y=alt.Y("of all sources:Q", scale=y))
-    return grid.draw(rows, every, own, by="source", height=130)
+    chart = grid.draw(rows, every, own, by="source", height=130)
+    return chart.resolve_scale(x="independent", y="independent") if grid.several else chart
 
 
 def _ratios(run: Run) -> list[Row]:
@@ -199,7 +205,7 @@ def _ratios(run: Run) -> list[Row]:
     return [{"ratio from": math.exp(low), "ratio to": math.exp(high), "pairs": count} for (low, high), count in rows]
 
 
-def _draw_ratios(rows: list[Row], grid: Grid) -> alt.TopLevelMixin:
+def _draw_ratios(rows: list[Row], grid: Grid) -> Chart:
     bars = alt.Chart().mark_bar(color=ACCENT)
     across = alt.X(
         "ratio from:Q", scale=alt.Scale(type="log", nice=False), title="characters of the chosen / the rejected answer"
