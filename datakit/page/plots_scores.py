@@ -124,8 +124,9 @@ def _draw_accuracy(rows: list[Row], grid: Grid) -> Chart:
         x=across, x2="_to", y=alt.Y("accuracy:Q", scale=share, axis=axis, title="the right answer scores higher")
     )
     ranges = alt.Chart().mark_rule(color=ACCENT).encode(x="_middle:Q", y=alt.Y("95% from:Q", scale=share), y2="95% to")
+    dots = alt.Chart().mark_circle(color=ACCENT, size=40, opacity=1).encode(x="_middle:Q", y=alt.Y("accuracy:Q", scale=share))
     coin = alt.Chart().mark_rule(color=BAD, strokeDash=[4, 4]).encode(y=alt.YDatum(0.5, scale=share))
-    chart: Chart = grid.draw(_closed(rows), *_window(rows), coin, ranges, steps, by="judge", height=240)
+    chart: Chart = grid.draw(_closed(rows), *_window(rows), coin, ranges, dots, steps, by="judge", height=240)
     apart: Chart = chart.resolve_scale(x="independent")
     return apart
 

@@ -68,7 +68,14 @@ def as_svg(chart: alt.TopLevelMixin, label: str, number: int) -> Markup:
         "titleFontSize": SIZE,
         "aria": False,
     }
-    lines = {"domainColor": LINE, "tickColor": LINE, "gridColor": LINE, "gridOpacity": 0.6, "labelOverlap": True}
+    lines = {
+        "domainColor": LINE,
+        "tickColor": LINE,
+        "gridColor": LINE,
+        "gridOpacity": 0.6,
+        "labelOverlap": True,
+        "labelFlush": False,
+    }
     spec = (
         chart.configure(background="transparent", font=FONT, padding=PADDING)
         .configure_view(stroke=None)
