@@ -60,28 +60,14 @@ class Grid:
 
 def as_svg(chart: alt.TopLevelMixin, label: str, number: int) -> Markup:
     """The chart as one <svg>, read aloud as `label`; `number` keeps its ids apart from those of the page's other charts."""
-    words = {
-        "labelColor": INK,
-        "titleColor": INK,
-        "labelLimit": 260,
-        "labelFontSize": SIZE,
-        "titleFontSize": SIZE,
-        "aria": False,
-    }
-    lines = {
-        "domainColor": LINE,
-        "tickColor": LINE,
-        "gridColor": LINE,
-        "gridOpacity": 0.6,
-        "labelOverlap": True,
-        "labelFlush": False,
-    }
+    words = {"labelColor": INK, "titleColor": INK, "labelLimit": 260, "labelFontSize": SIZE, "titleFontSize": SIZE}
+    lines = {"domainColor": LINE, "tickColor": LINE, "gridColor": LINE, "gridOpacity": 0.6}
     spec = (
         chart.configure(background="transparent", font=FONT, padding=PADDING)
         .configure_view(stroke=None)
         .configure_mark(aria=False)
-        .configure_axis(titleFontWeight="normal", **words, **lines)
-        .configure_legend(titleFontWeight="normal", **words)
+        .configure_axis(titleFontWeight="normal", labelOverlap=True, labelFlush=False, aria=False, **words, **lines)
+        .configure_legend(titleFontWeight="normal", aria=False, **words)
         .configure_header(labelColor=INK, titleColor=INK)
         .configure_text(color=INK, fontSize=SIZE)
         .to_dict()
