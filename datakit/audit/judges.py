@@ -59,7 +59,7 @@ def margins_by_judge(run: Run, rule: Rule) -> tuple[list[Margins], list[MarginHi
     every = (*names, *([MEAN_RANK] if len(names) > 1 else []))
     found: dict[str, list[Margins]] = {}
     drawn: dict[str, list[MarginHistogram]] = {}
-    models = {number: model for model, number in model_numbers(run).items()}
+    models: dict[int | None, str | None] = {number: model for model, number in model_numbers(run).items()}
     for judge in sorted(every, key=lambda judge: judge == rule.judge):  # its tables are what stays
         if judge != rule.judge:
             match_answers(run, replace(rule, judge=judge, select=rule.select.without_lengths))

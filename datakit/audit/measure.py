@@ -51,9 +51,7 @@ def _accuracy(run: Run, rule: Rule) -> list[Accuracy]:
     """Wilson's interval over as many independent comparisons as would spread like these, which lean on each other by prompt."""
     judges = list(rule.judges)
 
-    def accuracy(
-        judge_no: int, low: float, high: float, comparisons: int, prompts: int, won: float, spread: float
-    ) -> Accuracy:
+    def accuracy(judge_no: int, low: float, high: float, comparisons: int, prompts: int, won: float, spread: float) -> Accuracy:
         share = won / comparisons
         independent = min(comparisons, share * (1 - share) * comparisons**2 / spread) if spread else prompts
         ends = wilson(share * independent, independent)

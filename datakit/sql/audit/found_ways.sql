@@ -15,4 +15,4 @@ INNER JOIN verdicts AS v
     ON a.id = id_number(v.response_id) AND v.verifier = $verifier AND v.reference_digest = p.reference_digest
 WHERE v.outcome = 'passed' OR (list_contains($wrong, v.outcome) AND v.outcome <> 'timeout')
 GROUP BY m.model, way
-ORDER BY m.model, passed + failed DESC, way
+ORDER BY m.model, count(*) DESC, way
