@@ -48,7 +48,7 @@ def with_version(
 
 
 for command in (
-    *(build.build, look.inspect, report.report, build.check, data.curate, look.select, look.flag),
+    *(build.build, look.inspect, report.report, report.diff, build.check, data.curate, look.select, look.flag),
     *(look.export, look.push, look.sql, build.serve),
 ):
     app.command()(command)

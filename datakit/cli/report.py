@@ -57,6 +57,23 @@ def _write_evaluations(folders: list[Path], target: Path) -> Path:
     return _write(render_evaluation(found), target)
 
 
+def diff(
+    first: Annotated[Path, typer.Argument(metavar="RUN_A", help="A run folder.", show_default=False)],
+    second: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another one.", show_default=False)],
+    json: Annotated[bool, typer.Option("--json", help="As one JSON object on stdout.")] = False,
+) -> None:
+    """Compare the pairs and demos of two runs, also of different recipes: before and after, what moved, three pairs as text."""
+    from dataclasses import asdict
+
+    from datakit.audit.diff import diff_runs
+    from datakit.cli.printing import print_json
+    from datakit.screen.diff import draw_diff
+    from datakit.screen.report import open_console
+
+    found = diff_runs(first, second)
+    print_json(asdict(found)) if json else draw_diff(found, open_console())
+
+
 def can_draw() -> bool:
     """Whether the extra `view` is installed."""
     return all(importlib.util.find_spec(package) for package in ("altair", "vl_convert", "jinja2"))
