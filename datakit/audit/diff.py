@@ -99,7 +99,7 @@ def diff_rules(run: Run, now: Rule, then: Rule) -> Diff:
     if (now.judge, now.verifier, now.any_source) == (then.judge, then.verifier, then.any_source):
         accuracy, comparisons = selected.accuracy, selected.comparisons
     else:
-        match_answers(run, now, now.judge)
+        match_answers(run, now)
         accuracy, comparisons = rank_right(run, now)
     held = Selected(run.frame("demos"), run.frame("pairs"), selected.window, accuracy, comparisons)
     return compare(Held("now", run, held), Held("then", run, selected))
