@@ -96,6 +96,17 @@ def test_the_accuracy_by_margin_is_that_of_the_scores(report: Report) -> None:
     assert all(one.lower < one.accuracy + 1e-9 and one.accuracy - 1e-9 < one.upper for one in found)
 
 
+def test_the_keys_of_json_are_a_contract(report: Report) -> None:
+    """Those of a run without a verifier stand in tests/audit/test_judges.py."""
+    plotted = report.as_json()["plotted"]
+    assert {name: " ".join(plotted[name][0]) for name in ("kinds", "ways", "accuracy", "length_medians")} == {
+        "kinds": "model kind responses",
+        "ways": "model way passed failed",
+        "accuracy": "judge low high comparisons prompts accuracy lower upper",
+        "length_medians": "judge model chars_low chars_high answers median",
+    }
+
+
 def test_several_runs_stand_side_by_side(report: Report) -> None:
     other = replace(report, run=replace(report.run, folder="elsewhere/other"))
     page = render_report([report, other])
