@@ -31,6 +31,8 @@ class Options:
     selfcheck: bool = False
     """Check the reward models first, on the devices that they will run on."""
     signals: Signals = field(default_factory=Signals)
+    report: bool = False
+    """At the end also count what the report's plots are drawn of."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:

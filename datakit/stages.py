@@ -13,9 +13,8 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-import polars as pl
-
 from datakit.audit.curation import describe_curation
+from datakit.audit.diff import Diff, diff_rules
 from datakit.audit.report import Curation
 from datakit.audit.summary import Summary, summarise
 from datakit.check.libraries import warn_of_libraries
@@ -33,7 +32,7 @@ from datakit.sample.all_sources import Gathering
 from datakit.sample.by_hand import Written, write_lines
 from datakit.score.one_judge import score_missing
 from datakit.select.kept import keep_selection, save_selection
-from datakit.select.rule import Rule, Selected, diff_pairs, make_candidates, obeying_flags, rule_in, rule_of, select_pairs
+from datakit.select.rule import Rule, Selected, obeying_flags, rule_in, rule_of
 from datakit.select.rule import select as select_answers
 from datakit.store import Run, load_sql
 from datakit.tables import Phase
@@ -78,7 +77,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
                 case "export":
                     exported = export(run, recipe, rule, monitor, selection)
         selected = "select" in options.stages and (options.keep_going or not stopped)
-        return summarise(run, recipe, exported, stopped, selected)
+        return summarise(run, recipe, exported, stopped, selected, options.report)
 
 
 def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[DatakitError]:
@@ -192,12 +191,12 @@ def write_batch(
         return write_lines(run, recipe, path, max_lines, options.retry_failures)
 
 
-def preview(folder: Path, settings: list[str]) -> pl.DataFrame:
-    """What `reselect` would do to the pairs (select/rule.py: diff_pairs). Writes nothing."""
+def preview(folder: Path, settings: list[str]) -> Diff:
+    """What `reselect` would do to pairs and demos. Writes nothing."""
     with Run.open(folder) as run:
+        recipe = run.recipe()
         _, rule = _reset(run, settings)
-        make_candidates(run, rule)
-        return diff_pairs(run.frame("pairs"), select_pairs(run, rule))
+        return diff_rules(run, rule_in(run, recipe, domain_of(recipe)), rule)
 
 
 def _reset(run: Run, settings: list[str]) -> tuple[Recipe, Rule]:

@@ -23,9 +23,8 @@ FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 MOST_MODULES = 9  # of datakit's top level, beside __init__ and __main__
 DOORS_WITHOUT_NAMES = ("engine", "sandbox", "sandbox/inside")  # child processes load them
 HEAVY = {"torch", "transformers", "trl", "datasets", "huggingface_hub", "openai", "ray", "peft", "accelerate", "vllm"}
-HEAVY |= {"altair", "vl_convert"}
 SLOW_TO_START = {"polars", "duckdb", "pyarrow", "math_verify", "sympy", "latex2sympy2_extended", "jinja2", "starlette"}
-SLOW_TO_START |= HEAVY
+SLOW_TO_START |= {*HEAVY, "altair", "vl_convert"}
 MAY_PRINT = {"datakit/cli/app.py"}
 
 

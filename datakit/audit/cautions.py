@@ -47,7 +47,7 @@ def caution(report: Report, repeated_keys: dict[str, int]) -> Iterator[str]:
         yield f"{table}: {count:,} rows have the key of another row; a part was copied into {report.run.folder}/{table}"
 
 
-def wilson(successes: float, n: int) -> tuple[float, float]:
+def wilson(successes: float, n: float) -> tuple[float, float]:
     """The 95 % interval of a share (Wilson, 1927); comparisons of one prompt lean on each other, so it is rather too narrow.
 
     >>> [round(end, 3) for end in wilson(5, 10)]

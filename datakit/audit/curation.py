@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datakit.audit.plotted import Histogram
 from datakit.audit.queries import rows
-from datakit.audit.report import Cluster, Curation, CurationReason, Histogram, Overlap
+from datakit.audit.report import Cluster, Curation, CurationReason, Overlap
 from datakit.store import Run
 
 SAMPLES = 10  # of each reason

@@ -10,6 +10,7 @@ from datakit.audit.cautions import caution
 from datakit.audit.curation import describe_curation
 from datakit.audit.judges import describe_judges, margins_by_judge
 from datakit.audit.limits import hold
+from datakit.audit.measure import measure
 from datakit.audit.queries import describe_pairs, examples, histograms, model_numbers, rows
 from datakit.audit.report import (
     Duplicates,
@@ -33,11 +34,13 @@ from datakit.store import Run, load_sql
 from datakit.tables import Row
 
 
-def inspect_run(run: Run) -> Report:
+def inspect_run(run: Run, plots: bool = True) -> Report:
+    """`plots`: with what they are drawn of."""
     recipe = run.recipe()
     rule = rule_in(run, recipe, domain_of(recipe))
-    margins = margins_by_judge(run, rule)
+    margins, histograms_of_margins = margins_by_judge(run, rule)
     judges, agreement = describe_judges(run, recipe, rule)
+    plotted = measure(run, recipe, rule, histograms_of_margins) if plots else None
     for name in ("missing", "closest", "pairs"):
         run.make_table(f"audit_{name}", load_sql(f"audit/{name}"))
     counts = run.query(load_sql("audit/tables")).rows_by_key("name", named=True, unique=True)
@@ -48,6 +51,7 @@ def inspect_run(run: Run) -> Report:
         judges=judges,
         agreement=agreement,
         margins=margins,
+        plotted=plotted,
     )
     repeated = {name: row["n_repeated"] for name, row in counts.items() if row["n_repeated"]}
     selected = rule_warnings(run, rule, report.tables["demos"], report.tables["pairs"])

@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from datakit.audit.plotted import MarginHistogram
 from datakit.audit.queries import histograms, model_numbers, rows
 from datakit.audit.report import Agreement, Judge, JudgeScores, Margins
 from datakit.recipe import MEAN_RANK, Recipe
 from datakit.select.rule import Rule, make_candidates, margin_window, match_answers
 from datakit.store import Run, load_sql
+
+MARGIN_BINS = 20
 
 
 def describe_judges(run: Run, recipe: Recipe, rule: Rule) -> tuple[list[Judge], list[Agreement]]:
@@ -50,11 +53,13 @@ def describe_judges(run: Run, recipe: Recipe, rule: Rule) -> tuple[list[Judge], 
     return found, rows(run, "agreement", Agreement, {"judges": names}) if len(names) > 1 else []
 
 
-def margins_by_judge(run: Run, rule: Rule) -> list[Margins]:
+def margins_by_judge(run: Run, rule: Rule) -> tuple[list[Margins], list[MarginHistogram]]:
     """What each judge would give the rule, held against the rule's window. Makes the tables of `make_candidates`, whole."""
     names = list(rule.judges)
     every = (*names, *([MEAN_RANK] if len(names) > 1 else []))
     found: dict[str, list[Margins]] = {}
+    drawn: dict[str, list[MarginHistogram]] = {}
+    models: dict[int | None, str | None] = {number: model for model, number in model_numbers(run).items()}
     for judge in sorted(every, key=lambda judge: judge == rule.judge):  # its tables are what stays
         if judge != rule.judge:
             match_answers(run, replace(rule, judge=judge, select=rule.select.without_lengths))
@@ -62,6 +67,8 @@ def margins_by_judge(run: Run, rule: Rule) -> list[Margins]:
             make_candidates(run, rule, whole=True)
         low, high = margin_window(run, rule)
         found[judge] = rows(run, "judge_margins", partial(Margins, judge), {"low": low, "high": high})
+        bins = histograms(run, "margin_amounts", MARGIN_BINS)
+        drawn[judge] = [MarginHistogram(judge, models.get(number), histogram) for (_, number), histogram in bins.items()]
     if not every:
         make_candidates(run, rule, whole=True)
-    return [margins for judge in every for margins in found[judge]]
+    return [one for judge in every for one in found[judge]], [one for judge in every for one in drawn[judge]]

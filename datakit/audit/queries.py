@@ -7,7 +7,8 @@ from typing import Protocol, TypeVar
 
 import polars as pl
 
-from datakit.audit.report import Example, Histogram, Pairs
+from datakit.audit.plotted import Histogram
+from datakit.audit.report import Example, Pairs
 from datakit.store import load_sql
 from datakit.tables import finite
 
@@ -33,10 +34,10 @@ def rows(tables: Queries, name: str, make: Callable[..., Made], params: Mapping[
     return [make(**finite(row)) for row in tables.query(load_sql(f"audit/{name}"), params).iter_rows(named=True)]
 
 
-def histograms(tables: Queries, amounts: str) -> dict[tuple[str | int, int | None], Histogram]:
+def histograms(tables: Queries, amounts: str, n_bins: int = N_BINS) -> dict[tuple[str | int, int | None], Histogram]:
     """By what and the model's number (None: all models), of the amounts that sql/audit/<amounts>.sql gives."""
     tables.make_table("amounts", load_sql(f"audit/{amounts}"))
-    drawn = rows(tables, "histograms", lambda what, model_no, **bins: ((what, model_no), Histogram(**bins)), {"n_bins": N_BINS})
+    drawn = rows(tables, "histograms", lambda what, model_no, **bins: ((what, model_no), Histogram(**bins)), {"n_bins": n_bins})
     return dict(drawn)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from datakit.audit.plotted import Histogram, Plotted
 from datakit.tables import Messages, Row
 
 
@@ -75,13 +76,6 @@ class Flagged:
     pairs: int
     kept: int
     notes: int
-
-
-@dataclass(frozen=True)
-class Histogram:
-    edges: list[float]
-    """One more than there are counts."""
-    counts: list[int]
 
 
 @dataclass(frozen=True)
@@ -368,6 +362,8 @@ class Report:
     duplicates: Duplicates | None = None
     failures: list[Failure] = field(default_factory=list)
     examples: list[Example]
+    plotted: Plotted | None = None
+    """None of an export, and where nothing is to be plotted."""
     warnings: list[str] = field(default_factory=list)
     """What a careful user must know, in sentences."""
     limits: list[Limit] = field(default_factory=list)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datakit.audit.from_run import inspect_run
+from datakit.audit.report import Report
 from datakit.errors import DatakitError
 from datakit.recipe import Recipe
 from datakit.sample.spending import SourceSpent, spending
@@ -38,18 +39,27 @@ class Summary:
     spending: list[SourceSpent]
     stopped: list[DatakitError]
     """Why sources, judges or a budget ended the build, or their part of it, early."""
-    warnings: list[str]
-    """Those that `datakit inspect` shows; only of a build that came to selection."""
+    report: Report | None
+    """What `datakit inspect` shows; only of a build that came to selection."""
+
+    @property
+    def warnings(self) -> list[str]:
+        return self.report.warnings if self.report is not None else []
 
 
 def summarise(
-    run: Run, recipe: Recipe, exported: Mapping[Phase, int], stopped: list[DatakitError], selected: bool = True
+    run: Run,
+    recipe: Recipe,
+    exported: Mapping[Phase, int],
+    stopped: list[DatakitError],
+    selected: bool = True,
+    plots: bool = False,
 ) -> Summary:
-    """The summary of a run as it is now. `selected`: demos and pairs were just made."""
+    """The summary of a run as it is now. `selected`: demos and pairs were just made; `plots`: its report has what they need."""
     causes = run.query(
         "SELECT stage, source, error, count(*) AS count, any_value(message) AS example "
         "FROM current_failures GROUP BY ALL ORDER BY count DESC"
     )
     failures = [FailureCause(**row) for row in causes.iter_rows(named=True)]
-    warnings = inspect_run(run).warnings if selected else []
-    return Summary(run.folder, exported, failures, spending(run, recipe), stopped, warnings)
+    report = inspect_run(run, plots) if selected else None
+    return Summary(run.folder, exported, failures, spending(run, recipe), stopped, report)

@@ -45,6 +45,10 @@ def build(
         bool, typer.Option("--recipe-select", help="Select by the recipe, where select --set has changed the run's rule.")
     ] = False,
     selfcheck: Annotated[bool, typer.Option("--selfcheck", help="First check the reward models, as check --rewards.")] = False,
+    report: Annotated[
+        bool,
+        typer.Option("--report/--no-report", envvar="DATAKIT_REPORT", help="End with report.html (needs the extra view)."),
+    ] = True,
 ) -> None:
     """Build a dataset, or go on with one: a second call does only what is missing.
 
@@ -57,7 +61,7 @@ def build(
         raise BadInput(f"--until {until}: there is no such stage; stages are {', '.join(STAGES)}")
     loaded = load_recipe(domain, recipe)
     folder = out or Path("runs") / loaded.domain
-    options = Options(stage, limit, resample, retry_failures, keep_going, grace, recipe_select, selfcheck, signals)
+    options = Options(stage, limit, resample, retry_failures, keep_going, grace, recipe_select, selfcheck, signals, report)
     if dry_run or json:
         _dry_run(loaded, folder, options, dry_run, json)
     else:
@@ -66,13 +70,22 @@ def build(
 
 def _build(recipe: Recipe, folder: Path, options: Options) -> None:
     """All stages, what came of them, and at the end the error of a source that ended early (exit status 3)."""
+    from dataclasses import replace
+
     from datakit import stages
+    from datakit.cli.report import EXTRA, can_draw, write_report
     from datakit.screen.watch import Watch
 
     again = "datakit build " + " ".join(shlex.quote(arg) for arg in sys.argv[2:])
+    draws = options.report and can_draw()
     with Watch(again, interrupted=lambda: bool(signals.received)) as watch:
-        summary = stages.build(recipe, folder, options, watch)
+        summary = stages.build(recipe, folder, replace(options, report=draws), watch)
         watch.summary(summary)
+        if summary.exported and summary.report is not None:
+            if draws:
+                watch.say(f"report: {write_report([summary.report], folder / 'report.html')}")
+            elif options.report:
+                watch.say(f"no report.html: pip install '{EXTRA}' draws what datakit inspect says, with plots")
         if options.keep_going or not summary.stopped:
             whole = options.until == "export"
             watch.say(f"next: {command('inspect', folder)}" if whole else f"stopped after {options.until}, as asked")

@@ -34,24 +34,27 @@ def inspect(
 def select(
     run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
     settings: SetOption = None,
-    diff: Annotated[bool, typer.Option("--diff", help="Show which pairs would come, go or change; write nothing.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show before and after, and what would change; write nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="With --diff: the changes as a JSON list on stdout.")] = False,
 ) -> None:
     """Select anew in a finished run: replaces demos, pairs, sft/ and dpo/. Needs no model; --set is kept in recipe.json."""
     from datakit import stages
     from datakit.cli.printing import print_json
-    from datakit.screen.frames import draw_diff
+    from datakit.screen.diff import draw_diff
+    from datakit.screen.report import open_console
     from datakit.screen.watch import Watch
 
     if diff:
-        changes = stages.preview(run, settings or [])
-        print_json(changes.to_dicts()) if json else draw_diff(changes)
+        found = stages.preview(run, settings or [])
+        print_json(found.changes) if json else draw_diff(found, open_console())
         return
     with Watch() as watch:
         summary = stages.reselect(run, settings or [], watch)
         watch.close_stage()
         for warning in summary.warnings:
             watch.say(warning, warning=True)
+        if (run / "report.html").is_file():
+            watch.say(f"{run / 'report.html'} shows the selection before: {command('report', run)}")
         watch.say(f"next: {command('inspect', run)}")
 
 

@@ -6,8 +6,12 @@ Scores, intervals and differences are shares of 1. The fields of each class, in 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from datakit.errors import BadInput
 from datakit.tables import finite
 
 ENDINGS = ("right", "wrong", "timeout", "no_answer", "cut_off", "cannot_judge", "failed", "missing")
@@ -155,3 +159,12 @@ class Evaluation:
         """One object, without numbers that JSON does not know."""
         found: dict[str, Any] = finite(asdict(self))
         return found
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """What `datakit eval` wrote as eval.json; BadInput where it is something else."""
+    try:
+        return TypeAdapter(Evaluation).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        why = str(error).splitlines()[0]
+        raise BadInput(f"{path}: not what datakit eval wrote ({why}); evaluate again: datakit eval") from error

@@ -26,11 +26,3 @@ def draw_table(frame: pl.DataFrame, rows: int = 200) -> None:
     console.print(table)
     if frame.height > rows:
         console.print(Text(f"... {frame.height - rows:,} more rows; --format csv gives all", style="dim"))
-
-
-def draw_diff(changes: pl.DataFrame) -> None:
-    """Which pairs come, go or change, counted and then listed."""
-    counts = dict(changes["change"].value_counts().iter_rows())
-    Console().print(Text(", ".join(f"{counts.get(kind, 0):,} {kind}" for kind in ("came", "went", "changed"))))
-    if changes.height:
-        draw_table(changes, rows=40)

@@ -12,7 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from datakit.audit.report import Flagged, Histogram, Report, Source
+from datakit.audit.plotted import Histogram
+from datakit.audit.report import Flagged, Report, Source
 from datakit.screen.curation import draw_curation
 from datakit.screen.ink import BLANK, Ink, table
 from datakit.screen.report_judges import draw_judges

@@ -413,10 +413,15 @@ SCORES_OF = (
 )
 KEYS = {  # what scripts of others read: each object's keys in their order, by the way to it
     "": "run tables current curation funnel lost answers flags sources pairs scores judges agreement margins duplicates "
-    "failures examples warnings limits ok",
+    "failures examples plotted warnings limits ok",
+    "plotted": "shares kinds ways accuracy length_cells length_medians margins spending",
+    "plotted shares": "step model count",
+    "plotted length_cells": "judge chars_low chars_high score_low score_high answers",
+    "plotted margins": "judge model histogram",
+    "plotted margins histogram": HISTOGRAM,
     "run": "kind folder domain recipe judge verifier select",
-    "run select": "allow_unjudged judge split sft_share demos_per_prompt pairing per_prompt margin length_ratio_max "
-    "length_bins flags",
+    "run select": "allow_unjudged judge split sft_share demos_per_prompt pairing search per_prompt margin length_adjust "
+    "length_tier length_ratio_max length_difference_max length_bins flags",
     "run select margin": "quantiles",
     "tables": "prompts overlaps sources responses verdicts scores demos pairs failures flags",
     "current": "prompts overlaps sources responses verdicts scores demos pairs failures flags",

@@ -20,7 +20,7 @@ from tests.helpers.fake_endpoint import Fake
 from tests.helpers.waiting import wait_for
 
 DATAKIT = [sys.executable, "-m", "datakit"]
-WIDTH = {"COLUMNS": "200"}
+SETTINGS = {"COLUMNS": "200", "DATAKIT_REPORT": "0"}  # a build draws no plots, which take seconds
 
 
 def datakit(*args: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -29,7 +29,7 @@ def datakit(*args: object, cwd: Path | None = None, env: dict[str, str] | None =
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", errors) for errors in ("strict", "backslashreplace"))
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["datakit", *argv])
-        for name, value in {**WIDTH, **(env or {})}.items():
+        for name, value in {**SETTINGS, **(env or {})}.items():
             patch.setenv(name, value)
         if cwd:
             patch.chdir(cwd)
@@ -53,7 +53,7 @@ def datakit_process(
     return subprocess.run(
         [*DATAKIT, *map(str, args)],
         cwd=cwd,
-        env={**os.environ, **WIDTH, **(env or {})},
+        env={**os.environ, **SETTINGS, **(env or {})},
         capture_output=True,
         text=True,
         timeout=240,
@@ -62,7 +62,7 @@ def datakit_process(
 
 def start(*args: object) -> subprocess.Popen[str]:
     """The command while it runs; what it says is on `stderr`."""
-    return subprocess.Popen([*DATAKIT, *map(str, args)], stderr=subprocess.PIPE, text=True, env={**os.environ, **WIDTH})
+    return subprocess.Popen([*DATAKIT, *map(str, args)], stderr=subprocess.PIPE, text=True, env={**os.environ, **SETTINGS})
 
 
 def wait_for_requests(fake: Fake, n: int) -> None:

@@ -1,0 +1,61 @@
+"""Counts what the plots of a report on a run are drawn of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datakit.audit.cautions import wilson
+from datakit.audit.plotted import Accuracy, Kind, LengthCell, LengthMedian, MarginHistogram, Plotted, Share, Way
+from datakit.audit.queries import model_numbers, rows
+from datakit.recipe import Recipe
+from datakit.sample.spending import spending
+from datakit.select.rule import Rule
+from datakit.store import Run, load_sql
+
+ACCURACY_BINS = 10
+LENGTHS, SCORES = 16, 12  # bins of the two directions of score against length
+FEWEST = 5  # answers of a bin whose median is told
+
+
+def measure(run: Run, recipe: Recipe, rule: Rule, margins: list[MarginHistogram]) -> Plotted:
+    """Reads the tables of `make_candidates`, whole, and, where there are judges, `judged`."""
+    verdicts = {"verifier": rule.verifier, "wrong": list(rule.wrong)}
+    cells, medians = _by_length(run, rule) if rule.judges else ([], [])
+    return Plotted(
+        shares=rows(run, "source_steps", Share),
+        kinds=rows(run, "verdict_kinds", Kind, verdicts) if rule.verifier else [],
+        ways=rows(run, "found_ways", Way, verdicts) if rule.verifier else [],
+        accuracy=_accuracy(run, rule) if rule.verifier and rule.judges else [],
+        length_cells=cells,
+        length_medians=medians,
+        margins=margins,
+        spending=spending(run, recipe),
+    )
+
+
+def _by_length(run: Run, rule: Rule) -> tuple[list[LengthCell], list[LengthMedian]]:
+    judges, models = list(rule.judges), {number: model for model, number in model_numbers(run).items()}
+
+    def cell(judge_no: int, **row: Any) -> LengthCell:
+        return LengthCell(judges[judge_no - 1], **row)
+
+    def median(judge_no: int, model_no: int, **row: Any) -> LengthMedian:
+        return LengthMedian(judges[judge_no - 1], models.get(model_no), **row)
+
+    run.make_table("length_ranges", load_sql("audit/length_ranges"))
+    cells = rows(run, "length_cells", cell, {"n_lengths": LENGTHS, "n_scores": SCORES})
+    return cells, rows(run, "length_medians", median, {"n_lengths": LENGTHS, "fewest": FEWEST})
+
+
+def _accuracy(run: Run, rule: Rule) -> list[Accuracy]:
+    """Wilson's interval over as many independent comparisons as would spread like these, which lean on each other by prompt."""
+    judges = list(rule.judges)
+
+    def accuracy(judge_no: int, low: float, high: float, comparisons: int, prompts: int, won: float, spread: float) -> Accuracy:
+        share = won / comparisons
+        independent = min(comparisons, share * (1 - share) * comparisons**2 / spread) if spread else prompts
+        ends = wilson(share * independent, independent)
+        return Accuracy(judges[judge_no - 1], low, high, comparisons, prompts, share, *ends)
+
+    params = {"wrong": list(rule.wrong), "any_source": rule.any_source, "n_bins": ACCURACY_BINS}
+    return rows(run, "judge_accuracy", accuracy, params)

@@ -1,0 +1,109 @@
+"""What the plots of a report are drawn of, as values: counted by SQL, so that no plot grows with the run.
+
+The fields of each class, in their order, are the keys of its object in JSON. Intervals are of 95 %.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from datakit.sample.spending import SourceSpent
+
+
+@dataclass(frozen=True)
+class Histogram:
+    edges: list[float]
+    """One more than there are counts."""
+    counts: list[int]
+
+
+@dataclass(frozen=True)
+class Share:
+    """See sql/audit/source_steps.sql."""
+
+    step: str
+    model: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Kind:
+    """See sql/audit/verdict_kinds.sql."""
+
+    model: str
+    kind: str
+    responses: int
+
+
+@dataclass(frozen=True)
+class Way:
+    """See sql/audit/found_ways.sql."""
+
+    model: str
+    way: str
+    passed: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How often a judge scores a right answer above a wrong one so far away; see sql/audit/judge_accuracy.sql."""
+
+    judge: str
+    low: float
+    high: float
+    """Both ends of the bin, differences of scores."""
+    comparisons: int
+    prompts: int
+    accuracy: float
+    lower: float
+    upper: float
+    """The interval; comparisons of one prompt do not count as independent."""
+
+
+@dataclass(frozen=True)
+class LengthCell:
+    """See sql/audit/length_cells.sql."""
+
+    judge: str
+    chars_low: float
+    chars_high: float
+    score_low: float
+    score_high: float
+    answers: int
+
+
+@dataclass(frozen=True)
+class LengthMedian:
+    """See sql/audit/length_medians.sql."""
+
+    judge: str
+    model: str | None
+    """None: all sources together."""
+    chars_low: float
+    chars_high: float
+    answers: int
+    median: float
+
+
+@dataclass(frozen=True)
+class MarginHistogram:
+    """The margins of the candidates if this judge selected, of one source or (None) of all."""
+
+    judge: str
+    model: str | None
+    histogram: Histogram
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plotted:
+    """All of a run that plots need and the report does not have."""
+
+    shares: list[Share]
+    kinds: list[Kind]
+    ways: list[Way]
+    accuracy: list[Accuracy]
+    length_cells: list[LengthCell]
+    length_medians: list[LengthMedian]
+    margins: list[MarginHistogram]
+    spending: list[SourceSpent]

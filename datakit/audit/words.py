@@ -1,0 +1,19 @@
+"""What steps and losses are called where people read them, on a terminal and on a page."""
+
+from __future__ import annotations
+
+from datakit.audit.report import Report
+
+SERVES = "serves SFT"  # as sql/select/select_pairs.sql calls it: no loss, for the prompt's demo is used
+
+
+def name_steps(report: Report) -> dict[str, str]:
+    """The steps of the funnel, in order: what each is called in this report."""
+    return {
+        "read": "prompts read",
+        "kept": "not dropped",
+        "answered": "answered",
+        "judged": "a right and a wrong answer" if report.run.verifier else "an answer to choose and one to reject",
+        "candidates": "that differ" if report.run.any_source else "both of one source",
+        "paired": "with a pair",
+    }

@@ -1,0 +1,97 @@
+"""What people look at beside the terminal: report, and diff."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from datakit.errors import DISTRIBUTION, BadInput, needs_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from datakit.audit.report import Report
+
+EXTRA = f"{DISTRIBUTION}[view]"
+
+
+def report(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Runs and exports, or evaluations.", show_default=False)
+    ],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file.", show_default="RUN/report.html")] = None,
+) -> None:
+    """Write what inspect says as one HTML file with plots, to be mailed or printed. Several runs stand side by side."""
+    with needs_extra("view", "datakit report"):
+        import altair  # noqa: F401 - before a long count
+        import jinja2  # noqa: F401
+        import vl_convert  # noqa: F401
+
+    if out is None and len(folders) > 1:
+        raise BadInput(f"report of {len(folders)} runs: where to? -o FILE.html says so")
+    target = out or folders[0] / "report.html"
+    evaluated = [(folder / "eval.json").is_file() for folder in folders]
+    if any(evaluated) and not all(evaluated):
+        raise BadInput("a report is of runs and exports, or of evaluations: give each kind a report of its own")
+    if folders[0].is_dir() and not target.parent.is_dir():
+        raise BadInput(f"-o {target}: there is no folder {target.parent}")
+    typer.echo(str(_write_evaluations(folders, target) if all(evaluated) else _write_runs(folders, target)), err=True)
+
+
+def _write_runs(folders: list[Path], target: Path) -> Path:
+    from datakit import audit
+
+    return write_report([audit.inspect(folder) for folder in folders], target)
+
+
+def _write_evaluations(folders: list[Path], target: Path) -> Path:
+    from datakit.evaluation.table import read_evaluation
+    from datakit.page.report import name_folders, render_evaluation
+
+    names = name_folders([str(folder) for folder in folders])
+    found = {name: read_evaluation(folder / "eval.json") for name, folder in zip(names, folders, strict=True)}
+    return _write(render_evaluation(found), target)
+
+
+def diff(
+    first: Annotated[Path, typer.Argument(metavar="RUN_A", help="A run folder.", show_default=False)],
+    second: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another one.", show_default=False)],
+    json: Annotated[bool, typer.Option("--json", help="As one JSON object on stdout.")] = False,
+) -> None:
+    """Compare the pairs and demos of two runs, also of different recipes: before and after, what moved, three pairs as text."""
+    from dataclasses import asdict
+
+    from datakit.audit.diff import diff_runs
+    from datakit.cli.printing import print_json
+    from datakit.screen.diff import draw_diff
+    from datakit.screen.report import open_console
+
+    found = diff_runs(first, second)
+    print_json(asdict(found)) if json else draw_diff(found, open_console())
+
+
+def can_draw() -> bool:
+    """Whether the extra `view` is installed."""
+    return all(importlib.util.find_spec(package) for package in ("altair", "vl_convert", "jinja2"))
+
+
+def write_report(reports: Sequence[Report], target: Path) -> Path:
+    """The page of these reports in a file, whole or not at all."""
+    from datakit.page.report import render_report
+
+    return _write(render_report(reports), target)
+
+
+def _write(page: str, target: Path) -> Path:
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        temporary.write_text(page, encoding="utf-8")
+        temporary.replace(target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise BadInput(f"{target}: cannot be written ({error.strerror}); -o FILE.html names another place") from error
+    return target

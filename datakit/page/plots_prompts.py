@@ -1,0 +1,266 @@
+"""Plots of what becomes of prompts and answers on the way to pairs and demos."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+
+import altair as alt
+
+from datakit.audit.report import Report
+from datakit.audit.words import SERVES, name_steps
+from datakit.page.figure import Figure, Percent, Subject
+from datakit.page.svg import ACCENT, DIM, GOOD, Chart, Grid, Row, cells
+
+MOST_SOURCES = 12  # by name; the others stand together
+KINDS = (
+    *("right", "wrong answer", "assertion", "exception", "syntax", "static analysis", "memory", "timeout"),
+    *("no answer", "cut off", "cannot judge", "no verdict"),
+)
+STEPS = ("responses", "right", "candidates", "pairs", "demos")
+OTHERS = "other sources"
+Run = Subject[Report]
+
+
+def named(run: Run, model: str | None) -> str:
+    """A source as the page calls it; those beyond the largest MOST_SOURCES are one."""
+    if model is None:
+        return "all sources"
+    largest = sorted(run.found.sources, key=lambda source: -(source.responses or source.pairs or 0))[:MOST_SOURCES]
+    known = len(run.found.sources) <= MOST_SOURCES or any(source.model == model for source in largest)
+    return run.short.get(model, model) if known else OTHERS
+
+
+def _funnel(run: Run) -> list[Row]:
+    report, names = run.found, name_steps(run.found)
+    read = report.funnel[0].prompts if report.funnel else 0
+    rows = []
+    for step in report.funnel:
+        lost = [f"{loss.prompts:,} {loss.reason}" for loss in step.lost if loss.reason != SERVES]
+        serve = sum(loss.prompts for loss in step.lost if loss.reason == SERVES)
+        more = [f"{len(lost) - 2} more"] * (len(lost) > 2)
+        told = [f"lost: {', '.join(lost[:2] + more)}"] * bool(lost) + [f"to SFT: {serve:,}"] * bool(serve)
+        rows.append(
+            {
+                "step": names[step.step],
+                "prompts": step.prompts,
+                "of all": Percent(step.prompts / read) if read else None,
+                "lost before it": ", ".join(lost),
+                "to SFT": serve,
+                "_told": ". ".join([f"{step.prompts:,}", *told]),
+                "_count": f"{step.prompts:,}",
+                "_place": list(names).index(step.step),
+            }
+        )
+    return rows
+
+
+def _draw_funnel(rows: list[Row], grid: Grid) -> Chart:
+    steps = list(dict.fromkeys(row["step"] for row in sorted(rows, key=lambda row: row["_place"])))
+    room = alt.Scale(domain=[0, 2 * max(1, *(row["prompts"] for row in rows))])  # the right half is for words
+    drawn = alt.Chart().encode(
+        y=alt.Y("step:N", sort=steps, title=None, axis=alt.Axis(domain=False, ticks=False)),
+        x=alt.X("prompts:Q", scale=room, axis=None),
+    )
+    told = drawn.mark_text(align="left", dx=4, limit=700).encode(text=f"{'_count' if grid.several else '_told'}:N")
+    return grid.draw(rows, drawn.mark_bar(color=ACCENT), told, height=28 * len(steps), width=900)
+
+
+def _shares(run: Run) -> list[Row]:
+    plotted = run.found.plotted
+    if plotted is not None:
+        counted = [(share.step, share.model, share.count) for share in plotted.shares]
+    else:
+        counted = [(step, one.model, getattr(one, step) or 0) for step in ("pairs", "demos") for one in run.found.sources]
+    wholes, parts = Counter[str](), Counter[tuple[str, str]]()
+    for step, model, count in counted:
+        wholes[step] += count
+        parts[named(run, model), step] += count
+    return [
+        {"source": source, "step": step, "count": count, "share": Percent(count / wholes[step])}
+        for (source, step), count in parts.items()
+        if wholes[step]
+    ]
+
+
+def _draw_shares(rows: list[Row], grid: Grid) -> Chart:
+    steps = [
+        step for step in ("responses", "right", "candidates", "pairs", "demos") if any(row["step"] == step for row in rows)
+    ]
+    return cells(rows, grid, "step", "source", steps, _sources(rows))
+
+
+def _kinds(run: Run) -> list[Row]:
+    counted, wholes = Counter[tuple[str, str]](), Counter[str]()
+    for one in run.found.plotted.kinds if run.found.plotted else []:
+        counted[named(run, one.model), one.kind] += one.responses
+        wholes[named(run, one.model)] += one.responses
+    return [
+        {
+            "source": source,
+            "kind": kind,
+            "responses": counted[source, kind],
+            "share": Percent(counted[source, kind] / wholes[source]),
+        }
+        for source in wholes
+        for kind in KINDS
+        if counted[source, kind]
+    ]
+
+
+def _draw_kinds(rows: list[Row], grid: Grid) -> Chart:
+    kinds = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
+    return cells(rows, grid, "kind", "source", kinds, _sources(rows))
+
+
+def _ways(run: Run) -> list[Row]:
+    passed, failed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for one in run.found.plotted.ways if run.found.plotted else []:
+        passed[named(run, one.model), one.way] += one.passed
+        failed[named(run, one.model), one.way] += one.failed
+    found = passed + failed
+    wholes = Counter[str]()
+    for (source, _), count in found.items():
+        wholes[source] += count
+    return [
+        {
+            "source": source,
+            "way": way,
+            "answers": count,
+            "share": Percent(count / wholes[source]),
+            "right of these": Percent(passed[source, way] / count),
+        }
+        for (source, way), count in found.items()
+    ]
+
+
+def _draw_ways(rows: list[Row], grid: Grid) -> Chart:
+    frequent = Counter[str]()
+    for row in rows:
+        frequent[row["way"]] += row["answers"]
+    ways = [way for way, _ in frequent.most_common(8)]
+    return cells([row for row in rows if row["way"] in ways], grid, "way", "source", ways, _sources(rows))
+
+
+def _spending(run: Run) -> list[Row]:
+    report = run.found
+    pairs = {source.model: source.pairs or 0 for source in report.sources}
+    rows = []
+    for one in report.plotted.spending if report.plotted else []:
+        kept = pairs.get(one.model, 0)
+        tokens = one.prompt_tokens + one.completion_tokens
+        rows.append(
+            {
+                "source": run.short.get(one.label or one.model, one.label or named(run, one.model)),
+                "requests": one.n_requests,
+                "tokens in": one.prompt_tokens,
+                "tokens out": one.completion_tokens,
+                "tokens a pair": round(tokens / kept) if kept else None,
+                "cost": one.cost,
+                "cost a pair": one.cost / kept if kept and one.cost is not None else None,
+            }
+        )
+    return rows
+
+
+def _draw_spending(rows: list[Row], grid: Grid) -> Chart:
+    tall = [{**row, "tokens": row[f"tokens {way}"], "way": way} for row in rows for way in ("in", "out")]
+    colour = alt.Color("way:N", scale=alt.Scale(domain=["in", "out"], range=[DIM, ACCENT]), title="tokens")
+    sources = _sources(rows)
+    bars = alt.Chart().mark_bar()
+    bars = bars.encode(y=alt.Y("source:N", sort=sources, title=None), x=alt.X("tokens:Q", title="tokens"), color=colour)
+    return grid.draw(tall, bars, height=28 * len(sources))
+
+
+def _nearest(run: Run) -> list[Row]:
+    nearest = run.found.curation.nearest if run.found.curation else None
+    if nearest is None:
+        return []
+    return [
+        {"share from": low, "share to": high, "prompts": count}
+        for (low, high), count in zip(pairwise(nearest.edges), nearest.counts, strict=True)
+    ]
+
+
+def _draw_nearest(rows: list[Row], grid: Grid) -> Chart:
+    drawn = alt.Chart().encode(x=alt.X("share from:Q", title="share of the nearest item's words"), x2="share to")
+    bars = drawn.mark_rect(color=ACCENT)
+    bars = bars.encode(y=alt.Y("prompts:Q", scale=alt.Scale(type="symlog"), title="kept prompts"), y2=alt.datum(0))
+    return grid.draw(rows, bars, height=180)
+
+
+def _curated(run: Run) -> list[Row]:
+    curation = run.found.curation
+    if curation is None:
+        return []
+    reasons = [("dropped", one) for one in curation.reasons] + [("kept, and said", one) for one in curation.noted]
+    return [{"reason": one.reason, "prompts": one.prompts, "these are": what} for what, one in reasons]
+
+
+def _draw_curated(rows: list[Row], grid: Grid) -> Chart:
+    reasons = list(dict.fromkeys(row["reason"] for row in rows))
+    colour = alt.Color(
+        "these are:N", scale=alt.Scale(domain=["dropped", "kept, and said"], range=[ACCENT, GOOD]), title="prompts"
+    )
+    bars = alt.Chart().mark_bar()
+    bars = bars.encode(y=alt.Y("reason:N", sort=reasons, title=None), x=alt.X("prompts:Q", title="prompts"), color=colour)
+    return grid.draw(rows, bars, height=26 * len(reasons))
+
+
+def _sources(rows: list[Row]) -> list[str]:
+    """In the order of the rows, the others last."""
+    names = dict.fromkeys(row["source"] for row in rows)
+    return [name for name in names if name != OTHERS] + [name for name in names if name == OTHERS]
+
+
+PROMPTS: tuple[Figure[Report], ...] = (
+    Figure(
+        "From prompts to pairs",
+        "a gentle stair whose last bar is most of the first.",
+        "one step that loses half; its reasons stand in the table.",
+        _funnel,
+        _draw_funnel,
+    ),
+    Figure(
+        "What curation met",
+        "few prompts met a benchmark.",
+        "a reason that drops a large share, which then decides what the data is.",
+        _curated,
+        _draw_curated,
+    ),
+    Figure(
+        "How near the kept prompts come to a benchmark",
+        "all in the first bar, which met nothing.",
+        "bars on the right, close to where prompts are dropped: read some of them.",
+        _nearest,
+        _draw_nearest,
+    ),
+    Figure(
+        "Whose answers each step keeps",
+        "a row changes little from left to right.",
+        "one source fills pairs or demos, so that the target learns its style.",
+        _shares,
+        _draw_shares,
+    ),
+    Figure(
+        "What the verifier found",
+        "right, and wrong in the way of the task.",
+        "much that has no answer, was cut off or cannot be judged: that is lost.",
+        _kinds,
+        _draw_kinds,
+    ),
+    Figure(
+        "How answers were found in the texts",
+        "nearly all by one sure way.",
+        "guesses such as the last number, with far fewer right ones (see the table).",
+        _ways,
+        _draw_ways,
+    ),
+    Figure(
+        "Tokens by source",
+        "the tokens of a pair are alike for all sources.",
+        "a source that costs many times as much a pair as the others.",
+        _spending,
+        _draw_spending,
+    ),
+)

@@ -1,0 +1,110 @@
+"""The report in one file: what `datakit inspect` found, as a page that can be mailed, printed and archived."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from datakit.audit.report import Limit, Report
+from datakit.evaluation.table import Evaluation, Mean
+from datakit.page.figure import Subject, draw_figures, share_of, written
+from datakit.page.jinja import environment
+from datakit.page.plots_evaluation import EVALUATION
+from datakit.page.plots_prompts import PROMPTS
+from datakit.page.plots_scores import SCORES
+from datakit.wording import UNSEEN, short_names
+
+SHOWN_CHARS = 2_000  # of a text in an example
+NAME_CHARS = 40
+MOST_FLIPS = 40
+MOST_FAILURES = 30  # causes
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the table that stands first: a number of every run."""
+
+    name: str
+    values: list[str]
+
+
+def render_report(reports: Sequence[Report]) -> str:
+    """The page. Several reports stand side by side in every table and plot."""
+    names = name_folders([report.run.folder for report in reports])
+    models = [source.model for report in reports for source in report.sources]
+    short = {model: UNSEEN.sub("?", name) for model, name in short_names(dict.fromkeys(models), NAME_CHARS).items()}
+    subjects = [Subject(name, report, short) for name, report in zip(names, reports, strict=True)]
+    prompts = draw_figures(PROMPTS, subjects)
+    scores = draw_figures(SCORES, subjects, first=len(prompts))
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            subjects=subjects,
+            lines=list(_lines(reports)),
+            parts=[("Prompts and sources", prompts), ("Scores and pairs", scores)],
+            shown_chars=SHOWN_CHARS,
+            most_failures=MOST_FAILURES,
+            written=written,
+            limit=_limit,
+        )
+    )
+
+
+def render_evaluation(evaluations: Mapping[str, Evaluation]) -> str:
+    """The page of evaluations, by what each is called."""
+    models = [model for one in evaluations.values() for model in one.models]
+    short = {model: UNSEEN.sub("?", name) for model, name in short_names(dict.fromkeys(models), NAME_CHARS).items()}
+    subjects = [Subject(UNSEEN.sub("?", name), one, short) for name, one in evaluations.items()]
+    return (
+        environment()
+        .get_template("evaluation.html")
+        .render(
+            subjects=subjects,
+            figures=draw_figures(EVALUATION, subjects),
+            means=lambda one: [_mean(mean, one.short) for mean in one.found.means],
+            shown_chars=SHOWN_CHARS,
+            most_flips=MOST_FLIPS,
+            written=written,
+        )
+    )
+
+
+def _mean(mean: Mean, short: Mapping[str, str]) -> Line:
+    shares = (mean.score, mean.error, mean.difference, mean.difference_error)
+    return Line(short.get(mean.model, mean.model), [written(share_of(share)) for share in shares])
+
+
+def name_folders(folders: Sequence[str]) -> list[str]:
+    """What each is called: its folder's name, the whole path where two have the same one."""
+    last = [Path(folder).name or folder for folder in folders]
+    chosen = last if len(set(last)) == len(last) else list(folders)
+    return [UNSEEN.sub("?", name) for name in chosen]
+
+
+def _lines(reports: Sequence[Report]) -> list[Line]:
+    """What one would want to know first; without the lines that nobody has a number for."""
+    columns = [_numbers(report) for report in reports]
+    lines = [Line(name, [written(column[name]) for column in columns]) for name in columns[0]]
+    return [line for line in lines if any(value != written(None) for value in line.values)]
+
+
+def _numbers(report: Report) -> dict[str, float | None]:
+    pairs, scores = report.pairs, report.scores
+    return {
+        "pairs": report.tables.get("pairs"),
+        "demos": report.tables.get("demos"),
+        "prompts": report.funnel[0].prompts if report.funnel else None,
+        "responses": report.current.get("responses"),
+        "sources": len(report.sources),
+        "chosen answer is the longer one": share_of(pairs.chosen_longer_share),
+        "length ratio (chosen / rejected), geometric mean": pairs.length_ratio_geomean,
+        "median margin": pairs.margin_median,
+        "judge scores a right answer above a wrong one": share_of(scores.ranking_accuracy) if scores else None,
+        "comparisons of a right and a wrong answer": (scores.comparisons or None) if scores else None,
+    }
+
+
+def _limit(limit: Limit) -> str:
+    return f"{'at least' if limit.name.startswith('min_') else 'at most'} {written(limit.limit)}"

@@ -1,0 +1,101 @@
+"""A chart as SVG that stands in a page: no script, no style attribute, no request, readable in light and dark.
+
+Colours of marks are var() with the light scheme's value behind it, which counts where a policy refuses the page's style sheet.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import vl_convert
+from markupsafe import Markup
+
+Row = dict[str, Any]
+Chart = alt.LayerChart | alt.FacetChart
+ACCENT = "var(--accent, #2b5fb3)"
+GOOD = "var(--good, #1b7837)"
+BAD = "var(--bad, #b2182b)"
+DIM = "var(--dim, #595d66)"
+LINE = "var(--line, #d5d8de)"
+INK = "currentColor"
+WIDTH = 1000  # of all facets together, in pixels of the page
+TAG = re.compile(r"<[^>]+>")
+IDLE = re.compile(  # what marks need not say: the root says it, it is so by itself, or nobody reads it
+    r' (?:aria-[a-z]+|role|class|pointer-events|font-family|xmlns:xlink)="[^"]*"'
+    r'| font-size="12px"| (?:opacity|stroke-width)="1"'
+)
+EMPTY = re.compile(r'<path(?: d="(?:M0,0h0v0h0Z)?"| display="none")+/>')
+FONT = "Arial, Liberation Sans, sans-serif"
+PADDING = {"left": 36, "right": 24, "top": 4, "bottom": 4}  # text is measured with Liberation Sans; others are wider
+SIZE = 12
+VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How a chart is repeated: by run where there are several, and by a column of its rows."""
+
+    runs: list[str]
+
+    @property
+    def several(self) -> bool:
+        return len(self.runs) > 1
+
+    def draw(self, rows: list[Row], *layers: alt.Chart, height: int, by: str | None = None, width: int = 620) -> Chart:
+        """One chart of the rows for each value of `by` and each run, with one scale if the figure does not say otherwise."""
+        if by is None and not self.several:
+            return alt.layer(*layers, data=alt.InlineData(values=rows)).properties(width=width, height=height)
+        names = ["run"] * self.several + [by or ""] * (by is not None)
+        marked = [{**row, "_facet": ": ".join(str(row[name]) for name in names)} for row in rows]
+        values = list(dict.fromkeys(row["_facet"] for row in marked))
+        columns = min(len(values), 4) if by else len(values)
+        chart = alt.layer(*layers, data=alt.InlineData(values=marked))
+        sized = chart.properties(width=min(width, max(130, WIDTH / columns - 50)), height=height)
+        header = alt.Header(title=None, labelLimit=400, labelFontSize=SIZE)
+        return sized.facet(facet=alt.Facet("_facet:N", sort=values, header=header), columns=columns)
+
+
+def as_svg(chart: alt.TopLevelMixin, label: str, number: int) -> Markup:
+    """The chart as one <svg>, read aloud as `label`; `number` keeps its ids apart from those of the page's other charts."""
+    words = {"labelColor": INK, "titleColor": INK, "labelLimit": 260, "labelFontSize": SIZE, "titleFontSize": SIZE}
+    lines = {"domainColor": LINE, "tickColor": LINE, "gridColor": LINE, "gridOpacity": 0.6}
+    spec = (
+        chart.configure(background="transparent", font=FONT, padding=PADDING)
+        .configure_view(stroke=None)
+        .configure_mark(aria=False)
+        .configure_axis(titleFontWeight="normal", labelOverlap=True, labelFlush=False, aria=False, **words, **lines)
+        .configure_legend(titleFontWeight="normal", aria=False, **words)
+        .configure_header(labelColor=INK, titleColor=INK)
+        .configure_text(color=INK, fontSize=SIZE)
+        .to_dict()
+    )
+    svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE, allowed_base_urls=[])
+    svg = EMPTY.sub("", TAG.sub(lambda tag: _lean(tag.group(), number), svg.strip()))
+    head = '<svg role="img" font-family="{}" font-size="{}" aria-label="{}"'
+    return Markup(head).format(FONT, SIZE, label) + Markup(svg.removeprefix("<svg"))
+
+
+def _lean(tag: str, number: int) -> str:
+    """A tag with ids of its chart, hundredths of a pixel at most, and no words for marks: the table has them."""
+    tag = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>plot{number}-", IDLE.sub("", tag))
+    return re.sub(r"(\d\.\d\d)\d+", r"\1", tag)
+
+
+def cells(rows: list[Row], grid: Grid, x: str, y: str, across: list[str], down: list[str]) -> Chart:
+    """A table of `share` by the columns x and y, whose values stand in this order; each cell the darker the larger."""
+    drawn = alt.Chart().encode(
+        x=alt.X(
+            f"{x}:N",
+            sort=across,
+            title=None,
+            axis=alt.Axis(orient="bottom" if grid.several else "top", labelAngle=0, domain=False, ticks=False),
+        ),
+        y=alt.Y(f"{y}:N", sort=down, title=None, axis=alt.Axis(domain=False, ticks=False)),
+    )
+    shade = alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.03, 0.6]), legend=None)
+    squares = drawn.mark_rect(color=ACCENT).encode(opacity=shade)
+    numbers = drawn.mark_text().encode(text=alt.Text("share:Q", format=".0%"))
+    return grid.draw(rows, squares, numbers, height=26 * len(down), width=110 * len(across))
