@@ -42,6 +42,11 @@ class Known:
     asks: int
     """The hash of what its row asks."""
 
+    @property
+    def own_id(self) -> str | None:
+        """What the ids of its imported responses carry, where an earlier prompt asks the same."""
+        return self.prompt_id if self.shares_messages else None
+
 
 @dataclass
 class Inputs:

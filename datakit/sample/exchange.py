@@ -10,8 +10,6 @@ from datakit.recipe import Requested, Sampled
 from datakit.recipe.template import fill
 from datakit.tables import Messages, Row, Rows
 from datakit.tables.answers import join
-from datakit.tables.compared import compared
-from datakit.tables.residue import find_residue
 
 CONTINUED = {"continue_final_message": True, "add_generation_prompt": False}
 """What vLLM, SGLang and llama.cpp call it to go on with the last message; without the second vLLM refuses the first."""
@@ -87,16 +85,12 @@ class Exchange:
         prefill = None if manner.settings.get("echo") else self.source.prefill  # the server has put it there itself
         text = content.text if prefill is None or not content.text else prefill + content.text
         parts = join(text, content.thinking, content.form, forced=self.source.force_reasoning)
-        n_chars, text_hash = compared(parts.text)
         return {
             **manner.of_source,
             "seed": None if self._without_seed else seed,
             "text": parts.text,
             "reasoning": parts.reasoning,
             "reasoning_form": parts.form,
-            "n_chars": n_chars,
-            "text_hash": text_hash,
-            "residue": find_residue(parts.text, parts.reasoning),
             "finish_reason": reason if isinstance(reason := choice.get("finish_reason"), str) else None,
             "latency_s": None if latency_s is None else round(latency_s, 4),
         }

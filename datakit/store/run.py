@@ -303,7 +303,7 @@ class Run:
     def _write_part(self, table: str, frame: pl.DataFrame, number: int) -> None:
         self.check_writable()
         with writing(self.folder):
-            write_part(part_path(self.folder / table, number), as_stored(table, frame))
+            write_part(part_path(self.folder / table, number), table, as_stored(table, frame))
         self._note(table)
 
 

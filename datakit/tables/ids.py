@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from datakit.tables.schemas import Messages
 
 ID_LENGTH = 24  # hex digits of SHA-256: 96 bits, no collision to expect below 10^13 rows
@@ -41,6 +43,14 @@ def make_response_id(
     """
     own = () if own_id is None else (own_id,)
     return digest(messages_digest, model, revision, sampling, str(sample_index), *own)
+
+
+def make_response_ids(rows: pl.DataFrame) -> pl.Series:
+    """make_response_id of each row; the columns are called as its parameters are."""
+    parts = ("messages_digest", "model", "revision", "sampling", "sample_index")
+    shared = pl.concat_str([pl.col(part).cast(pl.String).fill_null("") for part in parts], separator="\x1f")
+    hashed = rows.select(pl.concat_str(shared, "own_id", separator="\x1f", ignore_nulls=True).cast(pl.Binary)).to_series()
+    return pl.Series([hashlib.sha256(one).hexdigest()[:ID_LENGTH] for one in hashed.to_list()], dtype=pl.String)
 
 
 def make_seed(response_id: str, attempt: int = 0) -> int:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+import polars as pl
+
 from datakit.tables.compared import END_TOKENS, WHITE_SPACE, compared_text
 
 _ROLES = "(?:assistant|model|user|system)"
@@ -48,6 +50,9 @@ _REFUSAL = re.compile(
     r"|As an AI(?: language)?(?: model)?, I (?:can(?:'|\u2019)t|cannot|am not able|am unable)\b",
 )
 _TAIL, _LONGEST_UNIT, _LEAST, _TIMES = 40, 400, 240, 4
+_SIGNS = r"<\||<s>|</s>|<bos>|<eos>|<\x{FF5C}|_of_turn>|INST\]|SYS>>|(?:Response|Assistant|Instruction|Human|Input):"
+_BEGINNINGS = rf"^(?:assistant|ASSISTANT|Assistant:|{_REFUSAL.pattern})"
+"""What a text has somewhere, or begins with, in which other residue than a loop is found: patterns of Rust's regex."""
 
 
 def find_residue(text: str | None, reasoning: str | None = None) -> str | None:
@@ -67,6 +72,14 @@ def find_residue(text: str | None, reasoning: str | None = None) -> str | None:
         if text.rstrip(WHITE_SPACE).endswith(END_TOKENS):
             return "end token"
     return "empty thought" if reasoning is not None and not reasoning.strip() else None
+
+
+def may_have_residue(text: pl.Series, kept: pl.Series) -> pl.Series:
+    """Of texts, and what is compared of them: whether find_residue has to look; else there is at most an empty thought."""
+    end = kept.str.slice(-_TAIL - _LONGEST_UNIT, _TAIL + _LONGEST_UNIT - 1)
+    stood_before = end.str.contains(kept.str.tail(_TAIL), literal=True)  # what it ends with; loops end with a passage again
+    loops = (kept.str.len_chars() >= _LEAST) & stood_before
+    return (text.str.contains(_SIGNS) | kept.str.contains(_BEGINNINGS) | loops).fill_null(False)
 
 
 def strip_residue(text: str) -> str:
