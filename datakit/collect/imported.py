@@ -24,7 +24,7 @@ from datakit.collect.tally import Tally
 from datakit.errors import BadInput, BadRow
 from datakit.recipe import ResponsesSource
 from datakit.recipe.sources import RESIDUE
-from datakit.tables import IMPORTED, Prompt, Row, digest_of_messages, failure_row, make_response_id
+from datakit.tables import IMPORTED, Prompt, Row, failure_row, make_response_id
 
 
 def read_responses(reading: Reading, source: ResponsesSource, bring_prompts: bool, judge: str | None) -> None:
@@ -174,7 +174,7 @@ class _Importing:
         else:
             if prompt.reference is not None and hash(prompt.reference) != known.reference:
                 notes.append(f"{name}: rows whose reference differs from the first one of their prompt (the first one counts)")
-            if digest_of_messages(prompt.messages) != known.messages_digest:
+            if prompt.messages_digest != known.messages_digest:
                 notes.append(f"{name}: rows whose prompt differs from the first one of their prompt_id (the first one counts)")
         met = known, tuple(notes)
         if (key := _key(row)) is not None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-
-from datakit.tables.schemas import Messages
 
 ID_LENGTH = 24  # hex digits of SHA-256: 96 bits, no collision to expect below 10^13 rows
 
@@ -28,7 +27,7 @@ def digest(*parts: str | None) -> str:
     return hashlib.sha256("\x1f".join([part or "" for part in parts]).encode()).hexdigest()[:ID_LENGTH]
 
 
-def digest_of_messages(messages: Messages) -> str:
+def digest_of_messages(messages: Sequence[Mapping[str, object]]) -> str:
     """What the models are asked, without a source's system prompt (that is part of `sampling`)."""
     return digest(canonical_json(messages))
 

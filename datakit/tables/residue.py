@@ -76,10 +76,12 @@ def find_residue(text: str | None, reasoning: str | None = None) -> str | None:
 
 def may_have_residue(text: pl.Series, kept: pl.Series) -> pl.Series:
     """Of texts, and what is compared of them: whether find_residue has to look; else there is at most an empty thought."""
-    end = kept.str.slice(-_TAIL - _LONGEST_UNIT, _TAIL + _LONGEST_UNIT - 1)
-    stood_before = end.str.contains(kept.str.tail(_TAIL), literal=True)  # what it ends with; loops end with a passage again
-    loops = (kept.str.len_chars() >= _LEAST) & stood_before
-    return (text.str.contains(_SIGNS) | kept.str.contains(_BEGINNINGS) | loops).fill_null(False)
+    one = pl.col("kept")
+    end = one.str.slice(-_TAIL - _LONGEST_UNIT, _TAIL + _LONGEST_UNIT - 1)
+    ends_again = end.str.contains(one.str.tail(_TAIL), literal=True)  # what it ends with stood there: loops end so
+    loops = (one.str.len_chars() >= _LEAST) & ends_again
+    may = pl.col("text").str.contains(_SIGNS) | one.str.contains(_BEGINNINGS) | loops
+    return pl.select(text=text, kept=kept).select(may.fill_null(False)).to_series()
 
 
 def strip_residue(text: str) -> str:
