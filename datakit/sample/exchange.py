@@ -70,7 +70,7 @@ class Exchange:
 
         `latency_s`: None where nobody waited for it. Raises RequestFailed where the server keeps the answer back.
         """
-        choices = answer["choices"][:wanted]
+        choices, latency_s = answer["choices"][:wanted], None if latency_s is None else round(latency_s, 4)
         rows = [row for choice in choices if (row := self._row(choice, seed, latency_s, manner or self.manner)) is not None]
         if not rows and any(map(is_withheld, choices)):
             raise RequestFailed("content_filter", "the server withheld the answer (content filter or refusal)", 1, True)
@@ -92,7 +92,7 @@ class Exchange:
             "reasoning": parts.reasoning,
             "reasoning_form": parts.form,
             "finish_reason": reason if isinstance(reason := choice.get("finish_reason"), str) else None,
-            "latency_s": None if latency_s is None else round(latency_s, 4),
+            "latency_s": latency_s,
         }
 
     def _count_tokens(self, rows: Rows, answer: dict[str, Any]) -> None:
