@@ -22,10 +22,10 @@ ROWS_AT_A_TIME = 1_000
 class JournalFile:
     """A journal that is open for writing; it remembers its rows for the part that it becomes."""
 
-    def __init__(self, path: Path, table: str) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.n_rows = self.n_bytes = 0
-        self._table = table
+        self._table = path.parent.name
         self._rows: Rows = []
         self._frames: list[pl.DataFrame] = []  # what was remembered before: a fifth of the memory that rows take
         self._file: BinaryIO = path.open("ab", buffering=0)  # no buffer that would be written later, after a failure

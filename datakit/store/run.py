@@ -324,7 +324,7 @@ class Journal:
             if self._file is None:
                 folder = self._run.folder / self._table
                 folder.mkdir(exist_ok=True)
-                self._file = JournalFile(folder / f"journal-{self._run._next_number(self._table):06d}.jsonl", self._table)
+                self._file = JournalFile(folder / f"journal-{self._run._next_number(self._table):06d}.jsonl")
             self._file.append(rows)
         self._run._note(self._table)
         if self._file.n_rows >= JOURNAL_ROWS or self._file.n_bytes >= JOURNAL_BYTES:
