@@ -21,7 +21,7 @@ from datakit.store.parts import compared_by, completed, has_digests, parts_in
 from datakit.tables import TABLES
 from datakit.tables.answers import COMPLETE, MAY_THINK, split
 from datakit.tables.compared import COMPARED
-from datakit.tables.letters import repetition
+from datakit.tables.repetition import repetition
 from datakit.tables.residue import LEADING, TRAILING, find_residue
 
 MACROS = (
