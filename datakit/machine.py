@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import getpass
 import os
 import resource
@@ -43,6 +44,19 @@ def limit_memory(megabytes: int) -> None:
     """Bound this process's address space, where the platform can (macOS refuses)."""
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (megabytes * 2**20, megabytes * 2**20))
+
+
+@contextmanager
+def collecting_rarely() -> Iterator[None]:
+    """For work that makes many objects and no cycles: looking for cycles as often as Python does takes a tenth of its time."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 @contextmanager

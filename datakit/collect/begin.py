@@ -12,6 +12,7 @@ from datakit.collect.inputs import read_inputs
 from datakit.collect.reading import NOT_WANTED, Inputs, prompt_row
 from datakit.domains import Domain
 from datakit.errors import BadInput
+from datakit.machine import collecting_rarely
 from datakit.progress import Monitor
 from datakit.recipe import Recipe, Sampled
 from datakit.rewards.judges import judges
@@ -98,14 +99,15 @@ def _read(run: Run, recipe: Recipe, domain: Domain, limit: int | None, earlier: 
     prompts = run.spool("prompts")
     imported = {table: run.spool(table) for table in ("responses", "scores", "failures")} if recipe.imported else {}
     stored = (earlier or run).query(load_sql("collect/imported_prompts")).rows() if recipe.imported else []
-    inputs = read_inputs(
-        recipe,
-        domain.read,
-        limit,
-        lambda prompt: prompts.add(prompt_row(prompt)),
-        lambda table, rows: imported[table].add(rows),
-        stored,
-    )
+    with collecting_rarely():
+        inputs = read_inputs(
+            recipe,
+            domain.read,
+            limit,
+            lambda prompt: prompts.add(prompt_row(prompt)),
+            lambda table, rows: imported[table].add(rows),
+            stored,
+        )
     for spool in (prompts, *imported.values()):
         spool.finish()
     if inputs.chooses_index:

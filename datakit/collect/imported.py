@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import polars as pl
 
 from datakit.collect.formats import Found
-from datakit.collect.imported_columns import OF_PROMPT, as_rows, is_plain, keys_of, make_responses, of_prompts, parts_of
+from datakit.collect.imported_columns import OF_PROMPT, as_rows, is_plain, make_responses, of_prompts, parts_of
 from datakit.collect.reading import Counts, Known, Reading, question_in, row_place, with_prompts
 from datakit.collect.rows import read_rows
 from datakit.collect.stretches import INTEGERS, read_stretches
@@ -24,9 +24,7 @@ from datakit.collect.tally import Tally
 from datakit.errors import BadInput, BadRow
 from datakit.recipe import ResponsesSource
 from datakit.recipe.sources import RESIDUE
-from datakit.tables import IMPORTED, Prompt, Row, digest_of_messages, failure_row, make_response_id
-from datakit.tables.compared import compared
-from datakit.tables.residue import find_residue
+from datakit.tables import IMPORTED, Prompt, Row, failure_row, make_response_id
 
 
 def read_responses(reading: Reading, source: ResponsesSource, bring_prompts: bool, judge: str | None) -> None:
@@ -78,48 +76,63 @@ class _Importing:
         """Hand on a stretch. False, with nothing done, where one of its rows has to be looked at by itself."""
         if not is_plain(frame, self.source, self.judge is not None):
             return False
-        keys = keys_of(frame)
-        if not self._meet_all(frame, keys):
+        rows = frame.drop(of_prompts(frame).columns).with_columns(key=of_prompts(frame).hash_rows())
+        keys = rows.with_row_index("at").group_by("key", maintain_order=True).agg(pl.col("at").first(), n=pl.len())
+        if not self._meet_all(frame, {key: at for key, at, _ in keys.iter_rows() if key not in self.met}):
             return False
         self.tally.n_rows += frame.height
-        mets = [self.met[key] for key in keys]
-        self.reading.inputs.notes.update(note for _, notes in mets for note in notes)
-        known = [met[0] for met in mets if met[0] is not None]
-        if len(known) < len(mets):
-            frame = frame.filter(pl.Series([met[0] is not None for met in mets], dtype=pl.Boolean))
-        if known:
-            self._store(frame, known)
+        for key, _, n in keys.iter_rows():
+            for note in self.met[key][1]:
+                self.reading.inputs.notes[note] += n
+        rows = rows.join(self._known_of(keys["key"].to_list()), on="key", maintain_order="left")
+        if rows.height:
+            self._store(self._numbered(rows))
         return True
 
-    def _meet_all(self, frame: pl.DataFrame, keys: list[int]) -> bool:
-        """Meet the prompts of a stretch. False, with nothing done, where one of them cannot be read."""
-        first: dict[int, int] = {}
-        for at, key in enumerate(keys):
-            if key not in self.met:
-                first.setdefault(key, at)
-        rows = as_rows(of_prompts(frame)[list(first.values())])
+    def _meet_all(self, frame: pl.DataFrame, new: dict[int, int]) -> bool:
+        """Meet prompts, by the row that is the first of theirs. False, with nothing done, where one of them cannot be read."""
+        rows = as_rows(of_prompts(frame)[list(new.values())])
         try:
             prompts = list(self.reading.read(iter(rows), self.source.name))
         except BadRow:
             return False
-        for key, row, prompt in zip(first, rows, prompts, strict=True):
+        for key, row, prompt in zip(new, rows, prompts, strict=True):
             self.met[key] = self._meet(row, prompt)
         return True
 
-    def _store(self, frame: pl.DataFrame, known: list[Known]) -> None:
+    def _known_of(self, keys: list[int]) -> pl.DataFrame:
+        """By key what is known of the prompts that rows with it belong to; none of those that belong to none."""
+        known = {key: one for key in keys if (one := self.met[key][0]) is not None}
+        columns = {
+            "key": pl.Series(list(known), dtype=pl.UInt64),
+            "number": [one.number for one in known.values()],
+            "prompt_id": [one.prompt_id for one in known.values()],
+            "messages_digest": [one.messages_digest for one in known.values()],
+            "own_id": pl.Series([one.own_id for one in known.values()], dtype=pl.String),
+        }
+        return pl.DataFrame(columns)
+
+    def _numbered(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """With model and sample_index: where none is given, one more than its prompt and model had so far."""
+        reading, group = self.reading, ("model", "number")
+        if self.source.model is not None:
+            rows = rows.with_columns(model=pl.lit(self.source.model))
+        reading.inputs.chooses_index |= "sample_index" in rows.columns
+        given = pl.col("sample_index") if "sample_index" in rows.columns else pl.lit(None, dtype=pl.Int64)
+        rows = rows.with_columns(sample_index=given)
+        groups = rows.group_by(group, maintain_order=True).agg(n=pl.len(), n_numbered=pl.col("sample_index").is_null().sum())
+        before = [_count(self.counted, model, number, n) for model, number, _, n in groups.iter_rows()]
+        if reading.several:
+            for model, number, n, _ in groups.iter_rows():
+                _count(reading.given, model, number, n)
+        rows = rows.join(groups.select(*group, before=pl.Series(before, dtype=pl.Int64)), on=group, maintain_order="left")
+        more = pl.col("sample_index").is_null().cum_sum().over(group).cast(pl.Int64) - 1
+        return rows.with_columns(sample_index=pl.coalesce("sample_index", pl.col("before") + more))
+
+    def _store(self, rows: pl.DataFrame) -> None:
         """The responses, failures and scores of a stretch."""
         reading, inputs = self.reading, self.reading.inputs
-        models = frame["model"].to_list() if self.source.model is None else [self.source.model] * len(known)
-        given = frame["sample_index"].to_list() if "sample_index" in frame.columns else [None] * len(known)
-        indexes = [
-            _count(self.counted, model, one.number) if index is None else index
-            for index, model, one in zip(given, models, known, strict=True)
-        ]
-        if reading.several:
-            for model, one in zip(models, known, strict=True):
-                _count(reading.given, model, one.number)
-        inputs.chooses_index |= "sample_index" in frame.columns
-        responses = make_responses(frame, models, known, indexes)
+        responses = make_responses(rows)
         for model, highest in responses.group_by("model").agg(pl.col("sample_index").max()).iter_rows():
             self._note_model(model, highest)
         inputs.n_responses += responses.height
@@ -127,8 +140,8 @@ class _Importing:
         for response_id, model in responses.filter(is_empty).select("response_id", "model").iter_rows():
             reading.store("failures", _empty(response_id, model))
         reading.store("responses", responses.filter(~is_empty))
-        if self.judge is not None and "score" in frame.columns:
-            scores = responses.select("response_id", "text", judge=pl.lit(self.judge), score=frame["score"])
+        if self.judge is not None and "score" in rows.columns:
+            scores = responses.select("response_id", "text", judge=pl.lit(self.judge), score=rows["score"])
             scores = scores.filter(~is_empty & pl.col("score").is_not_null())
             self.n_scores += scores.height
             reading.store("scores", scores.filter(pl.col("text").is_not_null()))
@@ -161,7 +174,7 @@ class _Importing:
         else:
             if prompt.reference is not None and hash(prompt.reference) != known.reference:
                 notes.append(f"{name}: rows whose reference differs from the first one of their prompt (the first one counts)")
-            if digest_of_messages(prompt.messages) != known.messages_digest:
+            if prompt.messages_digest != known.messages_digest:
                 notes.append(f"{name}: rows whose prompt differs from the first one of their prompt_id (the first one counts)")
         met = known, tuple(notes)
         if (key := _key(row)) is not None:
@@ -238,9 +251,8 @@ def _response(source: ResponsesSource, row: Row, prompt: Known, counted: Counts)
     index = integers.get("sample_index")
     if index is None:
         index = _count(counted, model, prompt.number)
-    own_id = prompt.prompt_id if prompt.shares_messages else None
     response: Row = integers | {
-        "response_id": make_response_id(prompt.messages_digest, model, None, IMPORTED, index, own_id),
+        "response_id": make_response_id(prompt.messages_digest, model, None, IMPORTED, index, prompt.own_id),
         "prompt_id": prompt.prompt_id,
         "model": model,
         "sampling": IMPORTED,
@@ -249,10 +261,7 @@ def _response(source: ResponsesSource, row: Row, prompt: Known, counted: Counts)
         "finish_reason": reason,
     }
     parts = parts_of({"content": text, "reasoning": thought}, source.force_reasoning)
-    response |= {"text": parts.text, "reasoning": parts.reasoning, "reasoning_form": parts.form}
-    response["n_chars"], response["text_hash"] = compared(parts.text)
-    response["residue"] = find_residue(parts.text, parts.reasoning)
-    return response
+    return response | {"text": parts.text, "reasoning": parts.reasoning, "reasoning_form": parts.form}
 
 
 def _integer(name: str, row: Row, column: str) -> int | None:
@@ -273,12 +282,13 @@ def _as_number(value: Any) -> Any:
     return value
 
 
-def _count(counts: Counts, model: str, number: int) -> int:
-    """How many there were, and one more from now on."""
+def _count(counts: Counts, model: str, number: int, n: int = 1) -> int:
+    """How many there were, and so many more from now on."""
     of_model = counts.get(model)
     if of_model is None:
         of_model = counts[model] = array("I")
     if number >= len(of_model):
         of_model.extend([0] * (number + 1024 - len(of_model)))
-    of_model[number] += 1
-    return of_model[number] - 1
+    before = of_model[number]
+    of_model[number] += n
+    return before

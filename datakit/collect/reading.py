@@ -15,7 +15,7 @@ from datakit.collect.formats import Found, place_of
 from datakit.collect.tally import Tally
 from datakit.errors import BadRow
 from datakit.recipe import Recipe
-from datakit.tables import IMPORTED, TABLES, Prompt, Row, Rows, digest, digest_of_messages
+from datakit.tables import IMPORTED, TABLES, Prompt, Row, Rows, digest
 
 ReadPrompts = Callable[[Iterable[Row], str], Iterator[Prompt]]
 """A domain's `read`: rows with our column names and the name of where they come from -> one Prompt a row."""
@@ -41,6 +41,11 @@ class Known:
     shares_messages: bool
     asks: int
     """The hash of what its row asks."""
+
+    @property
+    def own_id(self) -> str | None:
+        """What the ids of its imported responses carry, where an earlier prompt asks the same."""
+        return self.prompt_id if self.shares_messages else None
 
 
 @dataclass
@@ -107,7 +112,7 @@ class Inputs:
 def prompt_row(prompt: Prompt) -> Row:
     """The row of `prompts`."""
     return vars(prompt) | {
-        "messages_digest": digest_of_messages(prompt.messages),
+        "messages_digest": prompt.messages_digest,
         "reference_digest": digest(prompt.reference, prompt.test_style, prompt.entry_point),
     }
 
@@ -144,10 +149,10 @@ class Reading:
         """One more prompt, and the row that it was read from."""
         self.inputs.prompt_ids.add(prompt.prompt_id)
         if self.remembers:
-            asked = digest_of_messages(prompt.messages)
+            asked = prompt.messages_digest
             shares = self.shares_messages.get(prompt.prompt_id, asked in self.asked)
             self.asked.add(asked)
-            prompt = replace(prompt, shares_messages=shares)
+            prompt = replace(prompt, shares_messages=True) if shares else prompt
             number = len(self.inputs.known)
             self.inputs.known[prompt.prompt_id] = Known(
                 number, prompt.prompt_id, asked, hash(prompt.reference), shares, question_in(row, prompt)
@@ -200,7 +205,7 @@ def with_prompts(
 def question_in(row: Row, prompt: Prompt) -> int:
     """The hash of what a row asks, before a template has put it into other words."""
     asked = row.get("prompt")
-    return hash(asked if isinstance(asked, str) else digest_of_messages(prompt.messages))
+    return hash(asked if isinstance(asked, str) else prompt.messages_digest)
 
 
 def row_place(where: str, number: int, row: Row) -> str:

@@ -26,7 +26,7 @@ from datakit.errors import BadInput
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BYTES_AT_A_TIME = 4 << 20
+BYTES_AT_A_TIME = 2 << 20
 INTEGERS = ("sample_index", "seed", "n_prompt_tokens", "n_tokens")
 _AS_NUMBERS = ("prompt_id", "reference")
 _TEXTS = ("prompt", "messages", "solution", "test_style", "entry_point", "text", "reasoning", "model", "finish_reason")
@@ -150,16 +150,10 @@ def _rows_of_lines(text: Callable[[], IO[str]], name: str, before: int, tally: T
 
 def _chunks(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
     """Whole lines, of a file without its byte order mark."""
-    rest = file.read(3).removeprefix(b"\xef\xbb\xbf")
-    while block := file.read(BYTES_AT_A_TIME):
-        end = block.rfind(b"\n") + 1
-        if end:
-            yield rest + block[:end]
-            rest = block[end:]
-        else:
-            rest += block
-    if rest:
-        yield rest
+    begin = file.read(3).removeprefix(b"\xef\xbb\xbf")
+    while block := begin + file.read(BYTES_AT_A_TIME):
+        yield block if block.endswith(b"\n") else block + file.readline()
+        begin = b""
 
 
 def _count_lines(chunk: bytes) -> int:

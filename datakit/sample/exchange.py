@@ -10,8 +10,6 @@ from datakit.recipe import Requested, Sampled
 from datakit.recipe.template import fill
 from datakit.tables import Messages, Row, Rows
 from datakit.tables.answers import join
-from datakit.tables.compared import compared
-from datakit.tables.residue import find_residue
 
 CONTINUED = {"continue_final_message": True, "add_generation_prompt": False}
 """What vLLM, SGLang and llama.cpp call it to go on with the last message; without the second vLLM refuses the first."""
@@ -72,7 +70,7 @@ class Exchange:
 
         `latency_s`: None where nobody waited for it. Raises RequestFailed where the server keeps the answer back.
         """
-        choices = answer["choices"][:wanted]
+        choices, latency_s = answer["choices"][:wanted], None if latency_s is None else round(latency_s, 4)
         rows = [row for choice in choices if (row := self._row(choice, seed, latency_s, manner or self.manner)) is not None]
         if not rows and any(map(is_withheld, choices)):
             raise RequestFailed("content_filter", "the server withheld the answer (content filter or refusal)", 1, True)
@@ -87,18 +85,14 @@ class Exchange:
         prefill = None if manner.settings.get("echo") else self.source.prefill  # the server has put it there itself
         text = content.text if prefill is None or not content.text else prefill + content.text
         parts = join(text, content.thinking, content.form, forced=self.source.force_reasoning)
-        n_chars, text_hash = compared(parts.text)
         return {
             **manner.of_source,
             "seed": None if self._without_seed else seed,
             "text": parts.text,
             "reasoning": parts.reasoning,
             "reasoning_form": parts.form,
-            "n_chars": n_chars,
-            "text_hash": text_hash,
-            "residue": find_residue(parts.text, parts.reasoning),
             "finish_reason": reason if isinstance(reason := choice.get("finish_reason"), str) else None,
-            "latency_s": None if latency_s is None else round(latency_s, 4),
+            "latency_s": latency_s,
         }
 
     def _count_tokens(self, rows: Rows, answer: dict[str, Any]) -> None:

@@ -17,11 +17,11 @@ from duckdb.func import DEFAULT, SPECIAL
 
 from datakit.errors import BadInput
 from datakit.store.journal import journals_in, part_of, read_journal
-from datakit.store.parts import compared_by, lacks_compared, parts_in
+from datakit.store.parts import compared_by, completed, has_digests, parts_in
 from datakit.tables import TABLES
 from datakit.tables.answers import COMPLETE, MAY_THINK, split
 from datakit.tables.compared import COMPARED
-from datakit.tables.letters import repetition
+from datakit.tables.repetition import repetition
 from datakit.tables.residue import LEADING, TRAILING, find_residue
 
 MACROS = (
@@ -171,7 +171,7 @@ class Database(Tables):
         journals = {path: read_journal(path) for path in journals_in(folder)}
         parts = parts_in(folder)
         rows = [row for path, found in journals.items() if part_of(path) not in parts for row in found]
-        loose = TABLES[table].frame(rows)
+        loose = completed(table, TABLES[table].frame(rows))
         if table == "responses":
             self._make_view_of_responses(loose, parts)
         else:
@@ -181,14 +181,16 @@ class Database(Tables):
         """Parts of older versions, and those under another rule of what is compared, are completed as they are read."""
         older = [part for part in parts if compared_by(part) != COMPARED]
         whole = [part for part in older if _is_whole(part)]
-        lacking = loose.filter(lacks_compared())
         more: tuple[str, ...] = ()
+        lacking = loose.clear() if has_digests(loose) else loose
         if older or lacking.height:
             splits = (self._split_responses(whole),) if whole else ()
             self._unite("older_responses", lacking, [part for part in older if part not in whole], splits)
             self._add_function("find_residue", find_residue, "VARCHAR", n_given=2)
             more = (load_sql("views/compared_responses"),)
-        self._unite("responses", loose.filter(~lacks_compared()), [part for part in parts if part not in older], more)
+        self._unite(
+            "responses", loose.clear() if lacking.height else loose, [part for part in parts if part not in older], more
+        )
 
     def _split_responses(self, whole: list[Path]) -> str:
         """A query for parts that were stored when a thought was not yet told from its answer."""

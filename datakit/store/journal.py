@@ -10,9 +10,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+import polars as pl
+
 from datakit.errors import RunError
 from datakit.store.parts import MOVE_AWAY
-from datakit.tables import Row
+from datakit.tables import TABLES, Row, Rows
+
+ROWS_AT_A_TIME = 1_000
 
 
 class JournalFile:
@@ -20,8 +24,10 @@ class JournalFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows: list[Row] = []
-        self.n_bytes = 0
+        self.n_rows = self.n_bytes = 0
+        self._table = path.parent.name
+        self._rows: Rows = []
+        self._frames: list[pl.DataFrame] = []  # what was remembered before: a fifth of the memory that rows take
         self._file: BinaryIO = path.open("ab", buffering=0)  # no buffer that would be written later, after a failure
 
     def append(self, rows: list[Row]) -> None:
@@ -34,8 +40,20 @@ class JournalFile:
         except OSError:
             self._file.truncate(end)
             raise
-        self.rows += rows
+        self._rows += rows
+        self.n_rows += len(rows)
         self.n_bytes += self._file.tell() - end
+        if len(self._rows) >= ROWS_AT_A_TIME:
+            self._gather()
+
+    def frame(self) -> pl.DataFrame:
+        """All that was appended."""
+        self._gather()
+        return pl.concat(self._frames)
+
+    def _gather(self) -> None:
+        self._frames.append(TABLES[self._table].frame(self._rows))
+        self._rows = []
 
     def close(self) -> None:
         """No more rows."""

@@ -13,6 +13,7 @@ import polars as pl
 from datakit.errors import RunError
 from datakit.tables import TABLES
 from datakit.tables.compared import COMPARED
+from datakit.tables.measured import measured
 
 ROWS_AT_A_TIME = 5_000  # of a row group: as many as are in memory at once where rows are streamed
 COMPARED_BY = "datakit.compared"
@@ -47,18 +48,21 @@ def as_stored(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def lacks_compared() -> pl.Expr:
-    """Of rows of responses: whether one lacks what is computed from it (tables/compared.py)."""
-    return pl.col("messages_digest").is_null() | pl.col("text").is_not_null() & pl.any_horizontal(
-        pl.col("n_chars", "text_hash").is_null()
-    )
+def completed(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows on their way to a file: of responses what each text says of itself is computed here, wherever they come from."""
+    if table != "responses" or not frame.height:
+        return frame
+    return pl.concat([measured(rows) for rows in frame.iter_slices(ROWS_AT_A_TIME)])
 
 
-def metadata_of(frame: pl.DataFrame) -> dict[str, str]:
-    """What the file of these rows says beside them: for responses, by which rule they are compared."""
-    if "text_hash" not in frame.columns or frame.select(lacks_compared().any()).item():
-        return {}
-    return {COMPARED_BY: COMPARED}
+def has_digests(frame: pl.DataFrame) -> bool:
+    """Whether responses say what was asked, which is not computed from them; those of older versions did not."""
+    return not frame["messages_digest"].has_nulls()
+
+
+def metadata_of(table: str, frame: pl.DataFrame) -> dict[str, str]:
+    """What the file of completed rows says beside them: for responses, by which rule they are compared."""
+    return {COMPARED_BY: COMPARED} if table == "responses" and has_digests(frame) else {}
 
 
 def compared_by(part: Path) -> str | None:
@@ -67,12 +71,13 @@ def compared_by(part: Path) -> str | None:
         return pl.read_parquet_metadata(file).get(COMPARED_BY)
 
 
-def write_part(part: Path, frame: pl.DataFrame) -> None:
+def write_part(part: Path, table: str, frame: pl.DataFrame) -> None:
     """Write it under a temporary name, synced, and rename that."""
+    frame = completed(table, frame)
     part.parent.mkdir(exist_ok=True)
     temporary = part.with_suffix(".tmp")
     buffer = io.BytesIO()  # polars gives no OSError of its own where the disk is full
-    frame.write_parquet(buffer, row_group_size=ROWS_AT_A_TIME, metadata=metadata_of(frame))
+    frame.write_parquet(buffer, row_group_size=ROWS_AT_A_TIME, metadata=metadata_of(table, frame))
     with temporary.open("wb") as file:
         file.write(buffer.getbuffer())
         file.flush()

@@ -283,15 +283,15 @@ class Run:
         for leftover in (self.folder / table).glob("*.tmp"):
             leftover.unlink()
         for journal in journals_in(self.folder / table):
-            self._seal(table, journal, read_journal(journal))
-
-    def _seal(self, table: str, journal: Path, rows: list[Row]) -> None:
-        """Turn a journal into the part of the same number, then remove it; a crash in between loses and repeats nothing."""
-        if rows and not part_of(journal).exists():
             try:
-                frame = TABLES[table].frame(rows)
+                frame = TABLES[table].frame(read_journal(journal))
             except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
                 raise RunError(f"{journal}: not rows of {table} ({str(error).splitlines()[0]}); {MOVE_AWAY}") from error
+            self._seal(table, journal, frame)
+
+    def _seal(self, table: str, journal: Path, frame: pl.DataFrame) -> None:
+        """Turn a journal into the part of the same number, then remove it; a crash in between loses and repeats nothing."""
+        if frame.height and not part_of(journal).exists():
             self._write_part(table, frame, int(journal.stem.removeprefix("journal-")))
         journal.unlink()
         self._note(table)
@@ -303,7 +303,7 @@ class Run:
     def _write_part(self, table: str, frame: pl.DataFrame, number: int) -> None:
         self.check_writable()
         with writing(self.folder):
-            write_part(part_path(self.folder / table, number), as_stored(table, frame))
+            write_part(part_path(self.folder / table, number), table, as_stored(table, frame))
         self._note(table)
 
 
@@ -327,7 +327,7 @@ class Journal:
                 self._file = JournalFile(folder / f"journal-{self._run._next_number(self._table):06d}.jsonl")
             self._file.append(rows)
         self._run._note(self._table)
-        if len(self._file.rows) >= JOURNAL_ROWS or self._file.n_bytes >= JOURNAL_BYTES:
+        if self._file.n_rows >= JOURNAL_ROWS or self._file.n_bytes >= JOURNAL_BYTES:
             self.close()
 
     def close(self) -> None:
@@ -335,7 +335,7 @@ class Journal:
         file, self._file = self._file, None
         if file is not None:
             file.close()
-            self._run._seal(self._table, file.path, file.rows)
+            self._run._seal(self._table, file.path, file.frame())
 
 
 def _no_run(folder: Path) -> RunError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from datakit.store.parts import ROWS_AT_A_TIME, as_stored, metadata_of
+from datakit.store.parts import ROWS_AT_A_TIME, as_stored, completed, metadata_of
 from datakit.tables import TABLES
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ class Spool:
     def _write(self, frame: pl.DataFrame) -> None:
         from pyarrow import parquet
 
-        found = metadata_of(frame)
+        frame = completed(self.table, frame)
+        found = metadata_of(self.table, frame)
         self._metadata = found if self._metadata in (None, found) else {}
         table = frame.to_arrow()
         if self._writer is None:

@@ -6,6 +6,7 @@ from datakit.tables.ids import (
     digest_of_messages,
     fingerprint,
     make_response_id,
+    make_response_ids,
     make_seed,
 )
 from datakit.tables.schemas import (
@@ -57,5 +58,6 @@ __all__ = [
     "fingerprint",
     "finite",
     "make_response_id",
+    "make_response_ids",
     "make_seed",
 ]

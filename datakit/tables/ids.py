@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datakit.tables.schemas import Messages
+import polars as pl
 
 ID_LENGTH = 24  # hex digits of SHA-256: 96 bits, no collision to expect below 10^13 rows
 
@@ -26,7 +27,7 @@ def digest(*parts: str | None) -> str:
     return hashlib.sha256("\x1f".join([part or "" for part in parts]).encode()).hexdigest()[:ID_LENGTH]
 
 
-def digest_of_messages(messages: Messages) -> str:
+def digest_of_messages(messages: Sequence[Mapping[str, object]]) -> str:
     """What the models are asked, without a source's system prompt (that is part of `sampling`)."""
     return digest(canonical_json(messages))
 
@@ -41,6 +42,14 @@ def make_response_id(
     """
     own = () if own_id is None else (own_id,)
     return digest(messages_digest, model, revision, sampling, str(sample_index), *own)
+
+
+def make_response_ids(rows: pl.DataFrame) -> pl.Series:
+    """make_response_id of each row; the columns are called as its parameters are."""
+    parts = ("messages_digest", "model", "revision", "sampling", "sample_index")
+    shared = pl.concat_str([pl.col(part).cast(pl.String).fill_null("") for part in parts], separator="\x1f")
+    hashed = rows.select(pl.concat_str(shared, "own_id", separator="\x1f", ignore_nulls=True).cast(pl.Binary)).to_series()
+    return pl.Series([hashlib.sha256(one).hexdigest()[:ID_LENGTH] for one in hashed.to_list()], dtype=pl.String)
 
 
 def make_seed(response_id: str, attempt: int = 0) -> int:

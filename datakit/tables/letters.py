@@ -1,11 +1,6 @@
-"""Letters that tell languages apart, and texts that say the same again and again: Chinese is told by its characters, not by a
-model.
-"""
+"""Letters that tell languages apart: Chinese is told by its characters, not by a model."""
 
 from __future__ import annotations
-
-WINDOW = 10
-"""Characters: what data-juicer's character_repetition_filter looks through."""
 
 TRADITIONAL = (
     "們個來時說國這為學對會過還發經現點開電長門問間見話動體無與業東車書馬魚鳥龍風飛飯飲館買賣讓論語讀誰請謝識認計記許設試該詳課調"
@@ -14,13 +9,3 @@ TRADITIONAL = (
     "氣漢濟滅溫準獎獨獲產畫當療盡監盤禮種稱穩範築約純組織編練縣罰義習聖膚臉興舊艱節葉蓋薦藝虛補"
 )
 """Of the most frequent characters those whose simplified form is another one, and which simplified texts do not have."""
-
-
-def repetition(text: str) -> float:
-    """The share of a text's windows of ten characters that stood in it before.
-
-    >>> round(repetition("abcdefghij" * 3), 3)
-    0.524
-    """
-    n = len(text) - WINDOW + 1
-    return 1 - len({text[at : at + WINDOW] for at in range(n)}) / n if n > 0 else 0.0

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 
+import polars as pl
+
 from datakit.tables.compared import END_TOKENS, WHITE_SPACE, compared_text
+from datakit.tables.repetition import loops, may_loop
 
 _ROLES = "(?:assistant|model|user|system)"
 _HEADERS = "|".join(
@@ -47,7 +50,9 @@ _REFUSAL = re.compile(
     r"(?:assist|help|provide|comply|fulfill|answer|create|generate|engage|do that|discuss|support)\b"
     r"|As an AI(?: language)?(?: model)?, I (?:can(?:'|\u2019)t|cannot|am not able|am unable)\b",
 )
-_TAIL, _LONGEST_UNIT, _LEAST, _TIMES = 40, 400, 240, 4
+_SIGNS = r"<\||<s>|</s>|<bos>|<eos>|<\x{FF5C}|_of_turn>|INST\]|SYS>>|(?:Response|Assistant|Instruction|Human|Input):"
+_BEGINNINGS = rf"^(?:assistant|ASSISTANT|Assistant:|{_REFUSAL.pattern})"
+"""What a text has somewhere, or begins with, in which other residue than a loop is found: patterns of Rust's regex."""
 
 
 def find_residue(text: str | None, reasoning: str | None = None) -> str | None:
@@ -69,6 +74,13 @@ def find_residue(text: str | None, reasoning: str | None = None) -> str | None:
     return "empty thought" if reasoning is not None and not reasoning.strip() else None
 
 
+def may_have_residue(text: pl.Series, kept: pl.Series) -> pl.Series:
+    """Of texts, and what is compared of them: whether find_residue has to look; else there is at most an empty thought."""
+    one = pl.col("kept")
+    may = pl.col("text").str.contains(_SIGNS) | one.str.contains(_BEGINNINGS) | may_loop(one)
+    return pl.select(text=text, kept=kept).select(may.fill_null(False)).to_series()
+
+
 def strip_residue(text: str) -> str:
     """The text without template tokens and role headers at both its ends, with the white space around these.
 
@@ -77,18 +89,3 @@ def strip_residue(text: str) -> str:
     if found := _LEADING.match(text):  # `sub` would look for its beginning everywhere
         text = text[found.end() :]
     return _TRAILING.sub("", text) if text.rstrip()[-1:] in _LAST else text
-
-
-def loops(text: str) -> bool:
-    """Whether it ends with a passage of at most 400 characters that stands there at least four times, 240 characters in all.
-
-    >>> loops("So 2. " * 50), loops("-" * 100)
-    (True, False)
-    """
-    n = len(text)
-    at = text.rfind(text[-_TAIL:], max(0, n - _TAIL - _LONGEST_UNIT), n - 1) if n >= _LEAST else -1
-    if at < 0:
-        return False
-    unit = n - _TAIL - at
-    span = max(_TIMES * unit, _LEAST)
-    return n >= span and text[n - span + unit :] == text[n - span : n - unit]

@@ -15,9 +15,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Literal, TypedDict, get_args
 
 import polars as pl
+
+from datakit.tables.ids import digest_of_messages
 
 IMPORTED = "imported"  # `sampling` of a response that came with a dataset
 Outcome = Literal["passed", "failed", "timeout", "error", "unparseable", "unverifiable"]
@@ -72,6 +75,11 @@ class Prompt:
     labels: str | None = None
     """The columns that curation looks at, as JSON: {"task_category": "Math"}."""
 
+    @cached_property
+    def messages_digest(self) -> str:
+        """What tells its messages from those of other prompts."""
+        return digest_of_messages(self.messages)
+
 
 @dataclass(frozen=True)
 class Item:
@@ -92,8 +100,16 @@ class Table:
 
     def frame(self, rows: Sequence[Mapping[str, Any]] = ()) -> pl.DataFrame:
         """Rows as a typed frame, columns in the table's order; a column that a row leaves out is null."""
-        columns = {name: pl.Series(name, [row.get(name) for row in rows], dtype=dtype) for name, dtype in self.schema.items()}
-        return pl.DataFrame(columns)
+        return pl.DataFrame([_series(name, [row.get(name) for row in rows], dtype) for name, dtype in self.schema.items()])
+
+
+def _series(name: str, values: list[Any], dtype: Any) -> pl.Series:
+    """A column; of lists and structs through Arrow, which makes them ten times as fast."""
+    if not isinstance(dtype, pl.List | pl.Struct):
+        return pl.Series(name, values, dtype=dtype)
+    import pyarrow as pa
+
+    return pl.Series(name, pa.array(values, pl.Series(dtype=dtype).to_arrow().type), dtype=dtype)
 
 
 TABLES: dict[str, Table] = {

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from datakit.curate.decontaminate import Benchmarks, assert_lines
+from datakit.curate.decontaminate import Benchmarks, asserted
 from datakit.curate.texts import tokens
 from datakit.recipe.curate import Decontaminate
 from datakit.tables import Item
@@ -91,7 +91,32 @@ def test_equal_assert_lines_in_code():
     tests = ["assert shared((3,4),(4,5))=={4}\nassert shared((), ()) == set()", "assert other(1) == 2"]
     assert reasons(prompts, "code", items, reference=tests) == ["contaminated: mbpp 2", None]
     assert reasons(prompts, "instruct", items, reference=tests) == [None, None]
-    assert assert_lines("def check(candidate):\n    assert candidate(1) == 2\n    assert f( 1 ) == 2") == ["assertf(1)==2"]
+    assert asserted("def check(candidate):\n    assert candidate(1) == 2\n    assert f( 1 ) == 2") == ["assertf(1)==2"]
+
+
+@pytest.mark.parametrize(
+    ("line", "met"),
+    [
+        ("assert shared((3, 4, 5, 6), (5, 7, 4, 10)) == (4, 5)", True),
+        ("assert sorted(shared((3,4,5,6),(5,7,4,10))) == [4, 5]", True),
+        ("    assert not shared((3, 4, 5, 6), (5, 7, 4, 10)), 'no'", True),
+        ("assert joined((3, 4, 5, 6), (5, 7, 4, 10)) == (4, 5)", False),  # of another function
+        ("assert shared((3, 4, 5, 6), (5, 7, 4, 11)) == {4, 5}", False),  # of other arguments
+        ("assert find(10, 3) == 1", False),  # so short a call is a test of many functions
+        ("assert sorted([3, 4, 5, 6, 5, 7, 4, 10]) == 4", False),  # Python's own
+        ("assert shared((3, 4, 5, 6) == r'\\d", False),  # no Python
+    ],
+)
+def test_equal_calls_in_assert_lines(line, met):
+    """Tests that were written anew compare otherwise what the same call gives (MBPP's in EvalPlus)."""
+    tests = (
+        "set(shared((3, 4, 5, 6),(5, 7, 4, 10))) == {4, 5}",
+        "find(10,3) == 3",
+        "sorted([3, 4, 5, 6, 5, 7, 4, 10])[0] == 3",
+    )
+    text = "\n".join(f"assert {test}" for test in tests)
+    items = [*ITEMS, Item("mbpp", "2", (text,))]
+    assert reasons(["Do something with lists."], "code", items, reference=[line]) == ["contaminated: mbpp 2" if met else None]
 
 
 def test_every_text_of_an_item_counts_alone():

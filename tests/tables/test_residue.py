@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from datakit.store import Run, load_sql
 from datakit.tables.answers import split
 from datakit.tables.compared import END_TOKENS
-from datakit.tables.residue import LEADING, TRAILING, find_residue, loops, strip_residue
+from datakit.tables.repetition import loops, repetition
+from datakit.tables.residue import LEADING, TRAILING, find_residue, strip_residue
 from tests.helpers.command import datakit
 from tests.helpers.imported_runs import answered, imported_run
 
@@ -76,7 +77,9 @@ def test_a_thought_of_nothing_is_residue():
 
 @given(st.text(max_size=30), st.text(alphabet="ab .\n", min_size=1, max_size=60), st.integers(4, 12))
 def test_a_passage_over_and_over_is_a_loop(start, unit, times):
-    assert loops(start + unit * times) or len(unit * times) < 240
+    text = start + unit * times
+    assert loops(text) or len(unit * times) < 240
+    assert repetition(text) == 1 or not loops(text)
 
 
 PIECES = [

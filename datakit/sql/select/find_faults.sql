@@ -5,7 +5,7 @@
 --                kana in answer to Chinese. Not where the prompt speaks of languages or translation, or either holds code
 --   $simplified  answers with traditional characters, more than one in fifty Han ones, where the prompt has none
 --   $damaged     answers with U+FFFD, what is left of a character that could not be read
---   $repetition  answers of which more than this share of the windows of ten characters stood there before; NULL: any
+--   $repetition  answers of which more than this share of the windows of ten characters stood there before, or which end in a loop; NULL: any
 --   $shortest, $longest  characters of an answer, both included; NULL: any
 -- Gives prompt_id, response_id, fault. count_of and repetition are functions of Database.
 WITH asked AS (
