@@ -40,9 +40,9 @@ def inspect_run(run: Run, plots: bool = True) -> Report:
     rule = rule_in(run, recipe, domain_of(recipe))
     margins, histograms_of_margins = margins_by_judge(run, rule)
     judges, agreement = describe_judges(run, recipe, rule)
-    plotted = measure(run, recipe, rule, histograms_of_margins) if plots else None
     for name in ("missing", "closest", "pairs"):
         run.make_table(f"audit_{name}", load_sql(f"audit/{name}"))
+    plotted = measure(run, recipe, rule, histograms_of_margins) if plots else None
     counts = run.query(load_sql("audit/tables")).rows_by_key("name", named=True, unique=True)
     report = replace(
         _describe(run, recipe, rule),

@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from datakit.audit.cautions import wilson
-from datakit.audit.plotted import Accuracy, Kind, LengthCell, LengthMedian, MarginHistogram, Plotted, Share, Way
+from datakit.audit.plotted import (
+    Accuracy,
+    Against,
+    Kind,
+    LengthCell,
+    LengthMedian,
+    MarginHistogram,
+    Plotted,
+    Share,
+    SideLengths,
+    Solved,
+    Way,
+)
 from datakit.audit.queries import model_numbers, rows
 from datakit.recipe import Recipe
 from datakit.sample.spending import spending
@@ -18,13 +30,16 @@ FEWEST = 5  # answers of a bin whose median is told
 
 
 def measure(run: Run, recipe: Recipe, rule: Rule, margins: list[MarginHistogram]) -> Plotted:
-    """Reads the tables of `make_candidates`, whole, and, where there are judges, `judged`."""
+    """Reads the tables of `make_candidates`, whole, audit_pairs and, where there are judges, `judged`."""
     verdicts = {"verifier": rule.verifier, "wrong": list(rule.wrong)}
     cells, medians = _by_length(run, rule) if rule.judges else ([], [])
     return Plotted(
         shares=rows(run, "source_steps", Share),
         kinds=rows(run, "verdict_kinds", Kind, verdicts) if rule.verifier else [],
         ways=rows(run, "found_ways", Way, verdicts) if rule.verifier else [],
+        solved=rows(run, "solved", Solved, {"wrong": list(rule.wrong)}) if rule.verifier else [],
+        matrix=rows(run, "matrix", Against),
+        lengths=rows(run, "side_lengths", SideLengths),
         accuracy=_accuracy(run, rule) if rule.verifier and rule.judges else [],
         length_cells=cells,
         length_medians=medians,

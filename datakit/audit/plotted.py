@@ -46,6 +46,36 @@ class Way:
 
 
 @dataclass(frozen=True)
+class Solved:
+    """See sql/audit/solved.sql."""
+
+    model: str
+    answers: int
+    passed: int
+    prompts: int
+
+
+@dataclass(frozen=True)
+class Against:
+    """See sql/audit/matrix.sql."""
+
+    model: str
+    rejected_model: str
+    pairs: int
+
+
+@dataclass(frozen=True)
+class SideLengths:
+    """See sql/audit/side_lengths.sql."""
+
+    step: str
+    side: str
+    n: int
+    chars: list[float]
+    """The 10th, 25th, 50th, 75th and 90th percentile."""
+
+
+@dataclass(frozen=True)
 class Accuracy:
     """How often a judge scores a right answer above a wrong one so far away; see sql/audit/judge_accuracy.sql."""
 
@@ -102,6 +132,9 @@ class Plotted:
     shares: list[Share]
     kinds: list[Kind]
     ways: list[Way]
+    solved: list[Solved]
+    matrix: list[Against]
+    lengths: list[SideLengths]
     accuracy: list[Accuracy]
     length_cells: list[LengthCell]
     length_medians: list[LengthMedian]

@@ -128,7 +128,7 @@ def check(
         watch.close_stage()
         for problem in problems:
             watch.say(f"{problem.where}: {problem.what}", warning=True)
-        watch.say(f"{len(problems):,} problems" if problems else "all is well")
+        watch.say(f"{len(problems):,} problem{'s' * (len(problems) > 1)}" if problems else "all is well")
     raise typer.Exit(2 if problems else 0)
 
 

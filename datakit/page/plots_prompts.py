@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from itertools import pairwise
 
 import altair as alt
 
+from datakit.audit.plotted import Solved
 from datakit.audit.report import Report
 from datakit.audit.words import SERVES, name_steps
+from datakit.evaluation.statistics import pass_at_k
 from datakit.page.figure import Figure, Percent, Subject
 from datakit.page.svg import ACCENT, DIM, GOOD, Chart, Grid, Row, cells
 
@@ -18,6 +21,7 @@ KINDS = (
     *("no answer", "cut off", "cannot judge", "no verdict"),
 )
 STEPS = ("responses", "right", "candidates", "pairs", "demos")
+SOLVED = ("never", "at most half", "more than half", "always")
 OTHERS = "other sources"
 Run = Subject[Report]
 
@@ -111,6 +115,75 @@ def _kinds(run: Run) -> list[Row]:
 def _draw_kinds(rows: list[Row], grid: Grid) -> Chart:
     kinds = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
     return cells(rows, grid, "kind", "source", kinds, _sources(rows))
+
+
+def _matrix(run: Run) -> list[Row]:
+    counted = Counter[tuple[str, str]]()
+    for one in run.found.plotted.matrix if run.found.plotted else []:
+        counted[named(run, one.model), named(run, one.rejected_model)] += one.pairs
+    whole = counted.total()
+    if all(chosen == rejected for chosen, rejected in counted):
+        return []  # pairs of one source: the shares above say it
+    return [
+        {"source": chosen, "rejected source": rejected, "pairs": count, "share": Percent(count / whole)}
+        for (chosen, rejected), count in counted.items()
+    ]
+
+
+def _draw_matrix(rows: list[Row], grid: Grid) -> Chart:
+    across = list(dict.fromkeys(row["rejected source"] for row in sorted(rows, key=lambda row: row["rejected source"])))
+    return cells(rows, grid, "rejected source", "source", across, _sources(rows))
+
+
+def _solved(run: Run) -> list[Row]:
+    """How many prompts a source solves never, sometimes, and always."""
+    counted = {source: Counter[str]() for source in dict.fromkeys(named(run, one.model) for one in _solves(run))}
+    for one in _solves(run):
+        how = (
+            "never" if not one.passed else "always" if one.passed == one.answers else SOLVED[1 + (2 * one.passed > one.answers)]
+        )
+        counted[named(run, one.model)][how] += one.prompts
+    return [
+        {"source": source, "right": how, "prompts": counts[how], "share": Percent(counts[how] / counts.total())}
+        for source, counts in counted.items()
+        for how in SOLVED
+    ]
+
+
+def _draw_solved(rows: list[Row], grid: Grid) -> Chart:
+    return cells(rows, grid, "right", "source", list(SOLVED), _sources(rows))
+
+
+def _solves(run: Run) -> list[Solved]:
+    return run.found.plotted.solved if run.found.plotted else []
+
+
+def _pass_at_k(run: Run) -> list[Row]:
+    """Unbiased, over the prompts with as many answers as the most have; the interval is the mean's, over prompts."""
+    rows = []
+    for source in dict.fromkeys(named(run, one.model) for one in _solves(run)):
+        solved = [one for one in _solves(run) if named(run, one.model) == source]
+        n = max(one.answers for one in solved)
+        full = [one for one in solved if one.answers == n]
+        prompts = sum(one.prompts for one in full)
+        for k in [k for k in (1, 2, 4, 8, 16, 32, 64) if k < n] + [n]:
+            each = [(pass_at_k(n, one.passed, k), one.prompts) for one in full]
+            mean = sum(value * count for value, count in each) / prompts
+            error = math.sqrt(sum(count * (value - mean) ** 2 for value, count in each)) / prompts
+            ends = (Percent(max(0.0, mean - 1.96 * error)), Percent(min(1.0, mean + 1.96 * error)))
+            row = {"source": source, "k": k, "pass@k": Percent(mean), "95% from": ends[0], "95% to": ends[1]}
+            rows.append({**row, "prompts": prompts})
+    return rows
+
+
+def _draw_pass_at_k(rows: list[Row], grid: Grid) -> Chart:
+    share = alt.Scale(domain=[0, 1])
+    drawn = alt.Chart().encode(x=alt.X("k:Q", title="k answers", axis=alt.Axis(tickMinStep=1, tickCount=5)))
+    up = alt.Y("pass@k:Q", scale=share, axis=alt.Axis(format=".0%"), title="one of k is right")
+    lines = drawn.mark_line(color=ACCENT).encode(y=up)
+    ranges = drawn.mark_rule(color=ACCENT).encode(y=alt.Y("95% from:Q", scale=share), y2="95% to")
+    dots = drawn.mark_circle(color=ACCENT, size=30, opacity=1).encode(y=up)
+    return grid.draw(rows, lines, ranges, dots, by="source", height=130)
 
 
 def _ways(run: Run) -> list[Row]:
@@ -241,6 +314,27 @@ PROMPTS: tuple[Figure[Report], ...] = (
         "one source fills pairs or demos, so that the target learns its style.",
         _shares,
         _draw_shares,
+    ),
+    Figure(
+        "Chosen by rejected source",
+        "pairs spread over many cells: good and bad answers of all sources.",
+        "one strong source chosen against one weak one: DPO then learns to tell these two apart.",
+        _matrix,
+        _draw_matrix,
+    ),
+    Figure(
+        "How often prompts are solved",
+        "most prompts in the middle: solved by some answers, so that they give pairs.",
+        "most at one end: too easy or too hard for the source, and no pair comes from them.",
+        _solved,
+        _draw_solved,
+    ),
+    Figure(
+        "pass@k by source",
+        "a line that rises: more answers a prompt find right ones.",
+        "a flat line: more answers are the same ones, so raise the temperature and not n.",
+        _pass_at_k,
+        _draw_pass_at_k,
     ),
     Figure(
         "What the verifier found",

@@ -216,6 +216,33 @@ def _draw_ratios(rows: list[Row], grid: Grid) -> Chart:
     return grid.draw(rows, bars, equal, height=180)
 
 
+def _lengths(run: Run) -> list[Row]:
+    names = ("10% below", "25% below", "median", "75% below", "90% below")
+    return [
+        {
+            "whose": f"{one.step}: {one.side}",
+            "n": one.n,
+            **{name: round(chars) for name, chars in zip(names, one.chars, strict=True)},
+            "_side": one.side,
+        }
+        for one in (run.found.plotted.lengths if run.found.plotted else [])
+    ]
+
+
+def _draw_lengths(rows: list[Row], grid: Grid) -> Chart:
+    """Boxes: a line over four fifths, a bar over the half in the middle, a tick at the median."""
+    order = list(dict.fromkeys(row["whose"] for row in rows))
+    logarithm = alt.Scale(type="log", nice=False)
+    colour = alt.Color("_side:N", scale=alt.Scale(domain=["chosen", "rejected"], range=[GOOD, BAD]), legend=None)
+    drawn = alt.Chart().encode(y=alt.Y("whose:N", sort=order, title=None), color=colour)
+    across = alt.X("10% below:Q", scale=logarithm, title="characters")
+    lines = drawn.mark_rule().encode(x=across, x2="90% below")
+    bars = drawn.mark_bar(size=12, opacity=0.6).encode(x=alt.X("25% below:Q", scale=logarithm), x2="75% below")
+    ticks = alt.Chart().mark_tick(color=INK, size=18, thickness=2)
+    ticks = ticks.encode(y=alt.Y("whose:N", sort=order), x=alt.X("median:Q", scale=logarithm))
+    return grid.draw(rows, lines, bars, ticks, height=32 * len(order))
+
+
 SCORES: tuple[Figure[Report], ...] = (
     Figure(
         "Is the judge right, and from which margin on?",
@@ -251,6 +278,13 @@ SCORES: tuple[Figure[Report], ...] = (
         "lines that rise with length, or one source far above all (dashed) at every length: a favourite.",
         _medians,
         _draw_medians,
+    ),
+    Figure(
+        "Lengths of chosen and rejected answers, before and after the rule",
+        "both sides of the pairs alike, and like the candidates.",
+        "chosen answers far right of the rejected ones: the rule did not control length (length_adjust, length_ratio_max).",
+        _lengths,
+        _draw_lengths,
     ),
     Figure(
         "Length of the chosen answer by that of the rejected one",

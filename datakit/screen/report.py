@@ -14,24 +14,18 @@ from rich.text import Text
 
 from datakit.audit.plotted import Histogram
 from datakit.audit.report import Flagged, Report, Source
+from datakit.audit.words import SERVES, name_steps
 from datakit.screen.curation import draw_curation
 from datakit.screen.ink import BLANK, Ink, table
 from datakit.screen.report_judges import draw_judges
 from datakit.tables import OUTCOMES
-from datakit.wording import NAME_CHARS, decimal, mean, number, percent, share, short_names, shorten, span
+from datakit.wording import decimal, mean, number, percent, share, short_names, shorten, span
 
-WIDTH = 100  # where the output is no terminal, and the most that is used of one
-NARROW_NAME_CHARS = 12  # of a model's, on a narrower terminal
+WIDTH = 100  # where the output is no terminal
+BESIDE_NAMES = 76  # columns that the numbers of a source take
+LEAST_NAME_CHARS = 12
 SHOWN_CHARS = 420  # of a text in an example
 BAR = 24
-STEPS = {
-    "read": "prompts read",
-    "kept": "not dropped",
-    "answered": "answered",
-    "judged": "a right and a wrong answer",
-    "candidates": "both of one source",
-    "paired": "with a pair",
-}
 
 
 def open_console() -> Console:
@@ -43,8 +37,8 @@ def open_console() -> Console:
 def draw(report: Report, console: Console) -> None:
     """Print the report."""
     ink = Ink(console.options.ascii_only)
-    width = min(console.width, WIDTH)
-    names = short_names([source.model for source in report.sources], NAME_CHARS if width == WIDTH else NARROW_NAME_CHARS)
+    width = console.width
+    names = short_names([source.model for source in report.sources], max(LEAST_NAME_CHARS, width - BESIDE_NAMES))
     console.print(_header(report, ink), width=width)
     warnings = _grid("left", "left")
     for warning in report.warnings:
@@ -92,28 +86,29 @@ def _header(report: Report, ink: Ink) -> Table:
 
 
 def _funnel(report: Report, ink: Ink) -> Iterator[RenderableType]:
-    labels = dict(STEPS)
-    if not report.run.verifier:
-        labels["judged"] = "an answer to choose and one to reject"
-    if report.run.any_source:
-        labels["candidates"] = "that differ"
+    labels = name_steps(report)
     if report.funnel:
         grid = _grid("left", "right", "right", "left")
         read = report.funnel[0].prompts
         for step in report.funnel:
             for loss in step.lost:
-                grid.add_row(ink.text(f"  - {loss.reason}", "yellow"), Text(f"-{loss.prompts:,}", style="yellow"))
+                if loss.reason == SERVES:
+                    grid.add_row(Text("  > demos for SFT", style="green"), Text(f"{loss.prompts:,}", style="green"))
+                else:
+                    grid.add_row(ink.text(f"  - {loss.reason}", "yellow"), Text(f"-{loss.prompts:,}", style="yellow"))
             count = Text(f"{step.prompts:,}", style="bold")
             bar = ink.bar(step.prompts, read, BAR)
             grid.add_row(ink.text(labels[step.step]), count, Text(percent(step.prompts, read)), bar)
         yield grid
     if report.answers:
-        yield _listing("responses", [(row.use, row.responses) for row in report.answers], ink)
+        yield _listing("responses, each text once", [(row.use, row.responses) for row in report.answers], ink)
     if (flags := report.flags) and (said := _flagged(flags)):
         yield ink.text(said, "yellow")
     if report.lost:
         title = "candidates (prompt and source) that are no pair"
-        yield _listing(title, [(row.reason, row.candidates) for row in report.lost], ink)
+        yield _listing(title, [(row.reason, row.candidates) for row in report.lost if row.reason != SERVES], ink)
+        if serve := sum(row.candidates for row in report.lost if row.reason == SERVES):
+            yield Text(f"{serve:,} candidates serve SFT")
     written = [f"{report.tables[name]:,} {name}" for name in ("pairs", "demos") if name in report.tables]
     yield Text(f"{'stored' if report.funnel else 'exported'}: {', '.join(written)}", style="bold")
 
@@ -171,7 +166,7 @@ def _distributions(report: Report, names: dict[str, str], ink: Ink) -> Iterator[
     sources = report.sources
     met = [outcome for outcome in (*OUTCOMES, "no_verdict") if any(getattr(row, outcome) for row in sources)]
     if met and met != ["no_verdict"]:
-        verdicts = table("verdicts", *(outcome.replace("_", " ") for outcome in met))
+        verdicts = table("verdicts, repeats too", *(outcome.replace("_", " ") for outcome in met))
         for row in sources:
             verdicts.add_row(ink.text(names[row.model]), *(number(getattr(row, outcome)) for outcome in met))
         yield BLANK

@@ -544,7 +544,7 @@ def test_what_is_neither_run_nor_export(tmp_path, files, words):
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
 def test_the_drawing_shows_the_numbers(small, width):
     lines = [" ".join(line.split()) for line in drawn(small, width).splitlines()]
-    assert max(len(line) for line in drawn(small, width).splitlines()) <= min(width, 100)
+    assert max(len(line) for line in drawn(small, width).splitlines()) <= width
     assert any(line.startswith("prompts read 5 100%") for line in lines)
     assert any("- right and wrong in" in line for line in lines)
     assert "stored: 1 pairs, 1 demos" in lines

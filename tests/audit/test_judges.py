@@ -414,8 +414,10 @@ SCORES_OF = (
 KEYS = {  # what scripts of others read: each object's keys in their order, by the way to it
     "": "run tables current curation funnel lost answers flags sources pairs scores judges agreement margins duplicates "
     "failures examples plotted warnings limits ok",
-    "plotted": "shares kinds ways accuracy length_cells length_medians margins spending",
+    "plotted": "shares kinds ways solved matrix lengths accuracy length_cells length_medians margins spending",
     "plotted shares": "step model count",
+    "plotted matrix": "model rejected_model pairs",
+    "plotted lengths": "step side n chars",
     "plotted length_cells": "judge chars_low chars_high score_low score_high answers",
     "plotted margins": "judge model histogram",
     "plotted margins histogram": HISTOGRAM,

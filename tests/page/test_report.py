@@ -82,6 +82,12 @@ def test_the_numbers_are_those_of_the_report(report: Report, page: str) -> None:
     assert [row[1] for row in rows] == [str(step.prompts) for step in report.funnel]
     _, *rows = table(page, "What the verifier found")
     assert [(row[1], row[2], row[3]) for row in rows] == 2 * [("right", "24", "66.7%"), ("wrong answer", "12", "33.3%")]
+    _, *rows = table(page, "How often prompts are solved")
+    assert [row[2] for row in rows[:4]] == ["0", "0", "12", "0"], "two of three are right"
+    _, *rows = table(page, "pass@k by source")
+    assert [row[1:3] for row in rows[:3]] == [["1", "66.7%"], ["2", "100.0%"], ["3", "100.0%"]]
+    _, *rows = table(page, "Lengths of chosen and rejected answers, before and after the rule")
+    assert [row[:2] for row in rows[::2]] == [["candidates: chosen", "24"], ["pairs: chosen", "12"]]
     _, *rows = table(page, "How answers were found in the texts")
     assert [(row[1], row[2], row[4]) for row in rows] == 2 * [("box", "36", "66.7%")]
 
@@ -99,9 +105,15 @@ def test_the_accuracy_by_margin_is_that_of_the_scores(report: Report) -> None:
 def test_the_keys_of_json_are_a_contract(report: Report) -> None:
     """Those of a run without a verifier stand in tests/audit/test_judges.py."""
     plotted = report.as_json()["plotted"]
-    assert {name: " ".join(plotted[name][0]) for name in ("kinds", "ways", "accuracy", "length_medians")} == {
+    assert {
+        name: " ".join(plotted[name][0])
+        for name in ("kinds", "ways", "solved", "matrix", "lengths", "accuracy", "length_medians")
+    } == {
         "kinds": "model kind responses",
         "ways": "model way passed failed",
+        "solved": "model answers passed prompts",
+        "matrix": "model rejected_model pairs",
+        "lengths": "step side n chars",
         "accuracy": "judge low high comparisons prompts accuracy lower upper",
         "length_medians": "judge model chars_low chars_high answers median",
     }
