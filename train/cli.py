@@ -17,7 +17,7 @@ from rich.console import Console
 
 from train.data import COLUMNS, Data, open_all
 from train.errors import TrainError
-from train.finetune import check_target, finetune, merge_command
+from train.finetune import STILL_HELD, check_target, finetune, merge_command
 from train.metrics import LINES, PLOT, draw
 from train.options import Options, Request, build_parser, check_early, parse_options, read_request
 
@@ -96,6 +96,10 @@ def _train(request: Request) -> None:
     if _speaks():
         draw(logs, Console())
     _say_next(data, options, out)
+    if STILL_HELD:  # all is saved, and the interpreter's own end would free them
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _check_installed(kind: str) -> None:

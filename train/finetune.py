@@ -23,6 +23,9 @@ from train.rows import load_rows
 Say = Callable[[str], None]
 Record = dict[str, Any]
 """What data_manifest.json says."""
+STILL_HELD: list[Any] = []
+"""A trainer of several processes on CPUs: torch (2.13) frees its gloo group while it holds the interpreter's lock, and joins
+threads that may wait for that lock. Such a process is ended with the group in place (cli.py)."""
 
 
 def check_target(model: str | None, kind: str) -> str:
@@ -86,6 +89,8 @@ def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, li
         trainer.push_to_hub()
     if hasattr(trainer, "end"):  # transformers 5.18 closes its trackers and the process group by this
         trainer.end()
+    if training.use_cpu and training.world_size > 1:
+        STILL_HELD.append(trainer)
     logs = list(trainer.state.log_history)
     if trainer.is_world_process_zero() and (drawn := plot(logs)):
         (out / PLOT).write_text(drawn, encoding="utf-8")

@@ -50,7 +50,7 @@ class Exported:
 def write_exports(run: Run, recipe: Recipe, rule: Rule, out: Path, selected: Selected | None = None) -> dict[Phase, int]:
     """Write the run's own OUT/sft and OUT/dpo (with a target OUT/wrpo), each in the place of an old one.
 
-    Returns how many rows each has. `selected`: what the rule has just selected. RunError where that is out of date (read_given).
+    Returns how many rows each has. `selected`: what the rule has just selected. RunError where it is out of date (read_given).
     """
     given = read_given(run, recipe, rule, selected=selected)
     for phase, frame in given.frames.items():
