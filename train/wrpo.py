@@ -168,8 +168,7 @@ def trainer_class() -> Any:
             loss = wrpo_loss(own, source, rejected, alpha, self.beta).mean()
             with torch.no_grad():
                 margins = alpha * source + (1 - alpha) * own - rejected
-                found = measures((own, source, rejected), logps.chunk(3), margins, alpha, self.beta)
-                for name, value in found.items():
+                for name, value in measures(ratios.chunk(3), logps.chunk(3), margins, alpha, self.beta).items():
                     mean = value if isinstance(value, float) else self.accelerator.gather(value).mean().item()
                     self._metrics[mode][name].append(mean)
                 if mode == "train":
