@@ -139,10 +139,11 @@ def select(run: Run, rule: Rule, monitor: Monitor) -> Selected:
 
 
 def export(run: Run, recipe: Recipe, rule: Rule, monitor: Monitor, selected: Selected | None) -> dict[Phase, int]:
-    """demos and pairs -> sft/ and dpo/ in the run folder. Returns how many rows each has. `selected`: what was just made."""
+    """demos and pairs -> sft/ and dpo/ (or wrpo/) in the run folder; returns how many rows. `selected`: what was just made."""
     monitor.stage("export", {})
     counts = write_exports(run, recipe, rule, run.folder, selected)
-    monitor.say(f"{run.folder / 'sft'}: {counts['sft']:,} demos    {run.folder / 'dpo'}: {counts['dpo']:,} pairs")
+    pairs, called = ("wrpo", "triples") if recipe.select.target is not None else ("dpo", "pairs")
+    monitor.say(f"{run.folder / 'sft'}: {counts['sft']:,} demos    {run.folder / pairs}: {counts['dpo']:,} {called}")
     return counts
 
 

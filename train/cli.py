@@ -1,4 +1,4 @@
-"""`train sft|dpo --data EXPORT --model MODEL [any TRL flag]`; the only place that prints or exits.
+"""`train sft|dpo|wrpo --data EXPORT --model MODEL [any TRL flag]`; the only place that prints or exits.
 
 train sft --data runs/my/sft --model data/micro/target --config recipes/train/sft.yaml
 train dpo --data runs/my/dpo --model checkpoints/sft --config recipes/train/dpo.yaml
@@ -15,18 +15,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from train.data import Data, open_all
+from train.data import COLUMNS, Data, open_all
 from train.errors import TrainError
-from train.finetune import check_target, finetune, merge_command
+from train.finetune import STILL_HELD, check_target, finetune, merge_command
 from train.metrics import LINES, PLOT, draw
 from train.options import Options, Request, build_parser, check_early, parse_options, read_request
 
 _NEEDED = ("torch", "transformers", "accelerate", "datasets", "peft", "trl")
 
 _HELP = """\
-usage: train {sft,dpo} --data EXPORT [EXPORT ...] --model MODEL [--config FILE.yaml] [any TRL flag]
+usage: train {sft,dpo,wrpo} --data EXPORT [EXPORT ...] --model MODEL [--config FILE.yaml] [any TRL flag]
 
-Fine-tune a target model on what datakit exports: demos first (sft), then pairs (dpo).
+Fine-tune a target model on what datakit exports: demos first (sft), then pairs (dpo), or its own
+pairs with the sources' best answers beside them (wrpo).
 
   train sft --data runs/my/sft --model data/micro/target --config recipes/train/sft.yaml
   train dpo --data runs/my/dpo --model checkpoints/sft --config recipes/train/dpo.yaml
@@ -40,13 +41,13 @@ Fine-tune a target model on what datakit exports: demos first (sft), then pairs 
 Every flag of TRL's trainers works, on the command line (which wins) or in the YAML file:
   --use_peft --lora_r 32            train a LoRA adapter instead of all weights
   --loss_type sigmoid_norm          length-normalised DPO
-  --output_dir DIR                  by default checkpoints/sft and checkpoints/dpo
+  --output_dir DIR                  by default checkpoints/sft, checkpoints/dpo and checkpoints/wrpo
   --resume_from_checkpoint true     go on from the last checkpoint there
   --eval_share 0.02 --eval_strategy epoch      hold prompts out and evaluate on them
   --data_weights 1 0.5              so much of each --data, in proportion
 
 Several GPUs: accelerate launch --num_processes 8 -m train.cli sft --data ... --model ...
-All flags: train sft --help, train dpo --help.
+All flags: train sft --help, train dpo --help, train wrpo --help.
 """
 
 
@@ -67,9 +68,9 @@ def _run(argv: list[str]) -> int:
         _print(_HELP.rstrip(), to_stderr=not argv)
         return 0 if argv else 2
     kind, rest = argv[0], argv[1:]
-    if kind not in ("sft", "dpo"):
-        close = difflib.get_close_matches(kind, ("sft", "dpo"), n=1, cutoff=0.3)
-        hint = f"did you mean train {close[0]}?" if close else "there are train sft and train dpo"
+    if kind not in COLUMNS:
+        close = difflib.get_close_matches(kind, COLUMNS, n=1, cutoff=0.3)
+        hint = f"did you mean train {close[0]}?" if close else "there are train sft, train dpo and train wrpo"
         raise TrainError(f"train {kind}: no such command; {hint}")
     request = read_request(kind, rest)
     if request.help:
@@ -95,6 +96,10 @@ def _train(request: Request) -> None:
     if _speaks():
         draw(logs, Console())
     _say_next(data, options, out)
+    if STILL_HELD:  # all is saved, and the interpreter's own end would free them
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _check_installed(kind: str) -> None:
@@ -115,9 +120,10 @@ def _say_next(data: list[Data], options: Options, out: Path) -> None:
             f"measured: {out / LINES}, {PLOT})."
         )
     if options.kind == "sft":
-        pairs = [one.path.parent / "dpo" for one in data]
-        known = " ".join(map(str, pairs)) if all(path.is_dir() for path in pairs) else "RUN/dpo"
-        _print(f"Next: train dpo --data {known} --model {out} --config recipes/train/dpo.yaml")
+        then = "wrpo" if any((one.path.parent / "wrpo").is_dir() for one in data) else "dpo"
+        pairs = [one.path.parent / then for one in data]
+        known = " ".join(map(str, pairs)) if all(path.is_dir() for path in pairs) else f"RUN/{then}"
+        _print(f"Next: train {then} --data {known} --model {out} --config recipes/train/{then}.yaml")
     else:
         _print(f"Next: transformers and vLLM load it like any model, for example vllm serve {out}")
 

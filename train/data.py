@@ -18,11 +18,17 @@ from train.errors import TrainError
 if TYPE_CHECKING:
     import polars as pl
 
-COLUMNS = {"sft": ("prompt", "completion"), "dpo": ("prompt", "chosen", "rejected")}
+COLUMNS = {
+    "sft": ("prompt", "completion"),
+    "dpo": ("prompt", "chosen", "rejected"),
+    "wrpo": ("prompt", "chosen", "rejected", "source_chosen"),
+}
 UNDIVIDED = {"sft": ("messages",), "dpo": ("chosen", "rejected")}
 """TRL's columns where a row's prompt stands inside its conversations."""
+FITS = {("wrpo", "dpo")}
+"""(what an export is, what it may be used for all the same): the pairs of triples."""
 PARQUET, JSON_LINES = (".parquet",), (".jsonl", ".jsonl.gz", ".ndjson", ".json", ".json.gz")
-_ROWS_OF = {"sft": "demos", "dpo": "pairs"}
+ROWS_OF = {"sft": "demos", "dpo": "pairs", "wrpo": "triples"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ def open_data(path: Path, kind: str) -> Data:
     files = _files_at(path, kind)
     manifest = _read_manifest(path)
     found = manifest.get("kind") if manifest else None
-    if found in COLUMNS and found != kind:
+    if found in COLUMNS and found != kind and (found, kind) not in FITS:
         raise TrainError(_wrong_kind(path, str(found), kind))
     frame = _scan(path, files)
     schema = frame.collect_schema()
@@ -155,16 +161,17 @@ def _scan(path: Path, files: tuple[Path, ...]) -> pl.LazyFrame:
 
 
 def _columns_in(path: Path, schema: pl.Schema, kind: str) -> tuple[str, ...]:
-    for columns in (COLUMNS[kind], UNDIVIDED[kind]):
+    for columns in filter(None, (COLUMNS[kind], UNDIVIDED.get(kind))):
         if all(name in schema for name in columns):
             return columns
     for other in COLUMNS:
         if other != kind and all(name in schema for name in COLUMNS[other]):
             raise TrainError(_wrong_kind(path, other, kind))
     missing = [name for name in COLUMNS[kind] if name not in schema]
+    undivided = f" (or {', '.join(UNDIVIDED[kind])} with the prompt in them)" if kind in UNDIVIDED else ""
     raise TrainError(
-        f"--data {path}: train {kind} needs the columns {', '.join(COLUMNS[kind])} (or {', '.join(UNDIVIDED[kind])} with the "
-        f"prompt in them), and there is no {', '.join(missing)} (there are {', '.join(schema)})"
+        f"--data {path}: train {kind} needs the columns {', '.join(COLUMNS[kind])}{undivided}, and there is no "
+        f"{', '.join(missing)} (there are {', '.join(schema)})"
     )
 
 
@@ -197,10 +204,10 @@ def _check_rows(path: Path, frame: pl.LazyFrame, columns: tuple[str, ...], is_te
         for name in columns
     ]
     counts = frame.select(rows=pl.len(), empty=pl.any_horizontal(empty).sum()).collect().row(0, named=True)
-    kind = next(kind for kind in COLUMNS if columns in (COLUMNS[kind], UNDIVIDED[kind]))
+    kind = next(kind for kind in COLUMNS if columns in (COLUMNS[kind], UNDIVIDED.get(kind)))
     if counts["rows"] == 0:
         raise TrainError(
-            f"--data {path}: the export has no rows; datakit inspect {path.parent} shows which rule kept no {_ROWS_OF[kind]}"
+            f"--data {path}: the export has no rows; datakit inspect {path.parent} shows which rule kept no {ROWS_OF[kind]}"
         )
     if isinstance(promised, int) and promised != counts["rows"]:
         raise TrainError(
@@ -216,7 +223,7 @@ def _check_rows(path: Path, frame: pl.LazyFrame, columns: tuple[str, ...], is_te
 
 
 def _wrong_kind(path: Path, found: str, kind: str) -> str:
-    noun = {"sft": "demos", "dpo": "pairs"}[kind]
+    noun = ROWS_OF[kind]
     better = path.parent / kind if path.name == found else Path("RUN") / kind
     return (
         f"--data {path}: this is {'an' if found == 'sft' else 'a'} {found} export ({', '.join(COLUMNS[found])}), and "

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from train.data import Data, find_shipped
+from train import wrpo
+from train.data import ROWS_OF, Data, find_shipped
 from train.errors import TrainError
 from train.metrics import PLOT, Log, recorder
 from train.options import Options
@@ -22,6 +23,9 @@ from train.rows import load_rows
 Say = Callable[[str], None]
 Record = dict[str, Any]
 """What data_manifest.json says."""
+STILL_HELD: list[Any] = []
+"""A trainer of several processes on CPUs: torch (2.13) frees its gloo group while it holds the interpreter's lock, and joins
+threads that may wait for that lock. Such a process is ended with the group in place (cli.py)."""
 
 
 def check_target(model: str | None, kind: str) -> str:
@@ -66,7 +70,7 @@ def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, li
         if len(train_rows) != n_rows or eval_rows
         else ""
     )
-    say(f"{n_rows} {'demos' if options.kind == 'sft' else 'pairs'} from {names}{used}; "
+    say(f"{n_rows} {ROWS_OF[options.kind]} from {names}{used}; "
         f"target {options.model.model_name_or_path}; to {out}")  # fmt: skip
     try:
         trainer = _make_trainer(options, train_rows, eval_rows)
@@ -85,6 +89,8 @@ def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, li
         trainer.push_to_hub()
     if hasattr(trainer, "end"):  # transformers 5.18 closes its trackers and the process group by this
         trainer.end()
+    if training.use_cpu and training.world_size > 1:
+        STILL_HELD.append(trainer)
     logs = list(trainer.state.log_history)
     if trainer.is_world_process_zero() and (drawn := plot(logs)):
         (out / PLOT).write_text(drawn, encoding="utf-8")
@@ -175,8 +181,8 @@ def _make_trainer(options: Options, train_rows: Any, eval_rows: Any) -> Any:
         "dtype": model.dtype,
         **(training.model_init_kwargs or {}),
     }
-    trainer_class: Any = SFTTrainer if options.kind == "sft" else DPOTrainer
-    return trainer_class(
+    classes: dict[str, Callable[[], Any]] = {"sft": lambda: SFTTrainer, "dpo": lambda: DPOTrainer, "wrpo": wrpo.trainer_class}
+    trainer = classes[options.kind]()(
         model=model.model_name_or_path,
         args=training,
         train_dataset=train_rows,
@@ -184,6 +190,9 @@ def _make_trainer(options: Options, train_rows: Any, eval_rows: Any) -> Any:
         quantization_config=get_quantization_config(model),
         peft_config=get_peft_config(model),
     )
+    if options.mixing is not None:
+        wrpo.prepare(trainer, options.mixing)
+    return trainer
 
 
 def _row_warnings(trainer: Any, options: Options, n_rows: int) -> list[str]:
@@ -197,8 +206,12 @@ def _row_warnings(trainer: Any, options: Options, n_rows: int) -> list[str]:
         return []
     rows, flag = trainer.train_dataset, f"max_length {limit}"
     warnings = []
-    if len(rows) < n_rows:
-        warnings.append(f"{n_rows - len(rows)} of {n_rows} rows are left out: their prompt alone fills {flag}")
+    disagreeing = getattr(trainer, "n_disagreeing", 0)
+    if disagreeing:
+        warnings.append(f"{disagreeing} rows are left out: their prompt has other tokens in front of the source's answer")
+    if len(rows) < n_rows - disagreeing:
+        n_long = n_rows - disagreeing - len(rows)
+        warnings.append(f"{n_long} of {n_rows} rows are left out: their prompt alone fills {flag}")
     if options.kind == "sft":
         if limit is not None and (full := sum(len(ids) >= limit for ids in rows["input_ids"])):
             warnings.append(

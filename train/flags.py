@@ -21,6 +21,7 @@ from train.errors import TrainError
 _CLASSES = {
     "sft": (("trl", "trainer/sft_config.py", "SFTConfig"),),
     "dpo": (("trl", "trainer/dpo_config.py", "DPOConfig"),),
+    "wrpo": (("trl", "trainer/dpo_config.py", "DPOConfig"),),
 }
 _SHARED = (
     ("trl", "trainer/base_config.py", "_BaseConfig"),
@@ -109,16 +110,16 @@ def _check_value(where: str, kind: str, name: str, values: list[str]) -> None:
             raise TrainError(
                 f"{where}argument --{name}/--{name.replace('_', '-')}: invalid {of.__name__} value: {value!r}"  # type: ignore[union-attr]
             ) from None
-    if name == "loss_type" and kind == "dpo":
-        check_losses(values, flag.help)
+    if name == "loss_type" and kind != "sft":
+        check_losses(kind, values, flag.help)
 
 
-def check_losses(names: Iterable[str], help: str) -> None:
+def check_losses(kind: str, names: Iterable[str], help: str) -> None:
     """TRL meets an unknown loss only at the first step, after the model is loaded; its help lists the names."""
     known = re.findall(r"`'(\w+)'`", help)
     for name in names:
         if known and name not in known:
-            raise TrainError(f"train dpo: loss_type {name}: TRL has no such loss{nearest(name, known)}")
+            raise TrainError(f"train {kind}: loss_type {name}: TRL has no such loss{nearest(name, known)}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ SHOWN = (
     "rewards/margins",
     "rewards/accuracies",
     "rewards/chosen",
+    "rewards/source",
     "rewards/rejected",
     "grad_norm",
 )

@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
+from train import wrpo
 from train.data import find_shipped
 from train.errors import TrainError
 from train.flags import check_flags, check_losses, flags_in, nearest
+from train.wrpo import Mixing
 
 # TRL's scripts name the data by these; here an export is the one way to name it.
 _OTHER_DATA = ("dataset_name", "dataset_config", "dataset_train_split", "dataset_test_split", "dataset_streaming",
@@ -64,6 +66,26 @@ class DataArguments:
     )
 
 
+@dataclass
+class WRPOArguments:
+    """The flags of `train wrpo` alone, see wrpo.py."""
+
+    _argument_group_name: ClassVar[str] = "WRPO"
+
+    wrpo_alpha: float = field(
+        default=0.1, metadata={"help": "Which part of the chosen side is the source's answer at the last step, from 0 to 1."}
+    )
+    wrpo_alpha_schedule: str = field(
+        default="linear",
+        metadata={"help": "linear: from 0 to --wrpo_alpha, in proportion to the steps; constant: always as much.",
+                  "choices": ["linear", "constant"]},
+    )  # fmt: skip
+
+
+OWN = {"sft": (DataArguments,), "dpo": (DataArguments,), "wrpo": (DataArguments, WRPOArguments)}
+"""What is not TRL's, by kind."""
+
+
 @dataclass(frozen=True)
 class Options:
     """Everything a training needs: `training` is TRL's SFTConfig or DPOConfig, `model` its ModelConfig."""
@@ -72,6 +94,8 @@ class Options:
     data: DataArguments
     training: Any
     model: Any
+    mixing: Mixing | None = None
+    """Of WRPO."""
 
 
 def read_request(kind: str, argv: list[str]) -> Request:
@@ -127,7 +151,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def check_early(request: Request) -> None:
     """What can be said of the flags before TRL is there, see flags.py."""
-    own = DataArguments.__dataclass_fields__
+    own = [name for section in OWN[request.kind] for name in section.__dataclass_fields__]
     check_flags(request.kind, request.argv, request.config, str(request.config_path), own)
     n_data, n_weights = len(request.data), len(request.weights or [])
     if n_weights and n_weights != n_data:
@@ -155,14 +179,15 @@ def parse_options(request: Request, has_test: bool = False) -> Options:
     # TRL's own default for it, which newer versions of transformers call by another name
     warnings.filterwarnings("ignore", message="`(is_)?gradient_checkpointing` is deprecated", category=FutureWarning)
     try:
-        data, training, model, _, rest = parser.parse_args_into_dataclasses(
+        data, training, model, *more, _, rest = parser.parse_args_into_dataclasses(
             args=flags + request.argv, return_remaining_strings=True, look_for_args_file=False
         )
     except ValueError as error:  # what TRL's config classes refuse
         raise TrainError(f"train {request.kind}: {_with_hint(str(error))}") from None
     if rest:
         raise TrainError(f"train {request.kind}: {rest[0].split('=')[0]}: no such flag{nearest(rest[0], known)}")
-    options = Options(request.kind, data, training, model)
+    mixing = Mixing(more[0].wrpo_alpha, more[0].wrpo_alpha_schedule) if more else None
+    options = Options(request.kind, data, training, model, mixing)
     _check_values(options, has_test)
     return options
 
@@ -175,7 +200,7 @@ def build_parser(kind: str) -> Any:
 
     training = SFTConfig if kind == "sft" else DPOConfig
     parser: Any = TrlParser(
-        (DataArguments, training, ModelConfig),  # type: ignore[arg-type]
+        (DataArguments, training, ModelConfig, *OWN[kind][1:]),  # type: ignore[arg-type]
         prog=f"train {kind}",
         usage=f"train {kind} --data EXPORT [EXPORT ...] --model MODEL [--config FILE.yaml] [any flag below]",
         description=_DESCRIPTION[kind],
@@ -199,6 +224,8 @@ _DESCRIPTION = {
     "sft": "Fine-tune a target model on the demos of an sft export, on the completions only (TRL's SFTTrainer).",
     "dpo": "Train a target model on the pairs of a dpo export (TRL's DPOTrainer). The model as it is given is also the "
     "reference. FuseChat's length-normalised DPO is --loss_type sigmoid_norm --beta 10.",
+    "wrpo": "Train a target model on its own pairs and the best answer of the source models (a wrpo export): TRL's DPOTrainer "
+    "with WRPO's loss. The model as it is given is also the reference.",
 }
 
 
@@ -225,9 +252,11 @@ def _check_values(options: Options, has_test: bool) -> None:
         raise TrainError(f"--eval_share {share}: nothing evaluates the rows held out; add --eval_strategy epoch")
     if evaluates and not share and not has_test:
         raise TrainError("--eval_strategy: there is nothing to evaluate on; hold prompts out with --eval_share 0.02")
-    if options.kind == "dpo":
+    if options.kind != "sft":
         help = type(training).__dataclass_fields__["loss_type"].metadata.get("help", "")
-        check_losses(training.loss_type, help)
+        check_losses(options.kind, training.loss_type, help)
+    if options.mixing is not None:
+        wrpo.check(training, options.mixing)
 
 
 def _with_hint(message: str) -> str:

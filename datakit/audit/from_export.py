@@ -16,6 +16,8 @@ from datakit.store import Tables, load_sql
 from datakit.tables import EXPORTED, Row
 
 Part = TypeVar("Part", Source, Pairs)
+TABLE_OF: dict[str, str] = {**dict(EXPORTED.items()), "wrpo": "pairs"}
+"""What a folder's rows are counted as, by its kind."""
 
 
 def inspect_exports(folder: Path, paths: list[Path]) -> Report:
@@ -28,7 +30,7 @@ def inspect_exports(folder: Path, paths: list[Path]) -> Report:
     sources = {model: _unknown(Source, {fact: named[model].get(fact) for fact in facts}) for model in sorted(named)}
     tables, pairs, shown, warnings = {}, _unknown(Pairs, {}), list[Example](), []
     for path, (manifest, exported) in zip(paths, exports, strict=True):
-        table = EXPORTED[manifest["kind"]]
+        table = TABLE_OF[manifest["kind"]]
         counts = dict(exported.query(load_sql("audit/export_sources")).iter_rows())
         for model in sorted(counts.keys() - sources.keys()):
             sources[model] = _unknown(Source, {"model": model})
@@ -75,8 +77,8 @@ def _read_export(folder: Path) -> tuple[Row, Tables]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadInput(f"{path}: not a readable manifest ({error}); export again: datakit export") from error
-    if not isinstance(manifest, dict) or manifest.get("kind") not in EXPORTED:
-        raise BadInput(f"{path}: not the manifest of an export (kind must be sft or dpo); export again: datakit export")
+    if not isinstance(manifest, dict) or manifest.get("kind") not in TABLE_OF:
+        raise BadInput(f"{path}: not the manifest of an export (kind must be sft, dpo or wrpo); export again: datakit export")
     again = "export again: datakit export"
     if manifest.get("format", "parquet") != "parquet":
         raise BadInput(f"{folder}: written with --format {manifest['format']}; inspect reads runs, and exports in Parquet")

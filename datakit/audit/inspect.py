@@ -7,23 +7,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datakit.audit.from_export import inspect_exports
+from datakit.audit.from_export import TABLE_OF, inspect_exports
 from datakit.audit.from_run import inspect_run
 from datakit.audit.report import Report
 from datakit.errors import BadInput
 from datakit.store import Run
-from datakit.tables import EXPORTED
 
 
 def inspect(folder: Path) -> Report:
-    """The report on a run folder, an export (sft/ or dpo/), or a folder that holds exports.
+    """The report on a run folder, an export (sft/, dpo/ or wrpo/), or a folder that holds exports.
 
     BadInput for anything else.
     """
     if (folder / "recipe.json").is_file():
         with Run.open(folder) as run:
             return inspect_run(run)
-    phases = [path for phase in EXPORTED if ((path := folder / phase) / "manifest.json").is_file()]
+    phases = [path for kind in TABLE_OF if ((path := folder / kind) / "manifest.json").is_file()]
     if exports := phases or ([folder] if (folder / "manifest.json").is_file() else []):
         return inspect_exports(folder, exports)
     what = "there is no such folder" if not folder.exists() else "neither a run (recipe.json) nor an export (manifest.json)"

@@ -17,6 +17,7 @@ from datakit.rewards.judges import chosen_judge, judge_name
 from datakit.sample.local import check as check_local
 from datakit.score import remote
 from datakit.score.local import self_check
+from datakit.select.rule import check_named
 
 OURS = ("recipe.json", ".lock")  # a build that was killed while it read its inputs leaves a lock and no recipe
 UNSAFE = (
@@ -30,6 +31,8 @@ def preflight(recipe: Recipe, domain: Domain, folder: Path, options: Options, mo
     """Find now what would fail after hours, before the first request of a build is paid for."""
     check_run_folder(folder)
     chosen_judge(recipe)
+    if not recipe.imported:
+        check_named(recipe.select, [source.model for source in recipe.sampled], "none of the recipe's sources:")
     check_keys_and_folders(recipe, domain)
     for at, source in enumerate(recipe.sources):
         if isinstance(source, Sampled) and source.sampling.max_tokens is None:

@@ -124,7 +124,7 @@ def export(
     for one in done.left_out:
         of = f"{one['run']}: " if one["run"] else ""
         typer.echo(f"left out: {of}{one['rows']:,} rows of {one['phase']} ({one['reason']})", err=True)
-    words = {"sft": "demos", "dpo": "pairs", "kto": "labelled answers"}
+    words = {"sft": "demos", "dpo": "pairs", "wrpo": "triples", "kto": "labelled answers"}
     typer.echo("    ".join(f"{out / kind}: {rows:,} {words[kind]}" for kind, rows in done.rows.items()), err=True)
 
 

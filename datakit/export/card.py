@@ -14,6 +14,7 @@ from datakit.tables import Row
 _KINDS = {
     "sft": ("demonstrations for SFT", "demonstrations"),
     "dpo": ("preference pairs for DPO", "preference"),
+    "wrpo": ("triples for WRPO", "preference"),
     "kto": ("labelled answers for KTO", "preference"),
 }
 UNKNOWN = "unknown"

@@ -48,16 +48,20 @@ class Exported:
 
 
 def write_exports(run: Run, recipe: Recipe, rule: Rule, out: Path, selected: Selected | None = None) -> dict[Phase, int]:
-    """Write the run's own OUT/sft and OUT/dpo, each in the place of an old one; returns how many rows each has.
+    """Write the run's own OUT/sft and OUT/dpo (with a target OUT/wrpo), each in the place of an old one.
 
-    `selected`: what the rule has just selected. RunError where pairs or demos are out of date, see `read_given`.
+    Returns how many rows each has. `selected`: what the rule has just selected. RunError where it is out of date (read_given).
     """
     given = read_given(run, recipe, rule, selected=selected)
     for phase, frame in given.frames.items():
-        with writing(out / phase):
-            new = _beside(out / phase, "new")
-            _write_phase(new, Written(phase, phase, {"train": frame}, [given], Wish()))
-            _put(new, out / phase)
+        kind = given.kind_of(phase)
+        with writing(out / kind):
+            new = _beside(out / kind, "new")
+            _write_phase(new, Written(phase, kind, {"train": frame}, [given], Wish()))
+            _put(new, out / kind)
+    gone = out / ("dpo" if given.has_target else "wrpo")
+    if (gone / "manifest.json").is_file():  # it was written before the run had its target, or when it had one
+        shutil.rmtree(gone)
     return {phase: frame.height for phase, frame in given.frames.items()}
 
 
@@ -76,7 +80,7 @@ def export_runs(folders: Sequence[Path], out: Path, wish: Wish) -> Exported:
         manifests: dict[str, Row] = {}
         for phase, frame in frames.items():
             kept = _readable(frame, phase, wish.format, left_out)
-            kind = "kto" if phase == "dpo" and wish.format == "kto" else phase
+            kind = "kto" if phase == "dpo" and wish.format == "kto" else given[0].kind_of(phase)
             written = Written(phase, kind, _split(kept, wish.test_share), given, wish)
             manifests[kind] = _write_phase(new / kind, written)
         _write_whole(new, manifests, given, wish, left_out)
@@ -96,6 +100,11 @@ def _read_runs(folders: Sequence[Path]) -> list[Given]:
             run = opened.enter_context(Run.open(folder))
             recipe = run.recipe()
             given.append(read_given(run, recipe, rule_in(run, recipe, domain_of(recipe)), name))
+    if len({one.has_target for one in given}) > 1:
+        with_target = next(one.name for one in given if one.has_target)
+        raise BadInput(
+            f"{with_target}: its pairs are triples (select.target), and those of the others are not; export them apart"
+        )
     return given
 
 
@@ -123,7 +132,7 @@ class Written:
 
     phase: Phase
     kind: str
-    """The phase, or kto: two rows a pair."""
+    """What the rows are: sft, dpo, wrpo, or kto (two rows a pair)."""
     splits: Mapping[str, pl.DataFrame]
     given: Sequence[Given]
     wish: Wish
@@ -194,7 +203,7 @@ def _write_whole(folder: Path, manifests: Mapping[str, Row], given: Sequence[Giv
     (folder / "README.md").write_text(make_card(manifests, configs), encoding="utf-8")
     if wish.format in ("sharegpt", "alpaca"):
         named = {
-            kind if split == "train" else f"{kind}_{split}": (f"{kind}/{split}{suffix}", wish.format, kind == "dpo")
+            kind if split == "train" else f"{kind}_{split}": (f"{kind}/{split}{suffix}", wish.format, kind != "sft")
             for kind, made in manifests.items()
             for split, rows in (("train", made["rows"]), ("test", made.get("test_rows", 0)))
             if rows

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
@@ -17,9 +18,30 @@ from datakit.tables import EXPORTED, Phase, Row, finite
 
 NOT_WRITTEN = ("messages_digest", "row_digest", "mix_place", "test_place", "prompt_chars", "takes_turns")
 """Columns of the statements that only serve mixing, splitting and counting, see sql/export/demos.sql."""
-TEXTS: dict[Phase, tuple[str, ...]] = {"sft": ("prompt", "completion"), "dpo": ("prompt", "chosen", "rejected")}
+Kind = Literal["sft", "dpo", "wrpo"]
+"""What a folder holds: demos, pairs, or pairs with a source's answer beside them (of a run with a target)."""
+TEXTS: dict[Kind, tuple[str, ...]] = {
+    "sft": ("prompt", "completion"),
+    "dpo": ("prompt", "chosen", "rejected"),
+    "wrpo": ("prompt", "chosen", "rejected", "source_chosen"),
+}
 ROWS_AT_A_TIME = 5_000
-_STATEMENTS: dict[Phase, str] = {"sft": "export/demos", "dpo": "export/pairs"}
+
+
+def kind_of(phase: Phase, has_target: bool) -> Kind:
+    """What the folder of a phase holds; `has_target`: the rule names the model that is trained."""
+    return "wrpo" if phase == "dpo" and has_target else phase
+
+
+def statement(kind: Kind) -> str:
+    """The SELECT that gives the rows of a folder."""
+    if kind != "wrpo":
+        return load_sql("export/demos" if kind == "sft" else "export/pairs")
+    pairs, sources = load_sql("export/pairs"), load_sql("export/source_answers")
+    return (
+        f"SELECT p.*, s.* EXCLUDE (prompt_id, model) FROM ({pairs}) AS p "
+        f"INNER JOIN ({sources}) AS s ON p.prompt_id = s.prompt_id AND p.model = s.model ORDER BY p.prompt_id, p.model"
+    )
 
 
 @dataclass(frozen=True)
@@ -33,12 +55,17 @@ class Given:
     folder: Path
     selected: Selected
     params: Mapping[str, bool]
+    has_target: bool
+
+    def kind_of(self, phase: Phase) -> Kind:
+        """What the folder of a phase holds, and is called."""
+        return kind_of(phase, self.has_target)
 
     def texts(self, phase: Phase) -> Iterator[pl.DataFrame]:
         """The same rows in the same order, whole, a few at a time, read as they are asked for; at least one frame."""
         with closing(Database(self.folder, spill=self.folder / ".spill")) as run:
             keep_selected(run, self.selected)
-            sql = load_sql(_STATEMENTS[phase])
+            sql = statement(self.kind_of(phase))
             yield run.query(f"FROM ({sql}) LIMIT 0", self.params)
             yield from run.stream(sql, self.params, ROWS_AT_A_TIME)
 
@@ -62,16 +89,17 @@ def read_given(run: Run, recipe: Recipe, rule: Rule, name: str = "", selected: S
     keep_selected(run, selected)
     frames: dict[Phase, pl.DataFrame] = {}
     stored_rows: dict[Phase, int] = {"sft": selected.demos.height, "dpo": selected.pairs.height}
+    has_target = recipe.select.target is not None
     for phase, stored in stored_rows.items():
-        texts = ", ".join(TEXTS[phase])
-        frame = run.query(f"SELECT * EXCLUDE ({texts}) FROM ({load_sql(_STATEMENTS[phase])})", params)
+        kind = kind_of(phase, has_target)
+        frame = run.query(f"SELECT * EXCLUDE ({', '.join(TEXTS[kind])}) FROM ({statement(kind)})", params)
         if stored != frame.height:  # the join drops a pair whose texts are gone: that must not pass unseen
             raise RunError(
                 f"{run.folder}: {stored:,} {EXPORTED[phase]}, but only {frame.height:,} with their prompts and "
                 f"responses; run: {command('select', run.folder)}"
             )
         frames[phase] = frame.with_row_index("at")
-    return Given(name, frames, _facts(run, recipe, rule, selected), run.folder, selected, params)
+    return Given(name, frames, _facts(run, recipe, rule, selected), run.folder, selected, params, has_target)
 
 
 def keep_selected(run: Run | Database, selected: Selected) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datakit.errors import BadInput, DatakitError, command, needs_extra
 
-_PARTS = ("README.md", "manifest.json", "dataset_info.json", "sft/*", "dpo/*", "kto/*", "train.*", "test.*")
+_PARTS = ("README.md", "manifest.json", "dataset_info.json", "sft/*", "dpo/*", "wrpo/*", "kto/*", "train.*", "test.*")
 """What an export consists of; nothing else in its folder is sent, and nothing else in the repository is touched."""
 
 

@@ -13,14 +13,14 @@ from datakit.export.given import Given
 from datakit.tables import Row
 from datakit.tables import digest as digest_of
 
-_LENGTHS = ("prompt_chars", "completion_chars", "chosen_chars", "rejected_chars",
-            "completion_tokens", "chosen_tokens", "rejected_tokens")  # fmt: skip
+_LENGTHS = ("prompt_chars", "completion_chars", "chosen_chars", "rejected_chars", "source_chosen_chars",
+            "completion_tokens", "chosen_tokens", "rejected_tokens", "source_chosen_tokens")  # fmt: skip
 
 
 def phase_manifest(
     kind: str, splits: Mapping[str, pl.DataFrame], columns: Sequence[str], given: Sequence[Given], format: str
 ) -> Row:
-    """What a folder of one phase holds and what made it. `kind`: sft, dpo or kto; `splits`: the rows without their texts;
+    """What a folder of one phase holds and what made it. `kind`: sft, dpo, wrpo or kto; `splits`: the rows without their texts;
     `columns`: as they are written.
 
     Of several runs, `runs` has for each what of one run stands in the manifest itself.

@@ -10,13 +10,17 @@ from datakit.tables import Row
 
 
 def rules_in_words(facts: Row, kinds: Collection[str]) -> list[str]:
-    """How the rows of a run were chosen (`facts`: given.Given). `kinds`: of sft, dpo and kto, those that the reader has."""
+    """How the rows of a run were chosen (`facts`: given.Given). `kinds`: sft, dpo, wrpo, kto: those that the reader has."""
     select, verified = Select.model_validate(facts["select"]), facts["verifier"] is not None
     rules = [_who_may_be_chosen(facts, select), f"The best of several: {_best(facts)}."]
     if "sft" in kinds:
         rules.append(_which_demos(select))
-    if not {"dpo", "kto"}.isdisjoint(kinds):
+    if not {"dpo", "wrpo", "kto"}.isdisjoint(kinds):
         rules += _pair_rules(select, facts["margin_window"], verified)
+    if select.target is not None:
+        rules.append(f"`{select.target}` is the model that is trained on this data: it gives no demos.")
+    if "wrpo" in kinds:
+        rules.append("Beside each pair stands the best answer of the other source models that may be chosen.")
     if "kto" in kinds:
         rules.append(
             "Each pair gives two rows: its chosen answer with the label true, its rejected answer with the label false."

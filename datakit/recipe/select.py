@@ -107,6 +107,9 @@ class Select(Section):
     pairing: Pairing = "same_source"
     """same_source: both answers of a pair come from one source model (FuseChat-3.0). any_source: of any two; {chosen: [A, B],
     rejected: [C]}: the chosen one of A or B, the rejected one of C, and one pair a prompt."""
+    target: str | None = None
+    """The source model that is trained on these data. Its own answers make the pairs (where pairing names sources: those), it
+    gives no demos, and each pair has the best right answer of the other sources beside it: triples for WRPO."""
     search: Literal["extremes", "feasible"] = "extremes"
     """extremes: the best right against the worst wrong answer, and no pair where these break a rule (FuseChat-3.0). feasible:
     where they do, the right and the wrong answer with the largest margin that obeys the window and the rules about lengths."""
@@ -129,6 +132,13 @@ class Select(Section):
     """Bin width of |ln(chosen/rejected characters)|: in each bin as many pairs with longer chosen as with longer rejected."""
     flags: Literal["obey", "ignore"] = "obey"
     """obey: what people have excluded (datakit flag, datakit browse) is left out, before anything is ranked."""
+
+    @property
+    def named_sources(self) -> dict[str, list[str]]:
+        """The source models that the rule speaks of, by the field that does."""
+        sides = self.pairing if isinstance(self.pairing, Sides) else None
+        named = {"pairing.chosen": sides.chosen, "pairing.rejected": sides.rejected} if sides else {}
+        return named | ({"target": [self.target]} if self.target is not None else {})
 
     @property
     def sft_below(self) -> float | None:

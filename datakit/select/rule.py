@@ -6,7 +6,7 @@ same source model, SFT demos the right answer with the highest score. The rules 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -25,7 +25,7 @@ from datakit.tables.letters import TRADITIONAL
 FEW_DEMOS = 0.02  # of the pairs
 NUMBERS = (
     *("prompt_no", "model_no", "id", "n_chars", "n_tokens", "text_hash", "score", "scored", "repeated", "flagged"),
-    *("standing", "passed", "failed", "is_right", "is_wrong", "may_be_chosen", "may_be_rejected"),
+    *("standing", "passed", "failed", "is_right", "is_wrong", "may_be_chosen", "may_be_rejected", "may_be_demo"),
 )
 """Of an answer, what selection needs: no text, and some fifty bytes a row."""
 
@@ -51,7 +51,7 @@ class Rule:
     @property
     def any_source(self) -> bool:
         """Whether a pair's two answers may be of different source models."""
-        return self.select.pairing != "same_source"
+        return self.select.pairing != "same_source" or self.select.target is not None
 
     @property
     def matching(self) -> dict[str, bool]:
@@ -134,12 +134,12 @@ def mark_answers(run: Run, rule: Rule, whole: bool = False) -> None:
     find_faults(run, rule.answers)
     if rule.excluded.height:
         run.make_table("faults", load_sql("select/flag_answers"))
-    judge, sides = rule.judge, rule.select.pairing
+    judge, target, sides = rule.judge, rule.select.target, rule.select.pairing
     counted = list(rule.judges) if judge == MEAN_RANK else [judge] if judge is not None else []
-    marks = {"verifier": rule.verifier, "wrong": list(rule.wrong), "judges": counted, "chosen": None, "rejected": None}
-    if isinstance(sides, Sides):
-        _check_sides(run, sides)
-        marks |= {"chosen": sides.chosen, "rejected": sides.rejected}
+    marks = {"verifier": rule.verifier, "wrong": list(rule.wrong), "judges": counted, "target": target}
+    named = sides if isinstance(sides, Sides) else Sides(chosen=[target], rejected=[target]) if target is not None else None
+    _check_sources(run, rule.select)
+    marks |= {"chosen": named.chosen if named else None, "rejected": named.rejected if named else None}
     run.make_table("answers", f"SELECT {'*' if whole else ', '.join(NUMBERS)} FROM ({load_sql('select/mark_answers')})", marks)
     run.change_table(load_sql("select/mark_copies"))
     if judge == MEAN_RANK:
@@ -174,8 +174,10 @@ def choose_pairs(run: Run, rule: Rule) -> None:
         run.make_table("searched", load_sql("select/take_found"))
         run.make_view("settled", "SELECT * FROM searched")
     run.make_table("placed", load_sql("select/place_prompts"), {"sft_below": select.sft_below})
+    run.make_table("source_answers", load_sql("select/find_source_answers"), {"target": select.target})
     params = {
         **rules,
+        "triples": select.target is not None,
         "one_per_source": select.per_prompt == "one_per_source",
         "sft_share": select.sft_share if select.split == "share" else None,
         "length_bins": select.length_bins,
@@ -200,12 +202,19 @@ def length_slopes(run: Run, rule: Rule) -> pl.DataFrame:
     )
 
 
-def _check_sides(run: Run, sides: Sides) -> None:
-    known = run.query("SELECT DISTINCT model FROM sources ORDER BY model")["model"].to_list()
-    for side, named in (("chosen", sides.chosen), ("rejected", sides.rejected)):
-        for model in named:
+def _check_sources(run: Run, select: Select) -> None:
+    """BadInput where the rule names what is no source of the run."""
+    if select.named_sources:
+        known = run.query("SELECT DISTINCT model FROM sources ORDER BY model")["model"].to_list()
+        check_named(select, known, "no source of this run; they are")
+
+
+def check_named(select: Select, known: Collection[str], else_is: str) -> None:
+    """BadInput where the rule names what is not among the known source models."""
+    for place, models in select.named_sources.items():
+        for model in models:
             if model not in known:
-                raise BadInput(f"select.pairing.{side}: '{model}' is no source of this run; they are {', '.join(known)}")
+                raise BadInput(f"select.{place}: '{model}' is {else_is} {', '.join(known)}")
 
 
 def _check_tokens(run: Run) -> None:
@@ -327,12 +336,9 @@ def diff_pairs(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("went"))
         .otherwise(pl.lit("changed"))
     )
-    same = pl.struct("chosen_id", "rejected_id") == pl.struct(
-        pl.col("chosen_id_new").alias("chosen_id"), pl.col("rejected_id_new").alias("rejected_id")
-    )
+    ids = ("chosen_id", "rejected_id", "source_chosen_id")
+    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_new")) for name in ids)
     columns = ["chosen_id", "rejected_id", "margin", "chosen_id_new", "rejected_id_new", "margin_new"]
     return (
-        both.filter(~same.fill_null(False))
-        .select("prompt_id", "model", change.alias("change"), *columns)
-        .sort("change", "prompt_id", "model")
+        both.filter(~same).select("prompt_id", "model", change.alias("change"), *columns).sort("change", "prompt_id", "model")
     )

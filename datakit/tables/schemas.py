@@ -214,6 +214,8 @@ TABLES: dict[str, Table] = {
             "chosen_score": pl.Float64,
             "rejected_score": pl.Float64,
             "length_slope": pl.Float64,
+            "source_chosen_id": pl.String,
+            "source_chosen_score": pl.Float64,
         },
     ),
     "failures": Table(

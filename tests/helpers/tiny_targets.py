@@ -71,11 +71,23 @@ def dpo_rows(n: int = 16) -> list[dict]:
     ]  # fmt: skip
 
 
+def wrpo_rows(n: int = 16) -> list[dict]:
+    """Pairs of the target with the answer of a source, sometimes longer than both, sometimes shorter."""
+    return [
+        {**row, "source_chosen": assistant(f"it is {i + 1}" + ", surely" * (i % 3)), "source_model": "other",
+         "source_chosen_score": 0.7}
+        for i, row in enumerate(dpo_rows(n))
+    ]  # fmt: skip
+
+
+ROWS = {"sft": sft_rows, "dpo": dpo_rows, "wrpo": wrpo_rows}
+
+
 def write_export(folder: Path, kind: str, rows: list[dict] | None = None, manifest: dict | None = None) -> Path:
     """An export folder as datakit writes it."""
-    rows = (sft_rows() if kind == "sft" else dpo_rows()) if rows is None else rows
+    rows = ROWS[kind]() if rows is None else rows
     folder.mkdir(parents=True, exist_ok=True)
-    schema = pl.DataFrame(sft_rows(1) if kind == "sft" else dpo_rows(1)).schema
+    schema = pl.DataFrame(ROWS[kind](1)).schema
     frame = pl.DataFrame(rows, schema=schema) if not rows else pl.DataFrame(rows)
     frame.write_parquet(folder / "train.parquet")
     content = {"kind": kind, "rows": len(rows), "recipe_digest": "0123abcd"} | (manifest or {})

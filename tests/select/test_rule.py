@@ -634,8 +634,9 @@ class Plain:
             self.connection.execute(load_sql(f"views/{macro}"))
         self.parameters = {
             "margin_low": None, "margin_high": None, "length_ratio_max": None, "one_per_source": False, "length_bins": None,
-            "chars_max": None, "tokens_max": None,
+            "chars_max": None, "tokens_max": None, "triples": False,
         }  # fmt: skip
+        self.connection.execute("CREATE TABLE source_answers (prompt_no UINTEGER, answer STRUCT(text_hash UBIGINT))")
         self.connection.execute("CREATE TABLE placed (prompt_no INTEGER)")
 
     def to_sft(self, n, share, backwards=False):

@@ -133,15 +133,15 @@ def test_a_config_is_checked_early_too(cli, run_folder, tmp_path):
         refused(cli("sft", "--data", "runs/my/sft", "--model", "m", "--config", "c.yaml", code=WITHOUT_TRL), words)
 
 
-@pytest.mark.parametrize("kind", ["sft", "dpo"])
+@pytest.mark.parametrize("kind", ["sft", "dpo", "wrpo"])
 def test_the_flags_read_from_source_are_those_of_trls_own_parser(kind):
     """If TRL moves its classes, this says so; flags are then only checked when TRL is there."""
     from train.flags import flags_of
-    from train.options import DataArguments, build_parser
+    from train.options import OWN, build_parser
 
     known = {name.removeprefix("--") for action in build_parser(kind)._actions for name in action.option_strings}
     bare = {name.replace("-", "_").removeprefix("no_") for name in known}
-    ours = {*DataArguments.__dataclass_fields__, "model", "config", "h", "_h", "help"}
+    ours = {*(name for section in OWN[kind] for name in section.__dataclass_fields__), "model", "config", "h", "_h", "help"}
     assert bare - ours == set(flags_of(kind)) - {"deepspeed_plugin"}
 
 

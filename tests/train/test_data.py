@@ -34,6 +34,19 @@ def test_a_good_export_is_taken(run_folder, kind):
     assert (export.kind, export.rows, export.manifest["recipe_digest"]) == (kind, 16, "0123abcd")
 
 
+def test_triples_are_pairs_too_and_pairs_no_triples(tmp_path):
+    triples, pairs = (tiny.write_export(tmp_path / kind, kind) for kind in ("wrpo", "dpo"))
+    assert open_data(triples, "wrpo").columns == ("prompt", "chosen", "rejected", "source_chosen")
+    assert open_data(triples, "dpo").columns == ("prompt", "chosen", "rejected")
+    assert message_of(pairs, "wrpo") == (
+        f"--data {pairs}: this is a dpo export (prompt, chosen, rejected), and train wrpo needs triples (prompt, chosen, "
+        f"rejected, source_chosen); use --data {tmp_path}/wrpo"
+    )
+    (pairs / "manifest.json").unlink()
+    assert "train wrpo needs triples" in message_of(pairs, "wrpo")
+    assert "this is a wrpo export" in message_of(triples, "sft")
+
+
 def test_the_other_kind_is_refused_with_the_folder_to_use(run_folder):
     assert message_of(run_folder / "sft", "dpo") == (
         f"--data {run_folder}/sft: this is an sft export (prompt, completion), and train dpo needs pairs "

@@ -1,5 +1,6 @@
 """TRL's parser as `train` uses it: defaults, the alias, YAML as flags, and everything unknown refused."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import yaml
 from tests.helpers.folders import ROOT
 from train.errors import TrainError
 from train.options import parse_options, read_request
+from train.wrpo import Mixing
 
 FOLDER = ROOT / "recipes/train"
 LAUNCH = {"accelerate-fsdp.yaml"}
@@ -47,15 +49,21 @@ FUSECHAT = {
 
 
 def test_there_is_a_recipe_of_each_kind_for_every_target():
-    assert sorted([f"{kind}-{name}.yaml" for kind in ("sft", "dpo") for name in FUSECHAT] + ["sft.yaml", "dpo.yaml"]) == RECIPES
+    assert (
+        sorted([f"{kind}-{name}.yaml" for kind in ("sft", "dpo") for name in FUSECHAT] + ["sft.yaml", "dpo.yaml", "wrpo.yaml"])
+        == RECIPES
+    )
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_is_parsed_by_its_own_class(name):
-    kind = name[:3]
+    kind = re.split("[-.]", name)[0]
     options = parse(kind, "--config", str(FOLDER / name), *CPU)
-    assert type(options.training).__name__ == {"sft": "SFTConfig", "dpo": "DPOConfig"}[kind]
+    assert type(options.training).__name__ == {"sft": "SFTConfig"}.get(kind, "DPOConfig")
     for key, value in yaml.safe_load((FOLDER / name).read_text()).items():
+        if key == "wrpo_alpha":
+            assert options.mixing == Mixing(value, "linear")
+            continue
         got = getattr(options.training, key, None) if hasattr(options.training, key) else getattr(options.model, key)
         got = getattr(got, "value", got)
         assert got == (type(got)(value) if not isinstance(got, list) else [value]), key

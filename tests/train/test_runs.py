@@ -110,13 +110,19 @@ def test_lora_and_the_merge_it_names(cli, run_folder, model, tmp_path):
     succeeded(cli(*dpo))
 
 
+TWO_PROCESSES = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "train.cli")
+"""What accelerate launches several GPUs by; with --cpu it starts one process, however many it is asked for."""
+ON_CPU = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+
+
 @pytest.mark.slow
-def test_accelerate_launch(cli, run_folder, model, tmp_path):
-    launcher = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
-                "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "train.cli")  # fmt: skip
-    out = succeeded(cli(*SFT, "--model", model, "--max_steps", "2", launcher=launcher))
+def test_two_processes(cli, run_folder, model, tmp_path):
+    """Batches of eight at each of them: the 16 demos are one step."""
+    out = succeeded(cli(*SFT, "--model", model, "--max_steps", "2", "--use_cpu", "true", launcher=TWO_PROCESSES, **ON_CPU))
     assert out.count("16 demos from") == 1  # two processes, one voice
     assert (tmp_path / "checkpoints/sft/model.safetensors").is_file()
+    measured = [json.loads(line) for line in (tmp_path / "checkpoints/sft/metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in measured if "loss" in line] == [1.0, 2.0]
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ SELECT
             list_position(
                 [
                     'nothing to judge by', 'no right answer', 'no wrong answer', 'same text', 'tied scores', 'flagged',
+                    'no right answer of a source',
                     'margin below the window', 'margin above the window', 'length ratio', 'another source''s pair',
                     'serves SFT', 'length bins'
                 ],

@@ -70,6 +70,7 @@ SELECT
     usable AND ($verifier IS NULL OR failed) AS is_wrong,
     is_right AND ($chosen::VARCHAR [] IS NULL OR list_contains($chosen, model)) AS may_be_chosen,
     is_wrong AND ($rejected::VARCHAR [] IS NULL OR list_contains($rejected, model)) AS may_be_rejected,
+    if($target::VARCHAR IS NULL, may_be_chosen, is_right AND model <> $target) AS may_be_demo,
     source_no,
     sample_index,
     outcome,

@@ -2,7 +2,7 @@
 -- Changes answers (mark_answers.sql). No parameters.
 -- Only rows whose hash is not the only one of its kind are put in order: two texts with one hash cost a sort, and change nothing.
 UPDATE answers
-SET repeated = TRUE, is_right = FALSE, is_wrong = FALSE, may_be_chosen = FALSE, may_be_rejected = FALSE
+SET repeated = TRUE, is_right = FALSE, is_wrong = FALSE, may_be_chosen = FALSE, may_be_rejected = FALSE, may_be_demo = FALSE
 FROM (
     SELECT rowid AS place
     FROM answers

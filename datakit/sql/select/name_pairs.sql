@@ -17,7 +17,9 @@ SELECT
     $judge::VARCHAR AS judge,
     c.chosen.score AS chosen_score,
     c.rejected.score AS rejected_score,
-    s.slope AS length_slope
+    s.slope AS length_slope,
+    id_text(c.source_answer.id) AS source_chosen_id,
+    c.source_answer.score AS source_chosen_score
 FROM pair_candidates AS c
 INNER JOIN numbered_prompts AS p ON c.prompt_no = p.prompt_no
 INNER JOIN models AS m ON c.chosen.model_no = m.model_no

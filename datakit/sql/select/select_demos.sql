@@ -8,7 +8,7 @@ WITH different AS (
     SELECT prompt_no, min({'place': -coalesce(value, '-inf'::DOUBLE), 'id': id, 'score': score}) AS answer
     FROM valued
     WHERE
-        may_be_chosen
+        may_be_demo
         AND CASE $split
             WHEN 'hash' THEN prompt_no IN (SELECT prompt_no FROM placed)
             WHEN 'share' THEN prompt_no IN (SELECT prompt_no FROM pair_candidates WHERE lost = 'serves SFT')

@@ -1,30 +1,36 @@
 -- FuseChat-3.0's pair rule: the best right answer against the worst wrong answer, of one source model (or of any).
 -- Kept as the temporary table `pair_candidates`.
 -- Reads settled (matched, or the same with what search_pairs.sql found), placed (place_prompts.sql: prompts that serve SFT whatever the rules say of their pairs),
--- numbered_prompts.
+-- numbered_prompts,
+-- source_answers (find_source_answers.sql).
+--   $triples           a pair needs an answer of another source beside it (select.target)
 --   $margin_low, $margin_high   window of chosen minus rejected score, ends included; NULL: none
 --   $length_ratio_max  longer text at most this many times the characters of the shorter; NULL: none
 --   $chars_max, $tokens_max     the longer text has at most so many characters, or tokens, more than the shorter; NULL: any
 --   $one_per_source    keep every source's pair of a prompt, not only the one with the largest margin
 --   $sft_share         share of the prompts with a valid pair that serve SFT instead; NULL: none (pairs_first)
 --   $length_bins       width of the bins of |log length ratio| that are balanced; NULL: none
--- Gives the columns of matched, one row a prompt and source, log_length_ratio (ln of chosen / rejected characters), and `lost`: why it
+-- Gives the columns of matched, one row a prompt and source, source_answer (NULL but for triples), log_length_ratio (ln of chosen / rejected characters), and `lost`: why it
 -- is no pair, NULL for a pair. The rules are asked in the order of the parameters.
 -- Ties are broken by id (ids are hashes), never by position. Bins come last: they balance what DPO will see.
 WITH windowed AS (
     SELECT
-        * EXCLUDE (lost),
+        s.* EXCLUDE (lost),
+        t.answer AS source_answer,
         ln(greatest(chosen.n_chars, 1) / greatest(rejected.n_chars, 1)) AS log_length_ratio,
         CASE
             WHEN lost IS NOT NULL THEN lost
-            WHEN prompt_no IN (SELECT prompt_no FROM placed) THEN 'serves SFT'
+            WHEN s.prompt_no IN (SELECT prompt_no FROM placed) THEN 'serves SFT'
+            WHEN $triples AND t.answer IS NULL THEN 'no right answer of a source'
+            WHEN $triples AND t.answer.text_hash = rejected.text_hash THEN 'same text'
             WHEN margin < $margin_low THEN 'margin below the window'
             WHEN margin > $margin_high THEN 'margin above the window'
             WHEN length_ratio(chosen, rejected) > $length_ratio_max THEN 'length ratio'
             WHEN abs(chosen.n_chars - rejected.n_chars) > $chars_max THEN 'length difference'
             WHEN abs(chosen.n_tokens - rejected.n_tokens) > $tokens_max THEN 'length difference'
         END AS lost
-    FROM settled
+    FROM settled AS s
+    LEFT JOIN source_answers AS t ON s.prompt_no = t.prompt_no
 ),
 
 largest AS (
