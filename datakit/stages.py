@@ -15,6 +15,8 @@ from pathlib import Path
 
 from datakit.audit.curation import describe_curation
 from datakit.audit.diff import Diff, diff_rules
+from datakit.audit.length_report import RuleResult
+from datakit.audit.lengths import sweep as sweep_rules
 from datakit.audit.report import Curation
 from datakit.audit.summary import Summary, summarise
 from datakit.check.libraries import warn_of_libraries
@@ -23,11 +25,11 @@ from datakit.collect.begin import begin, collect
 from datakit.collect.changes import check_same
 from datakit.curate import curator
 from datakit.domains import Domain, domain_of
-from datakit.errors import DatakitError, RecipeError
+from datakit.errors import DatakitError
 from datakit.export.folders import write_exports
 from datakit.options import Options
 from datakit.progress import Monitor
-from datakit.recipe import Recipe, assign, resolve
+from datakit.recipe import Recipe, resolve
 from datakit.sample.all_sources import Gathering
 from datakit.sample.by_hand import Written, write_lines
 from datakit.score.one_judge import score_missing
@@ -168,7 +170,7 @@ def reselect(folder: Path, settings: list[str], monitor: Monitor) -> Summary:
     with Run.create(folder) as run:
         for note in run.recipe().notes:
             monitor.say(note, warning=True)
-        recipe, rule = _reset(run, settings)
+        recipe, rule = reset(run, settings)
         selected = select(run, rule, monitor)
         save_selection(run, recipe)
         return summarise(run, recipe, export(run, recipe, rule, monitor, selected), [])
@@ -209,3 +211,10 @@ def _reset(run: Run, settings: list[str]) -> tuple[Recipe, Rule]:
             )
     recipe = assign(run.recipe(), settings)
     return recipe, rule_in(run, recipe, domain_of(recipe))
+
+
+def sweep(folder: Path, settings: list[str], knobs: list[str]) -> list[RuleResult]:
+    """What the run's rule gives, and then every combination of the values (`field=VALUE,VALUE`). Writes nothing."""
+    with Run.open(folder) as run:
+        recipe, _ = _reset(run, settings)
+        return sweep_rules(run, recipe, knobs)
