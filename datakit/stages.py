@@ -25,11 +25,11 @@ from datakit.collect.begin import begin, collect
 from datakit.collect.changes import check_same
 from datakit.curate import curator
 from datakit.domains import Domain, domain_of
-from datakit.errors import DatakitError
+from datakit.errors import DatakitError, RecipeError
 from datakit.export.folders import write_exports
 from datakit.options import Options
 from datakit.progress import Monitor
-from datakit.recipe import Recipe, resolve
+from datakit.recipe import Recipe, assign, resolve
 from datakit.sample.all_sources import Gathering
 from datakit.sample.by_hand import Written, write_lines
 from datakit.score.one_judge import score_missing
@@ -170,7 +170,7 @@ def reselect(folder: Path, settings: list[str], monitor: Monitor) -> Summary:
     with Run.create(folder) as run:
         for note in run.recipe().notes:
             monitor.say(note, warning=True)
-        recipe, rule = reset(run, settings)
+        recipe, rule = _reset(run, settings)
         selected = select(run, rule, monitor)
         save_selection(run, recipe)
         return summarise(run, recipe, export(run, recipe, rule, monitor, selected), [])
