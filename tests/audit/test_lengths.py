@@ -7,7 +7,11 @@ import pytest
 from datakit import stages
 from datakit.audit import inspect
 from datakit.audit.report import LostCandidates
+from datakit.domains import domain_of
 from datakit.errors import RecipeError
+from datakit.recipe import assign
+from datakit.select.rule import rule_in, select
+from datakit.store import Run
 from tests.helpers.command import datakit
 from tests.helpers.imported_runs import answered, imported_run
 
@@ -79,9 +83,10 @@ def test_a_sweep_is_every_combination_and_the_rule_as_it_is(run):
 def test_a_sweep_is_what_select_gives(run):
     """Each point is the rule that --set would make."""
     for search in ("extremes", "feasible"):
-        setting = f"select.search={search}"
         [_, point] = stages.sweep(run, [], [f"search={search}"])
-        assert point.pairs == stages.preview(run, [setting]).height  # none is stored: all that come
+        with Run.open(run) as opened:
+            recipe = assign(opened.recipe(), [f"select.search={search}"])
+            assert point.pairs == select(opened, rule_in(opened, recipe, domain_of(recipe))).pairs.height
     pairs = stages.sweep(run, ["select.search=feasible"], ["pairing={chosen: [m/two], rejected: [m/one]},any_source"])
     assert [(point.pairs, point.margin_mean > 0.5) for point in pairs] == [(12, False), (12, True), (12, True)]
 
