@@ -69,11 +69,11 @@ def sweep(run: Run, recipe: Recipe, given: Sequence[str]) -> list[RuleResult]:
     points = [{}, *(dict(zip(names, point, strict=True)) for point in itertools.product(*values))]
     rules = [rule_in(run, _with(recipe, point), domain_of(recipe)) for point in points]  # each looks at the run's flags anew
     found: list[RuleResult] = []
-    marked: tuple[object, object] | None = None
+    marked: tuple[object, ...] | None = None
     for point, rule in zip(points, rules, strict=True):
-        if (rule.judge, rule.select.pairing) != marked:
+        if (rule.judge, rule.select.pairing, rule.select.target) != marked:
             mark_answers(run, rule)
-            marked = rule.judge, rule.select.pairing
+            marked = rule.judge, rule.select.pairing, rule.select.target
         match_marked(run, rule)
         choose_pairs(run, rule)
         if not found:
