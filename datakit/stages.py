@@ -15,6 +15,8 @@ from pathlib import Path
 
 from datakit.audit.curation import describe_curation
 from datakit.audit.diff import Diff, diff_rules
+from datakit.audit.length_report import RuleResult
+from datakit.audit.lengths import sweep as sweep_rules
 from datakit.audit.report import Curation
 from datakit.audit.summary import Summary, summarise
 from datakit.check.libraries import warn_of_libraries
@@ -209,3 +211,10 @@ def _reset(run: Run, settings: list[str]) -> tuple[Recipe, Rule]:
             )
     recipe = assign(run.recipe(), settings)
     return recipe, rule_in(run, recipe, domain_of(recipe))
+
+
+def sweep(folder: Path, settings: list[str], knobs: list[str]) -> list[RuleResult]:
+    """What the run's rule gives, and then every combination of the values (`field=VALUE,VALUE`). Writes nothing."""
+    with Run.open(folder) as run:
+        recipe, _ = _reset(run, settings)
+        return sweep_rules(run, recipe, knobs)

@@ -9,6 +9,7 @@ from typing import Any
 from datakit.audit.cautions import caution
 from datakit.audit.curation import describe_curation
 from datakit.audit.judges import describe_judges, margins_by_judge
+from datakit.audit.lengths import describe_lengths, find_feasible, longer_wins
 from datakit.audit.limits import hold
 from datakit.audit.measure import measure
 from datakit.audit.queries import describe_pairs, examples, histograms, model_numbers, rows
@@ -40,6 +41,8 @@ def inspect_run(run: Run, plots: bool = True) -> Report:
     rule = rule_in(run, recipe, domain_of(recipe))
     margins, histograms_of_margins = margins_by_judge(run, rule)
     judges, agreement = describe_judges(run, recipe, rule)
+    lengths = describe_lengths(run, rule)
+    find_feasible(run, rule)
     for name in ("missing", "closest", "pairs"):
         run.make_table(f"audit_{name}", load_sql(f"audit/{name}"))
     plotted = measure(run, recipe, rule, histograms_of_margins) if plots else None
@@ -52,6 +55,8 @@ def inspect_run(run: Run, plots: bool = True) -> Report:
         agreement=agreement,
         margins=margins,
         plotted=plotted,
+        lengths=lengths,
+        longer_wins=longer_wins(run, rule) if rule.judge is not None else [],
     )
     repeated = {name: row["n_repeated"] for name, row in counts.items() if row["n_repeated"]}
     selected = rule_warnings(run, rule, report.tables["demos"], report.tables["pairs"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from datakit.audit.length_report import Lengths, LongerWins
 from datakit.audit.plotted import Histogram, Plotted
 from datakit.tables import Messages, Row
 
@@ -55,6 +56,8 @@ class LostCandidates:
     reason: str
     candidates: int
     prompts: int
+    feasible: int
+    """Prompts among them of which another pair would obey all rules (select.search: feasible finds it)."""
 
 
 @dataclass(frozen=True)
@@ -361,6 +364,8 @@ class Report:
     margins: list[Margins] = field(default_factory=list)
     duplicates: Duplicates | None = None
     failures: list[Failure] = field(default_factory=list)
+    lengths: Lengths | None = None
+    longer_wins: list[LongerWins] = field(default_factory=list)
     examples: list[Example]
     plotted: Plotted | None = None
     """None of an export, and where nothing is to be plotted."""

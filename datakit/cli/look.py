@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -35,18 +36,27 @@ def select(
     run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
     settings: SetOption = None,
     diff: Annotated[bool, typer.Option("--diff", help="Show before and after, and what would change; write nothing.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="With --diff: the changes as a JSON list on stdout.")] = False,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD=V,V", help="A table of what select.FIELD gives at these values; several: all of them."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="With --diff or --sweep: a JSON list on stdout.")] = False,
 ) -> None:
     """Select anew in a finished run: replaces demos, pairs, sft/ and dpo/. Needs no model; --set is kept in recipe.json."""
     from datakit import stages
     from datakit.cli.printing import print_json
     from datakit.screen.diff import draw_diff
     from datakit.screen.report import open_console
+    from datakit.screen.sweep import draw_sweep
     from datakit.screen.watch import Watch
 
     if diff:
         found = stages.preview(run, settings or [])
         print_json(found.changes) if json else draw_diff(found, open_console())
+        return
+    if sweep:
+        points = stages.sweep(run, settings or [], sweep)
+        print_json([asdict(point) for point in points]) if json else draw_sweep(points)
         return
     with Watch() as watch:
         summary = stages.reselect(run, settings or [], watch)

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from datakit.recipe import MEAN_RANK, Quantiles, Select
+from datakit.recipe.select import Sides
 from datakit.tables import Row
 
 
@@ -81,8 +82,19 @@ def _which_demos(select: Select) -> str:
 
 def _pair_rules(select: Select, window: list[float | str | None] | None, verified: bool) -> list[str]:
     best, worst = ("best right", "worst wrong") if verified else ("best", "worst")
-    whose = "the same source model" if select.pairing == "same_source" else "any source models"
-    rules = [f"A pair is the {best} answer against the {worst} answer of {whose}."]
+    rules = [f"A pair is the {best} answer against the {worst} answer of {_whose(select)}."]
+    if select.length_adjust:
+        rules.append(
+            f"Scores that select have {select.length_adjust:g} of their slope on the logarithm of the answer's characters "
+            "taken out; margins are of these, and `length_slope` says how much that was. Scores in the rows are the judge's."
+        )
+    if select.length_tier is not None:
+        rules.append(
+            f"The shortest answer at most {select.length_tier:g} of the largest margin below the {best} one stands against the "
+            f"longest as near to the {worst} one."
+        )
+    if select.search == "feasible":
+        rules.append("Where these break a rule, the pair with the largest margin that obeys takes their place.")
     if window is not None:
         low, high = (None if end is None else float(end) for end in window)
         if low is not None and high is not None:
@@ -96,6 +108,9 @@ def _pair_rules(select: Select, window: list[float | str | None] | None, verifie
         rules.append(f"That window is the quantiles {least:g} and {most:g} of the margins of this run's candidates.")
     if select.length_ratio_max is not None:
         rules.append(f"The longer text has at most {select.length_ratio_max:g} times the characters of the shorter.")
+    if (difference := select.length_difference_max) is not None:
+        allowed = f"{difference.chars:,} characters" if difference.tokens is None else f"{difference.tokens:,} tokens"
+        rules.append(f"The longer text has at most {allowed} more than the shorter.")
     if select.length_bins is not None:
         rules.append(
             f"In each bin of width {select.length_bins:g} of |ln(chosen/rejected characters)| there are as many pairs with the "
@@ -103,6 +118,12 @@ def _pair_rules(select: Select, window: list[float | str | None] | None, verifie
         )
     each = "the pair with the largest margin" if select.per_prompt == "one" else "each source model's pair"
     return [*rules, f"Each prompt gives {each}."]
+
+
+def _whose(select: Select) -> str:
+    if isinstance(select.pairing, Sides):
+        return f"source models: chosen of {', '.join(select.pairing.chosen)}, rejected of {', '.join(select.pairing.rejected)}"
+    return "the same source model" if select.pairing == "same_source" else "any source models"
 
 
 def _what_is_written(export: dict[str, Any]) -> str:

@@ -293,5 +293,8 @@ def _histogram(title: str, histogram: Histogram, edge: Callable[[float], str], i
 
 def _setting(value: object) -> str:
     if isinstance(value, dict):
-        return f"quantiles {_setting(value['quantiles'])}"
+        parts = (f"{name} {_setting(part)}" for name, part in value.items() if part is not None)
+        return ", ".join(parts)
+    if isinstance(value, list) and all(isinstance(part, str) for part in value) and not set(value) <= {"inf", "-inf"}:
+        return " and ".join(value)
     return span(value[0], value[1], str) if isinstance(value, list) else str(value)

@@ -411,9 +411,16 @@ SCORES_OF = (
     "judge model scored unscored non_finite cut lowest median highest mean deviation length_correlation ranking_accuracy "
     "comparisons answer_pairs tied_pairs groups flat best_shared score_histogram"
 )
+RESULT = (
+    "settings pairs prompts longer longer_share longer_low longer_high length_ratio_geomean margin_mean margin_median "
+    "judge_accuracy same_pairs demos demo_chars demo_tokens"
+)
+LENGTHS_OF = (
+    "model pairs chosen_chars chosen_tokens rejected_chars rejected_tokens demos demo_chars demo_tokens slope correlation"
+)
 KEYS = {  # what scripts of others read: each object's keys in their order, by the way to it
     "": "run tables current curation funnel lost answers flags sources pairs scores judges agreement margins duplicates "
-    "failures examples plotted warnings limits ok",
+    "failures lengths longer_wins examples plotted warnings limits ok",
     "plotted": "shares kinds ways solved matrix lengths accuracy length_cells length_medians margins spending",
     "plotted shares": "step model count",
     "plotted matrix": "model rejected_model pairs",
@@ -422,14 +429,14 @@ KEYS = {  # what scripts of others read: each object's keys in their order, by t
     "plotted margins": "judge model histogram",
     "plotted margins histogram": HISTOGRAM,
     "run": "kind folder domain recipe judge verifier select",
-    "run select": "allow_unjudged judge split sft_share demos_per_prompt pairing search per_prompt margin length_adjust "
-    "length_tier length_ratio_max length_difference_max length_bins flags",
+    "run select": "allow_unjudged judge split sft_share demos_per_prompt pairing target search per_prompt margin "
+    "length_adjust length_tier length_ratio_max length_difference_max length_bins flags",
     "run select margin": "quantiles",
     "tables": "prompts overlaps sources responses verdicts scores demos pairs failures flags",
     "current": "prompts overlaps sources responses verdicts scores demos pairs failures flags",
     "funnel": "step prompts lost",
     "funnel lost": "reason prompts",
-    "lost": "reason candidates prompts",
+    "lost": "reason candidates prompts feasible",
     "answers": "use responses",
     "flags": "obeyed prompts responses pairs kept notes",
     "sources": "model revision type n prompts responses distinct most_distinct truncated passed failed timeout error "
@@ -451,6 +458,14 @@ KEYS = {  # what scripts of others read: each object's keys in their order, by t
     "margins": "judge candidates below inside above prompts prompts_below prompts_inside prompts_above low high deciles",
     "duplicates": "repeated_responses shared_responses repeated_prompts differing_references",
     "failures": "stage source error permanent count example",
+    "lengths": "before after sources_before sources_after",
+    "lengths before": RESULT,
+    "lengths before settings": "",
+    "lengths after": RESULT,
+    "lengths after settings": "",
+    "lengths sources_before": LENGTHS_OF,
+    "lengths sources_after": LENGTHS_OF,
+    "longer_wins": "among comparisons wins share low high",
     "examples": "picked prompt_id model rejected_model chosen_id rejected_id margin log_length_ratio chosen_chars "
     "rejected_chars chosen_score rejected_score prompt chosen rejected",
     "examples prompt": "role content",

@@ -11,7 +11,7 @@ SELECT
                 [
                     'nothing to judge by', 'no right answer', 'no wrong answer', 'same text', 'tied scores', 'flagged',
                     'no right answer of a source',
-                    'margin below the window', 'margin above the window', 'length ratio', 'another source''s pair',
+                    'margin below the window', 'margin above the window', 'length ratio', 'length difference', 'another source''s pair',
                     'serves SFT', 'length bins'
                 ],
                 lost

@@ -7,31 +7,35 @@
 -- Gives one row a prompt and source, `side` its number (0: any source): both answers as a struct (id, model_no, n_chars, n_tokens,
 -- text_hash, score, and `value`, the score that selects), margin (chosen minus rejected value), largest (the same here: no pair of the
 -- side has a larger one) and `lost`: why it can be no pair whatever the rules about margins and lengths, else NULL. Ties are broken by
--- id (ids are hashes), never by position: the smallest of structs whose first field is the score, without a window over all answers.
+-- id (ids are hashes), never by position: the answer whose score and id are the smallest as a struct, without a window over all answers.
 WITH extremes AS (
     SELECT
         prompt_no,
         if($by_source, model_no, 0) AS side,
-        min({
-            'place': -coalesce(value, '-inf'::DOUBLE),
-            'id': id,
-            'model_no': model_no,
-            'n_chars': n_chars,
-            'n_tokens': n_tokens,
-            'text_hash': text_hash,
-            'score': score,
-            'value': value
-        }) FILTER (WHERE may_be_chosen) AS chosen,
-        min({
-            'place': coalesce(value, 'inf'::DOUBLE),
-            'id': id,
-            'model_no': model_no,
-            'n_chars': n_chars,
-            'n_tokens': n_tokens,
-            'text_hash': text_hash,
-            'score': score,
-            'value': value
-        }) FILTER (WHERE may_be_rejected) AS rejected
+        arg_min(
+            {
+                'id': id,
+                'model_no': model_no,
+                'n_chars': n_chars,
+                'n_tokens': n_tokens,
+                'text_hash': text_hash,
+                'score': score,
+                'value': value
+            },
+            {'place': -coalesce(value, '-inf'::DOUBLE), 'id': id}
+        ) FILTER (WHERE may_be_chosen) AS chosen,
+        arg_min(
+            {
+                'id': id,
+                'model_no': model_no,
+                'n_chars': n_chars,
+                'n_tokens': n_tokens,
+                'text_hash': text_hash,
+                'score': score,
+                'value': value
+            },
+            {'place': coalesce(value, 'inf'::DOUBLE), 'id': id}
+        ) FILTER (WHERE may_be_rejected) AS rejected
     FROM valued
     GROUP BY ALL
 )

@@ -51,7 +51,6 @@ inside AS (
         c.side,
         if($ranked, round(c.value - j.value, 12), c.value - j.value) AS margin,
         {
-            'place': -c.value,
             'id': c.id,
             'model_no': c.model_no,
             'n_chars': c.n_chars,
@@ -61,7 +60,6 @@ inside AS (
             'value': c.value
         } AS chosen,
         {
-            'place': j.value,
             'id': j.id,
             'model_no': j.model_no,
             'n_chars': j.n_chars,

@@ -11,7 +11,6 @@ WITH near AS (
         min({
             'length': a.n_chars,
             'answer': {
-                'place': -a.value,
                 'id': a.id,
                 'model_no': a.model_no,
                 'n_chars': a.n_chars,
@@ -24,7 +23,6 @@ WITH near AS (
         min({
             'length': -a.n_chars,
             'answer': {
-                'place': a.value,
                 'id': a.id,
                 'model_no': a.model_no,
                 'n_chars': a.n_chars,

@@ -1,0 +1,121 @@
+"""What rules give: the recipe's with and without its control of lengths, and every point of a sweep, from one table."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import yaml
+
+from datakit.audit.cautions import wilson
+from datakit.audit.length_report import Lengths, LongerWins, RuleResult, SourceLengths
+from datakit.audit.queries import rows
+from datakit.domains import domain_of
+from datakit.errors import RecipeError
+from datakit.recipe import Recipe, parse
+from datakit.select.rule import Rule, choose_pairs, mark_answers, match_marked, obeyed, rank_right, rule_in, select_demos
+from datakit.store import Run, load_sql
+
+PROMPTS_COMPARED = 20_000
+
+
+def describe_lengths(run: Run, rule: Rule) -> Lengths:
+    """The rule and the same without its control of lengths. Reads the tables of the rule, and leaves them."""
+    run.make_table("current_pairs", load_sql("audit/current_pairs"))
+    after, sources_after = describe_rule(run, rule, {}), _source_lengths(run)
+    plain = replace(rule, select=rule.select.without_lengths)
+    if plain == rule:
+        return Lengths(after, after, sources_after, sources_after)
+    match_marked(run, plain)
+    choose_pairs(run, plain)
+    ours, theirs = rule.select.model_dump(mode="json"), plain.select.model_dump(mode="json")
+    before = describe_rule(run, plain, {name: value for name, value in theirs.items() if value != ours[name]})
+    sources_before = _source_lengths(run)
+    match_marked(run, rule)
+    choose_pairs(run, rule)
+    return Lengths(before, after, sources_before, sources_after)
+
+
+def describe_rule(run: Run, rule: Rule, settings: Mapping[str, object]) -> RuleResult:
+    """What the rule whose tables are there gives; leaves its demos as the table `tried_demos`."""
+    run.keep("tried_demos", select_demos(run, rule))
+    accuracy, _ = rank_right(run, rule, raw=False)
+
+    def result(pairs: int, longer: int, **row: Any) -> RuleResult:
+        low, high = wilson(longer, pairs) if pairs else (None, None)
+        share = longer / pairs if pairs else None
+        return RuleResult(
+            settings=dict(settings),
+            pairs=pairs,
+            longer=longer,
+            longer_share=share,
+            longer_low=low,
+            longer_high=high,
+            judge_accuracy=accuracy,
+            **row,
+        )
+
+    return rows(run, "rule_result", result)[0]
+
+
+def sweep(run: Run, recipe: Recipe, given: Sequence[str]) -> list[RuleResult]:
+    """The recipe's rule, then every combination of the values (`field=VALUE,VALUE` of `select`), from one table of answers.
+
+    RecipeError for a field or a value that a recipe cannot have.
+    """
+    names, values = zip(*map(_values_of, given), strict=True)
+    points = [{}, *(dict(zip(names, point, strict=True)) for point in itertools.product(*values))]
+    rules = [rule_in(run, _with(recipe, point), domain_of(recipe)) for point in points]  # each looks at the run's flags anew
+    found: list[RuleResult] = []
+    marked: tuple[object, ...] | None = None
+    for point, rule in zip(points, rules, strict=True):
+        if (rule.judge, rule.select.pairing, rule.select.target) != marked:
+            mark_answers(run, rule)
+            marked = rule.judge, rule.select.pairing, rule.select.target
+        match_marked(run, rule)
+        choose_pairs(run, rule)
+        if not found:
+            run.make_table("current_pairs", load_sql("audit/current_pairs"))
+        found.append(describe_rule(run, rule, point))
+    return found
+
+
+def longer_wins(run: Run, rule: Rule) -> list[LongerWins]:
+    """How often the longer of two answers scores higher: what a judge's taste for length is held against."""
+
+    def row(among: str, comparisons: int, wins: int) -> LongerWins:
+        low, high = wilson(wins, comparisons)
+        return LongerWins(among, comparisons, wins, wins / comparisons, low, high)
+
+    by_source, verified = not rule.any_source, rule.verifier is not None
+    return rows(run, "longer_wins", row, {"by_source": by_source, "verified": verified, "most": PROMPTS_COMPARED})
+
+
+def find_feasible(run: Run, rule: Rule) -> None:
+    """Make the temporary table `feasible`: the prompts of which some pair obeys the window and the rules about lengths."""
+    run.make_table("found", load_sql("select/search_pairs"), {**rule.matching, **obeyed(run, rule), "rules": True})
+    run.make_table("feasible", "SELECT DISTINCT prompt_no FROM found WHERE pair IS NOT NULL")
+
+
+def _source_lengths(run: Run) -> list[SourceLengths]:
+    return rows(run, "source_lengths", SourceLengths)
+
+
+def _values_of(text: str) -> tuple[str, list[Any]]:
+    """The field and the values of one --sweep."""
+    field, equals, listed = text.partition("=")
+    try:
+        values = yaml.safe_load(f"[{listed}]")
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--sweep {text}: '{listed}' is no list of YAML values") from error
+    if not equals or not values:
+        raise RecipeError(f"--sweep {text}: write it as FIELD=VALUE,VALUE with a field of select, e.g. length_ratio_max=1.5,2")
+    return field.strip().removeprefix("select."), values
+
+
+def _with(recipe: Recipe, point: Mapping[str, object]) -> Recipe:
+    values = recipe.model_dump(mode="json")
+    values["select"] |= point
+    return parse(values, name="--sweep", folder=recipe.folder)
