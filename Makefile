@@ -9,15 +9,24 @@ BOTH := -n 4 --dist worksteal
 # Byte code is kept, whatever the environment says: each process that a test starts would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo train-demo test test-slow test-long test-vllm lint clean
+.PHONY: demo train-demo fusion ablations test test-slow test-long test-vllm lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/datakit build --domain math
 	$(BIN)/datakit inspect runs/math
 
-train-demo: $(INSTALLED)  ## SFT, then DPO of the tiny target on the demo's export
-	$(BIN)/train sft --data runs/math/sft --model data/micro/target --config recipes/train/sft.yaml --overwrite
-	$(BIN)/train dpo --data runs/math/dpo --model checkpoints/sft --config recipes/train/dpo.yaml --overwrite
+train-demo: $(INSTALLED)  ## four sources teach a target what it lacks: 600 prompts, SFT, DPO, and 240 problems that measure
+	$(BIN)/datakit build --recipe recipes/fusion/sources.yaml --limit 600 --out runs/taught
+	$(BIN)/train sft --data runs/taught/sft --model data/micro/fusion-target --config recipes/fusion/train/sft.yaml --overwrite
+	$(BIN)/train dpo --data runs/taught/dpo --model checkpoints/sft --config recipes/fusion/train/dpo.yaml --overwrite
+	$(BIN)/datakit eval --suite recipes/fusion/eval/sampled.yaml --limit 240 --out runs/taught-eval \
+		--model base=data/micro/fusion-target --model sft=checkpoints/sft --model dpo=checkpoints/dpo
+
+fusion: $(INSTALLED)  ## what four sources teach a target that lacks their skills, three seeds, with controls: docs/fusion.md
+	$(BIN)/python benchmarks/fusing.py
+
+ablations: $(INSTALLED)  ## which choices of the data matter, on fusion's run; `--rows` and `--hours` of benchmarks/ablating.py take a slice
+	$(BIN)/python benchmarks/ablating.py
 
 test: $(INSTALLED)
 	$(PYTEST) $(BOTH)

@@ -44,8 +44,12 @@ def test_what_is_in_the_wheel(wheel):
         assert f"datakit/_bundled/data/micro/{model}/model.safetensors" in names
     assert not [name for name in names if "/data/" in name and (name.endswith(".py") or "making" in name)]
     sizes = {info.filename: info.file_size for info in zipfile.ZipFile(wheel).infolist() if "/data/" in info.filename}
-    for_code = sum(size for name, size in sizes.items() if "/micro/code" in name or "/data/code/" in name)
-    assert for_code < 10_000_000 and sum(sizes.values()) - for_code < 10_000_000
+    for_code, for_fusion = (
+        sum(size for name, size in sizes.items() if f"/micro/{what}" in name or f"/data/{what}/" in name)
+        for what in ("code", "fusion")
+    )
+    assert for_code < 10_000_000 and for_fusion < 5_000_000 and sum(sizes.values()) - for_code - for_fusion < 11_000_000
+    assert sum(size for name, size in sizes.items() if "/data/micro/" in name) < 24_000_000
 
 
 def installed(site: Path, *args: object) -> subprocess.CompletedProcess[str]:

@@ -33,12 +33,8 @@ def bundled_domains() -> list[str]:
 def bundled_recipe(domain: str) -> Path:
     """The embedded default of a domain."""
     if domain not in (known := bundled_domains()):
-        others = sorted(path.relative_to(recipes_folder()).as_posix() for path in recipes_folder().glob(f"*/{domain}.yaml"))
-        start = (
-            f": it needs models or answers of yours; start from {' or '.join(others)} in {recipes_folder()}" if others else ""
-        )
         raise RecipeError(
-            f"--domain {domain}: there is no embedded recipe for it, only for {', '.join(known)}; give one with --recipe{start}"
+            f"--domain {domain}: there is no embedded recipe for it, only for {', '.join(known)}; give one with --recipe"
         )
     return recipes_folder() / f"{domain}.yaml"
 

@@ -62,8 +62,9 @@ def test_a_domain_that_differs_from_the_recipes(problems, tmp_path):
 
 def test_an_unknown_domain_without_a_recipe():
     done = datakit("build", "--domain", "maths")
-    assert done.returncode == 2 and "there is no embedded recipe for it, only for code, instruct, math, mcq" in " ".join(
-        done.stderr.split()
+    assert (
+        done.returncode == 2
+        and "there is no embedded recipe for it, only for chinese, code, instruct, math, mcq" in " ".join(done.stderr.split())
     )
 
 

@@ -78,7 +78,18 @@ def test_what_a_prompt_asks_for_is_no_fault(tmp_path, question, answer):
     assert json.loads(datakit("inspect", run, "--json").stdout)["answers"] == [{"use": "usable", "responses": 1}]
 
 
-def test_the_command_says_what_the_domain_needs():
-    done = datakit("build", "--domain", "chinese")
-    assert done.returncode == 2 and "it needs models or answers of yours" in done.stderr
-    assert "answers/chinese.yaml or fusechat3/chinese.yaml" in done.stderr
+def test_the_embedded_default_asks_in_chinese(tmp_path):
+    run = tmp_path / "run"
+    done = datakit("build", "--domain", "chinese", "--out", run, "--limit", 12, "--until", "collect")
+    assert done.returncode == 0, done.stderr
+    assert rows_of(run, "SELECT count(*) AS n FROM prompts WHERE dropped IS NULL") == [{"n": 12}]
+
+
+@pytest.mark.slow
+def test_the_embedded_default_makes_a_demo_of_every_answer_in_chinese(tmp_path):
+    run = tmp_path / "run"
+    done = datakit("build", "--domain", "chinese", "--out", run, "--limit", 24)
+    assert done.returncode == 0, done.stderr
+    demos = rows_of(run, "SELECT model, text FROM demos JOIN responses USING (response_id)")
+    assert len(demos) > 20 and {demo["model"] for demo in demos} == {"chinese"}
+    assert all("答案是" in demo["text"] for demo in demos)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fusion_problems import COMMON
 from problems import CROSS, HouseStyle
-from subjects import CODE, MATH, Subject
+from subjects import CHINESE, CODE, FUSION, MATH, Subject
 from tasks import CodeStyle
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -68,7 +69,11 @@ class Special:
 
 @dataclass(frozen=True)
 class Family:
-    """Everything that makes one model: `steps` of training, then shape, words and mixture of problem kinds."""
+    """Everything that makes one model: `steps` of training, then shape, words and mixture of problem kinds.
+
+    With several styles each conversation is in one of them. A further round goes on from the weights that were saved, with the
+    same steps and rates on other problems.
+    """
 
     name: str
     model_type: str
@@ -78,11 +83,12 @@ class Family:
     split: str
     template: str
     special: Special
-    style: HouseStyle | CodeStyle
+    style: HouseStyle | CodeStyle | tuple[HouseStyle, ...]
     lengths: dict[str, float]
     mixture: dict[str, float]
     shape: dict[str, object] = field(default_factory=dict)
     subject: Subject = MATH
+    rounds: int = 1
 
 
 LLAMA_SPECIAL = Special(
@@ -150,6 +156,27 @@ FAMILIES |= {
         lengths=CODE_LENGTHS[name], mixture=CODE_MIXTURES[name], subject=CODE)
     for name in SOURCES
 }  # fmt: skip
+FUSION_SHAPE = {"hidden_size": 96, "intermediate_size": 240, "num_hidden_layers": 3, "num_key_value_heads": 2}
+FUSION_LENGTHS = {"short": 0.5, "plain": 0.5}
+FUSION_TAUGHT = {
+    "llama": ("wages", "ages"), "qwen2": ("fence", "weeks"), "mistral": ("budget", "average"), "gemma2": ("portion", "legs"),
+}  # fmt: skip
+FUSION_SOURCES = tuple(f"fusion-{name}" for name in SOURCES)
+FAMILIES |= {
+    f"fusion-{name}": replace(
+        FAMILIES[name], name=f"fusion-{name}", seed=FAMILIES[name].seed + 20, steps=1000,
+        rounds=2 if name == "llama" else 1, vocab_size=640, lengths=FUSION_LENGTHS, shape=FUSION_SHAPE, subject=FUSION,
+        mixture=dict.fromkeys(FUSION.kinds, 0.1) | dict.fromkeys(COMMON, 1.0) | dict.fromkeys(FUSION_TAUGHT[name], 2.0))
+    for name in SOURCES
+}  # fmt: skip
+FAMILIES["fusion-target"] = replace(
+    FAMILIES["target"], name="fusion-target", seed=35, steps=800, rounds=2, vocab_size=640, lengths=FUSION_LENGTHS,
+    shape=FUSION_SHAPE, subject=FUSION, style=tuple(FAMILIES[name].style for name in SOURCES),
+    mixture=dict.fromkeys(COMMON, 1.0))  # fmt: skip
+
+FAMILIES["chinese"] = replace(
+    FAMILIES["qwen2"], name="chinese", seed=41, steps=800, rounds=2, vocab_size=704, shape=FUSION_SHAPE, subject=CHINESE,
+    lengths={"short": 0.2, "plain": 0.5, "long": 0.3}, mixture=CHINESE.mixture())  # fmt: skip
 
 
 def train_tokenizer(family: Family, texts: Iterable[str]) -> Tokenizer:

@@ -10,6 +10,7 @@ import math
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 BATCH = 32
+BATCHES_AT_A_TIME = 16  # drawn together, so that conversations of one length can share a batch
 PEAK_RATE = 2.5e-3
 
 
@@ -31,7 +33,8 @@ def conversations(family: Family, seed: int) -> Iterator[list[dict[str, str]]]:
     rng, subject = random.Random(seed + 1), family.subject
     for problem in subject.stream(seed, family.mixture, subject.held_out):
         length = rng.choices(list(family.lengths), list(family.lengths.values()))[0]
-        yield conversation(problem, subject.write(problem, family.style, length, rng))
+        style = rng.choice(family.style) if isinstance(family.style, tuple) else family.style
+        yield conversation(problem, subject.write(problem, style, length, rng))
 
 
 def conversation(problem: Asked, answer: str) -> list[dict[str, str]]:
@@ -39,9 +42,11 @@ def conversation(problem: Asked, answer: str) -> list[dict[str, str]]:
 
 
 def make_tokenizer(family: Family, folder: Path) -> PreTrainedTokenizerFast:
+    """Of the family's own texts; kinds that it is never taught are among the tokenizer's texts all the same."""
     from transformers import AutoTokenizer
 
-    texts = (part["content"] for chat in islice(conversations(family, family.seed), 6000) for part in chat)
+    heard = family if len(family.mixture) == len(family.subject.kinds) else replace(family, mixture=family.subject.mixture())
+    texts = (part["content"] for chat in islice(conversations(heard, family.seed), 6000) for part in chat)
     words = "system assistant user model Solve the problem. \n\n "
     tokenizer: Tokenizer = train_tokenizer(family, [*texts, *[words] * 500])
     save_tokenizer(family, tokenizer, folder)
@@ -60,12 +65,12 @@ def encode(tokenizer: PreTrainedTokenizerFast, chats: list[list[dict[str, str]]]
     return [(row, len(head)) for head, row in zip(heads, rows, strict=True)]
 
 
-def batches(tokenizer: PreTrainedTokenizerFast, family: Family) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def batches(tokenizer: PreTrainedTokenizerFast, family: Family, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """(ids, labels) without end: conversations of about the same length share a batch, padded on the right."""
-    rng = random.Random(family.seed)
-    chats = conversations(family, family.seed)
+    rng = random.Random(seed)
+    chats = conversations(family, seed)
     while True:
-        rows = sorted(encode(tokenizer, list(islice(chats, BATCH * 16))), key=lambda row: len(row[0]))
+        rows = sorted(encode(tokenizer, list(islice(chats, BATCH * BATCHES_AT_A_TIME))), key=lambda row: len(row[0]))
         groups = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
         rng.shuffle(groups)
         yield from (pad(group, tokenizer.pad_token_id) for group in groups)
@@ -78,6 +83,18 @@ def pad(rows: list[tuple[list[int], int]], pad_id: int) -> tuple[torch.Tensor, t
     ids = torch.tensor([row + [pad_id] * (width - len(row)) for row, _ in rows])
     labels = torch.tensor([[-100] * head + row[head:] + [-100] * (width - len(row)) for row, head in rows])
     return ids, labels
+
+
+def seed_of(family: Family, number: int) -> int:
+    """Of the problems of one round, counted from 0."""
+    return family.seed + 1000 * number
+
+
+def questions(family: Family) -> set[str]:
+    """Of everything that the model's training drew, from its seeds."""
+    drawn = -(-family.steps // BATCHES_AT_A_TIME) * BATCHES_AT_A_TIME * BATCH
+    rounds = (islice(conversations(family, seed_of(family, number)), drawn) for number in range(family.rounds))
+    return {chat[0]["content"] for chats in rounds for chat in chats}
 
 
 def learning_rate(step: int, steps: int) -> float:
@@ -97,16 +114,34 @@ def settle(seed: int) -> None:
 
 def train(family: Family, folder: Path, steps: int | None = None) -> None:
     """Tokenizer, weights and settings of one language model, written to `folder`."""
-    import torch
     from transformers import AutoModelForCausalLM
 
     settle(family.seed)
     tokenizer = make_tokenizer(family, folder)
     model = AutoModelForCausalLM.from_config(model_config(family, tokenizer.backend_tokenizer), attn_implementation="eager")
+    for number in range(family.rounds):
+        if number:
+            model = load(folder)
+        learn(family, tokenizer, model, steps or family.steps, seed_of(family, number))
+        save(family, model, tokenizer, folder)
+
+
+def load(folder: Path) -> PreTrainedModel:
+    """The saved bfloat16 weights, to be trained in float32."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").train()
+
+
+def learn(family: Family, tokenizer: PreTrainedTokenizerFast, model: PreTrainedModel, total: int, seed: int) -> None:
+    """One round of training."""
+    import torch
+
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, betas=(0.9, 0.97), weight_decay=0.05)
-    total, began, running = steps or family.steps, time.monotonic(), 0.0
+    began, running = time.monotonic(), 0.0
     print(f"{family.name}: {sum(p.numel() for p in model.parameters()):,} parameters, {total} steps", flush=True)
-    for step, (ids, labels) in enumerate(islice(batches(tokenizer, family), total)):
+    for step, (ids, labels) in enumerate(islice(batches(tokenizer, family, seed), total)):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, total)
         with torch.autocast("cpu", torch.bfloat16):
@@ -118,7 +153,6 @@ def train(family: Family, folder: Path, steps: int | None = None) -> None:
         running = loss.item() if step == 0 else 0.98 * running + 0.02 * loss.item()
         if (step + 1) % 100 == 0:
             print(f"{family.name} {step + 1} loss {running:.3f} {time.monotonic() - began:.0f} s", flush=True)
-    save(family, model, tokenizer, folder)
 
 
 def save(family: Family, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

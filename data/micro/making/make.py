@@ -3,10 +3,13 @@
     python make.py all               everything, two models at a time
     python make.py llama             one model for math (llama, qwen2, mistral, gemma2, target, reward)
     python make.py code-llama        one model for code (code-llama, code-qwen2, code-mistral, code-gemma2, code-reward)
-    python make.py problems          ../../math/problems.jsonl; code-problems: ../../code/problems.jsonl
-    python make.py unseen            ../../math/unseen.jsonl: the report's problems, for `datakit eval --suite micro`
-    python make.py report            pass rates and the reward models' ranking, as Markdown and report.json; report-math and
-                                     report-code measure one half
+    python make.py fusion-llama      one model for the fusion demonstration (its four sources, fusion-target); chinese
+    python make.py problems          ../../math/problems.jsonl; code-problems, chinese-problems, fusion-problems alike
+    python make.py unseen            ../../math/unseen.jsonl: the report's problems, for `datakit eval --suite micro`;
+                                     fusion-unseen: what recipes/fusion/eval asks
+    python make.py fusion-held-out   proves that no training of the fusion models holds one of those
+    python make.py report            pass rates and the reward models' ranking, as Markdown and report.json; report-math,
+                                     report-code, report-fusion and report-chinese measure one subject
 
 Each model is trained in a process of its own with one thread (`reward`: two) and a fixed seed. `reward` and `code-reward`
 need the four sources of their subject.
@@ -21,12 +24,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from families import FAMILIES
 from problems import HouseStyle, Problem, write_answer
-from subjects import CODE, MATH, SUBJECTS, Subject
+from subjects import CHINESE, CODE, FUSION, MATH, SUBJECTS, Subject
 from tasks import Task
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,11 +46,15 @@ def write_problems(subject: Subject, row: Callable[[Any], dict[str, object]], un
         {"prompt_id": f"{begin}/{number:04d}", "question": problem.question} | row(problem) | {"kind": problem.kind}
         for number, problem in enumerate(subject.unseen() if unseen else subject.demo())
     ]
-    (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / f"{name}.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
 def math_row(problem: Problem) -> dict[str, object]:
     return {"answer": problem.answer, "solution": write_answer(problem, SOLUTION, "plain")}
+
+
+def bare_row(problem: Problem) -> dict[str, object]:
+    return {"answer": problem.answer}
 
 
 def code_row(task: Task) -> dict[str, object]:
@@ -59,6 +67,16 @@ def train_reward(subject: str) -> None:
     reward.train(ROOT, reward.COURSES[subject])
 
 
+def held_out() -> None:
+    """How many of the questions that measure stand among the fusion prompts and in each model's training, drawn again."""
+    import learn
+
+    unseen = {problem.question for problem in FUSION.unseen()}
+    trained = {name: learn.questions(family) for name, family in FAMILIES.items() if family.subject is FUSION}
+    for name, asked in {"the 3,000 prompts": {problem.question for problem in FUSION.demo()}, **trained}.items():
+        print(f"{name}: {len(asked):,} questions, {len(asked & unseen)} of the {len(unseen)} held out")
+
+
 def report(names: tuple[str, ...] = tuple(SUBJECTS)) -> None:
     import report
 
@@ -68,8 +86,11 @@ def report(names: tuple[str, ...] = tuple(SUBJECTS)) -> None:
 OTHERS: dict[str, Callable[[], None]] = {
     "problems": lambda: write_problems(MATH, math_row), "code-problems": lambda: write_problems(CODE, code_row),
     "unseen": lambda: write_problems(MATH, math_row, unseen=True),
+    "fusion-problems": lambda: write_problems(FUSION, bare_row), "chinese-problems": lambda: write_problems(CHINESE, bare_row),
+    "fusion-unseen": lambda: write_problems(FUSION, bare_row, unseen=True),
+    "fusion-held-out": held_out,
     "reward": lambda: train_reward("math"), "code-reward": lambda: train_reward("code"), "report": report,
-    "report-math": lambda: report(("math",)), "report-code": lambda: report(("code",)),
+    **{f"report-{name}": partial(report, (name,)) for name in SUBJECTS},
 }  # fmt: skip
 
 
@@ -87,7 +108,8 @@ def make_all(jobs: int) -> None:
     """The language models side by side, then what needs them."""
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(run, FAMILIES))
-    for name in ("problems", "unseen", "code-problems", "reward", "code-reward", "report"):
+    for name in ("problems", "unseen", "code-problems", "fusion-problems", "fusion-unseen", "chinese-problems",
+                 "reward", "code-reward", "report"):  # fmt: skip
         run(name)
 
 

@@ -14,7 +14,7 @@ from subjects import Asked
 from tasks import Task
 
 BATCH = 240
-FINAL = re.compile(r"(?:####|answer is|\\boxed\{)\s*(-?\d+(?:\.\d+)?)\}?\.?\s*$")
+FINAL = re.compile(r"(?:####|answer is|\\boxed\{|答案是)\s*(-?\d+(?:\.\d+)?)\}?[.。]?\s*$")
 EQUATION = re.compile(rf"(\d+%|one \w+|[\d.]+) (of|[-+*{CROSS}/]) ([\d.]+) = (\d+(?:\.\d+)?)")
 OPERATIONS = {"+": operator.add, "-": operator.sub, "*": operator.mul, CROSS: operator.mul, "/": operator.truediv}
 SHARES = {"one half": 1 / 2, "one third": 1 / 3, "one quarter": 1 / 4}
@@ -44,7 +44,7 @@ def is_right(problem: Asked, text: str) -> bool:
 
 
 def final_answer(text: str) -> str | None:
-    """The number at the end of the answer in any of the four house styles; None where it does not end in one."""
+    """The number at the end of the answer in any of the house styles; None where it does not end in one."""
     match = FINAL.search(text)
     return match.group(1) if match else None
 

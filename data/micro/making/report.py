@@ -9,24 +9,29 @@ from pathlib import Path
 from statistics import fmean, quantiles
 
 import torch
+from families import FAMILIES
 from learn import settle
 from measure import Sample, sample
 from reward import COURSES, Course, RewardModel, features
 from safetensors.torch import load_file
+from subjects import SUBJECTS
 from transformers import AutoConfig, AutoTokenizer, LlamaModel
 
 
 def measure(root: Path, name: str) -> dict[str, object]:
-    """Everything that README.md's tables show about one subject, as plain numbers."""
-    course = COURSES[name]
-    subject, seed = course.subject, course.subject.report_seed
+    """Everything that README.md's tables show about one subject, as plain numbers; `reward` where it has a reward model."""
+    subject = SUBJECTS[name]
+    seed = subject.report_seed
     settle(seed)
     problems = subject.unseen()
-    names = (*course.sources, *(["target"] if name == "math" else []))
+    names = [family.name for family in FAMILIES.values() if family.subject is subject]
     drawn = {name: sample(root / name, problems, subject.copies, 0.8, seed, subject.max_tokens) for name in names}
     greedy = {name: sample(root / name, problems, 1, 0.0, seed, subject.max_tokens) for name in names}
     models = {name: language_row(drawn[name], greedy[name], list(subject.kinds)) for name in names}
-    return {"models": models, "reward": reward_row(root, course, [one for name in course.sources for one in drawn[name]])}
+    course = COURSES.get(name)
+    return {"models": models} | (
+        {"reward": reward_row(root, course, [one for name in course.sources for one in drawn[name]])} if course else {}
+    )
 
 
 def language_row(drawn: list[Sample], greedy: list[Sample], kinds: list[str]) -> dict[str, float]:
@@ -96,13 +101,15 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def show(result: dict, write: Callable[[str], None] = print) -> None:
-    """The two tables in Markdown."""
+    """The tables in Markdown."""
     models = result["models"]
     write(f"| | {' | '.join(models)} |")
     write(f"| --- |{' ---: |' * len(models)}")
     for field in next(iter(models.values())):
         digits = 1 if field in ("tokens", "characters") else 3
         write(f"| {field} | {' | '.join(f'{row[field]:.{digits}f}' for row in models.values())} |")
+    if "reward" not in result:
+        return
     write("\n| reward model | |\n| --- | --- |")
     for field, value in result["reward"].items():
         text = ", ".join(f"{name} {part:.3f}" for name, part in value.items()) if isinstance(value, dict) else f"{value:.3f}"

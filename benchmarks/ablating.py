@@ -1,0 +1,128 @@
+"""Which of the choices that make the data matter, at the size that we have: `make ablations`.
+
+    python benchmarks/ablating.py                          # every row, three seeds: a night on two cores
+    python benchmarks/ablating.py --rows pairing window    # some of them
+    python benchmarks/ablating.py --hours 2                # what can be begun in two hours
+
+A row compares two or three ways of doing one thing and leaves everything else as `make fusion` has it, whose answers, SFT
+models and settings it takes (so run that first). The cells of a row train on equally many pairs or demos, taken by a hash of
+the prompt, in equally many steps. What was trained and measured already is not done again; rows that were not begun are named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+from fusion_lab import DATAKIT, RECIPES, TARGET, Lab, Training, steps_of
+from fusion_table import Row, differences, scores
+
+SEEDS = (1, 2, 3)
+ONE = {"select.per_prompt": "one"}
+"""What pairs of one source and of any have in common: at most one a prompt."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One way: which rows, selected how beside recipes/fusion/scored.yaml, and what the target is trained with.
+
+    `rows` is the export below the run's folder.
+    """
+
+    name: str
+    kind: str = "dpo"
+    rows: str = "dpo"
+    select: Mapping[str, str] = field(default_factory=dict)
+    best_alone: bool = False
+    flags: Mapping[str, object] = field(default_factory=dict)
+
+
+ROWS: dict[str, Sequence[Cell]] = {
+    "pairing": (Cell("same source", select=ONE), Cell("any source", select=ONE | {"select.pairing": "any_source"})),
+    "window": (Cell("no window"), Cell("margin 0.01 to 0.1", select={"select.margin": "[0.01, 0.1]"})),
+    "length": (Cell("no length rule"),
+               Cell("ratio and bins", select={"select.length_ratio_max": "2", "select.length_bins": "0.2"})),
+    "sources": (Cell("four sources", "sft", rows="sft"), Cell("the best source", "sft", rows="sft", best_alone=True)),
+    "demos": (Cell("all right answers", "sft", rows="sft"),
+              Cell("the best of a prompt", "sft", rows="sft", select={"select.demos_per_prompt": "one"})),
+    "loss": (Cell("LN-DPO"), Cell("DPO", flags={"loss_type": "sigmoid", "beta": 0.1})),
+}  # fmt: skip
+"""The first cell of each row is what the others are compared with."""
+
+
+def main() -> None:
+    asked = _arguments()
+    lab, until = Lab(asked.out, asked.jobs), time.monotonic() + 3600 * asked.hours
+    if not lab.folder("scored").is_dir():  # the same answers and verdicts: scores are all that is missing
+        shutil.copytree(lab.folder("sources"), lab.folder("scored"))
+    lab.build("scored", RECIPES / "scored.yaml")
+    told = []
+    for name in asked.rows:
+        told.append(row(lab, name, asked.seeds) if time.monotonic() < until else f"### {name}\n\nnot run")
+        print(told[-1], flush=True)
+    (asked.out / "ablations.md").write_text("\n\n".join(told) + "\n", encoding="utf-8")
+
+
+def row(lab: Lab, name: str, seeds: Sequence[int]) -> str:
+    """Every cell of a row on as many rows as the one with the fewest has; their scores, and differences to the first cell."""
+    found = {cell.name: rows_of(lab, cell) for cell in ROWS[name]}
+    n = min(frame.height for frame in found.values())
+    trainings = []
+    for cell in ROWS[name]:
+        for seed in seeds:
+            made = f"{name}-{cell.name.replace(' ', '-')}-{seed}"
+            rows = lab.write(f"ablations/{made}.parquet", found[cell.name].head(n))
+            start = TARGET if cell.kind == "sft" else lab.folder(f"sft-{seed}")
+            trainings.append(Training(made, cell.kind, rows, start, seed, steps_of(cell.kind), dict(cell.flags)))
+    lab.train(trainings)
+    values = lab.measure({one.name: lab.folder(one.name) for one in trainings}, f"ablations/{name}")
+    of_seeds = [trainings[at : at + len(seeds)] for at in range(0, len(trainings), len(seeds))]
+    cells = [Row(cell.name, [one.name for one in some]) for cell, some in zip(ROWS[name], of_seeds, strict=True)]
+    compared = differences(values, [(cell, cells[0]) for cell in cells[1:]])
+    return f"### {name}: {n:,} rows, {trainings[0].steps} steps\n\n{scores(values, cells)}\n\n{compared}"
+
+
+def rows_of(lab: Lab, cell: Cell) -> pl.DataFrame:
+    """A cell's demos or pairs, in the order of a hash of their prompt."""
+    run = lab.folder("scored")
+    if cell.select:
+        run = selected(lab, run, cell.select)
+    frame = pl.read_parquet(run / cell.rows / "train.parquet")
+    if cell.best_alone:
+        frame = frame.filter(pl.col("model").str.ends_with(lab.best_source("sources")))
+    place = pl.col("prompt").list.first().struct.field("content").map_elements(_hash, pl.String)
+    return frame.sort(place, "response_id" if "response_id" in frame.columns else "chosen_id")
+
+
+def selected(lab: Lab, run: Path, select: Mapping[str, str]) -> Path:
+    """A copy of a run, selected by another rule."""
+    copy = lab.folder("ablations") / "-".join([run.name, *select.values()]).replace(" ", "")
+    if not copy.is_dir():
+        shutil.copytree(run, copy)
+        sets = [word for name, value in select.items() for word in ("--set", f"{name}={value}")]
+        lab.run(f"select {copy.name}", DATAKIT, "select", copy, *sets)
+    return copy
+
+
+def _hash(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), help="which comparisons")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="of the trainings")
+    parser.add_argument("--hours", type=float, default=12, help="no row is begun after so many")
+    parser.add_argument("--out", type=Path, default=Path("runs/fusion"), help="the work folder of make fusion")
+    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, a thread each")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
