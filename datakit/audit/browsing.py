@@ -116,7 +116,6 @@ class Browsing:
         self.run.make_table("browsed_prompts", load_sql("browse/index_prompts"))
         self.run.make_table("browsed_answers", load_sql("browse/index_answers"), {"verifier": self.rule.verifier})
         self.run.make_table("browsed", load_sql("browse/index_pairs"))
-        self.run.make_view("named", load_sql("browse/named"))
         for name in ("answers", "matched", "placed", "pair_candidates", "faults", *(f"{one}_places" for one in PLACED)):
             self.run.make_table(name, "SELECT NULL AS nothing LIMIT 0")  # their memory goes
         self._numbers = self.run.query(
@@ -150,7 +149,8 @@ class Browsing:
             place = {"sort": wanted.sort, "descends": wanted.descends, "anchor": anchor, "forward": forward}
             limits = wanted.words is not None or wanted.flagged is not None
             params = {**values, **place, "limits": limits, "most": most + 1}
-            rows = self.run.query(load_sql("browse/page"), params).to_dicts()
+            self.run.make_table("picked", load_sql("browse/page"), params)
+            rows = self.run.query(load_sql("browse/named")).to_dicts()
         more = len(rows) > most
         rows = (rows[:most] if forward else rows[-most:]) if more else rows
         total = int(rows[0]["total"]) if rows else 0
@@ -198,7 +198,10 @@ class Browsing:
             failures = (
                 "SELECT * FROM current_failures WHERE key IN (SELECT response_id FROM wanted_responses WHERE prompt_id = $id)"
             )
-            candidates = self.run.query("SELECT * FROM named WHERE prompt_id = $id ORDER BY n", known).to_dicts()
+            numbered = "SELECT prompt_no FROM browsed_prompts WHERE prompt_id = $id"
+            mine = f"SELECT *, n AS place FROM browsed WHERE prompt_no = ({numbered})"
+            self.run.make_table("picked", mine, known)
+            candidates = self.run.query(load_sql("browse/named")).to_dicts()
             ids = {prompt_id, *(row["response_id"] for row in answers)}
             return Lineage(
                 prompts[0],

@@ -1,6 +1,7 @@
 """Pages by keyset, the lineage of a prompt, texts by their place: each held to the slow way."""
 
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -109,10 +110,14 @@ def test_while_a_build_writes_texts_in_a_journal_are_shown_and_found(tmp_path):
             (f"right {p}", f"wrong {p}") for p in ("p0", "p1")
         ]
         for words, found in (("RIGHT p1", ["p1"]), ("alpha", ["p0"])):
-            wait_for(lambda words=words: browsing.page(Filter(words=words)).searched == 1)
+            wait_for(partial(is_searched, browsing, words))
             assert [row["prompt_id"] for row in browsing.page(Filter(words=words)).rows] == found
         browsing.close()
     build.run.close()
+
+
+def is_searched(browsing, words):
+    return browsing.page(Filter(words=words)).searched == 1
 
 
 # ----------------------------------------------------------------------------------------------------------------- lineage

@@ -1,5 +1,5 @@
--- One page of candidates, by keyset: those after (or before) a candidate in an order.
--- Reads browsed (index_pairs.sql), named (named.sql), limited (numbers that a search or flags leave; read where $limits).
+-- One page of candidates, by keyset: those after (or before) a candidate in an order. Kept as the temporary table `picked`.
+-- Reads browsed (index_pairs.sql), limited (numbers that a search or flags leave; read where $limits).
 --   $reason       'pair', 'any', or why a candidate is none
 --   $source       a source model's number, of either answer      $outcome  of either answer
 --   $margin_low, $margin_high, $ratio_low, $ratio_high   ends included; the ratio is chosen / rejected characters
@@ -8,7 +8,7 @@
 --   $sort         'n', 'margin', 'longer' (the chosen answer, the most first) or 'against'; $descends turns it
 --   $anchor       the number of the candidate beside the page, or NULL; $forward: the page comes after it
 --   $most         rows of the page
--- What is NULL does not filter. Gives the columns of named and `total`, in the order of the page.
+-- What is NULL does not filter. Gives the columns of browsed, `total`, and `place` in the page.
 WITH placed AS (
     SELECT
         *,
@@ -55,7 +55,6 @@ shown AS (
     LIMIT $most
 )
 
-SELECT b.*, s.total
+SELECT b.*, s.total, row_number() OVER (ORDER BY s.place, s.n) AS place
 FROM shown AS s
-INNER JOIN named AS b ON s.n = b.n
-ORDER BY s.place, s.n
+INNER JOIN browsed AS b ON s.n = b.n
