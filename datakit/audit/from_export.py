@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from datakit.audit.limits import hold
-from datakit.audit.queries import describe_pairs, examples
+from datakit.audit.queries import A_FEW, Shown, describe_pairs, examples
 from datakit.audit.report import Example, Pairs, Report, Source, Subject
 from datakit.errors import BadInput
 from datakit.store import Tables, load_sql
@@ -20,7 +20,7 @@ TABLE_OF: dict[str, str] = {**dict(EXPORTED.items()), "wrpo": "pairs"}
 """What a folder's rows are counted as, by its kind."""
 
 
-def inspect_exports(folder: Path, paths: list[Path]) -> Report:
+def inspect_exports(folder: Path, paths: list[Path], wished: Shown = A_FEW) -> Report:
     exports = [_read_export(path) for path in paths]
     manifests = [manifest for manifest, _ in exports]
     runs = [run for manifest in manifests for run in manifest.get("runs") or [manifest]]  # an export may mix several
@@ -43,7 +43,7 @@ def inspect_exports(folder: Path, paths: list[Path]) -> Report:
             )
         if table == "pairs":
             exported.make_table("audit_pairs", load_sql("audit/export_pairs"))
-            pairs, shown = describe_pairs(exported), examples(exported, "export_texts")
+            pairs, shown = describe_pairs(exported), examples(exported, "export_texts", wished, "exported")
     if len({manifest.get("recipe_digest") for manifest in manifests}) > 1:
         warnings.append("sft/ and dpo/ were made with different recipes; export again: datakit export")
     first = manifests[0]

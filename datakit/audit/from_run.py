@@ -12,7 +12,7 @@ from datakit.audit.judges import describe_judges, margins_by_judge
 from datakit.audit.lengths import describe_lengths, find_feasible, longer_wins
 from datakit.audit.limits import hold
 from datakit.audit.measure import measure
-from datakit.audit.queries import describe_pairs, examples, histograms, model_numbers, rows
+from datakit.audit.queries import A_FEW, Shown, describe_pairs, examples, histograms, model_numbers, rows
 from datakit.audit.report import (
     Duplicates,
     Ending,
@@ -35,7 +35,7 @@ from datakit.store import Run, load_sql
 from datakit.tables import Row
 
 
-def inspect_run(run: Run, plots: bool = True) -> Report:
+def inspect_run(run: Run, plots: bool = True, shown: Shown = A_FEW) -> Report:
     """`plots`: with what they are drawn of."""
     recipe = run.recipe()
     rule = rule_in(run, recipe, domain_of(recipe))
@@ -48,7 +48,7 @@ def inspect_run(run: Run, plots: bool = True) -> Report:
     plotted = measure(run, recipe, rule, histograms_of_margins) if plots else None
     counts = run.query(load_sql("audit/tables")).rows_by_key("name", named=True, unique=True)
     report = replace(
-        _describe(run, recipe, rule),
+        _describe(run, recipe, rule, shown),
         tables={name: row["n_rows"] for name, row in counts.items()},
         current={name: row["n_current"] for name, row in counts.items()},
         judges=judges,
@@ -64,7 +64,7 @@ def inspect_run(run: Run, plots: bool = True) -> Report:
     return replace(report, warnings=warnings, limits=hold(report, recipe.limits.model_dump()))
 
 
-def _describe(run: Run, recipe: Recipe, rule: Rule) -> Report:
+def _describe(run: Run, recipe: Recipe, rule: Rule, shown: Shown) -> Report:
     """All that is no count of tables and not about judges."""
     verified, wrong = rule.verifier is not None, list(rule.wrong)
     drawn, models = histograms(run, "source_amounts"), model_numbers(run)
@@ -104,7 +104,7 @@ def _describe(run: Run, recipe: Recipe, rule: Rule) -> Report:
         scores=rows(run, "scores", score, {"judge": rule.judge})[0],
         duplicates=rows(run, "duplicates", Duplicates)[0],
         failures=rows(run, "failures", Failure),
-        examples=examples(run, "example_texts"),
+        examples=examples(run, "example_texts", shown, "pairs_with_texts"),
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import polars as pl
 
 from datakit.audit.plotted import Histogram
 from datakit.audit.report import Example, Pairs
+from datakit.errors import BadInput
 from datakit.store import load_sql
 from datakit.tables import finite
 
@@ -54,7 +56,31 @@ def describe_pairs(tables: Queries) -> Pairs:
     return pairs
 
 
-def examples(tables: Queries, texts: str) -> list[Example]:
-    """A few pairs with their texts, which sql/audit/<texts>.sql gives. Reads the temporary table audit_pairs."""
-    tables.make_table("examples", load_sql("audit/examples"))
+@dataclass(frozen=True)
+class Shown:
+    """Which pairs are shown as examples: at most so many of those that `where` is true of, a condition of SQL."""
+
+    most: int = 3
+    where: str | None = None
+
+
+A_FEW = Shown()
+
+
+def examples(tables: Queries, texts: str, shown: Shown, whole: str) -> list[Example]:
+    """A few pairs with their texts, which sql/audit/<texts>.sql gives. Reads the temporary table audit_pairs.
+
+    `whole`: the table of pairs with texts that the condition is about. BadInput where it cannot be asked.
+    """
+    if shown.where is None:
+        tables.make_table("examined", "SELECT * FROM audit_pairs")
+    else:
+        matching = f"SELECT (prompt_id, chosen_id, rejected_id) FROM {whole} WHERE ({shown.where}\n)"
+        try:
+            condition = f"SELECT * FROM audit_pairs WHERE (prompt_id, chosen_id, rejected_id) IN ({matching})"
+            tables.make_table("examined", condition)
+        except BadInput as error:
+            columns = ", ".join(tables.query(f"SELECT * FROM {whole} LIMIT 0").columns)
+            raise BadInput(f"--where {shown.where}: {error}\ncolumns: {columns}") from error
+    tables.make_table("examples", load_sql("audit/examples"), {"most": shown.most})
     return rows(tables, texts, Example)

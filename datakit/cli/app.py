@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from datakit.cli import build, data, eval, look, report
+from datakit.cli import build, data, eval, look, read, report
 from datakit.errors import DISTRIBUTION, BadInput, DatakitError
 
 app = typer.Typer(
@@ -48,7 +48,8 @@ def with_version(
 
 
 for command in (
-    *(build.build, look.inspect, report.report, report.diff, build.check, data.curate, look.select, look.flag),
+    *(build.build, look.inspect, report.report, report.diff, build.check, data.curate, look.select),
+    *(read.flag, read.show, read.browse),
     *(look.export, look.push, look.sql, build.serve),
 ):
     app.command()(command)

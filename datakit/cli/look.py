@@ -1,14 +1,17 @@
-"""Commands about a run that is there: inspect, select, flag, export, push, sql."""
+"""Commands about a run that is there: inspect, select, export, push, sql."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from datakit.errors import BadInput, command
+
+if TYPE_CHECKING:
+    from datakit.store import Run
 
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.field=VALUE, e.g. select.margin=[0.01,0.2]")]
 
@@ -16,11 +19,17 @@ SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.fiel
 def inspect(
     folder: Annotated[Path, typer.Argument(help="A run folder or an export.", show_default=False)],
     json: Annotated[bool, typer.Option("--json", help="The report as one JSON object on stdout.")] = False,
+    examples: Annotated[int, typer.Option(min=0, help="So many pairs as text, from the smallest margin to the largest.")] = 3,
+    where: Annotated[
+        str | None,
+        typer.Option(help="Only pairs of which this SQL is true: \"chosen LIKE '%def %'\"; columns of pairs_with_texts."),
+    ] = None,
 ) -> None:
     """Audit a run or an export: the funnel, the sources, the pairs, the limits. Exit status 1 where a limit is passed."""
     from datakit import audit
+    from datakit.audit.queries import Shown
 
-    report = audit.inspect(folder)
+    report = audit.inspect(folder, Shown(examples, where))
     if json:
         from datakit.cli.printing import print_json
 
@@ -66,36 +75,6 @@ def select(
         if (run / "report.html").is_file():
             watch.say(f"{run / 'report.html'} shows the selection before: {command('report', run)}")
         watch.say(f"next: {command('inspect', run)}")
-
-
-def flag(
-    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
-    file: Annotated[Path | None, typer.Argument(help="Flags to add: JSON Lines, CSV, ...", show_default=False)] = None,
-    export: Annotated[Path | None, typer.Option(help="Write all flags: .jsonl or .csv.", show_default=False)] = None,
-    who: Annotated[str | None, typer.Option(help="Whose flags, where the file does not say.", show_default="you")] = None,
-) -> None:
-    """What people said of prompts, responses and pairs: exclude, keep, note or clear. Also while a build runs.
-
-    A file has the columns flag, and prompt_id, or response_id, or chosen_id and rejected_id; note, who and at are free. The
-    next selection leaves out what is excluded. Without a file: the flags that stand.
-    """
-    from datakit.collect.flags import export_flags, import_flags
-    from datakit.machine import user_name
-    from datakit.screen.frames import draw_table
-    from datakit.store import Run
-
-    if file is not None:
-        done = import_flags(run, file, who or user_name())
-        there = f", {done.read - done.new:,} there already" if done.read > done.new else ""
-        typer.echo(f"{file}: {done.new:,} flags added{there}", err=True)
-        if done.unknown:
-            typer.echo(f"{done.unknown:,} of them name ids that this run does not have now; they stay", err=True)
-        typer.echo(f"next: {command('select', run)}", err=True)
-    if export is not None:
-        typer.echo(f"{export}: {export_flags(run, export):,} flags", err=True)
-    elif file is None:
-        with Run.open(run) as opened:
-            draw_table(opened.query('SELECT * EXCLUDE (decides) FROM current_flags ORDER BY "at"'))
 
 
 def export(
@@ -169,19 +148,35 @@ def _by_run(option: str, given: list[str] | None, whole: bool = False) -> dict[s
 
 def sql(
     run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
-    query: Annotated[str, typer.Argument(help='"select model, count(*) from responses group by 1"', show_default=False)],
+    query: Annotated[
+        str | None,
+        typer.Argument(help='"select model, count(*) from responses group by 1"', show_default="what there is to ask"),
+    ] = None,
     format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
+    lines: Annotated[bool, typer.Option("--lines", help="A line a value, texts whole: for what is wide.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="A .parquet, .csv or .jsonl.", show_default=False)] = None,
 ) -> None:
-    """Ask a run a question in SQL (DuckDB).
-
-    Tables: prompts, overlaps, sources, judges, responses, verdicts, scores, demos, pairs, failures.
-    """
+    """Ask a run a question in SQL (DuckDB). Without a question: its tables and views, with their columns."""
     from datakit.store import Run
 
     if format not in ("table", "csv", "json"):
         raise BadInput(f"--format {format}: write table, csv or json")
     with Run.open(run) as opened:
+        if query is None:
+            _list_contents(opened, format)
+            return
         frame = opened.query(query)
+    if out is not None:
+        from datakit.screen.frames import write_frame
+
+        write_frame(frame, out)
+        typer.echo(f"{out}: {frame.height:,} rows", err=True)
+        return
+    if lines:
+        from datakit.screen.frames import draw_upright
+
+        draw_upright(frame)
+        return
     if format == "json":
         from datakit.cli.printing import print_json
 
@@ -194,3 +189,14 @@ def sql(
         from datakit.screen.frames import draw_table
 
         draw_table(frame)
+
+
+def _list_contents(run: Run, format: str) -> None:
+    from dataclasses import asdict
+
+    from datakit.audit.contents import contents
+    from datakit.cli.printing import print_json
+    from datakit.screen.frames import draw_contents
+
+    found = contents(run)
+    print_json([asdict(one) for one in found]) if format == "json" else draw_contents(found)

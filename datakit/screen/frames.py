@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import polars as pl
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+from datakit.audit.contents import Readable
+from datakit.errors import BadInput
+from datakit.screen.ink import Ink
 
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:
@@ -26,3 +34,44 @@ def draw_table(frame: pl.DataFrame, rows: int = 200) -> None:
     console.print(table)
     if frame.height > rows:
         console.print(Text(f"... {frame.height - rows:,} more rows; --format csv gives all", style="dim"))
+
+
+def draw_upright(frame: pl.DataFrame) -> None:
+    """Each row on lines of its own: a name and its value, whole, and texts of several lines below their name."""
+    console, ink = Console(highlight=False, soft_wrap=True), Ink(Console().options.ascii_only)
+    widest = max((len(name) for name in frame.columns), default=0)
+    for number, row in enumerate(flat(frame).iter_rows(named=True), start=1):
+        console.print(Text(f"-- {number:,} of {frame.height:,}", style="dim"))
+        for name, value in row.items():
+            text = "" if value is None else str(value)
+            broken = "\n" if "\n" in text else ""
+            console.print(Text(f"{name:{widest}}  {broken}", style="bold").append(ink.text(text)))
+    if not frame.height:
+        console.print(Text("no rows", style="dim"))
+
+
+def draw_contents(contents: list[Readable]) -> None:
+    """Tables and views with their columns."""
+    console = Console(highlight=False)
+    for one in contents:
+        rows = f"{one.rows:,} row{'s' * (one.rows != 1)}"
+        console.print(Text(one.name, style="bold").append(f"  {one.kind}, {rows}. {one.doc}", style="not bold"))
+        columns = ", ".join(
+            f"{name} {kind if len(kind) < 20 else kind.partition('(')[0]}" for name, kind in one.columns.items()
+        )
+        console.print(Padding(Text(columns, style="dim"), (0, 0, 0, 4)))
+
+
+def write_frame(frame: pl.DataFrame, path: Path) -> None:
+    """As Parquet, CSV (lists and structs as JSON) or JSON Lines, by the file's name. BadInput where it cannot be written."""
+    writers: dict[str, Callable[[Path], object]] = {
+        ".parquet": frame.write_parquet,
+        ".csv": flat(frame).write_csv,
+        ".jsonl": frame.write_ndjson,
+    }
+    if path.suffix not in writers:
+        raise BadInput(f"--out {path}: end it with {', '.join(writers)}")
+    try:
+        writers[path.suffix](path)
+    except OSError as error:
+        raise BadInput(f"--out {path}: cannot be written ({error.strerror or error})") from error

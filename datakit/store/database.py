@@ -33,6 +33,7 @@ VIEWS = (
     *(table for table in TABLES if table != "responses"),
     *("asked_prompts", "wanted_responses", "numbered_prompts", "numbered_sources"),
     *("responses", "current_responses", "current_failures", "current_flags"),
+    "pairs_with_texts",
 )
 """The tables, and what sql/views makes of them; each stands on some before it."""
 PARTS = "STRUCT(text VARCHAR, reasoning VARCHAR, form VARCHAR)"

@@ -21,7 +21,6 @@ from datakit.tables import TABLES, Row, Rows
 
 TABLE = "flags"
 JOURNAL = "journal-000001.jsonl"
-_SAME = tuple(TABLES[TABLE].schema)
 
 
 class Flags:
@@ -50,7 +49,13 @@ class Flags:
     def rows(self) -> Rows:
         """All rows that were ever added, in the order in which they came."""
         stored = [row for part in parts_in(self._folder) for row in pl.read_parquet(part).to_dicts()]
-        return stored + [row for journal in journals_in(self._folder) for row in read_journal(journal)]
+        rows = stored + [row for journal in journals_in(self._folder) for row in read_journal(journal)]
+        return [{name: row.get(name) for name in TABLES[TABLE].schema} for row in rows]
+
+    @property
+    def size(self) -> int:
+        """In bytes: another whenever something was added."""
+        return sum(path.stat().st_size for path in (*parts_in(self._folder), *journals_in(self._folder)))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -70,7 +75,7 @@ class Flags:
 
 
 def _identity(row: Row) -> tuple[object, ...]:
-    return tuple(row.get(name) for name in _SAME)
+    return tuple(row.get(name) for name in TABLES[TABLE].schema)
 
 
 def _end_whole(path: Path) -> None:

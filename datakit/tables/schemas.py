@@ -93,10 +93,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: the columns that identify a row, and the type of every column."""
+    """One table: the columns that identify a row, the type of every column, and what a row is."""
 
     key: tuple[str, ...]
     schema: Mapping[str, Any]
+    doc: str
 
     def frame(self, rows: Sequence[Mapping[str, Any]] = ()) -> pl.DataFrame:
         """Rows as a typed frame, columns in the table's order; a column that a row leaves out is null."""
@@ -131,10 +132,12 @@ TABLES: dict[str, Table] = {
             "shares_messages": pl.Boolean,
             "labels": pl.String,
         },
+        "What models are asked, with its gold answer or tests; `dropped` says why it is left out of all that follows.",
     ),
     "overlaps": Table(
         ("prompt_id", "reason", "met"),
         {"prompt_id": pl.String, "reason": pl.String, "met": pl.String, "share": pl.Float64, "text": pl.String},
+        "What a prompt met that curation dropped or found near: an item of a benchmark or another prompt.",
     ),
     "sources": Table(
         ("model", "revision", "sampling"),
@@ -148,8 +151,13 @@ TABLES: dict[str, Table] = {
             "residue": pl.String,
             "asks": ASKS,
         },
+        "Whose responses the current recipe wants: n a prompt, with this model, revision and sampling.",
     ),
-    "judges": Table(("judge",), {"judge": pl.String, "type": pl.String}),
+    "judges": Table(
+        ("judge",),
+        {"judge": pl.String, "type": pl.String},
+        "Whose scores the current recipe wants.",
+    ),
     "responses": Table(
         ("response_id",),
         {
@@ -173,6 +181,7 @@ TABLES: dict[str, Table] = {
             "n_reasoning_tokens": pl.Int64,
             "latency_s": pl.Float64,
         },
+        "A model's answer (`text`) and the thought before it (`reasoning`); also those that the recipe no longer wants.",
     ),
     "verdicts": Table(
         ("response_id", "verifier", "reference_digest"),
@@ -185,6 +194,7 @@ TABLES: dict[str, Table] = {
             "detail": pl.String,
             "duration_s": pl.Float64,
         },
+        "What a verifier found of a response: passed, failed, timeout, error, unparseable or unverifiable.",
     ),
     "scores": Table(
         ("response_id", "judge"),
@@ -195,10 +205,12 @@ TABLES: dict[str, Table] = {
             "objectives": pl.List(pl.Float64),
             "n_tokens_cut": pl.Int64,
         },
+        "A judge's score of a response.",
     ),
     "demos": Table(
         ("prompt_id", "response_id"),
         {"prompt_id": pl.String, "response_id": pl.String, "score": pl.Float64},
+        "The responses that serve SFT.",
     ),
     "pairs": Table(
         ("prompt_id", "model"),
@@ -217,6 +229,7 @@ TABLES: dict[str, Table] = {
             "source_chosen_id": pl.String,
             "source_chosen_score": pl.Float64,
         },
+        "A chosen and a rejected response for DPO; log_length_ratio is ln(chosen / rejected characters).",
     ),
     "failures": Table(
         ("stage", "key"),
@@ -230,6 +243,7 @@ TABLES: dict[str, Table] = {
             "permanent": pl.Boolean,
             "at": pl.Datetime("us", "UTC"),
         },
+        "Each attempt at a row that could not be made; `key` is the id of the row that is missing.",
     ),
     "flags": Table(
         ("target", "prompt_id", "response_id", "chosen_id", "rejected_id", "who"),
@@ -244,6 +258,7 @@ TABLES: dict[str, Table] = {
             "who": pl.String,
             "at": pl.Datetime("us", "UTC"),
         },
+        "What people said of a prompt, a response or a pair; only added to.",
     ),
 }
 

@@ -1,11 +1,14 @@
--- A few pairs to look at: those with the smallest, the median and the largest margin. Kept as the temporary table `examples`.
--- Reads audit_pairs. No parameters. Gives picked (why this one; NULL without margins), columns of audit_pairs, place.
+-- A few pairs to look at, from the smallest to the largest margin in equal steps. Kept as the temporary table `examples`.
+-- Reads examined (audit_pairs, or some of them).
+--   $most  how many
+-- Gives picked (why this one; NULL without margins) columns of audit_pairs, place.
 SELECT
     CASE
         WHEN margin IS NULL OR n_pairs = 1 THEN NULL
         WHEN place = 1 THEN 'smallest margin'
         WHEN place = n_pairs THEN 'largest margin'
-        ELSE 'median margin'
+        WHEN place = (n_pairs + 1) // 2 THEN 'median margin'
+        ELSE 'margin'
     END AS picked,
     prompt_id,
     model,
@@ -21,6 +24,6 @@ SELECT
     place
 FROM (
     SELECT *, count(*) OVER () AS n_pairs, row_number() OVER (ORDER BY margin NULLS LAST, chosen_id, rejected_id) AS place
-    FROM audit_pairs
+    FROM examined
 )
-WHERE place IN (1, (n_pairs + 1) // 2, n_pairs)
+WHERE list_contains([1 + i * (n_pairs - 1) // greatest($most - 1, 1) FOR i IN range($most)], place)

@@ -1,0 +1,88 @@
+"""Commands to read the data of a run, pair by pair, and to say what is wrong with it: show, browse, flag."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from datakit.errors import command
+
+RunArgument = Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]
+WhoOption = Annotated[str | None, typer.Option(help="In whose name flags are given.", show_default="you")]
+
+
+def show(
+    run: RunArgument,
+    prompt_id: Annotated[str, typer.Argument(help="As inspect and sql name it.", show_default=False)],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    texts: Annotated[bool, typer.Option("--texts", help="Also every answer, whole.")] = False,
+) -> None:
+    """What became of a prompt: every answer with its verdict, its scores and the rule that it was lost to."""
+    from dataclasses import asdict
+
+    from datakit.audit.browsing import Browsing
+    from datakit.cli.printing import print_json
+    from datakit.screen.lineage import draw_lineage
+    from datakit.screen.report import open_console
+    from datakit.store import Run
+
+    with Run.open(run) as opened:
+        browsing = Browsing(opened)
+        try:
+            lineage = browsing.lineage(prompt_id)
+        finally:
+            browsing.close()
+    print_json(asdict(lineage)) if json else draw_lineage(lineage, open_console(), texts)
+
+
+def browse(
+    run: RunArgument,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of this machine; 0: a free one.")] = 0,
+    who: WhoOption = None,
+) -> None:
+    """Read the pairs in a browser, side by side, and flag what is wrong. Serves this machine only, until Ctrl-C."""
+    from datakit.audit.browsing import Browsing
+    from datakit.errors import needs_extra
+    from datakit.machine import user_name
+    from datakit.store import Run
+
+    with needs_extra("view", "datakit browse"):
+        from datakit.page.serve import serve
+    with Run.open(run) as opened:
+        browsing = Browsing(opened)
+        try:
+            serve(browsing, who or user_name(), port, typer.echo)
+        finally:
+            browsing.close()
+
+
+def flag(
+    run: RunArgument,
+    file: Annotated[Path | None, typer.Argument(help="Flags to add: JSON Lines, CSV, ...", show_default=False)] = None,
+    export: Annotated[Path | None, typer.Option(help="Write all flags: .jsonl or .csv.", show_default=False)] = None,
+    who: Annotated[str | None, typer.Option(help="Whose flags, where the file does not say.", show_default="you")] = None,
+) -> None:
+    """What people said of prompts, responses and pairs: exclude, keep, note or clear. Also while a build runs.
+
+    A file has the columns flag, and prompt_id, or response_id, or chosen_id and rejected_id; note, who and at are free. The
+    next selection leaves out what is excluded. Without a file: the flags that stand.
+    """
+    from datakit.collect.flags import export_flags, import_flags
+    from datakit.machine import user_name
+    from datakit.screen.frames import draw_table
+    from datakit.store import Run
+
+    if file is not None:
+        done = import_flags(run, file, who or user_name())
+        there = f", {done.read - done.new:,} there already" if done.read > done.new else ""
+        typer.echo(f"{file}: {done.new:,} flags added{there}", err=True)
+        if done.unknown:
+            typer.echo(f"{done.unknown:,} of them name ids that this run does not have now; they stay", err=True)
+        typer.echo(f"next: {command('select', run)}", err=True)
+    if export is not None:
+        typer.echo(f"{export}: {export_flags(run, export):,} flags", err=True)
+    elif file is None:
+        with Run.open(run) as opened:
+            draw_table(opened.query('SELECT * EXCLUDE (decides) FROM current_flags ORDER BY "at"'))

@@ -1,0 +1,59 @@
+-- Every answer as pages of answers need it, in the order of prompts. Kept as the temporary table `browsed_answers`.
+-- Reads answers (select/mark_answers.sql, whole), numbered_prompts, scores, judges, response_places, verdict_places (store/places.py).
+--   $verifier  whose verdicts count, or NULL
+-- Gives one row a prompt and response: what `answers` says of it, `answered` (there is more than a thought), `by_judge` (where there
+-- are several, the scores of the recipe's judges in the order of their names; NULL: none), and where its text and its verdict lie.
+WITH named AS (
+    SELECT judge, row_number() OVER (ORDER BY judge) AS place, count(*) OVER () AS n_judges FROM judges
+),
+
+single AS (
+    SELECT s.response_id, n.place, any_value(n.n_judges) AS n_judges, any_value(s.score) AS score
+    FROM scores AS s
+    INNER JOIN named AS n ON s.judge = n.judge
+    WHERE n.n_judges > 1
+    GROUP BY s.response_id, n.place
+),
+
+judged AS (
+    SELECT
+        id_number(response_id) AS id,
+        map_from_entries(list((place, score))) AS found,
+        [found[i] FOR i IN range(1, any_value(n_judges) + 1)] AS by_judge
+    FROM single
+    GROUP BY response_id
+),
+
+verdict AS (
+    SELECT id_number(response_id) AS id, reference_digest, part, row FROM verdict_places WHERE verifier = $verifier
+)
+
+SELECT
+    a.prompt_no,
+    a.model_no,
+    a.id,
+    a.outcome,
+    a.fault,
+    a.residue,
+    a.score,
+    j.by_judge,
+    a.n_chars,
+    a.n_tokens,
+    a.finish_reason,
+    a.text_hash IS NOT NULL AS answered,
+    a.complete,
+    a.repeated,
+    a.dropped,
+    a.scored,
+    a.is_right,
+    a.is_wrong,
+    t.part,
+    t.row,
+    v.part AS verdict_part,
+    v.row AS verdict_row
+FROM answers AS a
+INNER JOIN numbered_prompts AS p ON a.prompt_no = p.prompt_no
+LEFT JOIN judged AS j ON a.id = j.id
+LEFT JOIN (SELECT id_number(response_id) AS id, part, row FROM response_places) AS t ON a.id = t.id
+LEFT JOIN verdict AS v ON a.id = v.id AND p.reference_digest = v.reference_digest
+ORDER BY a.prompt_no, a.score DESC NULLS LAST, a.id

@@ -1,0 +1,128 @@
+"""Rows of a run's tables by their place, a part and a row's number in it: ten texts of a million without a search.
+
+Only parts are looked at that have every column as it is to be read; what stands in journals, and in parts of older versions,
+has no place and is asked for by its id.
+"""
+
+from __future__ import annotations
+
+import glob
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from itertools import accumulate
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple
+
+from datakit.errors import RunError
+from datakit.store.database import Tables
+from datakit.store.parts import compared_by, parts_in
+from datakit.tables import Row
+from datakit.tables.compared import COMPARED
+
+OPEN_AT_ONCE = 64  # parts whose footers are in memory
+GROUPS_KEPT = 12  # groups of rows whose columns are in memory, some megabytes each
+
+
+class Place(NamedTuple):
+    """Where a row lies."""
+
+    part: int
+    row: int
+
+
+class Places:
+    """The rows of one table as its parts are now: a part that is replaced later is still read as it was."""
+
+    def __init__(self, folder: Path, table: str) -> None:
+        self._open = ExitStack()
+        self._lock = Lock()
+        self._files: OrderedDict[int, Any] = OrderedDict()
+        self._groups: OrderedDict[tuple[int, int, tuple[str, ...]], Any] = OrderedDict()
+        parts = [part for part in parts_in(folder / table) if table != "responses" or compared_by(part) == COMPARED]
+        self._paths = [self._fixed(part) for part in parts]
+
+    def close(self) -> None:
+        """Let the files go."""
+        self._open.close()
+        self._files.clear()
+
+    def indexed(self, columns: str) -> str:
+        """A query for the columns (SQL) of every row that has a place, with its `part` and `row`."""
+        queries = [
+            f"SELECT {columns}, {at}::INTEGER AS part, file_row_number::INTEGER AS row "
+            f"FROM read_parquet({_quoted(path)}, file_row_number = true)"
+            for at, path in enumerate(self._paths)
+        ]
+        nothing = "SELECT NULL::INTEGER AS part, NULL::INTEGER AS row WHERE FALSE"
+        return " UNION ALL BY NAME ".join([*queries, nothing])
+
+    def read(self, places: Iterable[Place], columns: tuple[str, ...]) -> dict[Place, Row]:
+        """These columns of the rows at the places."""
+        by_group: dict[tuple[int, int], list[Place]] = {}
+        with self._lock:
+            for place in set(places):
+                by_group.setdefault((place.part, self._group_of(place)), []).append(place)
+            found: dict[Place, Row] = {}
+            for (part, group), wanted in by_group.items():
+                first = self._starts(part)[group]
+                rows = self._group(part, group, columns).take([place.row - first for place in wanted]).to_pylist()
+                found |= dict(zip(wanted, rows, strict=True))
+        return found
+
+    def search(self, text: str, words: str) -> Iterator[tuple[int, list[int], float]]:
+        """Part by part: its number, the rows whose `text` (SQL) holds the words, and the share of the parts that is done."""
+        tables = Tables(lambda error: f"search: {error}")
+        tables.connection.execute("SET threads = 1")  # pages come first
+        try:
+            for at, path in enumerate(self._paths):
+                rows = tables.query(
+                    f"SELECT file_row_number AS row FROM read_parquet({_quoted(path)}, file_row_number = true) "
+                    f"WHERE contains(lower({text}), lower($words))",
+                    {"words": words},
+                )
+                yield at, rows["row"].to_list(), (at + 1) / len(self._paths)
+        finally:
+            tables.close()
+
+    def _fixed(self, part: Path) -> str:
+        """A path that goes on meaning this file; see Database."""
+        if part.stem != "part-000000" or not Path("/dev/fd").is_dir():
+            return str(part)
+        return f"/dev/fd/{self._open.enter_context(part.open('rb')).fileno()}"
+
+    def _file(self, part: int) -> Any:
+        from pyarrow import parquet
+
+        if part not in self._files:
+            try:
+                self._files[part] = parquet.ParquetFile(self._paths[part], memory_map=False)
+            except OSError as error:
+                raise RunError(f"{self._paths[part]}: is no longer there ({error}); start again") from error
+            if len(self._files) > OPEN_AT_ONCE:
+                self._files.popitem(last=False)[1].close()
+        self._files.move_to_end(part)
+        return self._files[part]
+
+    def _starts(self, part: int) -> list[int]:
+        metadata = self._file(part).metadata
+        sizes = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
+        return [0, *accumulate(sizes)]
+
+    def _group_of(self, place: Place) -> int:
+        return bisect_right(self._starts(place.part), place.row) - 1
+
+    def _group(self, part: int, group: int, columns: tuple[str, ...]) -> Any:
+        key = (part, group, columns)
+        if key not in self._groups:
+            self._groups[key] = self._file(part).read_row_group(group, columns=list(columns))
+            if len(self._groups) > GROUPS_KEPT:
+                self._groups.popitem(last=False)
+        self._groups.move_to_end(key)
+        return self._groups[key]
+
+
+def _quoted(path: str) -> str:
+    return "'" + glob.escape(path).replace("'", "''") + "'"
