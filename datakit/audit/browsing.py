@@ -107,6 +107,7 @@ class Browsing:
         self._searches: dict[str, Search] = {}
         self._flagged: Rows = []
         self._flags_size = -1
+        self._limited: tuple[object, ...] = ()
         make_candidates(self.run, self.rule, whole=True)
         for name, columns in PLACED.items():
             empty = ", ".join(f"NULL::VARCHAR AS {column}" for column in columns.split(", "))
@@ -268,13 +269,17 @@ class Browsing:
 
     def _limit(self, wanted: Filter) -> float | None:
         """Make the temporary table `limited`: the numbers that a search and flags leave. Gives how far the search has come."""
+        self._look_at_flags()
         numbers: pl.Series | None = None
         searched = None
         if wanted.words is not None:
             search = self._search(wanted.words)
             numbers, searched = search.found(), search.done
+        made_of = (wanted.words, wanted.flagged, self._flags_size, None if numbers is None else numbers.len())
+        if made_of == self._limited:
+            return searched
+        self._limited = made_of
         if wanted.flagged is not None:
-            self._look_at_flags()
             flagged = self.run.query(load_sql("browse/flagged"), {"flag": wanted.flagged})["n"]
             numbers = flagged if numbers is None else numbers.filter(numbers.is_in(flagged.implode()))
         self.run.keep("limited", pl.DataFrame({"n": numbers if numbers is not None else pl.Series([], dtype=pl.Int32)}))

@@ -21,6 +21,7 @@ class Search:
     def __init__(self, words: str, responses: Places, prompts: Places, numbers: pl.DataFrame, found: list[int]) -> None:
         self._numbers = numbers
         self._found = list(found)
+        self._known, self._n_known = pl.Series([], dtype=pl.Int32), 0
         self._lock = Lock()
         self._stopped = Event()
         self._ended = Event()
@@ -32,7 +33,9 @@ class Search:
         """Numbers of candidates, so far; waits a moment for the first."""
         self._ended.wait(PATIENCE_S)
         with self._lock:
-            return pl.Series(self._found, dtype=pl.Int32).unique()
+            if len(self._found) != self._n_known:
+                self._n_known, self._known = len(self._found), pl.Series(self._found, dtype=pl.Int32).unique()
+            return self._known
 
     def stop(self) -> None:
         """Give up, after the part that is read now."""

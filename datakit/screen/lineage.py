@@ -47,26 +47,31 @@ def draw_lineage(lineage: Lineage, console: Console, texts: bool) -> None:
 
 
 def _answers(lineage: Lineage, ink: Ink) -> Table:
+    """One row an answer; a column that has nothing in any row is left out."""
     names = short_names({answer["model"] for answer in lineage.answers})
-    verified = any(answer["outcome"] for answer in lineage.answers)
     judges = sorted({judge for answer in lineage.answers for judge in answer["by_judge"]})
-    outcome = ["outcome", "extracted"] if verified else []
-    drawn = table("source", "what became of it", *outcome, "score", *judges, "chars", "tokens", "sample", "seed", "ended")
-    drawn.columns[1].justify = "left"
+    columns: dict[str, list[Text]] = {"source": [], "what became of it": []}
     for answer in lineage.answers:
-        verdict = [answer["outcome"] or "-", shorten(answer["verdict"].get("extracted") or "", 24)] if verified else []
-        drawn.add_row(
-            ink.text(names[answer["model"]]),
-            ink.text(answer["fate"], STYLES.get(answer["fate"], "")),
-            *(ink.text(value) for value in verdict),
-            decimal(answer["score"]),
-            *(decimal(answer["by_judge"].get(judge)) for judge in judges),
-            number(answer["n_chars"]),
-            number(answer["n_tokens"]),
-            str(answer.get("sample_index", "-")),
-            "-" if answer.get("seed") is None else str(answer["seed"]),
-            ink.text(answer["finish_reason"] or "-"),
-        )
+        values = {
+            "outcome": answer["outcome"],
+            "extracted": shorten(answer["verdict"].get("extracted") or "", 24) or None,
+            "score": None if answer["score"] is None else decimal(answer["score"]),
+            **{judge: decimal(answer["by_judge"].get(judge)) for judge in judges},
+            "chars": None if answer["n_chars"] is None else number(answer["n_chars"]),
+            "tokens": None if answer["n_tokens"] is None else number(answer["n_tokens"]),
+            "sample": answer.get("sample_index"),
+            "seed": answer.get("seed"),
+            "ended": answer["finish_reason"],
+        }
+        columns["source"].append(ink.text(names[answer["model"]]))
+        columns["what became of it"].append(ink.text(answer["fate"], STYLES.get(answer["fate"], "")))
+        for name, value in values.items():
+            columns.setdefault(name, []).append(ink.text("-" if value is None else value))
+    shown = {name: cells for name, cells in columns.items() if any(cell.plain != "-" for cell in cells)}
+    drawn = table(*shown)
+    drawn.columns[1].justify = "left"
+    for row in zip(*shown.values(), strict=True):
+        drawn.add_row(*row)
     return drawn
 
 
