@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from datakit.audit.cautions import caution
 from datakit.audit.curation import describe_curation
-from datakit.audit.judges import describe_judges, margins_by_judge
+from datakit.audit.judges import describe_agreement, describe_judges, margins_by_judge
 from datakit.audit.lengths import describe_lengths, find_feasible, longer_wins
 from datakit.audit.limits import hold
 from datakit.audit.measure import measure
+from datakit.audit.plotted import Histogram
 from datakit.audit.queries import A_FEW, Shown, describe_pairs, examples, histograms, model_numbers, rows
 from datakit.audit.report import (
+    NO_PAIRS,
     Duplicates,
     Ending,
     Failure,
     Flagged,
+    Judge,
     Loss,
     LostCandidates,
     Report,
@@ -30,7 +33,16 @@ from datakit.audit.report import (
 )
 from datakit.domains import domain_of
 from datakit.recipe import Recipe, digest
-from datakit.select.rule import Rule, diff_pairs, rank_right, rule_in, rule_warnings, select_demos, select_pairs
+from datakit.select.rule import (
+    Rule,
+    diff_pairs,
+    make_candidates,
+    rank_right,
+    rule_in,
+    rule_warnings,
+    select_demos,
+    select_pairs,
+)
 from datakit.store import Run, load_sql
 from datakit.tables import Row
 
@@ -40,34 +52,47 @@ def inspect_run(run: Run, plots: bool = True, shown: Shown = A_FEW) -> Report:
     recipe = run.recipe()
     rule = rule_in(run, recipe, domain_of(recipe))
     margins, histograms_of_margins = margins_by_judge(run, rule)
-    judges, agreement = describe_judges(run, recipe, rule)
+    judges = describe_judges(run, recipe, rule)
     lengths = describe_lengths(run, rule)
     find_feasible(run, rule)
-    for name in ("missing", "closest", "pairs"):
-        run.make_table(f"audit_{name}", load_sql(f"audit/{name}"))
-    plotted = measure(run, recipe, rule, histograms_of_margins) if plots else None
-    counts = run.query(load_sql("audit/tables")).rows_by_key("name", named=True, unique=True)
-    report = replace(
-        _describe(run, recipe, rule, shown),
-        tables={name: row["n_rows"] for name, row in counts.items()},
-        current={name: row["n_current"] for name, row in counts.items()},
-        judges=judges,
-        agreement=agreement,
+    report, warnings = _look(run, recipe, rule, judges, histograms(run, "source_amounts"))
+    run.make_table("audit_pairs", load_sql("audit/pairs"))
+    verified, wrong = rule.verifier is not None, list(rule.wrong)
+    return replace(
+        report,
+        curation=describe_curation(run),
+        lost=rows(run, "lost", LostCandidates),
+        answers=rows(run, "answers", Use, {"verified": verified, "wrong": wrong}),
+        flags=rows(run, "flagged", lambda **row: Flagged(recipe.select.flags == "obey", **row))[0],
+        pairs=(pairs := describe_pairs(run)),
+        agreement=describe_agreement(run, rule),
         margins=margins,
-        plotted=plotted,
+        plotted=measure(run, recipe, rule, histograms_of_margins) if plots else None,
         lengths=lengths,
         longer_wins=longer_wins(run, rule) if rule.judge is not None else [],
+        examples=examples(run, "example_texts", shown, "pairs_with_texts"),
+        warnings=warnings,
+        limits=hold(replace(report, pairs=pairs), recipe.limits.model_dump()),
     )
-    repeated = {name: row["n_repeated"] for name, row in counts.items() if row["n_repeated"]}
-    selected = rule_warnings(run, rule, report.tables["demos"], report.tables["pairs"])
-    warnings = [*caution(report, repeated), *selected, *_out_of_date(run, rule)]
-    return replace(report, warnings=warnings, limits=hold(report, recipe.limits.model_dump()))
 
 
-def _describe(run: Run, recipe: Recipe, rule: Rule, shown: Shown) -> Report:
-    """All that is no count of tables and not about judges."""
-    verified, wrong = rule.verifier is not None, list(rule.wrong)
-    drawn, models = histograms(run, "source_amounts"), model_numbers(run)
+def find_warnings(run: Run) -> list[str]:
+    """The warnings of `inspect_run`, without what only a report shows."""
+    recipe = run.recipe()
+    rule = rule_in(run, recipe, domain_of(recipe))
+    make_candidates(run, rule, whole=True)
+    _, warnings = _look(run, recipe, rule, describe_judges(run, recipe, rule, drawn=False), {})
+    return warnings
+
+
+def _look(
+    run: Run, recipe: Recipe, rule: Rule, judges: list[Judge], drawn: Mapping[tuple[str | int, int | None], Histogram]
+) -> tuple[Report, list[str]]:
+    """The part of the report that warnings are about, and these. Reads the tables of `make_candidates`."""
+    verified, wrong, models = rule.verifier is not None, list(rule.wrong), model_numbers(run)
+    for name in ("missing", "closest"):
+        run.make_table(f"audit_{name}", load_sql(f"audit/{name}"))
+    counts = run.query(load_sql("audit/tables")).rows_by_key("name", named=True, unique=True)
 
     def score(**row: Any) -> Scores:
         accuracy, comparisons = rank_right(run, rule)
@@ -82,7 +107,7 @@ def _describe(run: Run, recipe: Recipe, rule: Rule, shown: Shown) -> Report:
         found = [Residue(**one) for one in residue]
         return Source(model, **row, endings=named, residue=found, score_histogram=score, chars_histogram=chars)
 
-    return Report(
+    report = Report(
         run=Subject(
             kind="run",
             folder=str(run.folder),
@@ -92,20 +117,20 @@ def _describe(run: Run, recipe: Recipe, rule: Rule, shown: Shown) -> Report:
             verifier=rule.verifier,
             select=recipe.select.model_dump(mode="json"),
         ),
-        tables={},
-        current={},
-        curation=describe_curation(run),
+        tables={name: row["n_rows"] for name, row in counts.items()},
+        current={name: row["n_current"] for name, row in counts.items()},
         funnel=rows(run, "funnel", step, {"verified": verified, "wrong": wrong}),
-        lost=rows(run, "lost", LostCandidates),
-        answers=rows(run, "answers", Use, {"verified": verified, "wrong": wrong}),
-        flags=rows(run, "flagged", lambda **row: Flagged(recipe.select.flags == "obey", **row))[0],
         sources=rows(run, "sources", source, {"wrong": wrong}),
-        pairs=describe_pairs(run),
+        pairs=NO_PAIRS,
         scores=rows(run, "scores", score, {"judge": rule.judge})[0],
+        judges=judges,
         duplicates=rows(run, "duplicates", Duplicates)[0],
         failures=rows(run, "failures", Failure),
-        examples=examples(run, "example_texts", shown, "pairs_with_texts"),
+        examples=[],
     )
+    repeated = {name: row["n_repeated"] for name, row in counts.items() if row["n_repeated"]}
+    selected = rule_warnings(run, rule, report.tables["demos"], report.tables["pairs"])
+    return report, [*caution(report, repeated), *selected, *_out_of_date(run, rule)]
 
 
 def _out_of_date(run: Run, rule: Rule) -> Iterator[str]:

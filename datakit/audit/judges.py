@@ -19,26 +19,26 @@ from datakit.store import Run, load_sql
 MARGIN_BINS = 20
 
 
-def describe_judges(run: Run, recipe: Recipe, rule: Rule) -> tuple[list[Judge], list[Agreement]]:
-    """What each judge's scores are like, and how far each two agree. Reads the table `answers`."""
+def describe_judges(run: Run, recipe: Recipe, rule: Rule, drawn: bool = True) -> list[Judge]:
+    """What each judge's scores are like; `drawn`: with histograms. Reads the table `answers`, makes `judged`."""
     names = list(rule.judges)
     if not names:
-        return [], []
+        return []
     run.make_table("judged", load_sql("audit/judged"), {"judges": names})
-    drawn, models = histograms(run, "judge_amounts"), model_numbers(run)
+    histograms_of, models = (histograms(run, "judge_amounts"), model_numbers(run)) if drawn else ({}, {})
     params = {"judges": names, "wrong": list(rule.wrong), "any_source": rule.any_source}
     described = rows(
         run,
         "judges",
         lambda judge, model, **row: JudgeScores(
-            judge, model, **row, score_histogram=drawn.get((names.index(judge) + 1, models.get(model)))
+            judge, model, **row, score_histogram=histograms_of.get((names.index(judge) + 1, models.get(model)))
         ),
         params,
     )
     failures = dict(
         run.query("SELECT source, count(*) FROM current_failures WHERE stage = 'score' GROUP BY source").iter_rows()
     )
-    found = [
+    return [
         Judge(
             **vars(whole),
             type=rule.judges[whole.judge],
@@ -50,7 +50,11 @@ def describe_judges(run: Run, recipe: Recipe, rule: Rule) -> tuple[list[Judge], 
         for whole in described
         if whole.model is None
     ]
-    return found, rows(run, "agreement", Agreement, {"judges": names}) if len(names) > 1 else []
+
+
+def describe_agreement(run: Run, rule: Rule) -> list[Agreement]:
+    """How far each two judges agree. Reads the table `judged`."""
+    return rows(run, "agreement", Agreement, {"judges": list(rule.judges)}) if len(rule.judges) > 1 else []
 
 
 def margins_by_judge(run: Run, rule: Rule) -> tuple[list[Margins], list[MarginHistogram]]:

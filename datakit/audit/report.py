@@ -158,6 +158,9 @@ class Pairs:
     """Of the logarithms of the ratios."""
 
 
+NO_PAIRS = Pairs(None, None, None, None, None, None, None, None, None)
+
+
 @dataclass(frozen=True)
 class Scores:
     """What the scores that select are worth, see sql/audit/scores.sql."""

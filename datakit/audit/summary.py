@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from datakit.audit.from_run import inspect_run
+from datakit.audit.from_run import find_warnings, inspect_run
 from datakit.audit.report import Report
 from datakit.errors import DatakitError
 from datakit.recipe import Recipe
@@ -39,12 +39,10 @@ class Summary:
     spending: list[SourceSpent]
     stopped: list[DatakitError]
     """Why sources, judges or a budget ended the build, or their part of it, early."""
+    warnings: list[str]
+    """Those that `datakit inspect` shows; only of a build that came to selection."""
     report: Report | None
-    """What `datakit inspect` shows; only of a build that came to selection."""
-
-    @property
-    def warnings(self) -> list[str]:
-        return self.report.warnings if self.report is not None else []
+    """What `datakit inspect` shows, where it was asked for."""
 
 
 def summarise(
@@ -55,11 +53,12 @@ def summarise(
     selected: bool = True,
     plots: bool = False,
 ) -> Summary:
-    """The summary of a run as it is now. `selected`: demos and pairs were just made; `plots`: its report has what they need."""
+    """The summary of a run as it is now. `selected`: demos and pairs were just made; `plots`: with its report."""
     causes = run.query(
         "SELECT stage, source, error, count(*) AS count, any_value(message) AS example "
         "FROM current_failures GROUP BY ALL ORDER BY count DESC"
     )
     failures = [FailureCause(**row) for row in causes.iter_rows(named=True)]
-    report = inspect_run(run, plots) if selected else None
-    return Summary(run.folder, exported, failures, spending(run, recipe), stopped, report)
+    report = inspect_run(run) if selected and plots else None
+    warnings = report.warnings if report is not None else find_warnings(run) if selected else []
+    return Summary(run.folder, exported, failures, spending(run, recipe), stopped, warnings, report)

@@ -77,15 +77,13 @@ def _build(recipe: Recipe, folder: Path, options: Options) -> None:
     from datakit.screen.watch import Watch
 
     again = "datakit build " + " ".join(shlex.quote(arg) for arg in sys.argv[2:])
-    draws = options.report and can_draw()
     with Watch(again, interrupted=lambda: bool(signals.received)) as watch:
-        summary = stages.build(recipe, folder, replace(options, report=draws), watch)
+        summary = stages.build(recipe, folder, replace(options, report=options.report and can_draw()), watch)
         watch.summary(summary)
         if summary.exported and summary.report is not None:
-            if draws:
-                watch.say(f"report: {write_report([summary.report], folder / 'report.html')}")
-            elif options.report:
-                watch.say(f"no report.html: pip install '{EXTRA}' draws what datakit inspect says, with plots")
+            watch.say(f"report: {write_report([summary.report], folder / 'report.html')}")
+        elif summary.exported and options.report:
+            watch.say(f"no report.html: pip install '{EXTRA}' draws what datakit inspect says, with plots")
         if options.keep_going or not summary.stopped:
             whole = options.until == "export"
             watch.say(f"next: {command('inspect', folder)}" if whole else f"stopped after {options.until}, as asked")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import polars as pl
@@ -52,7 +50,7 @@ class Given:
     name: str
     frames: Mapping[Phase, pl.DataFrame]
     facts: Row
-    folder: Path
+    run: Run
     selected: Selected
     params: Mapping[str, bool]
     has_target: bool
@@ -63,7 +61,7 @@ class Given:
 
     def texts(self, phase: Phase) -> Iterator[pl.DataFrame]:
         """The same rows in the same order, whole, a few at a time, read as they are asked for; at least one frame."""
-        with closing(Database(self.folder, spill=self.folder / ".spill")) as run:
+        with self.run.snapshot() as run:
             keep_selected(run, self.selected)
             sql = statement(self.kind_of(phase))
             yield run.query(f"FROM ({sql}) LIMIT 0", self.params)
@@ -99,7 +97,7 @@ def read_given(run: Run, recipe: Recipe, rule: Rule, name: str = "", selected: S
                 f"responses; run: {command('select', run.folder)}"
             )
         frames[phase] = frame.with_row_index("at")
-    return Given(name, frames, _facts(run, recipe, rule, selected), run.folder, selected, params, has_target)
+    return Given(name, frames, _facts(run, recipe, rule, selected), run, selected, params, has_target)
 
 
 def keep_selected(run: Run | Database, selected: Selected) -> None:

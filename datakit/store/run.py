@@ -47,6 +47,7 @@ class Run:
         self._database: Database | None = None
         self._snapshots: list[Database] = []
         self._idle: list[Database] = []
+        self._is_closed = False
         self._journals: dict[str, Journal] = {}
 
     @classmethod
@@ -101,7 +102,8 @@ class Run:
             for journal in self._journals.values():
                 journal.close()
         finally:
-            idle, self._idle, self._snapshots = self._idle, [], []
+            self._is_closed = True
+            idle, self._idle = self._idle, []
             for database in (*idle, *([self._database] if self._database is not None else [])):
                 database.close()
             self._database = None
@@ -155,11 +157,11 @@ class Run:
         try:
             yield snapshot
         finally:
-            if snapshot in self._snapshots:
+            if self._is_closed:
+                snapshot.close()
+            else:
                 snapshot.drop_made()
                 self._idle.append(snapshot)
-            else:
-                snapshot.close()
 
     def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None) -> None:
         """Keep the rows of a SELECT as a temporary table that later queries read; gone at the next write."""

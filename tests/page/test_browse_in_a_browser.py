@@ -48,6 +48,11 @@ def current(page):
     return page.locator("article[aria-current]").get_attribute("id")
 
 
+def wait_for_keys(page, current):
+    """Until the page that has come listens: its script marks what is current."""
+    expect(page.locator("article[aria-current]")).to_have_attribute("id", current)
+
+
 def standing(folder):
     last = {}
     for row in Flags(folder).rows():
@@ -84,13 +89,15 @@ def test_keys_flag_take_notes_and_undo(page, folder):
     first = current(page)
     page.keyboard.press("x")
     expect(page.locator(f"#{first} .said.exclude")).to_contain_text("exclude (pair)")
-    assert current(page) == first  # where one was
+    wait_for_keys(page, first)  # where one was
     page.keyboard.press("n")
     page.keyboard.type("jkxu wrong unit")  # letters, not keys
     page.keyboard.press("Enter")
     expect(page.locator(f"#{first} .said.exclude")).to_contain_text("jkxu wrong unit")
+    wait_for_keys(page, first)
     page.keyboard.press("u")
     expect(page.locator(f"#{first} .said.exclude")).not_to_contain_text("wrong unit")
+    wait_for_keys(page, first)
     assert standing(folder) == sorted([*before, ("exclude", None)], key=str)
     page.keyboard.press("Control+x")
     page.keyboard.press("?")
@@ -99,6 +106,7 @@ def test_keys_flag_take_notes_and_undo(page, folder):
     page.locator("h1").click()
     page.keyboard.press("j")
     page.reload()
+    wait_for_keys(page, first)
     assert not page.locator("#keys").is_checked()  # WCAG 2.1.4: they stay off
     page.keyboard.press("x")
     assert standing(folder) == sorted([*before, ("exclude", None)], key=str)
