@@ -103,8 +103,7 @@ def _look(
 
     def source(model: str, endings: list[Row], residue: list[Row], **row: Any) -> Source:
         score, chars = drawn.get(("score", models[model])), drawn.get(("chars", models[model]))
-        named = [Ending(**ending) for ending in endings]
-        found = [Residue(**one) for one in residue]
+        named, found = [Ending(**ending) for ending in endings], [Residue(**one) for one in residue]
         return Source(model, **row, endings=named, residue=found, score_histogram=score, chars_histogram=chars)
 
     report = Report(

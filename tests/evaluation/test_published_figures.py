@@ -80,7 +80,7 @@ def check(found: dict[str, Any], published: dict[str, float], n: int, least: int
     assert inside >= least, {name: (found[name]["score"], found[name]["published"]) for name in published}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_gsm8k_by_zeroeval(shared_data, tmp_path):
     """The benchmark as the project has it, with the figures that stand in it."""
     answers = shared_data / "responses" / "math.jsonl.gz"
@@ -94,7 +94,7 @@ def test_gsm8k_by_zeroeval(shared_data, tmp_path):
     assert difference["n"] == 675 and difference["high"] < 0 and difference["p"] < 1e-6
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_math_l5_by_zeroeval(shared_data, tmp_path):
     answers = shared_data / "responses" / "math.jsonl.gz"
     rows = {row["prompt"]: {"problem": row["prompt"], "answer": row["gold_answer"]} for row in rows_in(answers, "math-l5")}
@@ -105,7 +105,7 @@ def test_math_l5_by_zeroeval(shared_data, tmp_path):
     check(evaluate(tmp_path, suite, answers, MATH_L5, "{text: response, model: source_model}"), MATH_L5, 342, least=8)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_humaneval_by_its_authors(shared_data, tmp_path):
     answers = shared_data / "responses" / "code.jsonl.gz"
     rows = {
@@ -125,7 +125,7 @@ def test_humaneval_by_its_authors(shared_data, tmp_path):
     assert found["GPT4-Turbo(analogical)"]["score"] > 0.8 and not found["GPT4-Turbo(analogical)"]["published"][0]["inside"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_mbpp_by_its_authors(shared_data, tmp_path):
     answers = shared_data / "responses" / "code.jsonl.gz"
     rows = {

@@ -115,7 +115,7 @@ CALLS = (  # of one batch that is undisturbed
     "GET /files/id/content",
     "GET /files/id/content",
 )
-HERE = [(2, "after")]  # with the default tests; the others are slow
+HERE = [(2, "after")]  # with the default tests; the others are long
 
 
 def kill_at(tmp_path: Path, fake: FakeBatches, recipe: dict[str, Any], hold: tuple[int, Any]) -> bool:
@@ -136,7 +136,7 @@ def fifth_is_refused(number: int, body: Body) -> str | None:
 @pytest.mark.parametrize(
     "call, when",
     [
-        pytest.param(call, when, marks=[] if (call, when) in HERE else pytest.mark.slow, id=f"{when} {call} {CALLS[call - 1]}")
+        pytest.param(call, when, marks=[] if (call, when) in HERE else pytest.mark.long, id=f"{when} {call} {CALLS[call - 1]}")
         for call in range(1, len(CALLS) + 1)
         for when in ("before", "after")
     ],
@@ -195,7 +195,7 @@ LOCAL = [  # what is written here, and how often in a build of one batch; before
     "module, owner, method, number, after",
     [
         pytest.param(
-            *where, marks=[] if where[2:4] == ("append", 3) else pytest.mark.slow, id=f"{where[2]} {where[3]} {where[4]}"
+            *where, marks=[] if where[2:4] == ("append", 3) else pytest.mark.long, id=f"{where[2]} {where[3]} {where[4]}"
         )
         for where in LOCAL
     ],
