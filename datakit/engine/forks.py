@@ -2,6 +2,8 @@
 
 A fork has all that the start loaded, but no thread and no process that the start left at work. Linux only, where a fork dies
 with the process that it came from. Orders go over a socket that keeps messages whole, each with the descriptor of a pipe.
+The process goes on when its work is done, for the next that starts the same (a second build of a notebook), and ends with the
+thread that began it.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
+from typing import ClassVar
 
 from datakit.engine.protocol import Worker
 from datakit.machine import environment_without_secrets
@@ -28,20 +31,43 @@ _ENDS_WITHIN_S = 5.0  # that a killed process is gone
 class ForkServer:
     """The process and its forks. It is started with the first fork, and again where it died."""
 
-    def __init__(self, start: Callable[[], Worker], folder: str) -> None:
+    idle: ClassVar[ForkServer | None] = None
+    """The last one whose work is done."""
+
+    def __init__(self, start: bytes, key: bytes) -> None:
         self.start = start
-        self.folder = folder
+        self.key = key
         self.process: subprocess.Popen[bytes] | None = None
         self.orders: socket.socket
 
-    def fork(self, number: int, core: int | None) -> tuple[Fork, Connection]:
-        """A worker process and its pipe. It says "ready" with its process id, as soon as the start is done."""
+    @classmethod
+    @contextmanager
+    def of(cls, start: Callable[[], Worker]) -> Iterator[ForkServer]:
+        """A server for this start in this environment, for one engine at a time: the idle one where it is the same."""
+        key = pickle.dumps((start, sorted(environment_without_secrets().items()), sys.path))
+        server, cls.idle = cls.idle, None
+        if server is None or server.key != key:
+            if server is not None:
+                server.close()
+            server = cls(pickle.dumps(start), key)
+        try:
+            yield server
+        except BaseException:
+            server.close()
+            raise
+        if cls.idle is not None:
+            cls.idle.close()
+        cls.idle = server
+
+    def fork(self, number: int, core: int | None, folder: str) -> tuple[Fork, Connection]:
+        """A worker process, whose temporary folder this is, and its pipe. It says "ready" with its process id, as soon as the
+        start is done."""
         if self.process is None or self.process.poll() is not None:
             self.close()
             self._begin()
         ours, theirs = socket.socketpair()
         with theirs, suppress(OSError):  # where it has just died, the new pipe is closed and says so
-            socket.send_fds(self.orders, [pickle.dumps((number, core))], [theirs.fileno()])
+            socket.send_fds(self.orders, [pickle.dumps((number, core, folder))], [theirs.fileno()])
         return Fork(self), Connection(ours.detach())
 
     def status_of(self, pid: int, timeout: float) -> int | None:
@@ -77,12 +103,12 @@ class ForkServer:
                 [sys.executable, "-c", _COMMAND, str(theirs.fileno()), str(os.getpid()), *sys.path],
                 stdin=subprocess.DEVNULL,
                 stdout=2,
-                env=environment_without_secrets() | {"TMPDIR": self.folder},
+                env=environment_without_secrets(),
                 pass_fds=[theirs.fileno()],
                 process_group=0,
             )
         with suppress(OSError):
-            self.orders.send(pickle.dumps(self.start))
+            self.orders.send(self.start)
 
 
 class Fork:

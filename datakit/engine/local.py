@@ -20,8 +20,8 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import nullcontext, suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -58,31 +58,34 @@ class LocalEngine:
         pending = filter(None, batches)
         folder = _folder_of_workers()
         cores = sorted(os.sched_getaffinity(0)) if self.pinned and hasattr(os, "sched_getaffinity") else [None] * self.workers
-        server = ForkServer(start, folder) if self.forks else None
-        seats = [_Seat(number, start, deadline_s, folder, core, server) for number, core in enumerate(cores)]
-        try:
-            while True:
+        with ForkServer.of(start) if self.forks else nullcontext() as server:
+            seats = [_Seat(number, start, deadline_s, folder, core, server) for number, core in enumerate(cores)]
+            try:
+                yield from _answered(seats, pending)
+            finally:
                 for seat in seats:
-                    if not seat.rows:
-                        seat.give(next(pending, None))
-                busy = [seat for seat in seats if seat.rows]
-                if not busy:
-                    return
-                acts_at = min((seat.acts_at for seat in busy), default=float("inf"))
-                timeout = None if acts_at == float("inf") else max(0.0, acts_at - time.monotonic())
-                heard = wait([seat.pipe for seat in busy], timeout)
-                for seat in busy:
-                    seat.prepare()
-                for seat in [seat for seat in busy if seat.pipe in heard or seat.overdue()]:
-                    result = seat.receive()
-                    if result is not None:
-                        yield result
-        finally:
-            for seat in seats:
-                seat.end()
-            if server is not None:
-                server.close()
-            shutil.rmtree(folder, ignore_errors=True)
+                    seat.end()
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answered(seats: list[_Seat], pending: Iterator[Rows]) -> Generator[Result, None, None]:
+    """Give every seat that is free a batch, and hear what they answer, until there is no more."""
+    while True:
+        for seat in seats:
+            if not seat.rows:
+                seat.give(next(pending, None))
+        busy = [seat for seat in seats if seat.rows]
+        if not busy:
+            return
+        acts_at = min((seat.acts_at for seat in busy), default=float("inf"))
+        timeout = None if acts_at == float("inf") else max(0.0, acts_at - time.monotonic())
+        heard = wait([seat.pipe for seat in busy], timeout)
+        for seat in busy:
+            seat.prepare()
+        for seat in [seat for seat in busy if seat.pipe in heard or seat.overdue()]:
+            result = seat.receive()
+            if result is not None:
+                yield result
 
 
 def _folder_of_workers() -> str:
@@ -207,7 +210,7 @@ class _Seat:
 
     def _process(self) -> tuple[_Process | Fork, Connection]:
         if self.server is not None:
-            return self.server.fork(self.number, self.core)
+            return self.server.fork(self.number, self.core, self.folder)
         ours, theirs = socket.socketpair()
         with theirs:
             pipe = Connection(ours.detach())

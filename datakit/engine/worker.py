@@ -43,8 +43,8 @@ def serve(descriptor: int, parent: int) -> None:
 
 
 def serve_forks(descriptor: int, parent: int) -> None:
-    """The main function of the process that workers are forked from: start once, then fork where the parent sends the number
-    of a worker, its core and the descriptor of its pipe, and wait for the fork whose process id and seconds it sends.
+    """The main function of the process that workers are forked from: start once, then fork where the parent sends a worker's
+    number, core, temporary folder and the descriptor of its pipe, and wait for the fork whose process id and seconds it sends.
     """
     _die_with(parent)
     orders, own = socket.socket(fileno=descriptor), os.getpid()
@@ -54,21 +54,23 @@ def serve_forks(descriptor: int, parent: int) -> None:
         message, pipes, _, _ = socket.recv_fds(orders, _MOST_BYTES, 1)
         if not message:
             return
-        first, second = pickle.loads(message)
+        order = pickle.loads(message)
         if not pipes:
-            orders.send(pickle.dumps(_status_of(first, second)))
+            orders.send(pickle.dumps(_status_of(*order)))
         elif os.fork():
             os.close(pipes[0])
         else:
             orders.close()
-            _serve_as_fork(pipes[0], own, worker, number=first, core=second)
+            _serve_as_fork(pipes[0], own, worker, *order)
 
 
-def _serve_as_fork(descriptor: int, parent: int, worker: Worker | DatakitError, number: int, core: int | None) -> None:
+def _serve_as_fork(
+    descriptor: int, parent: int, worker: Worker | DatakitError, number: int, core: int | None, folder: str
+) -> None:
     try:
         os.setpgid(0, 0)
         _die_with(parent)
-        os.environ[WORKER_NUMBER] = str(number)
+        os.environ |= {WORKER_NUMBER: str(number), "TMPDIR": folder}
         if core is not None:
             os.sched_setaffinity(0, {core})
         with suppress(EOFError, ConnectionResetError):

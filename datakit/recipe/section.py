@@ -91,7 +91,7 @@ Omitted = Annotated[list[Name], AfterValidator(_as_omitted)]
 class Section(BaseModel):
     """What every section of a recipe has in common: frozen, and no field that it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def _dates_as_text(value: Any) -> Any:

@@ -18,7 +18,7 @@ from duckdb.func import DEFAULT, SPECIAL
 from datakit.errors import BadInput
 from datakit.store.journal import journals_in, part_of, read_journal
 from datakit.store.parts import compared_by, completed, has_digests, parts_in
-from datakit.tables import TABLES
+from datakit.tables import TABLES, Row
 from datakit.tables.answers import COMPLETE, MAY_THINK, split
 from datakit.tables.compared import COMPARED
 from datakit.tables.repetition import repetition
@@ -36,12 +36,17 @@ VIEWS = (
     "pairs_with_texts",
 )
 """The tables, and what sql/views makes of them; each stands on some before it."""
+_NAMES = re.compile(rf"(?<!')\b({'|'.join((*VIEWS, *MACROS))})\b", re.IGNORECASE)
+_CATALOG = re.compile(r"\b(show|describe|information_schema|duckdb_\w+|pragma\w*)\b", re.IGNORECASE)
+_COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
 PARTS = "STRUCT(text VARCHAR, reasoning VARCHAR, form VARCHAR)"
 _OVERLAPS = re.compile(r"\b((?:from|join)\s+)overlaps\b", re.IGNORECASE)
 _SETTINGS = (
     *("enable_progress_bar = false", "python_enable_replacements = false", "TimeZone = 'UTC'"),
     "enable_external_file_cache = false",  # it knows a file by its path, and an open descriptor's may come to mean another
 )
+_SMALL = 4 * 2**20
+"""Bytes of a run's parts that one thread reads sooner than two are woken."""
 _STREAMING = (
     "threads = 1",
     "disable_parquet_prefetching = true",
@@ -56,6 +61,22 @@ def load_sql(name: str) -> str:
     return (resources.files("datakit") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
 
 
+@cache
+def _needed(sql: str, own: str = "") -> tuple[str, ...]:
+    """The tables, views and macros that a statement names, each after what it is made of; all where it asks what there is.
+
+    `own`: the name of what the statement makes.
+    """
+    if _CATALOG.search(sql):
+        return (*MACROS, *VIEWS)
+    needed: dict[str, None] = {}
+    for name in map(str.lower, _NAMES.findall(_COMMENT.sub("", sql))):
+        if name != own:
+            needed |= dict.fromkeys(_needed(load_sql(f"views/{name}"), name) if name not in TABLES else ())
+            needed[name] = None
+    return tuple(needed)
+
+
 class Tables:
     """SQL over tables in memory, or in a file of DuckDB's (`place`) of which at most `memory` is in memory.
 
@@ -65,12 +86,14 @@ class Tables:
     def __init__(self, say: Callable[[str], str], place: Path | None = None, memory: str | None = None) -> None:
         self.connection = duckdb.connect(str(place) if place is not None else ":memory:")
         self._say = say
+        self._made: set[str] = set()
         limit = (f"memory_limit = {_quoted(memory)}",) if memory is not None else ()
         self.connection.execute("; ".join(f"SET {setting}" for setting in (*_SETTINGS, *limit)))
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """The rows of one SELECT. BadInput where it cannot be run."""
         try:
+            self._define(sql)
             relation = self.connection.sql(_as_read(sql), params=dict(params or {}))
             frame: pl.DataFrame | None = None if relation is None else relation.pl()
         except (duckdb.Error, pl.exceptions.PolarsError) as error:
@@ -82,17 +105,21 @@ class Tables:
     def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None) -> None:
         """Keep the rows of a SELECT as a temporary table. BadInput where it cannot be run."""
         try:
+            self._define(sql)
             self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {_as_read(sql)}", dict(params or {}))
+            self._made.add(name)
         except duckdb.Error as error:
             raise BadInput(self._say(str(error).strip())) from error
 
     def make_view(self, name: str, sql: str) -> None:
         """Have a SELECT without parameters as a temporary view."""
+        self._define(sql)
         self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {_as_read(sql)}")
 
     def change_table(self, sql: str, params: Mapping[str, Any] | None = None) -> None:
         """Run one UPDATE of a temporary table. BadInput where it cannot be run."""
         try:
+            self._define(sql)
             self.connection.execute(_as_read(sql), dict(params or {}))
         except duckdb.Error as error:
             raise BadInput(self._say(str(error).strip())) from error
@@ -102,6 +129,7 @@ class Tables:
         self.connection.register("kept_frame", frame.to_arrow())
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM kept_frame")
         self.connection.unregister("kept_frame")
+        self._made.add(name)
 
     def add(self, name: str, frame: pl.DataFrame) -> None:
         """More rows for a table that is there, with its columns in their order."""
@@ -113,9 +141,14 @@ class Tables:
         """Let the connection and its files go."""
         self.connection.close()
 
+    def _define(self, sql: str) -> None:
+        """Have what a statement names."""
+
 
 class Database(Tables):
-    """A view for every table of a run and every view of sql/. What is written later it sees after `renew`.
+    """A run's tables, and the views and macros of sql/. What is written later it sees after `renew`.
+
+    The files are listed when it is made; a view or a macro is made when a statement first names it: each takes milliseconds.
 
     `spill`: for streaming, with little memory; a folder that may be used where that is not enough.
     """
@@ -127,33 +160,40 @@ class Database(Tables):
         """Tables that were written to since they were looked at."""
         self._open = ExitStack()
         self._functions: set[str] = set()
+        self._there: set[str] = set()
+        self._found: dict[str, tuple[list[Row], list[Path]]] = {}
+        """Of each table the rows in journals, and its parts."""
+        self._names: dict[Path, str] = {}
+        """How DuckDB is told of a part."""
+        for table in TABLES:
+            self._look_at(table)
         if spill is not None:
             streaming = (*_STREAMING, f"temp_directory = {_quoted(str(spill))}")
             self.connection.execute("; ".join(f"SET {setting}" for setting in streaming))
+        elif sum(part.stat().st_size for part in self._names) < _SMALL:
+            self.connection.execute("SET threads = 1")
         self.connection.execute("SET VARIABLE complete_reasons = $reasons", {"reasons": list(COMPLETE)})
         self.connection.execute("SET VARIABLE leading_residue = $pattern", {"pattern": LEADING})
         self.connection.execute("SET VARIABLE trailing_residue = $pattern", {"pattern": TRAILING})
         self._add_function("repetition", repetition, "DOUBLE")
-        self.connection.execute(";\n".join(load_sql(f"views/{macro}") for macro in MACROS))
-        for view in VIEWS:
-            if view in TABLES:
-                self._make_view(view)
-            else:
-                self.connection.execute(f"CREATE VIEW {view} AS " + load_sql(f"views/{view}"))
 
     def renew(self) -> None:
         """See the tables that have changed as they are now. Temporary tables go: they were made of what was there before."""
         self.drop_made()
         while self.changed:
-            self._make_view(self.changed.pop())
+            table = self.changed.pop()
+            self._look_at(table)
+            if table in self._there:
+                self._make_view(table)
 
     def drop_made(self) -> None:
         """Let temporary tables and their memory go."""
-        for (name,) in self.connection.execute("SELECT table_name FROM duckdb_tables() WHERE temporary").fetchall():
-            self.connection.execute(f'DROP TABLE temp."{name}"')
+        while self._made:
+            self.connection.execute(f'DROP TABLE temp."{self._made.pop()}"')
 
     def stream(self, sql: str, params: Mapping[str, Any], rows: int) -> Iterator[pl.DataFrame]:
         """The rows of one SELECT in frames of at most `rows`, read from disk as they are asked for."""
+        self._define(sql)
         for batch in self.connection.sql(_as_read(sql), params=dict(params)).to_arrow_reader(rows):
             frame = pl.from_arrow(batch)
             if isinstance(frame, pl.DataFrame) and frame.height:
@@ -163,8 +203,20 @@ class Database(Tables):
         super().close()
         self._open.close()
 
-    def _make_view(self, table: str) -> None:
-        """One view a table: its parts, and what still stands in journals.
+    def _define(self, sql: str) -> None:
+        for name in _needed(sql):
+            if name in self._there:
+                continue
+            if name in TABLES:
+                self._make_view(name)
+            elif name in MACROS:
+                self.connection.execute(load_sql(f"views/{name}"))
+            else:
+                self.connection.execute(f"CREATE VIEW {name} AS " + load_sql(f"views/{name}"))
+            self._there.add(name)
+
+    def _look_at(self, table: str) -> None:
+        """Note what the table's rows are in.
 
         Journals are read before the parts are listed: one that becomes a part meanwhile counts as the part.
         """
@@ -172,6 +224,12 @@ class Database(Tables):
         journals = {path: read_journal(path) for path in journals_in(folder)}
         parts = parts_in(folder)
         rows = [row for path, found in journals.items() if part_of(path) not in parts for row in found]
+        self._found[table] = rows, parts
+        self._names |= {part: self._fixed(part) for part in parts}
+
+    def _make_view(self, table: str) -> None:
+        """One view a table: its parts, and what still stands in journals."""
+        rows, parts = self._found[table]
         loose = completed(table, TABLES[table].frame(rows))
         if table == "responses":
             self._make_view_of_responses(loose, parts)
@@ -189,6 +247,7 @@ class Database(Tables):
             self._unite("older_responses", lacking, [part for part in older if part not in whole], splits)
             self._add_function("find_residue", find_residue, "VARCHAR", n_given=2)
             more = (load_sql("views/compared_responses"),)
+            self._define(more[0])
         self._unite(
             "responses", loose.clear() if lacking.height else loose, [part for part in parts if part not in older], more
         )
@@ -208,7 +267,7 @@ class Database(Tables):
             queries.insert(0, f"SELECT * FROM {view}_loose")
         elif loose is not None:
             queries.insert(0, _no_rows(tuple(loose.schema.items())))
-        if files := ", ".join(_quoted(self._fixed(part)) for part in parts):
+        if files := ", ".join(_quoted(self._names[part]) for part in parts):
             queries.append(f"SELECT * FROM read_parquet([{files}], union_by_name = true)")
         united = " UNION ALL BY NAME ".join(f"({query})" for query in queries)
         self.connection.execute(f'CREATE OR REPLACE VIEW "{view}" AS {united}')

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datakit.engine.forks import ForkServer
 from datakit.engine.local import LocalEngine
 from datakit.engine.protocol import Engine
 from datakit.errors import BadInput, WorkerError
@@ -51,14 +52,15 @@ def outcomes(results):
 
 
 def children():
-    """Processes whose parent is this one, dead ones that were not reaped included."""
+    """Processes whose parent is this one, dead ones that were not reaped included; not the one that waits to fork again."""
     found = []
+    idle = ForkServer.idle.process if ForkServer.idle is not None else None
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if int(fields[1]) == os.getpid():
+        if int(fields[1]) == os.getpid() and (idle is None or int(stat.parent.name) != idle.pid):
             found.append(int(stat.parent.name))
     return found
 
@@ -234,6 +236,7 @@ def test_no_process_is_left(how):
 PARENT = """
 import sys, time
 sys.path[:0] = {paths!r}
+from datakit.engine.forks import ForkServer
 from datakit.engine.local import LocalEngine
 from tests.helpers.engine_workers import start
 rows = [[{{"x": 0}}, {{"x": 1, "do": {how!r}, "s": 600}}]] * 2
@@ -304,6 +307,36 @@ def test_forks_die_with_the_process_that_they_come_from():
     assert len(forked) == 2
     stream.close()
     wait_for(lambda: not any(_alive(pid) for pid in forked))
+
+
+def working(engine, start=start):
+    """The process that the engine's workers are forked from, while they answer a row."""
+    stream = engine.map(start, [[{"x": 0}, {"x": 1}]], None)
+    next(stream)
+    (server,) = children()
+    assert [result.value["out"] for result in stream] == [2]
+    return server
+
+
+@linux
+def test_the_process_that_forks_serves_the_next_build_that_starts_the_same(monkeypatch):
+    first = working(LocalEngine(1, forks=True))
+    assert working(LocalEngine(2, forks=True)) == first
+    monkeypatch.setenv("SOME_SETTING", "another")
+    other = working(LocalEngine(1, forks=True))
+    assert other != first and not _alive(first)
+    assert working(LocalEngine(1, forks=True), partial(start_slowly, 0.0)) != other and not _alive(other)
+
+
+@linux
+def test_a_build_that_fails_leaves_no_process_for_the_next():
+    def breaks():
+        yield [{"x": 0}]
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"):
+        list(LocalEngine(1, forks=True).map(start, breaks(), None))
+    assert ForkServer.idle is None and children() == []
 
 
 @linux

@@ -154,8 +154,8 @@ class InMemory(Run):
 
     def __init__(self):
         super().__init__(Path("nowhere"), lock=None)
+        self.query("SHOW TABLES")  # has every view made
         connection = self._connect().connection
-        connection.execute("SET threads = 1")
         for view in reversed(VIEWS):
             connection.execute(f'DROP VIEW "{view}"')
         for table, made in TABLES.items():

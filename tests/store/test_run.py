@@ -732,8 +732,8 @@ def test_the_id_in_sql_is_the_id_in_python(sources, content):
     }
     run = Run(Path("nowhere"), lock=None)
     try:
+        assert not run.frame("wanted_responses").height
         connection = run._connect().connection
-        connection.execute("DROP VIEW wanted_responses; DROP VIEW current_responses; DROP VIEW current_failures")
         for table, frame in (("prompts", TABLES["prompts"].frame([prompt])), ("sources", TABLES["sources"].frame(rows))):
             connection.execute(f"DROP VIEW {table}")
             connection.register(table, frame)
