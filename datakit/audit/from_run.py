@@ -45,6 +45,7 @@ from datakit.select.rule import (
 )
 from datakit.store import Run, load_sql
 from datakit.tables import Row
+from datakit.wording import counted
 
 
 def inspect_run(run: Run, plots: bool = True, shown: Shown = A_FEW) -> Report:
@@ -138,8 +139,8 @@ def _out_of_date(run: Run, rule: Rule) -> Iterator[str]:
     if not run.parts("pairs") or not run.parts("demos"):
         if demos.height or pairs.height:
             yield (
-                f"nothing is selected yet: the rule would give {demos.height:,} demos and {pairs.height:,} pairs; "
-                "finish the build, or run datakit select"
+                f"nothing is selected yet: the rule would give {counted(demos.height, 'demos')} and "
+                f"{counted(pairs.height, 'pairs')}; finish the build, or run datakit select"
             )
         return
     changes = diff_pairs(run.frame("pairs"), pairs).height
@@ -148,6 +149,6 @@ def _out_of_date(run: Run, rule: Rule) -> Iterator[str]:
     changes += stored.join(demos, on=key, how="anti").height + demos.join(stored, on=key, how="anti").height
     if changes:
         yield (
-            f"the stored demos and pairs are out of date: {changes:,} of them differ from what the rule selects now; "
+            f"the stored demos and pairs are out of date: {counted(changes, 'changes')} against what the rule selects now; "
             "finish the build, or run datakit select"
         )

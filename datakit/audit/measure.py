@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from datakit.audit.cautions import wilson
 from datakit.audit.plotted import (
     Accuracy,
     Against,
@@ -23,6 +22,7 @@ from datakit.recipe import Recipe
 from datakit.sample.spending import spending
 from datakit.select.rule import Rule
 from datakit.store import Run, load_sql
+from datakit.tables.intervals import clustered
 
 ACCURACY_BINS = 10
 LENGTHS, SCORES = 16, 12  # bins of the two directions of score against length
@@ -63,13 +63,11 @@ def _by_length(run: Run, rule: Rule) -> tuple[list[LengthCell], list[LengthMedia
 
 
 def _accuracy(run: Run, rule: Rule) -> list[Accuracy]:
-    """Wilson's interval over as many independent comparisons as would spread like these, which lean on each other by prompt."""
     judges = list(rule.judges)
 
     def accuracy(judge_no: int, low: float, high: float, comparisons: int, prompts: int, won: float, spread: float) -> Accuracy:
         share = won / comparisons
-        independent = min(comparisons, share * (1 - share) * comparisons**2 / spread) if spread else prompts
-        ends = wilson(share * independent, independent)
+        ends = clustered(share, comparisons, spread, prompts)
         return Accuracy(judges[judge_no - 1], low, high, comparisons, prompts, share, *ends)
 
     params = {"wrong": list(rule.wrong), "any_source": rule.any_source, "n_bins": ACCURACY_BINS}
