@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from datakit.audit.report import Judge, Report, Residue, Source
 from datakit.tables.answers import CUT_OFF
-from datakit.tables.intervals import wilson
 from datakit.wording import counted
 
 MUCH_TRUNCATED = 0.1  # share of a source's responses from which on it is said
@@ -36,10 +35,11 @@ def caution(report: Report, repeated_keys: dict[str, int]) -> Iterator[str]:
         yield f"prompts with the same messages as another one: {count:,}; they are asked once, and each is used"
     if report.duplicates and (count := report.duplicates.differing_references):
         yield f"questions under several ids with different reference answers: {count:,}"
-    if report.scores is not None and report.scores.ranking_accuracy is not None:
-        accuracy, comparisons = report.scores.ranking_accuracy, report.scores.comparisons
-        low, high = wilson(accuracy, comparisons)
-        said = f"ranking accuracy {accuracy:.2f}, 95 % interval {low:.2f} to {high:.2f}, {counted(comparisons, 'comparisons')}"
+    scores = report.scores
+    if scores is not None and scores.accuracy_low is not None and scores.accuracy_high is not None:
+        low, high, comparisons = scores.accuracy_low, scores.accuracy_high, scores.comparisons
+        said = f"ranking accuracy {scores.ranking_accuracy:.2f}, 95 % interval {low:.2f} to {high:.2f}"
+        said += f", {counted(comparisons, 'comparisons')}"
         if high < 0.5:
             yield f"the judge scores a wrong answer above a right one more often than not ({said})"
         elif low < 0.5 and comparisons >= FEW_COMPARISONS:

@@ -16,7 +16,7 @@ from datakit.errors import RecipeError
 from datakit.recipe import Recipe, parse
 from datakit.select.rule import Rule, choose_pairs, mark_answers, match_marked, obeyed, rank_right, rule_in, select_demos
 from datakit.store import Run, load_sql
-from datakit.tables.intervals import wilson
+from datakit.tables.intervals import clustered, wilson
 
 PROMPTS_COMPARED = 20_000
 
@@ -85,8 +85,8 @@ def sweep(run: Run, recipe: Recipe, given: Sequence[str]) -> list[RuleResult]:
 def longer_wins(run: Run, rule: Rule) -> list[LongerWins]:
     """How often the longer of two answers scores higher: what a judge's taste for length is held against."""
 
-    def row(among: str, comparisons: int, wins: int) -> LongerWins:
-        low, high = wilson(wins / comparisons, comparisons)
+    def row(among: str, comparisons: int, wins: int, prompts: int, spread: float) -> LongerWins:
+        low, high = clustered(wins / comparisons, comparisons, spread, prompts)
         return LongerWins(among, comparisons, wins, wins / comparisons, low, high)
 
     by_source, verified = not rule.any_source, rule.verifier is not None

@@ -8,10 +8,12 @@ from datakit.audit.plotted import (
     Accuracy,
     Against,
     Kind,
+    Latency,
     LengthCell,
     LengthMedian,
     MarginHistogram,
     Plotted,
+    RankCell,
     Share,
     SideLengths,
     Solved,
@@ -26,6 +28,7 @@ from datakit.tables.intervals import clustered
 
 ACCURACY_BINS = 10
 LENGTHS, SCORES = 16, 12  # bins of the two directions of score against length
+RANKS = 8  # bins of each of two judges' scores
 FEWEST = 5  # answers of a bin whose median is told
 
 
@@ -44,6 +47,8 @@ def measure(run: Run, recipe: Recipe, rule: Rule, margins: list[MarginHistogram]
         length_cells=cells,
         length_medians=medians,
         margins=margins,
+        ranks=_ranks(run, rule) if len(rule.judges) > 1 else [],
+        latency=rows(run, "latency", Latency),
         spending=spending(run, recipe),
     )
 
@@ -60,6 +65,15 @@ def _by_length(run: Run, rule: Rule) -> tuple[list[LengthCell], list[LengthMedia
     run.make_table("length_ranges", load_sql("audit/length_ranges"))
     cells = rows(run, "length_cells", cell, {"n_lengths": LENGTHS, "n_scores": SCORES})
     return cells, rows(run, "length_medians", median, {"n_lengths": LENGTHS, "fewest": FEWEST})
+
+
+def _ranks(run: Run, rule: Rule) -> list[RankCell]:
+    judges = list(rule.judges)
+
+    def cell(judge_no: int, other_no: int, **row: Any) -> RankCell:
+        return RankCell(judges[judge_no - 1], judges[other_no - 1], **row)
+
+    return rows(run, "rank_cells", cell, {"n_bins": RANKS})
 
 
 def _accuracy(run: Run, rule: Rule) -> list[Accuracy]:

@@ -18,6 +18,7 @@ from datakit.audit.words import SERVES, name_steps
 from datakit.screen.curation import draw_curation
 from datakit.screen.ink import BLANK, INDENT, Ink, room, table
 from datakit.screen.report_judges import draw_by_source, draw_judges
+from datakit.screen.report_lengths import draw_lengths, draw_source_lengths
 from datakit.tables import OUTCOMES
 from datakit.wording import counted, decimal, mean, number, percent, share, short_names, shorten, span
 
@@ -47,6 +48,7 @@ def draw(report: Report, console: Console) -> None:
         "Sources": _sources(report, names, ink),
         "Pairs": _pairs(report, ink),
         "Judges": draw_judges(report, names, ink),
+        "Lengths": draw_lengths(report, names, ink),
         "Duplicates": _duplicates(report),
         "Failures": _failures(report, names, ink),
         "Warnings": [warnings] if report.warnings else [],
@@ -66,6 +68,7 @@ def _names(report: Report, console: Console, ink: Ink) -> dict[str, str]:
     models = [source.model for source in report.sources]
     without = dict.fromkeys(models, "")
     tables = [*_sources(report, without, ink), *(draw_by_source(judge, without, ink) for judge in report.judges)]
+    tables += [draw_source_lengths(report.lengths, without, ink)] if report.lengths else []
     return short_names(models, room(console, tables))
 
 
