@@ -39,6 +39,7 @@ from datakit.select.rule import select as select_answers
 from datakit.store import Run, load_sql
 from datakit.tables import Phase
 from datakit.verify import VERIFY_BATCH, verdicts
+from datakit.wording import counted
 
 
 def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Summary:
@@ -136,7 +137,7 @@ def select(run: Run, rule: Rule, monitor: Monitor) -> Selected:
     selected = select_answers(run, rule)
     run.replace("demos", selected.demos)
     run.replace("pairs", selected.pairs)
-    monitor.say(f"{selected.demos.height:,} demos for SFT, {selected.pairs.height:,} pairs for DPO")
+    monitor.say(f"{counted(selected.demos.height, 'demos')} for SFT, {counted(selected.pairs.height, 'pairs')} for DPO")
     return selected
 
 
@@ -145,7 +146,9 @@ def export(run: Run, recipe: Recipe, rule: Rule, monitor: Monitor, selected: Sel
     monitor.stage("export", {})
     counts = write_exports(run, recipe, rule, run.folder, selected)
     pairs, called = ("wrpo", "triples") if recipe.select.target is not None else ("dpo", "pairs")
-    monitor.say(f"{run.folder / 'sft'}: {counts['sft']:,} demos    {run.folder / pairs}: {counts['dpo']:,} {called}")
+    monitor.say(
+        f"{run.folder / 'sft'}: {counted(counts['sft'], 'demos')}    {run.folder / pairs}: {counted(counts['dpo'], called)}"
+    )
     return counts
 
 

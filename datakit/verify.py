@@ -11,6 +11,7 @@ from datakit.engine.local import LocalEngine
 from datakit.machine import available_cores
 from datakit.progress import Monitor
 from datakit.tables import Row, Rows
+from datakit.wording import counted
 
 VERIFY_BATCH = 64
 
@@ -49,4 +50,4 @@ def verdicts(domain: Domain, batches: Iterator[Rows], monitor: Monitor) -> Gener
         if not late:
             return
         if tries == 0:
-            monitor.say(f"{len(late):,} answers took too long; each is tried once more, alone")
+            monitor.say(f"{counted(len(late), 'answers')} took too long; each is tried once more, alone")

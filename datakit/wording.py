@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
 NAME_CHARS = 24
+_PLURAL = re.compile(r"s\b")
 UNSEEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls but tab and line feed
     r"\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0e"
@@ -65,6 +66,15 @@ def span(low: float | None, high: float | None, written: Callable[[float], str])
     '0.01..inf'
     """
     return f"{'-inf' if low is None else written(low)}..{'inf' if high is None else written(high)}"
+
+
+def counted(n: int, things: str) -> str:
+    """So many things, which are named in the plural: of one the first word that ends in s loses it.
+
+    >>> counted(1_000, "pairs"), counted(1, "lines of another recipe")
+    ('1,000 pairs', '1 line of another recipe')
+    """
+    return f"{n:,} {things if n != 1 else _PLURAL.sub('', things, count=1)}"
 
 
 def percent(part: int | None, whole: int | None) -> str:

@@ -432,5 +432,5 @@ def test_a_prompt_without_gold_answer_is_dropped_and_counted(fake, tmp_path):
     with problems.open("a") as file:
         file.write(json.dumps({"id": "x", "question": "What is 1 + 1?"}) + "\n")
     done = build(tmp_path, recipe_over(fake.url, problems), "--until", "sample")
-    assert done.returncode == 0 and "1 prompts dropped: no reference answer" in done.stderr
+    assert done.returncode == 0 and "1 prompt dropped: no reference answer" in done.stderr
     assert count(tmp_path / "run", "responses") == 15

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from datakit.audit import inspect
-from datakit.audit.cautions import wilson
 from datakit.errors import RunError, command
 from datakit.options import Options
 from datakit.recipe import parse
 from datakit.stages import build, reselect
 from datakit.store import Run
+from datakit.tables.intervals import wilson
 from tests.helpers.monitors import Heard
 
 N = 12
@@ -106,7 +106,7 @@ def test_setting_what_the_recipe_says_anyway_is_nothing_to_keep(folder: Path) ->
 
 def test_a_limit_on_a_larger_run_is_said(folder: Path) -> None:
     built(folder)
-    said = "8 prompts of earlier builds are not read this time"
+    said = "8 prompts of earlier builds not read this time"
     assert [text for text in built(folder, Options(limit=4)).warnings if text.startswith(said)]
     assert not any("not read this time" in text for text in built(folder, Options(limit=4)).warnings), "once"
     assert not any("not read this time" in text for text in built(folder).warnings)
@@ -163,7 +163,7 @@ def test_a_judge_like_a_coin_is_said_with_its_interval_and_can_be_held(folder: P
     recipe = {"domain": "math", "sources": [source], "verify": {"workers": 1}, "limits": {"min_judge_accuracy": 0.6}}
     build(parse(recipe, "r", folder), folder / "run", Options(), Heard())
     report = inspect(folder / "run")
-    low, high = wilson(15, 30)
+    low, high = wilson(15 / 30, 30)
     assert any("no better than a coin" in text and f"{low:.2f} to {high:.2f}" in text for text in report.warnings)
     [held] = [limit for limit in report.limits if limit.name == "min_judge_accuracy"]
     assert (held.value, held.ok, report.ok) == (0.5, False, False)

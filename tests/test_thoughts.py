@@ -173,7 +173,7 @@ def test_imported_responses_are_split_and_their_endings_named(tmp_path: Path) ->
     path, run = write_recipe(tmp_path / "recipe.yaml", recipe), tmp_path / "run"
     done = datakit("build", "--recipe", path, "--out", run)
     assert done.returncode == 0, done.stderr
-    assert "m: 1 responses ended with 'tool_calls'; they are neither chosen nor rejected" in done.stderr
+    assert "m: 1 response ended with 'tool_calls', neither chosen nor rejected" in done.stderr
     assert "'done'" not in done.stderr and done.stderr.count("'tool_calls'") == 1
     found = rows_of(
         run,

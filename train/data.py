@@ -211,12 +211,12 @@ def _check_rows(path: Path, frame: pl.LazyFrame, columns: tuple[str, ...], is_te
         )
     if isinstance(promised, int) and promised != counts["rows"]:
         raise TrainError(
-            f"--data {path}: manifest.json promises {promised} rows and there are {counts['rows']}; write the "
+            f"--data {path}: {counts['rows']} of the {promised} rows that manifest.json promises; write the "
             "export again with datakit export RUN OUT"
         )
     if counts["empty"]:
         raise TrainError(
-            f"--data {path}: {counts['empty']} of {counts['rows']} rows have an empty {' or '.join(columns)}; "
+            f"--data {path}: rows with an empty {' or '.join(columns)}: {counts['empty']} of {counts['rows']}; "
             "such rows teach nothing, write the data again without them"
         )
     return int(counts["rows"])

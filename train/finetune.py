@@ -208,27 +208,27 @@ def _row_warnings(trainer: Any, options: Options, n_rows: int) -> list[str]:
     warnings = []
     disagreeing = getattr(trainer, "n_disagreeing", 0)
     if disagreeing:
-        warnings.append(f"{disagreeing} rows are left out: their prompt has other tokens in front of the source's answer")
+        warnings.append(f"rows left out: {disagreeing} (their prompt has other tokens in front of the source's answer)")
     if len(rows) < n_rows - disagreeing:
         n_long = n_rows - disagreeing - len(rows)
-        warnings.append(f"{n_long} of {n_rows} rows are left out: their prompt alone fills {flag}")
+        warnings.append(f"rows left out: {n_long} of {n_rows} (their prompt alone fills {flag})")
     if options.kind == "sft":
         if limit is not None and (full := sum(len(ids) >= limit for ids in rows["input_ids"])):
             warnings.append(
-                f"{full} of {n_rows} rows fill {flag}; what was longer is cut there, and --max_length may be raised"
+                f"rows that fill {flag}: {full} of {n_rows}; what was longer is cut there, and --max_length may be raised"
             )
         return warnings
     found = compare_pairs(zip(rows["prompt_ids"], rows["chosen_ids"], rows["rejected_ids"], strict=True), limit)
     if found.alike:
-        warnings.append(f"{found.alike} of {n_rows} pairs have the same tokens on both sides and teach nothing; leave them out")
-    if found.cut:
         warnings.append(
-            f"{found.cut} of {n_rows} rows are longer than {flag} and are cut there; raise --max_length to keep their ends"
+            f"pairs of the same tokens on both sides: {found.alike} of {n_rows}; they teach nothing, leave them out"
         )
+    if found.cut:
+        warnings.append(f"rows longer than {flag}, cut there: {found.cut} of {n_rows}; raise --max_length to keep their ends")
     if found.alike_once_cut:
         warnings.append(
-            f"{found.alike_once_cut} of {n_rows} pairs are the same on both sides once cut at {flag} and teach nothing; "
-            "raise --max_length"
+            f"pairs that are the same on both sides once cut at {flag}: {found.alike_once_cut} of {n_rows}; they teach "
+            "nothing: raise --max_length"
         )
     return warnings
 

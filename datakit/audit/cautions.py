@@ -5,11 +5,11 @@ The report's numbers say what is there; these say what it means and what to do n
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from datakit.audit.report import Judge, Report, Residue, Source
 from datakit.tables.answers import CUT_OFF
+from datakit.wording import counted
 
 MUCH_TRUNCATED = 0.1  # share of a source's responses from which on it is said
 MUCH_UNJUDGED = 0.1
@@ -35,28 +35,18 @@ def caution(report: Report, repeated_keys: dict[str, int]) -> Iterator[str]:
         yield f"prompts with the same messages as another one: {count:,}; they are asked once, and each is used"
     if report.duplicates and (count := report.duplicates.differing_references):
         yield f"questions under several ids with different reference answers: {count:,}"
-    if report.scores is not None and report.scores.ranking_accuracy is not None:
-        accuracy, comparisons = report.scores.ranking_accuracy, report.scores.comparisons
-        low, high = wilson(accuracy * comparisons, comparisons)
-        said = f"ranking accuracy {accuracy:.2f}, 95 % interval {low:.2f} to {high:.2f}, {comparisons:,} comparisons"
+    scores = report.scores
+    if scores is not None and scores.accuracy_low is not None and scores.accuracy_high is not None:
+        low, high, comparisons = scores.accuracy_low, scores.accuracy_high, scores.comparisons
+        said = f"ranking accuracy {scores.ranking_accuracy:.2f}, 95 % interval {low:.2f} to {high:.2f}"
+        said += f", {counted(comparisons, 'comparisons')}"
         if high < 0.5:
             yield f"the judge scores a wrong answer above a right one more often than not ({said})"
         elif low < 0.5 and comparisons >= FEW_COMPARISONS:
             yield f"the judge tells right from wrong no better than a coin, as far as this run can show ({said})"
     for table, count in repeated_keys.items():
-        yield f"{table}: {count:,} rows have the key of another row; a part was copied into {report.run.folder}/{table}"
-
-
-def wilson(successes: float, n: float) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson, 1927); comparisons of one prompt lean on each other, so it is rather too narrow.
-
-    >>> [round(end, 3) for end in wilson(5, 10)]
-    [0.237, 0.763]
-    """
-    z = 1.959964
-    middle = (successes + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * math.sqrt(successes * (n - successes) / n + z * z / 4)
-    return middle - half, middle + half
+        copied = f"a part was copied into {report.run.folder}/{table}"
+        yield f"{table}: {counted(count, 'rows')} with the key of another row; {copied}"
 
 
 def _pairing_warnings(report: Report) -> Iterator[str]:
@@ -95,23 +85,23 @@ def _source_warnings(source: Source) -> Iterator[str]:
     unknown = [ending for ending in source.endings or [] if ending.reason not in (*CUT_OFF, UNANSWERED)]
     for ending in unknown:
         yield (
-            f"{model}: {ending.responses:,} responses ended with '{ending.reason}'; they are neither chosen nor rejected; "
+            f"{model}: {counted(ending.responses, 'responses')} ended with '{ending.reason}', neither chosen nor rejected; "
             f"if that means complete, the source's complete: [{ending.reason}] says so"
         )
     for found in source.residue or []:
         if found.choice == "keep" and found.responses >= MUCH_RESIDUE * responses:
-            yield f"{model}: {found.responses:,} of {responses:,} answers have residue: {_residue(found)}"
+            yield f"{model}: residue in {found.responses:,} of {counted(responses, 'answers')}: {_residue(found)}"
     unjudged = sum(count or 0 for count in (source.error, source.unverifiable, source.unparseable))
     if responses and unjudged > MUCH_UNJUDGED * responses:
         yield f"{model}: {unjudged / responses:.0%} of the responses could not be judged; they are in no pair"
     if source.pending:
-        yield f"{model}: {source.pending:,} of {source.wanted:,} responses are not there yet; build again to go on"
+        yield f"{model}: {source.pending:,} of {counted(source.wanted or 0, 'responses')} not there yet; build again to go on"
     if not responses and not source.pending:
         yield f"{model}: gave no response at all"
 
 
 def _residue(found: Residue) -> str:
-    held = f"{found.pairs:,} pairs hold one; " if found.pairs else ""
+    held = f"{counted(found.pairs, 'pairs')} with one; " if found.pairs else ""
     strip = (
         "residue: strip leaves it out of exports, " if found.residue in ("role header", "end token", "empty thought") else ""
     )

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from datakit.audit.cautions import wilson
 from datakit.domains import domain_of
-from datakit.select.rule import Rule, Selected, diff_pairs, match_answers, rank_right, rule_in
+from datakit.select.rule import Rule, Selected, diff_pairs, excluded_in, match_answers, rank_right, rule_in
 from datakit.select.rule import select as select_by
 from datakit.store import Run, load_sql
-from datakit.tables import Messages, Row
+from datakit.tables import FLAGGED, Messages, Row
+from datakit.tables.intervals import wilson
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 CHANGES = ("came", "went", "changed")
@@ -39,6 +41,8 @@ class Selection:
     comparisons: int
     sources: dict[str, int]
     """Pairs by the source of their chosen answer."""
+    excluded: dict[str, int] | None
+    """Prompts, responses and pairs that people's flags left out of it; None where the run does not say."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ class Held:
     name: str
     run: Run
     selected: Selected
+    excluded: dict[str, int] | None
 
 
 def diff_rules(run: Run, now: Rule, then: Rule) -> Diff:
@@ -102,14 +107,14 @@ def diff_rules(run: Run, now: Rule, then: Rule) -> Diff:
         match_answers(run, now)
         accuracy, comparisons = rank_right(run, now)
     held = Selected(run.frame("demos"), run.frame("pairs"), selected.window, accuracy, comparisons)
-    return compare(Held("now", run, held), Held("then", run, selected))
+    return compare(Held("now", run, held, _left_out(run)), Held("then", run, selected, _counted_targets(excluded_in(then))))
 
 
 def diff_runs(first: Path, second: Path) -> Diff:
     """Two runs, also of different recipes: prompts are the same where their ids are."""
     with Run.open(first) as one, Run.open(second) as other:
         names = (first.name, second.name) if first.name != second.name else (str(first), str(second))
-        return compare(*(Held(name, run, stored(run)) for name, run in zip(names, (one, other), strict=True)))
+        return compare(*(Held(name, run, stored(run), _left_out(run)) for name, run in zip(names, (one, other), strict=True)))
 
 
 def stored(run: Run) -> Selected:
@@ -117,6 +122,19 @@ def stored(run: Run) -> Selected:
     recipe = run.recipe()
     today = select_by(run, rule_in(run, recipe, domain_of(recipe)))
     return Selected(run.frame("demos"), run.frame("pairs"), today.window, today.accuracy, today.comparisons)
+
+
+def _left_out(run: Run) -> dict[str, int] | None:
+    """What flags had excluded when the run was last selected in, as its exports say."""
+    try:
+        said = json.loads((run.folder / "sft" / "manifest.json").read_text(encoding="utf-8"))
+        return _counted_targets(said["flags"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _counted_targets(said: Mapping[str, Any]) -> dict[str, int]:
+    return {f"{target}s": int(said[f"{target}s"]) for target in FLAGGED}
 
 
 def compare(before: Held, after: Held) -> Diff:
@@ -169,12 +187,13 @@ def _selection(held: Held) -> Selection:
         pairs=n,
         demos=demos.height,
         chosen_longer_share=longer / n if n else None,
-        chosen_longer_interval=wilson(longer, n) if n else None,
+        chosen_longer_interval=wilson(longer / n, n) if n else None,
         length_ratio_geomean=math.exp(ratio) if isinstance(ratio, float) else None,
         margin_quantiles=[float(margins.quantile(at, "linear") or 0.0) for at in QUANTILES] if margins.len() else None,
         judge_accuracy=held.selected.accuracy,
         comparisons=held.selected.comparisons,
         sources=dict(sorted(Counter(pairs["model"]).items())),
+        excluded=held.excluded,
     )
 
 

@@ -14,6 +14,7 @@ from datakit.audit.report import Example, Pairs, Report, Source, Subject
 from datakit.errors import BadInput
 from datakit.store import Tables, load_sql
 from datakit.tables import EXPORTED, Row
+from datakit.wording import counted
 
 Part = TypeVar("Part", Source, Pairs)
 TABLE_OF: dict[str, str] = {**dict(EXPORTED.items()), "wrpo": "pairs"}
@@ -38,7 +39,7 @@ def inspect_exports(folder: Path, paths: list[Path], wished: Shown = A_FEW) -> R
         tables[table] = sum(counts.values())
         if tables[table] != manifest.get("rows"):
             warnings.append(
-                f"{path}: train.parquet has {tables[table]:,} rows, its manifest says {manifest.get('rows')}; "
+                f"{path}: train.parquet has {counted(tables[table], 'rows')}, its manifest says {manifest.get('rows')}; "
                 "it was changed after the export"
             )
         if table == "pairs":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from datakit.audit.cautions import caution
@@ -37,7 +38,6 @@ from datakit.select.rule import (
     Rule,
     diff_pairs,
     make_candidates,
-    rank_right,
     rule_in,
     rule_warnings,
     select_demos,
@@ -45,6 +45,8 @@ from datakit.select.rule import (
 )
 from datakit.store import Run, load_sql
 from datakit.tables import Row
+from datakit.tables.intervals import clustered
+from datakit.wording import counted
 
 
 def inspect_run(run: Run, plots: bool = True, shown: Shown = A_FEW) -> Report:
@@ -94,10 +96,6 @@ def _look(
         run.make_table(f"audit_{name}", load_sql(f"audit/{name}"))
     counts = run.query(load_sql("audit/tables")).rows_by_key("name", named=True, unique=True)
 
-    def score(**row: Any) -> Scores:
-        accuracy, comparisons = rank_right(run, rule)
-        return Scores(**row, ranking_accuracy=accuracy, comparisons=comparisons)
-
     def step(step: str, prompts: int, lost: list[Row]) -> Step:
         return Step(step, prompts, [Loss(**loss) for loss in lost])
 
@@ -121,7 +119,7 @@ def _look(
         funnel=rows(run, "funnel", step, {"verified": verified, "wrong": wrong}),
         sources=rows(run, "sources", source, {"wrong": wrong}),
         pairs=NO_PAIRS,
-        scores=rows(run, "scores", score, {"judge": rule.judge})[0],
+        scores=_scores(run, rule),
         judges=judges,
         duplicates=rows(run, "duplicates", Duplicates)[0],
         failures=rows(run, "failures", Failure),
@@ -132,14 +130,24 @@ def _look(
     return report, [*caution(report, repeated), *selected, *_out_of_date(run, rule)]
 
 
+def _scores(run: Run, rule: Rule) -> Scores:
+    """Reads the table `answers`."""
+    n, prompts, won, spread = run.query(load_sql("audit/ranking"), {"by_source": not rule.any_source}).row(0)
+    known = n > 0 and rule.verifier is not None
+    low, high = clustered(won / n, n, spread, prompts) if known else (None, None)
+    ranked: Row = {"ranking_accuracy": won / n if known else None, "accuracy_low": low, "accuracy_high": high}
+    [scores] = rows(run, "scores", partial(Scores, **ranked, comparisons=n if known else 0), {"judge": rule.judge})
+    return scores
+
+
 def _out_of_date(run: Run, rule: Rule) -> Iterator[str]:
     """Selection is a pure function, so what is stored can be held against what it gives now."""
     demos, pairs = select_demos(run, rule), select_pairs(run, rule)
     if not run.parts("pairs") or not run.parts("demos"):
         if demos.height or pairs.height:
             yield (
-                f"nothing is selected yet: the rule would give {demos.height:,} demos and {pairs.height:,} pairs; "
-                "finish the build, or run datakit select"
+                f"nothing is selected yet: the rule would give {counted(demos.height, 'demos')} and "
+                f"{counted(pairs.height, 'pairs')}; finish the build, or run datakit select"
             )
         return
     changes = diff_pairs(run.frame("pairs"), pairs).height
@@ -148,6 +156,6 @@ def _out_of_date(run: Run, rule: Rule) -> Iterator[str]:
     changes += stored.join(demos, on=key, how="anti").height + demos.join(stored, on=key, how="anti").height
     if changes:
         yield (
-            f"the stored demos and pairs are out of date: {changes:,} of them differ from what the rule selects now; "
+            f"the stored demos and pairs are out of date: {counted(changes, 'changes')} against what the rule selects now; "
             "finish the build, or run datakit select"
         )

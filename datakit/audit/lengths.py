@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 
-from datakit.audit.cautions import wilson
 from datakit.audit.length_report import Lengths, LongerWins, RuleResult, SourceLengths
 from datakit.audit.queries import rows
 from datakit.domains import domain_of
@@ -17,6 +16,7 @@ from datakit.errors import RecipeError
 from datakit.recipe import Recipe, parse
 from datakit.select.rule import Rule, choose_pairs, mark_answers, match_marked, obeyed, rank_right, rule_in, select_demos
 from datakit.store import Run, load_sql
+from datakit.tables.intervals import clustered, wilson
 
 PROMPTS_COMPARED = 20_000
 
@@ -44,8 +44,8 @@ def describe_rule(run: Run, rule: Rule, settings: Mapping[str, object]) -> RuleR
     accuracy, _ = rank_right(run, rule, raw=False)
 
     def result(pairs: int, longer: int, **row: Any) -> RuleResult:
-        low, high = wilson(longer, pairs) if pairs else (None, None)
         share = longer / pairs if pairs else None
+        low, high = wilson(share, pairs) if share is not None else (None, None)
         return RuleResult(
             settings=dict(settings),
             pairs=pairs,
@@ -85,8 +85,8 @@ def sweep(run: Run, recipe: Recipe, given: Sequence[str]) -> list[RuleResult]:
 def longer_wins(run: Run, rule: Rule) -> list[LongerWins]:
     """How often the longer of two answers scores higher: what a judge's taste for length is held against."""
 
-    def row(among: str, comparisons: int, wins: int) -> LongerWins:
-        low, high = wilson(wins, comparisons)
+    def row(among: str, comparisons: int, wins: int, prompts: int, spread: float) -> LongerWins:
+        low, high = clustered(wins / comparisons, comparisons, spread, prompts)
         return LongerWins(among, comparisons, wins, wins / comparisons, low, high)
 
     by_source, verified = not rule.any_source, rule.verifier is not None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from datakit.audit.cautions import wilson
 from datakit.audit.plotted import (
     Accuracy,
     Against,
     Kind,
+    Latency,
     LengthCell,
     LengthMedian,
     MarginHistogram,
     Plotted,
+    RankCell,
     Share,
     SideLengths,
     Solved,
@@ -23,9 +24,11 @@ from datakit.recipe import Recipe
 from datakit.sample.spending import spending
 from datakit.select.rule import Rule
 from datakit.store import Run, load_sql
+from datakit.tables.intervals import clustered
 
 ACCURACY_BINS = 10
 LENGTHS, SCORES = 16, 12  # bins of the two directions of score against length
+RANKS = 8  # bins of each of two judges' scores
 FEWEST = 5  # answers of a bin whose median is told
 
 
@@ -44,6 +47,8 @@ def measure(run: Run, recipe: Recipe, rule: Rule, margins: list[MarginHistogram]
         length_cells=cells,
         length_medians=medians,
         margins=margins,
+        ranks=_ranks(run, rule) if len(rule.judges) > 1 else [],
+        latency=rows(run, "latency", Latency),
         spending=spending(run, recipe),
     )
 
@@ -62,14 +67,21 @@ def _by_length(run: Run, rule: Rule) -> tuple[list[LengthCell], list[LengthMedia
     return cells, rows(run, "length_medians", median, {"n_lengths": LENGTHS, "fewest": FEWEST})
 
 
+def _ranks(run: Run, rule: Rule) -> list[RankCell]:
+    judges = list(rule.judges)
+
+    def cell(judge_no: int, other_no: int, **row: Any) -> RankCell:
+        return RankCell(judges[judge_no - 1], judges[other_no - 1], **row)
+
+    return rows(run, "rank_cells", cell, {"n_bins": RANKS})
+
+
 def _accuracy(run: Run, rule: Rule) -> list[Accuracy]:
-    """Wilson's interval over as many independent comparisons as would spread like these, which lean on each other by prompt."""
     judges = list(rule.judges)
 
     def accuracy(judge_no: int, low: float, high: float, comparisons: int, prompts: int, won: float, spread: float) -> Accuracy:
         share = won / comparisons
-        independent = min(comparisons, share * (1 - share) * comparisons**2 / spread) if spread else prompts
-        ends = wilson(share * independent, independent)
+        ends = clustered(share, comparisons, spread, prompts)
         return Accuracy(judges[judge_no - 1], low, high, comparisons, prompts, share, *ends)
 
     params = {"wrong": list(rule.wrong), "any_source": rule.any_source, "n_bins": ACCURACY_BINS}

@@ -117,6 +117,28 @@ class LengthMedian:
 
 
 @dataclass(frozen=True)
+class RankCell:
+    """See sql/audit/rank_cells.sql."""
+
+    judge: str
+    other: str
+    low: float
+    other_low: float
+    """Where the cell begins: the share of a judge's scores that lie below."""
+    answers: int
+
+
+@dataclass(frozen=True)
+class Latency:
+    """See sql/audit/latency.sql."""
+
+    model: str
+    n: int
+    seconds: list[float]
+    """The 10th, 25th, 50th, 75th and 90th percentile."""
+
+
+@dataclass(frozen=True)
 class MarginHistogram:
     """The margins of the candidates if this judge selected, of one source or (None) of all."""
 
@@ -139,4 +161,6 @@ class Plotted:
     length_cells: list[LengthCell]
     length_medians: list[LengthMedian]
     margins: list[MarginHistogram]
+    ranks: list[RankCell]
+    latency: list[Latency]
     spending: list[SourceSpent]

@@ -170,6 +170,9 @@ class Scores:
     non_finite: int
     length_correlation: float | None
     ranking_accuracy: float | None
+    accuracy_low: float | None
+    accuracy_high: float | None
+    """Its interval; comparisons of one prompt do not count as independent."""
     comparisons: int
 
 

@@ -10,6 +10,7 @@ from datakit.domains import Domain
 from datakit.progress import Monitor
 from datakit.tables import Prompt, Row, Rows
 from datakit.verify import VERIFY_BATCH, verdicts
+from datakit.wording import counted
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,9 @@ def check_golds(prompts: list[Prompt], domain: Domain, monitor: Monitor) -> list
     golds = [(prompt, domain.gold(prompt)) for prompt in prompts if prompt.dropped is None]
     rows = [answer_row(prompt, gold) for prompt, gold in golds if gold is not None]
     dropped = Counter(prompt.dropped for prompt in prompts if prompt.dropped is not None)
-    monitor.say(f"{len(prompts):,} prompts, {len(rows):,} with a gold answer, {dropped.total():,} dropped")
+    monitor.say(f"{counted(len(prompts), 'prompts')}, {len(rows):,} with a gold answer, {dropped.total():,} dropped")
     for reason, count in dropped.items():
-        monitor.say(f"{count:,} prompts dropped: {reason}", warning=True)
+        monitor.say(f"{counted(count, 'prompts')} dropped: {reason}", warning=True)
     problems, reasons = [], Counter[str]()
     for row, verdict in verified("check golds", rows, domain, monitor):
         if verdict["outcome"] == "unverifiable":

@@ -12,6 +12,7 @@ from datakit.domains.code.suites import PROGRAM_MODULES
 from datakit.progress import Monitor
 from datakit.recipe import Recipe, VerifyCode
 from datakit.store import Run
+from datakit.wording import counted
 
 LOOKED_AT = 10_000
 """So many prompts say what the others import."""
@@ -41,8 +42,8 @@ def unlisted(texts: Iterable[tuple[str | None, str | None]], libraries: list[str
     names = [name for name, _ in Counter(name for one in missing for name in sorted(one)).most_common(5)]
     wanted = ", ".join([*libraries, *names])
     return (
-        f"{concerned:,} of {len(missing):,} prompts import {', '.join(names)}, which verify.libraries does not list: answers "
-        f"to them cannot be verified. Install it here, and write  verify: {{libraries: [{wanted}]}}"
+        f"{', '.join(names)}: imported by {concerned:,} of {counted(len(missing), 'prompts')}, and not in verify.libraries: "
+        f"answers to them cannot be verified. Install it here, and write  verify: {{libraries: [{wanted}]}}"
     )
 
 

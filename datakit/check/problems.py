@@ -14,6 +14,7 @@ from datakit.progress import Monitor
 from datakit.recipe import EndpointSource, LocalReward, Recipe, VerifyCode, resolve
 from datakit.rewards.judges import chosen_judge
 from datakit.tables import Prompt
+from datakit.wording import counted
 
 
 def check(
@@ -43,9 +44,9 @@ def check(
             problems += [Problem(f"score.{at}: {url}", what) for url, what in trouble.items()]
     prompts: list[Prompt] = []
     inputs = read_inputs(recipe, domain.read, limit, prompts.append)
-    monitor.say(f"{inputs.n_rows:,} rows read, {inputs.n_dropped:,} dropped")
+    monitor.say(f"{counted(inputs.n_rows, 'rows')} read, {inputs.n_dropped:,} dropped")
     for note, count in inputs.notes.items():
-        monitor.say(f"{count:,} {note}", warning=True)
+        monitor.say(counted(count, note), warning=True)
     if isinstance(recipe.verify, VerifyCode):
         texts = [(prompt.solution, prompt.reference) for prompt in prompts if prompt.dropped is None][:LOOKED_AT]
         if found := unlisted(texts, recipe.verify.libraries):

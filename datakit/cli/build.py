@@ -12,6 +12,7 @@ import typer
 
 from datakit.errors import BadInput, SourceStopped, command
 from datakit.signals import Signals
+from datakit.wording import counted
 
 if TYPE_CHECKING:
     from datakit.options import Options
@@ -126,7 +127,7 @@ def check(
         watch.close_stage()
         for problem in problems:
             watch.say(f"{problem.where}: {problem.what}", warning=True)
-        watch.say(f"{len(problems):,} problem{'s' * (len(problems) > 1)}" if problems else "all is well")
+        watch.say(counted(len(problems), "problems") if problems else "all is well")
     raise typer.Exit(2 if problems else 0)
 
 

@@ -10,6 +10,7 @@ import typer
 
 from datakit.cli.build import DomainOption, RecipeOption, load_recipe
 from datakit.errors import BadInput, command
+from datakit.wording import counted
 
 batch = typer.Typer(
     no_args_is_help=True,
@@ -43,7 +44,7 @@ def write_batch(
     options = Options("collect", limit, retry_failures=retry_failures)
     with Watch() as watch:
         for written in stages.write_batch(run, loaded, places[-1], max_lines, options, watch):
-            watch.say(f"{written.path}: {written.n_lines:,} lines for {written.model}")
+            watch.say(f"{written.path}: {counted(written.n_lines, 'lines')} for {written.model}")
         watch.say(f"next: vllm run-batch -i FILE -o RESULTS --model ..., then {command('batch', 'read', run)} RESULTS")
 
 
@@ -60,7 +61,8 @@ def read_batch(
     Run.open(run).close()  # a misspelt folder is not made
     with Watch() as watch, Run.create(run) as opened:
         read = store_results(opened, opened.recipe(), file)
-        watch.say(f"{read.stored:,} answers stored, {read.failed:,} lines without an answer, {read.there:,} there already")
+        stored, failed = counted(read.stored, "answers"), counted(read.failed, "lines")
+        watch.say(f"{stored} stored, {failed} without an answer, {read.there:,} there already")
         if said := said_of(read):
             watch.say(f"{file}: {said}", warning=True)
         watch.say(f"next: {command('build', '--recipe', 'my.yaml', '--out', run)} goes on with the other stages")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datakit.errors import BadInput, command
+from datakit.wording import counted
 
 if TYPE_CHECKING:
     from datakit.store import Run
@@ -112,9 +113,9 @@ def export(
     done = export_runs(runs, out, wish)
     for one in done.left_out:
         of = f"{one['run']}: " if one["run"] else ""
-        typer.echo(f"left out: {of}{one['rows']:,} rows of {one['phase']} ({one['reason']})", err=True)
+        typer.echo(f"left out: {of}{counted(one['rows'], 'rows')} of {one['phase']} ({one['reason']})", err=True)
     words = {"sft": "demos", "dpo": "pairs", "wrpo": "triples", "kto": "labelled answers"}
-    typer.echo("    ".join(f"{out / kind}: {rows:,} {words[kind]}" for kind, rows in done.rows.items()), err=True)
+    typer.echo("    ".join(f"{out / kind}: {counted(rows, words[kind])}" for kind, rows in done.rows.items()), err=True)
 
 
 def push(
@@ -170,7 +171,7 @@ def sql(
         from datakit.screen.frames import write_frame
 
         write_frame(frame, out)
-        typer.echo(f"{out}: {frame.height:,} rows", err=True)
+        typer.echo(f"{out}: {counted(frame.height, 'rows')}", err=True)
         return
     if lines:
         from datakit.screen.frames import draw_upright

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from datakit.errors import command
+from datakit.wording import counted
 
 RunArgument = Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]
 WhoOption = Annotated[str | None, typer.Option(help="In whose name flags are given.", show_default="you")]
@@ -77,12 +78,12 @@ def flag(
     if file is not None:
         done = import_flags(run, file, who or user_name())
         there = f", {done.read - done.new:,} there already" if done.read > done.new else ""
-        typer.echo(f"{file}: {done.new:,} flags added{there}", err=True)
+        typer.echo(f"{file}: {counted(done.new, 'flags')} added{there}", err=True)
         if done.unknown:
-            typer.echo(f"{done.unknown:,} of them name ids that this run does not have now; they stay", err=True)
+            typer.echo(f"{counted(done.unknown, 'flags')} of ids that this run does not have now: they stay", err=True)
         typer.echo(f"next: {command('select', run)}", err=True)
     if export is not None:
-        typer.echo(f"{export}: {export_flags(run, export):,} flags", err=True)
+        typer.echo(f"{export}: {counted(export_flags(run, export), 'flags')}", err=True)
     elif file is None:
         with Run.open(run) as opened:
             draw_table(opened.query('SELECT * EXCLUDE (decides) FROM current_flags ORDER BY "at"'))

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from datakit.wording import counted
+
 
 class Drainable(Protocol):
     """A client of either kind."""
@@ -62,7 +64,7 @@ class Drain:
         on_their_way = sum(client.in_flight for client in self.clients)
         if on_their_way:
             limit = "" if grace_s is None else f"up to {grace_s:.0f} s "
-            self.say(f"{why}: waiting {limit}for {on_their_way:,} requests on their way")
+            self.say(f"{why}: waiting {limit}for {counted(on_their_way, 'requests')} under way")
         self.send_no_more()
 
     def send_no_more(self) -> None:

@@ -18,6 +18,7 @@ from datakit.recipe import Recipe, Sampled
 from datakit.rewards.judges import judges
 from datakit.store import Run, Spool, load_sql
 from datakit.tables import TABLES, Item
+from datakit.wording import counted
 
 ROWS_AT_A_TIME = 5_000
 
@@ -121,7 +122,7 @@ def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
     """inputs -> prompts, and the responses that exist already. Prompts that are no longer wanted stay, marked as dropped."""
     inputs = begun.inputs
     if n_gone := _count_gone(run, begun.prompts):
-        gone = f"{n_gone:,} prompts of earlier builds are not read this time"
+        gone = f"{counted(n_gone, 'prompts')} of earlier builds not read this time"
         monitor.say(f"{gone}: their rows stay, out of the dataset, until a build reads them again", warning=True)
     run.replace_by(_with_old_prompts(run, begun.prompts))
     if begun.overlaps is not None:
@@ -134,11 +135,11 @@ def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
         _append_missing(run, spool)
     dropped = [*inputs.dropped.items(), *begun.curated.most_common()]
     for note, count in [*inputs.notes.items(), *((f"prompts dropped: {reason}", n) for reason, n in dropped)]:
-        monitor.say(f"{count:,} {note}", warning=True)
+        monitor.say(counted(count, note), warning=True)
     kept = inputs.n_kept - begun.curated.total()
     if not kept:
         monitor.say("curate drops every prompt: nothing is asked; datakit inspect shows what each of them met", warning=True)
-    monitor.say(f"{kept:,} prompts, {inputs.n_responses:,} responses imported")
+    monitor.say(f"{counted(kept, 'prompts')}, {counted(inputs.n_responses, 'responses')} imported")
 
 
 def _check_once(run: Run, recipe: Recipe, responses: Spool) -> None:

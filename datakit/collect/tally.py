@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from datakit.errors import BadInput, BadRow
 from datakit.recipe import FilePrompts, HubPrompts, ResponsesSource
+from datakit.wording import counted
 
 Input: TypeAlias = FilePrompts | HubPrompts | ResponsesSource
 """A section of the recipe that names a file or a dataset."""
@@ -53,6 +54,6 @@ class Tally:
             return
         reason, most = max(self.dropped.items(), key=lambda item: item[1].n)
         raise BadInput(
-            f"{self.given.name}: none of its {self.n_rows:,} rows can be used. {most.first}: {reason}{most.detail}; "
+            f"{self.given.name}: none of its {counted(self.n_rows, 'rows')} can be used. {most.first}: {reason}{most.detail}; "
             f"the file has {', '.join(self.columns)[:200]}"
         )

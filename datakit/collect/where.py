@@ -9,6 +9,7 @@ from typing import Any
 from datakit.collect.formats import Found
 from datakit.errors import BadInput
 from datakit.recipe.section import Range, Scalar, Where
+from datakit.wording import counted
 
 
 def matching(rows: Iterator[Found], where: Where, name: str) -> Iterator[Found]:
@@ -26,7 +27,7 @@ def matching(rows: Iterator[Found], where: Where, name: str) -> Iterator[Found]:
     if n_rows and unseen:
         raise BadInput(f"{name}: where.{min(unseen)}: there is no such column; the file has {', '.join(sorted(columns))[:200]}")
     if n_rows and not n_kept:
-        raise BadInput(f"{name}: where: none of its {n_rows:,} rows has these values; check their spelling")
+        raise BadInput(f"{name}: where: none of its {counted(n_rows, 'rows')} has these values; check their spelling")
 
 
 def _value(row: dict[str, Any], column: str) -> Any:

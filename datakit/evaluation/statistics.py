@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
-from typing import NamedTuple
 
 import polars as pl
 
-LEVEL = 0.95
+from datakit.tables.intervals import Interval, Z, wilson
+
 ROUNDS = 2_000
 POWER = 2.8
 """Standard errors that a difference must have to be seen at 5 % with a power of 80 %: 1.96 + 0.84."""
@@ -24,24 +24,6 @@ FLIPS = 0.15
 """The share of prompts on which two models of one size differ, where nothing else is known."""
 _DRAWS_AT_A_TIME = 4_000_000
 _NORMAL = NormalDist()
-Z = _NORMAL.inv_cdf((1 + LEVEL) / 2)
-
-
-class Interval(NamedTuple):
-    """Of 95 %."""
-
-    low: float
-    high: float
-
-
-def wilson(share: float, n: int) -> Interval:
-    """The interval of a share of n prompts that are right or wrong (Wilson 1927); for n = 0 all that is possible."""
-    if not n:
-        return Interval(0.0, 1.0)
-    square = Z * Z / n
-    middle = (share + square / 2) / (1 + square)
-    half = Z * math.sqrt(share * (1 - share) / n + square / (4 * n)) / (1 + square)
-    return Interval(max(0.0, middle - half), min(1.0, middle + half))
 
 
 def standard_error(values: pl.Series, clusters: pl.Series | None = None) -> float:

@@ -10,6 +10,7 @@ from datakit.errors import DISTRIBUTION
 from datakit.export.manifest import runs_of
 from datakit.export.rules import rules_in_words
 from datakit.tables import Row
+from datakit.wording import counted
 
 _KINDS = {
     "sft": ("demonstrations for SFT", "demonstrations"),
@@ -88,7 +89,7 @@ def _judge(run: Row) -> str:
         )
     return (
         f"The judge (`{run['judge']}`) scores a right answer above a wrong one, by the verifier, in {accuracy['value']:.1%} of "
-        f"{accuracy['comparisons']:,} comparisons within this run."
+        f"{counted(accuracy['comparisons'], 'comparisons')} within this run."
     )
 
 
@@ -103,8 +104,8 @@ def _lengths(manifests: Mapping[str, Row]) -> str:
         if target := made.get("target_tokens"):
             over = ", ".join(f"{count:,} have more than {size}" for size, count in target["rows_over"].items())
             lines.append(
-                f"\nTokens of {target['tokenizer']} with its chat template, {kind}: {over}, of {target['rows']:,} rows; the "
-                f"longest has {target['max']:,}."
+                f"\nTokens of {target['tokenizer']} with its chat template, {kind}: {over}, of "
+                f"{counted(target['rows'], 'rows')}; the longest has {target['max']:,}."
             )
     return "\n".join(lines)
 

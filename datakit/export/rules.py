@@ -8,6 +8,7 @@ from typing import Any
 from datakit.recipe import MEAN_RANK, Quantiles, Select
 from datakit.recipe.select import Sides
 from datakit.tables import Row
+from datakit.wording import counted
 
 
 def rules_in_words(facts: Row, kinds: Collection[str]) -> list[str]:
@@ -53,9 +54,7 @@ def _who_may_be_chosen(facts: Row, select: Select) -> str:
 
 def _who_was_excluded(flags: Row) -> str:
     """Empty where nobody has excluded anything."""
-    counts = [
-        f"{flags[name]:,} {name if flags[name] > 1 else name[:-1]}" for name in ("prompts", "responses", "pairs") if flags[name]
-    ]
+    counts = [counted(flags[name], name) for name in ("prompts", "responses", "pairs") if flags[name]]
     return (
         f"Excluded by people who looked at the data: {', '.join(counts)} (flags, digest `{flags['digest']}`)." if counts else ""
     )
@@ -109,7 +108,9 @@ def _pair_rules(select: Select, window: list[float | str | None] | None, verifie
     if select.length_ratio_max is not None:
         rules.append(f"The longer text has at most {select.length_ratio_max:g} times the characters of the shorter.")
     if (difference := select.length_difference_max) is not None:
-        allowed = f"{difference.chars:,} characters" if difference.tokens is None else f"{difference.tokens:,} tokens"
+        allowed = (
+            counted(difference.chars or 0, "characters") if difference.tokens is None else counted(difference.tokens, "tokens")
+        )
         rules.append(f"The longer text has at most {allowed} more than the shorter.")
     if select.length_bins is not None:
         rules.append(

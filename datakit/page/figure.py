@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from datakit import wording
 from datakit.page.svg import Chart, Grid, Row, as_svg
+from datakit.tables.intervals import wilson
 
 Found = TypeVar("Found")
 MOST_ROWS = 200  # of a table; the plots have fewer marks
@@ -77,6 +78,12 @@ class Percent(float):
 
 def share_of(value: float | None) -> Percent | None:
     return None if value is None else Percent(value)
+
+
+def interval_of(share: float, n: int) -> Row:
+    """The columns of its interval. n: prompts, for answers of one prompt lean on each other; so it is rather too wide."""
+    low, high = wilson(share, n)
+    return {"95% from": Percent(low), "95% to": Percent(high)}
 
 
 def written(value: object) -> str:

@@ -19,7 +19,7 @@ def environment() -> Environment:
     found = Environment(
         loader=PackageLoader("datakit.page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    written = ("compact", "decimal", "duration", "mean", "number", "percent", "share", "shorten")
+    written = ("compact", "counted", "decimal", "duration", "mean", "number", "percent", "share", "shorten")
     found.filters |= {name: getattr(wording, name) for name in written}
     found.filters["inert"] = inert
     return found

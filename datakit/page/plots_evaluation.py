@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 
 from datakit.evaluation.table import ENDINGS, Evaluation
-from datakit.page.figure import Figure, Subject, share_of
+from datakit.page.figure import Figure, Subject, interval_of, share_of
 from datakit.page.svg import ACCENT, INK, Chart, Grid, Row, cells
 
 Evaluated = Subject[Evaluation]
@@ -72,6 +72,7 @@ def _endings(one: Evaluated) -> list[Row]:
             "ending": ending.replace("_", " "),
             "answers": count,
             "share": share_of(count / score.answers),
+            **interval_of(count / score.answers, score.n),
         }
         for results in one.found.benchmarks
         for score in results.scores

@@ -1,27 +1,18 @@
-"""Plots of what becomes of prompts and answers on the way to pairs and demos."""
+"""Plots of what becomes of prompts on the way to pairs and demos."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from itertools import pairwise
 
 import altair as alt
 
-from datakit.audit.plotted import Solved
 from datakit.audit.report import Report
 from datakit.audit.words import SERVES, name_steps
-from datakit.evaluation.statistics import pass_at_k
 from datakit.page.figure import Figure, Percent, Subject
-from datakit.page.svg import ACCENT, DIM, GOOD, Chart, Grid, Row, cells
+from datakit.page.svg import ACCENT, GOOD, Chart, Grid, Row, cells
 
 MOST_SOURCES = 12  # by name; the others stand together
-KINDS = (
-    *("right", "wrong answer", "assertion", "exception", "syntax", "static analysis", "memory", "timeout"),
-    *("no answer", "cut off", "cannot judge", "no verdict"),
-)
-STEPS = ("responses", "right", "candidates", "pairs", "demos")
-SOLVED = ("never", "at most half", "more than half", "always")
 OTHERS = "other sources"
 Run = Subject[Report]
 
@@ -33,6 +24,12 @@ def named(run: Run, model: str | None) -> str:
     largest = sorted(run.found.sources, key=lambda source: -(source.responses or source.pairs or 0))[:MOST_SOURCES]
     known = len(run.found.sources) <= MOST_SOURCES or any(source.model == model for source in largest)
     return run.short.get(model, model) if known else OTHERS
+
+
+def sources_of(rows: list[Row]) -> list[str]:
+    """In the order of the rows, the others last."""
+    names = dict.fromkeys(row["source"] for row in rows)
+    return [name for name in names if name != OTHERS] + [name for name in names if name == OTHERS]
 
 
 def _funnel(run: Run) -> list[Row]:
@@ -91,30 +88,7 @@ def _draw_shares(rows: list[Row], grid: Grid) -> Chart:
     steps = [
         step for step in ("responses", "right", "candidates", "pairs", "demos") if any(row["step"] == step for row in rows)
     ]
-    return cells(rows, grid, "step", "source", steps, _sources(rows))
-
-
-def _kinds(run: Run) -> list[Row]:
-    counted, wholes = Counter[tuple[str, str]](), Counter[str]()
-    for one in run.found.plotted.kinds if run.found.plotted else []:
-        counted[named(run, one.model), one.kind] += one.responses
-        wholes[named(run, one.model)] += one.responses
-    return [
-        {
-            "source": source,
-            "kind": kind,
-            "responses": counted[source, kind],
-            "share": Percent(counted[source, kind] / wholes[source]),
-        }
-        for source in wholes
-        for kind in KINDS
-        if counted[source, kind]
-    ]
-
-
-def _draw_kinds(rows: list[Row], grid: Grid) -> Chart:
-    kinds = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
-    return cells(rows, grid, "kind", "source", kinds, _sources(rows))
+    return cells(rows, grid, "step", "source", steps, sources_of(rows))
 
 
 def _matrix(run: Run) -> list[Row]:
@@ -132,117 +106,7 @@ def _matrix(run: Run) -> list[Row]:
 
 def _draw_matrix(rows: list[Row], grid: Grid) -> Chart:
     across = list(dict.fromkeys(row["rejected source"] for row in sorted(rows, key=lambda row: row["rejected source"])))
-    return cells(rows, grid, "rejected source", "source", across, _sources(rows))
-
-
-def _solved(run: Run) -> list[Row]:
-    """How many prompts a source solves never, sometimes, and always."""
-    counted = {source: Counter[str]() for source in dict.fromkeys(named(run, one.model) for one in _solves(run))}
-    for one in _solves(run):
-        how = (
-            "never" if not one.passed else "always" if one.passed == one.answers else SOLVED[1 + (2 * one.passed > one.answers)]
-        )
-        counted[named(run, one.model)][how] += one.prompts
-    return [
-        {"source": source, "right": how, "prompts": counts[how], "share": Percent(counts[how] / counts.total())}
-        for source, counts in counted.items()
-        for how in SOLVED
-    ]
-
-
-def _draw_solved(rows: list[Row], grid: Grid) -> Chart:
-    return cells(rows, grid, "right", "source", list(SOLVED), _sources(rows))
-
-
-def _solves(run: Run) -> list[Solved]:
-    return run.found.plotted.solved if run.found.plotted else []
-
-
-def _pass_at_k(run: Run) -> list[Row]:
-    """Unbiased, over the prompts with as many answers as the most have; the interval is the mean's, over prompts."""
-    rows = []
-    for source in dict.fromkeys(named(run, one.model) for one in _solves(run)):
-        solved = [one for one in _solves(run) if named(run, one.model) == source]
-        n = max(one.answers for one in solved)
-        full = [one for one in solved if one.answers == n]
-        prompts = sum(one.prompts for one in full)
-        for k in [k for k in (1, 2, 4, 8, 16, 32, 64) if k < n] + [n]:
-            each = [(pass_at_k(n, one.passed, k), one.prompts) for one in full]
-            mean = sum(value * count for value, count in each) / prompts
-            error = math.sqrt(sum(count * (value - mean) ** 2 for value, count in each)) / prompts
-            ends = (Percent(max(0.0, mean - 1.96 * error)), Percent(min(1.0, mean + 1.96 * error)))
-            row = {"source": source, "k": k, "pass@k": Percent(mean), "95% from": ends[0], "95% to": ends[1]}
-            rows.append({**row, "prompts": prompts})
-    return rows
-
-
-def _draw_pass_at_k(rows: list[Row], grid: Grid) -> Chart:
-    share = alt.Scale(domain=[0, 1])
-    drawn = alt.Chart().encode(x=alt.X("k:Q", title="k answers", axis=alt.Axis(tickMinStep=1, tickCount=5)))
-    up = alt.Y("pass@k:Q", scale=share, axis=alt.Axis(format=".0%"), title="one of k is right")
-    lines = drawn.mark_line(color=ACCENT).encode(y=up)
-    ranges = drawn.mark_rule(color=ACCENT).encode(y=alt.Y("95% from:Q", scale=share), y2="95% to")
-    dots = drawn.mark_circle(color=ACCENT, size=30, opacity=1).encode(y=up)
-    return grid.draw(rows, lines, ranges, dots, by="source", height=130)
-
-
-def _ways(run: Run) -> list[Row]:
-    passed, failed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-    for one in run.found.plotted.ways if run.found.plotted else []:
-        passed[named(run, one.model), one.way] += one.passed
-        failed[named(run, one.model), one.way] += one.failed
-    found = passed + failed
-    wholes = Counter[str]()
-    for (source, _), count in found.items():
-        wholes[source] += count
-    return [
-        {
-            "source": source,
-            "way": way,
-            "answers": count,
-            "share": Percent(count / wholes[source]),
-            "right of these": Percent(passed[source, way] / count),
-        }
-        for (source, way), count in found.items()
-    ]
-
-
-def _draw_ways(rows: list[Row], grid: Grid) -> Chart:
-    frequent = Counter[str]()
-    for row in rows:
-        frequent[row["way"]] += row["answers"]
-    ways = [way for way, _ in frequent.most_common(8)]
-    return cells([row for row in rows if row["way"] in ways], grid, "way", "source", ways, _sources(rows))
-
-
-def _spending(run: Run) -> list[Row]:
-    report = run.found
-    pairs = {source.model: source.pairs or 0 for source in report.sources}
-    rows = []
-    for one in report.plotted.spending if report.plotted else []:
-        kept = pairs.get(one.model, 0)
-        tokens = one.prompt_tokens + one.completion_tokens
-        rows.append(
-            {
-                "source": run.short.get(one.label or one.model, one.label or named(run, one.model)),
-                "requests": one.n_requests,
-                "tokens in": one.prompt_tokens,
-                "tokens out": one.completion_tokens,
-                "tokens a pair": round(tokens / kept) if kept else None,
-                "cost": one.cost,
-                "cost a pair": one.cost / kept if kept and one.cost is not None else None,
-            }
-        )
-    return rows
-
-
-def _draw_spending(rows: list[Row], grid: Grid) -> Chart:
-    tall = [{**row, "tokens": row[f"tokens {way}"], "way": way} for row in rows for way in ("in", "out")]
-    colour = alt.Color("way:N", scale=alt.Scale(domain=["in", "out"], range=[DIM, ACCENT]), title="tokens")
-    sources = _sources(rows)
-    bars = alt.Chart().mark_bar()
-    bars = bars.encode(y=alt.Y("source:N", sort=sources, title=None), x=alt.X("tokens:Q", title="tokens"), color=colour)
-    return grid.draw(tall, bars, height=28 * len(sources))
+    return cells(rows, grid, "rejected source", "source", across, sources_of(rows))
 
 
 def _nearest(run: Run) -> list[Row]:
@@ -280,12 +144,6 @@ def _draw_curated(rows: list[Row], grid: Grid) -> Chart:
     return grid.draw(rows, bars, height=26 * len(reasons))
 
 
-def _sources(rows: list[Row]) -> list[str]:
-    """In the order of the rows, the others last."""
-    names = dict.fromkeys(row["source"] for row in rows)
-    return [name for name in names if name != OTHERS] + [name for name in names if name == OTHERS]
-
-
 PROMPTS: tuple[Figure[Report], ...] = (
     Figure(
         "From prompts to pairs",
@@ -321,40 +179,5 @@ PROMPTS: tuple[Figure[Report], ...] = (
         "one strong source chosen against one weak one: DPO then learns to tell these two apart.",
         _matrix,
         _draw_matrix,
-    ),
-    Figure(
-        "How often prompts are solved",
-        "most prompts in the middle: solved by some answers, so that they give pairs.",
-        "most at one end: too easy or too hard for the source, and no pair comes from them.",
-        _solved,
-        _draw_solved,
-    ),
-    Figure(
-        "pass@k by source",
-        "a line that rises: more answers a prompt find right ones.",
-        "a flat line: more answers are the same ones, so raise the temperature and not n.",
-        _pass_at_k,
-        _draw_pass_at_k,
-    ),
-    Figure(
-        "What the verifier found",
-        "right, and wrong in the way of the task.",
-        "much that has no answer, was cut off or cannot be judged: that is lost.",
-        _kinds,
-        _draw_kinds,
-    ),
-    Figure(
-        "How answers were found in the texts",
-        "nearly all by one sure way.",
-        "guesses such as the last number, with far fewer right ones (see the table).",
-        _ways,
-        _draw_ways,
-    ),
-    Figure(
-        "Tokens by source",
-        "the tokens of a pair are alike for all sources.",
-        "a source that costs many times as much a pair as the others.",
-        _spending,
-        _draw_spending,
     ),
 )

@@ -1,4 +1,4 @@
-"""Plots of what the judges' scores are worth, and of the pairs that come from them."""
+"""Plots of what the judges' scores are worth, and of the margins that come from them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from datakit.audit.plotted import Histogram
 from datakit.audit.report import Report
 from datakit.page.figure import Figure, Percent
 from datakit.page.plots_prompts import OTHERS, Run, named
-from datakit.page.svg import ACCENT, BAD, DIM, GOOD, INK, Chart, Grid, Row
+from datakit.page.svg import ACCENT, BAD, GOOD, Chart, Grid, Row
+from datakit.wording import decimal
 
 WINDOW = 0.15  # opacity
-
-
-# ------------------------------------------------------------------------------------------------------------------ margins
+MOST_AGREEMENTS = 6  # of two judges each
 
 
 def _bins(histogram: Histogram) -> list[Row]:
@@ -86,9 +85,6 @@ def _window(rows: list[Row]) -> list[alt.Chart]:
     return [alt.Chart().mark_rect(color=GOOD, opacity=WINDOW).encode(x="min(_low):Q", x2="max(_high):Q")]
 
 
-# ----------------------------------------------------------------------------------------------------------------- accuracy
-
-
 def _accuracy(run: Run) -> list[Row]:
     windows = {one.judge: one for one in run.found.margins}
     rows = []
@@ -131,116 +127,38 @@ def _draw_accuracy(rows: list[Row], grid: Grid) -> Chart:
     return apart
 
 
-# ------------------------------------------------------------------------------------------------------------------ lengths
-
-
-def _cells(run: Run) -> list[Row]:
-    plotted = run.found.plotted
+def _agreement(run: Run) -> list[Row]:
+    """The pairs of judges with the one that selects first."""
+    selects = run.found.run.judge
+    both = sorted(run.found.agreement, key=lambda one: selects not in (one.judge, one.other))[:MOST_AGREEMENTS]
+    told = {(one.judge, one.other): f"{one.judge}, {one.other}: Spearman {decimal(one.spearman)}" for one in both}
     return [
         {
-            "judge": one.judge,
-            "characters from": round(one.chars_low),
-            "characters to": round(one.chars_high),
-            "score from": one.score_low,
-            "score to": one.score_high,
+            "judges": told[one.judge, one.other],
+            "below, of the first": Percent(one.low),
+            "below, of the second": Percent(one.other_low),
             "answers": one.answers,
-            "_left": one.chars_low,
-            "_right": one.chars_high,
+            "_low": one.low,
+            "_other": one.other_low,
         }
-        for one in (plotted.length_cells if plotted else [])
+        for one in (run.found.plotted.ranks if run.found.plotted else [])
+        if (one.judge, one.other) in told
     ]
 
 
-def _draw_cells(rows: list[Row], grid: Grid) -> Chart:
-    logarithm = alt.Scale(type="log", nice=False)
+def _draw_agreement(rows: list[Row], grid: Grid) -> Chart:
+    step = min(high - low for low, high in pairwise(sorted({0.0, 1.0, *(row["_low"] for row in rows)})))
+    wide = [{**row, "_to": row["_low"] + step, "_other_to": row["_other"] + step} for row in rows]
+    share = alt.Axis(format=".0%")
     squares = alt.Chart().mark_rect(color=ACCENT)
     squares = squares.encode(
-        x=alt.X("_left:Q", scale=logarithm, title="characters of the answer"),
-        x2="_right",
-        y=alt.Y("score from:Q", title="score", scale=alt.Scale(zero=False)),
-        y2="score to",
-        opacity=alt.Opacity("answers:Q", scale=alt.Scale(type="sqrt", range=[0.06, 1]), legend=None),
+        x=alt.X("_low:Q", axis=share, title="scores below, of the first judge"),
+        x2="_to",
+        y=alt.Y("_other:Q", axis=share, title="of the second"),
+        y2="_other_to",
+        opacity=alt.Opacity("answers:Q", scale=alt.Scale(range=[0.05, 1]), legend=None),
     )
-    chart = grid.draw(rows, squares, by="judge", height=260)
-    return (
-        chart.resolve_scale(x="independent", y="independent", opacity="independent")
-        if len({row["judge"] for row in rows}) > 1 or grid.several
-        else chart
-    )
-
-
-def _medians(run: Run) -> list[Row]:
-    plotted, judge = run.found.plotted, run.found.run.judge
-    found = [one for one in (plotted.length_medians if plotted else []) if one.judge == judge]
-    together = {one.chars_low: one.median for one in found if one.model is None}
-    return [
-        {
-            "source": named(run, one.model),
-            "characters from": round(one.chars_low),
-            "characters to": round(one.chars_high),
-            "answers": one.answers,
-            "median score": one.median,
-            "of all sources": together.get(one.chars_low),
-            "_middle": math.sqrt(one.chars_low * one.chars_high),
-        }
-        for one in found
-        if one.model is not None and named(run, one.model) != OTHERS
-    ]
-
-
-def _draw_medians(rows: list[Row], grid: Grid) -> Chart:
-    across = alt.X("_middle:Q", scale=alt.Scale(type="log", nice=False), title="characters of the answer")
-    y = alt.Scale(zero=False)
-    own = alt.Chart().mark_line(color=ACCENT)
-    own = own.encode(x=across, y=alt.Y("median score:Q", scale=y, title="median score"))
-    every = alt.Chart().mark_line(color=DIM, strokeDash=[4, 3]).encode(x=across, y=alt.Y("of all sources:Q", scale=y))
-    chart = grid.draw(rows, every, own, by="source", height=130)
-    return chart.resolve_scale(x="independent", y="independent") if grid.several else chart
-
-
-def _ratios(run: Run) -> list[Row]:
-    histogram = run.found.pairs.length_histogram
-    if histogram is None:
-        return []
-    rows = zip(pairwise(histogram.edges), histogram.counts, strict=True)
-    return [{"ratio from": math.exp(low), "ratio to": math.exp(high), "pairs": count} for (low, high), count in rows]
-
-
-def _draw_ratios(rows: list[Row], grid: Grid) -> Chart:
-    bars = alt.Chart().mark_bar(color=ACCENT)
-    across = alt.X(
-        "ratio from:Q", scale=alt.Scale(type="log", nice=False), title="characters of the chosen / the rejected answer"
-    )
-    bars = bars.encode(x=across, x2="ratio to", y=alt.Y("pairs:Q", title="pairs"), y2=alt.datum(0))
-    equal = alt.Chart().mark_rule(color=INK, strokeDash=[4, 4]).encode(x=alt.datum(1))
-    return grid.draw(rows, bars, equal, height=180)
-
-
-def _lengths(run: Run) -> list[Row]:
-    names = ("10% below", "25% below", "median", "75% below", "90% below")
-    return [
-        {
-            "whose": f"{one.step}: {one.side}",
-            "n": one.n,
-            **{name: round(chars) for name, chars in zip(names, one.chars, strict=True)},
-            "_side": one.side,
-        }
-        for one in (run.found.plotted.lengths if run.found.plotted else [])
-    ]
-
-
-def _draw_lengths(rows: list[Row], grid: Grid) -> Chart:
-    """Boxes: a line over four fifths, a bar over the half in the middle, a tick at the median."""
-    order = list(dict.fromkeys(row["whose"] for row in rows))
-    logarithm = alt.Scale(type="log", nice=False)
-    colour = alt.Color("_side:N", scale=alt.Scale(domain=["chosen", "rejected"], range=[GOOD, BAD]), legend=None)
-    drawn = alt.Chart().encode(y=alt.Y("whose:N", sort=order, title=None), color=colour)
-    across = alt.X("10% below:Q", scale=logarithm, title="characters")
-    lines = drawn.mark_rule().encode(x=across, x2="90% below")
-    bars = drawn.mark_bar(size=12, opacity=0.6).encode(x=alt.X("25% below:Q", scale=logarithm), x2="75% below")
-    ticks = alt.Chart().mark_tick(color=INK, size=18, thickness=2)
-    ticks = ticks.encode(y=alt.Y("whose:N", sort=order), x=alt.X("median:Q", scale=logarithm))
-    return grid.draw(rows, lines, bars, ticks, height=32 * len(order))
+    return grid.draw(wide, squares, by="judges", height=200, width=320)
 
 
 SCORES: tuple[Figure[Report], ...] = (
@@ -266,31 +184,10 @@ SCORES: tuple[Figure[Report], ...] = (
         lambda rows, grid: _draw_margins(rows, grid, "source"),
     ),
     Figure(
-        "Score against length",
-        "a cloud that does not lean.",
-        "one that rises to the right: the judge pays for length, and so will the pairs.",
-        _cells,
-        _draw_cells,
-    ),
-    Figure(
-        "Median score by length and source",
-        "flat lines.",
-        "lines that rise with length, or one source far above all (dashed) at every length: a favourite.",
-        _medians,
-        _draw_medians,
-    ),
-    Figure(
-        "Lengths of chosen and rejected answers, before and after the rule",
-        "both sides of the pairs alike, and like the candidates.",
-        "chosen answers far right of the rejected ones: the rule did not control length (length_adjust, length_ratio_max).",
-        _lengths,
-        _draw_lengths,
-    ),
-    Figure(
-        "Length of the chosen answer by that of the rejected one",
-        "as much on the left of the dashed line as on the right.",
-        "nearly all on the right: DPO will learn to write long.",
-        _ratios,
-        _draw_ratios,
+        "Do the judges agree?",
+        "a band from the lower left to the upper right.",
+        "an even field: the judges rank by different things, and which of them selects decides what the pairs teach.",
+        _agreement,
+        _draw_agreement,
     ),
 )

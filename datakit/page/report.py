@@ -6,19 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datakit.audit.report import Limit, Report
+from datakit.audit.report import Limit, Report, Source
 from datakit.evaluation.table import Evaluation, Mean
-from datakit.page.figure import Subject, draw_figures, share_of, written
+from datakit.page.figure import Drawn, Subject, draw_figures, share_of, written
 from datakit.page.jinja import environment
+from datakit.page.plots_answers import ANSWERS
 from datakit.page.plots_evaluation import EVALUATION
+from datakit.page.plots_lengths import LENGTHS
 from datakit.page.plots_prompts import PROMPTS
 from datakit.page.plots_scores import SCORES
+from datakit.tables.intervals import wilson
 from datakit.wording import UNSEEN, short_names
 
 SHOWN_CHARS = 2_000  # of a text in an example
 NAME_CHARS = 40
 MOST_FLIPS = 40
 MOST_FAILURES = 30  # causes
+PARTS = {"Prompts": PROMPTS, "Answers": ANSWERS, "Scores and margins": SCORES, "Lengths": LENGTHS}
 
 
 @dataclass(frozen=True)
@@ -35,19 +39,22 @@ def render_report(reports: Sequence[Report]) -> str:
     models = [source.model for report in reports for source in report.sources]
     short = {model: UNSEEN.sub("?", name) for model, name in short_names(dict.fromkeys(models), NAME_CHARS).items()}
     subjects = [Subject(name, report, short) for name, report in zip(names, reports, strict=True)]
-    prompts = draw_figures(PROMPTS, subjects)
-    scores = draw_figures(SCORES, subjects, first=len(prompts))
+    parts, drawn = list[tuple[str, list[Drawn]]](), 0
+    for title, figures in PARTS.items():
+        parts.append((title, draw_figures(figures, subjects, first=drawn)))
+        drawn += len(parts[-1][1])
     return (
         environment()
         .get_template("report.html")
         .render(
             subjects=subjects,
             lines=list(_lines(reports)),
-            parts=[("Prompts and sources", prompts), ("Scores and pairs", scores)],
+            parts=parts,
             shown_chars=SHOWN_CHARS,
             most_failures=MOST_FAILURES,
             written=written,
             limit=_limit,
+            pass_rate=_pass_rate,
         )
     )
 
@@ -86,24 +93,43 @@ def name_folders(folders: Sequence[str]) -> list[str]:
 def _lines(reports: Sequence[Report]) -> list[Line]:
     """What one would want to know first; without the lines that nobody has a number for."""
     columns = [_numbers(report) for report in reports]
-    lines = [Line(name, [written(column[name]) for column in columns]) for name in columns[0]]
+    lines = [Line(name, [column[name] for column in columns]) for name in columns[0]]
     return [line for line in lines if any(value != written(None) for value in line.values)]
 
 
-def _numbers(report: Report) -> dict[str, float | None]:
-    pairs, scores = report.pairs, report.scores
-    return {
+def _numbers(report: Report) -> dict[str, str]:
+    pairs, scores, lengths = report.pairs, report.scores, report.lengths
+    longer = pairs.chosen_longer_share
+    ends = wilson(longer, pairs.count or 0) if longer is not None else (None, None)
+    numbers = {
         "pairs": report.tables.get("pairs"),
         "demos": report.tables.get("demos"),
         "prompts": report.funnel[0].prompts if report.funnel else None,
         "responses": report.current.get("responses"),
         "sources": len(report.sources),
-        "chosen answer is the longer one": share_of(pairs.chosen_longer_share),
+        "chosen answer is the longer one": _rate(longer, *ends),
         "length ratio (chosen / rejected), geometric mean": pairs.length_ratio_geomean,
         "median margin": pairs.margin_median,
-        "judge scores a right answer above a wrong one": share_of(scores.ranking_accuracy) if scores else None,
+        "judge scores a right answer above a wrong one": (
+            _rate(scores.ranking_accuracy, scores.accuracy_low, scores.accuracy_high) if scores else None
+        ),
         "comparisons of a right and a wrong answer": (scores.comparisons or None) if scores else None,
+        "mean characters of a demo": round(lengths.after.demo_chars) if lengths and lengths.after.demo_chars else None,
     }
+    return {name: written(value) for name, value in numbers.items()}
+
+
+def _rate(share: float | None, low: float | None, high: float | None) -> str | None:
+    """With its interval."""
+    if share is None or low is None or high is None:
+        return None
+    return f"{share:.1%} ({low:.1%}..{high:.1%})"
+
+
+def _pass_rate(source: Source) -> str:
+    """Its interval counts prompts: answers of one prompt lean on each other."""
+    rate = source.pass_rate
+    return written(_rate(rate, *wilson(rate, source.prompts or 0)) if rate is not None else None)
 
 
 def _limit(limit: Limit) -> str:

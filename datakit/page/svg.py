@@ -85,7 +85,10 @@ def _lean(tag: str, number: int) -> str:
 
 
 def cells(rows: list[Row], grid: Grid, x: str, y: str, across: list[str], down: list[str]) -> Chart:
-    """A table of `share` by the columns x and y, whose values stand in this order; each cell the darker the larger."""
+    """A table of `share` by the columns x and y, whose values stand in this order; each cell the darker the larger.
+
+    Below a share stands its interval, where the rows have one (`95% from`, `95% to`).
+    """
     drawn = alt.Chart().encode(
         x=alt.X(
             f"{x}:N",
@@ -96,6 +99,23 @@ def cells(rows: list[Row], grid: Grid, x: str, y: str, across: list[str], down: 
         y=alt.Y(f"{y}:N", sort=down, title=None, axis=alt.Axis(domain=False, ticks=False)),
     )
     shade = alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.03, 0.6]), legend=None)
-    squares = drawn.mark_rect(color=ACCENT).encode(opacity=shade)
-    numbers = drawn.mark_text().encode(text=alt.Text("share:Q", format=".0%"))
-    return grid.draw(rows, squares, numbers, height=26 * len(down), width=110 * len(across))
+    layers, height = [drawn.mark_rect(color=ACCENT).encode(opacity=shade)], 26
+    if all("95% from" in row for row in rows):
+        height = 36
+        rows = [{**row, "_ends": f"{row['95% from']:.0%}..{row['95% to']:.0%}"} for row in rows]
+        layers += [drawn.mark_text(dy=-6).encode(text=alt.Text("share:Q", format=".0%"))]
+        layers += [drawn.mark_text(dy=8, fontSize=10).encode(text="_ends:N")]
+    else:
+        layers += [drawn.mark_text().encode(text=alt.Text("share:Q", format=".0%"))]
+    return grid.draw(rows, *layers, height=height * len(down), width=110 * len(across))
+
+
+def boxes(rows: list[Row], grid: Grid, names: str, title: str, colour: alt.Color | None = None) -> Chart:
+    """Of `10% below` to `90% below`: a line over four fifths, a bar over the half in the middle, a tick at the median."""
+    up = alt.Y(f"{names}:N", sort=(order := list(dict.fromkeys(row[names] for row in rows))), title=None)
+    logarithm = alt.Scale(type="log", nice=False)
+    drawn = alt.Chart().encode(y=up, color=colour if colour is not None else alt.value(ACCENT))
+    lines = drawn.mark_rule().encode(x=alt.X("10% below:Q", scale=logarithm, title=title), x2="90% below")
+    bars = drawn.mark_bar(size=12, opacity=0.6).encode(x=alt.X("25% below:Q", scale=logarithm), x2="75% below")
+    ticks = alt.Chart().mark_tick(color=INK, size=18, thickness=2).encode(y=up, x=alt.X("median:Q", scale=logarithm))
+    return grid.draw(rows, lines, bars, ticks, height=32 * len(order))

@@ -29,6 +29,7 @@ from datakit.sample.spending import Meter, Spent, identity, spending, total
 from datakit.store import BatchFolder, Run, load_sql
 from datakit.tables import Rows
 from datakit.tables.answers import CUT_OFF
+from datakit.wording import counted
 
 
 @dataclass
@@ -112,7 +113,7 @@ class Gathering:
                 return
         served = [one.source for one in turn if isinstance(one.source, ServeSource)]
         if served:
-            self.monitor.say(f"starting {len(served)} model servers; their logs are in {self.logs}")
+            self.monitor.say(f"starting {counted(len(served), 'model servers')}; logs are in {self.logs}")
         try:
             with serving.serve(self.recipe, served, self.logs, self.monitor.say) as servers:
                 self._drain = Drain(self.options.grace_s, self.monitor.say)
@@ -153,8 +154,9 @@ class Gathering:
             copied = snapshot.query(load_sql("sample/find_copies"))
         for model, prompts, copies in copied.iter_rows():
             self.monitor.say(
-                f"{model}: samples are copies of one text for {copies:,} of {prompts:,} prompts, also when asked again; "
-                "does the server honour temperature and seed? (transformers: is do_sample on in generation_config.json?)",
+                f"{model}: samples are copies of one text for {copies:,} of {counted(prompts, 'prompts')}, also when asked "
+                "again; does the server honour temperature and seed? "
+                "(transformers: is do_sample on in generation_config.json?)",
                 warning=True,
             )
 
@@ -165,7 +167,7 @@ class Gathering:
         for model, reason, n in endings.iter_rows():
             known = "raise sampling.max_tokens" if reason in CUT_OFF else f"where that means complete: complete: [{reason}]"
             self.monitor.say(
-                f"{model}: {n:,} answers ended with '{reason}', so they are neither chosen nor rejected ({known})", warning=True
+                f"{model}: {counted(n, 'answers')} ended with '{reason}', neither chosen nor rejected ({known})", warning=True
             )
 
     def _note_budget(self) -> bool:

@@ -27,6 +27,7 @@ from datakit.sample.lines import Requests, lines_of, read_id, read_lines
 from datakit.sample.one_source import Ask, Store
 from datakit.sample.spending import Meter, Spent, identity, spent_at
 from datakit.store import Batch, BatchFolder, Run, Sample, load_sql
+from datakit.wording import counted
 
 LOST_FILES = 3  # times that a file that was uploaded may be unknown to the vendor
 
@@ -150,7 +151,7 @@ class BatchSampler:
             return True
         if name in self._waiting and self._n_running():
             return False
-        said = self.meter.no_room(self._may_take(batch), f"a batch of {batch.n_lines:,} lines")
+        said = self.meter.no_room(self._may_take(batch), f"a batch of {counted(batch.n_lines, 'lines')}")
         if said is not None:
             self._waiting[name] = said
             return False
@@ -199,8 +200,8 @@ class BatchSampler:
         if fault.error not in ("http_404", "http_410"):
             return fault
         return self.client.stop(
-            f"does not know {what} (is it the same account?); to ask for its {batch.n_lines:,} lines again, and pay for them "
-            f"again, remove {self.folder.note_path(batch)}"
+            f"does not know {what} (is it the same account?); to ask for its {counted(batch.n_lines, 'lines')} again, "
+            f"and pay for them again, remove {self.folder.note_path(batch)}"
         )
 
     def _refuse(self, name: str, refusal: Fault) -> None:
@@ -227,7 +228,7 @@ class BatchSampler:
         self._crowded_since = self._crowded_since or time.monotonic()
         if time.monotonic() - self._crowded_since > self.client.patience_s:
             raise self.client.stop(
-                f"no room for a batch of {self._batches[name].n_lines:,} lines: {said}; "
+                f"no room for a batch of {counted(self._batches[name].n_lines, 'lines')}: {said}; "
                 "give the source a smaller batch.max_lines"
             )
 
@@ -239,7 +240,7 @@ class BatchSampler:
             return
         counts = ", ".join(f"{states.count(state)} {state.replace('_', ' ')}" for state in sorted(set(states)))
         lines, answered = sum(one.n_lines for one in self._batches.values()), sum(one.completed for one in self._seen.values())
-        self.tell(f"batches: {counts}; {answered:,} of {lines:,} lines")
+        self.tell(f"batches: {counts}; {answered:,} of {counted(lines, 'lines')}")
 
     # --------------------------------------------------------------------------------------------------------------- results
 
@@ -264,7 +265,8 @@ class BatchSampler:
         self.folder.finish(batch, state.status)
         self._settle(name, harvest)
         if n_others:
-            self.say(f"{self.source.model}: {n_others:,} lines in the results of {state.batch_id} are no lines of that batch")
+            others = counted(n_others, "lines")
+            self.say(f"{self.source.model}: {others} in the results of {state.batch_id} of no request of that batch")
         self._check_source(harvest)
 
     async def _download(self, batch: Batch, file_id: str, path: Path) -> None:
@@ -297,7 +299,8 @@ class BatchSampler:
             raise self.client.stop(f"the server {harvest.account}")
         if harvest.last_fault is not None and not self.answered:
             raise self.client.stop(
-                f"answered none of {harvest.n_failed:,} samples ({harvest.last_fault}); fix the source's settings in the recipe"
+                f"answered none of {counted(harvest.n_failed, 'samples')} ({harvest.last_fault}); "
+                "fix the source's settings in the recipe"
             )
 
 

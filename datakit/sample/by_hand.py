@@ -24,6 +24,7 @@ from datakit.sample.missing import asked_sources, missing_samples
 from datakit.sample.spending import Identity, identity
 from datakit.store import BatchFolder, Database, Run, Sample, load_sql
 from datakit.tables import Rows
+from datakit.wording import counted
 
 Item = TypeVar("Item")
 LINES_AT_A_TIME = 1000
@@ -133,9 +134,11 @@ def said_of(read: Read) -> str:
         ("lines with a custom_id that datakit does not write", read.unknown),
     ):
         if ids:
-            parts.append(f"{len(ids):,} {what} ({', '.join(ids[:EXAMPLES])}{', ...' if len(ids) > EXAMPLES else ''})")
+            parts.append(f"{counted(len(ids), what)} ({', '.join(ids[:EXAMPLES])}{', ...' if len(ids) > EXAMPLES else ''})")
     if read.unreadable:
-        parts.append(f"{read.unreadable:,} lines that are no results (objects with a custom_id, and a response or an error)")
+        parts.append(
+            f"{counted(read.unreadable, 'lines')} without a result (an object with a custom_id, and a response or an error)"
+        )
     return "; ".join(parts)
 
 

@@ -14,6 +14,7 @@ from datakit.score.local import Chunk, score_here
 from datakit.score.missing import count_scores
 from datakit.score.remote import RemoteScoring
 from datakit.store import Run, load_sql
+from datakit.wording import counted
 
 
 def score_missing(run: Run, reward: Reward, options: Options, monitor: Monitor) -> list[DatakitError]:
@@ -25,7 +26,7 @@ def score_missing(run: Run, reward: Reward, options: Options, monitor: Monitor) 
     if isinstance(reward, LocalReward) and reward.stores_objectives:
         without = int(run.query(load_sql("missing/count_without_objectives"), {"judge": judge})["n"][0])
         if without:
-            said = f"{judge}: {without:,} answers were scored before the recipe asked for objectives, and stay without"
+            said = f"{judge}: {counted(without, 'answers')} scored before the recipe asked for objectives, and without them"
             monitor.say(said, warning=True)
 
     def store(chunk: Chunk) -> None:

@@ -14,7 +14,7 @@ from datakit.dry_run import Plan, SourcePlan
 from datakit.progress import Progress
 from datakit.sample.spending import SourceSpent, money, total
 from datakit.screen.ink import Ink
-from datakit.wording import compact, number, short_names, shorten_name
+from datakit.wording import compact, counted, number, short_names, shorten_name
 
 NARROW = 100
 LEAST_NAME = 14
@@ -59,12 +59,14 @@ def draw_spending(spending: Sequence[SourceSpent], this_build: Progress, console
     titles = ["responses", "requests", "tokens in", "tokens out", *(["cost"] if priced else [])]
     _draw("samples of this run", titles, lines, console)
     if uncounted := sum(source.n_uncounted for source in spending):
-        console.print(Text(f"  {uncounted:,} responses came without token counts; the sums leave them out", style="yellow"))
+        console.print(
+            Text(f"  {counted(uncounted, 'responses')} came without token counts; the sums leave them out", style="yellow")
+        )
 
 
 def draw_plan(plan: Plan, console: Console) -> None:
     """What a build would ask for; what is only roughly known is marked, and said how it is known."""
-    title = f"dry run of {plan.prompts:,} prompts; nothing was asked or written"
+    title = f"dry run of {counted(plan.prompts, 'prompts')}; nothing was asked or written"
     priced = any(source.cost is not None for source in plan.sources)
     names = short_names([source.source for source in plan.sources])
     lines = [Line(names[source.source], _amounts([source], priced, console)) for source in plan.sources]
@@ -116,7 +118,7 @@ def _remarks(plan: Plan, names: dict[str, str]) -> Iterator[tuple[str, str]]:
     for judge, n_answers in plan.judged.items():
         if not n_answers:
             continue
-        yield f"{judge} is asked about {n_answers:,} answers at most; no sum or budget has that", "dim"
+        yield f"{judge} is asked about {counted(n_answers, 'answers')} at most; no sum or budget has that", "dim"
     for name, budget in plan.budgets.items():
         spent, planned, limit = map(money if name == "cost" else number, (budget.spent, budget.planned, budget.limit))
         said = f"budget.{name}: {spent} spent and {planned} planned of {limit}: {budget.verdict}"

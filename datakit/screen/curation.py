@@ -11,7 +11,7 @@ from rich.text import Text
 
 from datakit.audit.report import Curation, Overlap
 from datakit.screen.ink import BLANK, Ink
-from datakit.wording import decimal, percent, shorten
+from datakit.wording import counted, decimal, percent, shorten
 
 SHOWN_CHARS = 200  # of a prompt
 
@@ -21,7 +21,7 @@ def draw_curation(curation: Curation | None, ink: Ink, n_samples: int) -> Iterat
     if curation is None:
         return
     gone = percent(curation.before - curation.after, curation.before)
-    yield Text(f"{curation.before:,} prompts before, {curation.after:,} after ({gone} dropped)")
+    yield Text(f"{counted(curation.before, 'prompts')} before, {curation.after:,} after ({gone} dropped)")
     if curation.reasons or curation.noted:
         yield _reasons(curation, ink)
     if curation.clusters:

@@ -12,7 +12,7 @@ from rich.text import Text
 from datakit.audit.diff import ChangedPair, Diff, Selection, Side
 from datakit.screen.ink import BLANK, Ink, table
 from datakit.tables import Row
-from datakit.wording import decimal, number, share, short_names, shorten
+from datakit.wording import counted, decimal, number, share, short_names, shorten
 
 SHOWN_CHARS = 300
 NAME_CHARS = 60
@@ -32,7 +32,7 @@ def draw_diff(diff: Diff, console: Console) -> None:
         console.print(BLANK)
         console.print(_listed(diff, ink))
     if len(diff.changes) > LISTED:
-        console.print(Text(f"... {len(diff.changes) - LISTED:,} more changes; --json gives all", style="dim"))
+        console.print(Text(f"... {counted(len(diff.changes) - LISTED, 'more changes')}; --json gives all", style="dim"))
 
 
 def _numbers(diff: Diff, ink: Ink) -> Iterator[RenderableType]:
@@ -44,7 +44,8 @@ def _numbers(diff: Diff, ink: Ink) -> Iterator[RenderableType]:
 
 
 def _names() -> list[str]:
-    return ["pairs", "demos", "chosen is the longer one", "length ratio", "margin: least, quarters, most", "judge accuracy"]
+    numbers = ["pairs", "demos", "chosen is the longer one", "length ratio", "margin: least, quarters, most", "judge accuracy"]
+    return [*numbers, "excluded by flags"]
 
 
 def _values(side: Selection) -> list[str]:
@@ -57,7 +58,13 @@ def _values(side: Selection) -> list[str]:
         "-" if side.length_ratio_geomean is None else f"{side.length_ratio_geomean:.2f}",
         " ".join(map(decimal, side.margin_quantiles)) if side.margin_quantiles else "-",
         accuracy,
+        _excluded(side),
     ]
+
+
+def _excluded(side: Selection) -> str:
+    """A dash where nobody has said anything."""
+    return ", ".join(counted(n, what) for what, n in (side.excluded or {}).items() if n) or "-"
 
 
 def _moved(diff: Diff) -> Iterator[RenderableType]:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from datakit.evaluation.table import UNKNOWN, Contact, Difference, Evaluation, Figure, Flip, Mean, Results, Score, Side
 from datakit.screen.ink import Ink, table
-from datakit.wording import shorten
+from datakit.wording import counted, shorten
 
 COUNTED = {
     "no_answer": "no answer",
@@ -40,10 +40,10 @@ def draw(evaluation: Evaluation, console: Console) -> None:
 
 
 def _facts(results: Results) -> str:
-    asked = "1 answer each" if results.samples == 1 else f"{results.samples} answers each"
-    groups = "" if results.clusters is None else f" in {results.clusters:,} groups"
+    asked = counted(results.samples, "answers") + " each"
+    groups = "" if results.clusters is None else f" in {counted(results.clusters, 'groups')}"
     metric = "" if results.metric == "accuracy" else f", {results.metric}"
-    return f"  {results.version}, {results.prompts:,} prompts{groups}, {asked}{metric}, {results.verifier}"
+    return f"  {results.version}, {counted(results.prompts, 'prompts')}{groups}, {asked}{metric}, {results.verifier}"
 
 
 def _benchmark(results: Results, base: str | None, ink: Ink) -> Iterator[RenderableType]:
@@ -114,7 +114,8 @@ def _differences(differences: Sequence[Difference], base: str | None, ink: Ink) 
 
 
 def _contact(contact: Contact, results: Results, ink: Ink) -> Text:
-    what = f"{contact.met:,} of {contact.prompts:,} prompts are items of {results.benchmark} ({contact.items:,} of its items)"
+    met = f"{contact.met:,} of {counted(contact.prompts, 'prompts')}"
+    what = f"{met} among the items of {results.benchmark} ({contact.items:,} of its items)"
     return ink.text(f"{contact.data}: {what}", "yellow" if contact.met else "dim")
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from datakit.audit.contents import Readable
 from datakit.errors import BadInput
 from datakit.screen.ink import Ink
+from datakit.wording import counted
 
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:
@@ -33,7 +34,7 @@ def draw_table(frame: pl.DataFrame, rows: int = 200) -> None:
     console = Console(highlight=False)
     console.print(table)
     if frame.height > rows:
-        console.print(Text(f"... {frame.height - rows:,} more rows; --format csv gives all", style="dim"))
+        console.print(Text(f"... {counted(frame.height - rows, 'more rows')}; --format csv gives all", style="dim"))
 
 
 def draw_upright(frame: pl.DataFrame) -> None:
@@ -54,8 +55,9 @@ def draw_contents(contents: list[Readable]) -> None:
     """Tables and views with their columns."""
     console = Console(highlight=False)
     for one in contents:
-        rows = f"{one.rows:,} row{'s' * (one.rows != 1)}"
-        console.print(Text(one.name, style="bold").append(f"  {one.kind}, {rows}. {one.doc}", style="not bold"))
+        console.print(
+            Text(one.name, style="bold").append(f"  {one.kind}, {counted(one.rows, 'rows')}. {one.doc}", style="not bold")
+        )
         columns = ", ".join(
             f"{name} {kind if len(kind) < 20 else kind.partition('(')[0]}" for name, kind in one.columns.items()
         )

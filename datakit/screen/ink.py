@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from datakit.wording import UNSEEN
 
 BLANK = Text(" ")
+LEAST_NAME = 12  # characters, however narrow the terminal is
+INDENT = 2  # of what stands below a title
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,13 @@ class Ink:
         most = max(counts)
         marks = (" " if not n else levels[math.ceil(n / most * len(levels)) - 1] for n in counts)
         return Text("".join(marks), style="cyan")
+
+
+def room(console: Console, tables: Iterable[object]) -> int:
+    """How many characters names may have: what the widest of these tables, drawn without names, leaves of the terminal."""
+    drawn = (one for one in tables if isinstance(one, Table))
+    widest = max((Measurement.get(console, console.options, one).maximum for one in drawn), default=0)
+    return max(LEAST_NAME, console.width - INDENT - widest)
 
 
 def table(first: str, *others: str, no_wrap: bool = True) -> Table:

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from datakit.audit.browsing import Lineage
-from datakit.screen.ink import Ink, table
+from datakit.screen.ink import Ink, room, table
 from datakit.tables import Row
-from datakit.wording import decimal, number, share, short_names, shorten
+from datakit.wording import counted, decimal, number, share, short_names, shorten
 
 SHOWN_CHARS = 1_200  # of the prompt, and of its reference
 STYLES = {"chosen": "green", "rejected": "red", "demo": "green"}
@@ -31,9 +31,12 @@ def draw_lineage(lineage: Lineage, console: Console, texts: bool) -> None:
         console.print(Padding(ink.text(shorten(prompt["reference"], SHOWN_CHARS)), (0, 0, 0, 2), expand=False))
     if prompt["dropped"]:
         console.print(ink.text(f"dropped: {prompt['dropped']}", "bold red"))
+    models = list(dict.fromkeys(answer["model"] for answer in lineage.answers))
+    answers = [_answers(lineage, dict.fromkeys(models, ""), ink)] if models else []
+    names = short_names(models, room(console, answers))
     sections = {
         "Met": [ink.text(_met(met)) for met in lineage.overlaps],
-        "Answers": [_answers(lineage, ink)] if lineage.answers else [Text("none", style="dim")],
+        "Answers": [_answers(lineage, names, ink)] if lineage.answers else [Text("none", style="dim")],
         "Candidates": [ink.text(_candidate(one)) for one in lineage.candidates],
         "Failures": [ink.text(_failure(failure)) for failure in lineage.failures],
         "Flags": [ink.text(_flag(flag), "yellow") for flag in lineage.flags],
@@ -46,9 +49,8 @@ def draw_lineage(lineage: Lineage, console: Console, texts: bool) -> None:
             console.print(Padding(part, (0, 0, 0, 2), expand=False))
 
 
-def _answers(lineage: Lineage, ink: Ink) -> Table:
+def _answers(lineage: Lineage, names: dict[str, str], ink: Ink) -> Table:
     """One row an answer; a column that has nothing in any row is left out."""
-    names = short_names({answer["model"] for answer in lineage.answers})
     judges = sorted({judge for answer in lineage.answers for judge in answer["by_judge"]})
     columns: dict[str, list[Text]] = {"source": [], "what became of it": []}
     for answer in lineage.answers:
@@ -95,7 +97,7 @@ def _met(row: Row) -> str:
 
 
 def _failure(row: Row) -> str:
-    tried = f"{row['attempts']} attempts{', for good' if row['permanent'] else ''}"
+    tried = f"{counted(row['attempts'], 'attempts')}{', for good' if row['permanent'] else ''}"
     return f"{row['stage']}, {row['source']}: {row['error']} ({tried}) {row['message'] or ''}"
 
 

@@ -16,14 +16,13 @@ from datakit.audit.plotted import Histogram
 from datakit.audit.report import Flagged, Report, Source
 from datakit.audit.words import SERVES, name_steps
 from datakit.screen.curation import draw_curation
-from datakit.screen.ink import BLANK, Ink, table
-from datakit.screen.report_judges import draw_judges
+from datakit.screen.ink import BLANK, INDENT, Ink, room, table
+from datakit.screen.report_judges import draw_by_source, draw_judges
+from datakit.screen.report_lengths import draw_lengths, draw_source_lengths
 from datakit.tables import OUTCOMES
-from datakit.wording import decimal, mean, number, percent, share, short_names, shorten, span
+from datakit.wording import counted, decimal, mean, number, percent, share, short_names, shorten, span
 
 WIDTH = 100  # where the output is no terminal
-BESIDE_NAMES = 76  # columns that the numbers of a source take
-LEAST_NAME_CHARS = 12
 SHOWN_CHARS = 420  # of a text in an example
 BAR = 24
 
@@ -38,7 +37,7 @@ def draw(report: Report, console: Console) -> None:
     """Print the report."""
     ink = Ink(console.options.ascii_only)
     width = console.width
-    names = short_names([source.model for source in report.sources], max(LEAST_NAME_CHARS, width - BESIDE_NAMES))
+    names = _names(report, console, ink)
     console.print(_header(report, ink), width=width)
     warnings = _grid("left", "left")
     for warning in report.warnings:
@@ -49,6 +48,7 @@ def draw(report: Report, console: Console) -> None:
         "Sources": _sources(report, names, ink),
         "Pairs": _pairs(report, ink),
         "Judges": draw_judges(report, names, ink),
+        "Lengths": draw_lengths(report, names, ink),
         "Duplicates": _duplicates(report),
         "Failures": _failures(report, names, ink),
         "Warnings": [warnings] if report.warnings else [],
@@ -60,7 +60,16 @@ def draw(report: Report, console: Console) -> None:
         if drawn:
             console.print(Text("\n" + title, style="bold"))
         for part in drawn:
-            console.print(Padding(part, (0, 0, 0, 2), expand=False), width=width)
+            console.print(Padding(part, (0, 0, 0, INDENT), expand=False), width=width)
+
+
+def _names(report: Report, console: Console, ink: Ink) -> dict[str, str]:
+    """The sources as short as the tables of numbers by source need them."""
+    models = [source.model for source in report.sources]
+    without = dict.fromkeys(models, "")
+    tables = [*_sources(report, without, ink), *(draw_by_source(judge, without, ink) for judge in report.judges)]
+    tables += [draw_source_lengths(report.lengths, without, ink)] if report.lengths else []
+    return short_names(models, room(console, tables))
 
 
 # ----------------------------------------------------------------------------------------------------------------- sections
@@ -108,18 +117,18 @@ def _funnel(report: Report, ink: Ink) -> Iterator[RenderableType]:
         title = "candidates (prompt and source) that are no pair"
         yield _listing(title, [(row.reason, row.candidates) for row in report.lost if row.reason != SERVES], ink)
         if serve := sum(row.candidates for row in report.lost if row.reason == SERVES):
-            yield Text(f"{serve:,} candidates serve SFT")
-    written = [f"{report.tables[name]:,} {name}" for name in ("pairs", "demos") if name in report.tables]
+            yield Text(f"{counted(serve, 'candidates')} for SFT")
+    written = [counted(report.tables[name], name) for name in ("pairs", "demos") if name in report.tables]
     yield Text(f"{'stored' if report.funnel else 'exported'}: {', '.join(written)}", style="bold")
 
 
 def _flagged(flags: Flagged) -> str:
     """Empty where nobody has said anything."""
-    counts = [(flags.prompts, "prompt"), (flags.responses, "response"), (flags.pairs, "pair")]
-    excluded = ", ".join(f"{n:,} {what}{'s' * (n > 1)}" for n, what in counts if n)
+    counts = [(flags.prompts, "prompts"), (flags.responses, "responses"), (flags.pairs, "pairs")]
+    excluded = ", ".join(counted(n, what) for n, what in counts if n)
     parts = [f"excluded {excluded}{'' if flags.obeyed else ' (select.flags: ignore)'}"] if excluded else []
     parts += [f"{flags.kept:,} kept"] if flags.kept else []
-    parts += [f"{flags.notes:,} note{'s' * (flags.notes > 1)}"] if flags.notes else []
+    parts += [counted(flags.notes, "notes")] if flags.notes else []
     return f"flags: {', '.join(parts)}" if parts else ""
 
 
@@ -192,7 +201,7 @@ def _pairs(report: Report, ink: Ink) -> Iterator[RenderableType]:
         yield Text("no pairs", style="yellow")
         return
     margins = f"{decimal(pairs.margin_min)} min, {decimal(pairs.margin_median)} median, {decimal(pairs.margin_max)} max"
-    yield Text(f"{pairs.count:,} pairs" + (f"; margin {margins}" if pairs.margin_min is not None else ""))
+    yield Text(counted(pairs.count, "pairs") + (f"; margin {margins}" if pairs.margin_min is not None else ""))
     yield Text(
         f"the chosen answer is the longer one in {pairs.chosen_longer:,} ({pairs.chosen_longer_share:.0%}); "
         f"length ratio (chosen/rejected characters) {pairs.length_ratio_geomean:.2f} in the geometric mean"
@@ -210,9 +219,9 @@ def _duplicates(report: Report) -> Iterator[RenderableType]:
     counts = report.duplicates
     if counts is None:
         return
-    yield Text(f"{counts.repeated_responses:,} responses repeat a text of the same prompt and source (used once)")
-    yield Text(f"{counts.shared_responses:,} texts came from several sources for one prompt")
-    yield Text(f"{counts.repeated_prompts:,} prompts repeat another one's messages")
+    yield Text(f"{counted(counts.repeated_responses, 'responses')} with a text that its source gave before (used once)")
+    yield Text(f"{counted(counts.shared_responses, 'texts')} came from several sources for one prompt")
+    yield Text(f"{counted(counts.repeated_prompts, 'prompts')} with another one's messages")
 
 
 def _failures(report: Report, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
@@ -230,7 +239,7 @@ def _failures(report: Report, names: dict[str, str], ink: Ink) -> Iterator[Rende
     elif report.run.kind == "run":
         yield Text("none", style="dim")
     if pending:
-        yield Text(f"{pending:,} wanted responses are neither there nor failed: not asked for yet", style="yellow")
+        yield Text(f"{counted(pending, 'wanted responses')} neither there nor failed: not asked for yet", style="yellow")
 
 
 def _examples(report: Report, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
@@ -248,7 +257,7 @@ def _examples(report: Report, names: dict[str, str], ink: Ink) -> Iterator[Rende
         ):
             grid.add_column(ratio=1, overflow="fold")
             scored = "" if score is None else f", score {decimal(score)}"
-            labels.append(ink.text(f"{side}: {names.get(model, model)}{scored}, {chars:,} chars", f"bold {colour}"))
+            labels.append(ink.text(f"{side}: {names.get(model, model)}{scored}, {counted(chars, 'chars')}", f"bold {colour}"))
             texts.append(ink.text(shorten(text or "", SHOWN_CHARS), colour))
         grid.add_row(*labels)
         grid.add_row(*texts)
@@ -276,7 +285,7 @@ def _grid(*justify: JustifyMethod) -> Table:
 
 def _listing(title: str, counts: list[tuple[str, int]], ink: Ink) -> Text:
     total = sum(count for _, count in counts)
-    return ink.text(f"{total:,} {title}: " + ", ".join(f"{count:,} {what}" for what, count in counts))
+    return ink.text(f"{counted(total, title)}: " + ", ".join(f"{count:,} {what}" for what, count in counts))
 
 
 def _histogram(title: str, histogram: Histogram, edge: Callable[[float], str], ink: Ink) -> Table:

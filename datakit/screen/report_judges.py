@@ -10,7 +10,7 @@ from rich.text import Text
 
 from datakit.audit.report import Judge, Report
 from datakit.screen.ink import BLANK, Ink, table
-from datakit.wording import decimal, percent, share, span
+from datakit.wording import counted, decimal, percent, share, span
 
 SHOWN_DECILES = (0, 1, 3, 5, 7, 9, 10)  # of the eleven that --json has
 
@@ -48,9 +48,9 @@ def _judge(judge: Judge, any_source: bool, names: dict[str, str], ink: Ink) -> I
     facts = ["imported"] if judge.imported else []
     facts += ["selects"] if judge.selects else []
     yield ink.text(judge.judge + (f" ({', '.join(facts)})" if facts else ""), "bold")
-    counts = [f"{judge.scored:,} responses scored"]
+    counts = [counted(judge.scored, "responses scored")]
     counts += [f"{judge.unscored:,} not scored"] if judge.unscored else []
-    counts += [f"{judge.non_finite:,} scores not finite"] if judge.non_finite else []
+    counts += [counted(judge.non_finite, "scores not finite")] if judge.non_finite else []
     counts += [f"{judge.cut:,} after the oldest tokens were cut"] if judge.cut else []
     yield Text(", ".join(counts))
     if not judge.scored:
@@ -59,18 +59,18 @@ def _judge(judge: Judge, any_source: bool, names: dict[str, str], ink: Ink) -> I
         same = "prompt" if any_source else "prompt and source"
         yield Text(
             f"a right answer outscores a wrong one of the same {same} in {judge.ranking_accuracy:.0%} "
-            f"of {judge.comparisons:,} comparisons"
+            f"of {counted(judge.comparisons, 'comparisons')}"
         )
     if judge.answer_pairs:
         tied = percent(judge.tied_pairs, judge.answer_pairs)
         yield Text(
-            f"{tied} of {judge.answer_pairs:,} answer pairs of one prompt tie; best and worst tie in {judge.flat:,} of "
-            f"{judge.groups:,} prompts, the best is shared in {judge.best_shared:,}"
+            f"{tied} of {counted(judge.answer_pairs, 'answer pairs')} of one prompt tied; best and worst tie in "
+            f"{judge.flat:,} of {counted(judge.groups, 'prompts')}, the best is shared in {judge.best_shared:,}"
         )
-    yield _by_source(judge, names, ink)
+    yield draw_by_source(judge, names, ink)
 
 
-def _by_source(judge: Judge, names: dict[str, str], ink: Ink) -> Table:
+def draw_by_source(judge: Judge, names: dict[str, str], ink: Ink) -> Table:
     """A row a source and one for all: what the scores are like, and what they go with."""
     drawn = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     drawn.add_column("scores", overflow="fold")  # the only one that gives way on a narrow terminal

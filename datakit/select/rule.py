@@ -21,6 +21,7 @@ from datakit.select.lengths import slopes
 from datakit.store import Run, load_sql
 from datakit.tables import FLAGGED, TABLES, canonical_json, digest
 from datakit.tables.letters import TRADITIONAL
+from datakit.wording import counted
 
 FEW_DEMOS = 0.02  # of the pairs
 NUMBERS = (
@@ -221,9 +222,8 @@ def _check_tokens(run: Run) -> None:
     lacking = run.query(load_sql("select/count_tokenless"))
     if lacking.height:
         model, n = lacking.row(0)
-        raise BadInput(
-            f"select.length_difference_max.tokens: {n:,} answers of {model} have no count of tokens; write {{chars: N}}"
-        )
+        without = f"{counted(n, 'answers')} of {model} without a count of tokens"
+        raise BadInput(f"select.length_difference_max.tokens: {without}; write {{chars: N}}")
 
 
 def find_faults(run: Run, answers: Answers) -> None:
@@ -314,8 +314,8 @@ def rule_warnings(run: Run, rule: Rule, n_demos: int, n_pairs: int) -> Iterator[
         )
     if rule.select.split == "pairs_first" and n_pairs and n_demos < FEW_DEMOS * n_pairs:
         yield (
-            f"{n_demos:,} demos beside {n_pairs:,} pairs: split pairs_first leaves next to nothing for SFT; "
-            "select: {split: share, sft_share: 0.4} divides the prompts"
+            f"{counted(n_demos, 'demos')} beside {counted(n_pairs, 'pairs')}: split pairs_first leaves next to nothing "
+            "for SFT; select: {split: share, sft_share: 0.4} divides the prompts"
         )
 
 

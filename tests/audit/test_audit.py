@@ -243,7 +243,7 @@ def test_an_example_has_its_texts_and_ids(small):
 
 def test_warnings_are_sentences(small):
     assert "prompts dropped: 1 (no reference answer)" in small.warnings
-    assert any("qwen: 3 of 8 responses are not there yet" in warning for warning in small.warnings)
+    assert any("qwen: 3 of 8 responses not there yet" in warning for warning in small.warnings)
     assert any("qwen: 20% of the responses were cut off" in warning for warning in small.warnings)
     assert any("failures that are not tried again: 1;" in warning for warning in small.warnings)
 
@@ -440,7 +440,7 @@ def test_what_is_stored_is_held_against_the_rule(tmp_path):
     with Run.create(tmp_path) as run:
         for table in ("demos", "pairs"):
             run.replace(table, TABLES[table].frame())
-    assert any("out of date: 2 of them differ" in warning for warning in inspect(tmp_path).warnings)
+    assert any("out of date: 2 changes against" in warning for warning in inspect(tmp_path).warnings)
 
 
 def test_holes_of_imported_responses_are_not_pending(tmp_path):
@@ -494,14 +494,14 @@ def test_an_export_of_pairs(exported, small):
     assert [limit.name for limit in report.limits] == ["min_pairs", "max_chosen_longer_share"]
     assert (report.ok, report.warnings, report.examples) == (False, [], small.examples)
     json.dumps(report.as_json(), allow_nan=False)
-    assert "1 pairs" in drawn(report)
+    assert "1 pair" in drawn(report)
 
 
 def test_an_export_of_demos(exported):
     report = inspect(exported / "sft")
     assert (report.tables, report.limits, report.ok) == ({"demos": 1}, [], True)
     assert set(astuple(report.pairs)) == {None}
-    assert "exported: 1 demos" in drawn(report)
+    assert "exported: 1 demo" in drawn(report)
 
 
 def test_a_folder_of_exports(exported):
@@ -547,10 +547,20 @@ def test_the_drawing_shows_the_numbers(small, width):
     assert max(len(line) for line in drawn(small, width).splitlines()) <= width
     assert any(line.startswith("prompts read 5 100%") for line in lines)
     assert any("- right and wrong in" in line for line in lines)
-    assert "stored: 1 pairs, 1 demos" in lines
+    assert "stored: 1 pair, 1 demo" in lines
     if width >= 80:
         assert "llama 2 5 of 8 80% 0% 75% 5.2 1 1" in lines
         assert "PAST max_chosen_longer_share 1.000 at most 0.800" in lines
+
+
+def test_names_are_whole_where_there_is_room(tmp_path):
+    model = "organisation/a-model-with-a-name-of-fifty-characters-instruct"
+    build = Build(tmp_path, models=(model, "llama"))
+    build.prompt("p0")
+    build.answer("p0", model, 0, "7", "passed", 0.2)
+    report = build.finish()
+    line = rf"{model.partition('/')[2]} +2 +1 of 2"
+    assert re.search(line, drawn(report, width=140)) and not re.search(line, drawn(report, width=100))
 
 
 def test_the_drawing_has_no_colours_in_a_pipe_and_no_blocks_in_ascii(small):

@@ -12,6 +12,7 @@ import pytest
 
 from datakit.audit.diff import Moved, diff_demos, diff_runs
 from datakit.stages import preview
+from datakit.store import Flags, Run
 from datakit.tables import TABLES
 from tests.helpers.command import datakit
 from tests.helpers.imported_runs import answered, imported_run
@@ -91,3 +92,19 @@ def test_two_runs_of_different_recipes(run: Path, tmp_path: Path) -> None:
     assert json.loads(datakit("diff", run, other, "--json").stdout) == json.loads(json.dumps(asdict(diff)))
     done = datakit("diff", run, tmp_path / "none")
     assert done.returncode == 2 and "none" in done.stderr
+
+
+def test_what_people_excluded_is_said_before_and_after(run: Path) -> None:
+    with Run.open(run) as opened:
+        [prompt] = opened.query("SELECT prompt_id FROM pairs ORDER BY margin LIMIT 1")["prompt_id"]
+    Flags(run).add([{"target": "prompt", "prompt_id": prompt, "flag": "exclude", "who": "ann"}])
+    diff = preview(run, [])
+    assert (diff.before.excluded, diff.after.excluded) == (
+        {"prompts": 0, "responses": 0, "pairs": 0},
+        {"prompts": 1, "responses": 0, "pairs": 0},
+    )
+    assert (diff.after.pairs, diff.pairs["went"]) == (1, 1)
+    lines = datakit("select", run, "--diff").stdout.splitlines()
+    assert ["excluded", "by", "flags", "-", "1", "prompt"] in [line.split() for line in lines]
+    assert datakit("select", run).returncode == 0  # and what holds it now says so
+    assert preview(run, ["select.flags=ignore"]).before.excluded == diff.after.excluded

@@ -421,13 +421,14 @@ LENGTHS_OF = (
 KEYS = {  # what scripts of others read: each object's keys in their order, by the way to it
     "": "run tables current curation funnel lost answers flags sources pairs scores judges agreement margins duplicates "
     "failures lengths longer_wins examples plotted warnings limits ok",
-    "plotted": "shares kinds ways solved matrix lengths accuracy length_cells length_medians margins spending",
+    "plotted": "shares kinds ways solved matrix lengths accuracy length_cells length_medians margins ranks latency spending",
     "plotted shares": "step model count",
     "plotted matrix": "model rejected_model pairs",
     "plotted lengths": "step side n chars",
     "plotted length_cells": "judge chars_low chars_high score_low score_high answers",
     "plotted margins": "judge model histogram",
     "plotted margins histogram": HISTOGRAM,
+    "plotted ranks": "judge other low other_low answers",
     "run": "kind folder domain recipe judge verifier select",
     "run select": "allow_unjudged judge split sft_share demos_per_prompt pairing target search per_prompt margin "
     "length_adjust length_tier length_ratio_max length_difference_max length_bins flags",
@@ -449,7 +450,7 @@ KEYS = {  # what scripts of others read: each object's keys in their order, by t
     "margin_histogram length_histogram",
     "pairs margin_histogram": HISTOGRAM,
     "pairs length_histogram": HISTOGRAM,
-    "scores": "scored unscored non_finite length_correlation ranking_accuracy comparisons",
+    "scores": "scored unscored non_finite length_correlation ranking_accuracy accuracy_low accuracy_high comparisons",
     "judges": SCORES_OF + " type imported selects failures sources",
     "judges score_histogram": HISTOGRAM,
     "judges sources": SCORES_OF,

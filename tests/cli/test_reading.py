@@ -62,7 +62,7 @@ def test_wide_texts_stand_upright_and_whole(run):
 def test_sql_writes_files(run, tmp_path, kind):
     path = tmp_path / f"out.{kind}"
     done = datakit("sql", run, "SELECT prompt_id, messages FROM prompts WHERE prompt_id = 'd/0'", "--out", path)
-    assert (done.returncode, done.stderr) == (0, f"{path}: 1 rows\n")
+    assert (done.returncode, done.stderr) == (0, f"{path}: 1 row\n")
     read = getattr(pl, {"parquet": "read_parquet", "csv": "read_csv", "jsonl": "read_ndjson"}[kind])(path)
     assert read["prompt_id"].to_list() == ["d/0"]
     assert EVIL[:20] in str(read["messages"][0])

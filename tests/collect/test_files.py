@@ -252,7 +252,7 @@ def test_a_row_without_what_it_needs_is_dropped_and_counted(tmp_path: Path, row:
     heard = Heard()
     tables = built(tmp_path, "r.jsonl", heard)
     assert len(tables["responses"]) == 2
-    assert f"1 rows of r.jsonl dropped: {said} (the first: r.jsonl: line 2 (prompt_id b))" in heard.warnings
+    assert f"1 row of r.jsonl dropped: {said} (the first: r.jsonl: line 2 (prompt_id b))" in heard.warnings
     with pytest.raises(BadInput, match=r"r\.jsonl: line 2 \(prompt_id b\): "):
         built(tmp_path, "r.jsonl", on_bad_row="stop")
 
@@ -332,4 +332,4 @@ def test_check_says_how_many_rows_it_read_and_dropped(tmp_path: Path) -> None:
     heard = Heard()
     assert check(recipe, None, heard) == []
     assert "4 rows read, 1 dropped" in heard.said
-    assert "1 rows of p.jsonl dropped: no prompt and no messages (the first: p.jsonl: line 2)" in heard.warnings
+    assert "1 row of p.jsonl dropped: no prompt and no messages (the first: p.jsonl: line 2)" in heard.warnings

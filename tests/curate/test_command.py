@@ -64,7 +64,7 @@ DECIDED = {"a": None, "b": "duplicate", "c": "near duplicate", "d": "filter: cha
 def test_reasons_and_their_evidence(folder: Path) -> None:
     done = datakit("build", "--recipe", recipe(folder, CURATE), "--out", folder / "run", "--until", "collect")
     assert done.returncode == 0, done.stderr
-    assert dropped(folder / "run") == DECIDED and "1 prompts dropped: contaminated: items" in done.stderr
+    assert dropped(folder / "run") == DECIDED and "1 prompt dropped: contaminated: items" in done.stderr
     found = {row["prompt_id"]: row for row in rows_of(folder / "run", "select * from overlaps where reason not like 'near:%'")}
     assert {id: (row["reason"], row["met"]) for id, row in found.items()} == {
         "b": ("duplicate", "a"),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from datakit.evaluation.statistics import wilson
+from datakit.tables.intervals import wilson
 from tests.helpers.command import count, datakit, datakit_process, rows_of, start, wait_for_requests
 from tests.helpers.fake_endpoint import Body, Fake, running
 from tests.helpers.folders import ROOT
@@ -313,7 +313,7 @@ def test_how_much_of_a_run_and_an_export_is_in_the_benchmark(model, benchmark, t
     of_run, of_export = results["contacts"]
     assert of_run == {"data": str(run), "prompts": 2, "met": 1, "items": 1}
     assert of_export["prompts"] == count(run, "pairs") and of_export["met"] <= 1
-    assert f"{run}: 1 of 2 prompts are items of sums (1 of its items)" in " ".join(done.stdout.split())
+    assert f"{run}: 1 of 2 prompts among the items of sums (1 of its items)" in " ".join(done.stdout.split())
 
 
 # ----------------------------------------------------------------------------------------------------------------- bad input

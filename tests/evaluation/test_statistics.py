@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datakit.evaluation import statistics
-from datakit.evaluation.statistics import bootstrap, interval, mcnemar, normal_p, pass_at_k, standard_error, wilson
+from datakit.evaluation.statistics import bootstrap, interval, mcnemar, normal_p, pass_at_k, standard_error
+from datakit.tables.intervals import wilson
 from tests.helpers.tables import cases
 
 DRAWS = 10_000

@@ -59,7 +59,7 @@ def test_sharegpt_as_llama_factory_reads_it(run, tmp_path):
             "columns": {"messages": "conversations", "system": "system", "chosen": "chosen", "rejected": "rejected"},
         },
     }  # fmt: skip
-    assert "left out: 1 rows of dpo (sharegpt has no place for a prompt that is not user and assistant in turn)" in said
+    assert "left out: 1 row of dpo (sharegpt has no place for a prompt that is not user and assistant in turn)" in said
 
 
 def test_alpaca_as_llama_factory_reads_it(run, tmp_path):

@@ -11,10 +11,23 @@ from pathlib import Path
 import pytest
 
 from datakit.audit import inspect
-from datakit.audit.plotted import Accuracy, Histogram, Kind, LengthCell, LengthMedian, MarginHistogram, Share, Way
-from datakit.audit.report import Curation, CurationReason, Failure, Report
+from datakit.audit.plotted import (
+    Accuracy,
+    Histogram,
+    Kind,
+    Latency,
+    LengthCell,
+    LengthMedian,
+    MarginHistogram,
+    RankCell,
+    Share,
+    Way,
+)
+from datakit.audit.report import Agreement, Curation, CurationReason, Ending, Failure, Report
 from datakit.evaluation.table import Difference, Evaluation, Mean, Results, Score, read_evaluation
 from datakit.page.report import render_evaluation, render_report
+from datakit.sample.spending import SourceSpent
+from datakit.tables.intervals import wilson
 from tests.helpers.command import datakit
 from tests.page.conftest import EVIL_MODEL
 
@@ -88,8 +101,53 @@ def test_the_numbers_are_those_of_the_report(report: Report, page: str) -> None:
     assert [row[1:3] for row in rows[:3]] == [["1", "66.7%"], ["2", "100.0%"], ["3", "100.0%"]]
     _, *rows = table(page, "Lengths of chosen and rejected answers, before and after the rule")
     assert [row[:2] for row in rows[::2]] == [["candidates: chosen", "24"], ["pairs: chosen", "12"]]
+    head, *rows = table(page, "Does the longer answer score higher?")
+    assert head[3:] == ["95% from", "95% to"]
+    assert [row[:3] for row in rows] == [["both right", "24", "100.0%"]], "of two right answers the long one scores 0.9"
+    _, *rows = table(page, "What twice the length is worth, by source")
+    assert all(float(row[1]) > 0 for row in rows) and len(rows) == 2
+    _, *rows = table(page, "How often the chosen answer is the longer one")
+    assert report.lengths is not None
+    assert [row[:3] for row in rows] == [["this rule", "12", f"{report.lengths.after.longer_share:.1%}"]]
     _, *rows = table(page, "How answers were found in the texts")
-    assert [(row[1], row[2], row[4]) for row in rows] == 2 * [("box", "36", "66.7%")]
+    assert [(row[1], row[2], row[6]) for row in rows] == 2 * [("box", "36", "66.7%")]
+
+
+def test_rates_have_intervals(report: Report, page: str) -> None:
+    """Of prompts, not of answers: 24 of 36 right answers to 12 prompts are as sure as 8 of 12."""
+    for title in ("What the verifier found", "How often prompts are solved", "How answers were found in the texts"):
+        assert table(page, title)[0][4:6] == ["95% from", "95% to"]
+    low, high = wilson(2 / 3, 12)
+    assert table(page, "What the verifier found")[1][3:6] == ["66.7%", f"{low:.1%}", f"{high:.1%}"]
+    assert f"66.7% ({low:.1%}..{high:.1%})" in page, "of a source"
+    longer = report.pairs.chosen_longer_share
+    assert longer is not None and report.pairs.count is not None
+    low, high = wilson(longer, report.pairs.count)
+    assert f"{longer:.1%} ({low:.1%}..{high:.1%})" in page
+    scores = report.scores
+    assert scores is not None and scores.accuracy_low is not None and scores.ranking_accuracy is not None
+    assert scores.accuracy_low == wilson(scores.ranking_accuracy, scores.comparisons).low, "prompts are alike"
+    assert f"{scores.ranking_accuracy:.1%} ({scores.accuracy_low:.1%}.." in page
+
+
+def test_plots_that_this_run_has_nothing_for(report: Report) -> None:
+    """How answers end, how long they take, what they cost, and two judges."""
+    assert report.plotted is not None
+    source = replace(report.sources[0], endings=[Ending("length", 6)], failures=4)
+    agreement = Agreement("given", "other", 36, 0.5, 24, 12, 12, 0, 0.5, 0.0)
+    spent = SourceSpent(source.model, None, "", 36, 36, 36, 0, 1_000, 2_000, None, 0.5)
+    plotted = replace(
+        report.plotted,
+        ranks=[RankCell("given", "other", 0.0, 0.5, 7), RankCell("given", "other", 0.5, 0.5, 9)],
+        latency=[Latency(source.model, 36, [0.1, 0.2, 0.3, 0.4, 2.5])],
+        spending=[spent],
+    )
+    page = render_report([replace(report, sources=[source], agreement=[agreement], plotted=plotted)])
+    _, *rows = table(page, "How answers ended")
+    assert [row[1:4] for row in rows] == [["complete", "30", "75.0%"], ["length", "6", "15.0%"], ["failed", "4", "10.0%"]]
+    assert table(page, "Seconds that an answer took")[1][2:] == ["0.100", "0.200", "0.300", "0.400", "2.500"]
+    assert table(page, "Cost by source")[1][1] == "0.500"
+    assert table(page, "Do the judges agree?")[1] == ["given, other: Spearman 0.500", "0.0%", "50.0%", "7"]
 
 
 def test_the_accuracy_by_margin_is_that_of_the_scores(report: Report) -> None:

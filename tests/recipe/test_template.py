@@ -109,7 +109,7 @@ def test_a_row_without_the_column_is_dropped_and_counted(tmp_path):
     rows = [{"question": "1 + 1?", "gold": "2"}, {"question": None, "gold": "2"}]
     done, sent = built(tmp_path, rows, "Q: {question}", columns={"reference": "gold"})
     assert done.returncode == 0 and len(sent) == 1
-    assert "1 rows of p.jsonl dropped: template: nothing in 'question' (the first: p.jsonl: line 2)" in done.stderr
+    assert "1 row of p.jsonl dropped: template: nothing in 'question' (the first: p.jsonl: line 2)" in done.stderr
 
 
 @pytest.mark.parametrize(("value", "shown"), [(["a"], "['a']"), ({"a": 1}, "{'a': 1}"), (True, "True")])

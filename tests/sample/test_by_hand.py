@@ -169,8 +169,8 @@ def test_lines_that_are_not_of_the_run_are_told_apart_and_named(tmp_path, run, r
     assert "18 answers stored, 0 lines without an answer, 2 there already" in said
     assert "4 lines of another recipe, or of prompts that this run has not (" in said
     assert any(line["custom_id"] in said for line in theirs[:4])
-    assert "1 lines with a custom_id that datakit does not write (request-1)" in said
-    assert "2 lines that are no results" in said
+    assert "1 line with a custom_id that datakit does not write (request-1)" in said
+    assert "2 lines without a result" in said
     assert count(run, "responses") == PROMPTS * N
 
 
@@ -178,7 +178,7 @@ def test_the_wrong_file_is_refused(tmp_path, run, recipe):
     begin(tmp_path, recipe)
     lines = tmp_path / "lines.jsonl"
     prompts = refused("read", run, tmp_path / "p.jsonl")
-    assert f"no line is of {run}: 6 lines that are no results" in prompts
+    assert f"no line is of {run}: 6 lines without a result" in prompts
     assert "no such file" in refused("read", run, tmp_path / "gone.jsonl")
     assert "not a run folder" in refused("read", tmp_path / "nowhere", lines) and not (tmp_path / "nowhere").exists()
     assert "not a run folder" in refused("write", tmp_path / "nowhere", tmp_path / "x.jsonl")
@@ -191,4 +191,4 @@ def test_the_wrong_file_is_refused(tmp_path, run, recipe):
 def test_the_questions_themselves_are_no_answers(tmp_path, run, recipe):
     """Somebody gives the file that was written, not the one that came back."""
     begin(tmp_path, recipe)
-    assert "18 lines that are no results" in refused("read", run, tmp_path / "lines.jsonl") and count(run, "failures") == 0
+    assert "18 lines without a result" in refused("read", run, tmp_path / "lines.jsonl") and count(run, "failures") == 0

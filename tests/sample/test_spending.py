@@ -170,7 +170,7 @@ def test_the_table_has_sums_this_build_and_what_was_not_counted(tmp_path):
     assert ["quiet", "0", "of", "10", "0", "0", "0", "-"] in lines
     assert ["all", "8", "3", "1,070", "56", "0.0026"] in lines
     assert ["in", "this", "build", "5", "1", "990", "0"] in lines
-    assert "1 responses came without token counts" in drawn(spent)
+    assert "1 response came without token counts" in drawn(spent)
     assert "this build" not in drawn(spent), "of one that asked nothing there is nothing to say"
     assert "this build" not in drawn(spent, Progress(done=8, requests=3, prompt_tokens=1070, completion_tokens=56))
 

@@ -111,7 +111,7 @@ def test_a_signal_lets_what_is_on_its_way_arrive(fake, recipe, run, sign, status
         process.send_signal(sign)
         said = process.communicate(timeout=60)[1]
     assert process.returncode == status, said
-    assert "waiting up to 20 s for 4 requests on their way" in said and "Traceback" not in said
+    assert "waiting up to 20 s for 4 requests under way" in said and "Traceback" not in said
     assert f"Go on with: datakit build --recipe {recipe}" in said
     assert fake.n_requests == fake.n_answered == 2 * IN_FLIGHT, "no new requests, and none given up"
     assert count(run, "responses") == 2 * IN_FLIGHT * 5

@@ -322,7 +322,7 @@ def test_objectives_asked_for_too_late_are_named(tiny, tmp_path):
     write_recipe(tmp_path / "r.yaml", recipe)
     assert "asked for objectives" not in datakit(*args).stderr
     write_recipe(tmp_path / "r.yaml", recipe | {"score": [judge | {"objectives": True}]})
-    assert ": 2 answers were scored before the recipe asked for objectives, and stay without" in datakit(*args).stderr
+    assert ": 2 answers scored before the recipe asked for objectives, and without them" in datakit(*args).stderr
 
 
 # ------------------------------------------------------------------------------------------------------- the self-check

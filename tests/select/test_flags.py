@@ -182,7 +182,7 @@ def test_from_a_file_into_the_selection_the_funnel_and_the_manifest(run, tmp_pat
     targets = rows_of(run, 'SELECT target FROM current_flags ORDER BY "at"')
     assert [row["target"] for row in targets] == ["response", "prompt", "pair", "prompt"]
     report = inspect(run)
-    assert any("out of date: 4 of them differ" in warning for warning in report.warnings)  # three pairs, and Q2's demo
+    assert any("out of date: 4 changes against" in warning for warning in report.warnings)  # three pairs, and Q2's demo
     stale = datakit("export", run, tmp_path / "out")
     assert stale.returncode == 2 and "run: datakit select" in stale.stderr
 
@@ -254,7 +254,7 @@ def test_flags_of_ids_that_are_not_there_stay_and_are_counted(run, tmp_path):
         {"prompt_id": rows_of(run, "FROM prompts")[0]["prompt_id"], "flag": "keep"},
     ]
     done = datakit("flag", run, write(tmp_path / "flags.jsonl", rows))
-    assert "2 flags added" in done.stderr and "1 of them name ids that this run does not have now" in done.stderr
+    assert "2 flags added" in done.stderr and "1 flag of ids that this run does not have now" in done.stderr
 
 
 class FlaggingAt(Heard):

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datakit.audit.cautions import wilson
 from datakit.domains import domain_of
 from datakit.errors import BadInput, RecipeError
 from datakit.select.lengths import Slope, common_slope, pooled, shrink, slopes, solve
 from datakit.select.rule import make_candidates, rule_of, select_pairs
+from datakit.tables.intervals import wilson
 from tests.helpers.laws import examples
 from tests.select.test_rule import (
     KINDS,
@@ -199,7 +199,7 @@ def test_a_difference_in_tokens(tokens, kept):
 
 def test_tokens_that_nobody_counted_are_an_error():
     with pytest.raises(
-        BadInput, match=r"length_difference_max.tokens: 2 answers of a have no count of tokens; write \{chars: N\}"
+        BadInput, match=r"length_difference_max.tokens: 2 answers of a without a count of tokens; write \{chars: N\}"
     ):
         select(sized("p", 20, 10), length_difference_max={"tokens": 5})
 
@@ -312,7 +312,7 @@ def planted(bias, n_prompts=400, models="abcd", n=5, seed=3):
 
 def longer_share(found):
     longer = sum(len(c.content) > len(r.content) for c, r, _ in found.pairs)
-    return longer / len(found.pairs), wilson(longer, len(found.pairs))
+    return longer / len(found.pairs), wilson(longer / len(found.pairs), len(found.pairs))
 
 
 @pytest.mark.parametrize("pairing", ["same_source", "any_source"])

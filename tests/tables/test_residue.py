@@ -138,11 +138,11 @@ def test_a_source_says_what_is_done_with_it(tmp_path, choice, pairs):
         {"residue": "end token", "responses": 3, "pairs": held, "choice": choice},
         {"residue": "refusal", "responses": 1, "pairs": held, "choice": choice},
     ]
-    said = [text for text in report["warnings"] if "have residue" in text]
+    said = [text for text in report["warnings"] if "residue in" in text]
     assert len(said) == (2 if choice == "keep" else 0)
     if choice == "keep":
         assert said[0] == (
-            "m/one: 3 of 6 answers have residue: end token; 1 pairs hold one; of the source's options residue: strip leaves it "
+            "m/one: residue in 3 of 6 answers: end token; 1 pair with one; of the source's options residue: strip leaves it "
             "out of exports, residue: drop leaves such answers out of pairs and demos"
         )
 

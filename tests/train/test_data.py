@@ -71,7 +71,7 @@ def test_the_columns_speak_where_the_manifest_is_silent_or_wrong(tmp_path):
         (lambda run: (run / "dpo/train.parquet").write_text("not Parquet") and run / "dpo", "cannot be read as Parquet"),
         (lambda run: (run / "dpo/train.parquet").unlink() or run / "dpo", "no train.parquet"),
         (lambda run: tiny.write_export(run / "dpo", "dpo", []), "the export has no rows; datakit inspect {run}"),
-        (lambda run: tiny.write_export(run / "dpo", "dpo", manifest={"rows": 20}), "promises 20 rows"),
+        (lambda run: tiny.write_export(run / "dpo", "dpo", manifest={"rows": 20}), "rows that manifest.json promises"),
     ],
     ids=["missing", "run", "file", "bad-manifest", "list-manifest", "not-parquet", "no-table", "no-rows",
          "fewer-rows"],
@@ -178,7 +178,7 @@ def test_any_file_in_trls_columns_is_taken_and_gives_the_same_rows(tmp_path, kin
 
 def test_a_conversation_of_one_message_has_nothing_to_learn_from(tmp_path):
     pl.DataFrame({"messages": [tiny.user("a")]}).write_parquet(tmp_path / "a.parquet")
-    assert "1 of 1 rows have an empty messages" in message_of(tmp_path / "a.parquet", "sft")
+    assert "rows with an empty messages: 1 of 1" in message_of(tmp_path / "a.parquet", "sft")
 
 
 def test_labelled_answers_are_not_learnt_from(tmp_path):

@@ -81,8 +81,8 @@ def test_truncated_demos_are_counted(model, tmp_path):
     rows[1]["prompt"] = tiny.user("y" * 40)
     trainer, options = make_trainer("sft", model, tmp_path, rows, "--max_length", "30")
     left_out, cut = _row_warnings(trainer, options, 4)
-    assert left_out == "1 of 4 rows are left out: their prompt alone fills max_length 30"
-    assert cut == "1 of 4 rows fill max_length 30; what was longer is cut there, and --max_length may be raised"
+    assert left_out == "rows left out: 1 of 4 (their prompt alone fills max_length 30)"
+    assert cut == "rows that fill max_length 30: 1 of 4; what was longer is cut there, and --max_length may be raised"
 
 
 def test_pairs_made_equal_by_truncation_are_counted(model, tmp_path):
@@ -91,8 +91,8 @@ def test_pairs_made_equal_by_truncation_are_counted(model, tmp_path):
     rows[1] |= {"chosen": tiny.assistant("x" * 40 + "right"), "rejected": tiny.assistant("no")}
     trainer, options = make_trainer("dpo", model, tmp_path, rows, "--max_length", "30")
     cut, same = _row_warnings(trainer, options, 4)
-    assert cut.startswith("2 of 4 rows are longer than max_length 30 and are cut there")
-    assert same.startswith("1 of 4 pairs are the same on both sides once cut at max_length 30 and teach nothing")
+    assert cut.startswith("rows longer than max_length 30, cut there: 2 of 4")
+    assert same.startswith("pairs that are the same on both sides once cut at max_length 30: 1 of 4")
 
 
 def test_pairs_of_the_same_tokens_are_no_matter_of_length(model, tmp_path):
@@ -102,7 +102,7 @@ def test_pairs_of_the_same_tokens_are_no_matter_of_length(model, tmp_path):
     for flags in ([], ["--max_length", "30"], ["--max_length", "none"]):
         trainer, options = make_trainer("dpo", model, tmp_path, rows, *flags)
         (same,) = _row_warnings(trainer, options, 4)
-        assert same == "1 of 4 pairs have the same tokens on both sides and teach nothing; leave them out"
+        assert same == "pairs of the same tokens on both sides: 1 of 4; they teach nothing, leave them out"
 
 
 def test_pairs_compared_by_hand():

@@ -9,7 +9,7 @@ SELECT
         coalesce(
             list_position(
                 [
-                    'nothing to judge by', 'no right answer', 'no wrong answer', 'same text', 'tied scores', 'flagged',
+                    'nothing to judge by', 'no right answer', 'no wrong answer', 'only one answer', 'same text', 'tied scores', 'flagged',
                     'no right answer of a source',
                     'margin below the window', 'margin above the window', 'length ratio', 'length difference', 'another source''s pair',
                     'serves SFT', 'length bins'

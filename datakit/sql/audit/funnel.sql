@@ -32,7 +32,7 @@ placed AS (
             WHEN a.prompt_no IS NULL THEN 2
             WHEN NOT (a.has_right AND a.has_wrong) THEN 3
             WHEN c.paired THEN 6
-            WHEN c.lost IN ('nothing to judge by', 'no right answer', 'no wrong answer', 'same text') THEN 4
+            WHEN c.lost IN ('nothing to judge by', 'no right answer', 'no wrong answer', 'only one answer', 'same text') THEN 4
             ELSE 5
         END AS n_steps,
         CASE n_steps
@@ -46,7 +46,7 @@ placed AS (
                 WHEN a.has_wrong THEN 'no right answer'
                 ELSE 'no wrong answer'
             END
-            WHEN 4 THEN if(c.lost = 'same text', 'only one answer', 'right and wrong in different sources')
+            WHEN 4 THEN if(c.lost IN ('no right answer', 'no wrong answer'), 'right and wrong in different sources', c.lost)
             WHEN 5 THEN c.lost
         END AS reason
     FROM prompts AS p

@@ -4,7 +4,8 @@
 --   $by_source  both answers are one source model's
 --   $verified   else all answers are together
 --   $most       at most about so many prompts, evenly taken
--- Gives among (right, wrong, all), comparisons, wins.
+-- Gives among (right, wrong, all), comparisons, wins, prompts, and spread: the sum over prompts of the square of (wins - comparisons * the
+-- whole share), by which an interval can know that comparisons of one prompt lean on each other.
 WITH taken AS (
     SELECT
         prompt_no,
@@ -16,11 +17,27 @@ WITH taken AS (
     WHERE
         scored AND isfinite(score) AND complete AND NOT repeated
         AND prompt_no % (SELECT greatest(max(prompt_no) // $most, 1) FROM answers) = 0
+),
+
+by_prompt AS (
+    SELECT a.among, a.prompt_no, count(*) AS comparisons, count(*) FILTER (WHERE a.score > b.score) AS wins
+    FROM taken AS a
+    INNER JOIN taken AS b ON a.prompt_no = b.prompt_no AND a.side = b.side AND a.among = b.among
+    WHERE a.n_chars > b.n_chars AND a.score <> b.score
+    GROUP BY a.among, a.prompt_no
+),
+
+shares AS (
+    SELECT among, sum(wins) / sum(comparisons) AS share FROM by_prompt GROUP BY among
 )
 
-SELECT a.among, count(*) AS comparisons, count(*) FILTER (WHERE a.score > b.score) AS wins
-FROM taken AS a
-INNER JOIN taken AS b ON a.prompt_no = b.prompt_no AND a.side = b.side AND a.among = b.among
-WHERE a.n_chars > b.n_chars AND a.score <> b.score
-GROUP BY a.among
-ORDER BY a.among
+SELECT
+    p.among,
+    sum(p.comparisons)::BIGINT AS comparisons,
+    sum(p.wins)::BIGINT AS wins,
+    count(*) AS prompts,
+    sum((p.wins - p.comparisons * s.share) ** 2)::DOUBLE AS spread
+FROM by_prompt AS p
+INNER JOIN shares AS s ON p.among = s.among
+GROUP BY p.among
+ORDER BY p.among

@@ -35,7 +35,8 @@ WITH extremes AS (
                 'value': value
             },
             {'place': coalesce(value, 'inf'::DOUBLE), 'id': id}
-        ) FILTER (WHERE may_be_rejected) AS rejected
+        ) FILTER (WHERE may_be_rejected) AS rejected,
+        count(*) FILTER (WHERE may_be_chosen OR may_be_rejected) = 1 AS single
     FROM valued
     GROUP BY ALL
 )
@@ -47,5 +48,5 @@ SELECT
     rejected,
     if($ranked, round(chosen.value - rejected.value, 12), chosen.value - rejected.value) AS margin,
     margin AS largest,
-    why_no_pair(chosen, rejected, margin, $verified) AS lost
+    why_no_pair(chosen, rejected, margin, $verified, single) AS lost
 FROM extremes

@@ -44,7 +44,8 @@ tiered AS (
         m.side,
         coalesce(n.chosen, m.chosen) AS chosen,
         coalesce(n.rejected, m.rejected) AS rejected,
-        m.largest
+        m.largest,
+        m.lost = 'only one answer' AS single
     FROM matched AS m
     LEFT JOIN near AS n ON m.prompt_no = n.prompt_no AND m.side = n.side
 )
@@ -56,5 +57,5 @@ SELECT
     rejected,
     if($ranked, round(chosen.value - rejected.value, 12), chosen.value - rejected.value) AS margin,
     largest,
-    why_no_pair(chosen, rejected, margin, $verified) AS lost
+    why_no_pair(chosen, rejected, margin, $verified, coalesce(single, FALSE)) AS lost
 FROM tiered

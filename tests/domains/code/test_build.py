@@ -445,7 +445,7 @@ def test_mutants_of_a_solution_that_goes_on_in_the_prompt_and_of_one_that_is_no_
 
 
 def test_a_check_says_why_prompts_are_dropped(tmp_path):
-    assert "1 prompts dropped: no tests" in check(tmp_path, [GOLDS[0], GOLDS[4]])[1]
+    assert "1 prompt dropped: no tests" in check(tmp_path, [GOLDS[0], GOLDS[4]])[1]
 
 
 NUMBERS = {**GOLDS[0], "tests": ["import nosuchlib.core as n", *STRONG["tests"]]}
@@ -453,13 +453,13 @@ NUMBERS = {**GOLDS[0], "tests": ["import nosuchlib.core as n", *STRONG["tests"]]
 
 def test_a_set_that_imports_what_is_not_listed_is_said_at_check_and_before_sampling(tmp_path):
     line = (
-        "2 of 3 prompts import nosuchlib, which verify.libraries does not list: answers to them cannot be verified. "
+        "nosuchlib: imported by 2 of 3 prompts, and not in verify.libraries: answers to them cannot be verified. "
         "Install it here, and write verify: {libraries: [nosuchlib]}"
     )
     most = [{**NUMBERS, "prompt_id": name, "prompt": f"Write clip(n), {name}."} for name in ("one", "two")]
     assert line in check(tmp_path, [GOLDS[0], *most])[1]
     said = check(tmp_path, [*GOLDS[:2], *most])[1]
-    assert "does not list" not in said, "half of them is not most"
+    assert "not in verify.libraries" not in said, "half of them is not most"
     rows = [{**row, "model": "m", "text": answer(CLIP)} for row in [GOLDS[0], *most]]
     (tmp_path / "responses.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     source = {"type": "responses", "path": "responses.jsonl", "columns": {"reference": "tests"}}
