@@ -48,10 +48,13 @@ from datakit.tables import Row
 from datakit.tables.intervals import clustered
 from datakit.wording import counted
 
+_SMALL_VIEWS = ("numbered_sources", "current_failures", "current_flags")
+
 
 def inspect_run(run: Run, plots: bool = True, shown: Shown = A_FEW) -> Report:
     """`plots`: with what they are drawn of."""
     recipe = run.recipe()
+    run.hold(*_SMALL_VIEWS)
     rule = rule_in(run, recipe, domain_of(recipe))
     margins, histograms_of_margins = margins_by_judge(run, rule)
     judges = describe_judges(run, recipe, rule)
@@ -73,18 +76,20 @@ def inspect_run(run: Run, plots: bool = True, shown: Shown = A_FEW) -> Report:
         lengths=lengths,
         longer_wins=longer_wins(run, rule) if rule.judge is not None else [],
         examples=examples(run, "example_texts", shown, "pairs_with_texts"),
-        warnings=warnings,
+        warnings=[*warnings, *_out_of_date(run, rule)],
         limits=hold(replace(report, pairs=pairs), recipe.limits.model_dump()),
     )
 
 
 def find_warnings(run: Run) -> list[str]:
-    """The warnings of `inspect_run`, without what only a report shows."""
+    """The warnings of `inspect_run` on what was just selected, without what only a report shows."""
     recipe = run.recipe()
+    run.hold(*_SMALL_VIEWS)
     rule = rule_in(run, recipe, domain_of(recipe))
     make_candidates(run, rule, whole=True)
     _, warnings = _look(run, recipe, rule, describe_judges(run, recipe, rule, drawn=False), {})
-    return warnings
+    flagged = run.query("SELECT 1 FROM current_flags LIMIT 1").height  # others may have added some since
+    return [*warnings, *(_out_of_date(run, rule) if flagged else ())]
 
 
 def _look(
@@ -127,7 +132,7 @@ def _look(
     )
     repeated = {name: row["n_repeated"] for name, row in counts.items() if row["n_repeated"]}
     selected = rule_warnings(run, rule, report.tables["demos"], report.tables["pairs"])
-    return report, [*caution(report, repeated), *selected, *_out_of_date(run, rule)]
+    return report, [*caution(report, repeated), *selected]
 
 
 def _scores(run: Run, rule: Rule) -> Scores:

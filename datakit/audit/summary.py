@@ -54,6 +54,7 @@ def summarise(
     plots: bool = False,
 ) -> Summary:
     """The summary of a run as it is now. `selected`: demos and pairs were just made; `plots`: with its report."""
+    run.hold("current_failures")
     causes = run.query(
         "SELECT stage, source, error, count(*) AS count, any_value(message) AS example "
         "FROM current_failures GROUP BY ALL ORDER BY count DESC"

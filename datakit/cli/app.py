@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache, partial
 from typing import Annotated
 
 import typer
@@ -58,6 +59,9 @@ app.command("eval")(eval.evaluate)
 app.add_typer(data.batch, name="batch")
 
 
+_command = cache(partial(typer.main.get_command, app))
+
+
 def main(argv: list[str] | None = None) -> None:
     """One command, which ends with SystemExit: errors become one message and an exit status, without a traceback.
 
@@ -66,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
     if argv is None:
         build.signals.listen()
     try:
-        app(argv, prog_name="datakit")
+        _command()(argv, prog_name="datakit")
     except DatakitError as error:
         if build.signals.exit_status is None:
             typer.secho("error: ", fg="red", bold=True, err=True, nl=False)

@@ -186,6 +186,11 @@ class Database(Tables):
             if table in self._there:
                 self._make_view(table)
 
+    def hold(self, view: str) -> None:
+        """A temporary table of a view's rows, which statements that name the view read from here on."""
+        if view not in self._made:
+            self.make_table(view, f"FROM memory.main.{view}")
+
     def drop_made(self) -> None:
         """Let temporary tables and their memory go."""
         while self._made:

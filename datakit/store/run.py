@@ -167,6 +167,11 @@ class Run:
         """Keep the rows of a SELECT as a temporary table that later queries read; gone at the next write."""
         self._connect().make_table(name, sql, params)
 
+    def hold(self, *views: str) -> None:
+        """Keep the rows of small views of sql/views for the statements that name them; gone at the next write."""
+        for view in views:
+            self._connect().hold(view)
+
     def keep(self, name: str, frame: pl.DataFrame) -> None:
         """Have a frame as a temporary table; gone at the next write."""
         self._connect().keep(name, frame)

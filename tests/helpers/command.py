@@ -16,6 +16,8 @@ import pytest
 import yaml
 
 from datakit.cli import main
+from datakit.cli.printing import as_json
+from datakit.store import Run
 from tests.helpers.fake_endpoint import Fake
 from tests.helpers.waiting import wait_for
 
@@ -78,11 +80,10 @@ def closed_url() -> str:
 
 
 def rows_of(run: Path, query: str) -> list[dict[str, Any]]:
-    """What `datakit sql` says."""
-    done = datakit("sql", run, query, "--format", "json")
-    assert done.returncode == 0, done.stderr
-    answer: list[dict[str, Any]] = json.loads(done.stdout)
-    return answer
+    """What `datakit sql --format json` says, without the command."""
+    with Run.open(run) as opened:
+        answer: list[dict[str, Any]] = json.loads(as_json(opened.query(query).to_dicts()))
+        return answer
 
 
 def count(run: Path, table: str) -> int:
