@@ -23,18 +23,14 @@ def show(
     """What became of a prompt: every answer with its verdict, its scores and the rule that it was lost to."""
     from dataclasses import asdict
 
-    from datakit.audit.browsing import Browsing
+    from datakit.audit.lineage import read_lineage
     from datakit.cli.printing import print_json
     from datakit.screen.lineage import draw_lineage
     from datakit.screen.report import open_console
     from datakit.store import Run
 
     with Run.open(run) as opened:
-        browsing = Browsing(opened)
-        try:
-            lineage = browsing.lineage(prompt_id)
-        finally:
-            browsing.close()
+        lineage = read_lineage(opened, prompt_id)
     print_json(asdict(lineage)) if json else draw_lineage(lineage, open_console(), texts)
 
 

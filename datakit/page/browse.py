@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from datakit.audit.browsing import LIST, PAGE, Browsing, Filter, Sort
+from datakit.audit.browsing import LIST, PAGE, Browsing
+from datakit.audit.finding import Filter, Sort
 from datakit.errors import BadInput
 from datakit.page.differences import differences
 from datakit.page.guard import Guard
@@ -121,7 +122,7 @@ class _Pages:
         return self._draw("prompt.html", request, lineage=lineage)
 
     def flips(self, request: Request) -> Response:
-        sources = self._browsing.facets.sources
+        sources = self._browsing.facets.contestants
         better, worse = (request.query_params.get(side) or None for side in ("better", "worse"))
         rows: Rows = []
         total = 0

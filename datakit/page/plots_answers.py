@@ -41,11 +41,13 @@ def _solved(run: Run) -> list[Row]:
         }
         for source, counts in counted.items()
         for how in SOLVED
+        if any(others[how] for others in counted.values())
     ]
 
 
 def _draw_solved(rows: list[Row], grid: Grid) -> Chart:
-    return cells(rows, grid, "right", "source", list(SOLVED), sources_of(rows))
+    shown = [how for how in SOLVED if any(row["right"] == how for row in rows)]
+    return cells(rows, grid, "right", "source", shown, sources_of(rows))
 
 
 def _solves(run: Run) -> list[Solved]:
@@ -53,7 +55,12 @@ def _solves(run: Run) -> list[Solved]:
 
 
 def _pass_at_k(run: Run) -> list[Row]:
-    """Unbiased, over the prompts with as many answers as the most have; the interval is the mean's, over prompts."""
+    """Unbiased, over the prompts with as many answers as the most have; the interval is the mean's, over prompts.
+
+    Nothing where nobody gave several answers: the share of right ones says it.
+    """
+    if all(one.answers == 1 for one in _solves(run)):
+        return []
     rows = []
     for source in dict.fromkeys(named(run, one.model) for one in _solves(run)):
         solved = [one for one in _solves(run) if named(run, one.model) == source]

@@ -130,7 +130,7 @@ def _shares(rows: list[Row], grid: Grid, names: str, share: str) -> Chart:
     up, scale = alt.Y(f"{names}:N", sort=order, title=None), alt.Scale(domain=[0, 1])
     even = alt.Chart().mark_rule(color=INK, strokeDash=[4, 4]).encode(x=alt.datum(0.5))
     ranges = alt.Chart().mark_rule(color=ACCENT).encode(y=up, x=alt.X("95% from:Q", scale=scale), x2="95% to")
-    across = alt.X(f"{share}:Q", scale=scale, axis=alt.Axis(format=".0%"), title=share)
+    across = alt.X(f"{share}:Q", scale=scale, axis=alt.Axis(format=".0%", tickCount=5), title=share)
     dots = alt.Chart().mark_circle(color=ACCENT, size=60, opacity=1).encode(y=up, x=across)
     return grid.draw(rows, even, ranges, dots, height=32 * len(order))
 

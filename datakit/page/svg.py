@@ -21,6 +21,7 @@ BAD = "var(--bad, #b2182b)"
 DIM = "var(--dim, #595d66)"
 LINE = "var(--line, #d5d8de)"
 INK = "currentColor"
+FACETS_APART = 28  # the last label of one beside the first of the next
 WIDTH = 1000  # of all facets together, in pixels of the page
 TAG = re.compile(r"<[^>]+>")
 IDLE = re.compile(  # what marks need not say: the root says it, it is so by itself, or nobody reads it
@@ -29,7 +30,7 @@ IDLE = re.compile(  # what marks need not say: the root says it, it is so by its
 )
 EMPTY = re.compile(r'<path(?: d="(?:M0,0h0v0h0Z)?"| display="none")+/>')
 FONT = "Arial, Liberation Sans, sans-serif"
-PADDING = {"left": 36, "right": 24, "top": 4, "bottom": 4}  # text is measured with Liberation Sans; others are wider
+PADDING = {"left": 36, "right": 24, "top": 12, "bottom": 4}  # text is measured with Liberation Sans; others are wider
 SIZE = 12
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
@@ -53,9 +54,9 @@ class Grid:
         values = list(dict.fromkeys(row["_facet"] for row in marked))
         columns = min(len(values), 4) if by else len(values)
         chart = alt.layer(*layers, data=alt.InlineData(values=marked))
-        sized = chart.properties(width=min(width, max(130, WIDTH / columns - 50)), height=height)
+        sized = chart.properties(width=min(width, max(130, WIDTH / columns - 40 - FACETS_APART)), height=height)
         header = alt.Header(title=None, labelLimit=400, labelFontSize=SIZE)
-        return sized.facet(facet=alt.Facet("_facet:N", sort=values, header=header), columns=columns)
+        return sized.facet(facet=alt.Facet("_facet:N", sort=values, header=header), columns=columns, spacing=FACETS_APART)
 
 
 def as_svg(chart: alt.TopLevelMixin, label: str, number: int) -> Markup:
@@ -89,13 +90,12 @@ def cells(rows: list[Row], grid: Grid, x: str, y: str, across: list[str], down: 
 
     Below a share stands its interval, where the rows have one (`95% from`, `95% to`).
     """
+    column = min(110, max(42, 900 // len(across)))
+    long = max(map(len, across)) * 6.5 > column
+    heads = alt.Axis(orient="bottom" if grid.several else "top", domain=False, ticks=False, labelOverlap=False)
+    heads.labelAngle, heads.labelAlign = (0, "center") if not long else (-30, "right" if grid.several else "left")
     drawn = alt.Chart().encode(
-        x=alt.X(
-            f"{x}:N",
-            sort=across,
-            title=None,
-            axis=alt.Axis(orient="bottom" if grid.several else "top", labelAngle=0, domain=False, ticks=False),
-        ),
+        x=alt.X(f"{x}:N", sort=across, title=None, axis=heads),
         y=alt.Y(f"{y}:N", sort=down, title=None, axis=alt.Axis(domain=False, ticks=False)),
     )
     shade = alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.03, 0.6]), legend=None)
@@ -107,7 +107,7 @@ def cells(rows: list[Row], grid: Grid, x: str, y: str, across: list[str], down: 
         layers += [drawn.mark_text(dy=8, fontSize=10).encode(text="_ends:N")]
     else:
         layers += [drawn.mark_text().encode(text=alt.Text("share:Q", format=".0%"))]
-    return grid.draw(rows, *layers, height=height * len(down), width=110 * len(across))
+    return grid.draw(rows, *layers, height=height * len(down), width=column * len(across))
 
 
 def boxes(rows: list[Row], grid: Grid, names: str, title: str, colour: alt.Color | None = None) -> Chart:

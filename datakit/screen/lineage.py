@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from datakit.audit.browsing import Lineage
+from datakit.audit.lineage import Lineage
 from datakit.screen.ink import Ink, room, table
 from datakit.tables import Row
 from datakit.wording import counted, decimal, number, share, short_names, shorten
@@ -87,8 +87,7 @@ def _texts(lineage: Lineage, ink: Ink) -> Iterator[RenderableType]:
 
 def _candidate(row: Row) -> str:
     models = " against ".join(dict.fromkeys(filter(None, (row["model"], row["rejected_model"]))))
-    margin = "" if row["margin"] is None else f", margin {decimal(row['margin'])}"
-    return f"{models}{margin}: {row['lost'] or 'a pair'}"
+    return f"{models or 'nobody'}: {row['lost'] or 'a pair'}. {row['why']}"
 
 
 def _met(row: Row) -> str:

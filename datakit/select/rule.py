@@ -129,8 +129,11 @@ def match_answers(run: Run, rule: Rule, whole: bool = False) -> None:
     match_marked(run, rule)
 
 
-def mark_answers(run: Run, rule: Rule, whole: bool = False) -> None:
-    """Make the temporary table `answers`: what does not depend on the rules about margins and lengths."""
+def mark_answers(run: Run, rule: Rule, whole: bool = False, prompt_no: int | None = None) -> None:
+    """Make the temporary table `answers`: what does not depend on the rules about margins and lengths.
+
+    `prompt_no`: of one prompt only.
+    """
     run.keep("excluded", rule.excluded)
     find_faults(run, rule.answers)
     if rule.excluded.height:
@@ -141,7 +144,8 @@ def mark_answers(run: Run, rule: Rule, whole: bool = False) -> None:
     named = sides if isinstance(sides, Sides) else Sides(chosen=[target], rejected=[target]) if target is not None else None
     _check_sources(run, rule.select)
     marks |= {"chosen": named.chosen if named else None, "rejected": named.rejected if named else None}
-    run.make_table("answers", f"SELECT {'*' if whole else ', '.join(NUMBERS)} FROM ({load_sql('select/mark_answers')})", marks)
+    columns, only = "*" if whole else ", ".join(NUMBERS), "" if prompt_no is None else f" WHERE prompt_no = {prompt_no}"
+    run.make_table("answers", f"SELECT {columns} FROM ({load_sql('select/mark_answers')}){only}", marks)
     run.change_table(load_sql("select/mark_copies"))
     if judge == MEAN_RANK:
         run.change_table(load_sql("select/rank_answers"), {"judges": counted})

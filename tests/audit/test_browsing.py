@@ -6,7 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from datakit.audit.browsing import Browsing, Filter
+from datakit.audit.browsing import Browsing
+from datakit.audit.finding import Filter
+from datakit.audit.lineage import read_lineage
 from datakit.errors import BadInput
 from datakit.select.rule import make_candidates, select_pairs
 from datakit.store import Run
@@ -170,9 +172,26 @@ def test_a_lineage_has_scores_of_all_judges_verdicts_and_failures(browsing):
     assert browsing.lineage("d/0").overlaps[0]["met"] == "bench/9"
 
 
+def test_the_lineage_of_one_prompt_alone_is_that_of_the_whole_index(folder, browsing):
+    for prompt_id in ("p/03", "p/05", "d/0"):
+        with Run.open(folder) as run:
+            alone = read_lineage(run, prompt_id)
+        whole = browsing.lineage(prompt_id)
+        assert [plain(row) for row in alone.answers] == [plain(row) for row in whole.answers]
+        assert [row["why"] for row in alone.candidates] == [row["why"] for row in whole.candidates]
+        assert (alone.prompt, alone.failures, alone.overlaps) == (whole.prompt, whole.failures, whole.overlaps)
+
+
+def plain(answer):
+    """Without where it lies."""
+    return {name: value for name, value in answer.items() if not name.endswith(("part", "row"))}
+
+
 def test_a_prompt_that_is_not_there_is_bad_input(browsing):
     with pytest.raises(BadInput, match="no prompt has the id 'nobody'"):
         browsing.lineage("nobody")
+    with Run.open(browsing.run.folder) as run, pytest.raises(BadInput, match="no prompt has the id 'nobody'"):
+        read_lineage(run, "nobody")
 
 
 # ------------------------------------------------------------------------------------------------------------------ places

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datakit.audit.browsing import Filter
+from datakit.audit.finding import Filter
 from datakit.errors import BadInput
 from datakit.page.browse import address, read_filter
 from datakit.page.differences import differences
@@ -121,6 +121,13 @@ def test_filters_leave_what_they_say(site):
     assert shown(read(site, "/?ratio_low=1&source=llama&sort=longer")) == []  # the rejected one is always longer
     against = read(site, "/?against=1&source=llama")
     assert "1 of 2 judges prefers the rejected answer" in against  # llama's answers score lower than they are long
+
+
+def test_a_pair_is_shown_with_its_reason_both_readings_and_the_scores_of_all_judges(site):
+    page = unescape(read(site, "/?source=qwen&margin_high=0.035"))
+    assert "Of 2 answers of qwen 1 is right and 1 wrong: the right one with the highest score" in page
+    assert "armorm@r1 0.270 · other@1 " in page and page.count("read as <code>8</code>") == 2
+    assert "No pair: no right answer. Of 2 answers of llama 0 are right" in unescape(read(site, "/?reason=no+right+answer"))
 
 
 def test_a_search_looks_into_prompts_and_answers_whatever_the_case(site):

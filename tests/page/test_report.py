@@ -96,7 +96,7 @@ def test_the_numbers_are_those_of_the_report(report: Report, page: str) -> None:
     _, *rows = table(page, "What the verifier found")
     assert [(row[1], row[2], row[3]) for row in rows] == 2 * [("right", "24", "66.7%"), ("wrong answer", "12", "33.3%")]
     _, *rows = table(page, "How often prompts are solved")
-    assert [row[2] for row in rows[:4]] == ["0", "0", "12", "0"], "two of three are right"
+    assert [row[1:3] for row in rows] == 2 * [["more than half", "12"]], "two of three are right"
     _, *rows = table(page, "pass@k by source")
     assert [row[1:3] for row in rows[:3]] == [["1", "66.7%"], ["2", "100.0%"], ["3", "100.0%"]]
     _, *rows = table(page, "Lengths of chosen and rejected answers, before and after the rule")

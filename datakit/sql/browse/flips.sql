@@ -1,6 +1,6 @@
--- Prompts that one source got right and another did not, by keyset.
+-- Prompts that one contestant got right and another did not, by keyset.
 -- Reads browsed_answers (index_answers.sql), browsed_prompts.
---   $better, $worse  the numbers of the two models
+--   $better, $worse  the numbers of the two contestants
 --   $after           the last prompt_no of the page before, or 0
 --   $most            rows of the page
 -- Gives prompt_no, prompt_id, where it lies, total, and of the first such answer of each `right` and `wrong`: rows of browsed_answers
@@ -8,11 +8,11 @@
 WITH sides AS (
     SELECT
         prompt_no,
-        min(id) FILTER (WHERE model_no = $better AND outcome = 'passed') AS right_no,
-        count(*) FILTER (WHERE model_no = $worse AND outcome = 'passed') AS n_right,
-        min(id) FILTER (WHERE model_no = $worse AND outcome <> 'passed') AS wrong_no
+        min(id) FILTER (WHERE contestant_no = $better AND outcome = 'passed') AS right_no,
+        count(*) FILTER (WHERE contestant_no = $worse AND outcome = 'passed') AS n_right,
+        min(id) FILTER (WHERE contestant_no = $worse AND outcome <> 'passed') AS wrong_no
     FROM browsed_answers
-    WHERE model_no IN ($better, $worse)
+    WHERE contestant_no IN ($better, $worse)
     GROUP BY prompt_no
 ),
 

@@ -1,6 +1,7 @@
 -- Every answer as pages of answers need it, in the order of prompts. Kept as the temporary table `browsed_answers`.
--- Reads answers (select/mark_answers.sql, whole), numbered_prompts, scores, judges, response_places, verdict_places (store/places.py).
+-- Reads answers (select/mark_answers.sql, whole), numbered_prompts, browsed_contestants, scores, judges, response_places, verdict_places (store/places.py).
 --   $verifier  whose verdicts count, or NULL
+--   $few       answers are those of one prompt: other scores are not grouped
 -- Gives one row a prompt and response: what `answers` says of it, `answered` (there is more than a thought), `by_judge` (where there
 -- are several, the scores of the recipe's judges in the order of their names; NULL: none), and where its text and its verdict lie.
 WITH named AS (
@@ -11,7 +12,7 @@ single AS (
     SELECT s.response_id, n.place, any_value(n.n_judges) AS n_judges, any_value(s.score) AS score
     FROM scores AS s
     INNER JOIN named AS n ON s.judge = n.judge
-    WHERE n.n_judges > 1
+    WHERE n.n_judges > 1 AND (NOT $few OR id_number(s.response_id) IN (SELECT id FROM answers))
     GROUP BY s.response_id, n.place
 ),
 
@@ -31,6 +32,7 @@ verdict AS (
 SELECT
     a.prompt_no,
     a.model_no,
+    c.contestant_no,
     a.id,
     a.outcome,
     a.fault,
@@ -53,6 +55,7 @@ SELECT
     v.row AS verdict_row
 FROM answers AS a
 INNER JOIN numbered_prompts AS p ON a.prompt_no = p.prompt_no
+INNER JOIN browsed_contestants AS c ON a.source_no = c.source_no
 LEFT JOIN judged AS j ON a.id = j.id
 LEFT JOIN (SELECT id_number(response_id) AS id, part, row FROM response_places) AS t ON a.id = t.id
 LEFT JOIN verdict AS v ON a.id = v.id AND p.reference_digest = v.reference_digest

@@ -1,0 +1,49 @@
+"""The index that pages of candidates are found by: numbers and ids of all candidates and answers, in memory.
+
+A snapshot of the run. Names are looked up for the rows of a page only, and texts are read by where they lie (audit/texts.py).
+"""
+
+from __future__ import annotations
+
+from datakit.audit.texts import Texts
+from datakit.audit.why import Reasons, reasons
+from datakit.errors import BadInput
+from datakit.select.rule import Rule, make_candidates, mark_answers
+from datakit.store import Run, load_sql
+
+MADE_ON_THE_WAY = ("answers", "matched", "placed", "pair_candidates", "faults")
+
+
+def make_index(run: Run, rule: Rule, texts: Texts, prompt_id: str | None = None) -> Reasons:
+    """Make the temporary tables browsed (candidates), browsed_answers, browsed_prompts, browsed_models and browsed_contestants.
+
+    `prompt_id`: of one prompt only; a rule looks at all of them all the same, for windows and shares are of the whole run.
+    BadInput where there is no such prompt.
+    """
+    make_candidates(run, rule, whole=prompt_id is None)
+    found = reasons(run, rule)
+    if prompt_id is not None:
+        _keep_one(run, rule, prompt_id)
+    texts.make_places()
+    run.make_table("browsed_models", "SELECT DISTINCT model_no, model FROM numbered_sources")
+    run.make_table("browsed_contestants", load_sql("browse/index_contestants"))
+    run.make_table("browsed_prompts", load_sql("browse/index_prompts"))
+    params = {"verifier": rule.verifier, "few": prompt_id is not None}
+    run.make_table("browsed_answers", load_sql("browse/index_answers"), params)
+    run.make_table("browsed", load_sql("browse/index_pairs"))
+    texts.drop_places()
+    for name in MADE_ON_THE_WAY:
+        run.make_table(name, "SELECT NULL AS nothing LIMIT 0")  # their memory goes
+    return found
+
+
+def _keep_one(run: Run, rule: Rule, prompt_id: str) -> None:
+    """Leave in `answers` and `pair_candidates` what is of one prompt, and that with all columns."""
+    found = run.query("SELECT prompt_no FROM numbered_prompts WHERE prompt_id = $id", {"id": prompt_id})
+    if found.is_empty() and run.query("SELECT count(*) FROM prompts WHERE prompt_id = $id", {"id": prompt_id}).item() == 0:
+        raise BadInput(f"{run.folder}: no prompt has the id '{prompt_id}'")
+    number = found.item() if found.height else 0  # a dropped prompt has none
+    kept = "SELECT * FROM pair_candidates WHERE prompt_no = $number"
+    run.make_table("kept_candidates", kept, {"number": number})
+    mark_answers(run, rule, whole=True, prompt_no=number)
+    run.make_table("pair_candidates", "SELECT * FROM kept_candidates")
