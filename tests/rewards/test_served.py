@@ -15,7 +15,7 @@ import pytest
 from datakit import stages
 from datakit.check.problems import check as check_recipe
 from datakit.errors import BadInput, RecipeError, SourceStopped
-from datakit.options import Options
+from datakit.options import Options, Stage
 from datakit.recipe import LLMJudge, Served, load, resolve
 from datakit.rewards import client_of
 from datakit.rewards.judges import judge_name
@@ -68,10 +68,11 @@ def recipe_of(folder: Path, *score: dict[str, Any], prompts: int = 6) -> Path:
     return write_recipe(folder / "r.yaml", recipe)
 
 
-def build(folder: Path, *score: dict[str, Any], prompts: int = 6, **options: Any) -> Heard:
-    """A build in this process, into folder/run."""
+def build(folder: Path, *score: dict[str, Any], prompts: int = 6, until: Stage = "score", **options: Any) -> Heard:
+    """A build in this process, into folder/run; what is about scores alone ends with them."""
     heard = Heard()
-    summary = stages.build(load(recipe_of(folder, *score, prompts=prompts)), folder / "run", Options(**options), heard)
+    recipe = load(recipe_of(folder, *score, prompts=prompts))
+    summary = stages.build(recipe, folder / "run", Options(until=until, **options), heard)
     if summary.stopped:
         raise summary.stopped[0]
     return heard
@@ -145,7 +146,7 @@ def test_scores_come_from_all_urls_are_stored_as_given_and_asked_for_once(fake, 
 
 def test_the_best_and_worst_by_a_served_score_are_a_pair(fake, tmp_path):
     fake.score = lambda body: float(answer_of(body).endswith("/1")) * 3 - 1
-    build(tmp_path, served_by(fake.url))
+    build(tmp_path, served_by(fake.url), until="select")
     pairs = query(tmp_path, "SELECT c.text, margin FROM pairs JOIN responses c ON chosen_id = response_id")
     assert len(pairs) == 6 and all(row["text"].endswith("/1") and row["margin"] == 3 for row in pairs)
 
@@ -358,7 +359,7 @@ def test_judgements_become_scores_and_unreadable_ones_failures(fake, tmp_path):
     fake.say = lambda body: said.get(graded(body), "Fair.\nScore: 5")
     fake.fault = lambda number, body: "length" if graded(body) == "Answer 2/0" else None
     judge = judged_by(fake.url)
-    heard = build(tmp_path, judge)
+    heard = build(tmp_path, judge, until="select")
     scores = scores_of(tmp_path)
     assert len(scores) == 9 and scores["Answer 0/0"] == 2 and scores["Answer 0/1"] == 9 and scores["Answer 5/0"] == 5
     failures = failures_of(tmp_path)
