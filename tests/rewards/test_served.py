@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,9 @@ from datakit.rewards.judges import judge_name
 from datakit.rewards.remote import llm_judge, served
 from datakit.store import Run
 from datakit.tables import Messages
-from tests.helpers.command import DATAKIT, datakit, write_recipe
+from tests.helpers.command import datakit, write_recipe
 from tests.helpers.fake_endpoint import Body, Fake, _score, body_text, error, running
+from tests.helpers.forked import Forked
 from tests.helpers.monitors import Heard
 from tests.helpers.waiting import wait_for
 
@@ -228,7 +228,7 @@ def test_with_keep_going_the_other_judges_and_the_selection_go_on(fake, tmp_path
 
 def test_ctrl_c_during_the_check_at_the_start(fake, tmp_path):
     fake.fault = lambda number, body: "503"
-    with subprocess.Popen([*DATAKIT, *command(tmp_path, served_by(fake.url))], stderr=subprocess.PIPE, text=True) as process:
+    with Forked(*command(tmp_path, served_by(fake.url))) as process:
         wait_for(lambda: fake.requests)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
@@ -239,7 +239,7 @@ def test_ctrl_c_during_the_check_at_the_start(fake, tmp_path):
 def test_a_build_that_is_ended_goes_on_where_it_was(fake, tmp_path, sign, status):
     fake.latency_s = 0.05
     judge = served_by(fake.url, max_in_flight=4)
-    with subprocess.Popen([*DATAKIT, *command(tmp_path, judge, prompts=60)], stderr=subprocess.PIPE, text=True) as process:
+    with Forked(*command(tmp_path, judge, prompts=60), "--until", "score") as process:
         wait_for(lambda: fake.n_answered > PROBES + 30)
         process.send_signal(sign)
         _, said = process.communicate(timeout=60)
