@@ -175,7 +175,7 @@ def start(model: Path, what: str, problems: int = 2, **source: object) -> Forked
     return Forked(what, "--recipe", write_recipe(folder / "r.yaml", recipe), *options, env=env, cwd=folder)
 
 
-def serving(process: Forked) -> str:
+def serving(process: Forked | subprocess.Popen) -> str:
     """The URL that `datakit serve` prints once its server answers."""
     return process.stdout.readline().split()[0]
 
