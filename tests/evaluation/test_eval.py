@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from datakit.tables.intervals import wilson
-from tests.helpers.command import count, datakit, datakit_process, rows_of, start, wait_for_requests
+from tests.helpers.command import count, datakit, datakit_process, rows_of, wait_for_requests
 from tests.helpers.fake_endpoint import Body, Fake, running
 from tests.helpers.folders import ROOT
+from tests.helpers.forked import Forked
 
 PROMPTS = 20
 
@@ -234,10 +235,10 @@ def test_killed_and_begun_again_it_asks_nothing_twice(model, benchmark, tmp_path
     source = tmp_path / "source.yaml"
     source.write_text(yaml.safe_dump({"type": "endpoint", "model": "org/served", "base_urls": [fake.url], "max_in_flight": 2}))
     asked = ("eval", "--suite", benchmark(n_prompts=60), "--model", f"m={source}", "--out", tmp_path / "out")
-    process = start(*asked)
-    wait_for_requests(fake, 20)
-    process.send_signal(sign)
-    process.communicate()
+    with Forked(*asked) as process:
+        wait_for_requests(fake, 20)
+        process.send_signal(sign)
+        process.communicate()
     assert process.returncode in (-signal.SIGKILL, 130) and fake.n_answered < 60
     there = count(tmp_path / "out" / "sums", "responses")
     assert there >= fake.n_answered - 2

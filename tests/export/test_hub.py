@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from tests.helpers.command import closed_url, datakit, datakit_process
+from tests.helpers.command import closed_url, datakit
 from tests.helpers.fake_hub import TOKEN, hub
+from tests.helpers.forked import forked
 from tests.helpers.imported_runs import good_and_bad, imported_run
 
 pytest.importorskip("huggingface_hub")
@@ -22,7 +23,7 @@ def out(tmp_path_factory):
 
 
 def push(folder, repo, url, *args, token=TOKEN):
-    return datakit_process("push", folder, repo, *args, env={"HF_ENDPOINT": url, "HF_TOKEN": token, "HF_HUB_OFFLINE": "0"})
+    return forked("push", folder, repo, *args, env={"HF_ENDPOINT": url, "HF_TOKEN": token, "HF_HUB_OFFLINE": "0"})
 
 
 def test_an_export_arrives_whole_and_the_next_one_leaves_nothing_of_it(out):

@@ -31,6 +31,7 @@ def datakit(*args: object, cwd: Path | None = None, env: dict[str, str] | None =
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", errors) for errors in ("strict", "backslashreplace"))
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["datakit", *argv])
+        patch.delenv("PYTEST_CURRENT_TEST", raising=False)  # else each test would have checkers of its own, for its environment
         for name, value in {**SETTINGS, **(env or {})}.items():
             patch.setenv(name, value)
         if cwd:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,16 @@ import pytest
 from datakit import stages
 from datakit.check.problems import check as check_recipe
 from datakit.errors import BadInput, RecipeError, SourceStopped
-from datakit.options import Options
+from datakit.options import Options, Stage
 from datakit.recipe import LLMJudge, Served, load, resolve
 from datakit.rewards import client_of
 from datakit.rewards.judges import judge_name
 from datakit.rewards.remote import llm_judge, served
 from datakit.store import Run
 from datakit.tables import Messages
-from tests.helpers.command import DATAKIT, datakit, write_recipe
+from tests.helpers.command import datakit, write_recipe
 from tests.helpers.fake_endpoint import Body, Fake, _score, body_text, error, running
+from tests.helpers.forked import Forked
 from tests.helpers.monitors import Heard
 from tests.helpers.waiting import wait_for
 
@@ -68,10 +68,11 @@ def recipe_of(folder: Path, *score: dict[str, Any], prompts: int = 6) -> Path:
     return write_recipe(folder / "r.yaml", recipe)
 
 
-def build(folder: Path, *score: dict[str, Any], prompts: int = 6, **options: Any) -> Heard:
-    """A build in this process, into folder/run."""
+def build(folder: Path, *score: dict[str, Any], prompts: int = 6, until: Stage = "score", **options: Any) -> Heard:
+    """A build in this process, into folder/run; what is about scores alone ends with them."""
     heard = Heard()
-    summary = stages.build(load(recipe_of(folder, *score, prompts=prompts)), folder / "run", Options(**options), heard)
+    recipe = load(recipe_of(folder, *score, prompts=prompts))
+    summary = stages.build(recipe, folder / "run", Options(until=until, **options), heard)
     if summary.stopped:
         raise summary.stopped[0]
     return heard
@@ -145,7 +146,7 @@ def test_scores_come_from_all_urls_are_stored_as_given_and_asked_for_once(fake, 
 
 def test_the_best_and_worst_by_a_served_score_are_a_pair(fake, tmp_path):
     fake.score = lambda body: float(answer_of(body).endswith("/1")) * 3 - 1
-    build(tmp_path, served_by(fake.url))
+    build(tmp_path, served_by(fake.url), until="select")
     pairs = query(tmp_path, "SELECT c.text, margin FROM pairs JOIN responses c ON chosen_id = response_id")
     assert len(pairs) == 6 and all(row["text"].endswith("/1") and row["margin"] == 3 for row in pairs)
 
@@ -227,7 +228,7 @@ def test_with_keep_going_the_other_judges_and_the_selection_go_on(fake, tmp_path
 
 def test_ctrl_c_during_the_check_at_the_start(fake, tmp_path):
     fake.fault = lambda number, body: "503"
-    with subprocess.Popen([*DATAKIT, *command(tmp_path, served_by(fake.url))], stderr=subprocess.PIPE, text=True) as process:
+    with Forked(*command(tmp_path, served_by(fake.url))) as process:
         wait_for(lambda: fake.requests)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
@@ -238,7 +239,7 @@ def test_ctrl_c_during_the_check_at_the_start(fake, tmp_path):
 def test_a_build_that_is_ended_goes_on_where_it_was(fake, tmp_path, sign, status):
     fake.latency_s = 0.05
     judge = served_by(fake.url, max_in_flight=4)
-    with subprocess.Popen([*DATAKIT, *command(tmp_path, judge, prompts=60)], stderr=subprocess.PIPE, text=True) as process:
+    with Forked(*command(tmp_path, judge, prompts=60), "--until", "score") as process:
         wait_for(lambda: fake.n_answered > PROBES + 30)
         process.send_signal(sign)
         _, said = process.communicate(timeout=60)
@@ -358,7 +359,7 @@ def test_judgements_become_scores_and_unreadable_ones_failures(fake, tmp_path):
     fake.say = lambda body: said.get(graded(body), "Fair.\nScore: 5")
     fake.fault = lambda number, body: "length" if graded(body) == "Answer 2/0" else None
     judge = judged_by(fake.url)
-    heard = build(tmp_path, judge)
+    heard = build(tmp_path, judge, until="select")
     scores = scores_of(tmp_path)
     assert len(scores) == 9 and scores["Answer 0/0"] == 2 and scores["Answer 0/1"] == 9 and scores["Answer 5/0"] == 5
     failures = failures_of(tmp_path)

@@ -17,9 +17,10 @@ import pytest
 
 from datakit.errors import RecipeError
 from datakit.recipe import parse
-from tests.helpers.command import count, datakit, recipe_over, rows_of, start, write_problems, write_recipe
+from tests.helpers.command import count, datakit, recipe_over, rows_of, write_problems, write_recipe
 from tests.helpers.fake_batches import FakeBatches
 from tests.helpers.fake_endpoint import Body, Fake, error, running
+from tests.helpers.forked import Forked, forked
 from tests.helpers.waiting import wait_for
 
 PROMPTS, N, LINES = 8, 3, 10  # 24 lines: three batches
@@ -121,7 +122,7 @@ HERE = [(2, "after")]  # with the default tests; the others are long
 def kill_at(tmp_path: Path, fake: FakeBatches, recipe: dict[str, Any], hold: tuple[int, Any]) -> bool:
     """Kill a build at its call of this number; False where it ended before."""
     fake.hold = (len(fake.calls) + hold[0], hold[1])
-    with start(*command(tmp_path, recipe)) as process:
+    with Forked(*command(tmp_path, recipe)) as process:
         wait_for(lambda: fake.held.is_set() or process.poll() is not None)
         process.kill()
     fake.hold = None
@@ -166,7 +167,7 @@ def test_kills_at_every_call_of_three_batches_one_after_the_other(fake, problems
 
 
 KILLED = """
-import os, signal, sys
+import os, signal
 from datakit.{module} import {owner} as owner
 method, calls = owner.{method}, []
 def once(*args, **changes):
@@ -178,8 +179,6 @@ def once(*args, **changes):
         os.kill(os.getpid(), signal.SIGKILL)
     return given
 owner.{method} = once
-from datakit.cli import main
-main(sys.argv[1:])
 """
 LOCAL = [  # what is written here, and how often in a build of one batch; before a note the vendor has done its part: see above
     *[
@@ -206,9 +205,7 @@ def test_a_kill_at_any_write_costs_nothing(fake, problems, tmp_path, undisturbed
     recipe = recipe_of(fake, problems, {"max_lines": 100})
     code = KILLED.format(module=module, owner=owner, method=method, number=number, after=after)
     code = "from datakit.sample import harvest\nharvest.ROWS_AT_A_TIME = 10\n" + code
-    killed = subprocess.run(
-        [sys.executable, "-c", code, *map(str, command(tmp_path, recipe))], capture_output=True, text=True, timeout=120
-    )
+    killed = forked(*command(tmp_path, recipe), first=code)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     done = build(tmp_path, recipe)
     assert done.returncode == 0, done.stderr
@@ -247,7 +244,7 @@ def test_the_key_is_sent_and_shown_nowhere(problems, tmp_path):
 def test_a_signal_leaves_batches_running_and_the_next_build_takes_them_up(fake, problems, tmp_path, undisturbed, sign, status):
     fake.looks = 10_000
     recipe = recipe_of(fake, problems, {"max_lines": 100})
-    with start(*command(tmp_path, recipe)) as process:
+    with Forked(*command(tmp_path, recipe)) as process:
         wait_for(lambda: fake.calls.count("GET /batches/id") >= 2)
         process.send_signal(sign)
         said = process.communicate(timeout=60)[1]

@@ -8,7 +8,6 @@ import random
 import resource
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -25,17 +24,16 @@ from datakit.sample.one_source import Sampler
 from datakit.store import Journal, Run
 from datakit.tables import Rows
 from tests.helpers.command import (
-    DATAKIT,
     count,
     datakit,
     recipe_over,
     rows_of,
-    start,
     wait_for_requests,
     write_problems,
     write_recipe,
 )
 from tests.helpers.fake_endpoint import BROKEN, Fake, error, running
+from tests.helpers.forked import Forked, forked
 from tests.helpers.monitors import Heard
 
 MANY = 80
@@ -82,7 +80,7 @@ def test_kills_at_random_instants_lose_nothing_and_repeat_nothing(fake, tmp_path
     chance = random.Random(mode)
     kills = 0
     for _ in range(times):
-        with start(*sampling(recipe, run)) as process:
+        with Forked(*sampling(recipe, run)) as process:
             wait_for_requests(fake, fake.n_requests + chance.randrange(5, 20))
             time.sleep(chance.uniform(0, 0.1))
             process.kill()
@@ -106,7 +104,7 @@ def test_kills_at_random_instants_lose_nothing_and_repeat_nothing(fake, tmp_path
 @pytest.mark.parametrize("sign, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_lets_what_is_on_its_way_arrive(fake, recipe, run, sign, status):
     fake.latency_s = 1.5
-    with start(*sampling(recipe, run)) as process:
+    with Forked(*sampling(recipe, run)) as process:
         wait_for_requests(fake, 2 * IN_FLIGHT)
         process.send_signal(sign)
         said = process.communicate(timeout=60)[1]
@@ -123,7 +121,7 @@ def test_a_signal_lets_what_is_on_its_way_arrive(fake, recipe, run, sign, status
 
 def test_but_not_for_longer_than_the_grace_period(fake, recipe, run):
     fake.fault = lambda number, body: "hang" if number > 6 else None
-    with start(*sampling(recipe, run, "--grace", "1")) as process:
+    with Forked(*sampling(recipe, run, "--grace", "1")) as process:
         wait_for_requests(fake, 6 + IN_FLIGHT)
         began = time.monotonic()
         process.terminate()
@@ -134,7 +132,7 @@ def test_but_not_for_longer_than_the_grace_period(fake, recipe, run):
 
 def test_a_second_ctrl_c_leaves_at_once(fake, recipe, run):
     fake.fault = lambda number, body: "hang" if number > 6 else None
-    with start(*sampling(recipe, run, "--grace", "600")) as process:
+    with Forked(*sampling(recipe, run, "--grace", "600")) as process:
         wait_for_requests(fake, 6 + IN_FLIGHT)
         process.send_signal(signal.SIGINT)
         assert any("once more leaves at once" in line for line in process.stderr)
@@ -148,7 +146,7 @@ def test_a_second_ctrl_c_leaves_at_once(fake, recipe, run):
 
 def test_two_builds_on_one_run_at_once(fake, recipe, run):
     fake.latency_s = 600
-    with start(*sampling(recipe, run)) as process:
+    with Forked(*sampling(recipe, run)) as process:
         wait_for_requests(fake, 1)
         second = datakit(*sampling(recipe, run))
         process.kill()
@@ -190,13 +188,8 @@ def test_a_full_disk_is_a_clear_error_and_after_more_room_it_goes_on(fake, recip
 def test_a_file_that_may_not_grow_is_the_same(fake, recipe, run):
     """What a quota does; also where nobody is root."""
     fake.n_chars = 2000
-    limit = (200_000, 200_000)
-    command = [*DATAKIT, *map(str, sampling(recipe, run))]
-    full = subprocess.run(
-        [sys.executable, "-c", f"import os, resource, sys; resource.setrlimit({resource.RLIMIT_FSIZE}, {limit}); "
-         "os.execv(sys.argv[1], sys.argv[1:])", *command],
-        capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+    limited = f"import resource; resource.setrlimit({resource.RLIMIT_FSIZE}, (200_000, 200_000))"
+    full = forked(*sampling(recipe, run), first=limited)
     assert full.returncode == 2 and "File too large" in full.stderr and "Traceback" not in full.stderr
     assert 0 < count(run, "responses") < MANY * 5
     assert datakit(*sampling(recipe, run)).returncode == 0

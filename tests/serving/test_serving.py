@@ -24,6 +24,7 @@ from datakit.serving import check, in_turns, launch, orphans
 from datakit.serving.guard import STOP_S
 from tests.helpers.command import DATAKIT, count, datakit, rows_of, write_problems, write_recipe
 from tests.helpers.folders import HELPERS
+from tests.helpers.forked import Forked
 from tests.helpers.processes import gone, is_guard, lives, processes_of, servers_of
 from tests.helpers.waiting import wait_for
 
@@ -165,23 +166,21 @@ def model(tmp_path) -> Path:
     return folder
 
 
-def start(model: Path, what: str, problems: int = 2, **source: object) -> subprocess.Popen:
+def start(model: Path, what: str, problems: int = 2, **source: object) -> Forked:
     """`datakit build` or `datakit serve` over a stand-in, in the folder above the model."""
     folder = model.parent
     recipe = recipe_of(model, write_problems(folder / "p.jsonl", problems), {"python": "python", "request": "n", **source})
     options = ["--out", str(folder / "run"), "--until", "sample"] if what == "build" else []
-    command = [*DATAKIT, what, "--recipe", str(write_recipe(folder / "r.yaml", recipe)), *options]
-    env = {**os.environ, "SOME_API_KEY": "sk-secret", "MY_TOKEN": "mine", "COLUMNS": "200"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, cwd=folder)
+    env = {"SOME_API_KEY": "sk-secret", "MY_TOKEN": "mine"}
+    return Forked(what, "--recipe", write_recipe(folder / "r.yaml", recipe), *options, env=env, cwd=folder)
 
 
-def serving(process: subprocess.Popen) -> str:
+def serving(process: Forked | subprocess.Popen) -> str:
     """The URL that `datakit serve` prints once its server answers."""
-    assert process.stdout is not None
     return process.stdout.readline().split()[0]
 
 
-def ends(process: subprocess.Popen, status: int, seconds: float = 60.0) -> str:
+def ends(process: Forked | subprocess.Popen, status: int, seconds: float = 60.0) -> str:
     """What the command said on stderr until it ended."""
     _, said = process.communicate(timeout=seconds)
     assert process.returncode == status, said
@@ -239,7 +238,7 @@ def test_a_build_goes_on_after_its_server_was_started_again(model):
 
 
 def test_a_build_stops_when_no_restart_is_left(model):
-    process = start(model, "build", problems=4000, max_in_flight=2, restarts=0)
+    process = start(model, "build", problems=1000, max_in_flight=2, restarts=0)
     wait_for(lambda: any((model.parent / "run" / "responses").glob("*")))
     servers_of(model)[0].kill()
     said = ends(process, 3)
@@ -262,7 +261,7 @@ def test_a_server_that_does_not_start_shows_the_end_of_its_log(model, source, me
 
 @LINUX
 def test_what_a_killed_guard_left_is_found_named_and_ended_by_the_next_start(model):
-    build = start(model, "build", problems=4000, max_in_flight=2)
+    build = start(model, "build", problems=1000, max_in_flight=2)
     wait_for(lambda: any((model.parent / "run" / "responses").glob("*")))
     guard, server, worker = processes_of(model)
     guard.suspend()  # it must not see that datakit is gone
@@ -299,12 +298,13 @@ def test_servers_that_do_not_run_together_run_one_after_the_other(model, tmp_pat
     problems = write_problems(folder / "p.jsonl", 3)
     recipe = recipe_of(model, problems, one, one | {"system": "second"}, one | {"together": True, "system": "third"})
     path = write_recipe(folder / "r.yaml", recipe)
-    build = subprocess.Popen([*DATAKIT, "build", "--recipe", path, "--out", folder / "run", "--until", "sample"])
+    build = Forked("build", "--recipe", path, "--out", folder / "run", "--until", "sample")
     most = 0
     while build.poll() is None:
         most = max(most, len(servers_of(model)))
         time.sleep(0.1)
-    assert build.returncode == 0 and most == 1
+    ends(build, 0)
+    assert most == 1
     logs = sorted((folder / "run" / "logs").glob("*.log"), key=lambda log: log.stat().st_mtime)
     assert [log.name for log in logs] == ["serve-2-model.log", "serve-0-model.log", "serve-1-model.log"]
     assert count(folder / "run", "responses") == 27
@@ -318,7 +318,7 @@ def test_serve_starts_those_that_run_together_or_the_one_that_is_named(model):
     path = write_recipe(folder / "r.yaml", recipe)
     assert "--source 2: not a source of type serve; those are 0, 1" in datakit("serve", "--recipe", path, "--source", 2).stderr
     for options, at in (([], 1), (["--source", "0"], 0)):
-        process = subprocess.Popen([*DATAKIT, "serve", "--recipe", path, *options], stdout=-1, stderr=-1, text=True, cwd=folder)
+        process = Forked("serve", "--recipe", path, *options, cwd=folder)
         line = process.stdout.readline()
         assert f"serve-{at}-model.log" in line
         process.send_signal(signal.SIGINT)
