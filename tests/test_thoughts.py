@@ -42,41 +42,42 @@ FORMS: dict[str, Callable[[str, str], Body]] = {
 
 
 class Thinker:
-    """Answers: the first two choices are right, the third wrong, and the last thinks until it is cut off."""
+    """Answers in the form that the model is called by: the first two choices are right, the third wrong, and the last thinks
+    until it is cut off. The judge takes the forms in turn."""
 
-    def __init__(self, domain: str, form: str) -> None:
-        self.domain, self.form = domain, form
+    def __init__(self, domain: str) -> None:
+        self.domain = domain
         self.sent: set[str] = set()
 
     def __call__(self, number: int, body: Body) -> web.Response:
         asked = body["messages"][-1]["content"]
         if "<rubric>" in asked:
             score = 9 if "gives 7" in asked.split("<answer>")[-1] else 3
-            choices = [self._choice(f"Score: {12 - score}\nNo.\n", f"Fine.\nScore: {score}")]
+            choices = [self._choice([*FORMS][number % len(FORMS)], f"Score: {12 - score}\nNo.\n", f"Fine.\nScore: {score}")]
         else:
-            choices = [self._sample(asked, at) for at in range(body["n"])]
+            choices = [self._sample(body["model"], asked, at) for at in range(body["n"])]
         usage = {"prompt_tokens": 11, "completion_tokens": 40 * len(choices)}
         return body_text(json.dumps({"choices": choices, "usage": usage}))
 
-    def _sample(self, asked: str, at: int) -> Body:
+    def _sample(self, form: str, asked: str, at: int) -> Body:
         way = 10 * int(asked.split()[-1]) + at
         right, wrong = SAY[self.domain](7, way), SAY[self.domain](8, way)
         answer, thought = (wrong, right) if at == 2 else (right, wrong)
-        if at == 3 and self.form != "think_open":  # a thought that is opened elsewhere and never ends has no sign of it
-            return self._cut_off(f"SECRET {thought}")
-        return self._choice(f"SECRET {thought}", answer)
+        if at == 3 and form != "think_open":  # a thought that is opened elsewhere and never ends has no sign of it
+            return self._cut_off(form, f"SECRET {thought}")
+        return self._choice(form, f"SECRET {thought}", answer)
 
-    def _choice(self, thought: str, answer: str) -> Body:
-        message = FORMS[self.form](thought, answer)
+    def _choice(self, form: str, thought: str, answer: str) -> Body:
+        message = FORMS[form](thought, answer)
         if isinstance(message["content"], str) and "reasoning_content" not in message:
             self.sent.add(message["content"])
         else:
             self.sent.add(f"<think>\n{thought}\n</think>\n\n{answer}")
         return {"message": {"role": "assistant", **message}, "finish_reason": "stop"}
 
-    def _cut_off(self, thought: str) -> Body:
-        message = FORMS[self.form](thought, "")
-        if self.form == "think":
+    def _cut_off(self, form: str, thought: str) -> Body:
+        message = FORMS[form](thought, "")
+        if form == "think":
             message = {"content": f"<think>\n{thought}"}
         return {"message": {"role": "assistant", **message}, "finish_reason": "length"}
 
@@ -87,9 +88,11 @@ def recipe_of(domain: str, url: str, prompts: Path) -> dict[str, Any]:
     return {
         "domain": domain,
         "prompts": [{"type": "file", "path": str(prompts), "columns": {"prompt_id": "id", "prompt": "question", **columns}}],
-        "sources": [{"type": "endpoint", "model": "fake/one", "base_urls": [url], "n": N, "sampling": {"temperature": 0.8}}],
+        "sources": [
+            {"type": "endpoint", "model": form, "base_urls": [url], "n": N, "sampling": {"temperature": 0.8}} for form in FORMS
+        ],
         "score": judge if domain == "instruct" else None,
-        "select": {"margin": None},
+        "select": {"margin": None, "per_prompt": "one_per_source"},
         "verify": {} if domain == "instruct" else {"workers": 1},
     }
 
@@ -103,9 +106,8 @@ def exported(run: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("domain", SAY)
-def test_an_answer_is_what_counts(domain: str, form: str, tmp_path: Path) -> None:
+def test_an_answer_is_what_counts(domain: str, tmp_path: Path) -> None:
     if domain == "code" and not CONFINED:
         pytest.skip("nothing on this machine can confine a program: no Landlock, no bubblewrap")
     prompts, run = tmp_path / "prompts.jsonl", tmp_path / "run"
@@ -113,7 +115,7 @@ def test_an_answer_is_what_counts(domain: str, form: str, tmp_path: Path) -> Non
         {"id": f"p{at}", "question": f"Write f() for {at}", "gold": "7", "tests": "assert f() == 7"} for at in range(PROMPTS)
     ]
     prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    thinker = Thinker(domain, form)
+    thinker = Thinker(domain)
     with running(Fake(fault=thinker)) as fake:
         recipe = write_recipe(tmp_path / "recipe.yaml", recipe_of(domain, fake.url, prompts))
         done = datakit("build", "--recipe", recipe, "--out", run)
@@ -121,35 +123,41 @@ def test_an_answer_is_what_counts(domain: str, form: str, tmp_path: Path) -> Non
         n_requests = fake.n_requests
         assert datakit("build", "--recipe", recipe, "--out", run).returncode == 0
         assert fake.n_requests == n_requests, "nothing is asked again"
-    _check_tables(run, domain, form)
+    report = json.loads(datakit("inspect", run, "--json").stdout)
+    for form in FORMS:
+        _check_tables(run, domain, form)
+        _check_source(next(source for source in report["sources"] if source["model"] == form), form)
     texts = exported(run)
-    assert count(run, "pairs") == PROMPTS and texts and not [text for text in texts if "SECRET" in text or "think" in text]
+    assert count(run, "pairs") == PROMPTS * len(FORMS) and texts
+    assert not [text for text in texts if "SECRET" in text or "think" in text]
 
     assert datakit("select", run, "--set", "export.reasoning=keep").returncode == 0
     kept = exported(run)
     assert len(kept) == len(texts) and set(kept) <= thinker.sent
-    for phase, words in (("dpo", "stands in front of its answer"),):
-        assert words in (run / phase / "README.md").read_text()
-        assert json.loads((run / phase / "manifest.json").read_text())["export"]["reasoning"] == "keep"
+    assert "stands in front of its answer" in (run / "dpo" / "README.md").read_text()
+    assert json.loads((run / "dpo" / "manifest.json").read_text())["export"]["reasoning"] == "keep"
 
 
 def _check_tables(run: Path, domain: str, form: str) -> None:
     n_cut = 0 if form == "think_open" else PROMPTS
-    responses = rows_of(run, "SELECT * FROM responses")
+    responses = rows_of(run, f"SELECT * FROM responses WHERE model = '{form}'")
     assert len(responses) == PROMPTS * N and all("SECRET" in row["reasoning"] for row in responses)
     assert sum(row["text"] is None for row in responses) == n_cut
     assert not [row for row in responses if "SECRET" in (row["text"] or "")]
+    joined = f"JOIN responses USING (response_id) WHERE responses.model = '{form}'"
     if domain == "instruct":
-        scores = rows_of(run, "SELECT score, text FROM scores JOIN responses USING (response_id)")
+        scores = rows_of(run, f"SELECT score, text FROM scores {joined}")
         assert len(scores) == PROMPTS * N - n_cut
         assert all(row["score"] == (9 if "gives 7" in row["text"] else 3) for row in scores)
     else:
-        verdicts = rows_of(run, "SELECT outcome, sample_index, detail FROM verdicts JOIN responses USING (response_id)")
+        verdicts = rows_of(run, f"SELECT outcome, sample_index, detail FROM verdicts {joined}")
         wanted = ["passed", "passed", "failed", "unparseable" if n_cut else "passed"]
         assert [row for row in verdicts if row["outcome"] != wanted[row["sample_index"]]] == []
         assert len(verdicts) == PROMPTS * N
-    report = json.loads(datakit("inspect", run, "--json").stdout)
-    [source] = report["sources"]
+
+
+def _check_source(source: dict[str, Any], form: str) -> None:
+    n_cut = 0 if form == "think_open" else PROMPTS
     assert (source["truncated"], source["failures"], source["pending"]) == (n_cut, 0, 0)
     assert source["endings"] == ([{"reason": "thought without an answer", "responses": n_cut}] if n_cut else [])
     assert source["mean_thought_tokens"] > 0 and source["mean_answer_tokens"] > 0 and not source["thought_tokens_counted"]

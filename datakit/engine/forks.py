@@ -43,8 +43,8 @@ class ForkServer:
     @classmethod
     @contextmanager
     def of(cls, start: Callable[[], Worker]) -> Iterator[ForkServer]:
-        """A server for this start in this environment, for one engine at a time: the idle one where it is the same."""
-        key = pickle.dumps((start, sorted(environment_without_secrets().items()), sys.path))
+        """A server for this start, for one engine at a time: the idle one where it is the same, in the environment of then."""
+        key = pickle.dumps((start, sys.path))
         server, cls.idle = cls.idle, None
         if server is None or server.key != key:
             if server is not None:

@@ -319,13 +319,12 @@ def working(engine, start=start):
 
 
 @linux
-def test_the_process_that_forks_serves_the_next_build_that_starts_the_same(monkeypatch):
+def test_the_process_that_forks_serves_the_next_build_that_starts_the_same():
     first = working(LocalEngine(1, forks=True))
     assert working(LocalEngine(2, forks=True)) == first
-    monkeypatch.setenv("SOME_SETTING", "another")
-    other = working(LocalEngine(1, forks=True))
+    other = working(LocalEngine(1, forks=True), partial(start_slowly, 0.0))
     assert other != first and not _alive(first)
-    assert working(LocalEngine(1, forks=True), partial(start_slowly, 0.0)) != other and not _alive(other)
+    assert working(LocalEngine(1, forks=True)) != other and not _alive(other)
 
 
 @linux
