@@ -85,9 +85,7 @@ def ratios_of(trainer, reference, words, normalised):
 
 def by_hand(ratios, alpha, beta):
     """The mean loss, in float64 from the logits on."""
-    losses = [
-        math.log1p(math.exp(-beta * (alpha * theirs + (1 - alpha) * own - wrong))) for own, wrong, theirs in ratios
-    ]
+    losses = [math.log1p(math.exp(-beta * (alpha * theirs + (1 - alpha) * own - wrong))) for own, wrong, theirs in ratios]
     return sum(losses) / len(losses)
 
 
