@@ -13,6 +13,9 @@ from tests.helpers.laws import SOME
 # Where the tests run in the background a shell has them ignore Ctrl-C; those about it need Python's own handler.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Several workers share the cores; threads of models this small, here and in what tests start, would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile("datakit", deadline=None, derandomize=True, database=None, max_examples=SOME)
 settings.register_profile("long", deadline=None, database=None, max_examples=25 * SOME)
 settings.load_profile("datakit")

@@ -1,15 +1,20 @@
 """What a user sees of `train` before any training: help, bad input, exit statuses. Through the real command line."""
 
+import builtins
+import subprocess
+
 import pytest
 
 from tests.helpers import tiny_targets as tiny
+from train.cli import main
 
-WITHOUT_TRL = """
+HEAVY = {"torch", "trl", "transformers", "datasets", "accelerate", "peft"}
+WITHOUT_TRL = f"""
 import sys
 from train.cli import main
 status = main()
-heavy = {"torch", "trl", "transformers", "datasets", "accelerate", "peft"} & set(sys.modules)
-sys.exit(f"imported {heavy}" if heavy else status)
+heavy = {HEAVY} & set(sys.modules)
+sys.exit(f"imported {{heavy}}" if heavy else status)
 """
 NOT_INSTALLED = """
 import sys
@@ -18,6 +23,26 @@ for name in ("torch", "trl"):
 from train.cli import main
 sys.exit(main())
 """
+
+
+@pytest.fixture
+def early(tmp_path, monkeypatch, capsys):
+    """Run `train ...` in `tmp_path`, in this process, where nothing heavy may be imported."""
+    given = builtins.__import__
+
+    def light(name, *args, **more):
+        assert name.partition(".")[0] not in HEAVY, f"imports {name}"
+        return given(name, *args, **more)
+
+    def run(*argv):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("COLUMNS", "200")
+        with monkeypatch.context() as patch:
+            patch.setattr(builtins, "__import__", light)
+            status = main([str(arg) for arg in argv])
+        return subprocess.CompletedProcess(argv, status, *capsys.readouterr())
+
+    return run
 
 
 def refused(done, *parts):
@@ -91,10 +116,15 @@ EARLY = {
 
 
 @pytest.mark.parametrize("case", EARLY)
-def test_early_refusals(cli, run_folder, tmp_path, case):
+def test_early_refusals(early, run_folder, tmp_path, case):
     argv, parts = EARLY[case]
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter/adapter_config.json").write_text("{}")
+    refused(early(*argv), *parts)
+
+
+def test_an_early_refusal_of_a_process(cli, run_folder):
+    argv, parts = EARLY["flag"]
     refused(cli(*argv, code=WITHOUT_TRL), *parts)
 
 
@@ -107,15 +137,15 @@ def test_early_refusals(cli, run_folder, tmp_path, case):
         ("env: 3\n", "c.yaml: env: must be a mapping"),
     ],
 )
-def test_a_config_that_is_no_list_of_flags(cli, run_folder, tmp_path, text, expected):
+def test_a_config_that_is_no_list_of_flags(early, run_folder, tmp_path, text, expected):
     (tmp_path / "c.yaml").write_text(text)
-    refused(cli("dpo", "--data", "runs/my/dpo", "--model", "m", "--config", "c.yaml", code=WITHOUT_TRL), expected)
+    refused(early("dpo", "--data", "runs/my/dpo", "--model", "m", "--config", "c.yaml"), expected)
 
 
-def test_data_and_model_may_stand_in_the_config(cli, run_folder, tmp_path):
+def test_data_and_model_may_stand_in_the_config(early, run_folder, tmp_path):
     (tmp_path / "c.yaml").write_text("data: runs/my/sft\nmodel: ./nothing\n")
-    refused(cli("sft", "--config=c.yaml", code=WITHOUT_TRL), "--model ./nothing: no such folder")
-    refused(cli("sft", "--config=c.yaml", "--data", "x", code=WITHOUT_TRL), "--data x: no such folder")
+    refused(early("sft", "--config=c.yaml"), "--model ./nothing: no such folder")
+    refused(early("sft", "--config=c.yaml", "--data", "x"), "--data x: no such folder")
 
 
 def test_a_missing_extra_says_the_pip_command(cli, run_folder):
@@ -124,13 +154,13 @@ def test_a_missing_extra_says_the_pip_command(cli, run_folder):
     refused(cli("sft", "--help", code=NOT_INSTALLED), "pip install 'fuse-datakit[train]'")
 
 
-def test_a_config_is_checked_early_too(cli, run_folder, tmp_path):
+def test_a_config_is_checked_early_too(early, run_folder, tmp_path):
     for text, words in (
         ("lerning_rate: 1\n", "c.yaml: lerning_rate: train sft has no such flag; did you mean learning_rate?"),
         ("max_length: 20.5\n", "c.yaml: argument --max_length/--max-length: invalid int value: '20.5'"),
     ):
         (tmp_path / "c.yaml").write_text(text)
-        refused(cli("sft", "--data", "runs/my/sft", "--model", "m", "--config", "c.yaml", code=WITHOUT_TRL), words)
+        refused(early("sft", "--data", "runs/my/sft", "--model", "m", "--config", "c.yaml"), words)
 
 
 @pytest.mark.parametrize("kind", ["sft", "dpo", "wrpo"])
@@ -162,8 +192,6 @@ def test_only_the_first_process_of_a_launch_speaks(cli, tmp_path):
 
 
 def test_sft_help_lists_every_flag(capsys):
-    from train.cli import main
-
     assert main(["sft", "--help"]) == 0
     text = capsys.readouterr().out
     for flag in (

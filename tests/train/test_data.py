@@ -106,13 +106,14 @@ def test_an_empty_answer_is_refused(tmp_path, answer):
     rows = tiny.dpo_rows(4)
     rows[2]["rejected"] = tiny.assistant(answer)
     path = tiny.write_export(tmp_path / "dpo", "dpo", rows)
-    assert "1 of 4 rows have an empty prompt or chosen or rejected" in message_of(path, "dpo")
+    assert "rows with an empty prompt or chosen or rejected: 1 of 4" in message_of(path, "dpo")
 
 
 def test_an_empty_list_of_messages_is_refused(tmp_path):
     rows = tiny.sft_rows(4)
     rows[0]["completion"] = []
-    assert "1 of 4 rows have an empty" in message_of(tiny.write_export(tmp_path / "sft", "sft", rows), "sft")
+    path = tiny.write_export(tmp_path / "sft", "sft", rows)
+    assert "rows with an empty prompt or completion: 1 of 4" in message_of(path, "sft")
 
 
 def test_whole_prompts_are_held_out_and_always_the_same(tmp_path):

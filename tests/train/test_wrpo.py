@@ -67,20 +67,25 @@ def test_the_source_weighs_more_with_every_step_or_always_as_much():
     assert Mixing(0.1).at(0, 0) == 0.0
 
 
-def by_hand(trainer, reference, words, alpha, beta, normalised):
-    """The mean loss from plain forwards of both models, one answer at a time, in float64 from the logits on."""
-    tokenizer, losses = trainer.processing_class, []
-    for prompt, chosen, rejected, source in words:
+def ratios_of(trainer, reference, words, normalised):
+    """Of each row the log ratios of its three answers, from plain forwards of both models, one answer at a time."""
+    tokenizer, found = trainer.processing_class, []
+    for prompt, *answers in words:
         prompt_ids = tokenizer.apply_chat_template(tiny.user(prompt), add_generation_prompt=True)["input_ids"]
         ratios = []
-        for answer in (chosen, rejected, source):
+        for answer in answers:
             whole = tokenizer.apply_chat_template([*tiny.user(prompt), *tiny.assistant(answer)])["input_ids"]
             assert whole[: len(prompt_ids)] == prompt_ids
             ids = whole[len(prompt_ids) :]
             ratio = log_prob(trainer.model, prompt_ids, ids) - log_prob(reference, prompt_ids, ids)
             ratios.append(ratio / (len(ids) if normalised else 1))
-        own, wrong, theirs = ratios
-        losses.append(math.log1p(math.exp(-beta * (alpha * theirs + (1 - alpha) * own - wrong))))
+        found.append(ratios)
+    return found
+
+
+def by_hand(ratios, alpha, beta):
+    """The mean loss, in float64 from the logits on."""
+    losses = [math.log1p(math.exp(-beta * (alpha * theirs + (1 - alpha) * own - wrong))) for own, wrong, theirs in ratios]
     return sum(losses) / len(losses)
 
 
@@ -97,12 +102,13 @@ def test_the_trainers_loss_is_that_of_plain_forwards(tmp_path, flags, beta, norm
     batch = batch_of(trainer)
     assert trainer.compute_loss(trainer.model, batch).item() == pytest.approx(math.log(2), abs=1e-6)
     disturb(trainer.model)
+    ratios = ratios_of(trainer, reference, WORDS, normalised)
     trainer.model.train()
     trainer.state.max_steps, found = 8, []
     for step, alpha in ((0, 0.0), (4, 0.05), (8, 0.1)):
         trainer.state.global_step = step
         found.append(trainer.compute_loss(trainer.model, batch).item())
-        assert found[-1] == pytest.approx(by_hand(trainer, reference, WORDS, alpha, beta, normalised), abs=1e-6)
+        assert found[-1] == pytest.approx(by_hand(ratios, alpha, beta), abs=1e-6)
         assert trainer._metrics["train"]["wrpo_alpha"][-1] == pytest.approx(alpha)
     assert len({round(loss, 5) for loss in found}) == 3 and abs(found[0] - math.log(2)) > 1e-3
     trainer.model.eval()

@@ -14,7 +14,7 @@ from datakit.machine import limit_memory
 from datakit.recipe import VerifyMath
 from tests.helpers.hostile_math import HOSTILE
 
-DEADLINE_S = 1.0
+DEADLINE_S = 0.5
 MEMORY_MB = 1024
 RIGHT = r"\boxed{5}"
 
