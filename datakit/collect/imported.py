@@ -133,7 +133,7 @@ class _Importing:
         """The responses, failures and scores of a stretch."""
         reading, inputs = self.reading, self.reading.inputs
         responses = make_responses(rows)
-        for model, highest in responses.group_by("model").agg(pl.col("sample_index").max()).iter_rows():
+        for model, highest in responses.group_by("model", maintain_order=True).agg(pl.col("sample_index").max()).iter_rows():
             self._note_model(model, highest)
         inputs.n_responses += responses.height
         is_empty = responses["text"].is_null() & responses["reasoning"].is_null()
