@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -86,18 +87,29 @@ def recipe_of(folder: Path, path: str, **fields: Any) -> Recipe:
 
 def read(folder: Path, path: str, notes: list[str] | None = None, **fields: Any) -> Tables:
     """All that a build would store of one responses file, without the names that come from the file's name."""
-    tables: Tables = {"prompts": [], "responses": [], "scores": [], "failures": []}
-
-    def store(table: str, given: Row | pl.DataFrame) -> None:
-        frame = as_stored(table, given if isinstance(given, pl.DataFrame) else TABLES[table].frame([given]))
-        tables[table] += frame.drop(OF_FILE, strict=False).to_dicts()
-
+    found: dict[str, list[Row | pl.DataFrame]] = {"prompts": [], "responses": [], "scores": [], "failures": []}
     recipe = recipe_of(folder, path, **fields)
-    inputs = read_inputs(recipe, Instruct(Unverified()).read, None, lambda one: store("prompts", prompt_row(one)), store)
-    tables["sources"] = inputs.source_frame(recipe).to_dicts()
+    inputs = read_inputs(
+        recipe,
+        Instruct(Unverified()).read,
+        None,
+        lambda prompt: found["prompts"].append(prompt_row(prompt)),
+        lambda table, given: found[table].append(given),
+    )
     if notes is not None:
         notes += [f"{n} {note}" for note, n in inputs.notes.items()]
-    return tables
+    tables = {table: stored(table, given) for table, given in found.items()}
+    return tables | {"sources": inputs.source_frame(recipe).to_dicts()}
+
+
+def stored(table: str, given: list[Row | pl.DataFrame]) -> Rows:
+    """Frames, and the rows between them, as one table has them."""
+    frames: list[pl.DataFrame] = []
+    for is_frame, some in groupby(given, lambda one: isinstance(one, pl.DataFrame)):
+        several: list[Any] = list(some)
+        frames += several if is_frame else [TABLES[table].frame(several)]
+    whole = pl.concat([as_stored(table, frame) for frame in [TABLES[table].frame(), *frames]])
+    return whole.drop(OF_FILE, strict=False).to_dicts()
 
 
 def built(folder: Path, path: str, until: Stage = "export") -> dict[str, pl.DataFrame]:
