@@ -31,6 +31,7 @@ from datakit.stages import build
 from datakit.store import Run
 from datakit.store.parts import as_stored
 from datakit.tables import TABLES, Prompt, Row, Rows
+from datakit.wording import counted
 from tests.helpers.monitors import Heard
 
 ROWS: Rows = [
@@ -97,7 +98,7 @@ def read(folder: Path, path: str, notes: list[str] | None = None, **fields: Any)
         lambda table, given: found[table].append(given),
     )
     if notes is not None:
-        notes += [f"{n} {note}" for note, n in inputs.notes.items()]
+        notes += [counted(n, note) for note, n in inputs.notes.items()]
     tables = {table: stored(table, given) for table, given in found.items()}
     return tables | {"sources": inputs.source_frame(recipe).to_dicts()}
 
@@ -307,7 +308,7 @@ def test_a_row_without_what_it_needs_is_dropped_and_counted(tmp_path: Path, row:
     (tmp_path / "r.jsonl").write_bytes(as_json_lines([GOOD, GOOD | {"prompt_id": "b"} | row, GOOD | {"text": "2"}]))
     notes: list[str] = []
     assert len(read(tmp_path, "r.jsonl", notes)["responses"]) == 2
-    assert f"1 rows of r.jsonl dropped: {said} (the first: r.jsonl: line 2 (prompt_id b))" in notes
+    assert f"1 row of r.jsonl dropped: {said} (the first: r.jsonl: line 2 (prompt_id b))" in notes
     with pytest.raises(BadInput, match=r"r\.jsonl: line 2 \(prompt_id b\): "):
         read(tmp_path, "r.jsonl", on_bad_row="stop")
 
