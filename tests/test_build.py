@@ -422,7 +422,9 @@ def test_limit_and_then_all(fake, problems, tmp_path):
         build(tmp_path, recipe, "--until", "sample", "--limit", "4").returncode == 0
         and count(tmp_path / "run", "responses") == 8
     )
-    assert build(tmp_path, recipe, "--until", "sample").returncode == 0 and count(tmp_path / "run", "responses") == PROMPTS * 2
+    done = build(tmp_path, recipe, "--until", "sample")
+    assert done.returncode == 0 and count(tmp_path / "run", "responses") == PROMPTS * 2
+    assert f"fake/one: {PROMPTS * 2} of {PROMPTS * 2}, " in done.stderr, "what there was before counts"
     assert build(tmp_path, recipe, "--until", "sample", "--limit", "4").returncode == 0
     assert count(tmp_path / "run", "current_responses") == 8 and count(tmp_path / "run", "responses") == PROMPTS * 2
 

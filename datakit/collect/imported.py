@@ -11,6 +11,7 @@ from array import array
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import repeat
 from typing import Any, TypeAlias
 
 import polars as pl
@@ -35,6 +36,8 @@ def read_responses(reading: Reading, source: ResponsesSource, bring_prompts: boo
     if judge is not None and not importing.n_scores:
         raise BadInput(f"{source.name}: no row has a score of judge '{source.judge}'; map its column (columns: {{score: ...}})")
 
+
+_OF_KNOWN = {"prompt_id": pl.String, "messages_digest": pl.String, "own_id": pl.String, "sample_index": pl.Int64}
 
 Met: TypeAlias = tuple[Known | None, tuple[str, ...]]
 """The prompt that rows belong to, and what is noted of each of them."""
@@ -76,21 +79,23 @@ class _Importing:
         """Hand on a stretch. False, with nothing done, where one of its rows has to be looked at by itself."""
         if not is_plain(frame, self.source, self.judge is not None):
             return False
-        rows = frame.drop(of_prompts(frame).columns).with_columns(key=of_prompts(frame).hash_rows())
-        keys = rows.with_row_index("at").group_by("key", maintain_order=True).agg(pl.col("at").first(), n=pl.len())
-        if not self._meet_all(frame, {key: at for key, at, _ in keys.iter_rows() if key not in self.met}):
+        if self.source.model is not None:
+            frame = frame.with_columns(model=pl.lit(self.source.model))
+        keys = of_prompts(frame).hash_rows().to_list()
+        if not self._meet_all(frame, keys):
             return False
         self.tally.n_rows += frame.height
-        for key, _, n in keys.iter_rows():
-            for note in self.met[key][1]:
-                self.reading.inputs.notes[note] += n
-        rows = rows.join(self._known_of(keys["key"].to_list()), on="key", maintain_order="left")
+        rows = self._numbered(frame, keys)
         if rows.height:
-            self._store(self._numbered(rows))
+            self._store(rows)
         return True
 
-    def _meet_all(self, frame: pl.DataFrame, new: dict[int, int]) -> bool:
+    def _meet_all(self, frame: pl.DataFrame, keys: list[int]) -> bool:
         """Meet prompts, by the row that is the first of theirs. False, with nothing done, where one of them cannot be read."""
+        new: dict[int, int] = {}
+        for at, key in enumerate(keys):
+            if key not in self.met:
+                new.setdefault(key, at)
         rows = as_rows(of_prompts(frame)[list(new.values())])
         try:
             prompts = list(self.reading.read(iter(rows), self.source.name))
@@ -100,40 +105,35 @@ class _Importing:
             self.met[key] = self._meet(row, prompt)
         return True
 
-    def _known_of(self, keys: list[int]) -> pl.DataFrame:
-        """By key what is known of the prompts that rows with it belong to; none of those that belong to none."""
-        known = {key: one for key in keys if (one := self.met[key][0]) is not None}
-        columns = {
-            "key": pl.Series(list(known), dtype=pl.UInt64),
-            "number": [one.number for one in known.values()],
-            "prompt_id": [one.prompt_id for one in known.values()],
-            "messages_digest": [one.messages_digest for one in known.values()],
-            "own_id": pl.Series([one.own_id for one in known.values()], dtype=pl.String),
-        }
-        return pl.DataFrame(columns)
+    def _numbered(self, frame: pl.DataFrame, keys: list[int]) -> pl.DataFrame:
+        """The rows of known prompts, with what is known of these, and sample_index.
 
-    def _numbered(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """With model and sample_index: where none is given, one more than its prompt and model had so far."""
-        reading, group = self.reading, ("model", "number")
-        if self.source.model is not None:
-            rows = rows.with_columns(model=pl.lit(self.source.model))
-        reading.inputs.chooses_index |= "sample_index" in rows.columns
-        given = pl.col("sample_index") if "sample_index" in rows.columns else pl.lit(None, dtype=pl.Int64)
-        rows = rows.with_columns(sample_index=given)
-        groups = rows.group_by(group, maintain_order=True).agg(n=pl.len(), n_numbered=pl.col("sample_index").is_null().sum())
-        before = [_count(self.counted, model, number, n) for model, number, _, n in groups.iter_rows()]
-        if reading.several:
-            for model, number, n, _ in groups.iter_rows():
-                _count(reading.given, model, number, n)
-        rows = rows.join(groups.select(*group, before=pl.Series(before, dtype=pl.Int64)), on=group, maintain_order="left")
-        more = pl.col("sample_index").is_null().cum_sum().over(group).cast(pl.Int64) - 1
-        return rows.with_columns(sample_index=pl.coalesce("sample_index", pl.col("before") + more))
+        Where none is given it is one more than the prompt and model had so far.
+        """
+        reading, has_index = self.reading, "sample_index" in frame.columns
+        reading.inputs.chooses_index |= has_index
+        kept: list[int] = []
+        found: list[tuple[str, str, str | None, int]] = []
+        given = frame["sample_index"].to_list() if has_index else [None] * len(keys)
+        for at, (key, model, index) in enumerate(zip(keys, frame["model"].to_list(), given, strict=True)):
+            known, notes = self.met[key]
+            for note in notes:
+                reading.inputs.notes[note] += 1
+            if known is not None:
+                kept.append(at)
+                chosen = _count(self.counted, model, known.number) if index is None else index
+                found.append((known.prompt_id, known.messages_digest, known.own_id, chosen))
+                if reading.several:
+                    _count(reading.given, model, known.number)
+        columns = zip(*found, strict=True) if found else repeat(())
+        known_of = [pl.Series(name, values, dtype) for (name, dtype), values in zip(_OF_KNOWN.items(), columns, strict=False)]
+        return (frame if len(kept) == len(keys) else frame[kept]).with_columns(known_of)
 
     def _store(self, rows: pl.DataFrame) -> None:
         """The responses, failures and scores of a stretch."""
         reading, inputs = self.reading, self.reading.inputs
         responses = make_responses(rows)
-        for model, highest in responses.group_by("model").agg(pl.col("sample_index").max()).iter_rows():
+        for model, highest in responses.group_by("model", maintain_order=True).agg(pl.col("sample_index").max()).iter_rows():
             self._note_model(model, highest)
         inputs.n_responses += responses.height
         is_empty = responses["text"].is_null() & responses["reasoning"].is_null()

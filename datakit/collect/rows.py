@@ -135,7 +135,7 @@ def _ours_elsewhere(row: Row, places: dict[str, list[tuple[str, ...]]]) -> Row:
     """What stands inside columns of objects or in several columns, with our names, without what is null."""
     found: Row = {}
     for ours, several in places.items():
-        values = {steps[-1]: value for steps in several if (value := _at(row, steps)) is not None}
+        values = {steps[-1]: value for steps in several if (value := value_of(row, steps)) is not None}
         if ours == "choices" and values and len(several) > 1:
             found[ours] = [values.get(steps[-1]) for steps in several]  # a hole in it is not closed: letters count
         elif values:
@@ -145,10 +145,11 @@ def _ours_elsewhere(row: Row, places: dict[str, list[tuple[str, ...]]]) -> Row:
 
 def value_at(row: Row, column: str) -> Any:
     """What stands in a column, or where a dot leads into one of objects; None where nothing does."""
-    return _at(row, (column,) if column in row else tuple(column.split(".")))
+    return value_of(row, (column,) if column in row else tuple(column.split(".")))
 
 
-def _at(row: Row, steps: tuple[str, ...]) -> Any:
+def value_of(row: Row, steps: tuple[str, ...]) -> Any:
+    """What stands where the steps lead; None where nothing does."""
     value: Any = row
     for step in steps:
         value = _inside_of(value, step)

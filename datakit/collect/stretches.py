@@ -1,7 +1,7 @@
 """An input in stretches: as columns, which is quick, where its rows are as the first of the file are; else row by row.
 
-Columns hold what the rows would: Arrow is told the type of each, and refuses what is of another, or no JSON. Then, and wherever
-a line is not one object, the stretch is read again, row by row, which is exact about every fault and where it stands.
+Columns hold what the rows would: the type of each is known from the first rows, or from the schema. Where a value is of
+another, or a line is not one object, the stretch is read again row by row, which is exact about every fault and its place.
 """
 
 from __future__ import annotations
@@ -14,24 +14,33 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from types import NoneType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
+from pydantic_core import from_json
 
 from datakit.collect.formats import JSON_LINES, ROWS_AT_A_TIME, Found, kind_of, read_file, read_json_lines
-from datakit.collect.rows import PEEK, Names, files_of, read_raw, read_rows, renamed
+from datakit.collect.rows import PEEK, Names, files_of, read_raw, read_rows, renamed, value_of
 from datakit.collect.tally import Input, Tally
 from datakit.errors import BadInput
+from datakit.tables import Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 BYTES_AT_A_TIME = 2 << 20
+LINES_IN_HAND = 100  # more of them are no longer in the processor's cache when their columns are taken
 INTEGERS = ("sample_index", "seed", "n_prompt_tokens", "n_tokens")
 _AS_NUMBERS = ("prompt_id", "reference")
 _TEXTS = ("prompt", "messages", "solution", "test_style", "entry_point", "text", "reasoning", "model", "finish_reason")
 
-Types: TypeAlias = "dict[str, pa.DataType]"
+_KINDS: dict[Any, set[type]] = {pl.String: {str}, pl.Int64: {int}, pl.Float64: {int, float}, pl.Null: set()}
+"""What a column of each type is made of."""
+
+Types: TypeAlias = dict[str, Any]
+"""Of each of our columns one of _KINDS."""
+ArrowTypes: TypeAlias = "dict[str, pa.DataType]"
 Places: TypeAlias = dict[str, tuple[str, ...]]
 """Of each of our columns the steps that lead to it."""
 
@@ -58,7 +67,7 @@ def read_stretches(given: Input, tally: Tally) -> Iterator[Stretch]:
     types = None if places is None else _types_of(places, first)
     for file, name in files:
         if places is not None and types is not None and kind_of(file) in JSON_LINES:
-            yield from _of_json_lines(file, name, tally, names, _Columns(places, types))
+            yield from _of_json_lines(file, name, tally, names, places, types)
         elif places is not None and file.suffix == ".parquet":
             yield from _of_parquet(file, name, tally, names, places)
         else:
@@ -76,140 +85,95 @@ def _renamed(file: Path, name: str, tally: Tally, names: Names) -> Iterator[Foun
     return renamed(read_file(file, name, tally), names, tally)
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """Our columns in a file: where each stands, and of which type it has to be."""
-
-    places: Places
-    types: Types
-
-    def fields(self) -> list[pa.Field] | None:
-        """The schema of the file's own columns; None where two of ours do not fit into one."""
-        import pyarrow as pa
-
-        tree: dict[str, Any] = {}
-        for ours, kind in self.types.items():
-            *above, last = self.places[ours]
-            inside = tree
-            for step in above:
-                inside = inside.setdefault(step, {})
-                if not isinstance(inside, dict):
-                    return None
-            if inside.setdefault(last, kind) != kind:
-                return None
-
-        def field(name: str, kind: Any) -> pa.Field:
-            return pa.field(name, pa.struct([field(*one) for one in kind.items()]) if isinstance(kind, dict) else kind)
-
-        return [field(*one) for one in tree.items()]
-
-    def frame(self, table: pa.Table | pa.RecordBatch) -> pl.DataFrame | None:
-        """Columns under our names; None where one is of another type."""
-        import pyarrow as pa
-        from pyarrow import compute
-
-        found: dict[str, Any] = {}
-        for ours, kind in self.types.items():
-            first, *more = self.places[ours]
-            if first not in table.schema.names:
-                continue
-            column = table.column(first)
-            for step in more:
-                column = compute.struct_field(column, step)
-            if column.null_count < len(column):
-                try:
-                    found[ours] = column if column.type == kind else column.cast(kind)
-                except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                    return None
-        frame = pl.from_arrow(pa.table(found)) if found else pl.DataFrame(height=table.num_rows)
-        return frame if isinstance(frame, pl.DataFrame) else None
-
-
 # -------------------------------------------------------------------------------------------------------- JSON Lines
 
 
-def _of_json_lines(path: Path, name: str, tally: Tally, names: Names, columns: _Columns) -> Iterator[Stretch]:
-    read = _json_reader(columns)
+def _of_json_lines(path: Path, name: str, tally: Tally, names: Names, places: Places, types: Types) -> Iterator[Stretch]:
     opener = gzip.open if path.suffix == ".gz" else open
     before = 0
     try:
         with opener(path, "rb") as file:
-            for chunk in _chunks(file):
-                n_lines = _count_lines(chunk)
-                text = partial(io.StringIO, chunk.decode(), newline="")
-                yield Stretch(read(chunk, n_lines), partial(_rows_of_lines, text, name, before, tally, names))
-                before += n_lines
+            if file.read(3) != b"\xef\xbb\xbf":  # a byte order mark
+                file.seek(0)
+            while lines := file.readlines(BYTES_AT_A_TIME):
+                columns = _columns_of(lines, places, types)
+                yield Stretch(columns, partial(_rows_of_lines, lines, name, before, tally, names))
+                before += len(lines) if columns is not None else len(list(_as_text(lines)))
     except (OSError, EOFError, UnicodeDecodeError) as error:
         deque(read_file(path, name, Tally(tally.given)), maxlen=0)  # says where
         raise BadInput(f"{name}: cannot be read: {error}") from error
 
 
-def _rows_of_lines(text: Callable[[], IO[str]], name: str, before: int, tally: Tally, names: Names) -> Iterator[Found]:
-    return renamed(read_json_lines(text(), name, tally, before), names, tally)
+def _as_text(lines: list[bytes]) -> io.StringIO:
+    """As read_json_lines reads it; there CR alone ends a line, too."""
+    return io.StringIO(b"".join(lines).decode(), newline="")
 
 
-def _chunks(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
-    """Whole lines, of a file without its byte order mark."""
-    begin = file.read(3).removeprefix(b"\xef\xbb\xbf")
-    while block := begin + file.read(BYTES_AT_A_TIME):
-        yield block if block.endswith(b"\n") else block + file.readline()
-        begin = b""
+def _rows_of_lines(lines: list[bytes], name: str, before: int, tally: Tally, names: Names) -> Iterator[Found]:
+    return renamed(read_json_lines(_as_text(lines), name, tally, before), names, tally)
 
 
-def _count_lines(chunk: bytes) -> int:
-    """As Python counts them, which takes CR alone for the end of a line, too."""
-    ends = chunk.count(b"\n") + (chunk.count(b"\r") - chunk.count(b"\r\n") if b"\r" in chunk else 0)
-    return ends + (not chunk.endswith((b"\n", b"\r")))
-
-
-def _json_reader(columns: _Columns) -> Callable[[bytes, int], pl.DataFrame | None]:
-    """What makes columns of a chunk of so many lines."""
-    import pyarrow as pa
-    from pyarrow import json
-
-    fields = columns.fields()
-    if fields is None:
-        return lambda chunk, n_lines: None
-    options = json.ParseOptions(explicit_schema=pa.schema(fields), unexpected_field_behavior="ignore")
-
-    def read(chunk: bytes, n_lines: int) -> pl.DataFrame | None:
-        if not chunk.startswith(b"{") or chunk.count(b"\n{") + 1 != n_lines:
+def _columns_of(lines: list[bytes], places: Places, types: Types) -> pl.DataFrame | None:
+    """Columns under our names; None where a line is not an object, or a value of another type than the first rows have."""
+    n_rows, found = 0, {ours: list[Any]() for ours, kind in types.items() if kind != pl.Null}
+    absent = [steps for ours, steps in places.items() if ours not in found]
+    for at in range(0, len(lines), LINES_IN_HAND):
+        rows = _objects(lines[at : at + LINES_IN_HAND])
+        if rows is None or _has_any(rows, absent):
             return None
-        try:
-            whole = json.ReadOptions(use_threads=False, block_size=len(chunk) + 1)
-            table = json.read_json(io.BytesIO(chunk), read_options=whole, parse_options=options)
-        except pa.ArrowInvalid:
+        n_rows += len(rows)
+        for ours, values in found.items():
+            values += _values(rows, places[ours])
+    columns = []
+    for ours, values in found.items():
+        kinds = set(map(type, values)) - {NoneType}
+        if not kinds <= _KINDS[types[ours]]:
             return None
-        return columns.frame(table) if table.num_rows == n_lines else None
+        if kinds:
+            try:
+                columns.append(pl.Series(ours, values, dtype=types[ours]))
+            except (OverflowError, TypeError):  # a whole number of more than 64 bits
+                return None
+    return pl.DataFrame(columns, height=n_rows)
 
-    return read
+
+def _objects(lines: list[bytes]) -> Rows | None:
+    """What the lines hold, blank ones left out; None where one is not an object by itself."""
+    if any(line.find(b"\r", 0, -2) >= 0 for line in lines):
+        return None
+    try:
+        rows = [from_json(line, allow_inf_nan=False, cache_strings="keys") for line in lines if not line.isspace()]
+    except ValueError:
+        return None
+    return rows if set(map(type, rows)) <= {dict} else None
+
+
+def _values(rows: Rows, steps: tuple[str, ...]) -> list[Any]:
+    name = steps[0]
+    return [row.get(name) for row in rows] if len(steps) == 1 else [value_of(row, steps) for row in rows]
+
+
+def _has_any(rows: Rows, places: list[tuple[str, ...]]) -> bool:
+    seen = set[str]().union(*rows)
+    return any(steps[0] in seen and any(value is not None for value in _values(rows, steps)) for steps in places)
 
 
 def _types_of(places: Places, first: list[Found]) -> Types | None:
     """The type of each of our columns by what the first rows have; None where one has values of other types."""
-    import pyarrow as pa
-
     types: Types = {}
     for ours, steps in places.items():
-        kinds = {type(value) for _, _, row in first if (value := _inside(row, steps)) is not None}
-        if ours == "score" and kinds <= {int, float}:
-            types[ours] = pa.float64()
-        elif (ours in INTEGERS and kinds <= {int}) or (ours in _AS_NUMBERS and kinds == {int}):
-            types[ours] = pa.int64()
-        elif ours in (*_TEXTS, *_AS_NUMBERS) and kinds <= {str}:
-            types[ours] = pa.string()
-        elif not kinds:
-            types[ours] = pa.null()
+        kinds = {type(value) for _, _, row in first if (value := value_of(row, steps)) is not None}
+        if not kinds:
+            types[ours] = pl.Null
+        elif ours == "score" and kinds <= _KINDS[pl.Float64]:
+            types[ours] = pl.Float64
+        elif ours in (*INTEGERS, *_AS_NUMBERS) and kinds <= _KINDS[pl.Int64]:
+            types[ours] = pl.Int64
+        elif ours in (*_TEXTS, *_AS_NUMBERS) and kinds <= _KINDS[pl.String]:
+            types[ours] = pl.String
         else:
             return None
     return types
-
-
-def _inside(row: dict[str, Any], steps: tuple[str, ...]) -> Any:
-    value: Any = row
-    for step in steps:
-        value = value.get(step) if isinstance(value, dict) else None
-    return value
 
 
 # ----------------------------------------------------------------------------------------------------------- Parquet
@@ -223,11 +187,31 @@ def _of_parquet(path: Path, name: str, tally: Tally, names: Names, places: Place
         with parquet.ParquetFile(path) as file:
             types = _types_in(file.schema_arrow, places)
             for batch in file.iter_batches(ROWS_AT_A_TIME):
-                columns = None if types is None else _Columns(places, types).frame(batch)
+                columns = None if types is None else _columns_in(batch, places, types)
                 yield Stretch(columns, partial(_rows_of_batch, batch, where, before, tally, names))
                 before += batch.num_rows
     except (ArrowException, OSError) as error:
         raise BadInput(f"{name}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
+
+
+def _columns_in(batch: pa.RecordBatch, places: Places, types: ArrowTypes) -> pl.DataFrame | None:
+    """Columns under our names; None where one is of another type."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    found: dict[str, Any] = {}
+    for ours, kind in types.items():
+        first, *more = places[ours]
+        column = batch.column(first)
+        for step in more:
+            column = compute.struct_field(column, step)
+        if column.null_count < len(column):
+            try:
+                found[ours] = column if column.type == kind else column.cast(kind)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                return None
+    frame = pl.from_arrow(pa.table(found)) if found else pl.DataFrame(height=batch.num_rows)
+    return frame if isinstance(frame, pl.DataFrame) else None
 
 
 def _rows_of_batch(batch: pa.RecordBatch, where: str, before: int, tally: Tally, names: Names) -> Iterator[Found]:
@@ -235,11 +219,11 @@ def _rows_of_batch(batch: pa.RecordBatch, where: str, before: int, tally: Tally,
     return renamed(found, names, tally)
 
 
-def _types_in(schema: pa.Schema, places: Places) -> Types | None:
+def _types_in(schema: pa.Schema, places: Places) -> ArrowTypes | None:
     """The type of each of our columns by the file's schema; None where one is of another kind."""
     import pyarrow as pa
 
-    types: Types = {}
+    types: ArrowTypes = {}
     for ours, (first, *more) in places.items():
         if first not in schema.names:
             continue

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import polars as pl
+from pydantic_core import to_json
 
 from datakit.errors import RunError
 from datakit.store.parts import MOVE_AWAY
@@ -32,7 +33,7 @@ class JournalFile:
 
     def append(self, rows: list[Row]) -> None:
         """Write the rows as one line, or leave the file as it was."""
-        data = memoryview(f"{_as_json(rows)}\n".encode())
+        data = memoryview(to_json(rows) + b"\n")
         end = self._file.tell()
         try:
             while data:
@@ -88,6 +89,3 @@ def read_journal(path: Path) -> list[Row]:
         except (ValueError, TypeError) as error:
             raise RunError(f"{path}: line {number} is not a list of rows ({error}); {MOVE_AWAY}") from error
     return rows
-
-
-_as_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=datetime.isoformat).encode

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pyarrow.parquet import ParquetWriter
 
 
+ALL_UNLIKE = ("response_id", "text", "reasoning", "text_hash", "score")
+"""Columns in which hardly a value stands twice: a dictionary of them is made for nothing."""
+
+
 class Spool:
     """Rows of one table in a Parquet file of their own. The table stays as it is until a Run takes the file."""
 
@@ -89,5 +93,6 @@ class Spool:
         table = frame.to_arrow()
         if self._writer is None:
             self.path.parent.mkdir(exist_ok=True)
-            self._writer = parquet.ParquetWriter(self.path, table.schema, compression="zstd")
+            by_value = [name for name in frame.columns if name not in ALL_UNLIKE]
+            self._writer = parquet.ParquetWriter(self.path, table.schema, compression="zstd", use_dictionary=by_value)
         self._writer.write_table(table, row_group_size=ROWS_AT_A_TIME)

@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,21 @@ import polars as pl
 import pytest
 
 from datakit.check.problems import check
+from datakit.collect.inputs import read_inputs
+from datakit.collect.reading import prompt_row
 from datakit.collect.rows import read_rows
 from datakit.collect.tally import Tally
+from datakit.domains.instruct import Instruct
+from datakit.domains.math.domain import Math
 from datakit.errors import BadInput, RecipeError
-from datakit.options import Options
-from datakit.recipe import parse
+from datakit.options import Options, Stage
+from datakit.recipe import Recipe, parse
+from datakit.recipe.verify import Unverified, VerifyMath
 from datakit.stages import build
 from datakit.store import Run
-from datakit.tables import Row, Rows
+from datakit.store.parts import as_stored
+from datakit.tables import TABLES, Prompt, Row, Rows
+from datakit.wording import counted
 from tests.helpers.monitors import Heard
 
 ROWS: Rows = [
@@ -69,71 +77,120 @@ FORMATS: dict[str, Callable[[Rows], bytes]] = {
 }
 
 
-def built(folder: Path, path: str, monitor: Heard | None = None, **fields: Any) -> dict[str, list[Row]]:
-    """The tables that a build over one responses file makes, without the names that come from the file's name."""
+Tables = dict[str, list[Row]]
+OF_FILE = ("source", "judge", "at")
+
+
+def recipe_of(folder: Path, path: str, **fields: Any) -> Recipe:
     source = {"type": "responses", "path": path, "judge": "j", **fields}
-    recipe = parse({"domain": "instruct", "sources": [source], "select": {"margin": None}}, "r.yaml", folder)
-    run = folder / f"run-{path.replace('/', '-').replace('*', 'all')}"
-    build(recipe, run, Options(), monitor or Heard())
+    return parse({"domain": "instruct", "sources": [source], "select": {"margin": None}}, "r.yaml", folder)
+
+
+def read(folder: Path, path: str, notes: list[str] | None = None, **fields: Any) -> Tables:
+    """All that a build would store of one responses file, without the names that come from the file's name."""
+    found: dict[str, list[Row | pl.DataFrame]] = {"prompts": [], "responses": [], "scores": [], "failures": []}
+    recipe = recipe_of(folder, path, **fields)
+    inputs = read_inputs(
+        recipe,
+        Instruct(Unverified()).read,
+        None,
+        lambda prompt: found["prompts"].append(prompt_row(prompt)),
+        lambda table, given: found[table].append(given),
+    )
+    if notes is not None:
+        notes += [counted(n, note) for note, n in inputs.notes.items()]
+    tables = {table: stored(table, given) for table, given in found.items()}
+    return tables | {"sources": inputs.source_frame(recipe).to_dicts()}
+
+
+def stored(table: str, given: list[Row | pl.DataFrame]) -> Rows:
+    """Frames, and the rows between them, as one table has them."""
+    frames: list[pl.DataFrame] = []
+    for is_frame, some in groupby(given, lambda one: isinstance(one, pl.DataFrame)):
+        several: list[Any] = list(some)
+        frames += several if is_frame else [TABLES[table].frame(several)]
+    whole = pl.concat([as_stored(table, frame) for frame in [TABLES[table].frame(), *frames]])
+    return whole.drop(OF_FILE, strict=False).to_dicts()
+
+
+def built(folder: Path, path: str, until: Stage = "export") -> dict[str, pl.DataFrame]:
+    """The tables of a whole build, sorted."""
+    run = folder / f"run-{path.replace('*', 'all')}"
+    build(recipe_of(folder, path), run, Options(until), Heard())
     with Run.open(run) as opened:
-        tables = {
-            name: opened.frame(name).drop("source", "judge", "at", strict=False)
-            for name in ("prompts", "responses", "scores", "sources", "failures", "pairs")
-        }
-    return {name: frame.sort(frame.columns[:2]).to_dicts() for name, frame in tables.items()}
+        frames = {name: opened.frame(name).drop(OF_FILE, strict=False) for name in TABLES}
+    return {name: frame.sort(frame.columns[:2]) for name, frame in frames.items()}
 
 
 @pytest.fixture(scope="module")
-def wanted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
+def wanted(tmp_path_factory: pytest.TempPathFactory) -> Tables:
     folder = tmp_path_factory.mktemp("wanted")
     (folder / "plain.jsonl").write_bytes(as_json_lines(ROWS))
-    return built(folder, "plain.jsonl")
+    return read(folder, "plain.jsonl")
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_gives_the_same_tables(tmp_path: Path, name: str, wanted: dict[str, list[Row]]) -> None:
+def test_every_format_gives_the_same_tables(tmp_path: Path, name: str, wanted: Tables) -> None:
     (tmp_path / name).write_bytes(FORMATS[name](ROWS))
-    assert built(tmp_path, name) == wanted
+    assert read(tmp_path, name) == wanted
     assert len(wanted["responses"]) == 4 and len(wanted["scores"]) == 4 and len(wanted["failures"]) == 1
 
 
-def test_several_files_by_a_pattern(tmp_path: Path, wanted: dict[str, list[Row]]) -> None:
+def test_several_files_by_a_pattern(tmp_path: Path) -> None:
+    """Whole builds."""
+    (tmp_path / "plain.jsonl").write_bytes(as_json_lines(ROWS))
     (tmp_path / "1.jsonl").write_bytes(as_json_lines(ROWS[:2]))
     (tmp_path / "2.csv").write_bytes(as_table(ROWS[2:], ","))
     (tmp_path / "other.txt").write_bytes(b"not read")
-    assert built(tmp_path, "[0-9].*") == wanted
+    plain, several = built(tmp_path, "plain.jsonl"), built(tmp_path, "[0-9].*")
+    assert plain["pairs"].height == 1 and all(several[name].equals(plain[name]) for name in plain)
 
 
-@pytest.mark.parametrize(("name", "write"), [("r.jsonl", as_json_lines), ("r.parquet", as_parquet)])
-def test_a_column_of_lists_holds_acceptable_answers(tmp_path: Path, name: str, write: Callable[[Rows], bytes]) -> None:
+def test_a_column_of_lists_holds_acceptable_answers(tmp_path: Path) -> None:
     answers = {"a": ["9/4", "2.25", "2"], "b": ["7"], "c": []}
     rows: Rows = [
         {"prompt_id": prompt_id, "prompt": f"{prompt_id}?", "reference": answers[prompt_id], "model": "m", "text": text}
         for prompt_id, text in [("a", "It is 2."), ("a", "It is 3."), ("b", "It is 7."), ("b", "It is 9."), ("c", "It is 1.")]
     ]
-    (tmp_path / name).write_bytes(write(rows))
-    recipe = parse({"domain": "math", "sources": [{"type": "responses", "path": name}]}, "r.yaml", tmp_path)
-    build(recipe, tmp_path / "run", Options(), Heard())
+    (tmp_path / "r.jsonl").write_bytes(as_json_lines(rows))
+    (tmp_path / "r.parquet").write_bytes(as_parquet(rows))
+    recipes = {
+        name: parse({"domain": "math", "sources": [{"type": "responses", "path": name}]}, "r.yaml", tmp_path)
+        for name in ("r.jsonl", "r.parquet")
+    }
+    for recipe in recipes.values():
+        prompts: list[Prompt] = []
+        read_inputs(recipe, Math(VerifyMath()).read, None, prompts.append)
+        assert [(prompt.prompt_id, prompt.reference, prompt.dropped) for prompt in prompts] == [
+            ("a", '["9/4", "2.25", "2"]', None),
+            ("b", "7", None),
+            ("c", None, "no reference answer"),
+        ]
+    build(recipes["r.parquet"], tmp_path / "run", Options("verify"), Heard())
     with Run.open(tmp_path / "run") as run:
-        prompts = run.query("SELECT prompt_id, reference, dropped FROM prompts ORDER BY 1").rows()
         outcomes = run.query("SELECT outcome FROM verdicts SEMI JOIN responses USING (response_id) ORDER BY ALL")["outcome"]
-    assert prompts == [("a", '["9/4", "2.25", "2"]', None), ("b", "7", None), ("c", None, "no reference answer")]
     assert outcomes.to_list() == ["failed", "failed", "passed", "passed"]
 
 
+RENAMED = {"response": "text", "source_model": "model", "sample_idx": "sample_index"}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["code", "instruct_scored", "math"])
+@pytest.mark.parametrize("name", ["chinese", "code", "instruct", "instruct_scored", "math"])
 def test_real_files_in_every_format(tmp_path: Path, shared_data: Path, name: str) -> None:
+    """Built of two, and read of all."""
+    kept = ("prompt_id", "prompt", "model", "text", "sample_index", "score")
     raw = gzip.decompress((shared_data / "responses" / f"{name}.jsonl.gz").read_bytes())
-    names = {"prompt_id": "prompt_id", "prompt": "prompt", "source_model": "model", "sample_idx": "sample_index"}
-    kept = {**names, "response": "text", "score": "score"}
-    rows = [{kept[key]: row.get(key) for key in kept} for row in map(json.loads, raw.splitlines())]
-    rows = [row | {"score": row["score"] or 0.0} for row in rows]
-    (tmp_path / "plain.jsonl").write_bytes(as_json_lines(rows))
-    plain = built(tmp_path, "plain.jsonl")
-    for file, write in FORMATS.items():
+    given = [{RENAMED.get(key, key): value for key, value in json.loads(line).items()} for line in raw.splitlines()]
+    rows = [{key: row.get(key) for key in kept} | {"score": row.get("score") or 0.0} for row in given]
+    for file, write in {"plain.jsonl": as_json_lines, **FORMATS}.items():
         (tmp_path / file).write_bytes(write(rows))
-        assert built(tmp_path, file) == plain, file
+    plain = read(tmp_path, "plain.jsonl")
+    assert len(plain["responses"]) + len(plain["failures"]) == len(rows)
+    for file in FORMATS:
+        assert read(tmp_path, file) == plain, file
+    tables = [built(tmp_path, file, "collect") for file in ("plain.jsonl", "table.csv")]
+    assert all(tables[0][table].equals(tables[1][table]) for table in TABLES) and tables[0]["scores"].height
 
 
 # ------------------------------------------------------------------------------------------------------------------ columns
@@ -203,13 +260,13 @@ def test_messages_as_people_have_them(tmp_path: Path, messages: Any) -> None:
     answer = {"model": "m", "text": "1", "score": 1}
     (tmp_path / "given.jsonl").write_bytes(as_json_lines([{"messages": messages, **answer}]))
     (tmp_path / "plain.jsonl").write_bytes(as_json_lines([{"messages": turns, **answer}]))
-    assert built(tmp_path, "given.jsonl") == built(tmp_path, "plain.jsonl")
+    assert read(tmp_path, "given.jsonl") == read(tmp_path, "plain.jsonl")
 
 
 def test_a_sharegpt_conversation_keeps_its_turns(tmp_path: Path) -> None:
     turns = [{"from": "human", "value": "1?"}, {"from": "gpt", "value": "2"}, {"from": "human", "value": "Sure?"}]
     (tmp_path / "r.jsonl").write_bytes(as_json_lines([{"conversations": turns, "model": "m", "text": "No", "score": 1}]))
-    [prompt] = built(tmp_path, "r.jsonl", columns={"messages": "conversations"})["prompts"]
+    [prompt] = read(tmp_path, "r.jsonl", columns={"messages": "conversations"})["prompts"]
     assert [message["role"] for message in prompt["messages"]] == ["user", "assistant", "user"]
 
 
@@ -219,9 +276,9 @@ def test_decimals_and_numpy_scalars_are_numbers(tmp_path: Path, monkeypatch: pyt
     decimals = [base | {"prompt_id": 7, "reference": Decimal("72.00"), "score": Decimal("0.5"), "sample_index": 3.0}]
     (tmp_path / "plain.jsonl").write_bytes(as_json_lines(plain))
     (tmp_path / "decimals.parquet").write_bytes(as_parquet(decimals))
-    wanted = built(tmp_path, "plain.jsonl")
+    wanted = read(tmp_path, "plain.jsonl")
     assert wanted["prompts"][0]["reference"] == "72" and wanted["responses"][0]["sample_index"] == 3
-    assert built(tmp_path, "decimals.parquet") == wanted
+    assert read(tmp_path, "decimals.parquet") == wanted
     numpy = base | {
         "prompt_id": np.int64(7),
         "reference": np.float32(72),
@@ -231,7 +288,7 @@ def test_decimals_and_numpy_scalars_are_numbers(tmp_path: Path, monkeypatch: pyt
     for room in ("rows", "stretches"):
         monkeypatch.setattr(f"datakit.collect.{room}.read_file", lambda path, name, tally: iter([(f"{name}: row", 1, numpy)]))
     (tmp_path / "numpy.csv").write_bytes(b"")
-    assert built(tmp_path, "numpy.csv") == wanted
+    assert read(tmp_path, "numpy.csv") == wanted
 
 
 # ----------------------------------------------------------------------------------------------------------------- bad rows
@@ -249,12 +306,11 @@ GOOD = {"prompt_id": "a", "prompt": "1?", "model": "m", "text": "1", "score": 1}
 )
 def test_a_row_without_what_it_needs_is_dropped_and_counted(tmp_path: Path, row: Row, said: str) -> None:
     (tmp_path / "r.jsonl").write_bytes(as_json_lines([GOOD, GOOD | {"prompt_id": "b"} | row, GOOD | {"text": "2"}]))
-    heard = Heard()
-    tables = built(tmp_path, "r.jsonl", heard)
-    assert len(tables["responses"]) == 2
-    assert f"1 row of r.jsonl dropped: {said} (the first: r.jsonl: line 2 (prompt_id b))" in heard.warnings
+    notes: list[str] = []
+    assert len(read(tmp_path, "r.jsonl", notes)["responses"]) == 2
+    assert f"1 row of r.jsonl dropped: {said} (the first: r.jsonl: line 2 (prompt_id b))" in notes
     with pytest.raises(BadInput, match=r"r\.jsonl: line 2 \(prompt_id b\): "):
-        built(tmp_path, "r.jsonl", on_bad_row="stop")
+        read(tmp_path, "r.jsonl", on_bad_row="stop")
 
 
 BROKEN: dict[str, tuple[bytes, str]] = {
@@ -275,10 +331,10 @@ def test_a_row_that_cannot_be_read_stops_a_build_or_is_dropped(tmp_path: Path, n
     data, said = BROKEN[name]
     (tmp_path / name).write_bytes(data)
     with pytest.raises(BadInput, match=rf"{name}: {said}.*on_bad_row: drop"):
-        built(tmp_path, name)
-    heard = Heard()
-    assert len(built(tmp_path, name, heard, on_bad_row="drop")["responses"]) == 1
-    assert sum("dropped" in warning for warning in heard.warnings) == 1
+        read(tmp_path, name)
+    notes: list[str] = []
+    assert len(read(tmp_path, name, notes, on_bad_row="drop")["responses"]) == 1
+    assert sum("dropped" in note for note in notes) == 1
 
 
 @pytest.mark.parametrize(
@@ -306,7 +362,7 @@ def test_an_input_of_which_every_row_is_unusable_names_the_column(tmp_path: Path
     (tmp_path / "r.jsonl").write_bytes(as_json_lines([GOOD | {"prompt": None, "question": "1?"}] * 3))
     said = r"r\.jsonl: none of its 3 rows can be used.*line 1.*no prompt and no messages; name the column.*question, score"
     with pytest.raises(BadInput, match=said):
-        built(tmp_path, "r.jsonl")
+        read(tmp_path, "r.jsonl")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from datakit.dry_run import plan
 from datakit.options import Options
 from datakit.recipe import Recipe, parse
 from datakit.stages import build
-from datakit.store import Run
+from datakit.store import Run, load_sql
 from datakit.tables import IMPORTED, Rows, digest_of_messages, make_response_id
 from tests.helpers.fake_endpoint import Fake, running
 from tests.helpers.monitors import Heard
@@ -56,39 +57,47 @@ ORDER BY ALL
 TWO, THREE = "The answer is 2.", "The answer is 3."
 
 
-def test_imported_answers_belong_to_their_prompt(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    build(recipe_of(tmp_path, TWO_IDS), run, Options(), Heard())
-    assert query(run, VERDICTS) == [
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole build of both ids."""
+    folder = tmp_path_factory.mktemp("imported")
+    build(recipe_of(folder, TWO_IDS), folder / "run", Options(), Heard())
+    return folder / "run"
+
+
+def test_imported_answers_belong_to_their_prompt(imported: Path) -> None:
+    assert query(imported, VERDICTS) == [
         ("a", TWO, "failed"),
         ("a", THREE, "passed"),
         ("z", TWO, "passed"),
         ("z", THREE, "failed"),
     ]
-    assert query(run, PAIRS) == [("a", THREE, TWO), ("z", TWO, THREE)]
-    assert query(run, "SELECT count(*) FROM verdicts") == [(4,)]
-    ids = {row[:2]: row[2] for row in query(run, "SELECT prompt_id, sample_index, response_id FROM responses")}
+    assert query(imported, PAIRS) == [("a", THREE, TWO), ("z", TWO, THREE)]
+    assert query(imported, "SELECT count(*) FROM verdicts") == [(4,)]
+    ids = {row[:2]: row[2] for row in query(imported, "SELECT prompt_id, sample_index, response_id FROM responses")}
     plain = {index: make_response_id(DIGEST, "m", None, IMPORTED, index) for index in (0, 1)}
     own = {index: make_response_id(DIGEST, "m", None, IMPORTED, index, "a") for index in (0, 1)}
     assert ids == {("z", 0): plain[0], ("z", 1): plain[1], ("a", 0): own[0], ("a", 1): own[1]}
 
 
-def test_their_ids_stay_in_whatever_order_the_prompts_come(tmp_path: Path) -> None:
+def test_their_ids_stay_in_whatever_order_the_prompts_come(imported: Path, tmp_path: Path) -> None:
     run, ids = tmp_path / "run", "SELECT prompt_id, sample_index, response_id FROM responses ORDER BY ALL"
-    build(recipe_of(tmp_path, TWO_IDS), run, Options(), Heard())
+    shutil.copytree(imported, run)
     before = query(run, ids)
     turned = recipe_of(tmp_path, [*TWO_IDS[2:], *TWO_IDS[:2], TWO_IDS[0] | {"prompt_id": "b"}])
     plan(turned, run, Options(), Heard())
-    build(turned, run, Options(), Heard())
+    build(turned, run, Options("collect"), Heard())
     after = query(run, ids)
     assert [row for row in after if row[0] != "b"] == before
     assert [row[2] for row in after if row[0] == "b"] == [make_response_id(DIGEST, "m", None, IMPORTED, 0, "b")]
-    assert len(query(run, VERDICTS)) == 5
+    with Run.open(run) as opened:
+        missing = opened.query(load_sql("missing/missing_verdicts"), {"verifier": "math@0"})
+    assert sorted(missing["reference"]) == ["2", "2", "2", "3", "3"], "each is verified for its own id"
 
 
 def test_a_mapped_sample_index_stays(tmp_path: Path) -> None:
     rows = [row | {"sample_index": 5 + at // 2} for at, row in enumerate(TWO_IDS) if at % 2 == 0]
-    build(recipe_of(tmp_path, rows), tmp_path / "run", Options(), Heard())
+    build(recipe_of(tmp_path, rows), tmp_path / "run", Options("collect"), Heard())
     assert query(tmp_path / "run", "SELECT prompt_id, sample_index FROM responses ORDER BY ALL") == [("a", 6), ("z", 5)]
 
 
@@ -96,7 +105,7 @@ def test_two_models_of_an_old_run_that_share_the_messages_keep_their_ids(tmp_pat
     """Before, two ids with one text could be imported where their models differ; both had plain ids."""
     rows = [TWO_IDS[0], TWO_IDS[3] | {"model": "n"}]
     run = tmp_path / "run"
-    build(recipe_of(tmp_path, rows), run, Options(), Heard())
+    build(recipe_of(tmp_path, rows), run, Options("collect"), Heard())
     with Run.create(run) as opened:
         old = opened.frame("responses").to_dicts()
         for row in old:
@@ -105,24 +114,24 @@ def test_two_models_of_an_old_run_that_share_the_messages_keep_their_ids(tmp_pat
         part.unlink()
         opened.append("responses", old)
     before = query(run, "SELECT response_id FROM responses ORDER BY ALL")
-    build(recipe_of(tmp_path, rows), run, Options(), Heard())
+    build(recipe_of(tmp_path, rows), run, Options("collect"), Heard())
     assert query(run, "SELECT response_id FROM responses ORDER BY ALL") == before
 
 
-@pytest.mark.parametrize("both", [False, True], ids=["sampled", "sampled and imported"])
-def test_sampled_answers_are_verified_for_every_prompt_that_asks_the_same(tmp_path: Path, both: bool) -> None:
+def test_sampled_answers_are_verified_for_every_prompt_that_asks_the_same(tmp_path: Path) -> None:
+    """Beside imported ones, which are verified for their own."""
     (tmp_path / "p.jsonl").write_text(
         "".join(json.dumps(row) + "\n" for row in ({**r, "model": None, "text": None} for r in TWO_IDS[::2]))
     )
     prompts = [{"type": "file", "path": "p.jsonl"}]
-    imported = [{"type": "responses", "path": "r.jsonl"}] if both else []
+    imported = {"type": "responses", "path": "r.jsonl"}
     with running(Fake()) as fake:
         asked = {"type": "endpoint", "model": "fake/one", "base_urls": [fake.url], "n": 2, "request": "single"}
-        recipe = recipe_of(tmp_path, TWO_IDS, [asked, *imported], prompts)
-        build(recipe, tmp_path / "run", Options(), Heard())
+        recipe = recipe_of(tmp_path, TWO_IDS, [asked, imported], prompts)
+        build(recipe, tmp_path / "run", Options("verify"), Heard())
         assert fake.n_requests == 2
-        build(recipe, tmp_path / "run", Options(), Heard())
+        build(recipe, tmp_path / "run", Options("sample"), Heard())
         assert fake.n_requests == 2
     verdicts = f"SELECT prompt_id, model, count(*) FROM ({VERDICTS.replace('r.text', 'r.model')}) GROUP BY ALL ORDER BY ALL"
-    each = [("fake/one", 2), *([("m", 2)] if both else [])]
+    each = [("fake/one", 2), ("m", 2)]
     assert query(tmp_path / "run", verdicts) == [(prompt_id, *row) for prompt_id in ("a", "z") for row in each]

@@ -6,8 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from datakit.collect.begin import begin
+from datakit.curate import curator
+from datakit.domains import domain_of
+from datakit.recipe import load
 from datakit.store import Run
 from tests.helpers.command import datakit, rows_of, write_recipe
 from tests.helpers.fake_endpoint import Fake, running
@@ -30,13 +35,27 @@ CURATE: dict[str, Any] = {
 }
 
 
+def write_inputs(folder: Path) -> Path:
+    rows = [{"id": id, "q": text, "gold": REFERENCES[id], "level": at} for at, (id, text) in enumerate(PROMPTS.items())]
+    (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    items = [{"id": "i1", "text": ITEM}, {"id": "i2", "text": "Who wrote the book on the table in the hall of mirrors?"}]
+    (folder / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in items))
+    return folder
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    rows = [{"id": id, "q": text, "gold": REFERENCES[id], "level": at} for at, (id, text) in enumerate(PROMPTS.items())]
-    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    items = [{"id": "i1", "text": ITEM}, {"id": "i2", "text": "Who wrote the book on the table in the hall of mirrors?"}]
-    (tmp_path / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in items))
-    return tmp_path
+    return write_inputs(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was built until collect, and what that said beside it."""
+    folder = write_inputs(tmp_path_factory.mktemp("collected"))
+    done = datakit("build", "--recipe", recipe(folder, CURATE), "--out", folder / "run", "--until", "collect")
+    assert done.returncode == 0, done.stderr
+    (folder / "said.txt").write_text(done.stderr)
+    return folder / "run"
 
 
 def recipe(folder: Path, curate: dict[str, Any] | None, url: str = "http://127.0.0.1:9/v1") -> Path:
@@ -61,11 +80,10 @@ DECIDED = {"a": None, "b": "duplicate", "c": "near duplicate", "d": "filter: cha
 }
 
 
-def test_reasons_and_their_evidence(folder: Path) -> None:
-    done = datakit("build", "--recipe", recipe(folder, CURATE), "--out", folder / "run", "--until", "collect")
-    assert done.returncode == 0, done.stderr
-    assert dropped(folder / "run") == DECIDED and "1 prompt dropped: contaminated: items" in done.stderr
-    found = {row["prompt_id"]: row for row in rows_of(folder / "run", "select * from overlaps where reason not like 'near:%'")}
+def test_reasons_and_their_evidence(collected: Path) -> None:
+    assert dropped(collected) == DECIDED
+    assert "1 prompt dropped: contaminated: items" in (collected.parent / "said.txt").read_text()
+    found = {row["prompt_id"]: row for row in rows_of(collected, "select * from overlaps where reason not like 'near:%'")}
     assert {id: (row["reason"], row["met"]) for id, row in found.items()} == {
         "b": ("duplicate", "a"),
         "c": ("near duplicate", "a"),
@@ -79,7 +97,8 @@ def test_reasons_and_their_evidence(folder: Path) -> None:
 def test_deciding_anew_asks_nothing_and_deletes_nothing(folder: Path) -> None:
     run = folder / "run"
     with running(Fake()) as fake:
-        assert datakit("build", "--recipe", recipe(folder, CURATE, fake.url), "--out", run).returncode == 0
+        first = recipe(folder, CURATE, fake.url)
+        assert datakit("build", "--recipe", first, "--out", run, "--until", "sample").returncode == 0
         assert rows_of(run, "SELECT DISTINCT prompt_id FROM responses ORDER BY 1") == [{"prompt_id": id} for id in "afg"]
         n_asked = fake.n_requests
         milder = {"filters": {"characters": {"min": 70}}}  # a, b, c, d go; e comes
@@ -88,18 +107,25 @@ def test_deciding_anew_asks_nothing_and_deletes_nothing(folder: Path) -> None:
         assert [id for id, reason in dropped(run).items() if reason is None] == ["e", "f", "g"]
         assert len(rows_of(run, "SELECT * FROM responses")) == 6, "those of a prompt that went are there"
         assert {row["prompt_id"] for row in rows_of(run, "SELECT prompt_id FROM current_responses")} == {"f", "g"}
-        assert datakit("build", "--recipe", recipe(folder, None, fake.url), "--out", run).returncode == 0
+        last = recipe(folder, None, fake.url)
+        assert datakit("build", "--recipe", last, "--out", run, "--until", "sample").returncode == 0
         assert set(dropped(run).values()) == {None} and rows_of(run, "SELECT * FROM overlaps") == []
         assert fake.n_requests == n_asked + 4, "b, c, d and e are asked now, and nothing twice"
 
 
 @pytest.mark.parametrize(("limit", "kept"), [(1, "a"), (2, "af"), (3, "afg"), (9, "afg")])
 def test_a_limit_counts_prompts_that_are_kept(folder: Path, limit: int, kept: str) -> None:
-    done = datakit("curate", "--recipe", recipe(folder, CURATE), "--out", folder / "run", "--limit", limit)
-    assert done.returncode == 0, done.stderr
-    found = dropped(folder / "run")
-    assert "".join(id for id, reason in found.items() if reason is None) == kept
-    assert max(found) == (kept[-1] if limit <= 3 else "g"), "and no more are read"
+    loaded = load(recipe(folder, CURATE))
+    with Run.create(folder / "run") as run:
+        prompts = begin(run, loaded, domain_of(loaded), limit, curator(loaded)).prompts
+        found = pl.concat([frame for _, frame in prompts.frames(100)])
+    assert "".join(found.filter(pl.col("dropped").is_null())["prompt_id"]) == kept
+    assert found["prompt_id"].max() == (kept[-1] if limit <= 3 else "g"), "and no more are read"
+
+
+def test_the_command_has_a_limit_too(folder: Path) -> None:
+    done = datakit("curate", "--recipe", recipe(folder, CURATE), "--out", folder / "run", "--limit", 1)
+    assert done.returncode == 0 and dropped(folder / "run") == {"a": None}
 
 
 def test_a_dry_run_writes_nothing_and_shows_what_was_met(folder: Path) -> None:
@@ -114,14 +140,12 @@ def test_a_dry_run_writes_nothing_and_shows_what_was_met(folder: Path) -> None:
     assert [one["met_prompt"] for one in shown["samples"] if one["reason"] == "near duplicate"] == [PROMPTS["a"]]
 
 
-def test_inspect_shows_it_too(folder: Path) -> None:
-    assert datakit("build", "--recipe", recipe(folder, CURATE), "--out", folder / "run", "--until", "collect").returncode == 0
-    report = json.loads(datakit("inspect", folder / "run", "--json").stdout)
+def test_inspect_shows_it_too(collected: Path) -> None:
+    report = json.loads(datakit("inspect", collected, "--json").stdout)
     assert report["curation"]["after"] == 3 and report["tables"]["overlaps"] >= 4
     assert {"reason": "duplicate", "prompts": 1} in report["funnel"][1]["lost"]
-    assert "kept prompts by the share of the nearest benchmark item" in datakit("inspect", folder / "run").stdout
-    with Run.create(folder / "run") as run:
-        assert not list(run.folder.glob(".scratch-*"))
+    assert "kept prompts by the share of the nearest benchmark item" in datakit("inspect", collected).stdout
+    assert not list(collected.glob(".scratch-*")) and not list(collected.glob("*/*.tmp"))
 
 
 def test_all_dropped_is_a_warning(folder: Path) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from datakit.domains.chinese import Chinese
+from datakit.recipe.curate import Answers
 from datakit.recipe.verify import Unverified
+from datakit.select.rule import find_faults
+from datakit.store import Run
 from tests.helpers.command import datakit, rows_of, write_recipe
 from tests.helpers.tables import cases
 
@@ -32,50 +35,67 @@ def test_which_prompts_are_read(case):
     assert prompt.dropped == case["dropped"]
 
 
-def built(folder: Path, question: str, answers: list[str], rules: dict[str, Any]) -> Path:
-    rows = [{"prompt_id": "p", "prompt": question, "model": f"m{at}", "text": text} for at, text in enumerate(answers)]
+ASKED_FOR = [
+    ("请把这句话翻译成英文：李白是唐代诗人。", "Li Bai was a poet of the Tang dynasty."),
+    ("写一个排序函数的代码。", "```python\ndef sort(items):\n    return sorted(items)\n```"),
+    ("請介紹一下唐代詩人李白的生平。", ANSWERS["traditional characters"]),
+    ("请用繁体字介绍李白的生平和他的诗。", ANSWERS["traditional characters"]),
+    ("他叫什么名字？只写名字。", "Guido"),
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build with every rule: each answer is of a prompt of its own."""
+    folder = tmp_path_factory.mktemp("chinese")
+    given = [(fault, f"{at}. {QUESTION}", answer) for at, (fault, answer) in enumerate(ANSWERS.items())]
+    given += [(question, question, answer) for question, answer in ASKED_FOR]
+    rows = [{"prompt_id": name or "good", "prompt": question, "model": "m", "text": text} for name, question, text in given]
     (folder / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     recipe = {
         "domain": "chinese",
         "sources": [{"type": "responses", "path": "answers.jsonl"}],
-        "curate": {"answers": rules},
+        "curate": {"answers": RULES},
         "select": {"allow_unjudged": True, "margin": None},
         "limits": {"min_pairs": None},
     }
-    run = folder / "run"
-    done = datakit("build", "--recipe", write_recipe(folder / "r.yaml", recipe), "--out", run)
+    done = datakit("build", "--recipe", write_recipe(folder / "r.yaml", recipe), "--out", folder / "run")
     assert done.returncode == 0, done.stderr
-    return run
+    return folder / "run"
 
 
-@pytest.mark.parametrize("fault", ANSWERS)
-def test_an_answer_that_a_rule_leaves_out(tmp_path, fault):
-    run = built(tmp_path, QUESTION, [ANSWERS[fault]], RULES)
-    uses = {row["use"] for row in json.loads(datakit("inspect", run, "--json").stdout)["answers"]}
-    assert uses == {f"left out: {fault}"} if fault else {"usable"}
-    assert len(rows_of(run, "SELECT * FROM demos")) == (0 if fault else 1)
-    assert len(rows_of(run, "SELECT * FROM responses")) == 1, "it stays"
+@pytest.fixture(scope="module")
+def demos(run: Path) -> set[str]:
+    """The prompts that have one."""
+    return {row["prompt_id"] for row in rows_of(run, "SELECT prompt_id FROM demos")}
 
 
-def test_without_rules_nothing_is_left_out(tmp_path):
-    run = built(tmp_path, QUESTION, list(ANSWERS.values()), {})
-    assert json.loads(datakit("inspect", run, "--json").stdout)["answers"] == [{"use": "usable", "responses": len(ANSWERS)}]
-    assert len(rows_of(run, "SELECT * FROM demos")) == 1
+@pytest.mark.parametrize("fault", [fault for fault in ANSWERS if fault])
+def test_an_answer_that_a_rule_leaves_out(run, demos, fault):
+    with Run.open(run) as opened:
+        find_faults(opened, opened.recipe().curate.answers)
+        found = dict(opened.query("SELECT prompt_id, fault FROM faults").rows())
+        there = opened.query("SELECT text FROM responses WHERE prompt_id = $id", {"id": fault})["text"].to_list()
+    assert found == {name: name for name in ANSWERS if name}
+    assert fault not in demos and there == [ANSWERS[fault]], "it stays"
 
 
-@pytest.mark.parametrize(
-    ("question", "answer"),
-    [
-        ("请把这句话翻译成英文：李白是唐代诗人。", "Li Bai was a poet of the Tang dynasty."),
-        ("写一个排序函数的代码。", "```python\ndef sort(items):\n    return sorted(items)\n```"),
-        ("請介紹一下唐代詩人李白的生平。", ANSWERS["traditional characters"]),
-        ("请用繁体字介绍李白的生平和他的诗。", ANSWERS["traditional characters"]),
-        ("他叫什么名字？只写名字。", "Guido"),
-    ],
-)
-def test_what_a_prompt_asks_for_is_no_fault(tmp_path, question, answer):
-    run = built(tmp_path, question, [answer], RULES)
-    assert json.loads(datakit("inspect", run, "--json").stdout)["answers"] == [{"use": "usable", "responses": 1}]
+@pytest.mark.parametrize("prompt_id", ["good", *(question for question, _ in ASKED_FOR)])
+def test_what_a_prompt_asks_for_is_no_fault(demos, prompt_id):
+    assert prompt_id in demos
+
+
+def test_inspect_counts_them_by_rule(run):
+    uses = {row["use"]: row["responses"] for row in json.loads(datakit("inspect", run, "--json").stdout)["answers"]}
+    assert uses == {f"left out: {fault}": 1 for fault in ANSWERS if fault} | {"usable": 1 + len(ASKED_FOR)}
+
+
+def test_without_rules_nothing_is_left_out(run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    with Run.open(copy) as opened:
+        find_faults(opened, Answers())
+        assert opened.query("SELECT * FROM faults").is_empty()
 
 
 def test_the_embedded_default_asks_in_chinese(tmp_path):

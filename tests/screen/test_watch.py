@@ -282,6 +282,29 @@ def test_without_polls_a_stage_is_told_with_advance():
     assert re.fullmatch(r"  math@2: 4 of 10, 2 failed, \S+ rows/s, two of them odd, took 0:\d\d", lines_of(console)[-1])
 
 
+@pytest.mark.parametrize(
+    ("there", "missing", "done", "failed", "cells"),
+    [
+        (0, 100, 25, 0, ("25%", "25/100")),
+        (75, 25, 0, 0, ("75%", "75/100")),  # a build that goes on
+        (75, 25, 10, 0, ("85%", "85/100")),
+        (75, 25, 10, 5, ("90%", "85/100")),  # a row that failed is finished, and not there
+        (99, 1, 1, 0, ("100%", "100/100")),
+    ],
+)
+def test_after_a_resume_the_bar_counts_the_run(there, missing, done, failed, cells):
+    clock = Clock()
+    part = Part(missing, lambda: Progress(done, failed), clock, there)
+    clock.now += 10
+    part.look()
+    (_, line) = drawn({"org/m": part}, ascii_only=True)
+    assert all(cell in line.split() for cell in cells), line
+    assert abs(line.count("#") / 24 - (there + done + failed) / 100) < 1 / 24, line
+    assert part.pace().rows == (done + failed) / 10, "rates are of this build"
+    whole = together([part.pace(), Part(10, lambda: Progress(), there=90).pace()])
+    assert (whole.total, whole.done) == (200, there + done + 90)
+
+
 def test_in_a_terminal_the_polls_are_asked_by_the_refresh_and_the_last_state_stays():
     terminal = Terminal()
     console = Console(file=terminal, width=100, force_terminal=True, color_system=None)
