@@ -138,8 +138,7 @@ def test_inside_a_room_imports_run_downward_only(room):
     files = {path: dotted(path) for path in sources("datakit") if room_of(path) == room and path.name != "__init__.py"}
     module = {name: path for path, name in files.items()}
     needs = {
-        path: {module[found] for name, *_ in imports_in(path) if (found := nearest(name, module)) is not None}
-        - {path}
+        path: {module[found] for name, *_ in imports_in(path) if (found := nearest(name, module)) is not None} - {path}
         for path in files
     }
     while ready := [path for path, others in needs.items() if not others & needs.keys()]:
