@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def name_of(path):
 every_module = pytest.mark.parametrize("path", sources("datakit", "train"), ids=name_of)
 
 
+@cache
 def tree_of(path):
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
@@ -64,6 +66,11 @@ def imports_of(nodes, inside_function=False, for_types=False):
                 yield from imports_of(ast.iter_child_nodes(node), inside_function or function, for_types)
 
 
+@cache
+def imports_in(path):
+    return list(imports_of([tree_of(path)]))
+
+
 def room_of(path):
     """The room of datakit that a file belongs to: domains for domains/math/domain.py, '' for datakit/__init__.py."""
     part = path.relative_to(ROOT / "datakit").parts[0].removesuffix(".py")
@@ -72,7 +79,7 @@ def room_of(path):
 
 def imported_rooms(path):
     """Rooms of datakit that a file imports, also for types, other than its own."""
-    names = [name.split(".") for name, *_ in imports_of([tree_of(path)])]
+    names = [name.split(".") for name, *_ in imports_in(path)]
     return {name[1] for name in names if name[0] == "datakit" and len(name) > 1} - {room_of(path)}
 
 
@@ -131,8 +138,7 @@ def test_inside_a_room_imports_run_downward_only(room):
     files = {path: dotted(path) for path in sources("datakit") if room_of(path) == room and path.name != "__init__.py"}
     module = {name: path for path, name in files.items()}
     needs = {
-        path: {module[found] for name, *_ in imports_of([tree_of(path)]) if (found := nearest(name, module)) is not None}
-        - {path}
+        path: {module[found] for name, *_ in imports_in(path) if (found := nearest(name, module)) is not None} - {path}
         for path in files
     }
     while ready := [path for path, others in needs.items() if not others & needs.keys()]:
@@ -155,14 +161,14 @@ def test_a_door_hands_on_and_defines_at_most_its_dict(path):
     defines = [node for node in tree_of(path).body if isinstance(node, ast.ClassDef)]
     assert [node.name for node in defines] == []
     if path.parent.relative_to(ROOT / "datakit").as_posix() in DOORS_WITHOUT_NAMES:
-        assert list(imports_of([tree_of(path)])) == []
+        assert imports_in(path) == []
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "datakit" / "sandbox" / "inside").glob("*.py")), ids=name_of)
 def test_the_inner_side_of_the_sandbox_needs_the_standard_library_alone(path):
     """Libraries that a recipe names are loaded by functions, for the programs that use them."""
-    roots = {name.partition(".")[0] for name, inside, _ in imports_of([tree_of(path)]) if not inside}
-    ours = {name for name, *_ in imports_of([tree_of(path)]) if name.startswith("datakit")}
+    roots = {name.partition(".")[0] for name, inside, _ in imports_in(path) if not inside}
+    ours = {name for name, *_ in imports_in(path) if name.startswith("datakit")}
     assert roots - {"datakit"} <= sys.stdlib_module_names
     assert {name for name in ours if not name.startswith("datakit.sandbox.inside")} == set()
 
@@ -172,7 +178,7 @@ def test_datakit_and_train_do_not_know_each_other():
         (name_of(path), name)
         for package, other in (("datakit", "train"), ("train", "datakit"))
         for path in sources(package)
-        for name, _, _ in imports_of([tree_of(path)])
+        for name, _, _ in imports_in(path)
         if name.split(".")[0] == other
     ]
     assert crossing == []
@@ -180,7 +186,7 @@ def test_datakit_and_train_do_not_know_each_other():
 
 @every_module
 def test_heavy_packages_load_inside_the_function_that_uses_them(path):
-    at_import = {name for name, inside, for_types in imports_of([tree_of(path)]) if not inside and not for_types}
+    at_import = {name for name, inside, for_types in imports_in(path) if not inside and not for_types}
     assert sorted(name for name in at_import if name.split(".")[0] in HEAVY) == []
 
 

@@ -168,10 +168,18 @@ def serve(
 def show_recipe(
     domain: Annotated[str | None, typer.Argument(help="Without one: their names.", show_default=False)] = None,
     endpoints: Annotated[bool, typer.Option("--endpoints", help="One that asks models of yours behind URLs instead.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="The JSON Schema of recipes, for editors.")] = False,
+    reference: Annotated[bool, typer.Option("--reference", help="Every field with its meaning, as Markdown.")] = False,
 ) -> None:
     """Print the embedded recipe of a domain, to start one's own from: datakit recipe math > my.yaml"""
     from datakit.recipe import files
 
+    if schema or reference:
+        from datakit.cli.printing import print_json
+        from datakit.recipe.reference import json_schema, to_markdown
+
+        print_json(json_schema()) if schema else typer.echo(to_markdown(), nl=False)
+        return
     if domain is None:
         if endpoints:
             raise BadInput(f"--endpoints: for which domain? {', '.join(files.bundled_domains())}")

@@ -8,6 +8,7 @@ thread that began it.
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 import signal
@@ -55,9 +56,15 @@ class ForkServer:
         except BaseException:
             server.close()
             raise
+        cls.end_idle()
+        cls.idle = server
+
+    @classmethod
+    def end_idle(cls) -> None:
+        """End the one that waits."""
         if cls.idle is not None:
             cls.idle.close()
-        cls.idle = server
+            cls.idle = None
 
     def fork(self, number: int, core: int | None, folder: str) -> tuple[Fork, Connection]:
         """A worker process, whose temporary folder this is, and its pipe. It says "ready" with its process id, as soon as the
@@ -133,3 +140,6 @@ class Fork:
             with suppress(subprocess.TimeoutExpired):
                 self.status = self.server.process.wait(timeout if self.server.is_ending() else 0)
         return self.status
+
+
+atexit.register(ForkServer.end_idle)

@@ -25,7 +25,9 @@ class Range(Section):
     """From `min` to `max`, both included; one of them may be left out."""
 
     min: Count | None = None
+    """Leave out what is below."""
     max: Count | None = None
+    """Leave out what is above."""
 
     @model_validator(mode="after")
     def _some(self) -> Range:
@@ -44,8 +46,9 @@ class ColumnFilter(Section):
     keep: list[str | int | float | bool] | None = None
     """Leave out prompts with any other value."""
     min: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    """Leave out prompts whose number is below."""
     max: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    """Leave out prompts whose number is below min or above max."""
+    """Leave out prompts whose number is above."""
 
     @model_validator(mode="after")
     def _some(self) -> ColumnFilter:
@@ -99,7 +102,9 @@ class Filters(Section):
     tokens: Range | None = None
     """A token is a Han character, or else a run of letters and digits."""
     columns: list[ColumnFilter] = []
+    """By what the prompts' own files say of them."""
     language: LanguageFilter | None = None
+    """By the language of the user's turns."""
     trailing_colon: Annotated[bool, Field(strict=True)] = False
     """Leave out prompts that end with a colon: what should follow is missing (a filter of Magpie's)."""
     repetition: Share | None = None
@@ -108,6 +113,7 @@ class Filters(Section):
     patterns: dict[Name, Pattern] = {}
     """Leave out prompts in which a regular expression is found; the name becomes part of the reason."""
     kind: KindFilter | None = None
+    """By what a prompt is about."""
 
 
 class Duplicates(Section):
@@ -135,7 +141,9 @@ class Against(Located):
     revision: str | None = None
     called: Name | None = None
     """What reasons call its items; by default the column `benchmark`, or else the name of the file or dataset."""
-    texts: Annotated[list[Name], Field(min_length=1), BeforeValidator(_as_texts)] = ["text"]
+    texts: Annotated[list[Name], Field(min_length=1), BeforeValidator(_as_texts, json_schema_input_type=Name | list[Name])] = [
+        "text"
+    ]
     """The columns that hold an item's texts, each held against prompts by itself; `question + options` joins two."""
     id: Name = "id"
     """The column that names an item; items without it are numbered."""
@@ -174,6 +182,9 @@ def _as_against(given: Any) -> Any:
     return given
 
 
+Named = Annotated[Against, BeforeValidator(_as_against, json_schema_input_type=Against | Name)]
+
+
 class Decontaminate(Section):
     """A prompt is contaminated where it is an item of a benchmark: whole, in other words around it, or a little changed.
 
@@ -181,7 +192,8 @@ class Decontaminate(Section):
     they are among items (docs/curation.md has recall and false alarms by threshold).
     """
 
-    against: Annotated[list[Annotated[Against, BeforeValidator(_as_against)]], Field(min_length=1)]
+    against: Annotated[list[Named], Field(min_length=1)]
+    """The benchmarks. A word alone is the name of one (gsm8k), another text is a path."""
     share: Share = 0.5
     """Of the item that must stand in the prompt, with at least four 3-grams."""
     prompt_share: Share = 0.8
@@ -215,9 +227,15 @@ class Answers(Section):
 
 class Curate(Section):
     filters: Filters = Filters()
+    """Which prompts are left out for what they are like."""
     duplicates: Duplicates | None = None
-    decontaminate: Annotated[Decontaminate, BeforeValidator(_as_decontaminate)] | None = None
+    """Which prompts are left out for an earlier one."""
+    decontaminate: (
+        Annotated[Decontaminate, BeforeValidator(_as_decontaminate, json_schema_input_type=Decontaminate | list[Named])] | None
+    ) = None
+    """Which prompts are left out for a benchmark; a list alone is what they are held against."""
     answers: Answers = Answers()
+    """Which answers are neither chosen nor rejected for what they are like."""
 
     @property
     def benchmarks(self) -> list[Against]:

@@ -51,7 +51,9 @@ class Limits(Section):
     """What `inspect` holds the data to; past one it exits 1. Null switches a limit off."""
 
     min_pairs: Annotated[int, Field(strict=True, ge=0)] | None = 1
+    """Fewest pairs for DPO."""
     min_demos: Annotated[int, Field(strict=True, ge=0)] | None = None
+    """Fewest demos for SFT."""
     max_chosen_longer_share: Share | None = 0.8
     """Share of pairs whose chosen answer is the longer one."""
     max_truncated_share: Share | None = None
@@ -75,17 +77,27 @@ class Recipe(Section):
     """A whole build."""
 
     domain: Name
+    """What the prompts are of, and so how their answers are verified: math, code, mcq; instruct and chinese verify nothing."""
     prompts: list[PromptSource] = []
     """May be left out where a responses source brings its own."""
     curate: Curate = Curate()
+    """Which prompts and answers are left out, before anything is sampled."""
     sources: Annotated[list[Source], Field(min_length=1)]
+    """The models that answer: asked on servers (endpoint, serve), sampled in this process (local), or read (responses)."""
     budget: Budget = Budget()
+    """What samples may cost."""
     verify: Verify
-    score: Annotated[list[RewardSection], BeforeValidator(_as_list)] = []
+    """How answers are checked: the options of the domain's verifier."""
+    score: Annotated[
+        list[RewardSection], BeforeValidator(_as_list, json_schema_input_type=RewardSection | list[RewardSection] | None)
+    ] = []
     """A reward model, a list of them, or null: no judge."""
     select: Select = Select()
+    """Which answers become demos and pairs."""
     export: Export = Export()
+    """How they are written for training."""
     limits: Limits = Limits()
+    """What `datakit inspect` holds the run to."""
 
     @model_validator(mode="before")
     @classmethod

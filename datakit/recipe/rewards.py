@@ -110,6 +110,7 @@ class Served(RemoteReward):
     revision: Name
     """What the server runs: the model's commit. The judge's name has it, for scores of different revisions do not mix."""
     api: Literal["classify", "pooling"] = "classify"
+    """Which of vLLM's paths is asked: /classify or /pooling."""
     add_special_tokens: Annotated[bool, Field(strict=True)] = False
     """Have the tokenizer write the token of the beginning, where the chat template does not (where it does, there are two)."""
     no_activation: Annotated[bool, Field(strict=True)] = False

@@ -162,11 +162,14 @@ class Sampling(Section):
     """The request's own sampling fields; everything that is set is sent, nothing else is."""
 
     temperature: Annotated[float, Field(strict=True, ge=0)] | None = None
+    """Of the request, as OpenAI's API has it; so are the fields below."""
     top_p: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
     presence_penalty: Annotated[float, Field(strict=True)] | None = None
     frequency_penalty: Annotated[float, Field(strict=True)] | None = None
-    stop: Annotated[list[Name], BeforeValidator(_as_texts), Field(min_length=1)] | None = None
+    stop: (
+        Annotated[list[Name], BeforeValidator(_as_texts, json_schema_input_type=Name | list[Name]), Field(min_length=1)] | None
+    ) = None
     """Where an answer ends; one text or several. Servers leave the text out, unless they are asked to keep it."""
 
 

@@ -36,7 +36,12 @@ def spell_end(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
 
 
-End = Annotated[float, Field(strict=True), BeforeValidator(_read_end), PlainSerializer(spell_end, when_used="json")]
+End = Annotated[
+    float,
+    Field(strict=True),
+    BeforeValidator(_read_end, json_schema_input_type=Literal["inf", "-inf"] | float),
+    PlainSerializer(spell_end, when_used="json"),
+]
 
 
 Window = Annotated[list[End], Field(min_length=2, max_length=2)]
@@ -60,7 +65,7 @@ def _as_demos(value: Any) -> Any:
     raise ValueError("must be one, all, or a number of answers from 1 on")
 
 
-Demos = Annotated[Literal["one", "all"] | int, PlainValidator(_as_demos)]
+Demos = Annotated[Literal["one", "all"] | int, PlainValidator(_as_demos, json_schema_input_type=Literal["one", "all"] | int)]
 
 
 class Sides(Section):
@@ -102,6 +107,7 @@ class Select(Section):
     valid pair floor(sft_share x N) -> SFT in a stable hash order, the rest -> DPO. hash: every prompt whose own hash (of its
     messages, 0 to 1) is below sft_share -> SFT, the others -> DPO, before any rule, which therefore moves none."""
     sft_share: Share = 0.4
+    """Of the prompts, with split: share or hash; pairs_first does not read it."""
     demos_per_prompt: Demos = "one"
     """How many different right answers of a prompt become demos: the one with the highest score, so many of them, or all."""
     pairing: Pairing = "same_source"

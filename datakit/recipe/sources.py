@@ -25,8 +25,6 @@ from datakit.recipe.template import PromptTemplate, RowTemplate
 from datakit.tables import canonical_json
 
 OnBadRow = Literal["drop", "stop"] | None
-"""What is done with a row that cannot be used: dropped and counted, or the build stops at it. By default what has nothing where
-something must be is dropped, and what is wrong stops the build."""
 
 Configs = Name | Annotated[list[Name], Field(min_length=1)] | None
 
@@ -49,6 +47,8 @@ class FilePrompts(Located):
     """Which rows are read, by columns of the file: {level: Level 5, subject: [algebra, geometry], date: {since: 2024-07-01,
     before: 2024-11-01}}."""
     on_bad_row: OnBadRow = None
+    """A row that cannot be used is dropped and counted, or stops the build. By default what has nothing where something must be
+    is dropped, and what is wrong stops the build."""
 
     def locate(self, folder: Path) -> None:
         self._location = in_folder(folder, self.path)
@@ -63,6 +63,7 @@ class HubPrompts(Located):
     config: Configs = None
     """The dataset's configuration, or several, one after the other."""
     split: Name = "train"
+    """The dataset's split."""
     revision: str | None = None
     """The commit, tag or branch of the dataset."""
     columns: Columns = {}
@@ -84,8 +85,9 @@ ForceReasoning = Annotated[bool, Field(strict=True)]
 
 class Price(Section):
     input: Annotated[float, Field(strict=True, ge=0)] = 0.0
+    """Per million tokens of prompts."""
     output: Annotated[float, Field(strict=True, ge=0)] = 0.0
-    """Per million tokens, in whatever currency."""
+    """Per million tokens of answers; both in whatever currency."""
 
 
 PromptColumn = Literal["category", "source"]
@@ -108,10 +110,12 @@ class Sampled(Section):
     prefill: Name | None = None
     """How every answer of this source begins: the server goes on behind it, and the stored text is both together."""
     sampling: Sampling = Sampling()
+    """What requests say of sampling."""
     sampling_by: SamplingBy = {}
     """What is otherwise for some prompts: {category: {writing: {temperature: 0.7}}}, or {source: {FILE: {...}}} by where a
     prompt comes from. What it leaves out is as in sampling."""
     price: Price = Price()
+    """What the model's tokens cost, for budgets and --dry-run."""
     complete: FinishReasons = []
     """Finish reasons of this server that mean that the model had ended, beside those that are documented to: [done]."""
     residue: Residue = "keep"
@@ -221,6 +225,7 @@ class Requested(Sampled, Requests):
 class EndpointSource(Requested, Endpoint):
     type: Literal["endpoint"]
     batch: BatchOptions = BatchOptions()
+    """With request: batch."""
 
     @model_validator(mode="after")
     def _one_vendor(self) -> EndpointSource:
