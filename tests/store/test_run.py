@@ -105,7 +105,7 @@ class Child:
     """A process that runs this code (with `folder` and the names of this file's imports) and prints what it has done."""
 
     def __init__(self, folder, code):
-        head = f"from pathlib import Path\nimport datakit.store.run as store\nfrom datakit.store import Run\n"
+        head = "from pathlib import Path\nimport datakit.store.run as store\nfrom datakit.store import Run\n"
         head += f"folder = Path({str(folder)!r})\ndef say(text): print(text, flush=True)\n"
         self.process = Forked(first=head + textwrap.dedent(code) + "\nraise SystemExit")
 
