@@ -165,10 +165,9 @@ LENGTHS = [
 def test_the_rough_count_of_a_prompt(tmp_path, text, changes, tokens):
     problems = tmp_path / "problems.jsonl"
     problems.write_text(json.dumps({"id": "a", "question": text, "gold": "1"}) + "\n")
-    together, singly = (
-        plan_of(tmp_path, recipe_over(closed_url(), problems, n=3, request=mode, **changes))["sources"][0]["prompt_tokens"]
-        for mode in ("n", "single")
-    )
+    recipe = recipe_over(closed_url(), problems, n=3, request="n", **changes)
+    recipe["sources"].append(recipe["sources"][0] | {"model": "fake/two", "request": "single"})
+    together, singly = (source["prompt_tokens"] for source in plan_of(tmp_path, recipe)["sources"])
     assert (together, singly) == (tokens, 3 * tokens)
 
 

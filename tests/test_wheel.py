@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tarfile
@@ -52,22 +53,34 @@ def test_what_is_in_the_wheel(wheel):
     assert sum(size for name, size in sizes.items() if "/data/micro/" in name) < 24_000_000
 
 
-def installed(site: Path, *args: object) -> subprocess.CompletedProcess[str]:
-    """The command of a wheel that lies in this folder, away from this checkout."""
-    script = "import sys; sys.path.insert(0, sys.argv.pop(1)); from datakit.cli import main; main()"
-    command = [sys.executable, "-I", "-c", script, site, *args]
-    return subprocess.run(list(map(str, command)), cwd=site.parent, capture_output=True, text=True)
+INSTALLED = """
+import json, sys
+from contextlib import redirect_stdout
+sys.path.insert(0, sys.argv[1])
+from datakit.cli import main
+for argv, out in json.loads(sys.argv[2]):
+    with open(out, "w") as file, redirect_stdout(file):
+        try:
+            main(argv)
+        except SystemExit as end:
+            print(argv[0], end.code, file=sys.stderr)
+"""
 
 
 def test_the_embedded_default_works_from_any_folder(wheel, tmp_path):
-    """Installed beside the packages that it needs; saved to a file, too."""
-    site = tmp_path / "site"
+    """Installed beside the packages that it needs, away from this checkout; saved to a file, too."""
+    site, mine = tmp_path / "site", tmp_path / "elsewhere" / "mine.yaml"
     zipfile.ZipFile(wheel).extractall(site)
-    done = installed(site, "check", "--domain", "math", "--limit", "8")
-    assert done.returncode == 0 and "8 prompts, 8 with a gold answer, 0 dropped" in done.stderr, done.stderr
-    mine = tmp_path / "elsewhere" / "mine.yaml"
     mine.parent.mkdir()
-    mine.write_text(installed(site, "recipe", "math").stdout)
+    commands = [
+        (["check", "--domain", "math", "--limit", "8"], "/dev/null"),
+        (["recipe", "math"], str(mine)),
+        (["build", "--recipe", str(mine), "--limit", "2", "--until", "collect"], "/dev/null"),
+    ]
+    command = [sys.executable, "-I", "-c", INSTALLED, str(site), json.dumps(commands)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "8 prompts, 8 with a gold answer, 0 dropped" in done.stderr, done.stderr
+    assert [line for line in done.stderr.splitlines() if line in ("check 0", "recipe 0", "build 0")] == [
+        "check 0", "recipe 0", "build 0"
+    ], done.stderr  # fmt: skip
     assert str(site / "datakit" / "_bundled" / "data" / "math" / "problems.jsonl") in mine.read_text()
-    done = installed(site, "build", "--recipe", mine, "--limit", 2, "--until", "collect")
-    assert done.returncode == 0, done.stderr

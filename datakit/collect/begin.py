@@ -176,7 +176,8 @@ def _check_asked_by(run: Run, source: Sampled, prompts: Spool, inputs: Inputs) -
             raise BadInput(f"sampling_by.{column}: {alike}; leave one out")
         known = there[column].to_list()
         for value in sorted(set(by_value) - set(known)):
-            note = f"'{value}' in sampling_by.{column} of {source.model} is of no prompt (there are: {', '.join(known)[:200]})"
+            there_are = ", ".join(known)[:200]
+            note = f"values in sampling_by.{column} of {source.model} of no prompt: '{value}' (there are: {there_are})"
             inputs.notes[note] += 1
 
 

@@ -176,11 +176,18 @@ def pairs_of(folder):
         ).rows()
 
 
-def test_imported_scores_select_without_any_reward_model(tmp_path):
-    write_rows(tmp_path / "x.jsonl", "x")
-    built(tmp_path, imported_recipe(tmp_path))
-    assert pairs_of(tmp_path) == [("six", "seven", 5.0), ("three", "one", 4.0)]
-    with Run.open(tmp_path / "run") as run:
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    """A run in which x came with the responses and selects."""
+    folder = tmp_path_factory.mktemp("one")
+    write_rows(folder / "x.jsonl", "x")
+    built(folder, imported_recipe(folder))
+    return folder
+
+
+def test_imported_scores_select_without_any_reward_model(one):
+    assert pairs_of(one) == [("six", "seven", 5.0), ("three", "one", 4.0)]
+    with Run.open(one / "run") as run:
         [(name, kind)] = run.frame("judges").rows()
         assert run.query("SELECT DISTINCT judge FROM scores").rows() == [(name,)]
         assert kind == "x" and name.startswith("x@local-")
@@ -196,9 +203,8 @@ def test_a_missing_score_is_missing_and_said(tmp_path):
     assert any("came without a score of y@local-" in warning and ": 1;" in warning for warning in report.warnings)
 
 
-def test_changed_scores_are_another_version_of_the_judge(tmp_path):
-    write_rows(tmp_path / "x.jsonl", "x")
-    built(tmp_path, imported_recipe(tmp_path))
+def test_changed_scores_are_another_version_of_the_judge(one, tmp_path):
+    shutil.copytree(one / "run", tmp_path / "run")
     write_rows(tmp_path / "x.jsonl", "x", [(*row[:3], -row[3], row[4]) for row in ROWS])
     built(tmp_path, imported_recipe(tmp_path))
     assert pairs_of(tmp_path) == [("one", "three", 4.0), ("seven", "six", 5.0)]
@@ -267,10 +273,9 @@ def test_scores_of_a_dataset_on_the_hub_need_its_revision():
     assert list(judges(resolve(parse(values, "r", Path())))) == ["x@abc"]
 
 
-def test_a_judge_that_left_the_recipe_shows_no_failures(tmp_path):
+def test_a_judge_that_left_the_recipe_shows_no_failures(one, tmp_path):
     """The failures of a reward model that is no longer asked are not the run's any more."""
-    write_rows(tmp_path / "x.jsonl", "x")
-    built(tmp_path, imported_recipe(tmp_path))
+    shutil.copytree(one / "run", tmp_path / "run")
     with Run.create(tmp_path / "run") as run:
         key = run.frame("responses")["response_id"][0]
         row = {"stage": "score", "key": key, "error": "too_long", "message": "m", "attempts": 1, "permanent": True}
@@ -303,8 +308,13 @@ def two(tmp_path_factory):
     return folder
 
 
-def test_every_judge_is_described(two):
-    armorm, x = inspect(two / "run").judges
+@pytest.fixture(scope="module")
+def report(two):
+    return inspect(two / "run")
+
+
+def test_every_judge_is_described(report):
+    armorm, x = report.judges
     assert (armorm.judge, armorm.type, armorm.imported, armorm.selects) == ("armorm@1", "armorm", False, False)
     assert (x.type, x.imported, x.selects) == ("x", True, True)
     names = ("scored", "unscored", "lowest", "median", "highest", "answer_pairs", "tied_pairs", "groups", "flat", "best_shared")
@@ -325,8 +335,8 @@ def kendall_by_hand(rows):
     return len(signs), signs.count(1), signs.count(-1)
 
 
-def test_how_far_two_judges_agree(two):
-    [row] = inspect(two / "run").agreement
+def test_how_far_two_judges_agree(report):
+    [row] = report.agreement
     n, alike, unlike = kendall_by_hand(ROWS)
     assert (n, alike, unlike) == (11, 4, 6)
     assert (row.answers, row.answer_pairs, row.alike, row.unlike, row.tied) == (7, 11, 4, 6, 1)
@@ -339,8 +349,8 @@ def test_how_far_two_judges_agree(two):
     assert row.spearman == pytest.approx(moment / spread**0.5)
 
 
-def test_the_margins_that_each_judge_would_give(two):
-    margins = {row.judge.partition("@")[0]: row for row in inspect(two / "run").margins}
+def test_the_margins_that_each_judge_would_give(report):
+    margins = {row.judge.partition("@")[0]: row for row in report.margins}
     assert list(margins) == ["armorm", "x", "mean_rank"]
     x = margins["x"]  # candidates: p a 5 - 1, q a 9 - 4
     names = ("candidates", "below", "inside", "above", "prompts", "prompts_below", "prompts_inside", "prompts_above")
@@ -374,26 +384,26 @@ def test_a_window_may_be_open(tmp_path, capsys, margin, drawn):
 
 
 def test_mean_rank_selects_and_the_export_says_so(two, tmp_path):
-    reselect(two / "run", ["select.judge=mean_rank"], Heard())
-    export_runs([two / "run"], tmp_path / "out", Wish())
+    run = shutil.copytree(two / "run", tmp_path / "run")
+    reselect(run, ["select.judge=mean_rank"], Heard())
+    export_runs([run], tmp_path / "out", Wish())
     manifest = json.loads((tmp_path / "out" / "dpo" / "manifest.json").read_text())
     assert manifest["judge"] == "mean_rank" and len(manifest["judges"]) == 2
     assert manifest["margin_window"][0] > 0
     assert "mean rank" in (tmp_path / "out" / "dpo" / "README.md").read_text()
-    report = inspect(two / "run")
+    report = inspect(run)
     assert [judge.selects for judge in report.judges] == [True, True]
     assert report.scores.unscored == 1
     [example] = report.examples
     # of p's answers, by x and y: one 0 2/4, two 1/4 1/4, three 1 0, four 5/8 3/4, five 5/8 1; of source a three (1/2) is the
     # best and one (1/4) and two (1/4) tie for the worst, of source b five (13/16) beats four (11/16)
     assert (example.margin, example.chosen, example.chosen_score) == (0.25, "three", 0.5)
-    reselect(two / "run", ["select.judge=x"], Heard())
 
 
 @pytest.mark.parametrize("width", [80, 100])
-def test_the_report_draws_all_judges(two, monkeypatch, capsys, width):
+def test_the_report_draws_all_judges(report, monkeypatch, capsys, width):
     monkeypatch.setenv("COLUMNS", str(width))
-    draw(inspect(two / "run"), open_console())
+    draw(report, open_console())
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= width
     lines = [" ".join(line.split()) for line in out.splitlines()]

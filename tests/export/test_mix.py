@@ -29,10 +29,28 @@ def runs(tmp_path_factory) -> list[Path]:
 
 
 def mixed(runs, out, *options):
+    """All rows of each kind, the manifest, and what was said."""
     done = datakit("export", *runs, out, *options)
     assert done.returncode == 0, done.stderr
-    frames = {kind: pl.read_parquet(out / kind / "train.parquet") for kind in ("sft", "dpo")}
+    frames = {kind: pl.read_parquet(out / kind / "t*.parquet") for kind in ("sft", "dpo")}
     return frames, json.loads((out / "manifest.json").read_text()), done.stderr
+
+
+@pytest.fixture(scope="module")
+def plain(runs, tmp_path_factory):
+    """The folder of all three, and what `mixed` gives of it."""
+    out = tmp_path_factory.mktemp("plain") / "out"
+    return out, *mixed(runs, out)
+
+
+WEIGHTS = ("--weight", "a=2", "--weight", "b=1", "--test-share", "0.3")
+
+
+@pytest.fixture(scope="module")
+def by_weight(runs, tmp_path_factory):
+    """The folder of the weights, and what `mixed` gives of it."""
+    out = tmp_path_factory.mktemp("weights") / "out"
+    return out, *mixed(runs, out, *WEIGHTS)
 
 
 def by_run(frame):
@@ -43,8 +61,8 @@ def questions(frame):
     return {row[0]["content"] for row in frame["prompt"].to_list()}
 
 
-def test_a_prompt_serves_one_phase_and_a_row_stands_there_once(runs, tmp_path):
-    frames, manifest, said = mixed(runs, tmp_path / "out")
+def test_a_prompt_serves_one_phase_and_a_row_stands_there_once(plain):
+    _, frames, manifest, said = plain
     assert by_run(frames["dpo"]) == {"a": PAIRED + 2, "b": 4} and by_run(frames["sft"]) == {"c": 6}
     assert not questions(frames["sft"]) & questions(frames["dpo"])
     assert manifest["left_out"] == [
@@ -54,23 +72,22 @@ def test_a_prompt_serves_one_phase_and_a_row_stands_there_once(runs, tmp_path):
     assert "left out: b: 2 rows of dpo (the same row came from an earlier run)" in said
 
 
-def test_one_manifest_names_every_recipe(runs, tmp_path):
-    frames, manifest, _ = mixed(runs, tmp_path / "out")
+def test_one_manifest_names_every_recipe(runs, plain):
+    out, frames, manifest, _ = plain
     digests = [json.loads((run / "recipe.json").read_text())["digest"] for run in runs]
     assert [run["recipe_digest"] for run in manifest["runs"]] == digests and len(set(digests)) == 3
     assert [run["rows"] for run in manifest["runs"]] == [{"sft": 0, "dpo": 14}, {"sft": 0, "dpo": 4}, {"sft": 6, "dpo": 0}]
-    phase = json.loads((tmp_path / "out" / "dpo" / "manifest.json").read_text())
+    phase = json.loads((out / "dpo" / "manifest.json").read_text())
     assert [(run["name"], run["recipe_digest"], run["rows"]) for run in phase["runs"]] == [
         (run["name"], run["recipe_digest"], run["rows"]["dpo"]) for run in manifest["runs"]
     ]
     assert "run" in phase["columns"] and phase["rows"] == frames["dpo"].height
-    card = (tmp_path / "out" / "README.md").read_text()
+    card = (out / "README.md").read_text()
     assert "## How a row was chosen: a\n" in card and "## How a row was chosen: c\n" in card and "| b | m/one |" in card
 
 
-def test_inspect_reads_a_mix(runs, tmp_path):
-    mixed(runs, tmp_path / "out")
-    report = json.loads(datakit("inspect", tmp_path / "out", "--json").stdout)
+def test_inspect_reads_a_mix(plain):
+    report = json.loads(datakit("inspect", plain[0], "--json").stdout)
     assert report["tables"] == {"demos": 6, "pairs": PAIRED + 6} and report["run"]["domain"] == "instruct"
     assert report["sources"][0]["pairs"] == PAIRED + 6 and not any("changed after" in text for text in report["warnings"])
 
@@ -85,16 +102,17 @@ def test_caps_keep_the_same_rows_and_more_of_them(runs, tmp_path):
     assert kept[3] < kept[5]
 
 
-def test_weights_are_proportions(runs, tmp_path):
-    frames, manifest, _ = mixed(runs, tmp_path / "out", "--weight", "a=2", "--weight", "b=1")
+def test_weights_are_proportions(by_weight):
+    _, frames, manifest, _ = by_weight
     assert by_run(frames["dpo"]) == {"a": 8, "b": 4} and by_run(frames["sft"]) == {"c": 6}
     assert manifest["weights"] == {"a": 2.0, "b": 1.0}
 
 
-def test_the_same_command_gives_the_same_rows(runs, tmp_path):
-    options = ("--weight", "a=1.5", "--test-share", "0.3")
-    first, again = (mixed(runs, tmp_path / name, *options)[0] for name in ("one", "two"))
-    assert all(first[kind].equals(again[kind]) for kind in first)
+def test_the_same_command_gives_the_same_rows(runs, by_weight, tmp_path):
+    mixed(runs, tmp_path / "out", *WEIGHTS)
+    files = sorted(path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.parquet"))
+    assert len(files) == 4, "a test split of each kind, too"
+    assert all(pl.read_parquet(tmp_path / "out" / file).equals(pl.read_parquet(by_weight[0] / file)) for file in files)
 
 
 def test_runs_of_one_name_go_by_their_paths(runs, tmp_path):

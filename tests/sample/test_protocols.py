@@ -1,6 +1,7 @@
 """How a benchmark's authors ask: answers that were begun for the model, stop strings, sampling by a prompt's category."""
 
 import json
+import shutil
 
 import pytest
 
@@ -65,17 +66,43 @@ def test_what_older_recipes_ask_has_the_ids_that_it_had(tmp_path, source, sampli
 BEGUN = "Below is a script:\n```python\n"
 
 
-def test_an_answer_goes_on_behind_its_beginning(tmp_path, fake):
-    fake.say = lambda body: "print(4)\n```"
-    rows = sampled(tmp_path, fake, prefill=BEGUN, system="Be short.")
+BEGINNINGS = {  # model: fields of its source, what it says
+    "goes on": ({"prefill": BEGUN, "system": "Be short."}, "print(4)\n```"),
+    "repeats": ({"prefill": "So: ", "extra_body": {"echo": True}}, "it is 4."),
+    "thinks": ({"prefill": "<think>\nOkay, "}, "2 + 2 is 4.</think>\n\nIt is 4."),
+    "says nothing": ({"prefill": "So: "}, "   "),
+}
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A run of sources whose answers were begun, and all that they were asked."""
+    folder = tmp_path_factory.mktemp("begun")
+    with running(Fake(say=lambda body: BEGINNINGS[body["model"]][1])) as fake:
+        recipe = recipe_over(fake.url, write_problems(folder / "p.jsonl", 2), n=2)
+        recipe["sources"] = [recipe["sources"][0] | fields | {"model": name} for name, (fields, _) in BEGINNINGS.items()]
+        path = write_recipe(folder / "r.yaml", recipe)
+        done = datakit("build", "--recipe", path, "--out", folder / "run", "--until", "sample")
+        assert done.returncode == 0, done.stderr
+        return folder / "run", fake.requests
+
+
+def rows_by(begun, model):
+    return rows_of(begun[0], f"FROM responses WHERE model = '{model}' ORDER BY prompt_id, sample_index")
+
+
+def test_an_answer_goes_on_behind_its_beginning(begun):
+    rows = rows_by(begun, "goes on")
     assert {row["text"] for row in rows} == {BEGUN + "print(4)\n```"} and len(rows) == 4
-    for body in fake.requests:
+    bodies = [body for body in begun[1] if body["model"] == "goes on"]
+    assert bodies
+    for body in bodies:
         assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant"]
         assert body["messages"][-1]["content"] == BEGUN
         assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
     assert {json.loads(row["sampling"])["prefill"] for row in rows} == {BEGUN}
     assert {tuple(sorted(json.loads(row["sampling"]))) for row in rows} == {("max_tokens", "prefill", "system", "temperature")}
-    roles = rows_of(tmp_path / "run", "SELECT DISTINCT [m.role for m in messages] AS roles FROM prompts")
+    roles = rows_of(begun[0], "SELECT DISTINCT [m.role for m in messages] AS roles FROM prompts")
     assert roles == [{"roles": ["user"]}], "the prompt is stored without the beginning"
 
 
@@ -96,22 +123,19 @@ def test_a_server_that_goes_on_by_itself_is_sent_no_fields(tmp_path):
     assert fake.met["refused"] == 0 and fake.requests[0]["messages"][-1]["role"] == "assistant"
 
 
-def test_a_server_that_repeats_the_beginning_does_not_double_it(tmp_path, fake):
-    fake.say = lambda body: "it is 4."
-    rows = sampled(tmp_path, fake, prefill="So: ", extra_body={"echo": True})
-    assert {row["text"] for row in rows} == {"So: it is 4."}
+def test_a_server_that_repeats_the_beginning_does_not_double_it(begun):
+    assert {row["text"] for row in rows_by(begun, "repeats")} == {"So: it is 4."}
 
 
-def test_a_thought_that_was_begun_ends_in_the_answer(tmp_path, fake):
-    fake.say = lambda body: "2 + 2 is 4.</think>\n\nIt is 4."
-    rows = sampled(tmp_path, fake, prefill="<think>\nOkay, ")
-    assert {(row["reasoning"], row["text"]) for row in rows} == {("\nOkay, 2 + 2 is 4.", "It is 4.")}
+def test_a_thought_that_was_begun_ends_in_the_answer(begun):
+    found = {(row["reasoning"], row["text"]) for row in rows_by(begun, "thinks")}
+    assert found == {("\nOkay, 2 + 2 is 4.", "It is 4.")}
 
 
-def test_nothing_behind_a_beginning_is_no_answer(tmp_path, fake):
-    fake.say = lambda body: "   "
-    assert sampled(tmp_path, fake, prefill="So: ") == []
-    assert rows_of(tmp_path / "run", "SELECT DISTINCT error FROM failures") == [{"error": "empty"}]
+def test_nothing_behind_a_beginning_is_no_answer(begun):
+    assert rows_by(begun, "says nothing") == []
+    failed = rows_of(begun[0], "SELECT DISTINCT source, error FROM failures")
+    assert [row["error"] for row in failed] == ["empty"] and "says nothing" in failed[0]["source"]
 
 
 def test_transformers_serve_cannot_begin_an_answer(tmp_path):
@@ -204,34 +228,45 @@ def build(tmp_path, fake, *args, prompts=None, until="sample", **source):
     )
 
 
-def test_each_prompt_is_asked_as_its_category_is(tmp_path, fake):
+@pytest.fixture(scope="module")
+def by_category(tmp_path_factory):
+    """A run of two answers to each, and all that was asked."""
+    folder = tmp_path_factory.mktemp("categories")
+    with running(Fake()) as fake:
+        done = build(folder, fake)
+        assert done.returncode == 0, done.stderr
+        return folder / "run", fake.requests
+
+
+@pytest.fixture
+def copy(by_category, tmp_path):
+    """A run of its own of the same."""
+    return shutil.copytree(by_category[0], tmp_path / "run")
+
+
+def test_each_prompt_is_asked_as_its_category_is(by_category):
     """MT-Bench's temperatures: 0.7 for writing and roleplay, 0.1 for stem, else 0."""
-    done = build(tmp_path, fake)
-    assert done.returncode == 0, done.stderr
-    sent = {body["messages"][0]["content"]: (body["temperature"], body["max_tokens"]) for body in fake.requests}
+    run, requests = by_category
+    sent = {body["messages"][0]["content"]: (body["temperature"], body["max_tokens"]) for body in requests}
     expected = dict(enumerate([0.7, 0, 0.7, 0, 0.1]))
     assert sent == {f"What is {at} + 1?": (temperature, 64) for at, temperature in expected.items()}
-    rows = rows_of(tmp_path / "run", "SELECT prompt_id, sampling, count(*) AS n FROM responses GROUP BY ALL ORDER BY 1")
+    rows = rows_of(run, "SELECT prompt_id, sampling, count(*) AS n FROM responses GROUP BY ALL ORDER BY 1")
     stored = [(row["prompt_id"], json.loads(row["sampling"]), row["n"]) for row in rows]
     assert stored == [(str(at), {"temperature": value, "max_tokens": 64}, 2) for at, value in expected.items()]
 
 
-def test_an_id_says_the_sampling_that_was_sent(tmp_path, fake):
+def test_an_id_says_the_sampling_that_was_sent(by_category):
     """An answer to a prompt of a category has the id that it has where its temperature is the source's own."""
-    build(tmp_path, fake, n=1)
-    (row,) = rows_of(tmp_path / "run", "FROM responses WHERE prompt_id = '0'")
+    (row,) = rows_of(by_category[0], "FROM responses WHERE prompt_id = '0' AND sample_index = 0")
     asked = digest_of_messages([{"role": "user", "content": "What is 0 + 1?"}])
     assert row["response_id"] == make_response_id(asked, "fake/one", None, '{"max_tokens":64,"temperature":0.7}', 0)
 
 
-def test_nothing_is_asked_twice_nothing_is_missing_and_more_are_asked_for_as_before(tmp_path, fake):
-    build(tmp_path, fake)
-    n_requests = fake.n_requests
-    assert build(tmp_path, fake).returncode == 0 and fake.n_requests == n_requests
-    report = json.loads(datakit("inspect", tmp_path / "run", "--json").stdout)
+def test_nothing_is_asked_twice_nothing_is_missing_and_more_are_asked_for_as_before(copy, tmp_path, fake):
+    assert build(tmp_path, fake).returncode == 0 and fake.n_requests == 0
+    report = json.loads(datakit("inspect", copy, "--json").stdout)
     (source,) = report["sources"]
     assert (source["n"], source["wanted"], source["responses"], source["pending"]) == (2, 10, 10, 0)
-    fake.requests.clear()
     assert build(tmp_path, fake, n=3).returncode == 0
     assert sorted(body["temperature"] for body in fake.requests) == [0, 0, 0.1, 0.7, 0.7]
 
@@ -244,8 +279,7 @@ def test_the_estimate_counts_every_prompt_once(tmp_path, fake):
     assert planned["planned"]["completion_tokens"] == 64 * 10
 
 
-def test_a_temperature_that_changes_is_named(tmp_path, fake):
-    build(tmp_path, fake)
+def test_a_temperature_that_changes_is_named(copy, tmp_path, fake):
     changed = build(tmp_path, fake, sampling_by={"category": {"writing": {"temperature": 0.7}}})
     assert changed.returncode == 2 and "sources.0.sampling_by: " in changed.stderr
 
@@ -264,10 +298,8 @@ def test_by_the_file_that_a_prompt_comes_from(tmp_path, fake):
 
 def test_a_category_that_no_prompt_has_is_named(tmp_path, fake):
     done = build(tmp_path, fake, sampling_by={"category": {"writting": {"temperature": 0.7}}})
-    assert (
-        "'writting' in sampling_by.category of fake/one is of no prompt (there are: math, roleplay, stem, writing)"
-        in done.stderr
-    )
+    said = "1 value in sampling_by.category of fake/one of no prompt: 'writting' (there are: math, roleplay, stem, writing)"
+    assert said in done.stderr
 
 
 def test_one_question_in_two_categories_is_refused(tmp_path, fake):

@@ -41,6 +41,7 @@ from datakit.tables import (
 from datakit.tables.compared import compared
 from datakit.tables.ids import ID_LENGTH
 from tests.helpers.folders import ROOT
+from tests.helpers.forked import Forked
 
 SQL = ROOT / "datakit" / "sql"
 ODD = "\0 é 数学 😀 \u2028 \x1f \\ \" ' \r\n\t"
@@ -103,17 +104,10 @@ def folder(tmp_path):
 class Child:
     """A process that runs this code (with `folder` and the names of this file's imports) and prints what it has done."""
 
-    def __init__(self, folder, code, environment=None):
-        head = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom pathlib import Path\nimport datakit.store.run as store\n"
-        head += f"from datakit.store import Run\nfolder = Path({str(folder)!r})\ndef say(text): print(text, flush=True)\n"
-        code = head + textwrap.dedent(code)
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            env=os.environ | (environment or {}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def __init__(self, folder, code):
+        head = "from pathlib import Path\nimport datakit.store.run as store\nfrom datakit.store import Run\n"
+        head += f"folder = Path({str(folder)!r})\ndef say(text): print(text, flush=True)\n"
+        self.process = Forked(first=head + textwrap.dedent(code) + "\nraise SystemExit")
 
     def __enter__(self):
         return self
@@ -159,15 +153,18 @@ def test_journaled_rows_come_back_as_they_were(folder, table):
 
 
 def test_times_do_not_depend_on_where_the_machine_stands(folder):
-    code = """
-        with Run.create(folder) as run:
+    code = f"""if True:
+        from pathlib import Path
+        from datakit.store import Run
+        with Run.open(Path({str(folder)!r})) as run:
             frame = run.query('SELECT f.at, f.at::VARCHAR AS text FROM failures AS f')
-            say(f"{frame['at'].dtype.time_zone} {frame['text'].item()}")
+            print(frame['at'].dtype.time_zone, frame['text'].item())
     """
     with Run.create(folder) as run:
         run.append("failures", [SAMPLES["failures"]])
-    with Child(folder, code, environment={"TZ": "Asia/Tokyo"}) as child:
-        assert child.line() == "UTC 2024-02-29 12:30:00.123456+00"
+    elsewhere = os.environ | {"TZ": "Asia/Tokyo"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=elsewhere, capture_output=True, text=True, check=True)
+    assert done.stdout == "UTC 2024-02-29 12:30:00.123456+00\n"
 
 
 def test_a_score_that_is_no_number_comes_back(folder):
