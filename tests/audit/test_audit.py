@@ -447,13 +447,11 @@ def test_what_is_stored_is_held_against_the_rule(tmp_path):
     build = build_small(tmp_path)
     build.write()
     build.run.close()
-    with Run.open(tmp_path) as run:
-        assert any("nothing is selected yet" in warning for warning in find_warnings(run))
+    assert any("nothing is selected yet" in warning for warning in look(tmp_path).warnings)
     with Run.create(tmp_path) as run:
         for table in ("demos", "pairs"):
             run.replace(table, TABLES[table].frame())
-    with Run.open(tmp_path) as run:
-        assert any("out of date: 2 changes against" in warning for warning in find_warnings(run))
+    assert any("out of date: 2 changes against" in warning for warning in look(tmp_path).warnings)
 
 
 def test_holes_of_imported_responses_are_not_pending(tmp_path):
