@@ -11,7 +11,8 @@ from datakit.errors import BadInput
 from datakit.select.rule import Rule, make_candidates, mark_answers
 from datakit.store import Run, load_sql
 
-MADE_ON_THE_WAY = ("answers", "matched", "placed", "pair_candidates", "faults")
+BY_SELECTION = ("matched", "placed", "faults", "excluded", "source_answers", "flagged_pairs")
+"""Temporary tables that it leaves, and that an index is not made of; their memory goes before the largest ones are made."""
 
 
 def make_index(run: Run, rule: Rule, texts: Texts, prompt_id: str | None = None) -> Reasons:
@@ -24,17 +25,23 @@ def make_index(run: Run, rule: Rule, texts: Texts, prompt_id: str | None = None)
     found = reasons(run, rule)
     if prompt_id is not None:
         _keep_one(run, rule, prompt_id)
+    _empty(run, *BY_SELECTION)
     texts.make_places()
     run.make_table("browsed_models", "SELECT DISTINCT model_no, model FROM numbered_sources")
     run.make_table("browsed_contestants", load_sql("browse/index_contestants"))
     run.make_table("browsed_prompts", load_sql("browse/index_prompts"))
     params = {"verifier": rule.verifier, "few": prompt_id is not None}
     run.make_table("browsed_answers", load_sql("browse/index_answers"), params)
-    run.make_table("browsed", load_sql("browse/index_pairs"))
+    _empty(run, "answers")
     texts.drop_places()
-    for name in MADE_ON_THE_WAY:
-        run.make_table(name, "SELECT NULL AS nothing LIMIT 0")  # their memory goes
+    run.make_table("browsed", load_sql("browse/index_pairs"))
+    _empty(run, "pair_candidates")
     return found
+
+
+def _empty(run: Run, *tables: str) -> None:
+    for name in tables:
+        run.make_table(name, "SELECT NULL AS nothing LIMIT 0")
 
 
 def _keep_one(run: Run, rule: Rule, prompt_id: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from datakit.errors import command
+from datakit.errors import BadInput, command
 from datakit.wording import counted
 
 RunArgument = Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]
@@ -47,6 +47,9 @@ def browse(
 
     with needs_extra("view", "datakit browse"):
         from datakit.page.serve import serve
+    if (run / "eval.json").is_file():
+        runs = ", ".join(command("browse", path.parent) for path in sorted(run.glob("*/recipe.json")))
+        raise BadInput(f"{run}: an evaluation; look at the run of a benchmark: {runs}")
     with Run.open(run) as opened:
         browsing = Browsing(opened)
         try:

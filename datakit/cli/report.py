@@ -37,6 +37,8 @@ def report(
     evaluated = [(folder / "eval.json").is_file() for folder in folders]
     if any(evaluated) and not all(evaluated):
         raise BadInput("a report is of runs and exports, or of evaluations: give each kind a report of its own")
+    if target.is_dir():
+        raise BadInput(f"-o {target}: is a folder; name a file in it")
     if folders[0].is_dir() and not target.parent.is_dir():
         raise BadInput(f"-o {target}: there is no folder {target.parent}")
     typer.echo(str(_write_evaluations(folders, target) if all(evaluated) else _write_runs(folders, target)), err=True)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from datakit.audit.browsing import Browsing
-from datakit.audit.finding import Filter
+from datakit.audit.finding import Filter, Finder
 from datakit.audit.lineage import read_lineage
 from datakit.errors import BadInput
 from datakit.select.rule import make_candidates, select_pairs
@@ -37,30 +37,45 @@ def browsing(folder):
 @pytest.mark.parametrize("more", [{"reason": "any"}, {"source": "qwen"}, {"against": True}], ids=str)
 def test_pages_forward_and_back_show_every_candidate_once_and_in_order(browsing, sort, descends, more):
     wanted = Filter(sort=sort, descends=descends, **more)
-    whole = browsing.page(wanted, most=1_000)
-    assert whole.first and whole.last and whole.total == len(whole.rows)
-    order = [row["n"] for row in whole.rows]
+    finder = Finder(browsing.run)
+
+    def find(anchor=None, forward=True, most=7):
+        return finder.find(wanted, browsing.facets.sources.index("qwen") + 1, None, anchor, forward, most)
+
+    order = find(most=1_000).numbers
+    assert len(order) == find().total and not find(most=len(order)).more
     pages, anchor = [], None
     while True:
-        page = browsing.page(wanted, anchor, most=7)
-        pages.append([row["n"] for row in page.rows])
-        assert (page.total, page.first) == (len(order), anchor is None)
-        if page.last:
+        page = find(anchor)
+        pages.append(page.numbers)
+        assert page.total == len(order)
+        if not page.more:
             break
         anchor = pages[-1][-1]
     assert [n for page in pages for n in page] == order
     for before, after in pairwise(pages):
-        back = browsing.page(wanted, after[0], forward=False, most=7)
-        assert [row["n"] for row in back.rows] == before
-        assert back.first == (before is pages[0])
+        back = find(after[0], forward=False)
+        assert back.numbers == before and back.more == (before is not pages[0])
+    rows = {row["n"]: row for row in browsing.run.query("SELECT * FROM browsed").to_dicts()}
     keys = {
         "margin": lambda row: row["margin"],
-        "longer": lambda row: -(row["log_length_ratio"] or 0),
+        "longer": lambda row: -row["log_length_ratio"],
         "against": lambda row: -row["against"],
     }
-    if sort in keys and "reason" not in more:
-        found = [keys[sort](row) for row in whole.rows]
-        assert found == sorted(found, reverse=descends)
+    found = [(keys[sort](rows[n]), n) for n in order if keys.get(sort) and (sort == "against" or rows[n]["margin"] is not None)]
+    assert [key for key, _ in found] == sorted((key for key, _ in found), reverse=descends)
+    assert all(one[1] < other[1] for one, other in pairwise(found) if one[0] == other[0]), "ties by number"
+
+
+def test_a_page_knows_whether_others_come_before_and_after_it(browsing):
+    first = browsing.page(Filter(), most=7)
+    assert (first.first, first.last) == (True, False)
+    later = browsing.page(Filter(), first.rows[-1]["n"], most=7)
+    assert (later.first, later.last) == (False, False)
+    back = browsing.page(Filter(), later.rows[0]["n"], forward=False, most=7)
+    assert (back.first, back.last, back.rows) == (True, False, first.rows)
+    whole = browsing.page(Filter(), most=1_000)
+    assert (whole.first, whole.last, whole.total) == (True, True, len(whole.rows))
 
 
 def test_a_page_beside_a_candidate_that_the_filter_leaves_out_goes_on_from_its_place(browsing):

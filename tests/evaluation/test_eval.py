@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from datakit.audit.browsing import Browsing
+from datakit.store import Run
 from datakit.tables.intervals import wilson
 from tests.helpers.command import count, datakit, datakit_process, rows_of, wait_for_requests
 from tests.helpers.fake_endpoint import Body, Fake, running
@@ -105,6 +108,24 @@ def test_the_table_of_two_models(model, benchmark, tmp_path):
     assert {row["model"] for row in rows_of(tmp_path / "out" / "sums", "SELECT DISTINCT model FROM responses")} == {
         "org/served"
     }
+    assert_it_can_be_looked_at(tmp_path / "out")
+
+
+def assert_it_can_be_looked_at(out: Path) -> None:
+    """The report of the folder, and both directions of flips in its run, though both models were served under one name."""
+    assert datakit("report", out).returncode == 0
+    page = (out / "report.html").read_text()
+    assert "<h3>Scores</h3>" in page and re.search(r"<td[^>]*>tuned</td><td[^>]*>25.0%</td>", page)
+    with Run.open(out / "sums") as run:
+        browsing = Browsing(run)
+        base, tuned = browsing.facets.contestants
+        assert (base, tuned) == ("base (org/served)", "tuned (org/served)")
+        won, n_won = browsing.flips(tuned, base)
+        _, n_lost = browsing.flips(base, tuned)
+        browsing.close()
+    assert (n_won, n_lost) == (8, 3)
+    assert (won[0]["right"]["verdict"]["extracted"], won[0]["wrong"]["verdict"]["extracted"]) == ("A", "B")
+    assert datakit("browse", out).stderr.count(f"datakit browse {out / 'sums'}") == 1
 
 
 def test_the_table_as_people_read_it(model, benchmark, tmp_path):

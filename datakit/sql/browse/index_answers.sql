@@ -1,4 +1,4 @@
--- Every answer as pages of answers need it, in the order of prompts. Kept as the temporary table `browsed_answers`.
+-- Every answer as pages of answers need it, in no order: that would cost as much as all the rest. Kept as the temporary table `browsed_answers`.
 -- Reads answers (select/mark_answers.sql, whole), numbered_prompts, browsed_contestants, scores, judges, response_places, verdict_places (store/places.py).
 --   $verifier  whose verdicts count, or NULL
 --   $few       answers are those of one prompt: other scores are not grouped
@@ -8,21 +8,16 @@ WITH named AS (
     SELECT judge, row_number() OVER (ORDER BY judge) AS place, count(*) OVER () AS n_judges FROM judges
 ),
 
-single AS (
-    SELECT s.response_id, n.place, any_value(n.n_judges) AS n_judges, any_value(s.score) AS score
+judged AS (
+    SELECT
+        id_number(s.response_id) AS id,
+        list(n.place) AS places,
+        list(s.score) AS found,
+        [found[list_position(places, i)] FOR i IN range(1, any_value(n.n_judges) + 1)] AS by_judge
     FROM scores AS s
     INNER JOIN named AS n ON s.judge = n.judge
     WHERE n.n_judges > 1 AND (NOT $few OR id_number(s.response_id) IN (SELECT id FROM answers))
-    GROUP BY s.response_id, n.place
-),
-
-judged AS (
-    SELECT
-        id_number(response_id) AS id,
-        map_from_entries(list((place, score))) AS found,
-        [found[i] FOR i IN range(1, any_value(n_judges) + 1)] AS by_judge
-    FROM single
-    GROUP BY response_id
+    GROUP BY id_number(s.response_id)
 ),
 
 verdict AS (
@@ -59,4 +54,3 @@ INNER JOIN browsed_contestants AS c ON a.source_no = c.source_no
 LEFT JOIN judged AS j ON a.id = j.id
 LEFT JOIN (SELECT id_number(response_id) AS id, part, row FROM response_places) AS t ON a.id = t.id
 LEFT JOIN verdict AS v ON a.id = v.id AND p.reference_digest = v.reference_digest
-ORDER BY a.prompt_no, a.score DESC NULLS LAST, a.id
