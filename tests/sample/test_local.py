@@ -11,6 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from datakit.engine.local import LocalEngine  # noqa: E402
 from datakit.recipe import LocalSource  # noqa: E402
 from datakit.sample import in_process  # noqa: E402
 from datakit.sample.in_process import Settings, choose, load  # noqa: E402
@@ -223,7 +224,7 @@ def test_every_sample_is_a_row_or_a_failure(tiny):
         missing = dict(enumerate(ids)) if at else {2: ids[2]}
         wanted |= {key: (str(at), index) for index, key in missing.items()}
         asks.append(Ask(str(at), messages, digest, missing))
-    sampler = LocalSampler(source, "sources.0", proven=False)
+    sampler = LocalSampler(source, "sources.0", proven=False, engine=LocalEngine(1))
     responses: Rows = []
     failures: Rows = []
 
