@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
+import yaml
 from fusion_lab import DATAKIT, RECIPES, TARGET, Lab, Training, steps_of
 from fusion_table import Row, differences, scores
+
+from datakit.store import Run
 
 SEEDS = (1, 2, 3)
 ONE = {"select.per_prompt": "one"}
@@ -30,14 +32,16 @@ ONE = {"select.per_prompt": "one"}
 
 @dataclass(frozen=True)
 class Cell:
-    """One way: which rows, selected how beside recipes/fusion/scored.yaml, and what the target is trained with.
+    """One way: which rows, selected how beside the run's recipe, and what the target is trained with.
 
-    `rows` is the export below the run's folder.
+    `rows` is the export below the folder of `run`: scored (recipes/fusion/scored.yaml), unverified (the same answers and scores
+    without a verdict), or second (make fusion's, one a seed, in which the trained target answers, too).
     """
 
     name: str
     kind: str = "dpo"
     rows: str = "dpo"
+    run: str = "scored"
     select: Mapping[str, str] = field(default_factory=dict)
     best_alone: bool = False
     flags: Mapping[str, object] = field(default_factory=dict)
@@ -51,7 +55,10 @@ ROWS: dict[str, Sequence[Cell]] = {
     "sources": (Cell("four sources", "sft", rows="sft"), Cell("the best source", "sft", rows="sft", best_alone=True)),
     "demos": (Cell("all right answers", "sft", rows="sft"),
               Cell("the best of a prompt", "sft", rows="sft", select={"select.demos_per_prompt": "one"})),
+    "verifier": (Cell("verifier, then score"), Cell("score alone", run="unverified")),
     "loss": (Cell("LN-DPO"), Cell("DPO", flags={"loss_type": "sigmoid", "beta": 0.1})),
+    "wrpo": (Cell("pairs of the sources"), Cell("pairs of the target", rows="wrpo", run="second"),
+             Cell("WRPO", "wrpo", rows="wrpo", run="second")),
 }  # fmt: skip
 """The first cell of each row is what the others are compared with."""
 
@@ -59,8 +66,7 @@ ROWS: dict[str, Sequence[Cell]] = {
 def main() -> None:
     asked = _arguments()
     lab, until = Lab(asked.out, asked.jobs), time.monotonic() + 3600 * asked.hours
-    if not lab.folder("scored").is_dir():  # the same answers and verdicts: scores are all that is missing
-        shutil.copytree(lab.folder("sources"), lab.folder("scored"))
+    lab.copy("sources", "scored")  # the same answers and verdicts: scores are all that is missing
     lab.build("scored", RECIPES / "scored.yaml")
     told = []
     for name in asked.rows:
@@ -71,13 +77,13 @@ def main() -> None:
 
 def row(lab: Lab, name: str, seeds: Sequence[int]) -> str:
     """Every cell of a row on as many rows as the one with the fewest has; their scores, and differences to the first cell."""
-    found = {cell.name: rows_of(lab, cell) for cell in ROWS[name]}
+    found = {(cell.name, seed): rows_of(lab, cell, seed) for cell in ROWS[name] for seed in seeds}
     n = min(frame.height for frame in found.values())
     trainings = []
     for cell in ROWS[name]:
         for seed in seeds:
             made = f"{name}-{cell.name.replace(' ', '-')}-{seed}"
-            rows = lab.write(f"ablations/{made}.parquet", found[cell.name].head(n))
+            rows = lab.write(f"ablations/{made}.parquet", found[cell.name, seed].head(n))
             start = TARGET if cell.kind == "sft" else lab.folder(f"sft-{seed}")
             trainings.append(Training(made, cell.kind, rows, start, seed, steps_of(cell.kind), dict(cell.flags)))
     lab.train(trainings)
@@ -88,9 +94,15 @@ def row(lab: Lab, name: str, seeds: Sequence[int]) -> str:
     return f"### {name}: {n:,} rows, {trainings[0].steps} steps\n\n{scores(values, cells)}\n\n{compared}"
 
 
-def rows_of(lab: Lab, cell: Cell) -> pl.DataFrame:
+def rows_of(lab: Lab, cell: Cell, seed: int) -> pl.DataFrame:
     """A cell's demos or pairs, in the order of a hash of their prompt."""
-    run = lab.folder("scored")
+    match cell.run:
+        case "second":
+            run = lab.second_round(seed)
+        case "unverified":
+            run = unverified(lab)
+        case _:
+            run = lab.folder(cell.run)
     if cell.select:
         run = selected(lab, run, cell.select)
     frame = pl.read_parquet(run / cell.rows / "train.parquet")
@@ -102,12 +114,27 @@ def rows_of(lab: Lab, cell: Cell) -> pl.DataFrame:
 
 def selected(lab: Lab, run: Path, select: Mapping[str, str]) -> Path:
     """A copy of a run, selected by another rule."""
-    copy = lab.folder("ablations") / "-".join([run.name, *select.values()]).replace(" ", "")
-    if not copy.is_dir():
-        shutil.copytree(run, copy)
-        sets = [word for name, value in select.items() for word in ("--set", f"{name}={value}")]
-        lab.run(f"select {copy.name}", DATAKIT, "select", copy, *sets)
+    name = "-".join([run.name, *select.values()]).replace(" ", "")
+    copy = lab.copy(run.name, f"ablations/{name}")
+    sets = [word for field, value in select.items() for word in ("--set", f"{field}={value}")]
+    lab.run(f"select {name}", DATAKIT, "select", copy, *sets)
     return copy
+
+
+def unverified(lab: Lab) -> Path:
+    """The scored run's answers and scores, imported into a run of a domain without a verifier."""
+    folder = lab.folder("ablations") / "unverified"
+    scored = """SELECT prompts.messages[len(prompts.messages)].content AS prompt, model, text, score
+                FROM responses JOIN scores USING (response_id) JOIN prompts USING (prompt_id)"""
+    with Run.open(lab.folder("scored")) as run:
+        rows = lab.write("ablations/scored.parquet", run.query(scored))
+    columns = {name: name for name in ("prompt", "model", "text", "score")}
+    given = yaml.safe_load((RECIPES / "scored.yaml").read_text(encoding="utf-8"))
+    source = {"type": "responses", "path": str(rows.resolve()), "judge": "armorm", "columns": columns}
+    recipe = folder.with_suffix(".yaml")
+    recipe.write_text(yaml.safe_dump({"domain": "instruct", "sources": [source], "score": None, "select": given["select"]}))
+    lab.run("build unverified", DATAKIT, "build", "--recipe", recipe, "--out", folder)
+    return folder
 
 
 def _hash(text: str) -> str:

@@ -4,10 +4,11 @@
     python benchmarks/fusing.py --seeds 1 --out /tmp/fusion
 
 The four sources and the target in data/micro/ (fusion-*) know the same four kinds of problems; each source knows two more in
-earnest, the target none of those eight. A build asks the sources 3,000 problems; the target is trained on their right answers,
-then on their pairs, and measured on 600 other problems. Controls tell what the sources gave from what training alone gives: the
-target trained on its own right answers, and on those of one source alone, each with as many steps as SFT and DPO together; and
-the sources themselves. Every step is a command of the project; what is done stands in `main`, top to bottom.
+earnest. A build asks the sources 1,800 problems; the target is trained on their right answers, then on their pairs, and is
+measured on 600 others. WRPO goes on from SFT, too: on pairs of the trained target's own answers, with a source's beside each.
+Controls tell what the sources gave from what training alone gives: the target trained on its own right answers, and on those of
+one source alone, each with as many steps as SFT and DPO together; and the sources themselves. Every step is a command of the
+project; what is done stands in `main`, top to bottom.
 """
 
 from __future__ import annotations
@@ -33,22 +34,26 @@ def main() -> None:
 
     sft, dpo = steps_of("sft"), steps_of("dpo")
     demos, own, alone = lab.folder("sources") / "sft", lab.folder("own") / "sft", lab.demos_of("sources", best)
-    pairs = lab.folder("sources") / "dpo"
+    pairs, wrpo = lab.folder("sources") / "dpo", steps_of("wrpo")
     lab.train(Training(f"sft-{seed}", "sft", demos, TARGET, seed, sft) for seed in seeds)
     lab.train(Training(f"dpo-{seed}", "dpo", pairs, lab.folder(f"sft-{seed}"), seed, dpo) for seed in seeds)
     lab.train(Training(f"own-{seed}", "sft", own, TARGET, seed, sft + dpo) for seed in seeds)
     lab.train(Training(f"alone-{seed}", "sft", alone, TARGET, seed, sft + dpo) for seed in seeds)
+
+    triples = {seed: lab.second_round(seed) / "wrpo" for seed in seeds}
+    lab.train(Training(f"wrpo-{seed}", "wrpo", triples[seed], lab.folder(f"sft-{seed}"), seed, wrpo) for seed in seeds)
 
     def row(label: str, name: str) -> Row:
         return Row(label, [f"{name}-{seed}" for seed in seeds])
 
     sources = [Row(name, [name]) for name in SOURCES]
     base, fused, final = Row("base", ["base"]), row("SFT", "sft"), row("SFT + DPO", "dpo")
+    mixed = row("SFT + WRPO", "wrpo")
     controls = [row("own answers", "own"), row(f"{best} alone", "alone")]
-    rows = [*sources, base, *controls, fused, final]
+    rows = [*sources, base, *controls, fused, final, mixed]
     values = lab.measure({name: lab.model(name) for row in rows for name in row.models})
 
-    compared = [(fused, base), (final, fused), *((final, one) for one in [*controls, *sources])]
+    compared = [(fused, base), (final, fused), (mixed, fused), *((final, one) for one in [*controls, *sources])]
     told = [scores(values, rows), differences(values, compared), kinds(values, rows)]
     (asked.out / "table.md").write_text("\n\n".join(told) + "\n", encoding="utf-8")
     plot(values, rows, asked.out / "fusion.svg")

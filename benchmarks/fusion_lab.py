@@ -7,6 +7,7 @@ Measured are the 600 problems of data/fusion/unseen.jsonl, greedy and at tempera
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -70,6 +71,34 @@ class Lab:
                      GROUP BY model ORDER BY count(*) DESC LIMIT 1"""
         with Run.open(self.folder(run)) as found:
             return Path(str(found.query(counted)["model"].item())).name
+
+    def second_round(self, seed: int) -> Path:
+        """The run of the sources in which the target that SFT has trained answers, too: WRPO's triples (recipes/wrpo/)."""
+        name, target = f"second-{seed}", f"../../sft-{seed}"
+        first = yaml.safe_load((RECIPES / "sources.yaml").read_text(encoding="utf-8"))
+        sources = [*first["sources"], first["sources"][0] | {"model": target}]
+        select = first["select"] | {"target": target}
+        self.copy("sources", name)
+        return self.build(name, self._recipe(name, first | {"sources": sources, "select": select}))
+
+    def _recipe(self, name: str, sections: dict[str, object]) -> Path:
+        """A recipe written where ../../ has data/ and the trained models: the sources are called as in the project's own."""
+        file = self.folder("recipes") / "fusion" / f"{name}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        data = self.folder("data")
+        if not data.is_symlink():
+            data.symlink_to(ROOT / "data")
+        file.write_text(yaml.safe_dump(sections, sort_keys=False), encoding="utf-8")
+        return file
+
+    def copy(self, run: str, name: str) -> Path:
+        """A run folder once more, whole or not at all."""
+        if not self.folder(name).is_dir():
+            part = self.folder(f"{name}.part")
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.copytree(self.folder(run), part)
+            part.rename(self.folder(name))
+        return self.folder(name)
 
     def demos_of(self, run: str, source: str) -> Path:
         """The demos of one source of a run."""

@@ -85,23 +85,23 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
 
 def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[DatakitError]:
     """prompts x models x n -> responses. Returns what ended it early: sources that cannot be used, a spent budget."""
-    gathering = Gathering(run, recipe, options, monitor)
-    gathering.end_orphans()
-    asked = gathering.asked()
-    monitor.stage(
-        "sample",
-        {one.label: one.n_missing for one in asked},
-        {one.label: one.progress for one in asked},
-        {one.label: one.n_there for one in asked},
-    )
-    for turn in gathering.turns(asked):
-        gathering.ask(turn)
-        if gathering.is_over:
-            break
-    else:
-        gathering.name_copies()
-        if "select" not in options.stages:  # else the warnings at the end of the build say it
-            gathering.name_endings()
+    with closing(Gathering(run, recipe, options, monitor)) as gathering:
+        gathering.end_orphans()
+        asked = gathering.asked()
+        monitor.stage(
+            "sample",
+            {one.label: one.n_missing for one in asked},
+            {one.label: one.progress for one in asked},
+            {one.label: one.n_there for one in asked},
+        )
+        for turn in gathering.turns(asked):
+            gathering.ask(turn)
+            if gathering.is_over:
+                break
+        else:
+            gathering.name_copies()
+            if "select" not in options.stages:  # else the warnings at the end of the build say it
+                gathering.name_endings()
     return gathering.stopped
 
 

@@ -22,6 +22,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -42,10 +43,16 @@ WORKERS_FOLDER = "datakit-workers-"
 
 
 class LocalEngine:
-    """Worker processes on this machine, one a core by default. They die with the thread that reads the results."""
+    """Worker processes on this machine, one a core by default. They die with the thread that reads the results.
 
-    def __init__(self, workers: int | None = None, pinned: bool = False, forks: bool = False) -> None:
+    With `keeps` (not with `forks`) they stay when all is answered, so that the start of the next `map` has imports behind it;
+    `close` ends them.
+    """
+
+    def __init__(self, workers: int | None = None, pinned: bool = False, forks: bool = False, keeps: bool = False) -> None:
         self.workers = workers or available_cores()
+        self.keeps = keeps
+        self._kept: _Workers | None = None
         self.forks = forks and sys.platform == "linux"
         """Start once, and fork the workers from there (forks.py): for a start that leaves no thread and no process at work."""
         self.pinned = pinned and self.workers == available_cores()
@@ -56,24 +63,48 @@ class LocalEngine:
         self, start: Callable[[], Worker], batches: Iterable[Rows], deadline_s: float | None
     ) -> Generator[Result, None, None]:
         pending = filter(None, batches)
+        with ForkServer.of(start) if self.forks else nullcontext() as server:
+            workers, self._kept = self._kept or self._new_workers(server), None
+            for seat in workers.seats:
+                seat.begin(start, deadline_s)
+            try:
+                yield from _answered(workers.seats, pending, self.keeps)
+                self._kept = workers if self.keeps else None
+            finally:
+                if self._kept is None:
+                    workers.end()
+
+    def close(self) -> None:
+        """End the workers that were kept."""
+        if self._kept is not None:
+            self._kept.end()
+            self._kept = None
+
+    def _new_workers(self, server: ForkServer | None) -> _Workers:
         folder = _folder_of_workers()
         cores = sorted(os.sched_getaffinity(0)) if self.pinned and hasattr(os, "sched_getaffinity") else [None] * self.workers
-        with ForkServer.of(start) if self.forks else nullcontext() as server:
-            seats = [_Seat(number, start, deadline_s, folder, core, server) for number, core in enumerate(cores)]
-            try:
-                yield from _answered(seats, pending)
-            finally:
-                for seat in seats:
-                    seat.end()
-                shutil.rmtree(folder, ignore_errors=True)
+        return _Workers(folder, [_Seat(number, folder, core, server) for number, core in enumerate(cores)])
 
 
-def _answered(seats: list[_Seat], pending: Iterator[Rows]) -> Generator[Result, None, None]:
+@dataclass
+class _Workers:
+    """A seat for each, and their temporary folder."""
+
+    folder: str
+    seats: list[_Seat]
+
+    def end(self) -> None:
+        for seat in self.seats:
+            seat.end()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _answered(seats: list[_Seat], pending: Iterator[Rows], keeps: bool) -> Generator[Result, None, None]:
     """Give every seat that is free a batch, and hear what they answer, until there is no more."""
     while True:
         for seat in seats:
-            if not seat.rows:
-                seat.give(next(pending, None))
+            if not seat.rows and ((rows := next(pending, None)) or not keeps):
+                seat.give(rows)
         busy = [seat for seat in seats if seat.rows]
         if not busy:
             return
@@ -111,21 +142,16 @@ class _Process(subprocess.Popen[bytes]):
 class _Seat:
     """One worker process, replaced when it dies, and the rows it has still to answer: the first is in progress."""
 
-    def __init__(
-        self,
-        number: int,
-        start: Callable[[], Worker],
-        deadline_s: float | None,
-        folder: str,
-        core: int | None,
-        server: ForkServer | None,
-    ) -> None:
+    start: Callable[[], Worker]
+    deadline_s: float | None
+
+    def __init__(self, number: int, folder: str, core: int | None, server: ForkServer | None) -> None:
         self.number = number
-        self.start = start
         self.folder = folder
         self.core = core
         self.server = server
-        self.deadline_s = deadline_s
+        self.is_of_before = False
+        """Whether the process has started for another map, and has to start again."""
         self.rows: deque[Row] = deque()
         self.process: _Process | Fork | None = None
         self.pipe: Connection
@@ -135,6 +161,12 @@ class _Seat:
         self.began_at: float | None = None  # when the row in progress began, on this side's clock; None: none is
         self.lost = 0
 
+    def begin(self, start: Callable[[], Worker], deadline_s: float | None) -> None:
+        """Answer for a map from now on."""
+        if self.spare is not None:  # it has the start of before
+            self.end()
+        self.start, self.deadline_s, self.is_of_before = start, deadline_s, self.process is not None
+
     def give(self, rows: Rows | None) -> None:
         """Take a batch (a process that is only starting gets it when it is ready), or none: no more work is here."""
         if not rows:
@@ -143,6 +175,11 @@ class _Seat:
         self.rows.extend(rows)
         if self.process is None:
             self._spawn()
+        elif self.is_of_before:
+            self.is_of_before = False
+            with suppress(BrokenPipeError, ConnectionResetError):  # it died while idle: the next read says so
+                self.pipe.send([])
+                self.pipe.send(self.start)
         else:
             self._send()
 

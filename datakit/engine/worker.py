@@ -34,12 +34,13 @@ def worker_number() -> int:
 
 
 def serve(descriptor: int, parent: int) -> None:
-    """The main function of a worker process: start once, then answer batches until the parent is gone, also when it is killed
-    (elsewhere than on Linux the closed pipe has to do)."""
+    """The main function of a worker process: start, then answer batches, until the parent sends another start or is gone, also
+    when it is killed (elsewhere than on Linux the closed pipe has to do)."""
     _die_with(parent)
     pipe = Connection(descriptor)
     with suppress(EOFError, ConnectionResetError):
-        _serve(pipe, _started(pipe.recv), None)
+        while _serve(pipe, _started(pipe.recv), None):
+            pass
 
 
 def serve_forks(descriptor: int, parent: int) -> None:
@@ -108,13 +109,15 @@ def _started(given: Callable[[], Callable[[], Worker]]) -> Worker | DatakitError
         return WorkerError(f"a worker process cannot start: {_text(error)}")
 
 
-def _serve(pipe: Connection, worker: Worker | DatakitError, pid: int | None) -> None:
+def _serve(pipe: Connection, worker: Worker | DatakitError, pid: int | None) -> bool:
+    """Answer batches; whether another start comes, which an empty one says."""
     if isinstance(worker, DatakitError):
         _say(pipe, "refused", worker, 0.0)
-        return
+        return False
     _say(pipe, "ready", pid, 0.0)
-    while True:
-        _answer_batch(pipe, worker, pipe.recv())
+    while rows := pipe.recv():
+        _answer_batch(pipe, worker, rows)
+    return True
 
 
 def _answer_batch(pipe: Connection, worker: Worker, rows: Rows) -> None:

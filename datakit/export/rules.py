@@ -46,7 +46,10 @@ def rules_in_words(facts: Row, kinds: Collection[str]) -> list[str]:
 
 def _who_may_be_chosen(facts: Row, select: Select) -> str:
     if facts["verifier"]:
-        return f"An answer that may be chosen is complete (not cut off) and verified as right by `{facts['verifier']}`."
+        said = f"An answer that may be chosen is complete (not cut off) and verified as right by `{facts['verifier']}`."
+        if select.pass_rate_min is None:
+            return said
+        return f"{said} Of its source's verified answers to the prompt at least {select.pass_rate_min:g} are right."
     if facts["judge"] is None and select.allow_unjudged:
         return "An answer that may be chosen is complete (not cut off); nothing says how good it is: no verifier, no judge."
     return "An answer that may be chosen is complete (not cut off); whether it is right was not verified (no verifier)."

@@ -110,6 +110,9 @@ class Select(Section):
     """Of the prompts, with split: share or hash; pairs_first does not read it."""
     demos_per_prompt: Demos = "one"
     """How many different right answers of a prompt become demos: the one with the highest score, so many of them, or all."""
+    pass_rate_min: Share | None = None
+    """Right answers count only where at least this share of the source's verified answers to the prompt is right: a right one
+    among many wrong ones may be luck, its steps wrong. Needs a verifier."""
     pairing: Pairing = "same_source"
     """same_source: both answers of a pair come from one source model (FuseChat-3.0). any_source: of any two; {chosen: [A, B],
     rejected: [C]}: the chosen one of A or B, the rejected one of C, and one pair a prompt."""

@@ -16,13 +16,14 @@ from typing import cast
 
 from datakit import serving
 from datakit.client import OPEN, BatchClient, Client, Drain, read_access
+from datakit.engine.local import LocalEngine
 from datakit.errors import BudgetSpent, DatakitError, RunError, SourceStopped
 from datakit.machine import collecting_rarely, many_open_files
 from datakit.options import Options
 from datakit.progress import Monitor
 from datakit.recipe import Budget, EndpointSource, LocalSource, Recipe, Sampled, ServeSource
 from datakit.sample.batched import BatchSampler
-from datakit.sample.local import LocalSampler
+from datakit.sample.local import LocalSampler, devices_of
 from datakit.sample.missing import AnySampler, Asked, asked_sources, missing_samples
 from datakit.sample.one_source import Sampler
 from datakit.sample.spending import Meter, Spent, identity, spending, total
@@ -45,6 +46,8 @@ class Gathering:
     _meter: Meter = field(init=False)
     _drain: Drain = field(init=False)
     _budget_spent: bool = False
+    _engine: LocalEngine | None = None
+    """Of the local source before: the next one's workers have imports behind them."""
 
     def __post_init__(self) -> None:
         limited = self.recipe.budget != Budget()
@@ -130,7 +133,8 @@ class Gathering:
             self.run.journal("responses").append(responses)
             self.run.journal("failures").append(failures)
 
-        asked.sampler = sampler = LocalSampler(source, self._place_of(source), asked.proven)
+        engine = self._engine_with(len(devices_of(source)))
+        asked.sampler = sampler = LocalSampler(source, self._place_of(source), asked.proven, engine)
         self._meter.watch(sampler.exchange)
         try:
             with (
@@ -144,6 +148,17 @@ class Gathering:
         finally:
             self.run.journal("responses").close()
             self.run.journal("failures").close()
+
+    def _engine_with(self, n_workers: int) -> LocalEngine:
+        if self._engine is None or self._engine.workers != n_workers:
+            self.close()
+            self._engine = LocalEngine(n_workers, keeps=True)
+        return self._engine
+
+    def close(self) -> None:
+        """End the workers that are left."""
+        if self._engine is not None:
+            self._engine.close()
 
     def _place_of(self, source: Sampled) -> str:
         return f"sources.{next(at for at, one in enumerate(self.recipe.sources) if one is source)}"

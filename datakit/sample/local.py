@@ -45,6 +45,8 @@ class LocalSampler:
     """Its place in the recipe: sources.0."""
     proven: bool
     """Whether it has answered before."""
+    engine: LocalEngine
+    """With a worker for each of its devices."""
     done: int = field(default=0, init=False)
     failed: int = field(default=0, init=False)
     exchange: Exchange = field(init=False)
@@ -70,7 +72,7 @@ class LocalSampler:
         failures: Rows = []
         since = time.monotonic()
         try:
-            with closing(LocalEngine(len(devices)).map(start, self._batches(asks), None)) as results:
+            with closing(self.engine.map(start, self._batches(asks), None)) as results:
                 for result in results:
                     self._take(result, responses, failures)
                     if len(responses) + len(failures) >= STORE_ROWS or time.monotonic() - since > STORE_EVERY_S:

@@ -72,8 +72,10 @@ class Rule:
 
 
 def rule_of(recipe: Recipe, domain: Domain) -> Rule:
-    """The rule of a recipe. BadInput where `select.judge` does not name one of its judges."""
+    """The rule of a recipe. BadInput where `select.judge` does not name one of its judges, or a rule needs a verifier."""
     verifier = domain.verifier
+    if verifier is None and recipe.select.pass_rate_min is not None:
+        raise BadInput("select.pass_rate_min must be null: no verifier judges answers of this domain")
     return Rule(
         select=recipe.select,
         verifier=verifier.name if verifier is not None else None,
@@ -147,6 +149,8 @@ def mark_answers(run: Run, rule: Rule, whole: bool = False, prompt_no: int | Non
     columns, only = "*" if whole else ", ".join(NUMBERS), "" if prompt_no is None else f" WHERE prompt_no = {prompt_no}"
     run.make_table("answers", f"SELECT {columns} FROM ({load_sql('select/mark_answers')}){only}", marks)
     run.change_table(load_sql("select/mark_copies"))
+    if rule.select.pass_rate_min is not None:
+        run.change_table(load_sql("select/mark_lucky"), {"pass_rate_min": rule.select.pass_rate_min})
     if judge == MEAN_RANK:
         run.change_table(load_sql("select/rank_answers"), {"judges": counted})
     run.make_table("flagged_pairs", load_sql("select/find_flagged_pairs"))

@@ -440,7 +440,7 @@ KEYS = {  # what scripts of others read: each object's keys in their order, by t
     "plotted margins histogram": HISTOGRAM,
     "plotted ranks": "judge other low other_low answers",
     "run": "kind folder domain recipe judge verifier select",
-    "run select": "allow_unjudged judge split sft_share demos_per_prompt pairing target search per_prompt margin "
+    "run select": "allow_unjudged judge split sft_share demos_per_prompt pass_rate_min pairing target search per_prompt margin "
     "length_adjust length_tier length_ratio_max length_difference_max length_bins flags",
     "run select margin": "quantiles",
     "tables": "prompts overlaps sources responses verdicts scores demos pairs failures flags",

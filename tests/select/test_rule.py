@@ -781,6 +781,29 @@ def test_demos_of_a_prompt_are_its_best_right_texts_each_once(wanted, taken):
     assert [(demo.model, demo.text) for demo in found.demos] == [*taken, ("a", "one")]
 
 
+LUCK = [
+    right("p", "a", 0.9, text="one"), wrong("p", "a", 0.1, text="two"), wrong("p", "a", 0.2, text="three"),
+    right("p", "b", 0.4, text="four"), right("p", "b", 0.3, text="four"), wrong("p", "b", 0.1, text="five"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("least", "demo", "pairs"), [
+    (None, "one", {("one", "two"), ("four", "five")}), (0.3, "one", {("one", "two"), ("four", "five")}),
+    (0.5, "four", {("four", "five")}), (0.7, None, set()),
+])  # fmt: skip
+def test_a_right_answer_among_many_wrong_ones_may_be_luck(least, demo, pairs):
+    """a is right once in three, b twice in three (the same text twice, which counts as two answers here)."""
+    found = select(LUCK, split="hash", sft_share=1.0, pass_rate_min=least)
+    assert [one.text for one in found.demos] == ([demo] if demo else [])
+    found = select(LUCK, split="hash", sft_share=0.0, pass_rate_min=least, per_prompt="one_per_source")
+    assert {(chosen.text, rejected.text) for chosen, rejected, _ in found.pairs} == pairs
+
+
+def test_luck_is_of_a_domain_with_a_verifier():
+    with pytest.raises(BadInput, match=r"select\.pass_rate_min must be null: no verifier judges answers of this domain"):
+        select([right("p", "a", 0.9)], "unchecked", pass_rate_min=0.5)
+
+
 # ------------------------------------------------------------------------------------- the whole rule in plain Python
 
 
@@ -861,6 +884,8 @@ def balanced(pairs, width):
 def plain_selection(answers, domain, judged, rule):
     """({(chosen id, rejected id)}, {demo id}) by the rule as DESIGN and the SQL's headers say it."""
     best, worst = usable(answers, domain, judged)
+    if (least := rule.get("pass_rate_min")) is not None:
+        best = [answer for answer in best if pass_rate(answers, answer, KINDS[domain]) >= least]
     pairs = plain_pairs(best, worst, domain, judged, rule)
     split = rule.get("split", "pairs_first")
     prompts = sorted({prompt for prompt, _ in pairs}, key=lambda p: (md5("split/" + p), p))
@@ -874,6 +899,13 @@ def plain_selection(answers, domain, judged, rule):
         for_sft = {a.prompt for a in best} - {chosen.prompt for chosen, _ in kept}
     demos = [demo for prompt in for_sft for demo in plain_demos([a for a in best if a.prompt == prompt], judged, rule)]
     return {(chosen.id, rejected.id) for chosen, rejected in kept}, {demo.id for demo in demos}
+
+
+def pass_rate(answers, of, kind):
+    """The share of right answers among the verified ones of the same prompt and model."""
+    mine = [answer.outcome for answer in answers if (answer.prompt, answer.model) == (of.prompt, of.model)]
+    judged = [outcome for outcome in mine if outcome == "passed" or outcome in kind.wrong]
+    return Fraction(judged.count("passed"), len(judged))
 
 
 def phase_place(prompt):
@@ -931,6 +963,7 @@ rules = st.fixed_dictionaries(
         "length_ratio_max": st.sampled_from([None, 1.0, 1.5, 2.0, 4.0]),
         "length_bins": st.sampled_from([None, 0.3, 1.0, 50.0]),
         "demos_per_prompt": st.sampled_from(["one", 1, 2, 3, "all"]),
+        "pass_rate_min": st.sampled_from([None, 0.0, 0.5, 0.75, 1.0]),
     },
 )
 splits = st.just({}) | st.fixed_dictionaries(
@@ -939,10 +972,16 @@ splits = st.just({}) | st.fixed_dictionaries(
 domain_names = st.sampled_from(list(KINDS))
 
 
+def meant_for(domain, rule):
+    """Without what only verdicts give a meaning."""
+    verified = KINDS[domain].verifier is not None
+    return {name: value for name, value in rule.items() if verified or name != "pass_rate_min"}
+
+
 @examples(80)
 @given(some_answers(), domain_names, st.booleans(), rules, splits)
 def test_the_sql_is_the_rule_in_plain_python(answers, domain, judged, rule, split):
-    rule = rule | split
+    rule = meant_for(domain, rule) | split
     if not judged:
         rule.pop("margin", None)
     found = select(answers, domain, judged, **rule)
@@ -956,6 +995,7 @@ def test_the_sql_is_the_rule_in_plain_python(answers, domain, judged, rule, spli
 @examples(12)
 @given(some_answers(), domain_names, rules, splits, st.integers(0, 5), st.integers(2, 4))
 def test_the_order_and_the_parts_of_the_tables_change_nothing(answers, domain, rule, split, order, parts):
+    rule = meant_for(domain, rule)
     before = select(answers, domain, **rule, **split)
     after = select(answers, domain, order=order, parts=parts, **rule, **split)
     assert after.rows.equals(before.rows)
@@ -965,7 +1005,7 @@ def test_the_order_and_the_parts_of_the_tables_change_nothing(answers, domain, r
 
 @given(some_answers(), domain_names, rules, splits)
 def test_laws_of_every_selection(answers, domain, rule, split):
-    found = select(answers, domain, **rule, **split)
+    found = select(answers, domain, **meant_for(domain, rule), **split)
     kind = KINDS[domain]
     low, high = rule.get("margin") or (-inf, inf)
     for chosen, rejected, margin in found.pairs:

@@ -72,7 +72,7 @@ class Family:
     """Everything that makes one model: `steps` of training, then shape, words and mixture of problem kinds.
 
     With several styles each conversation is in one of them. A further round goes on from the weights that were saved, with the
-    same steps and rates on other problems.
+    same rates on other problems; `last_round` has what is other in the last one, steps or mixture.
     """
 
     name: str
@@ -89,6 +89,7 @@ class Family:
     shape: dict[str, object] = field(default_factory=dict)
     subject: Subject = MATH
     rounds: int = 1
+    last_round: dict[str, object] = field(default_factory=dict)
 
 
 LLAMA_SPECIAL = Special(
@@ -170,9 +171,10 @@ FAMILIES |= {
     for name in SOURCES
 }  # fmt: skip
 FAMILIES["fusion-target"] = replace(
-    FAMILIES["target"], name="fusion-target", seed=35, steps=800, rounds=2, vocab_size=640, lengths=FUSION_LENGTHS,
+    FAMILIES["target"], name="fusion-target", seed=35, steps=800, rounds=4, vocab_size=640, lengths=FUSION_LENGTHS,
     shape=FUSION_SHAPE, subject=FUSION, style=tuple(FAMILIES[name].style for name in SOURCES),
-    mixture=dict.fromkeys(COMMON, 1.0))  # fmt: skip
+    mixture=dict.fromkeys(COMMON, 1.0),
+    last_round={"mixture": dict.fromkeys(FUSION.kinds, 0.1) | dict.fromkeys(COMMON, 1.0)})  # fmt: skip
 
 FAMILIES["chinese"] = replace(
     FAMILIES["qwen2"], name="chinese", seed=41, steps=800, rounds=2, vocab_size=704, shape=FUSION_SHAPE, subject=CHINESE,

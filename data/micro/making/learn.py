@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from families import FAMILIES, Family, generation_settings, model_config, save_tokenizer, train_tokenizer
 from subjects import Asked
@@ -85,6 +85,12 @@ def pad(rows: list[tuple[list[int], int]], pad_id: int) -> tuple[torch.Tensor, t
     return ids, labels
 
 
+def of_round(family: Family, number: int) -> Family:
+    """As it is in one round, counted from 0."""
+    changes: dict[str, Any] = family.last_round if number == family.rounds - 1 else {}
+    return replace(family, **changes)
+
+
 def seed_of(family: Family, number: int) -> int:
     """Of the problems of one round, counted from 0."""
     return family.seed + 1000 * number
@@ -92,9 +98,12 @@ def seed_of(family: Family, number: int) -> int:
 
 def questions(family: Family) -> set[str]:
     """Of everything that the model's training drew, from its seeds."""
-    drawn = -(-family.steps // BATCHES_AT_A_TIME) * BATCHES_AT_A_TIME * BATCH
-    rounds = (islice(conversations(family, seed_of(family, number)), drawn) for number in range(family.rounds))
-    return {chat[0]["content"] for chats in rounds for chat in chats}
+    found: set[str] = set()
+    for number in range(family.rounds):
+        one = of_round(family, number)
+        drawn = -(-one.steps // BATCHES_AT_A_TIME) * BATCHES_AT_A_TIME * BATCH
+        found |= {chat[0]["content"] for chat in islice(conversations(one, seed_of(family, number)), drawn)}
+    return found
 
 
 def learning_rate(step: int, steps: int) -> float:
@@ -122,7 +131,8 @@ def train(family: Family, folder: Path, steps: int | None = None) -> None:
     for number in range(family.rounds):
         if number:
             model = load(folder)
-        learn(family, tokenizer, model, steps or family.steps, seed_of(family, number))
+        one = of_round(family, number)
+        learn(one, tokenizer, model, steps or one.steps, seed_of(family, number))
         save(family, model, tokenizer, folder)
 
 

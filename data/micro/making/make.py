@@ -68,13 +68,20 @@ def train_reward(subject: str) -> None:
 
 
 def held_out() -> None:
-    """How many of the questions that measure stand among the fusion prompts and in each model's training, drawn again."""
+    """How many of the questions that measure stand among the fusion prompts and in each model's training, drawn again.
+
+    SystemExit where it is not 0.
+    """
     import learn
 
     unseen = {problem.question for problem in FUSION.unseen()}
     trained = {name: learn.questions(family) for name, family in FAMILIES.items() if family.subject is FUSION}
+    shared = 0
     for name, asked in {"the 3,000 prompts": {problem.question for problem in FUSION.demo()}, **trained}.items():
         print(f"{name}: {len(asked):,} questions, {len(asked & unseen)} of the {len(unseen)} held out")
+        shared += len(asked & unseen)
+    if shared:
+        raise SystemExit("problems that measure are in a model's training")
 
 
 def report(names: tuple[str, ...] = tuple(SUBJECTS)) -> None:

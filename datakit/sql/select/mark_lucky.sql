@@ -1,0 +1,13 @@
+-- A right answer among many wrong ones of its source may be luck, its steps wrong: it counts as neither right nor wrong.
+-- Changes answers (mark_answers.sql).
+--   $pass_rate_min  the least share of right answers, of those of the source to the prompt that were found right or wrong
+UPDATE answers
+SET is_right = FALSE, may_be_chosen = FALSE, may_be_demo = FALSE
+FROM (
+    SELECT prompt_no, model_no
+    FROM answers
+    WHERE passed OR failed
+    GROUP BY ALL
+    HAVING avg(passed::INTEGER) < $pass_rate_min
+) AS lucky
+WHERE answers.prompt_no = lucky.prompt_no AND answers.model_no = lucky.model_no
