@@ -7,6 +7,7 @@ than the first of the file. Both make the same of the same rows.
 from __future__ import annotations
 
 import math
+import sys
 from array import array
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -229,7 +230,7 @@ def _score(source: ResponsesSource, row: Row) -> float | None:
     value = _as_number(row.get("score"))
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise BadRow(source.name, "score is", f" {value!r:.60}, not a finite number; fix it, or leave it out (null)")
     return float(value)
 

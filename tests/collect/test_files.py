@@ -320,10 +320,30 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "type.jsonl": (as_json_lines([GOOD, GOOD | {"prompt": 5}]), r"line 2 \(prompt_id a\): prompt must be text \(got 5\)"),
     "text.jsonl": (as_json_lines([GOOD, GOOD | {"text": 5}]), r"line 2 \(prompt_id a\): text must be text \(got 5\)"),
     "score.jsonl": (as_json_lines([GOOD, GOOD | {"score": "high"}]), r"line 2 \(prompt_id a\): score is 'high', not"),
+    "high.jsonl": (as_json_lines([GOOD, GOOD | {"score": 10**400}]), r"line 2 \(prompt_id a\): score is 1000+, not a finite"),
+    "high.csv": (as_table([GOOD, GOOD | {"score": "9" * 400}], ","), r"line 3 \(prompt_id a\): score is 9999+, not a finite"),
+    "exponent.json": (
+        json.dumps([GOOD, GOOD | {"score": "1e999"}]).encode(),
+        r"item 2 \(prompt_id a\): score is inf, not a finite",
+    ),
+    "endless.jsonl": (
+        as_json_lines([GOOD]) + as_json_lines([GOOD]).replace(b": 1}", b": Infinity}"),
+        r"line 2 .*: score is inf, not",
+    ),
+    "index.jsonl": (as_json_lines([GOOD, GOOD | {"sample_index": 10**400}]), r"line 2 .*: sample_index must be a whole number"),
     "items.json": (json.dumps([GOOD, 7]).encode(), "item 2: not a JSON object"),
     "r.csv": (as_table([GOOD], ",") + b"a,1?\r\n", r"line 3: not as many cells as the first line has \(5\): 2"),
     "quote.csv": (as_table([GOOD], ",") + b'a,1?,m,"x"y,1\r\n', "line 3: not a row of a table"),
 }
+
+
+@pytest.mark.parametrize("score", [1e308, -1e308, 10**308, "1e3", "-0", 0.1 + 0.2])
+def test_any_finite_score_is_one(tmp_path: Path, score: object) -> None:
+    """The control, in columns and row by row."""
+    (tmp_path / "r.jsonl").write_bytes(as_json_lines([GOOD, GOOD | {"score": score}]))
+    (tmp_path / "r.json").write_bytes(json.dumps([GOOD, GOOD | {"score": score}]).encode())
+    for name in ("r.jsonl", "r.json"):
+        assert [row["score"] for row in read(tmp_path, name)["scores"]] == [1.0, float(score)]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", BROKEN)

