@@ -21,7 +21,7 @@ BAD = "var(--bad, #b2182b)"
 DIM = "var(--dim, #595d66)"
 LINE = "var(--line, #d5d8de)"
 INK = "currentColor"
-FACETS_APART = 28  # the last label of one beside the first of the next
+FACETS_APART = 36  # the last label of one beside the first of the next
 WIDTH = 1000  # of all facets together, in pixels of the page
 TAG = re.compile(r"<[^>]+>")
 IDLE = re.compile(  # what marks need not say: the root says it, it is so by itself, or nobody reads it
@@ -55,7 +55,7 @@ class Grid:
         columns = min(len(values), 4) if by else len(values)
         chart = alt.layer(*layers, data=alt.InlineData(values=marked))
         sized = chart.properties(width=min(width, max(130, WIDTH / columns - 40 - FACETS_APART)), height=height)
-        header = alt.Header(title=None, labelLimit=400, labelFontSize=SIZE)
+        header = alt.Header(title=None, labelLimit=400, labelFontSize=SIZE, labelExpr="split(datum.value, ': ')")
         return sized.facet(facet=alt.Facet("_facet:N", sort=values, header=header), columns=columns, spacing=FACETS_APART)
 
 
