@@ -24,7 +24,8 @@ def build(
 
     `recipe`: a domain with an embedded recipe ("math"), a YAML file, the same as a dict (paths start from the working folder),
     or a Recipe. `out`: the run folder, by default runs/<domain>. RecipeError and BadInput for what cannot be built;
-    SourceStopped where a source ended early, unless `options.keep_going`: what was received is stored, and the same call goes on.
+    SourceStopped where a source ended early, unless `options.keep_going`: what was received is stored, and the same call goes
+    on.
     """
     loaded = _as_recipe(recipe)
     folder = Path(out) if out is not None else Path("runs") / loaded.domain
