@@ -10,7 +10,9 @@ stopped. The inside of a stage is the room of its name. Stages tell a Monitor wh
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datakit.audit.curation import describe_curation
@@ -25,11 +27,17 @@ from datakit.collect.begin import begin, collect
 from datakit.collect.changes import check_same
 from datakit.curate import curator
 from datakit.domains import Domain, domain_of
-from datakit.errors import DatakitError, RecipeError
+from datakit.errors import BadInput, DatakitError, RecipeError, SourceStopped
+from datakit.evaluation.flips import read_flips
+from datakit.evaluation.items import contact, prompts_of
+from datakit.evaluation.models import Model
+from datakit.evaluation.scores import means_of, read_answers, recipe_for, results_of
+from datakit.evaluation.table import Evaluation
 from datakit.export.folders import write_exports
 from datakit.options import Options
 from datakit.progress import Monitor
 from datakit.recipe import Recipe, assign, resolve
+from datakit.recipe.benchmarks import load_suite
 from datakit.sample.all_sources import Gathering
 from datakit.sample.by_hand import Written, write_lines
 from datakit.score.one_judge import score_missing
@@ -37,7 +45,7 @@ from datakit.select.kept import keep_selection, save_selection
 from datakit.select.rule import Rule, Selected, obeying_flags, rule_in, rule_of
 from datakit.select.rule import select as select_answers
 from datakit.store import Run, load_sql
-from datakit.tables import Phase
+from datakit.tables import Phase, as_json
 from datakit.verify import VERIFY_BATCH, verdicts
 from datakit.wording import counted
 
@@ -153,6 +161,58 @@ def export(run: Run, recipe: Recipe, rule: Rule, monitor: Monitor, selected: Sel
 
 
 # ------------------------------------------------------------------------------------------------- without a whole build
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an evaluation is asked for."""
+
+    suite: str
+    """A suite or a benchmark, by name or file."""
+    models: list[Model]
+    out: Path | None = None
+    """Gets a run folder a benchmark; by default runs/eval/<suite>."""
+    base: str | None = None
+    """Whom the other models are compared with; by default the first."""
+    data: Sequence[Path] = ()
+    """Runs and exports, of whose prompts is said how many are in the benchmarks."""
+    flips: bool = False
+    """With what the base got right and a model wrong, and back."""
+
+
+def evaluate(
+    asked: Asked, options: Options, monitor: Monitor, ended: Callable[[Summary], object]
+) -> tuple[Evaluation, list[DatakitError]]:
+    """One ordinary build a benchmark (`ended` gets its summary), and what each says; with what stopped some of them. Also
+    written as eval.json. All that can be wrong with files is met before the first request."""
+    models, names = asked.models, [model.name for model in asked.models]
+    base = asked.base or names[0]
+    if base not in names:
+        raise BadInput(f"--base {base}: no --model is called so; there are {', '.join(names)}")
+    suite, found = load_suite(asked.suite)
+    folder = asked.out or Path("runs") / "eval" / suite
+    recipes = [recipe_for(one, models) for one in found]
+    texts = {data: prompts_of(data) for data in asked.data}
+    results, flips, stopped = [], [], list[DatakitError]()
+    for (benchmark, _), recipe in zip(found, recipes, strict=True):
+        monitor.say(f"{benchmark.name} ({benchmark.version})")
+        for model in models:
+            if model.departs_from(benchmark):
+                said = "is asked without prefill: `transformers serve` cannot go on with an answer"
+                monitor.say(f"{model.name} {said}", warning=True)
+        summary = build(recipe, folder / benchmark.name, replace(options, until="verify", resample=True), monitor)
+        ended(summary)
+        stopped += summary.stopped
+        if stopped and not options.keep_going:
+            raise stopped[0] if len(stopped) == 1 else SourceStopped("\n".join(map(str, stopped)))
+        with Run.open(folder / benchmark.name) as run:
+            answered = read_answers(run, benchmark, models)
+            met = [contact(data, prompts, benchmark) for data, prompts in texts.items()]
+            results.append(results_of(run, benchmark, models, base, answered, met))
+            flips += read_flips(run, benchmark, base, names, answered) if asked.flips else []
+    evaluation = Evaluation(suite, base if len(names) > 1 else None, names, results, means_of(results), flips)
+    (folder / "eval.json").write_text(as_json(evaluation.as_json()) + "\n", encoding="utf-8")
+    return evaluation, stopped
 
 
 def curate(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Curation | None:

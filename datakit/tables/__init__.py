@@ -28,6 +28,7 @@ from datakit.tables.schemas import (
     Rows,
     Table,
     Target,
+    as_json,
     failure_row,
     finite,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "Rows",
     "Table",
     "Target",
+    "as_json",
     "canonical_json",
     "digest",
     "digest_of_messages",

@@ -11,10 +11,12 @@ the answer, null where its thought (`reasoning`) was never followed by one.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, Literal, TypedDict, get_args
@@ -299,6 +301,18 @@ def finite(value: Any) -> Any:
     if isinstance(value, list):
         return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def as_json(value: object) -> str:
+    """JSON of one value; numbers that it does not know become null."""
+    return json.dumps(finite(value), ensure_ascii=False, indent=2, default=_plain, allow_nan=False)
+
+
+def _plain(value: object) -> object:
+    """JSON of what DuckDB gives beyond it: sums are decimals, times are times."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return str(value)
 
 
 def failure_row(

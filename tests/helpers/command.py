@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from datakit.cli import main
-from datakit.cli.printing import as_json
 from datakit.store import Run
+from datakit.tables import as_json
 from tests.helpers.fake_endpoint import Fake
 from tests.helpers.waiting import wait_for
 

@@ -300,7 +300,7 @@ def test_an_evaluation_is_drawn(tmp_path: Path) -> None:
 
 
 def test_the_command_reads_what_eval_wrote(tmp_path: Path) -> None:
-    from datakit.cli.printing import as_json
+    from datakit.tables import as_json
 
     folder = tmp_path / "mine"
     folder.mkdir()

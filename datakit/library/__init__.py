@@ -1,0 +1,6 @@
+"""What Python code calls: `datakit.open_run`, `datakit.build`, `datakit.evaluate`. It prints nothing to stdout."""
+
+from datakit.library.builds import build, evaluate
+from datakit.library.runs import OpenRun, open_run
+
+__all__ = ["OpenRun", "build", "evaluate", "open_run"]
