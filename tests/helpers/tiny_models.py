@@ -6,16 +6,14 @@ import json
 from pathlib import Path
 from typing import TypeVar
 
-import torch
-from safetensors.torch import save_file
-from tokenizers import Tokenizer, models, pre_tokenizers
-
 from datakit.recipe.section import Located
 from datakit.rewards.local import armorm_checkpoint
 from datakit.rewards.local.armorm import HEADER_TOKENS
 from datakit.tables import Messages
+from tests.helpers.later import later
 
 Model = TypeVar("Model", bound=Located)
+torch, tokenizers, save_file = later("torch"), later("tokenizers"), later("safetensors.torch", "save_file")
 
 
 def lying_in(folder: Path | None, section: Model) -> Model:
@@ -66,9 +64,9 @@ def talk(*contents: str, system: str | None = None) -> Messages:
 
 def make_tokenizer(folder: Path) -> None:
     """A byte-level tokenizer (one token a byte) with Llama 3's special tokens, in the published files."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={letter: at for at, letter in enumerate(alphabet)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocab={letter: at for at, letter in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.add_special_tokens(SPECIAL)
     tokenizer.save(str(folder / "tokenizer.json"))
     words = {"bos_token": SPECIAL[0], "eos_token": SPECIAL[1], "pad_token": "[PAD]", "chat_template": TEMPLATE}

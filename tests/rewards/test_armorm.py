@@ -19,29 +19,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from datakit import rewards
+from datakit.engine.local import LocalEngine
+from datakit.errors import BadInput, MissingExtra
+from datakit.recipe import ArmoRM as Settings
+from datakit.rewards import Score
+from datakit.rewards.local import checkpoint
+from datakit.rewards.local.armorm import HEADER, ArmoRM, last_match
+from datakit.rewards.local.batching import Budget
+from datakit.rewards.local.conversations import Tokens
+from datakit.tables import Messages
 from tests.helpers.folders import ROOT
+from tests.helpers.later import later
 from tests.helpers.laws import examples
+from tests.helpers.tiny_models import CONFIG, CONVERSATIONS, TEMPLATE, lying_in, make_armorm, talk
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
-
-from hypothesis import given  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from safetensors.torch import load_file, save_file  # noqa: E402
-from tokenizers import Tokenizer  # noqa: E402
-
-from datakit import rewards  # noqa: E402
-from datakit.engine.local import LocalEngine  # noqa: E402
-from datakit.errors import BadInput, MissingExtra  # noqa: E402
-from datakit.recipe import ArmoRM as Settings  # noqa: E402
-from datakit.rewards import Score  # noqa: E402
-from datakit.rewards.local import checkpoint  # noqa: E402
-from datakit.rewards.local.armorm import HEADER, ArmoRM, last_match  # noqa: E402
-from datakit.rewards.local.batching import Budget  # noqa: E402
-from datakit.rewards.local.conversations import Tokens  # noqa: E402
-from datakit.tables import Messages  # noqa: E402
-from tests.helpers.tiny_models import CONFIG, CONVERSATIONS, TEMPLATE, lying_in, make_armorm, talk  # noqa: E402
+torch, transformers, tokenizers = later("torch"), later("transformers"), later("tokenizers")
+load_file, save_file = later("safetensors.torch", "load_file"), later("safetensors.torch", "save_file")
 
 GOLDEN = Path(os.environ.get("DATAKIT_TEST_DATA", ROOT / "../shared/data")) / "armorm_tiny"
 COMMIT = "eb2676d20da2f2d41082289d23c59b9f7427f955"
@@ -145,7 +142,7 @@ def test_formula_by_hand(tiny, model):
     text = "<|begin_of_text|>" + "".join(
         f"<|start_header_id|>{m['role']}<|end_header_id|>\n\n{m['content']}<|eot_id|>" for m in messages
     )
-    ids = Tokenizer.from_file(str(tiny / "tokenizer.json")).encode(text, add_special_tokens=False).ids
+    ids = tokenizers.Tokenizer.from_file(str(tiny / "tokenizer.json")).encode(text, add_special_tokens=False).ids
     assert tokens(model, messages).ids == ids
     eot, n_answer = ids[-1], len("Nothing") + 1
     header = len(ids) - n_answer - len("assistant") - 5  # <eot> <start> assistant <end> \n \n

@@ -8,17 +8,17 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
+from datakit.recipe import ArmoRM
+from datakit.rewards.local.batching import WINDOW, Budget, score_all
+from datakit.rewards.local.conversations import Limit, Tokens
+from datakit.rewards.local.devices import CPU, GPU, budget_of
+from datakit.rewards.protocol import Score, no_score
+from tests.helpers.later import later
 
-from hypothesis import given  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-
-from datakit.recipe import ArmoRM  # noqa: E402
-from datakit.rewards.local.batching import WINDOW, Budget, score_all  # noqa: E402
-from datakit.rewards.local.conversations import Limit, Tokens  # noqa: E402
-from datakit.rewards.local.devices import CPU, GPU, budget_of  # noqa: E402
-from datakit.rewards.protocol import Score, no_score  # noqa: E402
+torch = later("torch")
 
 BOS = 7
 lengths = st.lists(st.integers(1, 40), max_size=30)

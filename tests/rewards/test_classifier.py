@@ -12,17 +12,16 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+from datakit import rewards
+from datakit.errors import BadInput
+from datakit.recipe import Classifier as Settings
+from datakit.rewards.local.batching import Budget
+from datakit.rewards.local.conversations import Tokens
+from tests.helpers.later import later
+from tests.helpers.tiny_models import CONVERSATIONS, SPECIAL, TEMPLATE, lying_in, make_armorm, make_classifier, talk
 
-from safetensors.torch import load_file, save_file  # noqa: E402
-
-from datakit import rewards  # noqa: E402
-from datakit.errors import BadInput  # noqa: E402
-from datakit.recipe import Classifier as Settings  # noqa: E402
-from datakit.rewards.local.batching import Budget  # noqa: E402
-from datakit.rewards.local.conversations import Tokens  # noqa: E402
-from tests.helpers.tiny_models import CONVERSATIONS, SPECIAL, TEMPLATE, lying_in, make_armorm, make_classifier, talk  # noqa: E402
+torch, transformers = later("torch"), later("transformers")
+load_file, save_file = later("safetensors.torch", "load_file"), later("safetensors.torch", "save_file")
 
 FAMILIES = {
     "Llama": {},
@@ -59,10 +58,10 @@ def copy(llama, tmp_path) -> Path:
     return Path(shutil.copytree(llama, tmp_path / "copy"))
 
 
-def theirs(folder: Path, dtype: Any = torch.float32) -> list[float]:
+def theirs(folder: Path) -> list[float]:
     """As the model cards have it: chat template, one beginning, the model's own logit, one by one."""
     tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype).eval()
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32").eval()
     found = []
     for messages in CONVERSATIONS:
         text = tokenizer.apply_chat_template(messages, tokenize=False)

@@ -18,11 +18,12 @@ from datakit.rewards.protocol import Score
 from datakit.rewards.remote import REMOTE
 from datakit.store import Run
 from tests.helpers.command import write_recipe
+from tests.helpers.later import later
 from tests.helpers.monitors import Heard
 from tests.helpers.plugged import InProcess, sections
 
-pytest.importorskip("torch")
-pytest.importorskip("transformers")
+later("torch")
+later("transformers")
 
 
 class Length(LocalReward):

@@ -11,19 +11,20 @@ from typing import Any
 import psutil
 import pytest
 
-torch = pytest.importorskip("torch")
+from datakit.engine.local import LocalEngine
+from datakit.recipe import LocalSource
+from datakit.sample import in_process
+from datakit.sample.in_process import Settings, choose, load
+from datakit.sample.local import LocalSampler, devices_of
+from datakit.sample.one_source import Ask
+from datakit.tables import Message, Rows, digest_of_messages, make_response_id, make_seed
+from tests.helpers.command import datakit, recipe_over, rows_of, start, write_problems, write_recipe
+from tests.helpers.folders import ROOT
+from tests.helpers.later import later
+from tests.helpers.tiny_targets import save_model, user
+from tests.helpers.waiting import wait_for
 
-from datakit.engine.local import LocalEngine  # noqa: E402
-from datakit.recipe import LocalSource  # noqa: E402
-from datakit.sample import in_process  # noqa: E402
-from datakit.sample.in_process import Settings, choose, load  # noqa: E402
-from datakit.sample.local import LocalSampler, devices_of  # noqa: E402
-from datakit.sample.one_source import Ask  # noqa: E402
-from datakit.tables import Message, Rows, digest_of_messages, make_response_id, make_seed  # noqa: E402
-from tests.helpers.command import datakit, recipe_over, rows_of, start, write_problems, write_recipe  # noqa: E402
-from tests.helpers.folders import ROOT  # noqa: E402
-from tests.helpers.tiny_targets import save_model, user  # noqa: E402
-from tests.helpers.waiting import wait_for  # noqa: E402
+torch = later("torch")
 
 MICRO = ROOT / "data" / "micro"
 QUESTIONS = [

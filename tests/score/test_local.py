@@ -14,29 +14,29 @@ from typing import Any, cast
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
+from datakit import rewards
+from datakit.engine.local import LocalEngine
+from datakit.engine.protocol import Result
+from datakit.errors import BadInput, WorkerError
+from datakit.recipe import ArmoRM, Classifier
+from datakit.rewards import selfcheck
+from datakit.rewards.local import batching
+from datakit.rewards.protocol import Score, no_score
+from datakit.score import local
+from datakit.score import missing as unscored
+from datakit.store import Run
+from datakit.tables import IMPORTED, TABLES, digest_of_messages, make_response_id
+from tests.helpers.command import datakit, rows_of, write_recipe
+from tests.helpers.later import later
+from tests.helpers.laws import examples
+from tests.helpers.plugged import InProcess
+from tests.helpers.tiny_models import CONVERSATIONS, lying_in, make_armorm, make_classifier, talk
 
-from hypothesis import given  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from safetensors.torch import load_file, save_file  # noqa: E402
-
-from datakit import rewards  # noqa: E402
-from datakit.engine.local import LocalEngine  # noqa: E402
-from datakit.engine.protocol import Result  # noqa: E402
-from datakit.errors import BadInput, WorkerError  # noqa: E402
-from datakit.recipe import ArmoRM, Classifier  # noqa: E402
-from datakit.rewards import selfcheck  # noqa: E402
-from datakit.rewards.local import batching  # noqa: E402
-from datakit.rewards.protocol import Score, no_score  # noqa: E402
-from datakit.score import local  # noqa: E402
-from datakit.score import missing as unscored  # noqa: E402
-from datakit.store import Run  # noqa: E402
-from datakit.tables import IMPORTED, TABLES, digest_of_messages, make_response_id  # noqa: E402  # noqa: E402
-from tests.helpers.command import datakit, rows_of, write_recipe  # noqa: E402
-from tests.helpers.laws import examples  # noqa: E402
-from tests.helpers.plugged import InProcess  # noqa: E402
-from tests.helpers.tiny_models import CONVERSATIONS, lying_in, make_armorm, make_classifier, talk  # noqa: E402
+torch = later("torch")
+load_file, save_file = later("safetensors.torch", "load_file"), later("safetensors.torch", "save_file")
 
 JUDGE = "armorm@r1+dtype=float32"
 
