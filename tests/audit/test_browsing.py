@@ -9,6 +9,7 @@ import pytest
 from datakit.audit.browsing import Browsing
 from datakit.audit.finding import Filter, Finder
 from datakit.audit.lineage import read_lineage
+from datakit.audit.report import Loss
 from datakit.errors import BadInput
 from datakit.select.rule import make_candidates, select_pairs
 from datakit.store import Run
@@ -176,6 +177,21 @@ def test_every_answer_has_the_rule_that_it_was_lost_to(tmp_path):
         "right": "best right answer: margin below the window",
         "near": "worst wrong answer: margin below the window",
     }
+
+
+def test_a_right_answer_of_a_source_that_is_right_too_rarely_is_called_so(tmp_path):
+    build = Build(tmp_path / "run", n=4, select={"pass_rate_min": 0.5})
+    build.prompt("p")
+    build.answer("p", "llama", 0, "lucky", "passed", 0.9)
+    for at in (1, 2, 3):
+        build.answer("p", "llama", at, f"wrong {at}", "failed", 0.1 * at)
+    report = build.finish()
+    assert {row.use: row.responses for row in report.answers} == {"wrong": 3, "its source is right too rarely": 1}
+    assert report.funnel[3].lost == [Loss("sources are right too rarely", 1)]
+    with Run.open(tmp_path / "run") as run:
+        lineage = read_lineage(run, "p")
+    assert lineage.answers[0]["fate"] == "its source is right too rarely"
+    assert lineage.candidates[0]["why"] == "No pair: no right answer. Of 4 answers of llama 0 are right and 3 wrong."
 
 
 def test_a_lineage_has_scores_of_all_judges_verdicts_and_failures(browsing):

@@ -13,6 +13,7 @@ SELECT
         WHEN $verified AND outcome IS NULL THEN 'no verdict'
         WHEN $verified AND outcome <> 'passed' AND NOT list_contains($wrong, outcome) THEN 'cannot judge: ' || outcome
         WHEN NOT complete THEN 'not complete: ' || finish_reason
+        WHEN $verified AND outcome = 'passed' AND scored THEN 'its source is right too rarely'
         ELSE 'no score'
     END AS use,
     count(*) AS responses

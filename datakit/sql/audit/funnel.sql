@@ -7,6 +7,7 @@
 WITH answered AS (
     SELECT prompt_no, bool_or(is_right) AS has_right, bool_or(is_wrong) AS has_wrong, bool_or(complete) AS has_complete,
         bool_or(complete AND NOT dropped) AS has_usable,
+        bool_or($verified AND outcome = 'passed' AND scored AND complete AND NOT dropped AND NOT repeated AND fault IS NULL) AS has_passed,
         bool_or(is_right OR was_usable AND (NOT $verified OR outcome = 'passed')) AS had_right,
         bool_or(is_wrong OR was_usable AND (NOT $verified OR list_contains($wrong, outcome))) AS had_wrong
     FROM (SELECT *, fault = 'flagged' AND scored AND NOT repeated AND complete AND NOT dropped AS was_usable FROM answers)
@@ -43,6 +44,7 @@ placed AS (
                 WHEN NOT a.has_complete THEN 'only answers that are not complete'
                 WHEN NOT a.has_usable THEN 'only answers with residue'
                 WHEN NOT a.has_right AND NOT a.has_wrong THEN 'nothing to judge by'
+                WHEN NOT a.has_right AND a.has_passed THEN 'sources are right too rarely'
                 WHEN a.has_wrong THEN 'no right answer'
                 ELSE 'no wrong answer'
             END

@@ -36,6 +36,7 @@ SELECT
         WHEN $verified AND a.outcome <> 'passed' AND NOT list_contains($wrong, a.outcome) THEN 'cannot judge: ' || a.outcome
         WHEN NOT a.complete THEN 'not complete: ' || coalesce(a.finish_reason, '')
         WHEN NOT a.scored THEN 'no score'
+        WHEN $verified AND a.outcome = 'passed' AND NOT a.is_right THEN 'its source is right too rarely'
         WHEN u.fates IS NOT NULL THEN u.fates[1]
         WHEN a.is_right AND a.is_wrong THEN 'neither best nor worst'
         WHEN a.is_right THEN 'another right answer goes first'
