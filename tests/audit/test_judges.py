@@ -25,6 +25,7 @@ from datakit.select.rule import rule_of
 from datakit.stages import build, reselect
 from datakit.store import Run, load_sql
 from datakit.tables import Rows, digest
+from tests.audit.test_audit import look
 from tests.helpers.folders import CASES
 from tests.helpers.laws import examples
 from tests.helpers.monitors import Heard
@@ -198,7 +199,7 @@ def test_a_missing_score_is_missing_and_said(tmp_path):
     write_rows(tmp_path / "y.jsonl", "y")
     built(tmp_path, imported_recipe(tmp_path, names=("y",), pairing="any_source"))
     assert pairs_of(tmp_path) == [("eight", "six", 0.7), ("five", "three", pytest.approx(0.8))]
-    report = inspect(tmp_path / "run")
+    report = look(tmp_path / "run")
     assert [(judge.scored, judge.unscored, judge.imported) for judge in report.judges] == [(7, 1, True)]
     assert any("came without a score of y@local-" in warning and ": 1;" in warning for warning in report.warnings)
 
@@ -280,7 +281,7 @@ def test_a_judge_that_left_the_recipe_shows_no_failures(one, tmp_path):
         key = run.frame("responses")["response_id"][0]
         row = {"stage": "score", "key": key, "error": "too_long", "message": "m", "attempts": 1, "permanent": True}
         run.append("failures", [row | {"source": judge} for judge in ("armorm@old", *run.frame("judges")["judge"])])
-    assert inspect(tmp_path / "run").failures == []
+    assert look(tmp_path / "run").failures == []
 
 
 # ------------------------------------------------------------------------------------------------ several judges, a report
@@ -371,7 +372,7 @@ def test_an_absolute_window_has_two_sides():
 def test_a_window_may_be_open(tmp_path, capsys, margin, drawn):
     write_rows(tmp_path / "x.jsonl", "x")
     built(tmp_path, imported_recipe(tmp_path, judge="x", margin=margin))
-    report = inspect(tmp_path / "run")
+    report = look(tmp_path / "run")
     draw(report, open_console())
     out = " ".join(capsys.readouterr().out.split())
     assert f" x {drawn} candidates " in out and f"margin {margin[0]}..{margin[1]}" in out
@@ -391,7 +392,7 @@ def test_mean_rank_selects_and_the_export_says_so(two, tmp_path):
     assert manifest["judge"] == "mean_rank" and len(manifest["judges"]) == 2
     assert manifest["margin_window"][0] > 0
     assert "mean rank" in (tmp_path / "out" / "dpo" / "README.md").read_text()
-    report = inspect(run)
+    report = look(run)
     assert [judge.selects for judge in report.judges] == [True, True]
     assert report.scores.unscored == 1
     [example] = report.examples
@@ -560,7 +561,7 @@ def test_the_warning_is_said_at_select_and_in_the_report(tmp_path):
     write_rows(tmp_path / "x.jsonl", "x")
     watch = built(tmp_path, imported_recipe(tmp_path, margin=[0.01, 0.1]))
     assert any("is a window for ArmoRM's scores" in warning for warning in watch.warnings)
-    report = inspect(tmp_path / "run")
+    report = look(tmp_path / "run")
     assert any("is a window for ArmoRM's scores" in warning for warning in report.warnings)
     assert report.margins[0].above == report.margins[0].candidates == 2
 
@@ -620,6 +621,6 @@ def test_instruct_has_no_verifier_and_says_what_a_build_without_a_judge_gives(tm
     write_rows(tmp_path / "x.jsonl", "x")
     recipe = parse({"domain": "instruct", "sources": [{"type": "responses", "path": "x.jsonl"}]}, "r", tmp_path)
     built(tmp_path, recipe)
-    report = inspect(tmp_path / "run")
+    report = look(tmp_path / "run")
     assert (report.pairs.count, report.judges, report.agreement, report.margins) == (0, [], [], [])
     assert any(warning.startswith("no pair is possible: the domain has no verifier") for warning in report.warnings)

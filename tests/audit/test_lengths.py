@@ -5,7 +5,6 @@ import json
 import pytest
 
 from datakit import stages
-from datakit.audit import inspect
 from datakit.audit.report import LostCandidates
 from datakit.domains import domain_of
 from datakit.errors import RecipeError
@@ -13,6 +12,7 @@ from datakit.recipe import assign
 from datakit.select.rule import rule_in, select
 from datakit.store import Run
 from datakit.tables.intervals import wilson
+from tests.audit.test_audit import look
 from tests.helpers.command import datakit
 from tests.helpers.imported_runs import answered, imported_run
 
@@ -41,7 +41,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(run):
-    return inspect(run)
+    return look(run)
 
 
 def test_lost_prompts_that_another_pair_would_keep_are_counted(report):
