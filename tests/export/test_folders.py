@@ -113,22 +113,30 @@ def test_the_card_says_what_is_known_and_what_is_not(out):
     assert "verified as right" not in card and "best right" not in card
 
 
-def test_licence_and_language_come_from_the_recipe(tmp_path):
-    says = {"license": "cc-by-4.0", "language": ["en", "zh"]}
-    run = imported_run(tmp_path / "run", good_and_bad("a"), export=says)
-    assert datakit("export", run, tmp_path / "out").returncode == 0
-    for folder in (tmp_path / "out", tmp_path / "out" / "dpo", run / "dpo"):
-        assert {name: front_matter(folder)[name] for name in says} == says
-    assert "licence: cc-by-4.0; language: en, zh" in (tmp_path / "out" / "README.md").read_text()
+SAYS = {"license": "cc-by-4.0", "language": ["en", "zh"]}
 
 
-def test_a_phase_without_rows_is_no_configuration(tmp_path):
+@pytest.fixture(scope="module")
+def one_pair(tmp_path_factory) -> Path:
+    """A run of one pair whose recipe says licence and language; its export is `out` beside it."""
+    run = imported_run(tmp_path_factory.mktemp("one") / "run", good_and_bad("a"), export=SAYS)
+    assert datakit("export", run, run.with_name("out")).returncode == 0
+    return run
+
+
+def test_licence_and_language_come_from_the_recipe(one_pair):
+    out = one_pair.with_name("out")
+    for folder in (out, out / "dpo", one_pair / "dpo"):
+        assert {name: front_matter(folder)[name] for name in SAYS} == SAYS
+    assert "licence: cc-by-4.0; language: en, zh" in (out / "README.md").read_text()
+
+
+def test_a_phase_without_rows_is_no_configuration(one_pair):
     import datasets
 
-    run = imported_run(tmp_path / "run", good_and_bad("a"))
-    assert datakit("export", run, tmp_path / "out").returncode == 0
-    assert datasets.get_dataset_config_names(str(tmp_path / "out")) == ["dpo"]
-    assert pq.read_table(tmp_path / "out" / "sft" / "train.parquet").num_rows == 0
+    out = one_pair.with_name("out")
+    assert datasets.get_dataset_config_names(str(out)) == ["dpo"]
+    assert pq.read_table(out / "sft" / "train.parquet").num_rows == 0
 
 
 def test_one_manifest_over_all(out):

@@ -51,25 +51,26 @@ def strict_url(folder) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", ["report", "two", "evaluation"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_offline_it_is_whole_and_accessible(browser, folder, name, scheme) -> None:
-    with browser.new_context(offline=True, color_scheme=scheme) as context:
+def test_offline_it_is_whole_and_accessible(browser, folder, name) -> None:
+    with browser.new_context(offline=True) as context:
         page = context.new_page()
         asked, said = requests_of(page), []
         page.on("console", lambda message: said.append(message.text))
         page.on("dialog", lambda dialog: said.append(dialog.message))
         address = (folder / f"{name}.html").as_uri()
-        page.goto(address)
-        screenshot(page, f"{name}-{scheme}")
-        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-        assert asked == [address] and said == []
-        assert faults(page) == []
-        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert background == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(22, 24, 28)")
-        # Words in plots have the colour of the page's text; nothing is wider than the page.
-        words = page.locator("figure svg text").first.evaluate("one => getComputedStyle(one).fill")
-        assert words == page.evaluate("getComputedStyle(document.body).color")
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        for scheme, expected in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(22, 24, 28)")):
+            asked.clear()
+            page.emulate_media(color_scheme=scheme)
+            page.goto(address)
+            screenshot(page, f"{name}-{scheme}")
+            page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+            assert asked == [address] and said == []
+            assert faults(page) == [], scheme
+            assert page.evaluate("getComputedStyle(document.body).backgroundColor") == expected
+            # Words in plots have the colour of the page's text; nothing is wider than the page.
+            words = page.locator("figure svg text").first.evaluate("one => getComputedStyle(one).fill")
+            assert words == page.evaluate("getComputedStyle(document.body).color")
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_without_scripts_and_on_a_telephone(browser, folder) -> None:
