@@ -72,7 +72,8 @@ def measure(checkout: Path, recipe: Path, folder: Path, until: str) -> tuple[flo
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-c", ONCE, "build", "--recipe", str(recipe), "--out", str(out), "--until", until]
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    # not from here: python -c looks for datakit in its folder first
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     said = [line.split() for line in done.stderr.splitlines() if line.startswith("measured ")]
     if done.returncode or not said:
         raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
