@@ -7,7 +7,6 @@ Signals, limits, pipes, what it starts and its exit status are a process's own. 
 from __future__ import annotations
 
 import atexit
-import gc
 import json
 import os
 import select
@@ -44,7 +43,9 @@ class Forked:
         self.pid = self._next_number()
 
     def _next_number(self) -> int:
-        return int.from_bytes(os.read(self._told, 4), signed=True)
+        told = os.read(self._told, 4)
+        assert len(told) == 4, "the process that forks has ended"
+        return int.from_bytes(told, signed=True)
 
     def wait(self, timeout: float = 240.0) -> int:
         """Until it ends, or is killed after so many seconds; the status, negative for a signal."""
@@ -125,16 +126,12 @@ def _server() -> socket.socket:
 
 def serve() -> None:
     """Fork for every order. A fork returns from here as the command that was ordered, and ends as any program does."""
-    import pyarrow
-
     import datakit.dry_run
     import datakit.screen.watch
     import datakit.stages  # noqa: F401 - these three a build imports when it runs
     from datakit.cli import main
 
-    pyarrow.array([0])  # imports pandas, where it is installed
     orders = socket.socket(fileno=int(sys.argv[1]))
-    gc.freeze()
     while True:
         order, descriptors, _, _ = socket.recv_fds(orders, _MOST_BYTES, 3)
         if not order:
