@@ -229,7 +229,7 @@ def test_what_is_there_without_tokens_is_told_before_anything_is_sampled(rule, r
     if refused is None:
         check_measured(in_memory(), recipe_of("checked", **rule).select)
     else:
-        with pytest.raises(BadInput, match=f"2 answers of {refused} have no count of tokens"):
+        with pytest.raises(BadInput, match=f"2 answers of {refused} without a count of tokens"):
             check_measured(in_memory(), recipe_of("checked", **rule).select)
 
 
