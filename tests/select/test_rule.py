@@ -966,7 +966,11 @@ def plain_demos(right_answers, judged, rule):
 
 # ----------------------------------------------------------------------------------------------------------- the laws
 
-numbers = st.sampled_from([0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0])
+NUMBERS = [0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0]
+BROKEN = [None, nan, inf, -inf]
+VERDICTS = ["passed", "failed", "passed", "failed", "timeout", "error", "unparseable", None]
+ENDINGS = ["stop", "stop", "length", None]
+numbers = st.sampled_from(NUMBERS)
 
 
 @st.composite
@@ -978,27 +982,50 @@ def some_answers(draw):
                 Answer,
                 prompt=st.sampled_from("pqrs"),
                 model=st.sampled_from("abc"),
-                score=numbers | st.sampled_from([None, nan, inf, -inf]) | numbers,
-                outcome=st.sampled_from(["passed", "failed", "passed", "failed", "timeout", "error", "unparseable", None]),
+                score=numbers | st.sampled_from(BROKEN) | numbers,
+                outcome=st.sampled_from(VERDICTS),
                 text=st.none() | st.text("xy数", max_size=4) | st.integers(1, 9).map("z".__mul__),
-                finish=st.sampled_from(["stop", "stop", "length", None]),
+                finish=st.sampled_from(ENDINGS),
             ),
             min_size=1,
             max_size=24,
         )
     )
+    return agreeing(drawn)
+
+
+def agreeing(drawn):
+    """Judge and verifier say the same of the same text."""
     first = {}
     alike = []
-    for answer in numbered(drawn):  # judge and verifier say the same of the same text
+    for answer in numbered(drawn):
         one = first.setdefault((answer.prompt, answer.model, answer.content), answer)
         alike.append(replace(answer, score=one.score, outcome=one.outcome))
     return alike
 
 
+def chance_answers(chance):
+    """The like of some_answers by chance: quick, for what hypothesis draws it also makes smaller, which takes time."""
+    texts = (None, "".join(chance.choices("xy数", k=chance.randint(0, 4))), "z" * chance.randint(1, 9))
+    return agreeing(
+        Answer(
+            chance.choice("pqrs"),
+            chance.choice("abc"),
+            chance.choice(chance.choice([NUMBERS, BROKEN, NUMBERS])),
+            chance.choice(VERDICTS),
+            chance.choice([*texts, "".join(chance.choices("xy数", k=chance.randint(0, 4)))]),
+            finish=chance.choice(ENDINGS),
+        )
+        for _ in range(chance.randint(1, 24))
+    )
+
+
 @st.composite
-def many_answers(draw, tables=4):
-    """Several tables of some_answers as one: what a law costs is binding statements, not rows."""
-    return [replace(answer, prompt=f"{at}{answer.prompt}") for at in range(tables) for answer in draw(some_answers())]
+def many_answers(draw, by_chance=5):
+    """A table that hypothesis draws and some by chance, as one: what a law costs is binding statements, not rows."""
+    chance = random.Random(draw(st.integers(0, 2**32)))
+    tables = [draw(some_answers()), *(chance_answers(chance) for _ in range(by_chance))]
+    return [replace(answer, prompt=f"{at}{answer.prompt}") for at, answers in enumerate(tables) for answer in answers]
 
 
 windows = st.none() | st.lists(numbers, min_size=2, max_size=2).map(sorted)
