@@ -22,7 +22,9 @@ ROOT = Path(__file__).parents[1]
 MEASURED = """
 import resource
 used = resource.getrusage(resource.RUSAGE_SELF)
-print("measured", used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e9)
+# and not ru_maxrss, which remembers the process that began this one
+[peak] = [int(line.split()[1]) * 1024 / 1e9 for line in open("/proc/self/status") if line.startswith("VmHWM")]
+print("measured", used.ru_utime + used.ru_stime, peak)
 """
 SOURCES = """
 import duckdb
@@ -118,17 +120,22 @@ def measure(run: Path, code: str, arguments: tuple[str, ...], texts: bool, memor
 
 
 def compare(run: Path, shape: Shape, turns: int, memory: str | None, names: list[str]) -> dict[str, float]:
-    """Print medians, the contestants taking turns; returns processor seconds."""
+    """Print what each took as it is measured, the contestants taking turns, then medians; returns processor seconds."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for turn in range(turns):
         for name in names[:: -1 if turn % 2 else 1]:
             found[name].append(measure(run, *CONTESTANTS[name], shape.texts, memory))
+            seconds, peak = found[name][-1]
+            print(f"{shape.rows:>11,}  {name:24} {seconds:8.1f} processor s  {peak:6.2f} GB  turn {turn + 1}", flush=True)
     base = [seconds for seconds, _ in found[names[0]]]
     for name, measured in found.items():
         seconds, peaks = zip(*measured, strict=True)
         ratio = statistics.median(one / other for one, other in zip(seconds, base, strict=True))
         middle = statistics.median(seconds)
-        print(f"{shape.rows:>11,}  {name:24} {middle:8.1f} processor s  {max(peaks):6.2f} GB  ratio {ratio:5.2f}", flush=True)
+        print(
+            f"{shape.rows:>11,}  {name:24} {middle:8.1f} processor s  {max(peaks):6.2f} GB  ratio {ratio:5.2f} (median)",
+            flush=True,
+        )
     return {name: statistics.median(seconds for seconds, _ in measured) for name, measured in found.items()}
 
 

@@ -16,9 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datakit.audit.curation import describe_curation
-from datakit.audit.diff import Diff, diff_rules
-from datakit.audit.length_report import RuleResult
-from datakit.audit.lengths import sweep as sweep_rules
 from datakit.audit.report import Curation
 from datakit.audit.summary import Summary, summarise
 from datakit.check.libraries import warn_of_libraries
@@ -27,7 +24,7 @@ from datakit.collect.begin import begin, collect
 from datakit.collect.changes import check_same
 from datakit.curate import curator
 from datakit.domains import Domain, domain_of
-from datakit.errors import BadInput, DatakitError, RecipeError, SourceStopped
+from datakit.errors import BadInput, DatakitError, SourceStopped
 from datakit.evaluation.flips import read_flips
 from datakit.evaluation.items import contact, prompts_of
 from datakit.evaluation.models import Model
@@ -36,13 +33,13 @@ from datakit.evaluation.table import Evaluation
 from datakit.export.folders import write_exports
 from datakit.options import Options
 from datakit.progress import Monitor
-from datakit.recipe import Recipe, assign, resolve
+from datakit.recipe import Recipe, resolve
 from datakit.recipe.benchmarks import load_suite
 from datakit.sample.all_sources import Gathering
 from datakit.sample.by_hand import Written, write_lines
 from datakit.score.one_judge import score_missing
-from datakit.select.kept import keep_selection, save_selection
-from datakit.select.rule import Rule, Selected, obeying_flags, rule_in, rule_of
+from datakit.select.kept import keep_selection, save_selection, with_settings
+from datakit.select.rule import Rule, Selected, check_measured, obeying_flags, rule_of
 from datakit.select.rule import select as select_answers
 from datakit.store import Run, load_sql
 from datakit.tables import Phase, as_json
@@ -76,6 +73,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
             match stage:
                 case "collect":
                     collect(run, recipe, begun, monitor)
+                    check_measured(run, recipe.select)
                 case "sample":
                     stopped += sample(run, recipe, options, monitor)
                 case "verify":
@@ -233,7 +231,7 @@ def reselect(folder: Path, settings: list[str], monitor: Monitor) -> Summary:
     with Run.create(folder) as run:
         for note in run.recipe().notes:
             monitor.say(note, warning=True)
-        recipe, rule = _reset(run, settings)
+        recipe, rule = with_settings(run, settings)
         selected = select(run, rule, monitor)
         save_selection(run, recipe)
         return summarise(run, recipe, export(run, recipe, rule, monitor, selected), [])
@@ -255,29 +253,3 @@ def write_batch(
         recipe = keep_selection(run, recipe, options.recipe_select, monitor)
         collect(run, recipe, begun, monitor)
         return write_lines(run, recipe, path, max_lines, options.retry_failures)
-
-
-def preview(folder: Path, settings: list[str]) -> Diff:
-    """What `reselect` would do to pairs and demos. Writes nothing."""
-    with Run.open(folder) as run:
-        recipe = run.recipe()
-        _, rule = _reset(run, settings)
-        return diff_rules(run, rule_in(run, recipe, domain_of(recipe)), rule)
-
-
-def _reset(run: Run, settings: list[str]) -> tuple[Recipe, Rule]:
-    """The run's recipe with the settings, which may be of select, limits and export only, and its rule."""
-    for setting in settings:
-        if not setting.startswith(("select.", "limits.", "export.")):
-            raise RecipeError(
-                f"--set {setting}: only select.*, limits.* and export.* may be set here; change the recipe and build again"
-            )
-    recipe = assign(run.recipe(), settings)
-    return recipe, rule_in(run, recipe, domain_of(recipe))
-
-
-def sweep(folder: Path, settings: list[str], knobs: list[str]) -> list[RuleResult]:
-    """What the run's rule gives, and then every combination of the values (`field=VALUE,VALUE`). Writes nothing."""
-    with Run.open(folder) as run:
-        recipe, _ = _reset(run, settings)
-        return sweep_rules(run, recipe, knobs)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from datakit.audit import inspect
+from datakit.audit.inspect import inspect
 from datakit.errors import RunError, command
 from datakit.options import Options
 from datakit.recipe import parse

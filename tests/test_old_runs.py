@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from datakit.audit import inspect
+from datakit.audit.inspect import inspect
 from datakit.options import Options
 from datakit.recipe import load
 from datakit.stages import build, reselect

@@ -1,5 +1,1 @@
-"""What is in a run or an export: `datakit inspect`."""
-
-from datakit.audit.inspect import inspect
-
-__all__ = ["inspect"]
+"""What is in a run or an export."""

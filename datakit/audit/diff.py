@@ -6,13 +6,14 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from datakit.domains import domain_of
+from datakit.select.kept import with_settings
 from datakit.select.rule import Rule, Selected, diff_pairs, excluded_in, match_answers, rank_right, rule_in
 from datakit.select.rule import select as select_by
 from datakit.store import Run, load_sql
@@ -83,9 +84,13 @@ class Diff:
     """How many came, went and changed."""
     demos: dict[str, int]
     examples: list[ChangedPair]
-    changes: list[Row]
+    changes: pl.DataFrame
     """Every change: phase, prompt_id, model, change, both answers' ids and the margin before and after (`_new`); a demo has the
     id of its answer as chosen_id."""
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it in dicts and lists."""
+        return {**asdict(self), "changes": self.changes.to_dicts()}
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,14 @@ class Held:
     run: Run
     selected: Selected
     excluded: dict[str, int] | None
+
+
+def preview(folder: Path, settings: list[str]) -> Diff:
+    """What selecting anew with the settings (`--set`) would do to pairs and demos of a run. Writes nothing."""
+    with Run.open(folder) as run:
+        recipe = run.recipe()
+        _, rule = with_settings(run, settings)
+        return diff_rules(run, rule_in(run, recipe, domain_of(recipe)), rule)
 
 
 def diff_rules(run: Run, now: Rule, then: Rule) -> Diff:
@@ -150,7 +163,7 @@ def compare(before: Held, after: Held) -> Diff:
         pairs=_counts(pairs),
         demos=_counts(demos),
         examples=_examples(before, after, pairs),
-        changes=every.to_dicts(),
+        changes=every,
     )
 
 
@@ -221,12 +234,13 @@ def _examples(before: Held, after: Held, changes: pl.DataFrame) -> list[ChangedP
     shuffled = changes.with_columns(at=pl.col("prompt_id").hash(0)).sort("at", "prompt_id", "model")
     each = pl.concat([shuffled.unique("change", keep="first", maintain_order=True), shuffled]).unique(maintain_order=True)
     rows = each.head(SHOWN).to_dicts()
-    texts = [
-        _texts(held.run, [row[f"{side}_id{end}"] for row in rows for side in ("chosen", "rejected")])
-        for held, end in ((before, ""), (after, "_new"))
-    ]
+    ids = [[row[f"{side}_id{end}"] for row in rows for side in ("chosen", "rejected")] for end in ("", "_new")]
+    if before.run is after.run:
+        texts = [_texts(before.run, ids[0] + ids[1])] * 2
+    else:
+        texts = [_texts(held.run, wanted) for held, wanted in zip((before, after), ids, strict=True)]
     sides = [_pairs_of(held, rows) for held in (before, after)]
-    prompts = _prompts(before.run, rows) | _prompts(after.run, rows)
+    prompts = _prompts(before.run, rows) | ({} if before.run is after.run else _prompts(after.run, rows))
     found = []
     for row in rows:
         both = [

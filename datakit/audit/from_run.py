@@ -59,8 +59,8 @@ def inspect_run(run: Run, plots: bool = True, shown: Shown = A_FEW) -> Report:
     margins, histograms_of_margins = margins_by_judge(run, rule)
     judges = describe_judges(run, recipe, rule)
     lengths = describe_lengths(run, rule)
-    find_feasible(run, rule)
     report, warnings = _look(run, recipe, rule, judges, histograms(run, "source_amounts"))
+    find_feasible(run, rule)
     run.make_table("audit_pairs", load_sql("audit/pairs"))
     verified, wrong = rule.verifier is not None, list(rule.wrong)
     return replace(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,7 +15,18 @@ from datakit.audit.queries import rows
 from datakit.domains import domain_of
 from datakit.errors import RecipeError
 from datakit.recipe import Recipe, parse
-from datakit.select.rule import Rule, choose_pairs, mark_answers, match_marked, obeyed, rank_right, rule_in, select_demos
+from datakit.select.kept import with_settings
+from datakit.select.rule import (
+    Rule,
+    choose_pairs,
+    mark_answers,
+    match_marked,
+    obeyed,
+    rank_right,
+    rule_in,
+    search_pairs,
+    select_demos,
+)
 from datakit.store import Run, load_sql
 from datakit.tables.intervals import clustered, wilson
 
@@ -28,12 +40,15 @@ def describe_lengths(run: Run, rule: Rule) -> Lengths:
     plain = replace(rule, select=rule.select.without_lengths)
     if plain == rule:
         return Lengths(after, after, sources_after, sources_after)
-    match_marked(run, plain)
+    matched_anew = bool(rule.select.length_adjust or rule.select.length_tier)  # what else there is decides later
+    if matched_anew:
+        match_marked(run, plain)
     choose_pairs(run, plain)
     ours, theirs = rule.select.model_dump(mode="json"), plain.select.model_dump(mode="json")
     before = describe_rule(run, plain, {name: value for name, value in theirs.items() if value != ours[name]})
     sources_before = _source_lengths(run)
-    match_marked(run, rule)
+    if matched_anew:
+        match_marked(run, rule)
     choose_pairs(run, rule)
     return Lengths(before, after, sources_before, sources_after)
 
@@ -60,11 +75,17 @@ def describe_rule(run: Run, rule: Rule, settings: Mapping[str, object]) -> RuleR
     return rows(run, "rule_result", result)[0]
 
 
-def sweep(run: Run, recipe: Recipe, given: Sequence[str]) -> list[RuleResult]:
-    """The recipe's rule, then every combination of the values (`field=VALUE,VALUE` of `select`), from one table of answers.
-
-    RecipeError for a field or a value that a recipe cannot have.
+def sweep(folder: Path, settings: list[str], knobs: Sequence[str]) -> list[RuleResult]:
+    """The rule of a run with the settings (`--set`), then every combination of the knobs' values (`field=VALUE,VALUE` of
+    `select`). Writes nothing. RecipeError for a field or a value that a recipe cannot have.
     """
+    with Run.open(folder) as run:
+        recipe, _ = with_settings(run, settings)
+        return _sweep(run, recipe, knobs)
+
+
+def _sweep(run: Run, recipe: Recipe, given: Sequence[str]) -> list[RuleResult]:
+    """From one table of answers, as far as the points may share it."""
     names, values = zip(*map(_values_of, given), strict=True)
     points = [{}, *(dict(zip(names, point, strict=True)) for point in itertools.product(*values))]
     rules = [rule_in(run, _with(recipe, point), domain_of(recipe)) for point in points]  # each looks at the run's flags anew
@@ -94,8 +115,10 @@ def longer_wins(run: Run, rule: Rule) -> list[LongerWins]:
 
 
 def find_feasible(run: Run, rule: Rule) -> None:
-    """Make the temporary table `feasible`: the prompts of which some pair obeys the window and the rules about lengths."""
-    run.make_table("found", load_sql("select/search_pairs"), {**rule.matching, **obeyed(run, rule), "rules": True})
+    """Make the temporary table `feasible`: prompts without a pair (audit_closest) of which one would obey the window and the
+    rules about lengths."""
+    lost = "SELECT m.* FROM matched AS m INNER JOIN audit_closest AS c ON m.prompt_no = c.prompt_no WHERE NOT c.paired"
+    search_pairs(run, {**rule.matching, **obeyed(run, rule), "rules": True}, lost)
     run.make_table("feasible", "SELECT DISTINCT prompt_no FROM found WHERE pair IS NOT NULL")
 
 

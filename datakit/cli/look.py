@@ -27,10 +27,10 @@ def inspect(
     ] = None,
 ) -> None:
     """Audit a run or an export: the funnel, the sources, the pairs, the limits. Exit status 1 where a limit is passed."""
-    from datakit import audit
+    from datakit.audit.inspect import inspect
     from datakit.audit.queries import Shown
 
-    report = audit.inspect(folder, Shown(examples, where))
+    report = inspect(folder, Shown(examples, where))
     if json:
         from datakit.cli.printing import print_json
 
@@ -53,21 +53,15 @@ def select(
     json: Annotated[bool, typer.Option("--json", help="With --diff or --sweep: a JSON list on stdout.")] = False,
 ) -> None:
     """Select anew in a finished run: replaces demos, pairs, sft/ and dpo/. Needs no model; --set is kept in recipe.json."""
-    from datakit import stages
-    from datakit.cli.printing import print_json
-    from datakit.screen.diff import draw_diff
-    from datakit.screen.report import open_console
-    from datakit.screen.sweep import draw_sweep
-    from datakit.screen.watch import Watch
-
     if diff:
-        found = stages.preview(run, settings or [])
-        print_json(found.changes) if json else draw_diff(found, open_console())
+        _show_diff(run, settings or [], json)
         return
     if sweep:
-        points = stages.sweep(run, settings or [], sweep)
-        print_json([asdict(point) for point in points]) if json else draw_sweep(points)
+        _show_sweep(run, settings or [], sweep, json)
         return
+    from datakit import stages
+    from datakit.screen.watch import Watch
+
     with Watch() as watch:
         summary = stages.reselect(run, settings or [], watch)
         watch.close_stage()
@@ -76,6 +70,35 @@ def select(
         if (run / "report.html").is_file():
             watch.say(f"{run / 'report.html'} shows the selection before: {command('report', run)}")
         watch.say(f"next: {command('inspect', run)}")
+
+
+def _show_diff(run: Path, settings: list[str], json: bool) -> None:
+    from datakit.audit.diff import preview
+
+    found = preview(run, settings)
+    if json:
+        from datakit.cli.printing import print_json
+
+        print_json(found.changes.to_dicts())
+    else:
+        from datakit.screen.diff import draw_diff
+        from datakit.screen.report import open_console
+
+        draw_diff(found, open_console())
+
+
+def _show_sweep(run: Path, settings: list[str], knobs: list[str], json: bool) -> None:
+    from datakit.audit.lengths import sweep
+
+    points = sweep(run, settings, knobs)
+    if json:
+        from datakit.cli.printing import print_json
+
+        print_json([asdict(point) for point in points])
+    else:
+        from datakit.screen.sweep import draw_sweep
+
+        draw_sweep(points)
 
 
 def export(

@@ -45,9 +45,9 @@ def report(
 
 
 def _write_runs(folders: list[Path], target: Path) -> Path:
-    from datakit import audit
+    from datakit.audit.inspect import inspect
 
-    return write_report([audit.inspect(folder) for folder in folders], target)
+    return write_report([inspect(folder) for folder in folders], target)
 
 
 def _write_evaluations(folders: list[Path], target: Path) -> Path:
@@ -65,15 +65,13 @@ def diff(
     json: Annotated[bool, typer.Option("--json", help="As one JSON object on stdout.")] = False,
 ) -> None:
     """Compare the pairs and demos of two runs, also of different recipes: before and after, what moved, three pairs as text."""
-    from dataclasses import asdict
-
     from datakit.audit.diff import diff_runs
     from datakit.cli.printing import print_json
     from datakit.screen.diff import draw_diff
     from datakit.screen.report import open_console
 
     found = diff_runs(first, second)
-    print_json(asdict(found)) if json else draw_diff(found, open_console())
+    print_json(found.as_json()) if json else draw_diff(found, open_console())
 
 
 def can_draw() -> bool:

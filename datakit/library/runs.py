@@ -14,7 +14,7 @@ from rich.console import Console
 
 from datakit import stages
 from datakit.audit.contents import Readable, contents
-from datakit.audit.diff import Diff
+from datakit.audit.diff import Diff, preview
 from datakit.audit.from_run import inspect_run
 from datakit.audit.report import Report
 from datakit.export import Exported, Format, Wish, export_runs
@@ -63,7 +63,7 @@ class OpenRun:
 
     def diff(self, select: Mapping[str, Any]) -> Diff:
         """What pairs and demos would be under other settings of the section `select`. Writes nothing."""
-        return stages.preview(self.folder, _as_settings(select))
+        return preview(self.folder, _as_settings(select))
 
     def select(self, select: Mapping[str, Any]) -> OpenRun:
         """Select and export anew under these settings, which are kept in the run, as `datakit select --set` keeps them."""

@@ -143,6 +143,13 @@ class Select(Section):
     """obey: what people have excluded (datakit flag, datakit browse) is left out, before anything is ranked."""
 
     @property
+    def sides(self) -> Sides | None:
+        """The source models whose answers may be chosen, and rejected; None where all may be both."""
+        if isinstance(self.pairing, Sides):
+            return self.pairing
+        return Sides(chosen=[self.target], rejected=[self.target]) if self.target is not None else None
+
+    @property
     def named_sources(self) -> dict[str, list[str]]:
         """The source models that the rule speaks of, by the field that does."""
         sides = self.pairing if isinstance(self.pairing, Sides) else None

@@ -28,11 +28,11 @@ def draw_diff(diff: Diff, console: Console) -> None:
         console.print(BLANK)
         for part in _example(changed, diff, ink):
             console.print(Padding(part, (0, 0, 0, 2), expand=False))
-    if diff.changes:
+    if diff.changes.height:
         console.print(BLANK)
         console.print(_listed(diff, ink))
-    if len(diff.changes) > LISTED:
-        console.print(Text(f"... {counted(len(diff.changes) - LISTED, 'more changes')}; --json gives all", style="dim"))
+    if diff.changes.height > LISTED:
+        console.print(Text(f"... {counted(diff.changes.height - LISTED, 'more changes')}; --json gives all", style="dim"))
 
 
 def _numbers(diff: Diff, ink: Ink) -> Iterator[RenderableType]:
@@ -113,7 +113,7 @@ def _pair(name: str, side: Side, short: dict[str, str], ink: Ink) -> Table:
 
 def _listed(diff: Diff, ink: Ink) -> Table:
     drawn = table("change", "of", "prompt", "margin", "before", "after", no_wrap=False)
-    for row in diff.changes[:LISTED]:
+    for row in diff.changes.head(LISTED).iter_rows(named=True):
         margins = [decimal(row[name]) for name in ("margin", "margin_new") if row.get(name) is not None]
         what = "pair" if row["phase"] == "dpo" else "demo"
         drawn.add_row(row["change"], what, ink.text(row["prompt_id"]), " > ".join(margins), _ids(row, ""), _ids(row, "_new"))

@@ -10,8 +10,11 @@ from typing import Any
 
 import yaml
 
+from datakit.domains import domain_of
+from datakit.errors import RecipeError
 from datakit.progress import Monitor
-from datakit.recipe import Recipe
+from datakit.recipe import Recipe, assign
+from datakit.select.rule import Rule, rule_in
 from datakit.store import Run
 
 SECTIONS = ("select", "limits")
@@ -53,6 +56,17 @@ def save_selection(run: Run, recipe: Recipe) -> None:
     """Save the run's recipe with another selection, beside the one that its recipe file has."""
     own = run.own_selection() or selection_of(run.recipe())
     run.save_recipe(recipe, None if own == selection_of(recipe) else own)
+
+
+def with_settings(run: Run, settings: list[str]) -> tuple[Recipe, Rule]:
+    """The run's recipe with the settings (`--set`), which may be of select, limits and export only, and its rule."""
+    for setting in settings:
+        if not setting.startswith(("select.", "limits.", "export.")):
+            raise RecipeError(
+                f"--set {setting}: only select.*, limits.* and export.* may be set here; change the recipe and build again"
+            )
+    recipe = assign(run.recipe(), settings)
+    return recipe, rule_in(run, recipe, domain_of(recipe))
 
 
 def changed_lines(before: dict[str, Any], after: dict[str, Any]) -> str:

@@ -15,9 +15,9 @@ from datakit.domains import Domain
 from datakit.errors import BadInput
 from datakit.recipe import MEAN_RANK, Quantiles, Recipe, Select
 from datakit.recipe.curate import Answers
-from datakit.recipe.select import LengthDifference, Sides
+from datakit.recipe.select import LengthDifference
 from datakit.rewards.judges import chosen_judge, foreign_window, judges
-from datakit.select.lengths import slopes
+from datakit.select.lengths import slopes as slopes_of
 from datakit.store import Run, load_sql
 from datakit.tables import FLAGGED, TABLES, canonical_json, digest
 from datakit.tables.letters import TRADITIONAL
@@ -29,6 +29,10 @@ NUMBERS = (
     *("standing", "passed", "failed", "is_right", "is_wrong", "may_be_chosen", "may_be_rejected", "may_be_demo"),
 )
 """Of an answer, what selection needs: no text, and some fifty bytes a row."""
+
+
+AS_SCORED = 'SELECT *, NULL::DOUBLE AS slope, score AS value, rowid AS "row" FROM answers'
+"""The view `valued` where no slope is taken out: the same without a join and a logarithm for each answer."""
 
 
 @dataclass(frozen=True)
@@ -140,10 +144,10 @@ def mark_answers(run: Run, rule: Rule, whole: bool = False, prompt_no: int | Non
     find_faults(run, rule.answers)
     if rule.excluded.height:
         run.make_table("faults", load_sql("select/flag_answers"))
-    judge, target, sides = rule.judge, rule.select.target, rule.select.pairing
+    judge, target = rule.judge, rule.select.target
     counted = list(rule.judges) if judge == MEAN_RANK else [judge] if judge is not None else []
     marks = {"verifier": rule.verifier, "wrong": list(rule.wrong), "judges": counted, "target": target}
-    named = sides if isinstance(sides, Sides) else Sides(chosen=[target], rejected=[target]) if target is not None else None
+    named = rule.select.sides
     _check_sources(run, rule.select)
     marks |= {"chosen": named.chosen if named else None, "rejected": named.rejected if named else None}
     columns, only = "*" if whole else ", ".join(NUMBERS), "" if prompt_no is None else f" WHERE prompt_no = {prompt_no}"
@@ -158,17 +162,24 @@ def mark_answers(run: Run, rule: Rule, whole: bool = False, prompt_no: int | Non
 
 def match_marked(run: Run, rule: Rule) -> None:
     """Make the temporary table `matched` of `answers`: the first pair of each prompt and source."""
-    run.keep("length_slopes", length_slopes(run, rule))
-    run.make_view("valued", load_sql("select/value_answers"))
+    slopes = length_slopes(run, rule)
+    run.keep("length_slopes", slopes)
+    run.make_view("valued", load_sql("select/value_answers") if slopes.height else AS_SCORED)
     run.make_table("matched", load_sql("select/match_answers"), rule.matching)
     if rule.select.length_tier is not None:
         run.make_table("matched", load_sql("select/tier_answers"), {**rule.matching, "tier": rule.select.length_tier})
     if rule.verifier is None and (rule.select.length_adjust or rule.select.length_tier):
         no_rules = dict.fromkeys(("margin_low", "margin_high", "length_ratio_max", "chars_max", "tokens_max"))
-        run.make_table("found", load_sql("select/search_pairs"), {**rule.matching, **no_rules, "rules": False})
+        search_pairs(run, {**rule.matching, **no_rules, "rules": False})
         run.make_table("matched", load_sql("select/take_found"))
     if "pair" in rule.excluded["target"]:
         run.make_table("matched", load_sql("select/flag_pairs"))
+
+
+def search_pairs(run: Run, params: Mapping[str, object], sides: str = "SELECT * FROM matched") -> None:
+    """Make the temporary table `found` of the sides of `matched` that the query gives."""
+    run.make_view("searched_sides", sides)
+    run.make_table("found", load_sql("select/search_pairs"), params)
 
 
 def choose_pairs(run: Run, rule: Rule) -> None:
@@ -176,10 +187,10 @@ def choose_pairs(run: Run, rule: Rule) -> None:
     select = rule.select
     rules = obeyed(run, rule)
     if rules["tokens_max"] is not None:
-        _check_tokens(run)
+        _refuse(run.query(load_sql("select/count_tokenless")))
     run.make_view("settled", "SELECT * FROM matched")
     if select.search == "feasible":
-        run.make_table("found", load_sql("select/search_pairs"), {**rule.matching, **rules, "rules": True})
+        search_pairs(run, {**rule.matching, **rules, "rules": True})
         run.make_table("searched", load_sql("select/take_found"))
         run.make_view("settled", "SELECT * FROM searched")
     run.make_table("placed", load_sql("select/place_prompts"), {"sft_below": select.sft_below})
@@ -205,7 +216,7 @@ def obeyed(run: Run, rule: Rule) -> dict[str, float | None]:
 def length_slopes(run: Run, rule: Rule) -> pl.DataFrame:
     """What the rule takes out of scores by the logarithm of their length: model_no, slope; no row for nothing."""
     share = rule.select.length_adjust
-    found = [share * slope for slope in slopes(run, by_source=not rule.any_source)] if share else []
+    found = [share * slope for slope in slopes_of(run, by_source=not rule.any_source)] if share else []
     return pl.DataFrame(
         {"model_no": range(1, len(found) + 1), "slope": found}, schema={"model_no": pl.UInt16, "slope": pl.Float64}
     )
@@ -226,8 +237,14 @@ def check_named(select: Select, known: Collection[str], else_is: str) -> None:
                 raise BadInput(f"select.{place}: '{model}' is {else_is} {', '.join(known)}")
 
 
-def _check_tokens(run: Run) -> None:
-    lacking = run.query(load_sql("select/count_tokenless"))
+def check_measured(run: Run, select: Select) -> None:
+    """BadInput where the rule is about tokens, and answers that are there before any is sampled have no count of them."""
+    if select.length_difference_max is not None and select.length_difference_max.tokens is not None:
+        models = {*select.sides.chosen, *select.sides.rejected} if select.sides is not None else None
+        _refuse(run.query(load_sql("select/count_unmeasured"), {"models": sorted(models) if models else None}))
+
+
+def _refuse(lacking: pl.DataFrame) -> None:
     if lacking.height:
         model, n = lacking.row(0)
         without = f"{counted(n, 'answers')} of {model} without a count of tokens"

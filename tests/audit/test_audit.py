@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from datakit import domains, recipe
-from datakit.audit import inspect
 from datakit.audit.from_run import find_warnings, inspect_run
+from datakit.audit.inspect import inspect
 from datakit.audit.limits import hold
 from datakit.audit.report import Duplicates, Ending, Limit, Loss, Use
 from datakit.errors import BadInput

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from datakit.audit.diff import Moved, diff_demos, diff_runs
-from datakit.stages import preview
+from datakit.audit.diff import Moved, diff_demos, diff_runs, preview
 from datakit.store import Flags, Run
 from datakit.tables import TABLES
 from tests.helpers.command import datakit
@@ -56,7 +54,7 @@ def test_another_window_moves_prompts_between_phases(run: Path) -> None:
     assert (diff.before.chosen_longer_share, diff.after.chosen_longer_share) == (1.0, 2 / 3)
     assert diff.after.chosen_longer_interval is not None and diff.after.chosen_longer_interval[0] < 2 / 3
     assert (diff.before.sources, diff.after.sources) == ({"m/one": 2}, {"m/one": 3})
-    assert [(row["phase"], row["change"]) for row in diff.changes].count(("sft", "went")) == 2
+    assert [(row["phase"], row["change"]) for row in diff.changes.to_dicts()].count(("sft", "went")) == 2
     kinds = {example.change for example in diff.examples}
     assert kinds == {"came", "went"} and len(diff.examples) == 3
     [went] = [example for example in diff.examples if example.change == "went"]
@@ -66,7 +64,7 @@ def test_another_window_moves_prompts_between_phases(run: Path) -> None:
 
 def test_nothing_changes_where_the_rule_is_the_same(run: Path) -> None:
     diff = preview(run, [])
-    assert (diff.before.pairs, diff.moved, diff.changes, diff.examples) == (diff.after.pairs, [], [], [])
+    assert (diff.before.pairs, diff.moved, diff.changes.height, diff.examples) == (diff.after.pairs, [], 0, [])
     assert "prompts that changed phase: none" in datakit("select", run, "--diff").stdout
 
 
@@ -89,7 +87,7 @@ def test_two_runs_of_different_recipes(run: Path, tmp_path: Path) -> None:
     [changed] = [example for example in diff.examples if example.change == "changed"]
     assert changed.before is not None and changed.after is not None
     assert (changed.before.chosen, changed.after.chosen) == ("a long good answer 1", "another good one")
-    assert json.loads(datakit("diff", run, other, "--json").stdout) == json.loads(json.dumps(asdict(diff)))
+    assert json.loads(datakit("diff", run, other, "--json").stdout) == json.loads(json.dumps(diff.as_json()))
     done = datakit("diff", run, tmp_path / "none")
     assert done.returncode == 2 and "none" in done.stderr
 

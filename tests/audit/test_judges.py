@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datakit.audit import inspect, queries
+from datakit.audit import queries
+from datakit.audit.inspect import inspect
 from datakit.audit.report import Use
 from datakit.domains import DOMAINS, domain_of
 from datakit.errors import BadInput, RecipeError
@@ -87,7 +88,7 @@ def mean_ranks(scores, names=("a", "b"), repeated=(), excluded=()):
     connection.execute(load_sql("views/id_number"))
     connection.execute(
         "CREATE TABLE answers "
-        "(prompt_no INTEGER, response VARCHAR, id UUID, scored BOOL, repeated BOOL, flagged BOOL, score DOUBLE)"
+        "(prompt_no INTEGER, response VARCHAR, id UHUGEINT, scored BOOL, repeated BOOL, flagged BOOL, score DOUBLE)"
     )
     ids = {response: digest(response) for response in scores}
     connection.executemany(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from datakit import stages
+from datakit.audit.lengths import sweep
 from datakit.audit.report import LostCandidates
 from datakit.domains import domain_of
 from datakit.errors import RecipeError
@@ -72,7 +72,7 @@ def test_whether_the_longer_answer_scores_higher(report):
 
 
 def test_a_sweep_is_every_combination_and_the_rule_as_it_is(run):
-    found = stages.sweep(run, [], ["search=extremes,feasible", "length_ratio_max=2,null"])
+    found = sweep(run, [], ["search=extremes,feasible", "length_ratio_max=2,null"])
     settings = [point.settings for point in found]
     assert settings == [
         {}, {"search": "extremes", "length_ratio_max": 2}, {"search": "extremes", "length_ratio_max": None},
@@ -85,11 +85,11 @@ def test_a_sweep_is_every_combination_and_the_rule_as_it_is(run):
 def test_a_sweep_is_what_select_gives(run):
     """Each point is the rule that --set would make."""
     for search in ("extremes", "feasible"):
-        [_, point] = stages.sweep(run, [], [f"search={search}"])
+        [_, point] = sweep(run, [], [f"search={search}"])
         with Run.open(run) as opened:
             recipe = assign(opened.recipe(), [f"select.search={search}"])
             assert point.pairs == select(opened, rule_in(opened, recipe, domain_of(recipe))).pairs.height
-    pairs = stages.sweep(run, ["select.search=feasible"], ["pairing={chosen: [m/two], rejected: [m/one]},any_source"])
+    pairs = sweep(run, ["select.search=feasible"], ["pairing={chosen: [m/two], rejected: [m/one]},any_source"])
     assert [(point.pairs, point.margin_mean > 0.5) for point in pairs] == [(12, False), (12, True), (12, True)]
 
 
@@ -101,7 +101,7 @@ def test_a_sweep_is_what_select_gives(run):
 ])  # fmt: skip
 def test_what_cannot_be_swept(run, knob, said):
     with pytest.raises(RecipeError) as caught:
-        stages.sweep(run, [], [knob])
+        sweep(run, [], [knob])
     assert str(caught.value).startswith(said)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from datakit.audit import inspect
+from datakit.audit.inspect import inspect
 from datakit.audit.plotted import (
     Accuracy,
     Histogram,

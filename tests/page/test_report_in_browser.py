@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from datakit.audit import inspect
+from datakit.audit.inspect import inspect
 from datakit.page.report import render_evaluation, render_report
 from tests.helpers.browser import faults, requests_of, screenshot
 from tests.page.test_report import evaluation

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from datakit.audit import inspect
+from datakit.audit.inspect import inspect
 from datakit.audit.report import Flagged
 from datakit.domains import domain_of
 from datakit.options import Options

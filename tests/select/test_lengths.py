@@ -1,23 +1,33 @@
 """Rules about lengths, and the search for a pair that obeys: each against the rule in plain Python, and on planted bias."""
 
+import gzip
+import json
 import random
-from math import exp, inf, isfinite, log
+import re
+from math import exp, inf, log
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datakit.audit.lengths import describe_rule
 from datakit.domains import domain_of
 from datakit.errors import BadInput, RecipeError
+from datakit.recipe import parse
 from datakit.select.lengths import Slope, common_slope, pooled, shrink, slopes, solve
-from datakit.select.rule import make_candidates, rule_of, select_pairs
+from datakit.select.rule import check_measured, make_candidates, rule_in, rule_of, select_pairs
+from datakit.store import Run, load_sql
 from datakit.tables.intervals import wilson
+from tests.helpers.folders import ROOT
+from tests.helpers.imported_runs import imported_run
 from tests.helpers.laws import examples
 from tests.select.test_rule import (
     KINDS,
     Answer,
     domain_names,
     in_memory,
+    many_answers,
     numbered,
     numbers,
     recipe_of,
@@ -25,7 +35,6 @@ from tests.select.test_rule import (
     scores,
     select,
     sized,
-    some_answers,
     tables_of,
     usable,
     windows,
@@ -128,8 +137,8 @@ length_rules = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@examples(120)
-@given(some_answers(), domain_names, st.booleans(), length_rules)
+@examples(40)
+@given(many_answers(), domain_names, st.booleans(), length_rules)
 def test_the_sql_is_the_rule_about_lengths_in_plain_python(answers, domain, judged, rule):
     if not judged:
         rule = {name: value for name, value in rule.items() if name not in ("margin", "length_adjust", "length_tier")}
@@ -141,8 +150,8 @@ def test_the_sql_is_the_rule_about_lengths_in_plain_python(answers, domain, judg
     assert {(c.id, r.id) for c, r, _ in found.pairs} == {(c.id, r.id) for c, r in pairs.values()}
 
 
-@examples(15)
-@given(some_answers(), domain_names, length_rules)
+@examples(5)
+@given(many_answers(), domain_names, length_rules)
 def test_feasible_keeps_what_obeys_and_finds_more(answers, domain, rule):
     """The pairs of `extremes` stay as they are, and every other lies inside the rules."""
     rule = {**rule, "pairing": "same_source", "length_tier": None}
@@ -204,6 +213,26 @@ def test_tokens_that_nobody_counted_are_an_error():
         select(sized("p", 20, 10), length_difference_max={"tokens": 5})
 
 
+@pytest.mark.parametrize(("rule", "refused"), [
+    ({"length_difference_max": {"tokens": 5}}, "a"),
+    ({"length_difference_max": {"tokens": 5}, "pairing": {"chosen": ["b"], "rejected": ["a"]}}, "a"),
+    ({"length_difference_max": {"tokens": 5}, "pairing": {"chosen": ["b"], "rejected": ["b"]}}, None),
+    ({"length_difference_max": {"tokens": 5}, "target": "b"}, None),
+    ({"length_difference_max": {"chars": 5}}, None),
+], ids=str)  # fmt: skip
+def test_what_is_there_without_tokens_is_told_before_anything_is_sampled(rule, refused):
+    answers = numbered([*sized("p", 20, 10), right("p", "b", 0.5), wrong("p", "b", 0.1)])
+    tables = tables_of(answers, "checked", 9, ())
+    for row in tables["responses"]:
+        row["n_tokens"] = 7 if row["model"] == "b" else None
+    in_memory().fill(tables)
+    if refused is None:
+        check_measured(in_memory(), recipe_of("checked", **rule).select)
+    else:
+        with pytest.raises(BadInput, match=f"2 answers of {refused} without a count of tokens"):
+            check_measured(in_memory(), recipe_of("checked", **rule).select)
+
+
 def test_a_side_that_no_source_has_is_an_error():
     with pytest.raises(BadInput, match=r"select\.pairing\.rejected: 'z' is no source of this run; they are a"):
         select(sized("p", 20, 10), pairing={"chosen": ["a"], "rejected": ["z"]})
@@ -260,7 +289,7 @@ scored_answers = st.lists(
 )  # fmt: skip
 
 
-@examples(40)
+@examples(15)
 @given(scored_answers)
 def test_slopes_are_those_of_least_squares(answers):
     in_memory().fill(tables_of(numbered(answers), "unchecked", 99, ()))
@@ -310,21 +339,74 @@ def planted(bias, n_prompts=400, models="abcd", n=5, seed=3):
     return answers
 
 
-def longer_share(found):
-    longer = sum(len(c.content) > len(r.content) for c, r, _ in found.pairs)
-    return longer / len(found.pairs), wilson(longer / len(found.pairs), len(found.pairs))
-
-
-@pytest.mark.parametrize("pairing", ["same_source", "any_source"])
 @pytest.mark.parametrize("bias", [0.8, 1.6])
-def test_a_planted_slope_is_found_and_taken_out(pairing, bias):
-    answers = planted(bias)
-    without = select(answers, "unchecked", pairing=pairing, per_prompt="one_per_source")
-    adjusted = select(answers, "unchecked", pairing=pairing, per_prompt="one_per_source", length_adjust=1.0)
-    found = list(slope_of().values())
-    assert found == [pytest.approx(bias, rel=0.05)] * 4
-    assert longer_share(without)[0] > 0.55
-    share, (low, high) = longer_share(adjusted)
-    assert low <= 0.5 <= high, share
-    assert len(adjusted.pairs) == len(without.pairs)
-    assert all(c.score > r.score and isfinite(margin) and margin > 0 for c, r, margin in adjusted.pairs)
+def test_a_planted_slope_is_found_and_taken_out(bias):
+    """Length and quality have nothing in common: with the slope gone the longer answer is chosen in half of the pairs."""
+    run = in_memory()
+    run.fill(tables_of(numbered(planted(bias)), "unchecked", 99, ()))
+    for pairing in ("same_source", "any_source"):
+        without, adjusted = (pairs_of(run, pairing, adjust) for adjust in (None, 1.0))
+        assert list(slope_of().values()) == [pytest.approx(bias, rel=0.05)] * 4
+        assert (without["log_length_ratio"] > 0).mean() > 0.55
+        longer = int((adjusted["log_length_ratio"] > 0).sum())
+        low, high = wilson(longer / adjusted.height, adjusted.height)
+        assert low <= 0.5 <= high, longer / adjusted.height
+        assert adjusted.height == without.height
+        assert (adjusted["chosen_score"] > adjusted["rejected_score"]).all() and (adjusted["margin"] > 0).all()
+
+
+def pairs_of(run, pairing, adjust):
+    recipe = recipe_of("unchecked", pairing=pairing, per_prompt="one_per_source", length_adjust=adjust)
+    rule = rule_of(recipe, domain_of(recipe))
+    make_candidates(run, rule)
+    return select_pairs(run, rule)
+
+
+# ------------------------------------------------------------------------------------------------------------ real scores
+
+
+RULE = re.compile(r"(`[a-z_]+: .*?`|none|window \[.*?\]|feasible)")
+
+
+def rows_of_the_document():
+    """The settings of each row of the table in docs/selection.md, and what it says that they give."""
+    text = (ROOT / "docs" / "selection.md").read_text(encoding="utf-8")
+    table = text[text.index("| rule | pairs | longer |") :].split("\n\n")[0].splitlines()[2:]
+    for line in table:
+        rule, *numbers_of_it = (cell.strip() for cell in line.strip("|").split("|"))
+        settings = {}
+        for part in RULE.findall(rule):
+            if part != "none":
+                said = {"feasible": "search: feasible"}.get(part, part.strip("`").replace("window ", "margin: "))
+                settings |= yaml.safe_load(said)
+        yield settings, numbers_of_it
+
+
+@pytest.mark.long
+def test_the_table_of_the_document_is_what_the_product_gives(tmp_path, shared_data):
+    """390 prompts, answers of eight models, scores between 0 and 1; with search: feasible a ratio of 1.5 keeps all but one."""
+    names = {"prompt_id": "prompt_id", "prompt": "prompt", "source_model": "model", "sample_idx": "sample_index"}
+    names |= {"response": "text", "score": "score"}
+    raw = gzip.decompress((shared_data / "responses" / "instruct_scored.jsonl.gz").read_bytes())
+    rows = [{ours: row[theirs] for theirs, ours in names.items()} for row in map(json.loads, raw.splitlines())]
+    folder = imported_run(tmp_path / "run", rows, {"columns": {}}, select={"pairing": "any_source", "margin": None})
+    kept = {}
+    with Run.open(folder) as run:
+        rules = []
+        for settings, told in rows_of_the_document():
+            recipe = run.recipe().model_dump(mode="json")
+            recipe["select"] |= settings
+            parsed = parse(recipe, "r", folder)
+            rules.append((settings, told, rule_in(run, parsed, domain_of(parsed))))
+        for settings, told, rule in rules:
+            make_candidates(run, rule)
+            if not kept:
+                run.make_table("current_pairs", load_sql("audit/current_pairs"))
+            found = describe_rule(run, rule, settings)
+            kept[str(settings)] = found.pairs
+            same = "-" if told[-1] == "-" else str(found.same_pairs)
+            ratio, margin = f"{found.length_ratio_geomean:.2f}", f"{found.margin_mean:.3f}"
+            pairs, longer, *others = told
+            assert [str(found.pairs), ratio, margin, same] == [pairs, *others], settings
+            assert found.longer_share == pytest.approx(float(longer), abs=0.00501), settings
+    assert kept[str({"length_ratio_max": 1.5, "search": "feasible"})] >= 389

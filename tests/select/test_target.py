@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datakit.audit import inspect
+from datakit.audit.inspect import inspect
 from datakit.errors import BadInput
 from datakit.select.rule import diff_pairs
 from datakit.tables import TABLES
 from tests.helpers.command import datakit, recipe_over, write_problems, write_recipe
 from tests.helpers.imported_runs import answered, imported_run
 from tests.helpers.laws import examples
-from tests.select.test_rule import by_score, domain_names, right, select, some_answers, usable, wrong
+from tests.select.test_rule import by_score, domain_names, many_answers, right, select, usable, wrong
 from tests.select.test_rule import domains as domains  # the kinds of domains that stand for real ones
 
 ANSWERS = [
@@ -74,23 +74,29 @@ def test_a_sources_answer_is_not_the_rejected_one():
     assert select(same, "unchecked", target="t").lost[("p", "t")] == "same text"
 
 
-@examples(40)
-@given(some_answers(), domain_names, st.booleans())
-def test_the_sql_is_the_rule_in_plain_python(answers, domain, judged):
-    if "a" not in {answer.model for answer in answers}:
+OWN = {"chosen": ["a"], "rejected": ["a"]}
+SIDES = ("same_source", "any_source", {"chosen": ["b", "c"], "rejected": ["a"]}, {"chosen": ["a"], "rejected": ["b"]})
+
+
+@examples(14)
+@given(many_answers(), domain_names, st.booleans(), st.sampled_from(SIDES))
+def test_the_sql_is_the_rule_in_plain_python(answers, domain, judged, pairing):
+    sides = pairing if isinstance(pairing, dict) else OWN
+    if not {"a", *sides["chosen"], *sides["rejected"]} <= {answer.model for answer in answers}:
         return
     best, worst = usable(answers, domain, judged)
     expected = {}
     for prompt in {answer.prompt for answer in best}:
-        own, wrong_own = ([a for a in group if a.prompt == prompt and a.model == "a"] for group in (best, worst))
+        right_ones = [a for a in best if a.prompt == prompt and a.model in sides["chosen"]]
+        wrong_ones = [a for a in worst if a.prompt == prompt and a.model in sides["rejected"]]
         others = [a for a in best if a.prompt == prompt and a.model != "a"]
-        if own and wrong_own and others:
-            chosen, source = (min(group, key=lambda a: by_score(a, judged, -1)) for group in (own, others))
-            rejected = min(wrong_own, key=lambda a: by_score(a, judged, 1))
+        if right_ones and wrong_ones and others:
+            chosen, source = (min(group, key=lambda a: by_score(a, judged, -1)) for group in (right_ones, others))
+            rejected = min(wrong_ones, key=lambda a: by_score(a, judged, 1))
             verified = domain != "unchecked" or (judged and chosen.score > rejected.score)
             if verified and rejected.content not in (chosen.content, source.content):
                 expected[prompt] = (chosen.id, rejected.id, source.id)
-    found = select(answers, domain, judged, target="a")
+    found = select(answers, domain, judged, target="a", pairing=pairing)
     ids = found.rows.select("prompt_id", "chosen_id", "rejected_id", "source_chosen_id").rows()
     assert {prompt: tuple(three) for prompt, *three in ids} == expected
     assert all(demo.model != "a" for demo in found.demos)

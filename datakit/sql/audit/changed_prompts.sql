@@ -4,5 +4,5 @@
 -- Gives prompt_id, messages.
 SELECT prompt_id, messages
 FROM prompts
-WHERE list_contains($ids::VARCHAR [], prompt_id)
+WHERE prompt_id IN (SELECT unnest($ids::VARCHAR []))
 ORDER BY prompt_id

@@ -7,38 +7,39 @@
 -- Gives one row a prompt and source, `side` its number (0: any source): both answers as a struct (id, model_no, n_chars, n_tokens,
 -- text_hash, score, and `value`, the score that selects), margin (chosen minus rejected value), largest (the same here: no pair of the
 -- side has a larger one) and `lost`: why it can be no pair whatever the rules about margins and lengths, else NULL. Ties are broken by
--- id (ids are hashes), never by position: the answer whose score and id are the smallest as a struct, without a window over all answers.
+-- id (ids are hashes), never by position: the answer whose score and id are the smallest as a struct, without a window over all
+-- answers. Only its row is carried along: two joins cost less than an aggregate that holds structs.
 WITH extremes AS (
     SELECT
         prompt_no,
         if($by_source, model_no, 0) AS side,
-        arg_min(
-            {
-                'id': id,
-                'model_no': model_no,
-                'n_chars': n_chars,
-                'n_tokens': n_tokens,
-                'text_hash': text_hash,
-                'score': score,
-                'value': value
-            },
-            {'place': -coalesce(value, '-inf'::DOUBLE), 'id': id}
-        ) FILTER (WHERE may_be_chosen) AS chosen,
-        arg_min(
-            {
-                'id': id,
-                'model_no': model_no,
-                'n_chars': n_chars,
-                'n_tokens': n_tokens,
-                'text_hash': text_hash,
-                'score': score,
-                'value': value
-            },
-            {'place': coalesce(value, 'inf'::DOUBLE), 'id': id}
-        ) FILTER (WHERE may_be_rejected) AS rejected,
+        arg_min("row", {'place': -coalesce(value, '-inf'::DOUBLE), 'id': id}) FILTER (WHERE may_be_chosen) AS best,
+        arg_min("row", {'place': coalesce(value, 'inf'::DOUBLE), 'id': id}) FILTER (WHERE may_be_rejected) AS worst,
         count(*) FILTER (WHERE may_be_chosen OR may_be_rejected) = 1 AS single
     FROM valued
     GROUP BY ALL
+),
+
+answered AS (
+    SELECT
+        "row",
+        {
+            'id': id,
+            'model_no': model_no,
+            'n_chars': n_chars,
+            'n_tokens': n_tokens,
+            'text_hash': text_hash,
+            'score': score,
+            'value': value
+        } AS answer
+    FROM valued
+),
+
+sides AS (
+    SELECT e.prompt_no, e.side, c.answer AS chosen, r.answer AS rejected, e.single
+    FROM extremes AS e
+    LEFT JOIN answered AS c ON e.best = c."row"
+    LEFT JOIN answered AS r ON e.worst = r."row"
 )
 
 SELECT
@@ -49,4 +50,4 @@ SELECT
     if($ranked, round(chosen.value - rejected.value, 12), chosen.value - rejected.value) AS margin,
     margin AS largest,
     why_no_pair(chosen, rejected, margin, $verified, single) AS lost
-FROM extremes
+FROM sides

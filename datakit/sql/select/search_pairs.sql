@@ -1,5 +1,5 @@
 -- Of the sides whose first pair breaks a rule, the pair with the largest margin that obeys. Kept as the temporary table `found`.
--- Reads matched (match_answers.sql), valued (value_answers.sql), flagged_pairs (find_flagged_pairs.sql).
+-- Reads searched_sides (a view of matched, match_answers.sql, or of some of it), valued (value_answers.sql), flagged_pairs (find_flagged_pairs.sql).
 --   $rules      obey the window and the rules about lengths, too (select.search: feasible); FALSE: only what every pair must be, which
 --               the first pair of a side may fail where length was taken out of the scores
 --   $margin_low, $margin_high, $length_ratio_max, $chars_max, $tokens_max  as in select_pairs.sql
@@ -9,7 +9,7 @@
 -- A side whose largest margin is below the window has no pair in it, and one whose first pair obeys needs none: neither is joined.
 WITH open AS (
     SELECT prompt_no, side
-    FROM matched
+    FROM searched_sides
     WHERE
         chosen IS NOT NULL
         AND rejected IS NOT NULL

@@ -1,2 +1,2 @@
 -- The response_id that a number of id_number stands for: a macro.
-CREATE MACRO id_text(id) AS left(replace(id::VARCHAR, '-', ''), 24)
+CREATE MACRO id_text(id) AS lpad(lower(to_hex(id)), 24, '0')
