@@ -101,9 +101,9 @@ class Finder:
         if sort == "n":
             return None
         if (sort, descends) not in self._orders:
-            by = ORDERED_BY[sort]
-            order = self._frame.select(pl.arg_sort_by([by, "n"], descending=[descends, False], nulls_last=True).alias("row"))
-            self._orders[sort, descends] = order["row"]
+            numbers = self._frame.select(by=ORDERED_BY[sort]).with_row_index("row")
+            ordered = numbers.sort("by", descending=descends, nulls_last=True, maintain_order=True)
+            self._orders[sort, descends] = ordered["row"]
         return self._orders[sort, descends]
 
     def _place(self, order: pl.Series | None, anchor: int) -> int:
