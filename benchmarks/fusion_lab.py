@@ -74,20 +74,20 @@ class Lab:
 
     def second_round(self, seed: int) -> Path:
         """The run of the sources in which the target that SFT has trained answers, too: WRPO's triples (recipes/wrpo/)."""
-        name, target = f"second-{seed}", f"../../sft-{seed}"
-        first = yaml.safe_load((RECIPES / "sources.yaml").read_text(encoding="utf-8"))
-        sources = [*first["sources"], first["sources"][0] | {"model": target}]
-        select = first["select"] | {"target": target}
+        name = f"second-{seed}"
         self.copy("sources", name)
-        return self.build(name, self._recipe(name, first | {"sources": sources, "select": select}))
+        return self.build(name, self.second_recipe(seed))
 
-    def _recipe(self, name: str, sections: dict[str, object]) -> Path:
-        """A recipe written where ../../ has data/ and the trained models: the sources are called as in the project's own."""
-        file = self.folder("recipes") / "fusion" / f"{name}.yaml"
+    def second_recipe(self, seed: int) -> Path:
+        """The sources' recipe with the target among them, where ../../ has data/ and the trained models as in the project."""
+        first = yaml.safe_load((RECIPES / "sources.yaml").read_text(encoding="utf-8"))
+        target = f"../../sft-{seed}"
+        sources = [*first["sources"], first["sources"][0] | {"model": target}]
+        sections = first | {"sources": sources, "select": first["select"] | {"target": target}}
+        file = self.folder("recipes") / "fusion" / f"second-{seed}.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
-        data = self.folder("data")
-        if not data.is_symlink():
-            data.symlink_to(ROOT / "data")
+        if not self.folder("data").is_symlink():
+            self.folder("data").symlink_to(ROOT / "data")
         file.write_text(yaml.safe_dump(sections, sort_keys=False), encoding="utf-8")
         return file
 

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from datakit.recipe import LocalSource, load
 from tests.helpers.folders import ROOT
 
 
@@ -24,6 +25,31 @@ def tables() -> Any:
 def problems(name: str) -> list[dict[str, str]]:
     lines = (ROOT / "data" / "fusion" / name).read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def lab(tables) -> Any:
+    return importlib.import_module("fusion_lab")
+
+
+def test_in_the_second_round_the_sources_are_called_as_in_the_first(lab, tmp_path):
+    """So that none of them is asked again, and the target alone is new."""
+    (tmp_path / "sft-2").mkdir()
+    first, second = load(lab.RECIPES / "sources.yaml"), load(lab.Lab(tmp_path).second_recipe(2))
+    *sources, target = second.sources
+    assert isinstance(target, LocalSource) and target.location == tmp_path / "sft-2" and second.select.target == target.model
+    assert sources == first.sources
+    assert [one.location for one in sources if isinstance(one, LocalSource)] == [lab.MODELS / name for name in lab.SOURCES]
+    assert second.select.model_copy(update={"target": None}) == first.select
+
+
+def test_a_copied_run_is_whole_or_not_there(lab, tmp_path):
+    one = lab.Lab(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "file").write_text("x")
+    (tmp_path / "copy.part").mkdir()  # of a copy that was interrupted
+    (tmp_path / "copy.part" / "half").touch()
+    assert [file.name for file in one.copy("run", "copy").iterdir()] == ["file"] and not (tmp_path / "copy.part").exists()
 
 
 def test_the_problems_that_measure_are_none_of_those_that_teach():
