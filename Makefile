@@ -15,8 +15,8 @@ demo: $(INSTALLED)
 	$(BIN)/datakit build --domain math
 	$(BIN)/datakit inspect runs/math
 
-train-demo: $(INSTALLED)  ## four sources teach a target what it lacks: 600 prompts, SFT, DPO, and 240 problems that measure
-	$(BIN)/datakit build --recipe recipes/fusion/sources.yaml --limit 600 --out runs/taught
+train-demo: $(INSTALLED)  ## four sources teach a target what it lacks: 1,800 prompts, SFT, DPO, and 240 problems that measure
+	$(BIN)/datakit build --recipe recipes/fusion/sources.yaml --limit 1800 --out runs/taught
 	$(BIN)/train sft --data runs/taught/sft --model data/micro/fusion-target --config recipes/fusion/train/sft.yaml --overwrite
 	$(BIN)/train dpo --data runs/taught/dpo --model checkpoints/sft --config recipes/fusion/train/dpo.yaml --overwrite
 	$(BIN)/datakit eval --suite recipes/fusion/eval/sampled.yaml --limit 240 --out runs/taught-eval \
