@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from datakit.domains import verifying_worker
+from datakit.engine.forks import ForkServer
 from datakit.engine.local import LocalEngine
 from datakit.machine import limit_memory
 from datakit.recipe import VerifyMath
@@ -41,6 +42,7 @@ def results():
         seen = {id(result.row): result for result in stream}
     ended.set()
     watcher.join()
+    ForkServer.end_idle()  # it would wait for the next build that starts the same
     return {"rows": [seen[id(row)] for row in rows], "peak": max(peak), "left": psutil.Process().children(recursive=True)}
 
 
