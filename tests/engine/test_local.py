@@ -116,10 +116,10 @@ def test_the_deadline_blames_only_the_row_in_progress():
     rows = numbers(12)
     rows[1] |= {"do": "busy in C"}
     rows[6] |= {"do": "sleep", "s": 60}
-    results = run(rows, size=6, deadline_s=0.3)
+    results = run(rows, size=6, deadline_s=1.0)
     assert outcomes(results) == {x: 2 * x for x in range(12)} | {1: "timeout", 6: "timeout"}
     timeouts = [r for r in results if r.fault]
-    assert all(r.value is None and r.message == "no result within 0.3 s" and r.duration_s >= 0.3 for r in timeouts)
+    assert all(r.value is None and r.message == "no result within 1 s" and r.duration_s >= 1.0 for r in timeouts)
 
 
 def test_a_slow_reader_does_not_make_rows_late():

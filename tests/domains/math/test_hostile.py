@@ -15,7 +15,8 @@ from datakit.machine import limit_memory
 from datakit.recipe import VerifyMath
 from tests.helpers.hostile_math import HOSTILE
 
-DEADLINE_S = 0.5
+DEADLINE_S = 1.0
+PATIENCE_S = 20.0  # of what must come to an end by itself, also on a machine with other work
 MEMORY_MB = 1024
 RIGHT = r"\boxed{5}"
 
@@ -33,13 +34,18 @@ def test_the_suite_is_large_and_its_notes_differ():
 def results():
     """Every hostile response with a right one behind it, in batches of eight, and the most memory that a worker took."""
     rows = [{"text": text, "reference": "5", "finish_reason": "stop"} for _, text, _ in HOSTILE for text in (text, RIGHT)]
-    batches = [rows[at : at + 8] for at in range(0, len(rows), 8)]
+    may_hang = [row for (_, _, allowed), row in zip(HOSTILE, rows[::2], strict=True) if "timeout" in allowed]
+    hasty = [row for pair in zip(rows[::2], rows[1::2], strict=True) if pair[0] in may_hang for row in pair]
+    patient = [row for pair in zip(rows[::2], rows[1::2], strict=True) if pair[0] not in may_hang for row in pair]
     start = partial(verifying_worker, "math", VerifyMath(memory_mb=MEMORY_MB))
     peak, ended = [0], Event()
     watcher = Thread(target=watch_memory, args=(peak, ended))
     watcher.start()
-    with closing(LocalEngine(2, forks=True).map(start, batches, DEADLINE_S)) as stream:
-        seen = {id(result.row): result for result in stream}
+    seen = {}
+    for some, deadline_s in ((hasty, DEADLINE_S), (patient, PATIENCE_S)):
+        batches = [some[at : at + 8] for at in range(0, len(some), 8)]
+        with closing(LocalEngine(2, forks=True).map(start, batches, deadline_s)) as stream:
+            seen |= {id(result.row): result for result in stream}
     ended.set()
     watcher.join()
     ForkServer.end_idle()  # it would wait for the next build that starts the same
