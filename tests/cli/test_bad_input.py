@@ -130,6 +130,7 @@ def test_a_reward_model_of_the_hub_without_a_revision(problems, tmp_path):
     assert "revision" in said and "RLHFlow/ArmoRM" in said
 
 
+@pytest.mark.slow
 def test_a_reward_model_of_the_hub_that_cannot_be_had_is_named_before_the_first_request(problems, tmp_path):
     """Sampling alone does not need it: it may be scored where the hub can be reached."""
     judge = {"type": "armorm", "model": "RLHFlow/ArmoRM", "revision": "0" * 40}

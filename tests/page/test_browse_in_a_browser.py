@@ -10,7 +10,7 @@ from tests.helpers.browser import faults, requests_of, screenshot
 from tests.helpers.serving_pages import TOKEN, served
 from tests.page.looked_at import make_run
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PATHS = [
     "/",
     "/?reason=any&source=qwen&words=needle",

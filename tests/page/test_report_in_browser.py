@@ -15,7 +15,7 @@ from datakit.page.report import render_evaluation, render_report
 from tests.helpers.browser import faults, requests_of, screenshot
 from tests.page.test_report import evaluation
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 STRICT = "sandbox; default-src 'none'; style-src 'self'"  # what CI servers say of files that builds have made
 
 

@@ -59,7 +59,17 @@ def hasty(sandbox):
         yield hasty
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+ENDLESS = ("hurting the tester",)
+"""Kinds whose rows run until their time is over, too."""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=pytest.mark.slow if case.to_limit or case.kind in ENDLESS else (), id=case.name)
+        for case in CASES
+    ],
+)
 def test_hostile(sandbox, hasty, around, case: Case):
     assert complaints(hasty if case.to_limit else sandbox, around, case) == []
 

@@ -327,10 +327,13 @@ def test_with_a_judge_the_best_pass_meets_the_worst_wrong_answer_of_its_source(c
 # --------------------------------------------------------------------------------------------------------------- stopped
 
 MANY = {"many": {f"m{n}": [(f"import time\ndef many():\n    time.sleep(0.4)\n    return {n}", "failed")] for n in range(60)}}
+OF_TERM, OF_KILL = (
+    pytest.param(sign, status, marks=pytest.mark.slow) for sign, status in ((signal.SIGTERM, 143), (signal.SIGKILL, -9))
+)
 MANY_PROMPTS = {"many": {"prompt": "Write many().", "tests": "assert many() == -1"}}
 
 
-@pytest.mark.parametrize(("sign", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(("sign", "status"), [(signal.SIGINT, 130), OF_TERM, OF_KILL])
 def test_nothing_is_left_of_a_build_that_is_stopped_while_its_sandbox_starts(tmp_path, sign, status):
     temp = temp_folder(tmp_path)
     recipe = write_recipe(tmp_path / "recipe.yaml", write_answers(tmp_path))
@@ -348,7 +351,7 @@ def test_nothing_is_left_of_a_build_that_is_stopped_while_its_sandbox_starts(tmp
     wait_for(lambda: sandboxes(temp) == [], 5)
 
 
-@pytest.mark.parametrize(("sign", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(("sign", "status"), [(signal.SIGINT, 130), OF_KILL])
 def test_nothing_is_left_of_a_build_that_is_stopped_while_it_verifies(tmp_path, sign, status):
     temp = temp_folder(tmp_path)
     recipe = write_recipe(tmp_path / "recipe.yaml", write_answers(tmp_path, MANY_PROMPTS, MANY))
