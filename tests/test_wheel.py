@@ -13,6 +13,8 @@ import pytest
 
 from tests.helpers.folders import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 def build(target: str, out: Path) -> Path:
     pytest.importorskip("hatchling")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import settings
 
 SOME = 20
-SHARE = 70  # per cent, by default: each example of a law over tables costs several statements
+SHARE = 60  # per cent, by default: each example of a law over tables costs several statements
 
 
 def examples(n: int) -> settings:

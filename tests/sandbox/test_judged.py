@@ -127,6 +127,7 @@ def busy() -> Iterator[None]:
             burner.join()
 
 
+@pytest.mark.slow
 def test_verdicts_are_equal_on_an_idle_and_on_a_busy_machine():
     """Programs that need 60 % of their time pass, those that need 140 % do not, whoever else computes."""
     with Sandbox(limits=Limits(timeout_s=LIMIT_S, memory_mb=512)) as sandbox:

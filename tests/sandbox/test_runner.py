@@ -1080,6 +1080,7 @@ ABOUT_ARRAYS = text(
 )
 
 
+@pytest.mark.slow
 def test_numpy_crosses_only_where_it_is_asked_for_and_its_threads_need_no_memory(sandbox):
     pytest.importorskip("numpy")
     needs = sandbox.check(ONE, "import numpy\nassert f(1) == 2", "asserts")

@@ -298,6 +298,7 @@ class OneProcess(LocalEngine):
         return engine.map(start, batches, deadline_s)
 
 
+@pytest.mark.slow
 def test_two_kinds_of_judges_score_one_run_and_say_what_they_cut(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(local, "LocalEngine", OneProcess)
     folder = tmp_path / "classifier"
