@@ -36,8 +36,9 @@ VIEWS = (
     "pairs_with_texts",
 )
 """The tables, and what sql/views makes of them; each stands on some before it."""
-_NAMES = re.compile(rf"(?<!')\b({'|'.join((*VIEWS, *MACROS))})\b", re.IGNORECASE)
+_NAMES = re.compile(rf"\b({'|'.join((*VIEWS, *MACROS))})\b", re.IGNORECASE)
 _CATALOG = re.compile(r"\b(show|describe|information_schema|duckdb_\w+|pragma\w*)\b", re.IGNORECASE)
+_LITERAL = re.compile(r"'[^']*'")
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
 PARTS = "STRUCT(text VARCHAR, reasoning VARCHAR, form VARCHAR)"
 _OVERLAPS = re.compile(r"\b((?:from|join)\s+)overlaps\b", re.IGNORECASE)
@@ -65,12 +66,13 @@ def load_sql(name: str) -> str:
 def _needed(sql: str, own: str = "") -> tuple[str, ...]:
     """The tables, views and macros that a statement names, each after what it is made of; all where it asks what there is.
 
-    `own`: the name of what the statement makes.
+    `own`: the name of what the statement makes. Ours name nothing in quotes, as a question may: FROM 'pairs'.
     """
     if _CATALOG.search(sql):
         return (*MACROS, *VIEWS)
     needed: dict[str, None] = {}
-    for name in map(str.lower, _NAMES.findall(_COMMENT.sub("", sql))):
+    code = _COMMENT.sub("", _LITERAL.sub("", sql) if own else sql)
+    for name in map(str.lower, _NAMES.findall(code)):
         if name != own:
             needed |= dict.fromkeys(_needed(load_sql(f"views/{name}"), name) if name not in TABLES else ())
             needed[name] = None

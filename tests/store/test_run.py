@@ -748,6 +748,27 @@ def test_wanted_responses_leaves_out_dropped_prompts(folder):
     assert wanted == [("a", at, make_response_id("1", "m", None, "{}", at)) for at in range(3)]
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT count(*) FROM prompts",
+        "SELECT count(*) FROM Prompts",
+        'SELECT count(*) FROM "prompts"',
+        "SELECT count(*) FROM 'prompts'",
+        "SELECT count(*) FROM query_table('prompts')",
+        "SELECT count(*) FROM main.prompts -- not pairs",
+        "WITH pairs AS (FROM asked_prompts) SELECT count(*) FROM pairs",
+        "SELECT count(*) FROM duckdb_views() WHERE view_name = 'current_responses'",
+        "SELECT count(*) FROM (SHOW TABLES) WHERE name = 'pairs_with_texts'",
+    ],
+)
+def test_a_table_or_view_is_there_however_a_question_names_it(folder, query):
+    """Each is the first question of a connection, which has made none of them yet."""
+    with Run.create(folder) as run:
+        run.replace("prompts", TABLES["prompts"].frame([{"prompt_id": "a", "messages_digest": "1"}]))
+        assert run.query(query).row(0) == (1,)
+
+
 def test_current_responses_are_those_that_the_recipe_wants(folder):
     """Rows of an old temperature, of a dropped prompt and beyond n stay in the table and are not read."""
     prompts = [{"prompt_id": "a", "messages_digest": "1"}, {"prompt_id": "b", "messages_digest": "2", "dropped": "why"}]
