@@ -139,7 +139,8 @@ def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
     kept = inputs.n_kept - begun.curated.total()
     if not kept:
         monitor.say("curate drops every prompt: nothing is asked; datakit inspect shows what each of them met", warning=True)
-    monitor.say(f"{counted(kept, 'prompts')}, {counted(inputs.n_responses, 'responses')} imported")
+    imported = f", {counted(inputs.n_responses, 'responses')} imported" if inputs.n_responses else ""
+    monitor.say(f"{counted(kept, 'prompts')}{imported}")
 
 
 def _check_once(run: Run, recipe: Recipe, responses: Spool) -> None:
