@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,25 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def once_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose selection was changed: no pair is left."""
+    folder = tmp_path_factory.mktemp("set")
+    write_answers(folder)
+    built(folder)
+    assert margins(folder) == {3.0}
+    reselect(folder / "run", ["select.margin=[5, 9]"], Heard())
+    assert margins(folder) == set()
+    return folder
+
+
+@pytest.fixture
+def changed(once_set: Path, tmp_path: Path) -> Path:
+    """A folder of the test's own with that run."""
+    shutil.copytree(once_set, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
 def margins(folder: Path) -> set[float]:
     with Run.open(folder / "run") as run:
         return set(run.frame("pairs")["margin"])
@@ -65,40 +85,31 @@ def margins(folder: Path) -> set[float]:
 # --------------------------------------------------------------------------------------------------- select, then build
 
 
-def test_a_build_keeps_what_select_has_set_and_prints_it_for_the_recipe(folder: Path) -> None:
-    built(folder)
-    assert margins(folder) == {3.0}
-    reselect(folder / "run", ["select.margin=[5, 9]", "limits.min_pairs=0"], Heard())
-    assert margins(folder) == set()
-    again = built(folder)
+def test_a_build_keeps_what_select_has_set_and_prints_it_for_the_recipe(changed: Path) -> None:
+    reselect(changed / "run", ["limits.min_pairs=0"], Heard())
+    again = built(changed)
     [said] = [text for text in again.warnings if text.startswith(KEPT)]
-    assert said.endswith("select: {margin: [5.0, 9.0]}\nlimits: {min_pairs: 0}") and margins(folder) == set()
-    assert [text for text in built(folder).warnings if text.startswith(KEPT)], "the third build says it, too"
+    assert said.endswith("select: {margin: [5.0, 9.0]}\nlimits: {min_pairs: 0}") and margins(changed) == set()
+    assert [text for text in built(changed).warnings if text.startswith(KEPT)], "the third build says it, too"
 
 
-def test_recipe_select_goes_back_to_the_recipe(folder: Path) -> None:
-    built(folder)
-    reselect(folder / "run", ["select.margin=[5, 9]"], Heard())
-    assert not any(text.startswith(KEPT) for text in built(folder, Options(recipe_select=True)).warnings)
-    assert margins(folder) == {3.0}
-    assert not any(text.startswith(KEPT) for text in built(folder).warnings), "and stays there"
+def test_recipe_select_goes_back_to_the_recipe(changed: Path) -> None:
+    assert not any(text.startswith(KEPT) for text in built(changed, Options(recipe_select=True)).warnings)
+    assert margins(changed) == {3.0}
+    assert not any(text.startswith(KEPT) for text in built(changed).warnings), "and stays there"
 
 
-def test_a_changed_recipe_wins_in_words(folder: Path) -> None:
-    built(folder)
-    reselect(folder / "run", ["select.margin=[5, 9]"], Heard())
-    heard = built(folder, select={"margin": [0.5, 9.0]})
+def test_a_changed_recipe_wins_in_words(changed: Path) -> None:
+    heard = built(changed, select={"margin": [0.5, 9.0]})
     [said] = [text for text in heard.warnings if "have changed, and replace" in text]
-    assert said.endswith("select: {margin: [5.0, 9.0]}") and margins(folder) == {3.0}
+    assert said.endswith("select: {margin: [5.0, 9.0]}") and margins(changed) == {3.0}
 
 
-def test_setting_what_the_recipe_says_anyway_is_nothing_to_keep(folder: Path) -> None:
-    built(folder)
-    reselect(folder / "run", ["select.margin=[5, 9]"], Heard())
-    reselect(folder / "run", ["select.margin=null"], Heard())
-    with Run.open(folder / "run") as run:
+def test_setting_what_the_recipe_says_anyway_is_nothing_to_keep(changed: Path) -> None:
+    reselect(changed / "run", ["select.margin=null"], Heard())
+    with Run.open(changed / "run") as run:
         assert run.own_selection() is None
-    assert not any(text.startswith(KEPT) for text in built(folder).warnings)
+    assert not any(text.startswith(KEPT) for text in built(changed).warnings)
 
 
 # -------------------------------------------------------------------------------------------------------- other surprises
@@ -172,8 +183,8 @@ def test_a_judge_like_a_coin_is_said_with_its_interval_and_can_be_held(folder: P
 def test_pairs_first_that_leaves_no_demos_is_said(folder: Path) -> None:
     write_answers(folder, n=60)
     assert any("leaves next to nothing for SFT" in text for text in built(folder).warnings)
-    shared = built(folder, select={"split": "share", "sft_share": 0.4})
-    assert not any("leaves next to nothing" in text for text in shared.warnings)
+    shared = reselect(folder / "run", ["select.split=share", "select.sft_share=0.4"], Heard())
+    assert (shared.exported["sft"], shared.exported["dpo"]) == (24, 36) and shared.warnings == []
 
 
 def test_commands_in_hints_can_be_pasted() -> None:

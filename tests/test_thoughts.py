@@ -106,7 +106,7 @@ def exported(run: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("domain", SAY)
+@pytest.mark.parametrize("domain", ["math", *(pytest.param(domain, marks=pytest.mark.slow) for domain in ("code", "instruct"))])
 def test_an_answer_is_what_counts(domain: str, tmp_path: Path) -> None:
     if domain == "code" and not CONFINED:
         pytest.skip("nothing on this machine can confine a program: no Landlock, no bubblewrap")

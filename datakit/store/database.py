@@ -172,8 +172,8 @@ class Database(Tables):
         if spill is not None:
             streaming = (*_STREAMING, f"temp_directory = {_quoted(str(spill))}")
             self.connection.execute("; ".join(f"SET {setting}" for setting in streaming))
-        elif sum(part.stat().st_size for part in self._names) < _SMALL:
-            self.connection.execute("SET threads = 1")
+        self._streams = spill is not None
+        self._set_threads()
         self.connection.execute("SET VARIABLE complete_reasons = $reasons", {"reasons": list(COMPLETE)})
         self.connection.execute("SET VARIABLE leading_residue = $pattern", {"pattern": LEADING})
         self.connection.execute("SET VARIABLE trailing_residue = $pattern", {"pattern": TRAILING})
@@ -187,6 +187,7 @@ class Database(Tables):
             self._look_at(table)
             if table in self._there:
                 self._make_view(table)
+        self._set_threads()
 
     def hold(self, view: str) -> None:
         """A temporary table of a view's rows, which statements that name the view read from here on."""
@@ -221,6 +222,12 @@ class Database(Tables):
             else:
                 self.connection.execute(f"CREATE VIEW {name} AS " + load_sql(f"views/{name}"))
             self._there.add(name)
+
+    def _set_threads(self) -> None:
+        """One thread for what one reads sooner than two are woken; a run may have grown since."""
+        if not self._streams:
+            size = sum(part.stat().st_size for _, parts in self._found.values() for part in parts)
+            self.connection.execute("SET threads = 1" if size < _SMALL else "RESET threads")
 
     def _look_at(self, table: str) -> None:
         """Note what the table's rows are in.

@@ -246,6 +246,20 @@ def test_one_sample_twice(tmp_path):
     assert "two rows with prompt_id 'a', model 'm', sample_index 0" in refused(tmp_path, responses_recipe("r.jsonl"))
 
 
+THOUGHT = ROWS[0] | {"text": "<think>1 and 4</think>It is 5"}
+
+
+@pytest.fixture(scope="module")
+def built_twice(tmp_path_factory) -> Path:
+    """A folder with a run of responses, the first one's thought written in its text and then beside it, which is the same."""
+    folder = tmp_path_factory.mktemp("twice")
+    recipe = write_recipe(folder / "x.yaml", responses_recipe("r.jsonl"))
+    for first in (THOUGHT, THOUGHT | {"text": "It is 5", "reasoning": "1 and 4"}):
+        write_rows(folder / "r.jsonl", [first, *ROWS[1:]])
+        assert datakit("build", "--recipe", recipe, "--out", folder / "run").returncode == 0
+    return folder
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -257,15 +271,10 @@ def test_one_sample_twice(tmp_path):
         (None, "the text of sample 1 of m to 'a' is gone"),
     ],
 )
-def test_a_response_that_changed_in_its_file(tmp_path, changed, message):
-    first = ROWS[0] | {"text": "<think>1 and 4</think>It is 5"}
-    write_rows(tmp_path / "r.jsonl", [first, *ROWS[1:]])
-    recipe = write_recipe(tmp_path / "x.yaml", responses_recipe("r.jsonl"))
-    assert datakit("build", "--recipe", recipe, "--out", tmp_path / "run").returncode == 0
-    write_rows(tmp_path / "r.jsonl", [first | {"text": "It is 5", "reasoning": "1 and 4"}, *ROWS[1:]])
-    assert datakit("build", "--recipe", recipe, "--out", tmp_path / "run").returncode == 0
-    write_rows(tmp_path / "r.jsonl", [first, *ROWS[2:]] if changed is None else [first | changed, *ROWS[1:]])
-    done = datakit("build", "--recipe", recipe, "--out", tmp_path / "run")
+def test_a_response_that_changed_in_its_file(built_twice, tmp_path, changed, message):
+    shutil.copytree(built_twice, tmp_path, dirs_exist_ok=True)
+    write_rows(tmp_path / "r.jsonl", [THOUGHT, *ROWS[2:]] if changed is None else [THOUGHT | changed, *ROWS[1:]])
+    done = datakit("build", "--recipe", tmp_path / "x.yaml", "--out", tmp_path / "run")
     assert done.returncode == 2 and message in done.stderr
 
 

@@ -20,6 +20,8 @@ class Later:
         return module if self._name is None else getattr(module, self._name)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # pytest asks every global of a file whether it is a fixture in disguise
+            raise AttributeError(name)
         return getattr(self._found(), name)
 
     def __call__(self, *args: Any, **named: Any) -> Any:

@@ -15,6 +15,7 @@ from math import inf, isnan, nan
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 import pytest
 from hypothesis import given
@@ -150,6 +151,14 @@ def test_journaled_rows_come_back_as_they_were(folder, table):
     assert list((folder / table).glob("journal-*")) == []
     with Run.open(folder) as run:
         assert_frame_equal(run.frame(table), wanted, check_row_order=False)
+
+
+def test_a_run_that_has_grown_is_read_by_all_cores(folder):
+    threads = "SELECT current_setting('threads') AS n"
+    with Run.create(folder) as run:
+        assert run.query(threads)["n"].to_list() == [1]
+        run.append("responses", [response(0, text=os.urandom(6 << 20).hex())])
+        assert run.query(threads)["n"].to_list() == duckdb.sql(threads).pl()["n"].to_list()
 
 
 def test_times_do_not_depend_on_where_the_machine_stands(folder):
