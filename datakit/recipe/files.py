@@ -57,7 +57,9 @@ def recipe_for_endpoints(domain: str) -> str:
     (prompts,) = load(bundled_recipe(domain)).prompts
     columns = yaml.safe_dump(prompts.columns, default_flow_style=True, sort_keys=False).strip()
     text = (recipes_folder() / "templates" / "endpoints.yaml").read_text(encoding="utf-8")
-    return FOR_EDITORS + text.replace("domain: math", f"domain: {domain}").replace("{prompt: question, reference: answer}", columns)
+    return FOR_EDITORS + text.replace("domain: math", f"domain: {domain}").replace(
+        "{prompt: question, reference: answer}", columns
+    )
 
 
 def resolve(recipe: Recipe) -> Recipe:
