@@ -9,7 +9,7 @@ BOTH := -n 4 --dist worksteal
 # Byte code is kept, whatever the environment says: each process that a test starts would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo train-demo fusion ablations test test-slow test-long test-vllm lint clean
+.PHONY: demo train-demo fusion ablations test test-slow test-long test-vllm lint docs pictures clean
 
 demo: $(INSTALLED)
 	$(BIN)/datakit build --domain math
@@ -44,6 +44,14 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(INSTALLED)  ## the pages of docs/ as a site in build/site; a dead link is an error
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+pictures: $(INSTALLED)  ## the pictures of README, made again of the demo's run
+	$(BIN)/datakit build --domain math
+	$(BIN)/python docs/making/pictures.py runs/math
 
 # Made anew whenever pyproject.toml or the constraints change.
 $(INSTALLED): pyproject.toml constraints.txt

@@ -140,7 +140,11 @@ def _answer_batch(pipe: Connection, worker: Worker, rows: Rows) -> None:
 
 def _say(pipe: Connection, kind: str, content: Row | str | int | DatakitError | None, duration_s: float) -> None:
     try:
-        pipe.send((kind, content, duration_s))
+        message = pickle.dumps((kind, content, duration_s))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:  # which of them, and its words, changes between Pythons
+        raise WorkerError(f"a result that cannot be pickled: {_text(error)}") from error
+    try:
+        pipe.send_bytes(message)
     except (BrokenPipeError, ConnectionResetError):
         os._exit(1)  # the parent is gone
 

@@ -17,6 +17,8 @@ from datakit.recipe.sources import LocalSource, ResponsesSource, ServeSource, So
 from datakit.tables import fingerprint
 
 Model = TypeVar("Model", ServeSource, LocalSource, LocalReward)
+FOR_EDITORS = "# yaml-language-server: $schema=recipe.schema.json\n"
+"""The first line of a recipe that is printed: by it an editor finds what `datakit recipe --schema` has written beside it."""
 
 
 def recipes_folder() -> Path:
@@ -47,7 +49,7 @@ def recipe_to_save(domain: str) -> str:
         if isinstance(token, yaml.ScalarToken) and token.value.startswith(("./", "../")):
             there = json.dumps(str(in_folder(path.parent, token.value)), ensure_ascii=False)
             text = text[: token.start_mark.index] + there + text[token.end_mark.index :]
-    return text
+    return FOR_EDITORS + text
 
 
 def recipe_for_endpoints(domain: str) -> str:
@@ -55,7 +57,9 @@ def recipe_for_endpoints(domain: str) -> str:
     (prompts,) = load(bundled_recipe(domain)).prompts
     columns = yaml.safe_dump(prompts.columns, default_flow_style=True, sort_keys=False).strip()
     text = (recipes_folder() / "templates" / "endpoints.yaml").read_text(encoding="utf-8")
-    return text.replace("domain: math", f"domain: {domain}").replace("{prompt: question, reference: answer}", columns)
+    return FOR_EDITORS + text.replace("domain: math", f"domain: {domain}").replace(
+        "{prompt: question, reference: answer}", columns
+    )
 
 
 def resolve(recipe: Recipe) -> Recipe:

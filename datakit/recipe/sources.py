@@ -101,6 +101,7 @@ class Sampled(Section):
     model: Name
     """The name that requests ask for; for `serve` a hub id or a model folder, for `local` a model folder."""
     revision: Name | None = None
+    """The model's commit, tag or branch; of a model folder by default a digest of its files. Part of a response's id."""
     n: Annotated[int, Field(strict=True, ge=1)] = 1
     """Independent samples a prompt."""
     system: str | None = None

@@ -47,7 +47,7 @@ def test_a_saved_recipe_is_the_embedded_one(domain, tmp_path):
     for part in ("prompts", "sources", "score"):
         locations = [section.location for section in getattr(theirs, part)]
         assert locations == [section.location for section in getattr(ours, part)] and None not in locations
-    assert comments(path) == comments(bundled_recipe(domain))
+    assert comments(path) == [files.FOR_EDITORS.rstrip(), *comments(bundled_recipe(domain))]
     assert {(one.n, one.sampling) for one in theirs.sampled} == {(one.n, one.sampling) for one in ours.sampled}
     assert (theirs.verify, theirs.select, theirs.limits) == (ours.verify, ours.select, ours.limits)
 
@@ -60,7 +60,7 @@ def test_the_package_may_lie_in_a_folder_of_any_name(name, tmp_path, monkeypatch
     )
     monkeypatch.setattr(files, "recipes_folder", lambda: tmp_path / name / "recipes")
     text = files.recipe_to_save("math")
-    assert text.splitlines()[0].endswith("  # ../data is not touched here")
+    assert text.splitlines()[1].endswith("  # ../data is not touched here")
     home = tmp_path / name
     assert yaml.safe_load(text) == {
         "prompts": [{"type": "file", "path": str(home / "data" / "p.jsonl")}],
@@ -80,6 +80,15 @@ def test_a_saved_recipe_builds(tmp_path):
     done = datakit("build", "--recipe", recipe, "--out", tmp_path / "run", "--limit", 2, "--until", "collect", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert count(tmp_path / "run", "prompts") == 2
+
+
+@every_domain
+@pytest.mark.parametrize("option", [(), ("--endpoints",)], ids=["embedded", "endpoints"])
+def test_an_editor_is_told_of_the_schema(domain, option):
+    """In the first line, where the language server looks, and once."""
+    lines = datakit("recipe", domain, *option).stdout.splitlines()
+    assert lines[0] == "# yaml-language-server: $schema=recipe.schema.json"
+    assert sum("yaml-language-server" in line for line in lines) == 1
 
 
 @every_domain

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from datakit.recipe import parse
+from datakit.recipe import load, parse
 from datakit.recipe.reference import docs_of, json_schema, sections, to_markdown
 from datakit.recipe.section import Sampling
 from tests.helpers.command import datakit
@@ -19,7 +19,7 @@ from tests.helpers.folders import ROOT
 
 RECIPES = [
     path
-    for path in sorted((ROOT / "recipes").rglob("*.yaml"))
+    for path in [*sorted((ROOT / "recipes").rglob("*.yaml")), *sorted((ROOT / "examples").glob("*.yaml"))]
     if "sources:" in path.read_text(encoding="utf-8") and "eval" not in path.parts
 ]
 LEAST = {"domain": "math", "sources": [{"type": "endpoint", "model": "m", "base_urls": ["http://127.0.0.1:8000/v1"]}]}
@@ -40,6 +40,7 @@ def plain(path: Path) -> Any:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_recipe_of_ours_is_valid(validator, path):
     assert [error.message for error in validator.iter_errors(plain(path))] == []
+    assert load(path).domain == plain(path)["domain"]
 
 
 JUDGE = {"type": "classifier", "model": "org/judge"}

@@ -66,10 +66,13 @@ def others():
 
 
 def watch_memory(peak, ended):
+    """Of workers. A child that has not yet become another program shares this process's memory, which may be any number."""
+    this = psutil.Process()
     while not ended.wait(0.05):
-        for child in psutil.Process().children(recursive=True):
+        for child in this.children(recursive=True):
             with suppress(psutil.Error):
-                peak.append(child.memory_info().rss)
+                if child.cmdline() != this.cmdline():
+                    peak.append(child.memory_info().rss)
 
 
 def outcome(result):
