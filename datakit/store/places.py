@@ -10,6 +10,7 @@ import glob
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import accumulate
 from pathlib import Path
@@ -17,13 +18,14 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from datakit.errors import RunError
+from datakit.machine import available_cores
 from datakit.store.database import Tables
 from datakit.store.parts import compared_by, parts_in
 from datakit.tables import Row
 from datakit.tables.compared import COMPARED
 
 OPEN_AT_ONCE = 64  # parts whose footers are in memory
-GROUPS_KEPT = 12  # groups of rows whose columns are in memory, some megabytes each
+GROUPS_KEPT = 24  # groups of rows whose columns are in memory, some megabytes each
 
 
 class Place(NamedTuple):
@@ -62,15 +64,37 @@ class Places:
     def read(self, places: Iterable[Place], columns: tuple[str, ...]) -> dict[Place, Row]:
         """These columns of the rows at the places."""
         by_group: dict[tuple[int, int], list[Place]] = {}
+        found: dict[Place, Row] = {}
         with self._lock:
             for place in set(places):
                 by_group.setdefault((place.part, self._group_of(place)), []).append(place)
-            found: dict[Place, Row] = {}
+            groups = self._read_groups(by_group, columns)
             for (part, group), wanted in by_group.items():
                 first = self._starts(part)[group]
-                rows = self._group(part, group, columns).take([place.row - first for place in wanted]).to_pylist()
+                rows = groups[part, group].take([place.row - first for place in wanted]).to_pylist()
                 found |= dict(zip(wanted, rows, strict=True))
+            while len(self._files) > OPEN_AT_ONCE:
+                self._files.popitem(last=False)[1].close()
         return found
+
+    def _read_groups(self, groups: Iterable[tuple[int, int]], columns: tuple[str, ...]) -> dict[tuple[int, int], Any]:
+        """These columns of whole groups of rows. Several parts are unpacked at a time, one by each thread."""
+        kept = {key: self._groups.pop((*key, columns), None) for key in groups}
+        missing: dict[int, list[int]] = {}
+        for part, group in (key for key, table in kept.items() if table is None):
+            missing.setdefault(part, []).append(group)
+        files = [self._file(part) for part in missing]
+
+        def unpack(file: Any, wanted: list[int]) -> list[Any]:
+            return [file.read_row_group(group, columns=list(columns), use_threads=False) for group in wanted]
+
+        with ThreadPoolExecutor(available_cores()) as threads:
+            for (part, wanted), tables in zip(missing.items(), threads.map(unpack, files, missing.values()), strict=True):
+                kept |= {(part, group): table for group, table in zip(wanted, tables, strict=True)}
+        self._groups |= {(*key, columns): table for key, table in kept.items()}
+        while len(self._groups) > GROUPS_KEPT:
+            self._groups.popitem(last=False)
+        return kept
 
     def search(self, text: str, words: str) -> Iterator[tuple[int, list[int], float]]:
         """Part by part: its number, the rows whose `text` (SQL) holds the words, and the share of the parts that is done."""
@@ -101,8 +125,6 @@ class Places:
                 self._files[part] = parquet.ParquetFile(self._paths[part], memory_map=False)
             except OSError as error:
                 raise RunError(f"{self._paths[part]}: is no longer there ({error}); start again") from error
-            if len(self._files) > OPEN_AT_ONCE:
-                self._files.popitem(last=False)[1].close()
         self._files.move_to_end(part)
         return self._files[part]
 
@@ -113,15 +135,6 @@ class Places:
 
     def _group_of(self, place: Place) -> int:
         return bisect_right(self._starts(place.part), place.row) - 1
-
-    def _group(self, part: int, group: int, columns: tuple[str, ...]) -> Any:
-        key = (part, group, columns)
-        if key not in self._groups:
-            self._groups[key] = self._file(part).read_row_group(group, columns=list(columns))
-            if len(self._groups) > GROUPS_KEPT:
-                self._groups.popitem(last=False)
-        self._groups.move_to_end(key)
-        return self._groups[key]
 
 
 def _quoted(path: str) -> str:
