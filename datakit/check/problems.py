@@ -8,10 +8,10 @@ from datakit.check.preflight import check_keys_and_folders, check_scores, find_r
 from datakit.check.weak_tests import check_tests
 from datakit.client import probe_endpoint, read_access
 from datakit.collect.inputs import read_inputs
-from datakit.domains import domain_of
+from datakit.domains import Domain, domain_of
 from datakit.errors import BadInput
 from datakit.progress import Monitor
-from datakit.recipe import EndpointSource, LocalReward, Recipe, VerifyCode, resolve
+from datakit.recipe import EndpointSource, Recipe, RemoteReward, VerifyCode, resolve
 from datakit.rewards.judges import chosen_judge
 from datakit.tables import Prompt
 from datakit.wording import counted
@@ -20,7 +20,9 @@ from datakit.wording import counted
 def check(
     recipe: Recipe, limit: int | None, monitor: Monitor, with_mutants: bool = False, with_rewards: bool = False
 ) -> list[Problem]:
-    """Parse, keys, folders and extras (these raise); then endpoints that do not answer and golds that fail their verifier."""
+    """Parse, keys, folders and extras (these raise). Then, all that is found at once: reward models that the hub does not give,
+    endpoints that do not answer, prompts that cannot be read, golds that fail their verifier.
+    """
     recipe = resolve(recipe)
     if with_mutants and recipe.domain != "code":
         raise BadInput(f"--mutants: there are mutants of programs only, and this recipe's domain is {recipe.domain}")
@@ -29,19 +31,37 @@ def check(
     domain = domain_of(recipe)
     check_keys_and_folders(recipe, domain)
     chosen_judge(recipe)
-    find_rewards(recipe)
-    differences = [difference.partition(": ") for difference in check_scores(recipe, monitor)] if with_rewards else []
-    problems = [Problem(where, what) for where, _, what in differences]
-    for at, source in enumerate(recipe.sources):
-        if isinstance(source, EndpointSource):
-            access = read_access(source.api_key_env, source.headers, f"sources.{at}")
-            trouble = probe_endpoint(source.base_urls, access, source.model)
-            problems += [Problem(f"sources.{at}: {url}", what) for url, what in trouble.items()]
-    for at, reward in enumerate(recipe.score):
-        if not isinstance(reward, LocalReward):
-            access = read_access(reward.api_key_env, reward.headers, reward.where)
-            trouble = probe_endpoint(reward.base_urls, access, reward.model)
-            problems += [Problem(f"score.{at}: {url}", what) for url, what in trouble.items()]
+    try:
+        find_rewards(recipe)
+        problems = [_problem(one) for one in (check_scores(recipe, monitor) if with_rewards else [])]
+    except BadInput as error:
+        problems = [_problem(str(error))]
+    problems += _silent_endpoints(recipe)
+    try:
+        return problems + _of_prompts(recipe, domain, limit, monitor, with_mutants)
+    except BadInput as error:
+        return [*problems, _problem(str(error))]
+
+
+def _problem(sentence: str) -> Problem:
+    """What a message says of a place: `score.model: NAME cannot be fetched`."""
+    where, _, what = sentence.partition(": ")
+    return Problem(where, what)
+
+
+def _silent_endpoints(recipe: Recipe) -> list[Problem]:
+    asked: list[tuple[str, str, EndpointSource | RemoteReward]] = [
+        *((f"sources.{at}", f"sources.{at}", one) for at, one in enumerate(recipe.sources) if isinstance(one, EndpointSource)),
+        *((f"score.{at}", one.where, one) for at, one in enumerate(recipe.score) if isinstance(one, RemoteReward)),
+    ]
+    problems = []
+    for called, where, section in asked:
+        trouble = probe_endpoint(section.base_urls, read_access(section.api_key_env, section.headers, where), section.model)
+        problems += [Problem(f"{called}: {url}", what) for url, what in trouble.items()]
+    return problems
+
+
+def _of_prompts(recipe: Recipe, domain: Domain, limit: int | None, monitor: Monitor, with_mutants: bool) -> list[Problem]:
     prompts: list[Prompt] = []
     inputs = read_inputs(recipe, domain.read, limit, prompts.append)
     monitor.say(f"{counted(inputs.n_rows, 'rows')} read, {inputs.n_dropped:,} dropped")
@@ -51,5 +71,5 @@ def check(
         texts = [(prompt.solution, prompt.reference) for prompt in prompts if prompt.dropped is None][:LOOKED_AT]
         if found := unlisted(texts, recipe.verify.libraries):
             monitor.say(found, warning=True)
-    problems += check_golds(prompts, domain, monitor)
+    problems = check_golds(prompts, domain, monitor)
     return problems + (check_tests(prompts, domain, monitor) if with_mutants else [])

@@ -23,6 +23,7 @@ from datakit.collect.reading import Counts, Known, Reading, question_in, row_pla
 from datakit.collect.rows import read_rows
 from datakit.collect.stretches import INTEGERS, read_stretches
 from datakit.collect.tally import Tally
+from datakit.domains.reading import number_as_text
 from datakit.errors import BadInput, BadRow
 from datakit.recipe import ResponsesSource
 from datakit.recipe.sources import RESIDUE
@@ -97,14 +98,22 @@ class _Importing:
         for at, key in enumerate(keys):
             if key not in self.met:
                 new.setdefault(key, at)
-        rows = as_rows(of_prompts(frame)[list(new.values())])
+        rows = dict(zip(new, as_rows(of_prompts(frame)[list(new.values())]), strict=True))
+        named = {key: known for key, row in rows.items() if (known := self._named(row)) is not None}
+        others = [row for key, row in rows.items() if key not in named]
         try:
-            prompts = list(self.reading.read(iter(rows), self.source.name))
+            prompts = iter(list(self.reading.read(iter(others), self.source.name)))
         except BadRow:
             return False
-        for key, row, prompt in zip(new, rows, prompts, strict=True):
-            self.met[key] = self._meet(row, prompt)
+        for key, row in rows.items():
+            self.met[key] = (named[key], ()) if key in named else self._meet(row, next(prompts))
         return True
+
+    def _named(self, row: Row) -> Known | None:
+        """The prompt of a row that has its id, and does not say again what is asked."""
+        if self.bring_prompts or any(row.get(column) is not None for column in (*OF_PROMPT[1:], "template")):
+            return None
+        return self.reading.inputs.known.get(str(number_as_text(row.get("prompt_id"))))
 
     def _numbered(self, frame: pl.DataFrame, keys: list[int]) -> pl.DataFrame:
         """The rows of known prompts, with what is known of these, and sample_index.
@@ -156,8 +165,12 @@ class _Importing:
 
     def _is_done(self, found: Found) -> bool:
         key = _key(found[2])
-        if key is None or key not in self.met:
+        if key is None:
             return False
+        if key not in self.met:
+            if (known := self._named(found[2])) is None:
+                return False
+            self.met[key] = known, ()
         self._add(found, self.met[key])
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -13,7 +14,7 @@ import yaml
 from datakit.domains import DOMAINS
 from datakit.recipe import EndpointSource, files, load
 from datakit.recipe.files import bundled_domains, bundled_recipe
-from tests.helpers.command import count, datakit
+from tests.helpers.command import closed_url, count, datakit
 from tests.helpers.folders import ROOT
 
 every_domain = pytest.mark.parametrize("domain", bundled_domains())
@@ -120,6 +121,21 @@ def test_the_recipe_for_endpoints_wants_names_and_urls_alone(tmp_path):
     assert [f"{at}: http://127.0.0.1:9/{node}/v1" in said for at, node in (("0", 1), ("0", 2), ("1", 3), ("1", 4))] == [
         True
     ] * 4
+
+
+@pytest.mark.slow
+def test_check_says_all_at_once_that_is_wrong(tmp_path, monkeypatch):
+    """A judge that the hub does not give, a URL where nobody listens, a file of prompts that is not there."""
+    hub = pytest.importorskip("huggingface_hub.constants")
+    pytest.importorskip("torch")
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
+    text = saved(tmp_path, "math", "--endpoints").read_text(encoding="utf-8")
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(re.sub(r"http://node\d:8000/v1", closed_url(), text), encoding="utf-8")
+    done = datakit("check", "--recipe", recipe, env={"VLLM_KEY": "a-key"})
+    assert done.returncode == 2, done.stderr
+    assert "score.model: RLHFlow/ArmoRM-Llama3-8B-v0.1 at revision" in done.stderr
+    assert "sources.0: http://127.0.0.1" in done.stderr and "prompts.jsonl" in done.stderr
 
 
 def test_what_there_is_no_recipe_for():

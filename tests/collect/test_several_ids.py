@@ -163,3 +163,20 @@ def test_sampled_answers_are_verified_for_every_prompt_that_asks_the_same(tmp_pa
     verdicts = f"SELECT prompt_id, model, count(*) FROM ({VERDICTS.replace('r.text', 'r.model')}) GROUP BY ALL ORDER BY ALL"
     each = [("fake/one", 2), ("m", 2)]
     assert query(tmp_path / "run", verdicts) == [(prompt_id, *row) for prompt_id in ("a", "z") for row in each]
+
+
+@pytest.mark.parametrize("more", [{}, {"force_reasoning": True}], ids=["columns", "rows"])
+def test_answers_that_name_their_prompt_by_its_id_need_not_repeat_it(more, tmp_path):
+    """A number is an id as a reader of columns makes it; an id that no prompt has is counted, and no answer of another one."""
+    asked = (("7", QUESTION, "2"), ("b", "What is 2 + 2?", "4"))
+    prompts: Rows = [{"prompt_id": at, "prompt": prompt, "reference": reference} for at, prompt, reference in asked]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in prompts))
+    answers: Rows = [
+        {"prompt_id": prompt_id, "model": "m", "text": f"Hm.</think>The answer is {at}."}
+        for at, prompt_id in enumerate((7, "b", 7, "nowhere"))
+    ]
+    given: Rows = [{"type": "file", "path": "p.jsonl"}]
+    recipe = recipe_of(tmp_path, answers, [{"type": "responses", "path": "r.jsonl", **more}], given)
+    build(recipe, tmp_path / "run", Options("collect"), Heard())
+    found = query(tmp_path / "run", "SELECT prompt_id, sample_index, right(text, 2) FROM responses ORDER BY ALL")
+    assert found == [("7", 0, "0."), ("7", 1, "2."), ("b", 0, "1.")]
