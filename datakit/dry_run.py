@@ -116,7 +116,7 @@ def _begun(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> 
     with ExitStack() as stack:
         run = stack.enter_context(Run.create(Path(stack.enter_context(TemporaryDirectory(prefix="datakit-")))))
         old = stack.enter_context(Run.open(folder)) if (folder / "recipe.json").is_file() else None
-        begun = begin(run, recipe, domain_of(recipe), options.limit, curator(recipe), old)
+        begun = begin(run, recipe, domain_of(recipe), options, curator(recipe), old)
         if old is not None:
             check_same(old, recipe, begun, options.resample)
             run.append("failures", old.frame("failures"))

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
+from datakit.errors import BadInput
 from datakit.signals import Signals
 
 Stage = Literal["collect", "sample", "verify", "score", "select", "export"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
+
+
+class Shard(NamedTuple):
+    """One of n parts of the prompts, by a hash of their messages: prompts that ask the same are in one."""
+
+    number: int
+    """From 0 to n - 1."""
+    n: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Of "0/4". BadInput for what is none."""
+        number, _, n = text.partition("/")
+        if not (number.isdecimal() and n.isdecimal() and int(number) < int(n)):
+            raise BadInput(f"--shard {text}: write it as I/N, the first of four as 0/4 and the last as 3/4")
+        return cls(int(number), int(n))
 
 
 @dataclass(frozen=True)
@@ -33,6 +50,15 @@ class Options:
     signals: Signals = field(default_factory=Signals)
     report: bool = False
     """At the end also count what the report's plots are drawn of."""
+    shard: Shard | None = None
+    """Ask only the prompts of this one; the others stand in the run as dropped."""
+
+    def __post_init__(self) -> None:
+        if self.shard is not None and self.until in ("select", "export"):
+            raise BadInput(
+                "--shard: pairs are selected over all prompts; give --until sample (verify, score), datakit merge the shards, "
+                "and build on in the merged run"
+            )
 
     @property
     def stages(self) -> tuple[Stage, ...]:

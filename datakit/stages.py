@@ -11,7 +11,7 @@ stopped. The inside of a stage is the room of its name. Stages tell a Monitor wh
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from datakit.check.libraries import warn_of_libraries
 from datakit.check.preflight import check_run_folder, preflight
 from datakit.collect.begin import begin, collect
 from datakit.collect.changes import check_same
+from datakit.collect.merge import Merged, check_shards, merge_shards
 from datakit.curate import curator
 from datakit.domains import Domain, domain_of
 from datakit.errors import BadInput, DatakitError, SourceStopped
@@ -62,7 +63,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
     selection: Selected | None = None
     with Run.create(folder) as run:
         with run.abandoned_if_new():
-            begun = begin(run, recipe, domain, options.limit, curator(recipe))
+            begun = begin(run, recipe, domain, options, curator(recipe))
             check_same(run, recipe, begun, options.resample)
         recipe = keep_selection(run, recipe, options.recipe_select, monitor)
         rule = rule_of(recipe, domain)
@@ -219,10 +220,27 @@ def curate(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> 
     check_run_folder(folder)
     with Run.create(folder) as run:
         with run.abandoned_if_new():
-            begun = begin(run, recipe, domain, options.limit, curator(recipe))
+            begun = begin(run, recipe, domain, options, curator(recipe))
             check_same(run, recipe, begun, options.resample)
         collect(run, keep_selection(run, recipe, options.recipe_select, monitor), begun, monitor)
         return describe_curation(run)
+
+
+def merge(folder: Path, shards: Sequence[Path], monitor: Monitor) -> Merged:
+    """Make the runs of shards (Options.shard) one run, or add them to it. Selection waits for the next build of it."""
+    check_run_folder(folder)
+    with ExitStack() as stack:
+        opened = [stack.enter_context(Run.open(shard)) for shard in shards]
+        check_shards(folder, opened)
+        run = stack.enter_context(Run.create(folder))
+        with run.abandoned_if_new():
+            merged = merge_shards(run, opened)
+    for shard in merged.waiting:
+        monitor.say(f"{shard}: batches are on their way there; build it once more, and merge again", warning=True)
+    if merged.lacking:
+        lacking = counted(merged.lacking, "prompts of other shards")
+        monitor.say(f"{lacking} are not among these; the next build of {folder} asks them", warning=True)
+    return merged
 
 
 def reselect(folder: Path, settings: list[str], monitor: Monitor) -> Summary:
@@ -248,7 +266,7 @@ def write_batch(
     recipe = resolve(recipe)
     with Run.create(folder) as run:
         with run.abandoned_if_new():
-            begun = begin(run, recipe, domain_of(recipe), options.limit, curator(recipe))
+            begun = begin(run, recipe, domain_of(recipe), options, curator(recipe))
             check_same(run, recipe, begun, options.resample)
         recipe = keep_selection(run, recipe, options.recipe_select, monitor)
         collect(run, recipe, begun, monitor)

@@ -19,7 +19,9 @@ from datakit.score import remote
 from datakit.score.local import self_check
 from datakit.select.rule import check_named
 
-OURS = ("recipe.json", ".lock")  # a build that was killed while it read its inputs leaves a lock and no recipe
+OURS = ("recipe.json", ".lock", "shards")
+"""Of a run, also of one that is not there yet: a build that was killed while it read its inputs leaves a lock, and shards may
+be built below the run that they will be."""
 UNSAFE = (
     "verify.allow_unsafe: where neither Landlock nor bubblewrap can confine programs, they run with limits on CPU time, memory "
     "and files only. Code that models wrote can then read and write your files, use the network, and find the tests and change "

@@ -49,7 +49,7 @@ def with_version(
 
 
 for command in (
-    *(build.build, look.inspect, report.report, report.diff, build.check, data.curate, look.select),
+    *(build.build, look.inspect, report.report, report.diff, build.check, data.curate, data.merge, look.select),
     *(read.flag, read.show, read.browse),
     *(look.export, look.push, look.sql, build.serve),
 ):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datakit.errors import BadInput, SourceStopped, command
+from datakit.options import Shard
 from datakit.signals import Signals
 from datakit.wording import counted
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 DomainOption = Annotated[str | None, typer.Option(help="Without --recipe: its embedded default. `datakit recipe` lists them.")]
 RecipeOption = Annotated[Path | None, typer.Option(help="A recipe in YAML.", show_default=False)]
+ShardOption = Annotated[
+    Shard | None,
+    typer.Option(parser=Shard.parse, metavar="I/N", help="With --until sample: only part I of N, from 0; see datakit merge."),
+]
 
 signals = Signals()
 """Those that asked this process to end; the console script listens for them."""
@@ -31,6 +36,7 @@ def build(
     out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/<domain>")] = None,
     until: Annotated[str, typer.Option(help="The last stage: collect, sample, verify, score, select, export.")] = "export",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N kept prompts.", show_default=False)] = None,
+    shard: ShardOption = None,
     resample: Annotated[bool, typer.Option(help="Go on in a run made with other sampled settings; old rows stay.")] = False,
     retry_failures: Annotated[bool, typer.Option(help="Ask again also for what failed for good.")] = False,
     keep_going: Annotated[
@@ -62,7 +68,9 @@ def build(
         raise BadInput(f"--until {until}: there is no such stage; stages are {', '.join(STAGES)}")
     loaded = load_recipe(domain, recipe)
     folder = out or Path("runs") / loaded.domain
-    options = Options(stage, limit, resample, retry_failures, keep_going, grace, recipe_select, selfcheck, signals, report)
+    options = Options(
+        stage, limit, resample, retry_failures, keep_going, grace, recipe_select, selfcheck, signals, report, shard
+    )
     if dry_run or json:
         _dry_run(loaded, folder, options, dry_run, json)
     else:

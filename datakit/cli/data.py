@@ -68,6 +68,24 @@ def read_batch(
         watch.say(f"next: {command('build', '--recipe', 'my.yaml', '--out', run)} goes on with the other stages")
 
 
+def merge(
+    run: Annotated[Path, typer.Argument(help="The run that they become; new, or an earlier merge.", show_default=False)],
+    shards: Annotated[list[Path], typer.Argument(metavar="SHARD...", help="Their run folders.", show_default=False)],
+) -> None:
+    """Make one run of those that were built with --shard: a union of their rows, and no model is asked.
+
+    The rows that are there already stay, so more shards, and what they were answered since, can be merged later.
+    """
+    from datakit import stages
+    from datakit.screen.watch import Watch
+
+    with Watch() as watch:
+        merged = stages.merge(run, shards, watch)
+        added = ", ".join(counted(n, table) for table, n in merged.added.items() if n) or "nothing new"
+        watch.say(f"{run}: {added}, of {counted(len(shards), 'shards')}")
+        watch.say(f"next: {command('build', '--recipe', 'my.yaml', '--out', run)} goes on with the other stages")
+
+
 def curate(
     domain: DomainOption = None,
     recipe: RecipeOption = None,

@@ -10,9 +10,11 @@ from typing import Protocol, TypeAlias
 from datakit.collect.benchmarks import read_items
 from datakit.collect.inputs import read_inputs
 from datakit.collect.reading import NOT_WANTED, Inputs, prompt_row
+from datakit.collect.shards import drop_elsewhere
 from datakit.domains import Domain
 from datakit.errors import BadInput
 from datakit.machine import collecting_rarely
+from datakit.options import Options
 from datakit.progress import Monitor
 from datakit.recipe import Recipe, Sampled
 from datakit.rewards.judges import judges
@@ -63,17 +65,27 @@ class Begun:
     """What dropped and near prompts met; None where the recipe has no curation."""
     curated: Counter[str] = field(default_factory=Counter)
     """Prompts dropped by curation, by reason."""
+    n_elsewhere: int = 0
+    """Prompts that are kept, in another shard."""
 
 
 def begin(
-    run: Run, recipe: Recipe, domain: Domain, limit: int | None, curate: Curate | None = None, earlier: Run | None = None
+    run: Run, recipe: Recipe, domain: Domain, options: Options, curate: Curate | None = None, earlier: Run | None = None
 ) -> Begun:
     """Read all that the recipe names into spools: errors are met before anything is changed.
 
-    `limit` counts the prompts that are kept. `curate` decides which are; what it says of a prompt depends on those before it
-    alone, so with a limit more are read until there are enough, and then as many as that takes.
+    `options.limit` counts the prompts that are kept, of all shards. `curate` decides which are; what it says of a prompt
+    depends on those before it alone, so with a limit more are read until there are enough, and then as many as that takes.
     `earlier`: the run whose responses' ids are to stay, where it is another one.
     """
+    begun = _begin(run, recipe, domain, options.limit, curate, earlier)
+    if options.shard is None:
+        return begun
+    prompts, n_elsewhere = drop_elsewhere(run, begun.prompts, options.shard)
+    return replace(begun, prompts=prompts, n_elsewhere=n_elsewhere)
+
+
+def _begin(run: Run, recipe: Recipe, domain: Domain, limit: int | None, curate: Curate | None, earlier: Run | None) -> Begun:
     if curate is None:
         return _read(run, recipe, domain, limit, earlier)
     decide, n_wanted = curate(read_items(recipe)), limit
@@ -132,12 +144,14 @@ def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
     run.replace("sources", inputs.source_frame(recipe))
     run.replace("judges", TABLES["judges"].frame([{"judge": name, "type": kind} for name, kind in judges(recipe).items()]))
     for spool in begun.imported.values():
-        _append_missing(run, spool)
+        run.append_missing(spool)
     dropped = [*inputs.dropped.items(), *begun.curated.most_common()]
     for note, count in [*inputs.notes.items(), *((f"prompts dropped: {reason}", n) for reason, n in dropped)]:
         monitor.say(counted(count, note), warning=True)
-    kept = inputs.n_kept - begun.curated.total()
-    if not kept:
+    kept = inputs.n_kept - begun.curated.total() - begun.n_elsewhere
+    if begun.n_elsewhere:
+        monitor.say(f"{counted(begun.n_elsewhere, 'prompts')} in other shards")
+    elif not kept:
         monitor.say("curate drops every prompt: nothing is asked; datakit inspect shows what each of them met", warning=True)
     imported = f", {counted(inputs.n_responses, 'responses')} imported" if inputs.n_responses else ""
     monitor.say(f"{counted(kept, 'prompts')}{imported}")
@@ -180,24 +194,6 @@ def _check_asked_by(run: Run, source: Sampled, prompts: Spool, inputs: Inputs) -
             there_are = ", ".join(known)[:200]
             note = f"values in sampling_by.{column} of {source.model} of no prompt: '{value}' (there are: {there_are})"
             inputs.notes[note] += 1
-
-
-def _append_missing(run: Run, new: Spool) -> None:
-    """Add the rows whose key has none yet."""
-    if not run.query(f"SELECT 1 FROM {new.relation} LIMIT 1").height:
-        new.path.unlink()
-    elif not run.query(f"SELECT 1 FROM {new.table} LIMIT 1").height:
-        run.append_by(new)
-    else:
-        missing, n_missing = run.spool(new.table, "missing.tmp"), 0
-        rows = f"SELECT * FROM {new.relation} ANTI JOIN {new.table} USING ({', '.join(TABLES[new.table].key)})"
-        for frame in run.stream(rows, {}, ROWS_AT_A_TIME):
-            missing.add(frame)
-            n_missing += frame.height
-        new.path.unlink()
-        if n_missing:
-            missing.finish()
-            run.append_by(missing)
 
 
 def _count_gone(run: Run, new: Spool) -> int:

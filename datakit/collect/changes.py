@@ -30,11 +30,11 @@ def check_same(run: Run, recipe: Recipe, begun: Begun, resample: bool) -> None:
         f"SELECT o.prompt_id FROM prompts AS o INNER JOIN {begun.prompts.relation} AS n ON o.prompt_id = n.prompt_id "
         "WHERE o.messages_digest <> n.messages_digest ORDER BY 1"
     )
-    differences = _source_differences(run, old, recipe)
-    differences += [f"prompts: the messages of '{prompt_id}' changed" for prompt_id in changed["prompt_id"]]
-    if differences and not resample:
+    changes = differences(run, old, recipe)
+    changes += [f"prompts: the messages of '{prompt_id}' changed" for prompt_id in changed["prompt_id"]]
+    if changes and not resample:
         raise RunError(
-            f"{run.folder}: made with other sampled settings:\n  {_listed(differences)}\n"
+            f"{run.folder}: made with other sampled settings:\n  {_listed(changes)}\n"
             "give another --out, or go on with --resample (the old rows stay, but are not used)"
         )
 
@@ -44,7 +44,7 @@ def _listed(differences: list[str]) -> str:
     return "\n  ".join(differences[:SHOWN] + more)
 
 
-def _source_differences(run: Run, old: Recipe, new: Recipe) -> list[str]:
+def differences(run: Run, old: Recipe, new: Recipe) -> list[str]:
     """Fields of old and new sources that differ, matched by model, the rest in order.
 
     Sources may be added at will, and one that has given nothing yet may change.
@@ -64,13 +64,13 @@ def _source_differences(run: Run, old: Recipe, new: Recipe) -> list[str]:
             else:
                 pairs.append((at, before, source))
     pairs += [(at, before, after) for (at, after), before in zip(added, gone.values(), strict=False)]
-    differences = []
+    found = []
     for at, before, after in pairs:
         for name in ("model", "revision", "system", "template", "prefill", "sampling", "sampling_by", "extra_body", "omit"):
             was, now = getattr(before, name, None), getattr(after, name, None)  # of a local source there are no requests
             if was != now:
-                differences.append(f"sources.{at}.{name}: {_short(was)} -> {_short(now)}")
-    return differences
+                found.append(f"sources.{at}.{name}: {_short(was)} -> {_short(now)}")
+    return found
 
 
 def _ways(source: Sampled) -> set[tuple[str, str | None, str, str]]:

@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,7 @@ from datakit.recipe import Recipe, digest, parse
 from datakit.store.database import Database
 from datakit.store.flags import TABLE as FLAGS
 from datakit.store.journal import JournalFile, journals_in, part_of, read_journal
-from datakit.store.parts import MOVE_AWAY, as_stored, check_parts, part_path, parts_in, write_part, writing
+from datakit.store.parts import MOVE_AWAY, ROWS_AT_A_TIME, as_stored, check_parts, part_path, parts_in, write_part, writing
 from datakit.store.spool import Spool
 from datakit.tables import TABLES, Row
 
@@ -207,6 +207,26 @@ class Run:
     def append_by(self, spool: Spool) -> None:
         """Add a finished spool's rows as one part."""
         self._take(spool, self._next_number(spool.table))
+
+    def append_missing(self, spool: Spool, also: Sequence[str] = ()) -> int:
+        """Add those rows of a finished spool whose key (and columns `also`) has none yet; returns how many."""
+        table, key = spool.table, (*TABLES[spool.table].key, *also)
+        if not self.query(f"SELECT 1 FROM {table} LIMIT 1").height:
+            missing, n_missing = spool, int(self.query(f"SELECT count(*) AS n FROM {spool.relation}")["n"][0])
+        else:
+            missing, n_missing = self.spool(table, "missing.tmp"), 0
+            for frame in self.stream(
+                f"SELECT * FROM {spool.relation} ANTI JOIN {table} USING ({', '.join(key)})", {}, ROWS_AT_A_TIME
+            ):
+                missing.add(frame)
+                n_missing += frame.height
+            missing.finish()
+            spool.path.unlink()
+        if n_missing:
+            self.append_by(missing)
+        else:
+            missing.path.unlink()
+        return n_missing
 
     def _take(self, spool: Spool, number: int) -> None:
         self.check_writable()

@@ -12,6 +12,7 @@ import pytest
 from datakit.collect.begin import begin
 from datakit.curate import curator
 from datakit.domains import domain_of
+from datakit.options import Options
 from datakit.recipe import load
 from datakit.store import Run
 from tests.helpers.command import datakit, rows_of, write_recipe
@@ -117,7 +118,7 @@ def test_deciding_anew_asks_nothing_and_deletes_nothing(folder: Path) -> None:
 def test_a_limit_counts_prompts_that_are_kept(folder: Path, limit: int, kept: str) -> None:
     loaded = load(recipe(folder, CURATE))
     with Run.create(folder / "run") as run:
-        prompts = begin(run, loaded, domain_of(loaded), limit, curator(loaded)).prompts
+        prompts = begin(run, loaded, domain_of(loaded), Options(limit=limit), curator(loaded)).prompts
         found = pl.concat([frame for _, frame in prompts.frames(100)])
     assert "".join(found.filter(pl.col("dropped").is_null())["prompt_id"]) == kept
     assert found["prompt_id"].max() == (kept[-1] if limit <= 3 else "g"), "and no more are read"
