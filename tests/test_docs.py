@@ -71,8 +71,11 @@ def datakit_command() -> Any:
 
 @cache
 def train_options(kind: str) -> set[str]:
+    from train.merge_options import merge_parser
     from train.options import build_parser
 
+    if kind == "merge":
+        return {option for action in merge_parser()._actions for option in action.option_strings}
     return {option for action in build_parser(kind)._actions for option in action.option_strings} | {"--config"}
 
 

@@ -34,7 +34,9 @@ def build(
     domain: DomainOption = None,
     recipe: RecipeOption = None,
     out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/<domain>")] = None,
-    until: Annotated[str, typer.Option(help="The last stage: collect, sample, verify, score, select, export.")] = "export",
+    until: Annotated[
+        str, typer.Option(help="The last stage: collect, sample, verify, score, select, probe, export.")
+    ] = "export",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N kept prompts.", show_default=False)] = None,
     shard: ShardOption = None,
     resample: Annotated[bool, typer.Option(help="Go on in a run made with other sampled settings; old rows stay.")] = False,
