@@ -9,7 +9,7 @@ BOTH := -n 4 --dist worksteal
 # Byte code is kept, whatever the environment says: each process that a test starts would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo train-demo fusion ablations test test-slow test-long test-vllm lint docs pictures clean
+.PHONY: demo train-demo fusion fusion-distributions ablations test test-slow test-long test-vllm lint docs pictures clean
 
 demo: $(INSTALLED)
 	$(BIN)/datakit build --domain math
@@ -24,6 +24,9 @@ train-demo: $(INSTALLED)  ## four sources teach a target what it lacks: 1,800 pr
 
 fusion: $(INSTALLED)  ## what four sources teach a target that lacks their skills, three seeds, with controls: docs/fusion.md
 	$(BIN)/python benchmarks/fusing.py
+
+fusion-distributions: $(INSTALLED)  ## what teachers' distributions add to their texts, three seeds, with controls: docs/distributions.md
+	$(BIN)/python benchmarks/fusing_distributions.py
 
 ablations: $(INSTALLED)  ## which choices of the data matter, on fusion's run; `--rows` and `--hours` of benchmarks/ablating.py take a slice
 	$(BIN)/python benchmarks/ablating.py

@@ -44,6 +44,8 @@ class Training:
     seed: int
     steps: int
     flags: dict[str, object] = field(default_factory=dict)
+    config: str | None = None
+    """Whose config it has, where that is another kind's."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Lab:
         out = self.folder(one.name)
         if (out / "model.safetensors").is_file():
             return
-        config = RECIPES / "train" / f"{one.kind}.yaml"
+        config = RECIPES / "train" / f"{one.config or one.kind}.yaml"
         flags = {"seed": one.seed, "max_steps": one.steps, **one.flags, "output_dir": out}
         given = [word for name, value in flags.items() for word in (f"--{name}", value)]
         self.run(f"train {one.name}", TRAIN, one.kind, "--data", one.data, "--model", one.model, "--config", config,

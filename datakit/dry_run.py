@@ -7,7 +7,7 @@ with the same SQL.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +18,7 @@ from datakit.collect.changes import check_same
 from datakit.curate import curator
 from datakit.domains import domain_of
 from datakit.options import Options
+from datakit.probe.plan import ReadingPlan, plan_readings
 from datakit.progress import Monitor
 from datakit.recipe import Budget, Recipe, RemoteReward, Requested, Sampled, resolve
 from datakit.rewards.judges import judge_name
@@ -82,6 +83,8 @@ class Plan:
     """How many answers each judge behind a URL would be asked about, at most. They are in no sum and no budget."""
     budgets: dict[str, BudgetPlan]
     """By name: tokens, cost; only those that the recipe sets."""
+    readings: list[ReadingPlan]
+    """What the models of the probe stage would read. It is in no sum and no budget."""
 
     @property
     def planned(self) -> Spent:
@@ -105,8 +108,12 @@ def plan(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Pl
         prompts = run.query("SELECT count(*) AS n FROM prompts WHERE dropped IS NULL")["n"][0]
         judges = [judge_name(reward) for reward in recipe.score if isinstance(reward, RemoteReward)]
         n_new = sum(source.missing for source in sources)
+        means = {one.model: one.completion_tokens / one.missing for one in sources if one.completion_tokens and one.missing}
+        means |= {row["model"]: row["mean_completion"] for row in rates if row["mean_completion"]}
+        with Run.open(folder) if (folder / "recipe.json").is_file() else nullcontext() as old:
+            readings = plan_readings(run, old, recipe, means, options.retry_failures)
         judged = {judge: n_new + count_missing(run, judge, options.retry_failures) for judge in judges}
-    planned = Plan(prompts, sources, spent, judged, {})
+    planned = Plan(prompts, sources, spent, judged, {}, readings)
     return replace(planned, budgets=_budget_plans(recipe.budget, planned))
 
 

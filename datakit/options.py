@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, get_args
 from datakit.errors import BadInput
 from datakit.signals import Signals
 
-Stage = Literal["collect", "sample", "verify", "score", "select", "export"]
+Stage = Literal["collect", "sample", "verify", "score", "select", "probe", "export"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 

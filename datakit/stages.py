@@ -2,7 +2,8 @@
 
     collect  inputs -> prompts, curated         sample   prompts x models x n -> responses
     verify   responses -> verdicts               score    responses -> scores
-    select   SQL -> demos (SFT), pairs (DPO)     export   demos | pairs -> folders that TRL takes
+    select   SQL -> demos (SFT), pairs (DPO)     probe    texts x models -> distributions (off unless the recipe has it)
+    export   demos | pairs | distributions -> folders that TRL takes
 
 Every stage asks only for what is missing (an anti-join of wanted against present ids), so a build goes on wherever it
 stopped. The inside of a stage is the room of its name. Stages tell a Monitor what they do; they never print.
@@ -32,7 +33,10 @@ from datakit.evaluation.models import Model
 from datakit.evaluation.scores import means_of, read_answers, recipe_for, results_of
 from datakit.evaluation.table import Evaluation
 from datakit.export.folders import write_exports
+from datakit.export.fusion import write_fusion
+from datakit.export.given import read_given
 from datakit.options import Options
+from datakit.probe.all_readings import probe_missing
 from datakit.progress import Monitor
 from datakit.recipe import Recipe, resolve
 from datakit.recipe.benchmarks import load_suite
@@ -84,6 +88,8 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
                 case "select":
                     rule = obeying_flags(run, rule)  # also those that came while it was building
                     selection = select(run, rule, monitor)
+                case "probe":
+                    stopped += probe_missing(run, recipe, options, monitor)
                 case "export":
                     exported = export(run, recipe, rule, monitor, selection)
         selected = "select" in options.stages and (options.keep_going or not stopped)
@@ -149,13 +155,18 @@ def select(run: Run, rule: Rule, monitor: Monitor) -> Selected:
 
 
 def export(run: Run, recipe: Recipe, rule: Rule, monitor: Monitor, selected: Selected | None) -> dict[Phase, int]:
-    """demos and pairs -> sft/ and dpo/ (or wrpo/) in the run folder; returns how many rows. `selected`: what was just made."""
+    """demos and pairs -> sft/ and dpo/ (or wrpo/) in the run folder, distributions -> fusion/; returns how many rows the first
+    have. `selected`: what was just made."""
     monitor.stage("export", {})
-    counts = write_exports(run, recipe, rule, run.folder, selected)
+    given = read_given(run, recipe, rule, selected=selected)
+    counts = write_exports(given, run.folder)
     pairs, called = ("wrpo", "triples") if recipe.select.target is not None else ("dpo", "pairs")
     monitor.say(
         f"{run.folder / 'sft'}: {counted(counts['sft'], 'demos')}    {run.folder / pairs}: {counted(counts['dpo'], called)}"
     )
+    fusion = write_fusion(run, recipe, given, run.folder)
+    for said, is_warning in fusion.sentences(run.folder) if fusion is not None else ():
+        monitor.say(said, warning=is_warning)
     return counts
 
 

@@ -71,8 +71,11 @@ def datakit_command() -> Any:
 
 @cache
 def train_options(kind: str) -> set[str]:
+    from train.merge_options import merge_parser
     from train.options import build_parser
 
+    if kind == "merge":
+        return {option for action in merge_parser()._actions for option in action.option_strings}
     return {option for action in build_parser(kind)._actions for option in action.option_strings} | {"--config"}
 
 
@@ -167,7 +170,7 @@ def test_the_readme_names_every_command():
     table = next(part for part in (ROOT / "README.md").read_text(encoding="utf-8").split("## ") if part.startswith("Commands"))
     rows = re.findall(r"^\| `(datakit|train) ([^|]+)\|", table, re.MULTILINE)
     named = {(program, name) for program, names in rows for name in re.findall(r"\b[a-z]+\b", names)}
-    assert named == {*(("datakit", name) for name in datakit_command().commands), *(("train", name) for name in OWN)}
+    assert named == {*(("datakit", name) for name in datakit_command().commands), *(("train", name) for name in (*OWN, "merge"))}
 
 
 def test_what_the_readme_says_of_the_data_stands_in_the_experiment():

@@ -13,9 +13,9 @@ from tests.helpers.folders import ROOT
 # Seven floors. A room is a folder or a file of datakit/; a file imports only from rooms of lower floors, also for types.
 FLOORS = {
     1: ["errors", "signals", "progress", "tables", "machine", "wording"],  # words that everybody uses
-    2: ["recipe", "engine", "client", "sandbox", "options"],  # machines, and what a user writes
+    2: ["recipe", "engine", "client", "sandbox", "tokens", "options"],  # machines, and what a user writes
     3: ["domains", "rewards", "store", "serving"],  # plug-ins; the run folder; model servers
-    4: ["collect", "curate", "sample", "verify", "score", "select"],  # the stages' insides
+    4: ["collect", "curate", "sample", "verify", "score", "select", "probe"],  # the stages' insides
     5: ["check", "dry_run", "audit", "export", "evaluation"],  # a whole command's work on a run
     6: ["stages", "screen", "page"],  # the flow; what is drawn, on a terminal and for a browser
     7: ["cli", "library"],  # prints to stdout, exits; what Python code calls

@@ -1,4 +1,4 @@
-"""`train sft|dpo|wrpo --data EXPORT --model MODEL [any TRL flag]`; the only place that prints or exits.
+"""`train sft|dpo|wrpo|fuse --data EXPORT --model MODEL [any TRL flag]`, `train merge`; the only place that prints or exits.
 
 train sft --data runs/my/sft --model data/micro/target --config recipes/train/sft.yaml
 train dpo --data runs/my/dpo --model checkpoints/sft --config recipes/train/dpo.yaml
@@ -18,16 +18,20 @@ from rich.console import Console
 from train.data import COLUMNS, Data, open_all
 from train.errors import TrainError
 from train.finetune import STILL_HELD, check_target, finetune, merge_command
+from train.merge import merge
+from train.merge_options import parse_merge
 from train.metrics import LINES, PLOT, draw
 from train.options import Options, Request, build_parser, check_early, parse_options, read_request
 
 _NEEDED = ("torch", "transformers", "accelerate", "datasets", "peft", "trl")
 
 _HELP = """\
-usage: train {sft,dpo,wrpo} --data EXPORT [EXPORT ...] --model MODEL [--config FILE.yaml] [any TRL flag]
+usage: train {sft,dpo,wrpo,fuse} --data EXPORT [EXPORT ...] --model MODEL [--config FILE.yaml] [any TRL flag]
+       train merge --pivot MODEL --models MODEL [MODEL ...] [--method sce] --output_dir DIR
 
 Fine-tune a target model on what datakit exports: demos first (sft), then pairs (dpo), or its own
-pairs with the sources' best answers beside them (wrpo).
+pairs with the sources' best answers beside them (wrpo); or texts with the distributions of their
+teachers (fuse). merge makes one model of several that were trained from one.
 
   train sft --data runs/my/sft --model data/micro/target --config recipes/train/sft.yaml
   train dpo --data runs/my/dpo --model checkpoints/sft --config recipes/train/dpo.yaml
@@ -41,13 +45,13 @@ pairs with the sources' best answers beside them (wrpo).
 Every flag of TRL's trainers works, on the command line (which wins) or in the YAML file:
   --use_peft --lora_r 32            train a LoRA adapter instead of all weights
   --loss_type sigmoid_norm          length-normalised DPO
-  --output_dir DIR                  by default checkpoints/sft, checkpoints/dpo and checkpoints/wrpo
+  --output_dir DIR                  by default checkpoints/sft, checkpoints/dpo, and so on
   --resume_from_checkpoint true     go on from the last checkpoint there
   --eval_share 0.02 --eval_strategy epoch      hold prompts out and evaluate on them
   --data_weights 1 0.5              so much of each --data, in proportion
 
 Several GPUs: accelerate launch --num_processes 8 -m train.cli sft --data ... --model ...
-All flags: train sft --help, train dpo --help, train wrpo --help.
+All flags: train sft --help, train dpo --help, train wrpo --help, train fuse --help, train merge --help.
 """
 
 
@@ -68,9 +72,12 @@ def _run(argv: list[str]) -> int:
         _print(_HELP.rstrip(), to_stderr=not argv)
         return 0 if argv else 2
     kind, rest = argv[0], argv[1:]
+    if kind == "merge":
+        _merge(rest)
+        return 0
     if kind not in COLUMNS:
-        close = difflib.get_close_matches(kind, COLUMNS, n=1, cutoff=0.3)
-        hint = f"did you mean train {close[0]}?" if close else "there are train sft, train dpo and train wrpo"
+        close = difflib.get_close_matches(kind, (*COLUMNS, "merge"), n=1, cutoff=0.3)
+        hint = f"did you mean train {close[0]}?" if close else f"there are {', '.join(COLUMNS)} and merge"
         raise TrainError(f"train {kind}: no such command; {hint}")
     request = read_request(kind, rest)
     if request.help:
@@ -102,8 +109,19 @@ def _train(request: Request) -> None:
         os._exit(0)
 
 
-def _check_installed(kind: str) -> None:
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+def _merge(argv: list[str]) -> None:
+    options = parse_merge(argv)
+    _check_installed("merge", ("torch", "safetensors", "peft"))
+    pivot, *models = [Path(check_target(name, "merge")) for name in (options.pivot, *options.models)]
+    merge(pivot, models, options.merging, options.out, options.overwrite)
+    _print(
+        f"Merged {len(models)} models by {options.merging.method} into {options.out} ({options.out / 'merge.json'} says how)."
+    )
+    _print(f"Next: transformers and vLLM load it like any model, for example vllm serve {options.out}")
+
+
+def _check_installed(kind: str, needed: tuple[str, ...] = _NEEDED) -> None:
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise TrainError(
             f"train {kind} needs packages that are not installed ({', '.join(missing)}): pip install 'fuse-datakit[train]'"

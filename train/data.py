@@ -22,13 +22,20 @@ COLUMNS = {
     "sft": ("prompt", "completion"),
     "dpo": ("prompt", "chosen", "rejected"),
     "wrpo": ("prompt", "chosen", "rejected", "source_chosen"),
+    "fuse": ("prompt", "completion"),
 }
+TEACHERS = ("teacher", "teacher_revision", "weight", "token_ids", "ends", "token_logprobs", "top_ids", "top_logprobs")
+"""Columns of fuse beside its texts: who read them, and how."""
+VOCABULARY = "vocabulary.parquet"
+"""Beside the rows of fuse: what the teachers' token ids stand for."""
+FOLDER_OF = {"fuse": "fusion"}
+"""What the export of a command is called, where it has another name."""
 UNDIVIDED = {"sft": ("messages",), "dpo": ("chosen", "rejected")}
 """TRL's columns where a row's prompt stands inside its conversations."""
 FITS = {("wrpo", "dpo")}
 """(what an export is, what it may be used for all the same): the pairs of triples."""
 PARQUET, JSON_LINES = (".parquet",), (".jsonl", ".jsonl.gz", ".ndjson", ".json", ".json.gz")
-ROWS_OF = {"sft": "demos", "dpo": "pairs", "wrpo": "triples"}
+ROWS_OF = {"sft": "demos", "dpo": "pairs", "wrpo": "triples", "fuse": "texts"}
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,8 @@ def open_data(path: Path, kind: str) -> Data:
     if kind == "sft" and (found == "kto" or schema.get("label") == pl.Boolean):
         raise TrainError(f"--data {path}: labelled answers (KTO), and sft would learn the bad ones, too; use an sft export")
     columns = _columns_in(path, schema, kind)
+    if kind == "fuse":
+        _check_teachers(path, files, schema)
     is_text = _is_text(path, schema, columns)
     rows = _check_rows(path, frame, columns, is_text, manifest.get("rows") if manifest else None)
     facts = manifest or {"kind": kind, "rows": rows, "files": {file.name: file.stat().st_size for file in files}}
@@ -112,21 +121,27 @@ def _files_at(path: Path, kind: str) -> tuple[Path, ...]:
             f"--data {path}: no such folder or file; it takes an export, for example the {kind}/ folder of a run: "
             f"datakit build --domain math --out runs/my writes runs/my/{kind}"
         )
+    folder = FOLDER_OF.get(kind, kind)
     patterns = [
         f"{folder}train{rest}{suffix}" for suffix in (".parquet", ".jsonl") for folder in ("", "data/") for rest in ("", "-*")
     ]
     for pattern in patterns:
         if found := tuple(sorted(path.glob(pattern))):
             return found
-    if any((path / kind / f"train{suffix}").is_file() for suffix in (".parquet", ".jsonl")):
+    if any((path / folder / f"train{suffix}").is_file() for suffix in (".parquet", ".jsonl")):
         raise TrainError(
-            f"--data {path}: this is a run or an export of both phases, and train {kind} takes one; use --data {path / kind}"
+            f"--data {path}: this is a run or an export of both phases, and train {kind} takes one; use --data {path / folder}"
+        )
+    if kind == "fuse" and (within := sorted(file.parent for file in path.glob(f"*/{VOCABULARY}"))):
+        raise TrainError(
+            f"--data {path}: has a folder for each source (teacher pairwise), and a target is trained on one: "
+            f"--data {within[0]} (there are {', '.join(one.name for one in within)})"
         )
     if (path / "recipe.json").is_file():
-        raise TrainError(
-            f"--data {path}: this is a run without a {kind} export yet; finish it with datakit build, or write its "
-            f"exports with datakit export {path} OUT and use --data OUT/{kind}"
-        )
+        how = f"finish it with datakit build, or write its exports with datakit export {path} OUT and use --data OUT/{kind}"
+        if kind == "fuse":
+            how = "its recipe needs probe and export.teacher (docs/distributions.md)"
+        raise TrainError(f"--data {path}: this is a run without a {folder} export yet; {how}")
     raise TrainError(f"--data {path}: no train.parquet or train.jsonl in it, so this is no export; use a run's {kind}/ folder")
 
 
@@ -173,6 +188,15 @@ def _columns_in(path: Path, schema: pl.Schema, kind: str) -> tuple[str, ...]:
         f"--data {path}: train {kind} needs the columns {', '.join(COLUMNS[kind])}{undivided}, and there is no "
         f"{', '.join(missing)} (there are {', '.join(schema)})"
     )
+
+
+def _check_teachers(path: Path, files: tuple[Path, ...], schema: pl.Schema) -> None:
+    """TrainError where the rows have no distributions, or nothing says what their tokens are."""
+    needed = "train fuse takes the fusion/ folder of a run, whose recipe needs probe and export.teacher (docs/distributions.md)"
+    if missing := [name for name in TEACHERS if name not in schema]:
+        raise TrainError(f"--data {path}: has no {', '.join(missing)}; {needed}")
+    if not (files[0].parent / VOCABULARY).is_file():
+        raise TrainError(f"--data {path}: no {VOCABULARY} beside {files[0].name}, which says what its tokens are; {needed}")
 
 
 def _is_text(path: Path, schema: pl.Schema, columns: tuple[str, ...]) -> bool:
@@ -224,7 +248,8 @@ def _check_rows(path: Path, frame: pl.LazyFrame, columns: tuple[str, ...], is_te
 
 def _wrong_kind(path: Path, found: str, kind: str) -> str:
     noun = ROWS_OF[kind]
-    better = path.parent / kind if path.name == found else Path("RUN") / kind
+    folder = FOLDER_OF.get(kind, kind)
+    better = path.parent / folder if path.name == found else Path("RUN") / folder
     return (
         f"--data {path}: this is {'an' if found == 'sft' else 'a'} {found} export ({', '.join(COLUMNS[found])}), and "
         f"train {kind} needs {noun} ({', '.join(COLUMNS[kind])}); use --data {better}"

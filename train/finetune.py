@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from train import wrpo
+from train import fuse, wrpo
 from train.data import ROWS_OF, Data, find_shipped
 from train.errors import TrainError
 from train.metrics import PLOT, Log, recorder
@@ -63,7 +63,10 @@ def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, li
     _prepare_output(record, options, out)
     if not data[0].is_text:
         _check_chat_template(options)
-    train_rows, eval_rows = load_rows(data, options.data.data_weights, options.data.eval_share)
+    row_weights = options.fusing.row_weights if options.fusing is not None else ()
+    train_rows, eval_rows = load_rows(data, options.data.data_weights, options.data.eval_share, row_weights)
+    if options.fusing is not None:
+        options.fusing.vocabularies = fuse.read_vocabularies([one.files[0].parent for one in data])
     n_rows, names = sum(one.rows for one in data), ", ".join(str(one.path) for one in data)
     used = (
         f" ({len(train_rows)} trained on, {len(eval_rows or ())} evaluated on)"
@@ -78,6 +81,8 @@ def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, li
         raise TrainError(f"train {options.kind}: {_first_lines(error)}") from error
     if not len(trainer.train_dataset):
         raise TrainError(f"train {options.kind}: every prompt alone fills max_length {training.max_length}; raise it")
+    if options.fusing is not None:
+        say(str(trainer.aligned))
     for warning in _row_warnings(trainer, options, len(train_rows)):
         say(f"Warning: {warning}")
     if trainer.is_world_process_zero():
@@ -158,7 +163,7 @@ def _check_chat_template(options: Options) -> None:
             f"({_first_lines(error)})"
         ) from None
     if tokenizer.chat_template is None and not getattr(training, "chat_template_path", None):
-        more = "add --chat_template_path" if options.kind == "sft" else "run train sft --chat_template_path ... first"
+        more = "add --chat_template_path" if options.kind in ("sft", "fuse") else "run train sft --chat_template_path ... first"
         raise TrainError(
             f"--model {model.model_name_or_path}: its tokenizer has no chat template, and an export is conversations; "
             f"use an instruct model, or {more}"
@@ -181,7 +186,12 @@ def _make_trainer(options: Options, train_rows: Any, eval_rows: Any) -> Any:
         "dtype": model.dtype,
         **(training.model_init_kwargs or {}),
     }
-    classes: dict[str, Callable[[], Any]] = {"sft": lambda: SFTTrainer, "dpo": lambda: DPOTrainer, "wrpo": wrpo.trainer_class}
+    classes: dict[str, Callable[[], Any]] = {
+        "sft": lambda: SFTTrainer,
+        "dpo": lambda: DPOTrainer,
+        "wrpo": wrpo.trainer_class,
+        "fuse": lambda: fuse.trainer_class(options.fusing or fuse.Fusing()),
+    }
     trainer = classes[options.kind]()(
         model=model.model_name_or_path,
         args=training,
@@ -212,7 +222,9 @@ def _row_warnings(trainer: Any, options: Options, n_rows: int) -> list[str]:
     if len(rows) < n_rows - disagreeing:
         n_long = n_rows - disagreeing - len(rows)
         warnings.append(f"rows left out: {n_long} of {n_rows} (their prompt alone fills {flag})")
-    if options.kind == "sft":
+    if options.kind in ("sft", "fuse"):
+        if options.kind == "fuse":
+            warnings += trainer.aligned.warnings()
         if limit is not None and (full := sum(len(ids) >= limit for ids in rows["input_ids"])):
             warnings.append(
                 f"rows that fill {flag}: {full} of {n_rows}; what was longer is cut there, and --max_length may be raised"

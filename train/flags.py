@@ -22,6 +22,7 @@ _CLASSES = {
     "sft": (("trl", "trainer/sft_config.py", "SFTConfig"),),
     "dpo": (("trl", "trainer/dpo_config.py", "DPOConfig"),),
     "wrpo": (("trl", "trainer/dpo_config.py", "DPOConfig"),),
+    "fuse": (("trl", "trainer/sft_config.py", "SFTConfig"),),
 }
 _SHARED = (
     ("trl", "trainer/base_config.py", "_BaseConfig"),
@@ -110,7 +111,7 @@ def _check_value(where: str, kind: str, name: str, values: list[str]) -> None:
             raise TrainError(
                 f"{where}argument --{name}/--{name.replace('_', '-')}: invalid {of.__name__} value: {value!r}"  # type: ignore[union-attr]
             ) from None
-    if name == "loss_type" and kind != "sft":
+    if name == "loss_type" and kind not in ("sft", "fuse"):
         check_losses(kind, values, flag.help)
 
 

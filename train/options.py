@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
-from train import wrpo
+from train import fuse, wrpo
 from train.data import find_shipped
 from train.errors import TrainError
 from train.flags import check_flags, check_losses, flags_in, nearest
+from train.fuse import Fusing
 from train.wrpo import Mixing
 
 # TRL's scripts name the data by these; here an export is the one way to name it.
@@ -82,7 +83,27 @@ class WRPOArguments:
     )  # fmt: skip
 
 
-OWN = {"sft": (DataArguments,), "dpo": (DataArguments,), "wrpo": (DataArguments, WRPOArguments)}
+@dataclass
+class FuseArguments:
+    """The flags of `train fuse` alone, see fuse.py."""
+
+    _argument_group_name: ClassVar[str] = "fusion"
+
+    lm_weight: float = field(
+        default=0.9,
+        metadata={"help": "Weight of the text's own tokens, from 0 to 1; the teacher's distributions have the rest."},
+    )
+    row_weights: list[float] | None = field(
+        default=None, metadata={"help": "One number for each --data: what the loss of its rows is multiplied by."}
+    )
+
+
+OWN: dict[str, tuple[Any, ...]] = {
+    "sft": (DataArguments,),
+    "dpo": (DataArguments,),
+    "wrpo": (DataArguments, WRPOArguments),
+    "fuse": (DataArguments, FuseArguments),
+}
 """What is not TRL's, by kind."""
 
 
@@ -96,6 +117,8 @@ class Options:
     model: Any
     mixing: Mixing | None = None
     """Of WRPO."""
+    fusing: Fusing | None = None
+    """Of fuse."""
 
 
 def read_request(kind: str, argv: list[str]) -> Request:
@@ -186,8 +209,9 @@ def parse_options(request: Request, has_test: bool = False) -> Options:
         raise TrainError(f"train {request.kind}: {_with_hint(str(error))}") from None
     if rest:
         raise TrainError(f"train {request.kind}: {rest[0].split('=')[0]}: no such flag{nearest(rest[0], known)}")
-    mixing = Mixing(more[0].wrpo_alpha, more[0].wrpo_alpha_schedule) if more else None
-    options = Options(request.kind, data, training, model, mixing)
+    mixing = Mixing(more[0].wrpo_alpha, more[0].wrpo_alpha_schedule) if request.kind == "wrpo" else None
+    fusing = Fusing(more[0].lm_weight, tuple(more[0].row_weights or ())) if request.kind == "fuse" else None
+    options = Options(request.kind, data, training, model, mixing, fusing)
     _check_values(options, has_test)
     return options
 
@@ -198,7 +222,7 @@ def build_parser(kind: str) -> Any:
     from transformers.utils import is_torch_bf16_gpu_available  # type: ignore[attr-defined]
     from trl import DPOConfig, ModelConfig, SFTConfig, TrlParser  # type: ignore[attr-defined]
 
-    training = SFTConfig if kind == "sft" else DPOConfig
+    training = SFTConfig if kind in ("sft", "fuse") else DPOConfig
     parser: Any = TrlParser(
         (DataArguments, training, ModelConfig, *OWN[kind][1:]),  # type: ignore[arg-type]
         prog=f"train {kind}",
@@ -215,7 +239,7 @@ def build_parser(kind: str) -> Any:
     group.add_argument("--config", help="YAML file of flags (learning_rate: 5e-6); the command line wins over it.")
     parser.set_defaults(output_dir=f"checkpoints/{kind}", report_to="none", bf16=is_torch_bf16_gpu_available())
     parser.set_defaults(dataloader_pin_memory=torch.accelerator.is_available())
-    if kind == "sft":
+    if kind in ("sft", "fuse"):
         parser.set_defaults(completion_only_loss=True)
     return parser
 
@@ -226,6 +250,8 @@ _DESCRIPTION = {
     "reference. FuseChat's length-normalised DPO is --loss_type sigmoid_norm --beta 10.",
     "wrpo": "Train a target model on its own pairs and the best answer of the source models (a wrpo export): TRL's DPOTrainer "
     "with WRPO's loss. The model as it is given is also the reference.",
+    "fuse": "Train a target model on texts and on how teachers read them (a fusion export): TRL's SFTTrainer with the loss of "
+    "FuseChat.",
 }
 
 
@@ -252,11 +278,13 @@ def _check_values(options: Options, has_test: bool) -> None:
         raise TrainError(f"--eval_share {share}: nothing evaluates the rows held out; add --eval_strategy epoch")
     if evaluates and not share and not has_test:
         raise TrainError("--eval_strategy: there is nothing to evaluate on; hold prompts out with --eval_share 0.02")
-    if options.kind != "sft":
+    if options.kind not in ("sft", "fuse"):
         help = type(training).__dataclass_fields__["loss_type"].metadata.get("help", "")
         check_losses(options.kind, training.loss_type, help)
     if options.mixing is not None:
         wrpo.check(training, options.mixing)
+    if options.fusing is not None:
+        fuse.check(training, options.fusing, len(options.data.data or ()))
 
 
 def _with_hint(message: str) -> str:

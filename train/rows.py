@@ -12,7 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from train.data import COLUMNS, Data, is_parquet
+from train.data import COLUMNS, TEACHERS, Data, is_parquet
 from train.errors import TrainError
 
 if TYPE_CHECKING:
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
-def load_rows(data: Sequence[Data], weights: Sequence[float] | None, eval_share: float) -> tuple[Dataset, Dataset | None]:
+def load_rows(
+    data: Sequence[Data], weights: Sequence[float] | None, eval_share: float, row_weights: Sequence[float] = ()
+) -> tuple[Dataset, Dataset | None]:
     """The rows to train on and those to evaluate on, as TRL takes them, in the columns of COLUMNS.
 
     `weights`: one a data, see `weighted`. `eval_share`: this share of the prompts is held out, all rows of each; without it the
-    test splits of exports are what is evaluated on.
+    test splits of exports are what is evaluated on. `row_weights`: of fuse, one a data, times the column `weight`.
     """
     from datasets import concatenate_datasets
 
@@ -33,6 +35,7 @@ def load_rows(data: Sequence[Data], weights: Sequence[float] | None, eval_share:
     if weights:
         counts = weighted([len(part) for part in parts], weights)
         parts = [_first(part, count) for part, count in zip(parts, counts, strict=True)]
+    parts = [_heavier(part, number) for part, number in zip(parts, row_weights or [1.0] * len(parts), strict=True)]
     rows = concatenate_datasets(parts)
     if not eval_share:
         tests = [_load(one, one.test_files) for one in data if one.test_files]
@@ -45,6 +48,10 @@ def load_rows(data: Sequence[Data], weights: Sequence[float] | None, eval_share:
         names = ", ".join(str(one.path) for one in data)
         raise TrainError(f"--eval_share {eval_share}: holds every prompt of {names} out; give a smaller share")
     return train, rows.select([index for index, key in enumerate(keys) if key in held])
+
+
+def _heavier(rows: Dataset, number: float) -> Dataset:
+    return rows if number == 1.0 else rows.map(lambda row: {"weight": row["weight"] * number}, desc="Weighing rows")
 
 
 def weighted(counts: Sequence[int], weights: Sequence[float]) -> list[int]:
@@ -61,7 +68,10 @@ def _load(data: Data, files: Sequence[Path]) -> Dataset:
     from datasets import load_dataset
 
     form = "parquet" if is_parquet(files[0]) else "json"
-    rows = load_dataset(form, data_files=[str(file) for file in files], split="train").select_columns(list(data.columns))
+    rows = load_dataset(form, data_files=[str(file) for file in files], split="train")
+    if data.kind == "fuse":
+        return rows.select_columns([*data.columns, *TEACHERS])
+    rows = rows.select_columns(list(data.columns))
     wanted = _features(data)
     if rows.features == wanted:
         return rows

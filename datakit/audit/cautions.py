@@ -96,7 +96,7 @@ def _source_warnings(source: Source) -> Iterator[str]:
         yield f"{model}: {unjudged / responses:.0%} of the responses could not be judged; they are in no pair"
     if source.pending:
         yield f"{model}: {source.pending:,} of {counted(source.wanted or 0, 'responses')} not there yet; build again to go on"
-    if not responses and not source.pending:
+    if not responses and not source.pending and source.n != 0:
         yield f"{model}: gave no response at all"
 
 

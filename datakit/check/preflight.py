@@ -9,6 +9,7 @@ from datakit.client import check_package, read_access
 from datakit.domains import Domain
 from datakit.errors import BadInput, RunError
 from datakit.options import Options
+from datakit.probe.readings import check as check_readings
 from datakit.progress import Monitor
 from datakit.recipe import EndpointSource, LocalReward, LocalSource, Recipe, Sampled, ServeSource, VerifyCode
 from datakit.rewards import check as check_reward
@@ -37,7 +38,7 @@ def preflight(recipe: Recipe, domain: Domain, folder: Path, options: Options, mo
         check_named(recipe.select, [source.model for source in recipe.sampled], "none of the recipe's sources:")
     check_keys_and_folders(recipe, domain)
     for at, source in enumerate(recipe.sources):
-        if isinstance(source, Sampled) and source.sampling.max_tokens is None:
+        if isinstance(source, Sampled) and source.n and source.sampling.max_tokens is None:
             who = "the model's positions decide" if isinstance(source, LocalSource) else "the server decides"
             monitor.say(f"sources.{at}: {source.model} has no sampling.max_tokens: {who} how long an answer may get", True)
     if isinstance(recipe.verify, VerifyCode) and recipe.verify.allow_unsafe:
@@ -69,6 +70,7 @@ def check_keys_and_folders(recipe: Recipe, domain: Domain) -> None:
             check_local(source, f"sources.{at}")
     for reward in recipe.score:
         check_reward(reward)
+    check_readings(recipe)
     if domain.verifier is not None:
         domain.verifier.preflight()
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datakit.recipe import Recipe
 
 DomainOption = Annotated[str | None, typer.Option(help="Without --recipe: its embedded default. `datakit recipe` lists them.")]
+UntilOption = Annotated[str, typer.Option(help="The last stage: collect, sample, verify, score, select, probe, export.")]
 RecipeOption = Annotated[Path | None, typer.Option(help="A recipe in YAML.", show_default=False)]
 ShardOption = Annotated[
     Shard | None,
@@ -34,7 +35,7 @@ def build(
     domain: DomainOption = None,
     recipe: RecipeOption = None,
     out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/<domain>")] = None,
-    until: Annotated[str, typer.Option(help="The last stage: collect, sample, verify, score, select, export.")] = "export",
+    until: UntilOption = "export",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N kept prompts.", show_default=False)] = None,
     shard: ShardOption = None,
     resample: Annotated[bool, typer.Option(help="Go on in a run made with other sampled settings; old rows stay.")] = False,

@@ -16,6 +16,7 @@ _KINDS = {
     "sft": ("demonstrations for SFT", "demonstrations"),
     "dpo": ("preference pairs for DPO", "preference"),
     "wrpo": ("triples for WRPO", "preference"),
+    "fusion": ("texts with token distributions", "distillation"),
     "kto": ("labelled answers for KTO", "preference"),
 }
 UNKNOWN = "unknown"

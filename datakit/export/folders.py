@@ -21,8 +21,7 @@ from datakit.export.formats import Format, RowWriter, dataset_info, shape_of, sp
 from datakit.export.given import NOT_WRITTEN, Given, read_given
 from datakit.export.manifest import phase_manifest, whole_manifest
 from datakit.export.mix import Mix, mix_runs
-from datakit.recipe import Recipe
-from datakit.select.rule import Rule, Selected, rule_in
+from datakit.select.rule import rule_in
 from datakit.store import Run, writing
 from datakit.tables import Phase, Row
 
@@ -47,18 +46,17 @@ class Exported:
     left_out: list[Row]
 
 
-def write_exports(run: Run, recipe: Recipe, rule: Rule, out: Path, selected: Selected | None = None) -> dict[Phase, int]:
+def write_exports(given: Given, out: Path) -> dict[Phase, int]:
     """Write the run's own OUT/sft and OUT/dpo (with a target OUT/wrpo), each in the place of an old one.
 
-    Returns how many rows each has. `selected`: what the rule has just selected. RunError where it is out of date (read_given).
+    Returns how many rows each has.
     """
-    given = read_given(run, recipe, rule, selected=selected)
     for phase, frame in given.frames.items():
         kind = given.kind_of(phase)
         with writing(out / kind):
-            new = _beside(out / kind, "new")
+            new = beside(out / kind, "new")
             _write_phase(new, Written(phase, kind, {"train": frame}, [given], Wish()))
-            _put(new, out / kind)
+            put(new, out / kind)
     gone = out / ("dpo" if given.has_target else "wrpo")
     if (gone / "manifest.json").is_file():  # it was written before the run had its target, or when it had one
         shutil.rmtree(gone)
@@ -76,7 +74,7 @@ def export_runs(folders: Sequence[Path], out: Path, wish: Wish) -> Exported:
         mixed = mix_runs(given, wish.mix)
         frames, left_out = dict(mixed.frames), mixed.left_out
     with writing(out):
-        new = _beside(out, "new")
+        new = beside(out, "new")
         manifests: dict[str, Row] = {}
         for phase, frame in frames.items():
             kept = _readable(frame, phase, wish.format, left_out)
@@ -84,7 +82,7 @@ def export_runs(folders: Sequence[Path], out: Path, wish: Wish) -> Exported:
             written = Written(phase, kind, _split(kept, wish.test_share), given, wish)
             manifests[kind] = _write_phase(new / kind, written)
         _write_whole(new, manifests, given, wish, left_out)
-        _put(new, out)
+        put(new, out)
     return Exported({kind: made["rows"] + made.get("test_rows", 0) for kind, made in manifests.items()}, left_out)
 
 
@@ -182,7 +180,7 @@ def _write_phase(folder: Path, written: Written) -> Row:
     named = _data_files(".", manifest, shape.suffix) or [{"split": "train", "path": f"train{shape.suffix}"}]
     card = make_card({kind: manifest}, [{"config_name": "default", "data_files": named}])
     (folder / "README.md").write_text(card, encoding="utf-8")
-    _write_json(folder / "manifest.json", manifest)
+    write_json(folder / "manifest.json", manifest)
     return manifest
 
 
@@ -195,7 +193,7 @@ def _write_whole(folder: Path, manifests: Mapping[str, Row], given: Sequence[Giv
         "weights": dict(wish.mix.weights),
         "left_out": left_out,
     }
-    _write_json(folder / "manifest.json", whole_manifest(manifests, given, choices))
+    write_json(folder / "manifest.json", whole_manifest(manifests, given, choices))
     suffix = shape_of(wish.format, "sft").suffix
     configs = [
         {"config_name": kind, "data_files": _data_files(kind, made, suffix)} for kind, made in manifests.items() if made["rows"]
@@ -208,7 +206,7 @@ def _write_whole(folder: Path, manifests: Mapping[str, Row], given: Sequence[Giv
             for split, rows in (("train", made["rows"]), ("test", made.get("test_rows", 0)))
             if rows
         }
-        _write_json(folder / "dataset_info.json", dataset_info(named))
+        write_json(folder / "dataset_info.json", dataset_info(named))
 
 
 def _data_files(folder: str, manifest: Row, suffix: str) -> list[Row]:
@@ -217,21 +215,21 @@ def _data_files(folder: str, manifest: Row, suffix: str) -> list[Row]:
     return [{"split": split, "path": (Path(folder) / f"{split}{suffix}").as_posix()} for split, n in rows.items() if n]
 
 
-def _beside(folder: Path, word: str) -> Path:
+def beside(folder: Path, word: str) -> Path:
     """A path to write at before the folder's own; what an interrupted export left there goes."""
     path = folder.with_name(f".{folder.name}.{word}")
     shutil.rmtree(path, ignore_errors=True)
     return path
 
 
-def _put(new: Path, folder: Path) -> None:
+def put(new: Path, folder: Path) -> None:
     """Rename it into its place; an old folder there goes."""
-    old = _beside(folder, "old")
+    old = beside(folder, "old")
     if folder.exists():
         folder.rename(old)
     new.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _write_json(path: Path, values: Row) -> None:
+def write_json(path: Path, values: Row) -> None:
     path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

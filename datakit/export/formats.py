@@ -50,6 +50,10 @@ class RowWriter:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """No more rows."""
         for file in (self._parquet, self._lines):
             if file is not None:
                 file.close()

@@ -2,6 +2,7 @@
 
 from datakit.recipe.curate import Against, Curate
 from datakit.recipe.files import resolve
+from datakit.recipe.probe import Probe
 from datakit.recipe.recipe import Budget, Limits, Recipe, assign, digest, load, parse
 from datakit.recipe.rewards import ArmoRM, Classifier, LLMJudge, LocalReward, RemoteReward, Reward, Served
 from datakit.recipe.select import MEAN_RANK, Quantiles, Select, spell_end
@@ -37,6 +38,7 @@ __all__ = [
     "LocalReward",
     "LocalSource",
     "Price",
+    "Probe",
     "Quantiles",
     "Recipe",
     "RemoteReward",

@@ -23,6 +23,7 @@ from datakit.errors import RecipeError
 from datakit.recipe.curate import Curate
 from datakit.recipe.explain import explain
 from datakit.recipe.export import Export
+from datakit.recipe.probe import Probe
 from datakit.recipe.rewards import RemoteReward, RewardSection
 from datakit.recipe.section import Endpoint, Located, Name, Section, Share
 from datakit.recipe.select import Select
@@ -94,6 +95,8 @@ class Recipe(Section):
     """A reward model, a list of them, or null: no judge."""
     select: Select = Select()
     """Which answers become demos and pairs."""
+    probe: Probe | None = None
+    """Whose distributions over which texts are read, for `train fuse`; null: nobody's."""
     export: Export = Export()
     """How they are written for training."""
     limits: Limits = Limits()
@@ -160,6 +163,8 @@ class Recipe(Section):
     def _consistent(self) -> Recipe:
         if not self.prompts and not self.imported:
             raise ValueError("no prompts: add a prompts section, or a responses source that brings its own")
+        if self.probe is None and (silent := [at for at, one in enumerate(self.sources) if getattr(one, "n", 1) == 0]):
+            raise ValueError(f"sources.{silent[0]}.n: 0 gives no answers; a source that only reads texts needs a probe section")
         seen: dict[tuple[str | None, ...], int] = {}
         for at, source in enumerate(self.sources):
             if isinstance(source, ResponsesSource):
@@ -177,7 +182,19 @@ class Recipe(Section):
             raise ValueError(f"select.{self.select.scored_rules[0]} must be null without a judge (score: null)")
         if twice := sorted({reward.type for reward in self.score} & set(self.imported_judges)):
             raise ValueError(f"judge: '{twice[0]}' is the name of a reward model in score; call the imported judge otherwise")
+        self._check_teacher()
         return self
+
+    def _check_teacher(self) -> None:
+        teacher, probe = self.export.teacher, self.probe
+        if teacher is None:
+            return
+        if probe is None:
+            raise ValueError(f"export.teacher: {teacher} needs distributions: add a probe section")
+        if teacher == "pairwise" and probe.pivot is None:
+            raise ValueError("export.teacher: pairwise compares each source with the pivot: set probe.pivot")
+        if teacher == "author" and probe.texts == "solutions":
+            raise ValueError("export.teacher: author takes the model that gave an answer, and solutions have none")
 
 
 def load(path: Path) -> Recipe:
@@ -203,7 +220,7 @@ def parse(values: Any, name: str, folder: Path) -> Recipe:
         raise RecipeError("\n".join(f"{name}: {line}" for line in explain(error, values, Recipe))) from None
     recipe._folder = folder
     recipe._notes = notes_on(recipe.domain, values.get("verify"))
-    for section in (*recipe.prompts, *recipe.curate.benchmarks, *recipe.sources, *recipe.score):
+    for section in (*recipe.prompts, *recipe.curate.benchmarks, *recipe.sources, *recipe.score, recipe.probe):
         if isinstance(section, Located):
             section.locate(folder)
     for at, reward in enumerate(recipe.score):

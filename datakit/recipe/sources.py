@@ -21,8 +21,8 @@ from datakit.recipe.section import (
     check_free,
     in_folder,
 )
-from datakit.recipe.template import PromptTemplate, RowTemplate
-from datakit.tables import canonical_json
+from datakit.recipe.template import PromptTemplate, RowTemplate, fill
+from datakit.tables import Messages, canonical_json
 
 OnBadRow = Literal["drop", "stop"] | None
 
@@ -102,8 +102,8 @@ class Sampled(Section):
     """The name that requests ask for; for `serve` a hub id or a model folder, for `local` a model folder."""
     revision: Name | None = None
     """The model's commit, tag or branch; of a model folder by default a digest of its files. Part of a response's id."""
-    n: Annotated[int, Field(strict=True, ge=1)] = 1
-    """Independent samples a prompt."""
+    n: Annotated[int, Field(strict=True, ge=0)] = 1
+    """Independent samples a prompt. With a probe section 0: it gives no answers, and only reads texts."""
     system: str | None = None
     """A system prompt put in front of every prompt of this source."""
     template: PromptTemplate | None = None
@@ -151,6 +151,13 @@ class Sampled(Section):
         if self.prefill is not None:
             settings["prefill"] = self.prefill
         return canonical_json(settings)
+
+    def asked(self, messages: Messages) -> Messages:
+        """What this source is asked for a prompt: its system prompt in front, its template around what the user asks last."""
+        if self.template is not None:
+            *before, last = messages
+            messages = [*before, {"role": last["role"], "content": fill(self.template, {"prompt": last["content"]})}]
+        return messages if self.system is None else [{"role": "system", "content": self.system}, *messages]
 
     @property
     def ways(self) -> list[Way]:
@@ -205,6 +212,9 @@ class Requested(Sampled, Requests):
     request: Literal["n", "single", "auto", "batch"] = "auto"
     """n: one request asks for all samples; single: one request a sample; auto: n until a server is seen to ignore it.
     batch (endpoint only): one line a sample, in files that go through the vendor's batch interface."""
+    tokenizer: Name | None = None
+    """Where its tokenizer.json is, for `probe`: a folder, or a repository of the hub (owner/name@revision). By default the
+    model's own."""
     extra_body: ExtraBody = {}
     """Further request fields: repetition_penalty, top_k, chat_template_kwargs, ..."""
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from datakit.client import RequestFailed, count_of, is_unfinished, is_withheld, read_content
 from datakit.recipe import Requested, Sampled
-from datakit.recipe.template import fill
 from datakit.tables import Messages, Row, Rows
 from datakit.tables.answers import join
 
@@ -49,15 +48,12 @@ class Exchange:
 
     def body(self, messages: Messages, n: int, seed: int, manner: Manner | None = None) -> dict[str, Any]:
         """A request for n samples, in the source's usual manner or another."""
-        system: Messages = [{"role": "system", "content": self.source.system}] if self.source.system is not None else []
-        if self.source.template is not None:
-            *before, asked = messages
-            messages = [*before, {**asked, "content": fill(self.source.template, {"prompt": asked["content"]})}]
+        messages = self.source.asked(messages)
         if self.source.prefill is not None:
             messages = [*messages, {"role": "assistant", "content": self.source.prefill}]
         body: dict[str, Any] = {
             "model": self.source.requested_model,
-            "messages": system + messages,
+            "messages": messages,
             "seed": seed,
             **(manner or self.manner).settings,
         }

@@ -18,18 +18,16 @@ from pathlib import Path
 from datakit.engine.local import LocalEngine
 from datakit.engine.protocol import Result
 from datakit.errors import DISTRIBUTION, BadInput, MissingExtra, SourceStopped, WorkerError
-from datakit.machine import available_cores, has_gpu
 from datakit.progress import Progress
 from datakit.recipe import LocalSource
-from datakit.rewards import all_devices
 from datakit.rewards.local.checkpoint import chat_template, read_json, weight_files
+from datakit.rewards.local.devices import devices_for
 from datakit.sample.exchange import Exchange
 from datakit.sample.in_process import sampling_worker
 from datakit.sample.one_source import EMPTY_ATTEMPTS, EMPTY_SAMPLES, Ask, Store
 from datakit.tables import Row, Rows, failure_row, make_seed
 
 WINDOW = 8_192  # samples that are put in order of length together
-SMALL = 200 * 2**20  # bytes of weights up to which every core has the model for itself
 STORE_ROWS = 256  # results that are stored together,
 STORE_EVERY_S = 1.0  # or sooner
 EMPTY = "the model ended its answer without text"
@@ -147,7 +145,4 @@ def model_folder(source: LocalSource, where: str) -> Path:
 
 def devices_of(source: LocalSource) -> list[str]:
     """One a worker: those that the recipe names, else every GPU, else the CPU, as often as the model is worth."""
-    if source.devices or has_gpu():
-        return all_devices(source.devices)
-    size = sum(path.stat().st_size for path in weight_files(model_folder(source, "sources")))
-    return ["cpu"] * (available_cores() if size <= SMALL else 1)
+    return devices_for(model_folder(source, "sources"), source.devices)

@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from datakit.dry_run import Plan, SourcePlan
+from datakit.probe.plan import ReadingPlan
 from datakit.progress import Progress
 from datakit.sample.spending import SourceSpent, money, total
 from datakit.screen.ink import Ink
-from datakit.wording import compact, counted, number, short_names, shorten_name
+from datakit.wording import NAME_CHARS, compact, counted, number, short_names, shorten_name
 
 NARROW = 100
 LEAST_NAME = 14
@@ -119,10 +120,22 @@ def _remarks(plan: Plan, names: dict[str, str]) -> Iterator[tuple[str, str]]:
         if not n_answers:
             continue
         yield f"{judge} is asked about {counted(n_answers, 'answers')} at most; no sum or budget has that", "dim"
+    for reading in plan.readings:
+        if reading.missing:
+            yield _reading(reading), "dim"
     for name, budget in plan.budgets.items():
         spent, planned, limit = map(money if name == "cost" else number, (budget.spent, budget.planned, budget.limit))
         said = f"budget.{name}: {spent} spent and {planned} planned of {limit}: {budget.verdict}"
         yield said, "green" if budget.verdict == "holds" else "yellow"
+
+
+def _reading(plan: ReadingPlan) -> str:
+    most = " at most" if plan.at_most else ""
+    cost = "" if plan.cost is None else f", {money(plan.cost)}"
+    where = "here" if plan.way == "local" else "on its server"
+    texts, tokens = counted(plan.missing, "texts"), counted(plan.prompt_tokens, "tokens")
+    who = shorten_name(plan.model, NAME_CHARS)
+    return f"probe: {who} reads {texts}{most} {where}, roughly {tokens}{cost}; no sum or budget has that"
 
 
 # ------------------------------------------------------------------------------------------------------------------- pieces

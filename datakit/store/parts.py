@@ -74,6 +74,8 @@ def compared_by(part: Path) -> str | None:
 def write_part(part: Path, table: str, frame: pl.DataFrame) -> None:
     """Write it under a temporary name, synced, and rename that."""
     frame = completed(table, frame)
+    if table == "distributions":  # DuckDB reads half floats from Parquet, though not from memory
+        frame = frame.with_columns(pl.col("top_logprobs").cast(pl.List(pl.Float16)))
     part.parent.mkdir(exist_ok=True)
     temporary = part.with_suffix(".tmp")
     buffer = io.BytesIO()  # polars gives no OSError of its own where the disk is full

@@ -1,9 +1,9 @@
 """The tables of a run: their Polars schema and their key.
 
-One table is one folder of Parquet parts under the run. `prompts`, `overlaps`, `sources`, `demos` and `pairs` are replaced
-whole; the others only grow, so an id must say everything that determines its row: a changed temperature, verifier or judge
-makes new ids. `sources` says which responses the current recipe wants: model, revision and sampling, of which prompts,
-sample_index below n; and which finish reasons mean complete, beside those that always do. `judges` says whose scores.
+One table is one folder of Parquet parts under the run. `prompts`, `overlaps`, `sources`, `readings`, `demos` and `pairs`
+are replaced whole; the others only grow, so an id must say everything that determines its row: a changed temperature, verifier
+or judge makes new ids. `sources` says which responses the current recipe wants: model, revision and sampling, of which
+prompts, sample_index below n; and which finish reasons mean complete, beside those that always do. `judges` says whose scores.
 `overlaps` says what a prompt met that is dropped by curation or comes near to a benchmark: the item or the other prompt, how
 much of it, and the text in common. `flags` says what people think of a prompt, a response or a pair. Of a response `text` is
 the answer, null where its thought (`reasoning`) was never followed by one.
@@ -261,6 +261,35 @@ TABLES: dict[str, Table] = {
             "source_chosen_score": pl.Float64,
         },
         "A chosen and a rejected response for DPO; log_length_ratio is ln(chosen / rejected characters).",
+    ),
+    "distributions": Table(
+        ("text_id", "model", "revision", "reading"),
+        {
+            "text_id": pl.String,
+            "model": pl.String,
+            "revision": pl.String,
+            "reading": pl.String,
+            "token_ids": pl.List(pl.UInt32),
+            "ends": pl.List(pl.UInt32),
+            "token_logprobs": pl.List(pl.Float32),
+            "top_ids": pl.List(pl.UInt32),
+            "top_logprobs": pl.List(pl.Float32),
+            "n_bytes": pl.Int64,
+            "nll": pl.Float64,
+        },
+        "How a model reads a text: its tokens, the byte where each ends, and for each the likeliest tokens in its place.",
+    ),
+    "readings": Table(
+        ("model", "revision", "reading"),
+        {
+            "model": pl.String,
+            "revision": pl.String,
+            "reading": pl.String,
+            "is_pivot": pl.Boolean,
+            "by_author": pl.Boolean,
+            "token_hex": pl.List(pl.String),
+        },
+        "Who reads texts by the current recipe, and the bytes of each of its tokens in hex, by their ids.",
     ),
     "failures": Table(
         ("stage", "key"),

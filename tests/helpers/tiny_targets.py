@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -80,7 +81,32 @@ def wrpo_rows(n: int = 16) -> list[dict]:
     ]  # fmt: skip
 
 
-ROWS = {"sft": sft_rows, "dpo": dpo_rows, "wrpo": wrpo_rows}
+def fuse_rows(n: int = 16) -> list[dict]:
+    """Demos as a teacher reads them that has this tokenizer: the text's letter .6, the next one of the alphabet .3."""
+    ids = make_tokenizer().get_vocab()
+    rows = []
+    for row in sft_rows(n):
+        own = [ids[letter] for letter in row["completion"][0]["content"]]
+        tokens = [*own, ids["<|end|>"]]
+        top = [[id, id + 1 if id > len(SPECIAL) and id + 1 < len(ids) else ids["~"]] for id in tokens]
+        rows.append(
+            {key: row[key] for key in ("prompt", "completion", "prompt_id", "response_id", "model")}
+            | {"weight": 1.0, "teacher": "m", "teacher_revision": None, "token_ids": tokens,
+               "ends": [*range(1, len(own) + 1), len(own)], "token_logprobs": [-0.5108256] * len(tokens),
+               "top_ids": [id for both in top for id in both], "top_logprobs": [-0.5108256, -1.2039728] * len(tokens)}
+        )  # fmt: skip
+    return rows
+
+
+def write_vocabulary(folder: Path) -> None:
+    """What the tokens of fuse_rows stand for."""
+    ids = make_tokenizer().get_vocab()
+    spelt = [None if token in SPECIAL else token.encode().hex() for token in sorted(ids, key=ids.__getitem__)]
+    schema: dict[str, Any] = {"teacher": pl.String, "teacher_revision": pl.String, "token_hex": pl.List(pl.String)}
+    pl.DataFrame([("m", None, spelt)], schema=schema, orient="row").write_parquet(folder / "vocabulary.parquet")
+
+
+ROWS = {"sft": sft_rows, "dpo": dpo_rows, "wrpo": wrpo_rows, "fuse": fuse_rows}
 
 
 def write_export(folder: Path, kind: str, rows: list[dict] | None = None, manifest: dict | None = None) -> Path:
@@ -90,7 +116,9 @@ def write_export(folder: Path, kind: str, rows: list[dict] | None = None, manife
     schema = pl.DataFrame(ROWS[kind](1)).schema
     frame = pl.DataFrame(rows, schema=schema) if not rows else pl.DataFrame(rows)
     frame.write_parquet(folder / "train.parquet")
-    content = {"kind": kind, "rows": len(rows), "recipe_digest": "0123abcd"} | (manifest or {})
+    if kind == "fuse":
+        write_vocabulary(folder)
+    content = {"kind": "fusion" if kind == "fuse" else kind, "rows": len(rows), "recipe_digest": "0123abcd"} | (manifest or {})
     (folder / "manifest.json").write_text(json.dumps(content))
     (folder / "README.md").write_text("# A test export\n")
     return folder

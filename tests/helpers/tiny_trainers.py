@@ -3,15 +3,29 @@
 from tests.helpers import tiny_targets as tiny
 from train.data import open_data
 from train.finetune import _make_trainer
+from train.fuse import read_vocabularies
 from train.options import parse_options, read_request
 from train.rows import load_rows
 
 
 def make_trainer(kind, model, tmp_path, rows, *flags):
     export = open_data(tiny.write_export(tmp_path / kind, kind, rows), kind)
-    argv = ["--model", str(model), "--output_dir", str(tmp_path / "out"), "--gradient_checkpointing", "false", *flags]
+    argv = [
+        "--data",
+        str(export.path),
+        "--model",
+        str(model),
+        "--output_dir",
+        str(tmp_path / "out"),
+        "--gradient_checkpointing",
+        "false",
+        *flags,
+    ]
     options = parse_options(read_request(kind, argv))
-    train_rows, _ = load_rows([export], None, 0.0)
+    row_weights = options.fusing.row_weights if options.fusing else ()
+    train_rows, _ = load_rows([export], None, 0.0, row_weights)
+    if options.fusing:
+        options.fusing.vocabularies = read_vocabularies([export.files[0].parent])
     return _make_trainer(options, train_rows, None), options
 
 

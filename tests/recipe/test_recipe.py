@@ -50,8 +50,8 @@ MISSPELT = {
     "top level": (SMALL + "selct: {}\n", "r.yaml: selct: extra field not permitted (got {}); did you mean 'select'?"),
     "nothing near": (
         SMALL + "zzz: 1\n",
-        "r.yaml: zzz: extra field not permitted (got 1); known here: budget, curate, domain, export, limits, prompts, score, "
-        "select, sources, verify",
+        "r.yaml: zzz: extra field not permitted (got 1); known here: budget, curate, domain, export, limits, probe, prompts, "
+        "score, select, sources, verify",
     ),
     "endpoint": (
         endpoint("modle: n"),
@@ -67,7 +67,7 @@ MISSPELT = {
         "r.yaml: sources.0.api_key_env: extra field not permitted (got 'K'); known here: args, complete, dtype, engine, env, "
         "extra_body, force_reasoning, max_in_flight, model, n, omit, pass_env, patience_s, prefill, price, python, request, "
         "residue, restarts, revision, sampling, sampling_by, start_timeout_s, system, template, tensor_parallel_size, "
-        "timeout_s, together, type",
+        "timeout_s, together, tokenizer, type",
     ),
     "sampling": (
         endpoint("sampling: {temprature: 0.8}"),
@@ -149,7 +149,10 @@ WRONG = {
         "r.yaml: sources.0.headers: a header stands there twice, for capital letters make no difference",
     ),
     # values of a wrong type or out of range; YAML's own surprises (yes, on, ~, dates) among them
-    "no samples": (endpoint("n: 0"), "r.yaml: sources.0.n: input should be greater than or equal to 1 (got 0)"),
+    "no samples": (
+        endpoint("n: 0"),
+        "r.yaml: sources.0.n: 0 gives no answers; a source that only reads texts needs a probe section",
+    ),
     "a revision of digits": (
         endpoint("revision: 12345678"),
         "r.yaml: sources.0.revision: input should be a valid string (got 12345678)",

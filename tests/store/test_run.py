@@ -60,6 +60,9 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "scores": {"response_id": "r", "judge": "j@1", "score": -0.0, "objectives": [0.5, inf, -inf, 1e300]},
     "demos": {"prompt_id": "p", "response_id": "r", "score": None},
     "pairs": {"prompt_id": "p", "model": "m", "chosen_id": "a", "rejected_id": "b", "margin": 0.01, "log_length_ratio": -0.5},
+    "distributions": {"text_id": "t", "model": ODD, "reading": "{}", "token_ids": [2**32 - 1, 0], "ends": [1], "nll": 0.1 + 0.2,
+                      "token_logprobs": [-0.5, 0.0], "top_ids": [7], "top_logprobs": [-1.25], "n_bytes": 2**40},
+    "readings": {"model": ODD, "reading": "{}", "is_pivot": True, "by_author": False, "token_hex": ["ff20", None]},
     "failures": {"stage": "sample", "key": "r", "error": "e", "message": ODD, "attempts": 3, "permanent": False, "at": AT},
     "flags": {"target": "pair", "chosen_id": "a", "rejected_id": ODD, "flag": "exclude", "note": ODD, "who": "me", "at": AT},
 }  # fmt: skip

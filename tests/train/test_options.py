@@ -50,7 +50,10 @@ FUSECHAT = {
 
 def test_there_is_a_recipe_of_each_kind_for_every_target():
     assert (
-        sorted([f"{kind}-{name}.yaml" for kind in ("sft", "dpo") for name in FUSECHAT] + ["sft.yaml", "dpo.yaml", "wrpo.yaml"])
+        sorted(
+            [f"{kind}-{name}.yaml" for kind in ("sft", "dpo") for name in FUSECHAT]
+            + ["sft.yaml", "dpo.yaml", "wrpo.yaml", "fuse.yaml"]
+        )
         == RECIPES
     )
 
@@ -59,8 +62,11 @@ def test_there_is_a_recipe_of_each_kind_for_every_target():
 def test_every_recipe_is_parsed_by_its_own_class(name):
     kind = re.split("[-.]", name)[0]
     options = parse(kind, "--config", str(FOLDER / name), *CPU)
-    assert type(options.training).__name__ == {"sft": "SFTConfig"}.get(kind, "DPOConfig")
+    assert type(options.training).__name__ == {"sft": "SFTConfig", "fuse": "SFTConfig"}.get(kind, "DPOConfig")
     for key, value in yaml.safe_load((FOLDER / name).read_text()).items():
+        if key == "lm_weight":
+            assert options.fusing.lm_weight == value
+            continue
         if key == "wrpo_alpha":
             assert options.mixing == Mixing(value, "linear")
             continue

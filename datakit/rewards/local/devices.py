@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from datakit.engine.worker import worker_number
 from datakit.errors import BadInput, needs_extra
-from datakit.machine import available_cores
+from datakit.machine import available_cores, has_gpu
 from datakit.recipe import LocalReward
 from datakit.rewards.local.batching import Budget
+from datakit.rewards.local.checkpoint import weight_files
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
     from transformers import PreTrainedModel
+
+
+SMALL = 200 * 2**20  # bytes of weights up to which every core has the model for itself
 
 
 class Costs(NamedTuple):
@@ -41,6 +46,15 @@ def all_devices(named: list[str]) -> list[str]:
     with needs_extra("local", "scoring"):
         import torch
     return [f"cuda:{at}" for at in range(torch.cuda.device_count())] or ["cpu"]
+
+
+def devices_for(folder: Path, named: list[str]) -> list[str]:
+    """One a worker of a causal model in this folder: those that the recipe names, else every GPU, else the CPU, as often as the
+    model is worth."""
+    if named or has_gpu():
+        return all_devices(named)
+    size = sum(path.stat().st_size for path in weight_files(folder))
+    return ["cpu"] * (available_cores() if size <= SMALL else 1)
 
 
 def take_device(names: list[str], field: str = "score.devices") -> torch.device:

@@ -1,5 +1,6 @@
--- The failures that still stand: the last one of each missing row that the current recipe wants, of its judges only.
--- Reads failures, wanted_responses, responses, scores, judges. No parameters. Gives the columns of failures.
+-- The failures that still stand: the last one of each missing row that the current recipe wants, of its judges and of the models
+-- that read texts only.
+-- Reads failures, wanted_responses, responses, scores, judges, readings, distributions. No parameters. Gives the columns of failures.
 -- Of what is wanted and there only the rows with failures are kept: these are few, the others may be more than memory holds.
 WITH failed AS (
     SELECT DISTINCT key FROM failures
@@ -15,17 +16,24 @@ there AS (
 
 scored AS (
     SELECT response_id, judge FROM scores WHERE response_id IN (SELECT key FROM failed)
+),
+
+read AS (
+    SELECT text_id, model FROM distributions WHERE text_id IN (SELECT key FROM failed)
 )
 
 SELECT f.*
 FROM failures AS f
 WHERE
-    f.key IN (SELECT response_id FROM wanted)
+    (f.stage = 'probe' OR f.key IN (SELECT response_id FROM wanted))
     AND CASE f.stage
         WHEN 'sample' THEN f.key NOT IN (SELECT response_id FROM there)
         WHEN 'score' THEN
             f.source IN (SELECT judge FROM judges)
             AND (f.key, f.source) NOT IN (SELECT (response_id, judge) FROM scored)
+        WHEN 'probe' THEN
+            f.source IN (SELECT model FROM readings)
+            AND (f.key, f.source) NOT IN (SELECT (text_id, model) FROM read)
         ELSE TRUE
     END
 QUALIFY row_number() OVER (PARTITION BY f.stage, f.key, f.source ORDER BY f.at DESC) = 1

@@ -1,0 +1,114 @@
+"""Texts with the distributions of a teacher beside them -> fusion/, which `train fuse` takes.
+
+Token ids are the teacher's own, so that one folder serves targets of any tokenizer: vocabulary.parquet has their bytes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from datakit.errors import command
+from datakit.export.card import make_card
+from datakit.export.folders import beside, put, write_json
+from datakit.export.formats import RowWriter, Shape
+from datakit.export.given import Given
+from datakit.export.manifest import phase_manifest
+from datakit.recipe import Recipe
+from datakit.store import Run, load_sql, writing
+from datakit.wording import counted
+
+ROWS_AT_A_TIME = 500  # of some hundred tokens each, with ten numbers a token
+FOLDER = "fusion"
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """What was written: rows by folder, and texts that were left out, by the reason."""
+
+    rows: Mapping[str, int]
+    left_out: Mapping[str, int]
+
+    def sentences(self, folder: Path) -> Iterator[tuple[str, bool]]:
+        """What there is to say of it, each with whether it is a warning."""
+        written = "    ".join(f"{folder / name}: {counted(rows, 'texts')}" for name, rows in self.rows.items())
+        yield written or f"{folder / FOLDER}: no texts", False
+        if missing := self.left_out.get("missing"):
+            again = command("build", "--out", folder, "--until", "probe")
+            yield (
+                f"{FOLDER}: {counted(missing, 'texts')} left out that not all models have read yet; this reads them, with the "
+                f"recipe of the run: {again} --recipe ...",
+                True,
+            )
+        if failed := self.left_out.get("failed"):
+            yield f"{FOLDER}: {counted(failed, 'texts')} left out that could not be read (the table failures says why)", True
+
+
+def write_fusion(run: Run, recipe: Recipe, given: Given, out: Path) -> Fusion | None:
+    """Write OUT/fusion, or with teacher pairwise OUT/fusion/<source>, in the place of an old one.
+
+    None where the recipe names no teacher: then an old one goes, for it is not of this selection.
+    """
+    folder = out / FOLDER
+    if recipe.probe is None or recipe.export.teacher is None:
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        return None
+    params = {"texts": recipe.probe.texts, "keep_reasoning": given.params["keep_reasoning"]}
+    with run.snapshot() as snapshot, writing(folder):
+        snapshot.make_table("probed_texts", load_sql("probe/texts"), params)
+        snapshot.make_table("chosen_teachers", load_sql("export/choose_teachers"), {"teacher": recipe.export.teacher})
+        chosen = snapshot.query("SELECT source, model, revision, reading, unread FROM chosen_teachers")
+        names = _folders(chosen["source"].unique(maintain_order=True).sort().to_list())
+        new = beside(folder, "new")
+        new.mkdir(parents=True)
+        rows: dict[str, int] = {}
+        for source, name in names.items():
+            frames = snapshot.stream(load_sql("export/fusion"), {"source": source, **given.params}, ROWS_AT_A_TIME)
+            vocabulary = snapshot.query(
+                "SELECT model AS teacher, revision AS teacher_revision, token_hex FROM readings AS r "
+                "SEMI JOIN (SELECT * FROM chosen_teachers WHERE source IS NOT DISTINCT FROM $source AND unread IS NULL) AS c "
+                "ON r.model = c.model AND r.revision IS NOT DISTINCT FROM c.revision AND r.reading = c.reading",
+                {"source": source},
+            )
+            rows[f"{FOLDER}/{name}" if name else FOLDER] = _write_folder(new / name, frames, vocabulary, recipe, given)
+        put(new, folder)
+    left_out = chosen.filter(pl.col("unread").is_not_null())["unread"].value_counts()
+    return Fusion(rows, dict(left_out.iter_rows()))
+
+
+def _folders(sources: list[str | None]) -> dict[str | None, str]:
+    """Source -> the name of its folder below fusion/: the end of the model's name, with a number where two end alike."""
+    ends = [Path(source).name if source is not None else "" for source in sources]
+    return {
+        source: f"{end}-{ends[:at].count(end) + 1}" if end and ends.count(end) > 1 else end
+        for at, (source, end) in enumerate(zip(sources, ends, strict=True))
+    }
+
+
+def _write_folder(folder: Path, frames: Iterator[pl.DataFrame], vocabulary: pl.DataFrame, recipe: Recipe, given: Given) -> int:
+    """Write one folder; returns its rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    columns: list[str] = []
+    kept: list[pl.DataFrame] = []
+    with closing(RowWriter(folder / "train.parquet", Shape())) as file:
+        for frame in frames:
+            columns = frame.columns
+            file.write(frame)
+            chars = pl.col("completion").list.last().struct.field("content").str.len_chars()
+            tokens = pl.col("token_ids").list.len()
+            kept.append(frame.select("model", "teacher", completion_chars=chars, completion_tokens=tokens))
+    rows = pl.concat(kept) if kept else pl.DataFrame(schema=dict.fromkeys(("model", "teacher"), pl.String))
+    vocabulary.write_parquet(folder / "vocabulary.parquet")
+    manifest = phase_manifest("fusion", {"train": rows}, columns, [given], "parquet")
+    manifest["teacher"] = recipe.export.teacher
+    manifest["teachers"] = dict(rows["teacher"].value_counts().sort("teacher").iter_rows())
+    configs = [{"config_name": "default", "data_files": [{"split": "train", "path": "train.parquet"}]}]
+    (folder / "README.md").write_text(make_card({"fusion": manifest}, configs), encoding="utf-8")
+    write_json(folder / "manifest.json", manifest)
+    return rows.height

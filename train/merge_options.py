@@ -1,0 +1,69 @@
+"""The command line of `train merge`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from train.errors import TrainError
+from train.merge import DTYPES, METHODS, Merging
+
+_DESCRIPTION = """\
+Make one model of several that were trained from one pivot, by what each has changed in every tensor.
+
+  sce     weights by the changes that differ most between the models, opposing signs left out (FuseChat 2)
+  varm    weights by the mean squared changes (FuseChat 1)
+  linear  the weighted mean        ties, dare   as in PEFT
+
+Give float32 checkpoints: bfloat16 rounds small changes away before they can be merged.
+"""
+
+
+@dataclass(frozen=True)
+class MergeOptions:
+    """What is merged, how, and where it goes."""
+
+    pivot: str
+    models: list[str]
+    merging: Merging
+    out: Path
+    overwrite: bool
+
+
+def merge_parser() -> argparse.ArgumentParser:
+    """Raises TrainError for what is unknown or missing; exits after --help."""
+    plain = Merging()
+    parser = argparse.ArgumentParser(
+        prog="train merge",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+    def fail(message: str) -> NoReturn:
+        raise TrainError(f"train merge: {message}")
+
+    parser.error = fail  # type: ignore[method-assign]
+    parser.add_argument("--pivot", required=True, help="the model that all of them were trained from: a folder")
+    parser.add_argument("--models", nargs="+", required=True, help="the trained models: folders")
+    parser.add_argument("--method", choices=METHODS, default=plain.method)
+    parser.add_argument("--tau", type=float, default=plain.tau, help="sce: share of the elements that decides weights (0.1)")
+    parser.add_argument(
+        "--mask_deltas", action="store_true", help="sce: leave the other elements out, as the formula is printed"
+    )
+    parser.add_argument("--density", type=float, default=plain.density, help="ties, dare: share of the changes kept (0.5)")
+    parser.add_argument("--weights", type=float, nargs="+", default=(), help="linear, dare: one a model; by default equal")
+    parser.add_argument("--dtype", default=plain.dtype, help=f"of the merged model: {', '.join(DTYPES)}")
+    parser.add_argument("--seed", type=int, default=plain.seed, help="dare: of the chance")
+    parser.add_argument("--output_dir", type=Path, required=True)
+    parser.add_argument("--overwrite", action="store_true", help="replace what is in --output_dir")
+    return parser
+
+
+def parse_merge(argv: list[str]) -> MergeOptions:
+    """TrainError for what is unknown or missing; exits after --help."""
+    found = merge_parser().parse_args(argv)
+    merging = Merging(found.method, found.tau, found.mask_deltas, found.density, tuple(found.weights), found.dtype, found.seed)
+    return MergeOptions(found.pivot, found.models, merging, found.output_dir, found.overwrite)
