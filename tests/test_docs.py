@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
@@ -178,6 +179,13 @@ def test_what_the_readme_says_of_the_data_stands_in_the_experiment():
     assert len(figures) >= 8 and set(figures) <= set(
         re.findall(r"[+-]\d+\.\d ± \d+\.\d", (ROOT / "docs" / "fusion.md").read_text(encoding="utf-8"))
     )
+
+
+def test_one_version_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == version
+    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert version in (headings[0], headings[1]) and headings[0] in (version, "Unreleased")
 
 
 def test_every_page_stands_in_the_sites_navigation():

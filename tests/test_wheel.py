@@ -34,12 +34,17 @@ def test_the_scripts_that_made_the_micro_models_are_in_the_sdist(tmp_path):
         names = {name.partition("/")[2] for name in archive.getnames()}
     scripts = {path.relative_to(ROOT).as_posix() for path in (ROOT / "data" / "micro" / "making").glob("*.py")}
     assert len(scripts) > 10 and scripts <= names
+    examples = {path.relative_to(ROOT).as_posix() for path in (ROOT / "examples").rglob("*") if path.is_file()}
+    assert len(examples) > 10 and {*examples, "mkdocs.yml", "docs/making/links.py", "CITATION.cff", "LICENSE"} <= names
 
 
 def test_what_is_in_the_wheel(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == {"datakit", "train"}
     assert not wheel.name.startswith("train")
+    about = wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info"
+    assert "License-Expression: Apache-2.0" in zipfile.ZipFile(wheel).read(f"{about}/METADATA").decode()
+    assert zipfile.ZipFile(wheel).read(f"{about}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
     for path in [*(ROOT / "datakit" / "sql").rglob("*.sql"), *(ROOT / "recipes").rglob("*.yaml")]:
         inside = path.relative_to(ROOT).as_posix()
         assert inside in names or f"datakit/_bundled/{inside}" in names, inside

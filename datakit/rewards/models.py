@@ -32,7 +32,10 @@ def check(reward: Reward) -> None:
         return
     for package in ("torch", "transformers"):
         if importlib.util.find_spec(package) is None:
-            raise MissingExtra(f"score: {reward.type} needs the package '{package}': pip install '{DISTRIBUTION}[local]'")
+            raise MissingExtra(
+                f"score: {reward.type} needs the package '{package}': pip install '{DISTRIBUTION}[local]'; without a judge: "
+                "score: null and select: {margin: null}"
+            )
     if reward.location is None:
         check_pinned(reward.model, reward.revision)
     else:
