@@ -20,14 +20,17 @@ from datakit.domains import domain_of
 from datakit.options import Options
 from datakit.probe.plan import ReadingPlan, plan_readings
 from datakit.progress import Monitor
-from datakit.recipe import Budget, Recipe, RemoteReward, Requested, Sampled, resolve
+from datakit.recipe import Budget, ChatJudge, Pairwise, Recipe, RemoteReward, Requested, Sampled, resolve
+from datakit.rewards import prompts_of
 from datakit.rewards.judges import judge_name
 from datakit.sample.one_source import asks_singly
-from datakit.sample.spending import Spent, identity, is_priced, source_labels, spending, spent_at, total
+from datakit.sample.spending import Spent, identity, is_priced, source_labels, spent_at, spent_so_far
+from datakit.score.judgements import count_judgements
 from datakit.score.missing import count_missing
 from datakit.store import Run, load_sql
 from datakit.tables import IMPORTED, TABLES, Row, Rows
 
+CHARS_A_TOKEN = 4
 Verdict = Literal["holds", "may stop the build", "would stop the build", "unknown"]
 
 
@@ -60,6 +63,22 @@ class SourcePlan:
 
 
 @dataclass(frozen=True)
+class JudgePlan:
+    """What a judge that sees two answers, or grades one by a prompt of its own, would be asked for."""
+
+    judge: str
+    wanted: int
+    there: int
+    missing: int
+    prompt_tokens: int
+    """At 4 characters a token; answers that are not there yet at most max_tokens each."""
+    completion_tokens: int | None
+    """At most; None without max_tokens."""
+    cost: float | None
+    """None where the recipe has no price for it."""
+
+
+@dataclass(frozen=True)
 class BudgetPlan:
     """Whether a budget holds for what is spent and what is planned."""
 
@@ -78,9 +97,11 @@ class Plan:
     """Those that are not dropped."""
     sources: list[SourcePlan]
     spent: Spent
-    """What the run's samples have taken so far."""
+    """What the run's samples and judgements have taken so far."""
     judged: dict[str, int]
-    """How many answers each judge behind a URL would be asked about, at most. They are in no sum and no budget."""
+    """How many answers each judge behind a URL would be asked to score, at most. They are in no sum and no budget."""
+    judging: list[JudgePlan]
+    """Judges whose tokens budgets count."""
     budgets: dict[str, BudgetPlan]
     """By name: tokens, cost; only those that the recipe sets."""
     readings: list[ReadingPlan]
@@ -88,10 +109,11 @@ class Plan:
 
     @property
     def planned(self) -> Spent:
+        asked: list[SourcePlan | JudgePlan] = [*self.sources, *self.judging]
         return Spent(
-            sum(source.prompt_tokens for source in self.sources),
-            sum(source.completion_tokens or 0 for source in self.sources),
-            sum(source.cost or 0.0 for source in self.sources),
+            sum(one.prompt_tokens for one in asked),
+            sum(one.completion_tokens or 0 for one in asked),
+            sum(one.cost or 0.0 for one in asked),
         )
 
 
@@ -104,16 +126,17 @@ def plan(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Pl
         samples = run.query(load_sql("plan/samples"), {"retry_failures": options.retry_failures}).to_dicts()
         rates = run.query(load_sql("plan/rates")).to_dicts()
         sources = [_source_plan(labels[identity(way.source)], way.source, samples, rates) for way in recipe.ways]
-        spent = total(spending(run, recipe))
+        spent = spent_so_far(run, recipe)
         prompts = run.query("SELECT count(*) AS n FROM prompts WHERE dropped IS NULL")["n"][0]
-        judges = [judge_name(reward) for reward in recipe.score if isinstance(reward, RemoteReward)]
+        judging = [judge_plan(run, recipe, one, options) for one in recipe.score if isinstance(one, ChatJudge)]
+        judges = [judge_name(one) for one in recipe.score if isinstance(one, RemoteReward) and not isinstance(one, ChatJudge)]
         n_new = sum(source.missing for source in sources)
         means = {one.model: one.completion_tokens / one.missing for one in sources if one.completion_tokens and one.missing}
         means |= {row["model"]: row["mean_completion"] for row in rates if row["mean_completion"]}
         with Run.open(folder) if (folder / "recipe.json").is_file() else nullcontext() as old:
             readings = plan_readings(run, old, recipe, means, options.retry_failures)
         judged = {judge: n_new + count_missing(run, judge, options.retry_failures) for judge in judges}
-    planned = Plan(prompts, sources, spent, judged, {}, readings)
+    planned = Plan(prompts, sources, spent, judged, judging, {}, readings)
     return replace(planned, budgets=_budget_plans(recipe.budget, planned))
 
 
@@ -127,9 +150,11 @@ def _begun(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> 
         if old is not None:
             check_same(old, recipe, begun, options.resample)
             run.append("failures", old.frame("failures"))
-            judges = [judge_name(reward) for reward in recipe.score if isinstance(reward, RemoteReward)]
+            remote = [one for one in recipe.score if isinstance(one, RemoteReward) and not isinstance(one, ChatJudge)]
+            judges = [judge_name(reward) for reward in remote]
             scored = "SELECT * REPLACE (NULL::DOUBLE[] AS objectives) FROM scores WHERE list_contains($judges, judge)"
             run.append("scores", old.query(scored, {"judges": judges}))
+            run.append("judgements", old.query("SELECT * REPLACE (NULL::VARCHAR AS text) FROM judgements"))
             columns = ", ".join(name for name in TABLES["responses"].schema if name != "text")
             there = old.query(
                 f"SELECT {columns}, if(text IS NULL, NULL, '') AS text FROM responses WHERE sampling <> '{IMPORTED}'"
@@ -171,8 +196,31 @@ def _source_plan(label: str, source: Sampled, samples: Rows, rates: Rows) -> Sou
     )
 
 
+def judge_plan(run: Run, recipe: Recipe, reward: ChatJudge, options: Options) -> JudgePlan:
+    """Of all answers that the recipe wants, those that are not there yet too."""
+    missing, there = count_judgements(run, recipe, reward, options.retry_failures, "judge/plan_answers")
+    means = run.query(load_sql("plan/judged")).to_dicts()[0]
+    most = [way.source.sampling.max_tokens or 0 for way in recipe.ways]
+    answer = means["answer"] if means["answer"] is not None else max(most, default=0)
+    template = max(len(one.template) + len(one.system or "") for one in prompts_of(reward)) / CHARS_A_TOKEN
+    n_answers = 2 if isinstance(reward, Pairwise) else 1
+    prompt_tokens = round(missing * (template + (means["prompt"] or 0.0) + n_answers * answer))
+    longest = reward.sampling.max_tokens
+    completion_tokens = None if longest is None else missing * longest
+    return JudgePlan(
+        judge_name(reward),
+        missing + there,
+        there,
+        missing,
+        prompt_tokens,
+        completion_tokens,
+        spent_at(reward.price, prompt_tokens, completion_tokens or 0).cost if is_priced(reward.price) else None,
+    )
+
+
 def _budget_plans(budget: Budget, planned: Plan) -> dict[str, BudgetPlan]:
     known = {source.completion_tokens_by for source in planned.sources if source.missing}
+    known |= {"unknown" if one.completion_tokens is None else "max_tokens" for one in planned.judging if one.missing}
     plans = {}
     for name in ("tokens", "cost"):
         limit, spent, more = (getattr(sums, name) for sums in (budget, planned.spent, planned.planned))

@@ -11,9 +11,9 @@ stopped. The inside of a stage is the room of its name. Stages tell a Monitor wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from datakit.audit.curation import describe_curation
@@ -26,28 +26,34 @@ from datakit.collect.changes import check_same
 from datakit.collect.merge import Merged, check_shards, merge_shards
 from datakit.curate import curator
 from datakit.domains import Domain, domain_of
+from datakit.dry_run import Plan, plan
 from datakit.errors import BadInput, DatakitError, SourceStopped
+from datakit.evaluation.contest import Contest, contest_for
 from datakit.evaluation.flips import read_flips
 from datakit.evaluation.items import contact, prompts_of
+from datakit.evaluation.judged import judged_results
 from datakit.evaluation.models import Model
-from datakit.evaluation.scores import means_of, read_answers, recipe_for, results_of
-from datakit.evaluation.table import Evaluation
+from datakit.evaluation.scores import means_of, read_answers, results_of
+from datakit.evaluation.second_turn import second_recipe
+from datakit.evaluation.table import Evaluation, Flip, Results
+from datakit.evaluation.verdicts import Verdicts, read_verdicts, with_unasked
 from datakit.export.folders import write_exports
 from datakit.export.fusion import write_fusion
 from datakit.export.given import read_given
-from datakit.options import Options
+from datakit.options import Options, Stage
 from datakit.probe.all_readings import probe_missing
 from datakit.progress import Monitor
-from datakit.recipe import Recipe, resolve
+from datakit.recipe import Budget, Recipe, resolve
 from datakit.recipe.benchmarks import load_suite
 from datakit.sample.all_sources import Gathering
 from datakit.sample.by_hand import Written, write_lines
+from datakit.sample.spending import Spent, judge_budget, left_of, spent_so_far
 from datakit.score.one_judge import score_missing
 from datakit.select.kept import keep_selection, save_selection, with_settings
 from datakit.select.rule import Rule, Selected, check_measured, obeying_flags, rule_of
 from datakit.select.rule import select as select_answers
 from datakit.store import Run, load_sql
-from datakit.tables import Phase, as_json
+from datakit.tables import Phase, Row, as_json
 from datakit.verify import VERIFY_BATCH, verdicts
 from datakit.wording import counted
 
@@ -136,11 +142,11 @@ def verify(run: Run, domain: Domain, monitor: Monitor) -> None:
 
 
 def score(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[DatakitError]:
-    """responses -> scores of every judge. Returns the judges behind URLs that could not be used."""
+    """responses -> scores or judgements of every judge. Returns what ended some early: no use of a URL, a spent budget."""
     stopped: list[DatakitError] = []
     for reward in recipe.score:
         if not stopped or options.keep_going:
-            stopped += score_missing(run, reward, options, monitor)
+            stopped += score_missing(run, recipe, reward, options, monitor, judge_budget(run, recipe, reward))
     return stopped
 
 
@@ -188,6 +194,12 @@ class Asked:
     """Runs and exports, of whose prompts is said how many are in the benchmarks."""
     flips: bool = False
     """With what the base got right and a model wrong, and back."""
+    judge: Row | None = None
+    """Where the judge is, for benchmarks whose answers are judged."""
+    baseline: Model | None = None
+    """Whose answers a judge of two holds the others' against; by default the benchmark's own."""
+    budget: Budget = field(default_factory=Budget)
+    """What all of it may spend."""
 
 
 def evaluate(
@@ -200,29 +212,85 @@ def evaluate(
     if base not in names:
         raise BadInput(f"--base {base}: no --model is called so; there are {', '.join(names)}")
     suite, found = load_suite(asked.suite)
-    folder = asked.out or Path("runs") / "eval" / suite
-    recipes = [recipe_for(one, models) for one in found]
+    contests = [contest_for(one, models, asked.judge, asked.baseline) for one in found]
     texts = {data: prompts_of(data) for data in asked.data}
-    results, flips, stopped = [], [], list[DatakitError]()
-    for (benchmark, _), recipe in zip(found, recipes, strict=True):
+    series = Series(asked.out or Path("runs") / "eval" / suite, asked.budget, options, monitor, ended)
+    results, flips = list[Results](), list[Flip]()
+    for contest in contests:
+        benchmark = contest.benchmark
         monitor.say(f"{benchmark.name} ({benchmark.version})")
         for model in models:
             if model.departs_from(benchmark):
                 said = "is asked without prefill: `transformers serve` cannot go on with an answer"
                 monitor.say(f"{model.name} {said}", warning=True)
-        summary = build(recipe, folder / benchmark.name, replace(options, until="verify", resample=True), monitor)
-        ended(summary)
-        stopped += summary.stopped
-        if stopped and not options.keep_going:
-            raise stopped[0] if len(stopped) == 1 else SourceStopped("\n".join(map(str, stopped)))
-        with Run.open(folder / benchmark.name) as run:
-            answered = read_answers(run, benchmark, models)
+        with series.built(contest.recipe, benchmark.name) as run:
             met = [contact(data, prompts, benchmark) for data, prompts in texts.items()]
+            if benchmark.judge:
+                results.append(judged_results(contest, series.verdicts(contest, run), run, base, met))
+                continue
+            answered = read_answers(run, benchmark, models)
             results.append(results_of(run, benchmark, models, base, answered, met))
             flips += read_flips(run, benchmark, base, names, answered) if asked.flips else []
     evaluation = Evaluation(suite, base if len(names) > 1 else None, names, results, means_of(results), flips)
-    (folder / "eval.json").write_text(as_json(evaluation.as_json()) + "\n", encoding="utf-8")
-    return evaluation, stopped
+    (series.folder / "eval.json").write_text(as_json(evaluation.as_json()) + "\n", encoding="utf-8")
+    return evaluation, series.stopped
+
+
+def plan_evaluation(asked: Asked, options: Options, monitor: Monitor) -> dict[str, Plan]:
+    """By benchmark, what an evaluation would ask for; nothing is asked or written. Of second turns nothing is known yet."""
+    suite, found = load_suite(asked.suite)
+    folder, options = asked.out or Path("runs") / "eval" / suite, replace(options, resample=True)
+    plans = {}
+    for one in found:
+        contest = contest_for(one, asked.models, asked.judge, asked.baseline)
+        recipe = contest.recipe.model_copy(update={"budget": asked.budget})
+        plans[one.benchmark.name] = plan(recipe, folder / one.benchmark.name, options, monitor)
+        if one.benchmark.second is not None:
+            monitor.say(f"{one.benchmark.name}: a second turn follows, about as large, and longer to read", warning=True)
+    return plans
+
+
+@dataclass
+class Series:
+    """The runs of an evaluation, one after the other, under one budget."""
+
+    folder: Path
+    budget: Budget
+    options: Options
+    monitor: Monitor
+    ended: Callable[[Summary], object]
+    """Gets each build's summary."""
+    stopped: list[DatakitError] = field(default_factory=list)
+    _spent: Spent = field(default_factory=Spent)
+
+    @contextmanager
+    def built(self, recipe: Recipe, name: str) -> Iterator[Run]:
+        """The run, built as far as answers are judged. Raises what stopped it, unless what there is is to be gone on with."""
+        until: Stage = "score" if recipe.score else "verify"
+        recipe = recipe.model_copy(update={"budget": left_of(self.budget, self._spent)})
+        summary = build(recipe, self.folder / name, replace(self.options, until=until, resample=True), self.monitor)
+        self.ended(summary)
+        self.stopped += summary.stopped
+        if self.stopped and not self.options.keep_going:
+            raise self.stopped[0] if len(self.stopped) == 1 else SourceStopped("\n".join(map(str, self.stopped)))
+        with Run.open(self.folder / name) as run:
+            self._spent += spent_so_far(run, recipe)
+            yield run
+
+    def verdicts(self, contest: Contest, run: Run) -> Verdicts:
+        """What the judge says of a benchmark's answers, of second turns too: a run more for each model."""
+        benchmark, turn = contest.benchmark, contest.benchmark.second
+        baseline = None if contest.baseline is None else contest.baseline.name
+        found = read_verdicts(run, benchmark, contest.contestants, baseline)
+        for model in contest.models:
+            if turn is None:
+                break
+            name = f"{benchmark.name}.second/{model.name}"
+            self.monitor.say(f"{benchmark.name}, second turn of {model.name}")
+            recipe = second_recipe(run, contest, turn, model, self.folder / f"{name}.jsonl")
+            with self.built(recipe, name) as second:
+                found += with_unasked(read_verdicts(second, benchmark, [model], None), found, model)
+        return found
 
 
 def curate(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Curation | None:

@@ -227,8 +227,8 @@ def test_a_source_that_refuses_everything_stops_the_build(fake, tmp_path, prompt
 @pytest.mark.parametrize(
     "budget, price, said",
     [
-        ({"tokens": 300}, {}, "budget.tokens: the samples of this run have taken"),
-        ({"cost": 0.0001}, {"price": {"input": 0.5, "output": 1.0}}, "budget.cost: the samples of this run have cost"),
+        ({"tokens": 300}, {}, "budget.tokens: this run has taken"),
+        ({"cost": 0.0001}, {"price": {"input": 0.5, "output": 1.0}}, "budget.cost: this run has cost"),
     ],
     ids=["tokens", "cost"],
 )

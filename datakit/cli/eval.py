@@ -5,12 +5,16 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from datakit.cli.build import signals
 from datakit.errors import SourceStopped
+
+if TYPE_CHECKING:
+    from datakit.options import Options
+    from datakit.stages import Asked
 
 SuiteOption = Annotated[str, typer.Option(help="A suite or a benchmark, by name or file: fusechat3, gsm8k, mine.yaml.")]
 ModelOption = Annotated[
@@ -19,6 +23,16 @@ ModelOption = Annotated[
 ColumnsOption = Annotated[str | None, typer.Option(help="Of files with answers: '{text: response, model: source_model}'.")]
 DataOption = Annotated[
     list[Path] | None, typer.Option(help="A run or an export: how many of its prompts are in the benchmarks.")
+]
+JudgeOption = Annotated[
+    str | None, typer.Option(help="For benchmarks that need one: URL, URL#MODEL or JUDGE.yaml.", show_default=False)
+]
+BaselineOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Whose answers a judge of two holds others against: a --model's NAME, or NAME=URL|FOLDER|FILE.",
+        show_default="the benchmark's",
+    ),
 ]
 FlipsOption = Annotated[bool, typer.Option("--flips", help="Show what the base got right and a model wrong, and back.")]
 
@@ -30,10 +44,20 @@ def evaluate(
     base: Annotated[str | None, typer.Option(help="Whom the others are compared with.", show_default="the first")] = None,
     columns: ColumnsOption = None,
     api_key_env: Annotated[str | None, typer.Option(help="The environment variable with the key of the URLs.")] = None,
+    judge: JudgeOption = None,
+    judge_key_env: Annotated[str | None, typer.Option(help="The environment variable with the judge's key.")] = None,
+    baseline: BaselineOption = None,
+    budget_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Stop where it has taken so many tokens, judges' too.")
+    ] = None,
+    budget_cost: Annotated[
+        float | None, typer.Option(help="Stop where it has cost so much, at the prices of the YAML files.")
+    ] = None,
     data: DataOption = None,
     flips: FlipsOption = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts of each.", show_default=False)] = None,
-    json: Annotated[bool, typer.Option("--json", help="The table as one JSON object on stdout.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked for; ask and write nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="The table, or with --dry-run the plans, as JSON on stdout.")] = False,
     keep_going: Annotated[bool, typer.Option(help="Finish also where a model cannot be used; exit status 3.")] = False,
     retry_failures: Annotated[bool, typer.Option(help="Ask again also for what failed for good.")] = False,
 ) -> None:
@@ -41,23 +65,50 @@ def evaluate(
 
     A second call asks only for what is missing. Ctrl-C is safe at any time.
     """
-    from datakit import stages
+    from datakit.evaluation.contest import read_baseline, read_judge
     from datakit.evaluation.models import read_models
     from datakit.options import Options
+    from datakit.recipe import Budget
+    from datakit.stages import Asked
+
+    models = read_models(model, columns, api_key_env)
+    where = read_judge(judge, judge_key_env) if judge else None
+    opponent = read_baseline(baseline, models, columns, api_key_env) if baseline else None
+    budget = Budget(tokens=budget_tokens, cost=budget_cost)
+    asked = Asked(suite, models, out, base, data or [], flips, where, opponent, budget)
+    options = Options("verify", limit, retry_failures=retry_failures, keep_going=keep_going, signals=signals)
+    _plan(asked, options, json) if dry_run else _evaluate(asked, options, json)
+
+
+def _evaluate(asked: Asked, options: Options, json: bool) -> None:
+    from datakit import stages
+    from datakit.cli.printing import print_json
     from datakit.screen.evaluation import draw
     from datakit.screen.report import open_console
     from datakit.screen.watch import Watch
 
-    options = Options("verify", limit, retry_failures=retry_failures, keep_going=keep_going, signals=signals)
     again = "datakit eval " + " ".join(shlex.quote(arg) for arg in sys.argv[2:])
     with Watch(again, interrupted=lambda: bool(signals.received)) as watch:
-        asked = stages.Asked(suite, read_models(model, columns, api_key_env), out, base, data or [], flips)
         evaluation, stopped = stages.evaluate(asked, options, watch, watch.summary)
-    if json:
-        from datakit.cli.printing import print_json
-
-        print_json(evaluation.as_json())
-    else:
-        draw(evaluation, open_console())
+    print_json(evaluation.as_json()) if json else draw(evaluation, open_console())
     if stopped:
         raise SourceStopped("\n".join(map(str, stopped)))
+
+
+def _plan(asked: Asked, options: Options, json: bool) -> None:
+    from datakit import dry_run, stages
+    from datakit.cli.printing import print_json
+    from datakit.screen.costs import draw_plan
+    from datakit.screen.ink import Ink
+    from datakit.screen.report import open_console
+    from datakit.screen.watch import Watch
+
+    with Watch() as watch:
+        plans = stages.plan_evaluation(asked, options, watch)
+    if json:
+        print_json({name: dry_run.as_json(plan) for name, plan in plans.items()})
+        return
+    console = open_console()
+    for name, plan in plans.items():
+        console.print(Ink(console.options.ascii_only).text(f"\n{name}", "bold"))
+        draw_plan(plan, console)

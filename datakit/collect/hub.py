@@ -18,9 +18,9 @@ from datakit.collect.formats import Found, read_file
 from datakit.collect.tally import Tally
 from datakit.errors import BadInput, needs_extra
 from datakit.recipe import HubPrompts, ResponsesSource
+from datakit.recipe.published_prompts import COPIES
 from datakit.tables import Row
 
-COPIES = "DATAKIT_DATA"
 _SPLITS = ("train", "test", "validation", "valid", "val", "dev")
 _SUFFIXES = (".parquet", ".arrow", ".jsonl", ".jsonl.gz", ".json", ".json.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 

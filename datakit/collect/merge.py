@@ -16,8 +16,11 @@ from datakit.recipe import Recipe
 from datakit.store import BatchFolder, Flags, Run
 from datakit.wording import counted
 
-GROWING = ("responses", "verdicts", "scores", "failures")
-"""The tables that only grow. Of failures each attempt is a row."""
+GROWING = {
+    **{table: f"SELECT * FROM {table}" for table in ("responses", "verdicts", "judgements", "failures")},
+    "scores": "SELECT * FROM scores WHERE judge NOT IN (SELECT judge FROM judgements)",  # others follow from judgements
+}
+"""The rows of tables that only grow. Of failures each attempt is a row."""
 ATTEMPT = ("attempts", "at")
 
 
@@ -87,10 +90,10 @@ def merge_shards(run: Run, shards: Sequence[Run]) -> Merged:
             run.replace(table, first.frame(table))
     _take_prompts(run, shards)
     added = {}
-    for table in GROWING:
+    for table, rows in GROWING.items():
         spool = run.spool(table)
         for shard in shards:
-            for frame in shard.stream(f"SELECT * FROM {table}", {}, ROWS_AT_A_TIME):
+            for frame in shard.stream(rows, {}, ROWS_AT_A_TIME):
                 spool.add(frame)
         spool.finish()
         added[table] = run.append_missing(spool, ATTEMPT if table == "failures" else ())

@@ -1,4 +1,4 @@
-"""How often a model wins against another, and which answers its judge prefers for what they are not: the first, the longer.
+"""How often a model wins against another, and what grades come to.
 
 A battle is one judgement of two answers. Several battles of a prompt (both orders, clear verdicts counted several times) are no
 independent draws, so prompts are drawn, whole.
@@ -6,8 +6,11 @@ independent draws, so prompts are drawn, whole.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from datakit.evaluation import statistics
@@ -40,3 +43,29 @@ def win_rate(prompts: pl.Series, values: pl.Series, weights: pl.Series) -> WinRa
     drawn = statistics.interval(counted["value"], counted["prompt"], several=True)
     error = statistics.standard_error(counted["value"], counted["prompt"])
     return WinRate(share, drawn, error, statistics.bootstrap(counted["value"], rounds=PUBLISHED_ROUNDS))
+
+
+def grade(
+    values: pl.Series, prompts: pl.Series, categories: pl.Series, groups: Mapping[str, Sequence[str]]
+) -> tuple[float, Interval, float]:
+    """The mean grade, its interval by prompt and its standard error; of groups of categories the mean of their means of means.
+
+    One row a graded answer. Categories of no group do not count, where there are groups.
+    """
+    if not groups:
+        share = float(values.sum()) / len(values)
+        return share, statistics.interval(values, prompts, several=True), statistics.standard_error(values, prompts)
+    rows = pl.DataFrame({"value": values, "category": categories})
+    random, total, spread = np.random.default_rng(0), 0.0, np.zeros(statistics.ROUNDS)
+    there = {name: [one for one in some if (rows["category"] == one).any()] for name, some in groups.items()}
+    there = {name: some for name, some in there.items() if some}
+    for some in there.values():
+        for category in some:
+            own = rows.filter(pl.col("category") == category)["value"].to_numpy()
+            part = 1 / (len(there) * len(some))
+            total += part * own.mean()
+            spread += part * random.choice(own, (statistics.ROUNDS, len(own))).mean(axis=1)
+    if not there:
+        return math.nan, Interval(math.nan, math.nan), math.nan
+    low, high = np.quantile(spread, [0.025, 0.975])
+    return float(total), Interval(float(low), float(high)), float(spread.std(ddof=1))

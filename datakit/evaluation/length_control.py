@@ -27,8 +27,10 @@ FOLDS = 5
 GAMED_WEIGHT = 0.1
 """Of a row of one of the two gamed baselines: 0.2 for both."""
 ROUNDS = 1_000
-FIRM = 1e-10
+FIRM = 1e-8
 """Where no coefficient moves by more, a fit has ended."""
+LEAST = 1e-3
+"""Part of a step that is tried."""
 MOST_STEPS = 100
 CLIP = 1e-15  # of a predicted preference in the log loss that folds are compared by
 
@@ -142,14 +144,14 @@ def _fit(x: Array, y: Array, w: Array, strength: float, start: Array) -> Array:
         gradient = strength * (x.T @ (w * (p - y)))
         curvature = strength * (x.T * (w * p * (1 - p))) @ x
         step = _quadratic(curvature, gradient, b) - b
-        size = 1.0
-        while (tried := _loss(x, y, w, strength, b + size * step)) > value and size > FIRM:
-            size /= 2
-        if tried > value:
-            return b
-        b, value = b + size * step, tried
         if np.abs(step).max() < FIRM:
             break
+        size = 1.0
+        while (tried := _loss(x, y, w, strength, b + size * step)) > value and size > LEAST:
+            size /= 2
+        if tried > value:
+            break  # nothing is gained in the digits that there are
+        b, value = b + size * step, tried
     return b
 
 

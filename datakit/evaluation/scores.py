@@ -18,6 +18,7 @@ from datakit.evaluation.table import ENDINGS, MOST_UNKNOWN, UNKNOWN, Contact, Di
 from datakit.recipe import Recipe, ResponsesSource
 from datakit.recipe.benchmarks import Benchmark, Found
 from datakit.store import Run, load_sql
+from datakit.tables import Row
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class Answered:
     """name, prompt_id, value, n, passed, cluster: one row a model and prompt that has a known answer."""
 
 
-def recipe_for(found: Found, models: Sequence[Model]) -> Recipe:
-    """The ordinary recipe of a benchmark, whose sources are the models. BadInput where it cannot be one."""
+def recipe_for(found: Found, contestants: Sequence[Model], score: Row | None = None) -> Recipe:
+    """The ordinary recipe of a benchmark, whose sources are the models; `score`: its judge. BadInput where it cannot be one."""
     benchmark = found.benchmark
     for field, columns in (("cluster", [benchmark.cluster] if benchmark.cluster else []), ("text", benchmark.text)):
         for column in columns:
@@ -39,7 +40,10 @@ def recipe_for(found: Found, models: Sequence[Model]) -> Recipe:
                 raise BadInput(
                     f"benchmark {benchmark.name}: {field}: '{column}' is no column of ours; known are {', '.join(COLUMNS)}"
                 )
-    recipe = benchmark.recipe([model.source_for(benchmark) for model in models], found.folder)
+    sources = [model.source_for(benchmark) for model in contestants]
+    if score is not None:
+        return benchmark.recipe(sources, found.folder, score=score)
+    recipe = benchmark.recipe(sources, found.folder)
     verifier_of(recipe)
     return recipe
 
@@ -48,7 +52,7 @@ def verifier_of(recipe: Recipe) -> Verifier:
     """The verifier of a benchmark's domain. BadInput for one without."""
     verifier = domain_of(recipe).verifier
     if verifier is None:
-        raise BadInput(f"domain {recipe.domain}: nothing is right or wrong there by itself, so a benchmark cannot be of it")
+        raise BadInput(f"domain {recipe.domain}: nothing is right or wrong there by itself, so a benchmark of it needs a judge")
     return verifier
 
 
@@ -102,7 +106,7 @@ def results_of(
         smallest=statistics.smallest_difference(n_prompts),
         clusters=clusters,
         scores=[_score(model, benchmark, answered) for model in models],
-        differences=[found for name in others if (found := _difference(name, base, answered)) is not None],
+        differences=[found for name in others if (found := difference(name, base, answered)) is not None],
         contacts=contacts,
     )
 
@@ -121,12 +125,7 @@ def _score(model: Model, benchmark: Benchmark, answered: Answered) -> Score:
         score = float(values["value"].sum()) / values.height
         low, high = statistics.interval(values["value"], clusters, several)
         error = _known(statistics.standard_error(values["value"], clusters))
-    figures = [
-        Figure(one.score / 100, one.protocol, None if low is None or high is None else low <= one.score / 100 <= high)
-        for one in benchmark.published
-        if is_called(one.model, model.names)
-        and (model.is_imported or (one.protocol is None and not model.departs_from(benchmark)))
-    ]
+    own = not model.departs_from(benchmark)
     owed = answers.group_by("prompt_id").agg(
         n=pl.len(), right=(pl.col("ending") == "right").sum(), unknown=pl.col("ending").is_in(UNKNOWN).sum()
     )
@@ -142,8 +141,21 @@ def _score(model: Model, benchmark: Benchmark, answered: Answered) -> Score:
         best=_mean(benchmark.metric, owed["n"], owed["right"] + owed["unknown"]),
         endings=endings,
         at_k=_at_k(values),
-        published=figures,
+        published=figures_of(model, benchmark, low, high, own),
     )
+
+
+def figures_of(
+    model: Model, benchmark: Benchmark, low: float | None, high: float | None, own: bool, full: float = 100.0
+) -> list[Figure]:
+    """What was published of a model; of another protocol only where its answers came in a file. `own`: it was asked, and
+    judged, as the benchmark has it. `full`: what a score of 1 is published as."""
+    return [
+        Figure(value, one.protocol, None if low is None or high is None else low <= value <= high)
+        for one in benchmark.published
+        if is_called(one.model, model.names) and (own if one.protocol is None else model.is_imported)
+        for value in [one.score / full]
+    ]
 
 
 def is_called(published: str, names: Sequence[str]) -> bool:
@@ -175,7 +187,7 @@ def _at_k(values: pl.DataFrame) -> dict[str, float]:
     return {name: mean for name, mean in {**average, **found}.items() if mean is not None}
 
 
-def _difference(name: str, base: str | None, answered: Answered) -> Difference | None:
+def difference(name: str, base: str | None, answered: Answered) -> Difference | None:
     """None where they have no prompt in common."""
     both = pairs_of(name, base, answered)
     if not both.height:
@@ -185,6 +197,7 @@ def _difference(name: str, base: str | None, answered: Answered) -> Difference |
     won, lost = int((d > 0).sum()), int((d < 0).sum())
     difference, error = float(d.sum()) / both.height, statistics.standard_error(d, clusters)
     single = clusters is None and both.select(pl.max_horizontal(pl.col("n").max(), pl.col("n_base").max())).item() == 1
+    single = single and bool(d.is_in((-1.0, 0.0, 1.0)).all())
     low, high = statistics.bootstrap(d, clusters) if won + lost else (math.nan, math.nan)
     return Difference(
         model=name,

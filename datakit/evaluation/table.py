@@ -14,8 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 from datakit.errors import BadInput
 from datakit.tables import finite
 
-ENDINGS = ("right", "wrong", "timeout", "no_answer", "cut_off", "cannot_judge", "failed", "missing")
-UNKNOWN = ("cannot_judge", "failed", "missing")
+ENDINGS = ("right", "wrong", "timeout", "judged", "no_answer", "cut_off", "no_verdict", "cannot_judge", "failed", "missing")
+"""`judged`: by a judge, where nothing is right or wrong by itself; one that was cut off is judged, too. `no_verdict`: what
+the judge said of it cannot be read."""
+UNKNOWN = ("no_verdict", "cannot_judge", "failed", "missing")
 """Endings that say nothing of the model: shown beside the score, with what it would be at worst and at best."""
 MOST_UNKNOWN = 0.01
 """Of the answers; with more of them there is no score, only its bounds."""
@@ -30,6 +32,58 @@ class Figure:
     """Whose way of asking it is; None for this benchmark's own."""
     inside: bool | None
     """Whether it lies in the interval; None where there is none."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """With its interval by prompt; None where it cannot be told."""
+
+    share: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What else there is to say of a model whose answers were judged."""
+
+    raw: Share | None
+    """The win rate, lengths not controlled; None of grades."""
+    published_low: float | None
+    published_high: float | None
+    """The interval in the published form, where that differs: of Arena-Hard battles drawn as independent."""
+    published_error: float | None
+    """The standard error in the published form: of AlpacaEval the spread of fitted values."""
+    wins: int
+    ties: int
+    losses: int
+    """Judgements for the model, for neither, against it."""
+    n_chars: float | None
+    """Mean characters of its answers, and of the baseline's to the same prompts."""
+    n_chars_baseline: float | None
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Who judged, and how far to trust that."""
+
+    judge: str
+    """Its name, with prompt and sampling."""
+    model: str
+    is_published: bool
+    """Whether model, prompt and baseline are those of the published figures."""
+    prompt_is_published: bool
+    baseline: str | None
+    judgements: int
+    unreadable: int
+    """Judgements without a verdict that can be read: excluded, and no ties."""
+    failed: int
+    first: Share | None
+    """The preference for the answer that is shown first; 0.5 of a judge that does not care."""
+    longer: Share | None
+    """The preference for the longer of two answers. It may be the better one."""
+    length_control: str | None
+    """published: with AlpacaEval's gamed baselines and difficulties; plain: lengths alone."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +109,7 @@ class Score:
     at_k: dict[str, float]
     """pass@k and avg@n, where there are several answers a prompt."""
     published: list[Figure]
+    judged: Judged | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +161,9 @@ class Results:
     scores: list[Score]
     differences: list[Difference]
     contacts: list[Contact]
+    judging: Judging | None = None
+    full: float = 100.0
+    """What a score of 1 is written as: 100 of percent, 10 of grades from 1 to 10."""
 
 
 @dataclass(frozen=True)

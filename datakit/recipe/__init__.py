@@ -2,6 +2,7 @@
 
 from datakit.recipe.curate import Against, Curate
 from datakit.recipe.files import resolve
+from datakit.recipe.judging import ChatJudge, Grade, JudgePrompt, Pairwise
 from datakit.recipe.probe import Probe
 from datakit.recipe.recipe import Budget, Limits, Recipe, assign, digest, load, parse
 from datakit.recipe.rewards import ArmoRM, Classifier, LLMJudge, LocalReward, RemoteReward, Reward, Served
@@ -28,15 +29,19 @@ __all__ = [
     "ArmoRM",
     "BatchOptions",
     "Budget",
+    "ChatJudge",
     "Classifier",
     "Curate",
     "EndpointSource",
     "FilePrompts",
+    "Grade",
     "HubPrompts",
+    "JudgePrompt",
     "LLMJudge",
     "Limits",
     "LocalReward",
     "LocalSource",
+    "Pairwise",
     "Price",
     "Probe",
     "Quantiles",

@@ -15,8 +15,9 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from datakit.errors import RecipeError
 from datakit.recipe.explain import explain
 from datakit.recipe.files import recipes_folder
+from datakit.recipe.judging import Grade
 from datakit.recipe.recipe import Recipe, parse
-from datakit.recipe.section import ExtraBody, Name, Sampling, Section
+from datakit.recipe.section import Columns, ExtraBody, Name, Sampling, Section
 from datakit.recipe.sources import PromptSource, SamplingBy
 from datakit.recipe.template import PromptTemplate
 from datakit.tables import Row
@@ -58,6 +59,15 @@ class Family(Protocol):
     names: Annotated[list[Name], Field(min_length=1)]
 
 
+class SecondTurn(Section):
+    """A question that is asked after a model's own answer to the first."""
+
+    columns: Columns
+    """Of the same data: {prompt: turns.1, reference: reference.1}."""
+    judge: dict[str, Any] = {}
+    """What of the judge's section is otherwise."""
+
+
 class Benchmark(Protocol):
     """One benchmark."""
 
@@ -70,8 +80,23 @@ class Benchmark(Protocol):
     """As in a recipe."""
     n: Annotated[int, Field(strict=True, ge=1)] = 1
     """Answers a prompt."""
-    metric: Annotated[str, Field(pattern=r"^(accuracy|pass@[1-9][0-9]*)$")] = "accuracy"
-    """accuracy: the mean over the prompts of the share of right answers. pass@k: the chance that one of k is right."""
+    metric: Annotated[str, Field(pattern=r"^(accuracy|pass@[1-9][0-9]*|win_rate|lc_win_rate|grade)$")] = "accuracy"
+    """accuracy: the mean over the prompts of the share of right answers. pass@k: the chance that one of k is right. With a
+    judge: win_rate and lc_win_rate (were answers as long as the baseline's), or grade."""
+    judge: dict[str, Any] = {}
+    """Who says how good an answer is, where nothing is right or wrong by itself: a section of a recipe's score (type: pairwise
+    or grade) without where the judge is, which the command line says. Its model is whose verdicts the published figures are."""
+    baseline: dict[str, Any] = {}
+    """The answers that a pairwise judge holds others against: a responses source."""
+    clear: Annotated[int, Field(strict=True, ge=1)] = 1
+    """As how many verdicts a clear one ([[A>>B]], [[B>>A]]) counts."""
+    length_control: Name | None = None
+    """For lc_win_rate: AlpacaEval's file of baselines gamed by length and of difficulties, below $DATAKIT_DATA. It counts where
+    the baseline is the benchmark's own; without it lengths alone are controlled."""
+    groups: dict[str, list[Name]] = {}
+    """For grade: categories by group. The score is the mean of the groups, a group's the mean of its categories."""
+    second: SecondTurn | None = None
+    """The question that follows each model's own first answer, and how its answer is judged."""
     families: list[Family] = []
     cluster: Name | None = None
     """The column of ours by whose equal values prompts belong together, and are no independent draws: prompt, where questions
@@ -82,9 +107,17 @@ class Benchmark(Protocol):
 
     @model_validator(mode="after")
     def _enough_answers(self) -> Benchmark:
-        if self.metric != "accuracy" and self.n < int(self.metric.removeprefix("pass@")):
+        if self.metric.startswith("pass@") and self.n < int(self.metric.removeprefix("pass@")):
             raise ValueError(f"metric: {self.metric} needs as many answers a prompt; n is {self.n}")
+        needed = {"win_rate": "pairwise", "lc_win_rate": "pairwise", "grade": "grade"}.get(self.metric)
+        if self.judge.get("type") != needed:
+            raise ValueError(f"judge.type: metric {self.metric} needs {needed or 'no judge'}, got {self.judge.get('type')}")
         return self
+
+    @property
+    def scale(self) -> list[float]:
+        """The worst and the best grade."""
+        return [float(end) for end in self.judge.get("scale", Grade.model_fields["scale"].default)]
 
     def protocol_of(self, names: list[str]) -> Row:
         """How a model that is called so is asked: the fields of its source, as a recipe has them."""
@@ -94,10 +127,10 @@ class Benchmark(Protocol):
             values |= said.model_dump(include=set(Protocol.model_fields), exclude_unset=True)
         return {"n": self.n, **{name: value for name, value in values.items() if value not in (None, {})}}
 
-    def recipe(self, sources: list[Row], folder: Path) -> Recipe:
-        """The ordinary recipe whose sources are the models under test."""
-        prompts = [section.model_dump(mode="json") for section in self.prompts]
-        values = {"domain": self.domain, "prompts": prompts, "verify": self.verify, "sources": sources}
+    def recipe(self, sources: list[Row], folder: Path, prompts: list[Row] | None = None, **more: Any) -> Recipe:
+        """The ordinary recipe whose sources are the models under test; of other prompts, with more sections of it."""
+        asked = prompts or [section.model_dump(mode="json") for section in self.prompts]
+        values = {"domain": self.domain, "prompts": asked, "verify": self.verify, "sources": sources, **more}
         values |= {"limits": {"min_pairs": None, "max_chosen_longer_share": None}}  # there are no pairs
         return parse(values, name=f"benchmark {self.name}", folder=folder)
 

@@ -10,6 +10,8 @@ from typing import TypeVar
 import yaml
 
 from datakit.errors import RecipeError
+from datakit.recipe.judging import ChatJudge
+from datakit.recipe.published_prompts import with_published
 from datakit.recipe.recipe import Recipe, load
 from datakit.recipe.rewards import LLMJudge, LocalReward, Reward
 from datakit.recipe.section import in_folder
@@ -79,6 +81,9 @@ def resolve(recipe: Recipe) -> Recipe:
     def reward(section: Reward) -> Reward:
         if isinstance(section, LLMJudge):
             return _with_rubric(section, recipe.folder)
+        if isinstance(section, ChatJudge):
+            asked = {name: getattr(section, name) for name in ("prompt", "with_reference")}
+            return section.model_copy(update={name: with_published(one) for name, one in asked.items() if one is not None})
         return _pinned(section, recipe.folder) if isinstance(section, LocalReward) else section
 
     return recipe.model_copy(

@@ -23,8 +23,9 @@ from datakit.errors import RecipeError
 from datakit.recipe.curate import Curate
 from datakit.recipe.explain import explain
 from datakit.recipe.export import Export
+from datakit.recipe.judging import ChatJudge, RewardSection
 from datakit.recipe.probe import Probe
-from datakit.recipe.rewards import RemoteReward, RewardSection
+from datakit.recipe.rewards import RemoteReward
 from datakit.recipe.section import Endpoint, Located, Name, Section, Share
 from datakit.recipe.select import Select
 from datakit.recipe.sources import (
@@ -32,6 +33,7 @@ from datakit.recipe.sources import (
     LocalSource,
     PromptSource,
     ResponsesSource,
+    Sampled,
     ServeSource,
     Source,
     Way,
@@ -66,7 +68,8 @@ class Limits(Section):
 
 
 class Budget(Section):
-    """What a run may spend on samples, its earlier builds included; a build that comes to it stops with exit status 3."""
+    """What a run may spend on samples and judgements, its earlier builds included; a build that comes to it stops with exit
+    status 3."""
 
     tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
     """Prompt and completion tokens together, as the servers count them. May be passed by what is in flight then."""
@@ -176,7 +179,8 @@ class Recipe(Section):
                     "replicas of one model go into one source's base_urls"
                 )
             seen[identity] = at
-        if self.budget.cost is not None and not any(source.price.input or source.price.output for source in self.sampled):
+        prices = [one.price for one in (*self.sampled, *self.score) if isinstance(one, Sampled | ChatJudge)]
+        if self.budget.cost is not None and not any(price.input or price.output for price in prices):
             raise ValueError("budget.cost needs prices: give sources a price, or set budget.tokens")
         if not self.score and not self.imported_judges and self.select.scored_rules:
             raise ValueError(f"select.{self.select.scored_rules[0]} must be null without a judge (score: null)")

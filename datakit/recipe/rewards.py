@@ -152,4 +152,3 @@ class LLMJudge(RemoteReward):
 
 
 Reward = LocalReward | RemoteReward
-RewardSection = Annotated[ArmoRM | Classifier | Served | LLMJudge, Field(discriminator="type")]

@@ -19,23 +19,29 @@ from datakit.rewards.models import (
 )
 from datakit.rewards.protocol import RemoteModel, RewardModel, Score
 from datakit.rewards.remote import REMOTE
+from datakit.rewards.remote.prompted import Judgement, PromptedJudge, Question, as_references, prompts_of
 
 __all__ = [
     "REWARDS",
+    "Judgement",
+    "PromptedJudge",
+    "Question",
     "RemoteModel",
     "RewardModel",
     "Score",
     "all_devices",
+    "as_references",
     "check",
     "checking_worker",
     "client_of",
     "find_on_hub",
     "judge_name",
     "load",
+    "prompts_of",
     "remote_model",
     "score_rows",
     "scoring_worker",
 ]
 
-REWARDS = {**LOCAL, **REMOTE}
+REWARDS = {**LOCAL, **REMOTE, "pairwise": PromptedJudge, "grade": PromptedJudge}
 """All of them by the `type` that a recipe writes."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from datakit.errors import BadInput
-from datakit.recipe import MEAN_RANK, LocalReward, Recipe, RemoteReward, Reward
+from datakit.recipe import MEAN_RANK, ChatJudge, LocalReward, Recipe, RemoteReward, Reward
 from datakit.recipe.select import Margin
-from datakit.rewards.remote import REMOTE
+from datakit.rewards.remote import REMOTE, prompted
 
 
 def judges(recipe: Recipe) -> dict[str, str]:
@@ -67,7 +67,8 @@ def judge_name(reward: Reward) -> str:
     """
     if isinstance(reward, RemoteReward):
         version = reward.model if reward.revision is None else f"{reward.model}:{reward.revision}"
-        parts = [f"{reward.type}@{version}", *REMOTE[reward.type].name_parts(reward)]
+        own = prompted.name_parts(reward) if isinstance(reward, ChatJudge) else REMOTE[reward.type].name_parts(reward)
+        parts = [f"{reward.type}@{version}", *own]
     elif reward.revision is None:
         raise BadInput(f"score.revision: not set for {reward.model}, so its scores would have no name")
     else:

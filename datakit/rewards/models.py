@@ -10,7 +10,7 @@ from functools import partial
 from datakit.client import Client, read_access
 from datakit.engine.protocol import Worker
 from datakit.errors import DISTRIBUTION, MissingExtra, needs_extra
-from datakit.recipe import LocalReward, RemoteReward, Reward
+from datakit.recipe import ChatJudge, LocalReward, RemoteReward, Reward
 from datakit.rewards.local import LOCAL
 from datakit.rewards.local.checkpoint import SMALL_FILES, check_pinned, download, limit_of
 from datakit.rewards.local.devices import take_device
@@ -50,7 +50,7 @@ def find_on_hub(reward: LocalReward) -> None:
 
 def client_of(reward: RemoteReward, base_urls: Sequence[str], proven: bool) -> Client:
     """A client of these of the judge's URLs. `proven`: it has given scores before."""
-    urls = REMOTE[reward.type].server_urls(base_urls)
+    urls = base_urls if isinstance(reward, ChatJudge) else REMOTE[reward.type].server_urls(base_urls)
     access = read_access(reward.api_key_env, reward.headers, reward.where)
     limits = (reward.max_in_flight, reward.timeout_s, reward.patience_s, proven)
     return Client(reward.model, urls, access, *limits, where=reward.where, omit=reward.omit)

@@ -26,7 +26,7 @@ from datakit.sample.batched import BatchSampler
 from datakit.sample.local import LocalSampler, devices_of
 from datakit.sample.missing import AnySampler, Asked, asked_sources, missing_samples
 from datakit.sample.one_source import Sampler
-from datakit.sample.spending import Meter, Spent, identity, spending, total
+from datakit.sample.spending import Meter, Spent, identity, spent_so_far
 from datakit.store import BatchFolder, Run, load_sql
 from datakit.tables import Rows
 from datakit.tables.answers import CUT_OFF
@@ -51,7 +51,7 @@ class Gathering:
 
     def __post_init__(self) -> None:
         limited = self.recipe.budget != Budget()
-        before = total(spending(self.run, self.recipe)) if limited else Spent()
+        before = spent_so_far(self.run, self.recipe) if limited else Spent()
         self._meter = Meter(self.recipe.budget, before)
 
     @property

@@ -1,4 +1,4 @@
-"""What the samples of a run took: requests, tokens, cost; and whether that comes to the recipe's budget.
+"""What the samples of a run took, and its judgements: requests, tokens, cost; and whether that comes to the recipe's budget.
 
 Counted are the tokens of what is stored, as the servers count them, over all sources and all builds of the run. Prices are
 the current recipe's, per million tokens.
@@ -6,10 +6,12 @@ the current recipe's, per million tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from datakit.recipe import Budget, Price, Recipe, Sampled
+from datakit.errors import BudgetSpent
+from datakit.recipe import Budget, ChatJudge, Price, Recipe, Reward, Sampled
+from datakit.rewards import judge_name
 from datakit.sample.exchange import Exchange
 from datakit.store import Run, load_sql
 
@@ -104,17 +106,46 @@ def total(spent: Iterable[SourceSpent]) -> Spent:
     return sum((Spent(one.prompt_tokens, one.completion_tokens, one.cost or 0.0) for one in spent), Spent())
 
 
+def judged(run: Run, recipe: Recipe) -> Spent:
+    """What judgements took, at the prices of the recipe's judges; those of earlier judges cost nothing that is known."""
+    prices = {judge_name(reward): reward.price for reward in recipe.score if isinstance(reward, ChatJudge)}
+    took = run.query(load_sql("sample/judge_spending")).rows()
+    return sum((spent_at(prices.get(judge, Price()), given, out) for judge, given, out in took), Spent())
+
+
+def spent_so_far(run: Run, recipe: Recipe) -> Spent:
+    """What a budget counts: samples and judgements, over all builds."""
+    return total(spending(run, recipe)) + judged(run, recipe)
+
+
+def left_of(budget: Budget, spent: Spent) -> Budget:
+    """What is left for another run. BudgetSpent where nothing is."""
+    if (said := over_budget(budget, spent)) is not None:
+        raise BudgetSpent(said.replace("this run has", "the runs before this one have"))
+    tokens = None if budget.tokens is None else budget.tokens - spent.tokens
+    return Budget(tokens=tokens, cost=None if budget.cost is None else budget.cost - spent.cost)
+
+
 def over_budget(budget: Budget, spent: Spent) -> str | None:
     """The sentence for the user where the budget is used up, else None."""
     tokens = f"{spent.prompt_tokens:,} tokens in, {spent.completion_tokens:,} out"
     go_on = "what was received is stored; a larger budget goes on, --keep-going finishes with what there is"
     if budget.tokens is not None and spent.tokens >= budget.tokens:
-        took = f"the samples of this run have taken {spent.tokens:,} tokens of {budget.tokens:,}"
+        took = f"this run has taken {spent.tokens:,} tokens of {budget.tokens:,}"
         return f"budget.tokens: {took} ({tokens}); {go_on}"
     if budget.cost is not None and spent.cost >= budget.cost:
-        took = f"the samples of this run have cost {money(spent.cost)} of {money(budget.cost)}"
+        took = f"this run has cost {money(spent.cost)} of {money(budget.cost)}"
         return f"budget.cost: {took} ({tokens}); {go_on}"
     return None
+
+
+def judge_budget(run: Run, recipe: Recipe, reward: Reward) -> Callable[[int, int], str | None]:
+    """Of so many tokens that a judge takes now, in and out: the sentence for the user where they spend the budget, else None.
+    Scores are not counted, judgements are."""
+    if recipe.budget == Budget() or not isinstance(reward, ChatJudge):
+        return lambda given, out: None
+    before, price = spent_so_far(run, recipe), reward.price
+    return lambda given, out: over_budget(recipe.budget, before + spent_at(price, given, out))
 
 
 def money(amount: float) -> str:

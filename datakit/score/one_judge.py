@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 
 from datakit.client import Drain
-from datakit.errors import DatakitError, SourceStopped
+from datakit.errors import BudgetSpent, DatakitError, SourceStopped
 from datakit.options import Options
 from datakit.progress import Monitor
-from datakit.recipe import LocalReward, Reward
+from datakit.recipe import ChatJudge, LocalReward, Recipe, RemoteReward, Reward
 from datakit.rewards.judges import judge_name
+from datakit.score.judgements import Judging, count_judgements
 from datakit.score.local import Chunk, score_here
-from datakit.score.missing import count_scores
+from datakit.score.missing import Counts, count_scores
 from datakit.score.remote import RemoteScoring
 from datakit.store import Run, load_sql
 from datakit.wording import counted
 
 
-def score_missing(run: Run, reward: Reward, options: Options, monitor: Monitor) -> list[DatakitError]:
-    """Scores of one judge; what cannot be scored is a row of failures. Returns why a judge behind a URL could not be used.
+def score_missing(
+    run: Run, recipe: Recipe, reward: Reward, options: Options, monitor: Monitor, over_budget: Callable[[int, int], str | None]
+) -> list[DatakitError]:
+    """Scores or judgements of one judge; what cannot be scored is a row of failures. Returns why a judge behind a URL could not
+    be used, or that the budget is spent. `over_budget`: the sentence where so many tokens of it now, in and out, spend that.
 
     WorkerError where a model on this machine cannot be loaded or fails on everything.
     """
     judge = judge_name(reward)
-    if isinstance(reward, LocalReward) and reward.stores_objectives:
-        without = int(run.query(load_sql("missing/count_without_objectives"), {"judge": judge})["n"][0])
-        if without:
-            said = f"{judge}: {counted(without, 'answers')} scored before the recipe asked for objectives, and without them"
-            monitor.say(said, warning=True)
+    table = "judgements" if isinstance(reward, ChatJudge) else "scores"
 
     def store(chunk: Chunk) -> None:
-        run.journal("scores").append(chunk.scores)
+        run.journal(table).append(chunk.scores)
         run.journal("failures").append(chunk.failures)
         monitor.advance(judge, len(chunk.scores), len(chunk.failures), chunk.note)
 
-    n_missing, n_there = count_scores(run, judge, options.retry_failures)
+    n_missing, n_there = _count(run, recipe, reward, options, monitor)
     if not n_missing:
         monitor.stage("score", {})
         return []
@@ -44,15 +45,30 @@ def score_missing(run: Run, reward: Reward, options: Options, monitor: Monitor) 
             with closing(score_here(run, reward, options.retry_failures)) as chunks:
                 for chunk in chunks:
                     store(chunk)
-        else:
-            scoring = RemoteScoring(run, reward, options.retry_failures, Drain(options.grace_s, monitor.say), store)
+        elif isinstance(reward, RemoteReward):
+            kind = Judging if isinstance(reward, ChatJudge) else RemoteScoring
+            drain = Drain(options.grace_s, monitor.say)
+            scoring = kind(run, reward, options.retry_failures, drain, store, over_budget)
             monitor.stage("score", {judge: n_missing}, {judge: scoring.progress}, {judge: n_there})
             scoring.score(options.signals)
-    except SourceStopped as stopped:
+    except (SourceStopped, BudgetSpent) as stopped:
         if options.signals.received:
             raise
         return [stopped]
     finally:
-        run.journal("scores").close()
+        run.journal(table).close()
         run.journal("failures").close()
     return []
+
+
+def _count(run: Run, recipe: Recipe, reward: Reward, options: Options, monitor: Monitor) -> Counts:
+    """What the judge owes and what is there; a word of scores that are there without the objectives that are wanted now."""
+    judge = judge_name(reward)
+    if isinstance(reward, ChatJudge):
+        return count_judgements(run, recipe, reward, options.retry_failures, "judge/find_answers")
+    if isinstance(reward, LocalReward) and reward.stores_objectives:
+        without = int(run.query(load_sql("missing/count_without_objectives"), {"judge": judge})["n"][0])
+        if without:
+            said = f"{judge}: {counted(without, 'answers')} scored before the recipe asked for objectives, and without them"
+            monitor.say(said, warning=True)
+    return count_scores(run, judge, options.retry_failures)

@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from datakit.client import Client, Drain, Drained, RequestFailed
-from datakit.errors import SourceStopped
+from datakit.errors import BudgetSpent, SourceStopped
 from datakit.progress import Progress
 from datakit.recipe import RemoteReward
 from datakit.rewards import RemoteModel, Score, client_of, remote_model
@@ -32,6 +33,13 @@ SERVED_TOLERANCE = 0.02
 make themselves."""
 
 
+class Counting(Protocol):
+    """A judge that counts what it takes."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
 @dataclass
 class RemoteScoring:
     """One judge, and what it has done."""
@@ -42,16 +50,20 @@ class RemoteScoring:
     drain: Drain
     store: Callable[[Chunk], None]
     """The rows are safe when it returns."""
+    over_budget: Callable[[int, int], str | None]
+    """The sentence where so many tokens, in and out, spend the budget."""
     done: int = field(default=0, init=False)
     failed: int = field(default=0, init=False)
-    _client: Client | None = field(default=None, init=False)
-    _model: RemoteModel | None = field(default=None, init=False)
+    client: Client = field(init=False)
+    tokens_of: Counting | None = field(default=None, init=False)
+    """The judge that is asked, once it is."""
+    _spent: str | None = field(default=None, init=False)
 
     def progress(self) -> Progress:
         """What it has done so far; may be called from another thread."""
-        if self._client is None or self._model is None:
+        if self.tokens_of is None:
             return Progress()
-        return self._client.progress(self.done, self.failed, self._model.prompt_tokens, self._model.completion_tokens)
+        return self.client.progress(self.done, self.failed, self.tokens_of.prompt_tokens, self.tokens_of.completion_tokens)
 
     def score(self, signals: Signals) -> None:
         """Ask for all that is missing. Raises SourceStopped, and what a signal raises."""
@@ -60,50 +72,69 @@ class RemoteScoring:
 
     async def _score(self) -> None:
         judge = judge_name(self.reward)
-        proven = self.run.query("SELECT 1 FROM scores WHERE judge = $judge LIMIT 1", {"judge": judge}).height > 0
-        client = client_of(self.reward, self.reward.base_urls, proven)
-        client.retries_refused = proven and self.retry_failures
-        model = remote_model(self.reward, client)
-        async with client, self.drain:
-            self._client, self._model = client, model
-            task = asyncio.create_task(self._work(client, model, judge))
-            self.drain.clients.append(client)
+        if (said := self.over_budget(0, 0)) is not None:
+            raise BudgetSpent(said)
+        proven = self._has_answered(judge)
+        self.client = client_of(self.reward, self.reward.base_urls, proven)
+        self.client.retries_refused = proven and self.retry_failures
+        async with self.client, self.drain:
+            task = asyncio.create_task(self._work(judge))
+            self.drain.clients.append(self.client)
             self.drain.tasks.append(task)
             await asyncio.wait([task])
             if not task.cancelled():
                 task.result()
+        if self._spent is not None:
+            raise BudgetSpent(self._spent)
 
-    async def _work(self, client: Client, model: RemoteModel, judge: str) -> None:
+    def _has_answered(self, judge: str) -> bool:
+        return self.run.query("SELECT 1 FROM scores WHERE judge = $judge LIMIT 1", {"judge": judge}).height > 0
+
+    async def _work(self, judge: str) -> None:
+        self.tokens_of = model = remote_model(self.reward, self.client)
         try:
             await model.check()
         except Drained:
             return
         with closing(stream_missing(self.run, judge, self.retry_failures)) as frames:
             rows = (conversation(row) for frame in frames for row in frame.iter_rows(named=True))
-            await client.work_through(rows, lambda row: self._score_row(client, model, row, judge))
-        client.check_answered(self.failed, "answers")
+            await self.client.work_through(rows, lambda row: self._score_row(model, row, judge))
+        self.client.check_answered(self.failed, "answers")
 
-    async def _score_row(self, client: Client, model: RemoteModel, row: Row, judge: str) -> None:
+    async def _score_row(self, model: RemoteModel, row: Row, judge: str) -> None:
         """The score of one conversation, or its failure, as rows of all responses that it stands for."""
         try:
             score = await model.score(row["messages"])
             error, message, attempts, permanent = score.error, score.message, 1, True
         except RequestFailed as failure:
-            score, error, message = None, "too_long" if _is_too_long(failure) else failure.error, failure.message
-            attempts, permanent = failure.attempts, failure.permanent and client.answered
+            score, error, message = None, "too_long" if is_too_long(failure) else failure.error, failure.message
+            attempts, permanent = failure.attempts, failure.permanent and self.client.answered
         if score is not None and error is None:
             columns = {"judge": judge, "score": score.score}
-            chunk = Chunk([{"response_id": key} | columns for key in row["response_ids"]], [], self._note(model))
+            chunk = Chunk([{"response_id": key} | columns for key in row["response_ids"]], [], self._note())
         else:
             failed = [
                 failure_row("score", key, judge, error or "", message, attempts, permanent) for key in row["response_ids"]
             ]
-            chunk = Chunk([], failed, self._note(model))
+            chunk = Chunk([], failed, self._note())
+        self._store(chunk)
+
+    def _store(self, chunk: Chunk) -> None:
         self.store(chunk)
         self.done += len(chunk.scores)
         self.failed += len(chunk.failures)
+        if self._spent is None and (said := self._over_budget()) is not None:
+            self._spent = said
+            self.drain.begin("the budget is spent")
 
-    def _note(self, model: RemoteModel) -> str:
+    def _over_budget(self) -> str | None:
+        took = self.tokens_of
+        return None if took is None else self.over_budget(took.prompt_tokens, took.completion_tokens)
+
+    def _note(self) -> str:
+        model = self.tokens_of
+        if model is None:
+            return ""
         given = f", {model.completion_tokens:,} out" if model.completion_tokens else ""
         return f"{model.prompt_tokens:,} tokens in{given}"
 
@@ -141,12 +172,12 @@ async def _score_that_fits(model: RemoteModel, messages: Messages) -> Score:
     try:
         return await model.score(messages)
     except RequestFailed as failure:
-        if _is_too_long(failure):
+        if is_too_long(failure):
             return no_score("too_long", failure.message)
         raise
 
 
-def _is_too_long(failure: RequestFailed) -> bool:
+def is_too_long(failure: RequestFailed) -> bool:
     """Whether the server refused a conversation for its length."""
     return failure.error == "http_400" and TOO_LONG.search(failure.message) is not None
 

@@ -116,6 +116,11 @@ def _remarks(plan: Plan, names: dict[str, str]) -> Iterator[tuple[str, str]]:
     for source in plan.sources:
         if source.refused:
             yield f"{names[source.source]}: {source.refused:,} failed for good before; --retry-failures asks again", "yellow"
+    for one in plan.judging:
+        out = "?" if one.completion_tokens is None else f"at most {number(one.completion_tokens)}"
+        cost = "" if one.cost is None else f", at most {money(one.cost)}"
+        owed = f"{one.judge}: {one.missing:,} of {counted(one.wanted, 'judgements')} to ask"
+        yield f"{owed}, about {number(one.prompt_tokens)} tokens in, {out} out{cost}", ""
     for judge, n_answers in plan.judged.items():
         if not n_answers:
             continue

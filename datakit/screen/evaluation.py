@@ -9,7 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from datakit.evaluation.table import UNKNOWN, Contact, Difference, Evaluation, Figure, Flip, Mean, Results, Score, Side
+from datakit.evaluation.table import UNKNOWN, Contact, Evaluation, Figure, Flip, Mean, Results, Score, Side
+from datakit.screen.evaluation_judged import remarks_of, scores_of, written
 from datakit.screen.ink import Ink, table
 from datakit.wording import counted, shorten
 
@@ -47,6 +48,25 @@ def _facts(results: Results) -> str:
 
 
 def _benchmark(results: Results, base: str | None, ink: Ink) -> Iterator[RenderableType]:
+    if results.judging is not None:
+        yield scores_of(results, ink)
+    else:
+        yield from _scores(results, ink)
+    for score in results.scores:
+        if note := _unknown(score, results.full):
+            yield ink.text(note, "yellow")
+    if results.differences:
+        yield _differences(results, base, ink)
+    if results.judging is not None:
+        yield from remarks_of(results.judging, results.metric, ink)
+    else:
+        smallest = f"so many prompts show differences from {100 * results.smallest:.1f} points on"
+        yield ink.text(f"{smallest} (power 80 %, 15 % flips)", "dim")
+    for contact in results.contacts:
+        yield _contact(contact, results, ink)
+
+
+def _scores(results: Results, ink: Ink) -> Iterator[RenderableType]:
     shown = [name for name in COUNTED if name in ALWAYS or any(score.endings[name] for score in results.scores)]
     published = any(score.published for score in results.scores)
     titles = ["score", "95 %", "n", *(name.replace("_", " ") for name in shown), *(["published"] if published else [])]
@@ -60,15 +80,6 @@ def _benchmark(results: Results, base: str | None, ink: Ink) -> Iterator[Rendera
         if score.at_k:
             each = ", ".join(f"{name} {points(value)}" for name, value in score.at_k.items())
             yield ink.text(f"{score.model}: {each}", "dim")
-        if note := _unknown(score):
-            yield ink.text(note, "yellow")
-    if results.differences:
-        yield _differences(results.differences, base, ink)
-    yield ink.text(
-        f"so many prompts show differences from {100 * results.smallest:.1f} points on (power 80 %, 15 % flips)", "dim"
-    )
-    for contact in results.contacts:
-        yield _contact(contact, results, ink)
 
 
 def _estimate(score: Score) -> tuple[str, str]:
@@ -84,26 +95,32 @@ def _figures(published: Sequence[Figure]) -> str:
     )
 
 
-def _unknown(score: Score) -> str:
+def _unknown(score: Score, full: float) -> str:
     """What is not known of a model's answers, and what it would be at worst and at best."""
-    causes = {"failed": "failed", "cannot_judge": "cannot be judged", "missing": "not there yet"}
+    causes = {
+        "no_verdict": "without a verdict",
+        "failed": "failed",
+        "cannot_judge": "cannot be judged",
+        "missing": "not there yet",
+    }
     named = ", ".join(f"{score.endings[name]:,} {causes[name]}" for name in UNKNOWN if score.endings[name])
     if not named or score.worst is None or score.best is None:
         return ""
     why = "" if score.score is not None else " (* too many for a score)"
-    return f"{score.model}: {named}: between {points(score.worst)} and {points(score.best)}{why}"
+    return f"{score.model}: {named}: between {written(score.worst, full)} and {written(score.best, full)}{why}"
 
 
-def _differences(differences: Sequence[Difference], base: str | None, ink: Ink) -> Table:
+def _differences(results: Results, base: str | None, ink: Ink) -> Table:
+    full = results.full
     drawn = table(f"minus {base}", "points", "SE", "95 %", "won", "lost", "p", "n")
-    for one in differences:
-        interval = "-" if one.low is None or one.high is None else f"{signed(one.low)}..{signed(one.high)}"
+    for one in results.differences:
+        interval = "-" if one.low is None or one.high is None else f"{signed(one.low, full)}..{signed(one.high, full)}"
         p = f"{one.p:.3f}" if one.p >= 0.001 else f"{one.p:.0e}"
         clear = one.low is not None and one.high is not None and (one.low > 0 or one.high < 0)
         drawn.add_row(
             ink.text(one.model),
-            Text(signed(one.difference), style=("green" if one.difference > 0 else "red") if clear else ""),
-            points(one.error),
+            Text(signed(one.difference, full), style=("green" if one.difference > 0 else "red") if clear else ""),
+            written(one.error, full),
             interval,
             f"{one.won:,}",
             f"{one.lost:,}",
@@ -156,5 +173,5 @@ def points(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
 
 
-def signed(value: float) -> str:
-    return f"{100 * value:+.1f}"
+def signed(value: float, full: float = 100.0) -> str:
+    return f"{full * value:+.{1 if full >= 100 else 2}f}"

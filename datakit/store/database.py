@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
 from importlib import resources
@@ -25,7 +25,7 @@ from datakit.tables.repetition import repetition
 from datakit.tables.residue import LEADING, TRAILING, find_residue
 
 MACROS = (
-    *("make_response_id", "whole_answer", "asked_messages", "compared_text", "is_asked"),
+    *("make_response_id", "make_judgement_id", "whole_answer", "asked_messages", "compared_text", "is_asked"),
     *("strip_residue", "written_answer", "count_of", "id_number", "id_text", "takes_turns", "length_free", "length_ratio"),
     "why_no_pair",
 )
@@ -182,6 +182,7 @@ class Database(Tables):
     def renew(self) -> None:
         """See the tables that have changed as they are now. Temporary tables go: they were made of what was there before."""
         self.drop_made()
+        self.changed |= {"scores"} if "judgements" in self.changed else set()  # judgements are scores, too
         while self.changed:
             table = self.changed.pop()
             self._look_at(table)
@@ -199,7 +200,7 @@ class Database(Tables):
         while self._made:
             self.connection.execute(f'DROP TABLE temp."{self._made.pop()}"')
 
-    def stream(self, sql: str, params: Mapping[str, Any], rows: int) -> Iterator[pl.DataFrame]:
+    def stream(self, sql: str, params: Mapping[str, Any], rows: int) -> Generator[pl.DataFrame, None, None]:
         """The rows of one SELECT in frames of at most `rows`, read from disk as they are asked for."""
         self._define(sql)
         for batch in self.connection.sql(_as_read(sql), params=dict(params)).to_arrow_reader(rows):
@@ -247,6 +248,10 @@ class Database(Tables):
         loose = completed(table, TABLES[table].frame(rows))
         if table == "responses":
             self._make_view_of_responses(loose, parts)
+        elif table == "scores" and any(self._found["judgements"]):
+            judged = load_sql("views/judged_scores")
+            self._define(judged)
+            self._unite(table, loose, parts, (judged,))
         else:
             self._unite(table, loose, parts)
 

@@ -4,6 +4,7 @@ One table is one folder of Parquet parts under the run. `prompts`, `overlaps`, `
 are replaced whole; the others only grow, so an id must say everything that determines its row: a changed temperature, verifier
 or judge makes new ids. `sources` says which responses the current recipe wants: model, revision and sampling, of which
 prompts, sample_index below n; and which finish reasons mean complete, beside those that always do. `judges` says whose scores.
+`judgements` are what chat models said of two answers, or of one beside its reference; read as scores they are part of `scores`.
 `overlaps` says what a prompt met that is dropped by curation or comes near to a benchmark: the item or the other prompt, how
 much of it, and the text in common. `flags` says what people think of a prompt, a response or a pair. Of a response `text` is
 the answer, null where its thought (`reasoning`) was never followed by one.
@@ -237,6 +238,22 @@ TABLES: dict[str, Table] = {
             "n_tokens_cut": pl.Int64,
         },
         "A judge's score of a response.",
+    ),
+    "judgements": Table(
+        ("judgement_id",),
+        {
+            "judgement_id": pl.String,
+            "judge": pl.String,
+            "first_id": pl.String,
+            "second_id": pl.String,
+            "reference_digest": pl.String,
+            "value": pl.Float64,
+            "verdict": pl.String,
+            "text": pl.String,
+            "n_prompt_tokens": pl.Int64,
+            "n_tokens": pl.Int64,
+        },
+        "What a judge said of two responses in this order (`value`: its preference for the first), or of one (its grade).",
     ),
     "demos": Table(
         ("prompt_id", "response_id"),

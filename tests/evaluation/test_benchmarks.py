@@ -9,13 +9,17 @@ import pytest
 from datakit.collect.benchmarks import items_of
 from datakit.collect.inputs import read_inputs
 from datakit.domains import domain_of
+from datakit.evaluation.contest import contest_for
 from datakit.evaluation.items import clusters_of
 from datakit.evaluation.models import Model
 from datakit.evaluation.scores import recipe_for
+from datakit.recipe import ChatJudge
 from datakit.recipe.benchmarks import benchmarks_folder, known_benchmarks, known_suites, load_benchmark, load_suite
+from datakit.rewards import Question, judge_name
+from datakit.rewards.remote import prompted
 from tests.helpers.command import datakit, rows_of
 from tests.helpers.fake_endpoint import Fake, running
-from tests.helpers.published import ITEMS, right_below, write_copy
+from tests.helpers.published import ITEMS, JUDGED, right_below, write_copy, write_judged_copy
 
 NAMES = ["amc23", "gpqa_diamond", "gsm8k", "humaneval", "livecodebench", "math", "mbpp", "mmlu_pro", "mmlu_redux"]
 READ = {"livecodebench": 16, "mmlu_pro": 19, "mmlu_redux": 27}
@@ -41,11 +45,12 @@ def copies(tmp_path, monkeypatch):
 
 
 def test_the_benchmarks_and_suites_that_there_are():
-    assert known_benchmarks() == sorted([*NAMES, "micro"]) and known_suites() == ["fusechat3"]
-    assert sorted(found.benchmark.name for found in load_suite("fusechat3")[1]) == NAMES
+    assert known_benchmarks() == sorted([*NAMES, *JUDGED, "micro"]) and known_suites() == ["fusechat3", "fusechat3_exact"]
+    assert sorted(found.benchmark.name for found in load_suite("fusechat3")[1]) == sorted([*NAMES, *JUDGED])
+    assert sorted(found.benchmark.name for found in load_suite("fusechat3_exact")[1]) == NAMES
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *JUDGED])
 def test_a_benchmark_says_what_it_must(name):
     benchmark, folder = load_benchmark(benchmarks_folder() / f"{name}.yaml")
     assert (benchmark.name, folder) == (name, benchmarks_folder().absolute())
@@ -74,13 +79,45 @@ def test_its_data_is_read_as_it_is_published(copies, name):
         assert len(answers) == 3 and "D" not in answers, "shuffled, but 'none of the above' stays last"
 
 
+TOLD = {
+    "alpacaeval2": "<instruction>\nSay how 8 pens and 13 are put into boxes.\n</instruction>",
+    "arena_hard": "<prompt>\nPlan a walk of 8 miles.\n</prompt>",
+    "mt_bench": "<question>\nWhat is twice 8?\n</question>",
+    "alignbench": "问题的类型是“数学计算”",
+}
+"""What the judge is told of the ninth item."""
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_the_data_of_judged_benchmarks_and_what_the_judge_is_asked(copies, name):
+    write_judged_copy(copies, name)
+    [found] = load_suite(name)[1]
+    where = {"type": "endpoint", "model": "m", "revision": "m", "base_urls": ["http://127.0.0.1:1/v1"]}
+    contest = contest_for(found, [Model("m", where)], {"base_urls": ["http://127.0.0.1:2/v1"]}, None)
+    prompts, answers = [], []
+    inputs = read_inputs(
+        contest.recipe, domain_of(contest.recipe).read, None, prompts.append, lambda _, rows: answers.append(rows)
+    )
+    assert len(prompts) == ITEMS and not inputs.n_dropped and not any(prompt.dropped for prompt in prompts)
+    assert inputs.n_responses == (ITEMS if contest.baseline else 0) and [*items_of(found.benchmark)]
+    [judge], asked = contest.recipe.score, prompts[8]
+    assert isinstance(judge, ChatJudge) and judge.model == found.benchmark.judge["model"] and judge_name(judge)
+    given = ("An answer.",) if contest.baseline is None else ("An answer.", "Another.")
+    body = prompted.request(judge, Question(asked.messages, given, asked.reference, asked.category))
+    told = body["messages"][-1]["content"]
+    assert TOLD[name] in told and all(answer in told for answer in given) and "{" not in told.replace("{'事实正确'", "")
+    assert (body.get("logprobs"), judge.sampling.max_tokens == 1) == ((True, True) if name == "alpacaeval2" else (None, False))
+
+
 @pytest.mark.slow
 def test_the_whole_suite_through_the_command(copies, tmp_path):
     """All nine, from their published form to the table: right answers are right, wrong ones wrong."""
     for name in NAMES:
         write_copy(copies, name)
     with running(Fake(say=right_below(10))) as fake:
-        done = datakit("eval", "--suite", "fusechat3", "--model", f"gemma={fake.url}", "--out", tmp_path / "out", "--json")
+        done = datakit(
+            "eval", "--suite", "fusechat3_exact", "--model", f"gemma={fake.url}", "--out", tmp_path / "out", "--json"
+        )
     assert done.returncode == 0, done.stderr
     found = {one["benchmark"]: one for one in json.loads(done.stdout)["benchmarks"]}
     for name, results in found.items():

@@ -371,7 +371,7 @@ def test_bad_input_is_said_before_anything_is_made(answers, benchmark, tmp_path,
 BROKEN = [
     (
         {"domain": "instruct", "verify": {}},
-        "domain instruct: nothing is right or wrong there by itself, so a benchmark cannot be of it",
+        "domain instruct: nothing is right or wrong there by itself, so a benchmark of it needs a judge",
     ),
     ({"metric": "f1"}, "metric: string should match pattern"),
     ({"smapling": {}}, "smapling: extra field not permitted (got {}); did you mean 'sampling'?"),

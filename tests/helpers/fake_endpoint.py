@@ -176,6 +176,8 @@ class Fake:
     """Fault: share of the requests that meet it."""
     say: Callable[[Body], str] | None = None
     """The text of every choice, where the test has one."""
+    logprobs: Callable[[Body], dict[str, float]] | None = None
+    """The likeliest first tokens with their log-probabilities, for requests that ask for them."""
     score: Callable[[Body], Any] = field(default=lambda body: _score(body))
     """The raw number of a conversation at /classify and /pooling; a list of them for several labels or tokens."""
     knows_activation: bool = True
@@ -449,7 +451,8 @@ class Fake:
                 n_tokens += len(ended.split()) - 10
             choices.append(CHOICE % (number, THOUGHTS[n_thoughts], text))
             n_tokens += 3 * n_thoughts + 10
-        return WHOLE % (self.n_requests, json.dumps(body["model"]), ", ".join(choices), n_tokens, 11 + n_tokens)
+        whole = WHOLE % (self.n_requests, json.dumps(body["model"]), ", ".join(choices), n_tokens, 11 + n_tokens)
+        return whole if self.logprobs is None or not body.get("logprobs") else _with_logprobs(whole, self.logprobs(body))
 
     def _digests(self, body: Body) -> list[bytes]:
         """What each choice is made from; counts what was given before."""
@@ -486,6 +489,15 @@ def _score(body: Body) -> float:
     """A number of a few units that only the conversation decides."""
     digest = hashlib.sha256(json.dumps(body["messages"]).encode()).digest()
     return int.from_bytes(digest[:4], "big") / 2**29 - 4
+
+
+def _with_logprobs(whole: str, likely: dict[str, float]) -> str:
+    """The first token's, as OpenAI and vLLM write them."""
+    answer: Body = json.loads(whole)
+    listed = [{"token": token, "logprob": logprob, "bytes": None} for token, logprob in likely.items()]
+    for choice in answer["choices"]:
+        choice["logprobs"] = {"content": [{**listed[0], "top_logprobs": listed}]}
+    return json.dumps(answer)
 
 
 def _digest(start: Any, seed: int) -> bytes:

@@ -187,3 +187,67 @@ def _program(asked: str, at: int, off: bool) -> str:
     if "stdin" in asked and "add_" not in asked:
         return f"```python\nprint(int(input()) + {at + off})\n```"
     return f"def add_{at}(x):\n    {body}\n"
+
+
+# ------------------------------------------------------------------------------------------- those whose answers are judged
+
+
+def _alpacaeval2(at: int) -> Row:
+    asked = f"Say how {at} pens and {at + 5} are put into boxes."
+    return {"instruction": asked, "output": f"In {at} ways.", "generator": "gpt4_1106_preview", "dataset": "made-up"}
+
+
+def _arena_hard(at: int) -> Row:
+    return {
+        "uid": f"u{at:02}",
+        "category": "arena-hard-v0.1",
+        "subcategory": "made-up",
+        "prompt": f"Plan a walk of {at} miles.",
+    }
+
+
+def _of_gpt4(at: int) -> Row:
+    answer = {"role": "assistant", "content": {"answer": f"Walk {at} miles."}}
+    turns = [{"role": "user", "content": _arena_hard(at)["prompt"]}, answer]
+    return {"uid": f"u{at:02}", "ans_id": f"a{at}", "model": "gpt-4-0314", "messages": turns, "tstamp": 1.0, "metadata": {}}
+
+
+def _mt_bench(at: int) -> Row:
+    gold = [f"It is {2 * at}.", f"It is {3 * at}."] if at % 2 else []
+    category = ("math", "writing")[at % 2 == 0]
+    return {"prompt_id": 100 + at, "prompt": [f"What is twice {at}?", "And thrice?"], "category": category, "reference": gold}
+
+
+def _alignbench(at: int) -> Row:
+    categories = ("数学计算", "逻辑推理", "基本任务", "角色扮演")
+    kind = {"category": categories[at % 4], "subcategory": "编的"}
+    return {"question_id": at, **kind, "question": f"{at}加一是多少？", "reference": f"{at + 1}。", "evidences": []}
+
+
+JUDGED: dict[str, list[tuple[str, Callable[[int], Row]]]] = {
+    "alpacaeval2": [("tatsu-lab/alpaca_eval/alpaca_eval_gpt4_baseline.json", _alpacaeval2)],
+    "arena_hard": [
+        ("lmarena-ai/arena-hard-auto/data/arena-hard-v0.1/question.jsonl", _arena_hard),
+        ("lmarena-ai/arena-hard-auto/data/arena-hard-v0.1/model_answer/gpt-4-0314.jsonl", _of_gpt4),
+    ],
+    "mt_bench": [("HuggingFaceH4/mt_bench_prompts/data/train-00000-of-00001-ab12.parquet", _mt_bench)],
+    "alignbench": [
+        ("THUDM/AlignBench/data_v1.1_release.jsonl", _alignbench),
+        ("THUDM/AlignBench/data_release.jsonl", lambda at: _alignbench(at) | {"question": "an older one"}),
+    ],
+}
+"""The files of each, and who makes their rows."""
+
+
+def write_judged_copy(copies: Path, name: str) -> None:
+    """The same for a benchmark whose answers are judged."""
+    for path, row in JUDGED[name]:
+        file = copies / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        rows = [row(at) for at in range(ITEMS)]
+        if file.suffix == ".parquet":
+            pl.DataFrame(rows).write_parquet(file)
+        elif file.suffix == ".json":
+            file.write_text(json.dumps(rows))
+        else:
+            file.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in rows))

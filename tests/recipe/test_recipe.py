@@ -213,16 +213,16 @@ WRONG = {
     ),
     "an unknown judge": (
         SMALL + "score: {type: armrm, model: j}\n",
-        "r.yaml: score.type: 'armrm' is none of armorm, classifier, served, llm_judge; did you mean 'armorm'?",
+        "r.yaml: score.type: 'armrm' is none of armorm, classifier, served, llm_judge, pairwise, grade; did you mean 'armorm'?",
     ),
     "a judge like no other": (
         SMALL + "score: {type: 7, model: j}\n",
-        "r.yaml: score.type: '7' is none of armorm, classifier, served, llm_judge",
+        "r.yaml: score.type: '7' is none of armorm, classifier, served, llm_judge, pairwise, grade",
     ),
     "a judge is a word": (SMALL + "score: armorm\n", "r.yaml: score: input should be a mapping (got 'armorm')"),
     "a judge without a type": (
         SMALL + "score: {model: j}\n",
-        "r.yaml: score.type: field required; one of armorm, classifier, served, llm_judge",
+        "r.yaml: score.type: field required; one of armorm, classifier, served, llm_judge, pairwise, grade",
     ),
     "a judge without a model": (SMALL + "score: {type: armorm}\n", "r.yaml: score.model: field required"),
 }

@@ -9,8 +9,9 @@ import pytest
 
 from datakit import rewards, stages
 from datakit.options import Options
-from datakit.recipe import load, resolve
-from datakit.recipe.rewards import LocalReward, RewardSection
+from datakit.recipe import ChatJudge, load, resolve
+from datakit.recipe.judging import RewardSection
+from datakit.recipe.rewards import LocalReward
 from datakit.rewards.judges import judge_name
 from datakit.rewards.local import LOCAL
 from datakit.rewards.local.batching import Budget
@@ -56,7 +57,7 @@ def load_length(reward, device):
 
 @pytest.fixture
 def length(monkeypatch):
-    """The dict's line, and one more member of the union in recipe/rewards.py."""
+    """The dict's line, and one more member of the union in recipe/judging.py."""
     monkeypatch.setitem(LOCAL, "length", SimpleNamespace(check=check, load=load_length))
     union, by_type = get_args(RewardSection)
     with sections("score", list[Annotated[union | Length, by_type]]):  # type: ignore[valid-type]
@@ -90,4 +91,5 @@ def test_every_section_has_its_line_and_every_line_its_section():
     sections = {get_args(section.model_fields["type"].annotation)[0]: section for section in get_args(union)}
     assert sections.keys() == rewards.REWARDS.keys()
     assert {name for name, section in sections.items() if issubclass(section, LocalReward)} == LOCAL.keys()
-    assert sections.keys() - LOCAL.keys() == REMOTE.keys()
+    prompted = {name for name, section in sections.items() if issubclass(section, ChatJudge)}
+    assert sections.keys() - LOCAL.keys() == REMOTE.keys() | prompted and prompted == {"pairwise", "grade"}

@@ -127,9 +127,9 @@ def test_however_samples_are_split_into_requests(tmp_path_factory, split, prompt
 SENTENCES = [
     (Budget(), Spent(10**9, 10**9, 1e9), None),
     (Budget(tokens=100), Spent(60, 39), None),
-    (Budget(tokens=100), Spent(60, 40), r"budget\.tokens: .* have taken 100 tokens of 100 \(60 tokens in, 40 out\)"),
+    (Budget(tokens=100), Spent(60, 40), r"budget\.tokens: .* has taken 100 tokens of 100 \(60 tokens in, 40 out\)"),
     (Budget(cost=1.5), Spent(60, 40, 1.49), None),
-    (Budget(cost=1.5), Spent(60, 40, 1.5), r"budget\.cost: .* have cost 1\.50 of 1\.50 \(60 tokens in, 40 out\)"),
+    (Budget(cost=1.5), Spent(60, 40, 1.5), r"budget\.cost: .* has cost 1\.50 of 1\.50 \(60 tokens in, 40 out\)"),
     (Budget(tokens=1000, cost=1.5), Spent(60, 40, 2), r"budget\.cost"),
 ]
 

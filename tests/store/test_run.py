@@ -58,6 +58,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
                   "messages_digest": "d", "n_chars": compared(ODD)[0], "text_hash": compared(ODD)[1]},
     "verdicts": {"response_id": "r", "verifier": "v@1", "reference_digest": "", "outcome": "passed", "duration_s": 1e-9},
     "scores": {"response_id": "r", "judge": "j@1", "score": -0.0, "objectives": [0.5, inf, -inf, 1e300]},
+    "judgements": {"judgement_id": "g", "judge": "j@1", "first_id": "a", "second_id": None, "value": 1 / 3, "text": ODD},
     "demos": {"prompt_id": "p", "response_id": "r", "score": None},
     "pairs": {"prompt_id": "p", "model": "m", "chosen_id": "a", "rejected_id": "b", "margin": 0.01, "log_length_ratio": -0.5},
     "distributions": {"text_id": "t", "model": ODD, "reading": "{}", "token_ids": [2**32 - 1, 0], "ends": [1], "nll": 0.1 + 0.2,

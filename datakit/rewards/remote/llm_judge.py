@@ -10,17 +10,16 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from datakit.client import Client, count_of, is_withheld, read_content
+from datakit.client import Client, count_of
 from datakit.errors import SourceStopped
 from datakit.recipe import LLMJudge
 from datakit.rewards.protocol import Score, no_score
+from datakit.rewards.remote.judgement import UNREADABLE, Unread, check_layout, read_text
 from datakit.tables import Messages, canonical_json, digest, digest_of_messages, make_seed
-from datakit.tables.answers import CUT_OFF, is_complete, join
 
 PATH = "/chat/completions"
 LINE = re.compile(r"Score: (-?[0-9]+(?:\.[0-9]+)?)")
 HASH_CHARS = 12
-UNREADABLE = 20  # so many judgements at the start and none that can be read: the model or its settings are wrong
 SHOWN = 120
 
 RUBRIC = """\
@@ -134,26 +133,10 @@ def write_prompt(reward: LLMJudge, messages: Messages) -> str:
     return TEMPLATE.format(rubric=rubric, conversation=before, answer=messages[-1]["content"], low=low, high=high)
 
 
-def check_layout(answer: Any) -> None:
-    """ValueError where the body is no chat completion with a choice."""
-    choices = answer.get("choices") if isinstance(answer, dict) else None
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise ValueError("not a chat completion")
-
-
 def read_score(choice: dict[str, Any], scale: list[float]) -> Score:
-    """The score of one choice of a chat completion. Drafts of a score in what the judge thought first do not count."""
-    if is_withheld(choice):
-        return no_score("content_filter", "the server withheld the judgement (content filter or refusal)")
-    reason, content = choice.get("finish_reason"), read_content(choice)
-    if reason in CUT_OFF:
-        return no_score("cut_off", "the judgement was cut off at max_tokens")
-    judgement = join(content.text, content.thinking, content.form)
-    if judgement.text is None and judgement.reasoning is not None:
-        return no_score("cut_off", "the judge's thought never ended")
-    if not is_complete(reason if isinstance(reason, str) else None):
-        return no_score("cut_off", f"the judgement ended with '{reason}', which is not known to mean that it is complete")
-    return parse(judgement.text or "", scale)
+    """The score of one choice of a chat completion."""
+    said = read_text(choice)
+    return no_score(*said) if isinstance(said, Unread) else parse(said, scale)
 
 
 def parse(text: str, scale: list[float]) -> Score:

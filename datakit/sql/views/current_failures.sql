@@ -1,6 +1,7 @@
 -- The failures that still stand: the last one of each missing row that the current recipe wants, of its judges and of the models
--- that read texts only.
--- Reads failures, wanted_responses, responses, scores, judges, readings, distributions. No parameters. Gives the columns of failures.
+-- that read texts only. Judgements that failed are known by their judge.
+-- Reads failures, wanted_responses, responses, scores, judgements, judges, readings, distributions. No parameters.
+-- Gives the columns of failures.
 -- Of what is wanted and there only the rows with failures are kept: these are few, the others may be more than memory holds.
 WITH failed AS (
     SELECT DISTINCT key FROM failures
@@ -25,7 +26,13 @@ read AS (
 SELECT f.*
 FROM failures AS f
 WHERE
-    (f.stage = 'probe' OR f.key IN (SELECT response_id FROM wanted))
+    CASE f.stage
+        WHEN 'probe' THEN TRUE
+        WHEN 'judge' THEN
+            f.source IN (SELECT judge FROM judges)
+            AND f.key NOT IN (SELECT judgement_id FROM judgements WHERE judgement_id IN (SELECT key FROM failed))
+        ELSE f.key IN (SELECT response_id FROM wanted)
+    END
     AND CASE f.stage
         WHEN 'sample' THEN f.key NOT IN (SELECT response_id FROM there)
         WHEN 'score' THEN

@@ -1,0 +1,9 @@
+-- What judgements took, by judge.
+-- Reads judgements. No parameters.
+-- Gives judge, prompt_tokens, completion_tokens.
+SELECT
+    judge,
+    coalesce(sum(n_prompt_tokens), 0)::BIGINT AS prompt_tokens,
+    coalesce(sum(n_tokens), 0)::BIGINT AS completion_tokens
+FROM judgements
+GROUP BY judge
