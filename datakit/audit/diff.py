@@ -236,9 +236,9 @@ def _examples(before: Held, after: Held, changes: pl.DataFrame) -> list[ChangedP
     rows = each.head(SHOWN).to_dicts()
     ids = [[row[f"{side}_id{end}"] for row in rows for side in ("chosen", "rejected")] for end in ("", "_new")]
     if before.run is after.run:
-        texts = [_texts(before.run, ids[0] + ids[1])] * 2
+        texts = [_texts(before.run, rows, ids[0] + ids[1])] * 2
     else:
-        texts = [_texts(held.run, wanted) for held, wanted in zip((before, after), ids, strict=True)]
+        texts = [_texts(held.run, rows, wanted) for held, wanted in zip((before, after), ids, strict=True)]
     sides = [_pairs_of(held, rows) for held in (before, after)]
     prompts = _prompts(before.run, rows) | ({} if before.run is after.run else _prompts(after.run, rows))
     found = []
@@ -264,9 +264,14 @@ def _side(pair: Row | None, texts: dict[str, str | None]) -> Side | None:
     return Side(pair["model"], pair["rejected_model"], pair["margin"], chosen, rejected)
 
 
-def _texts(run: Run, ids: list[str | None]) -> dict[str, str | None]:
-    wanted = [one for one in ids if one is not None]
-    return dict(run.query(load_sql("audit/changed_texts"), {"ids": wanted}).iter_rows()) if wanted else {}
+def _texts(run: Run, rows: list[Row], ids: list[str | None]) -> dict[str, str | None]:
+    """The answers' texts. One that was asked for another prompt with the same messages does not stand under these prompts."""
+    found: dict[str, str | None] = {}
+    for prompts in ([row["prompt_id"] for row in rows], None):
+        if wanted := [one for one in ids if one is not None and one not in found]:
+            params = {"ids": wanted, "prompts": prompts}
+            found |= dict(run.query(load_sql("audit/changed_texts"), params).iter_rows())
+    return found
 
 
 def _prompts(run: Run, rows: list[Row]) -> dict[str, Messages]:

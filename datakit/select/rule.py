@@ -26,7 +26,7 @@ from datakit.wording import counted
 FEW_DEMOS = 0.02  # of the pairs
 NUMBERS = (
     *("prompt_no", "model_no", "id", "n_chars", "n_tokens", "text_hash", "score", "scored", "repeated", "flagged"),
-    *("standing", "passed", "failed", "is_right", "is_wrong", "may_be_chosen", "may_be_rejected", "may_be_demo"),
+    *("complete", "dropped", "passed", "failed", "is_right", "is_wrong", "may_be_chosen", "may_be_rejected", "may_be_demo"),
 )
 """Of an answer, what selection needs: no text, and some fifty bytes a row."""
 
@@ -151,7 +151,7 @@ def mark_answers(run: Run, rule: Rule, whole: bool = False, prompt_no: int | Non
     _check_sources(run, rule.select)
     marks |= {"chosen": named.chosen if named else None, "rejected": named.rejected if named else None}
     columns, only = "*" if whole else ", ".join(NUMBERS), "" if prompt_no is None else f" WHERE prompt_no = {prompt_no}"
-    run.make_table("answers", f"SELECT {columns} FROM ({load_sql('select/mark_answers')}){only}", marks)
+    run.make_table("answers", f"SELECT {columns} FROM ({load_sql('select/mark_answers')}){only}", marks, as_written=True)
     run.change_table(load_sql("select/mark_copies"))
     if rule.select.pass_rate_min is not None:
         run.change_table(load_sql("select/mark_lucky"), {"pass_rate_min": rule.select.pass_rate_min})
@@ -305,8 +305,10 @@ def rank_right(run: Run, rule: Rule, raw: bool = True) -> tuple[float | None, in
 
     `raw`: the judge's scores; else those that select, without what length adds to them.
     """
+    if rule.verifier is None:
+        return None, 0
     share, n = run.query(load_sql("select/rank_right"), {"by_source": not rule.any_source, "raw": raw}).row(0)
-    return (share, n) if rule.verifier is not None else (None, 0)
+    return share, n
 
 
 def select_pairs(run: Run, rule: Rule) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -36,16 +37,25 @@ VIEWS = (
     "pairs_with_texts",
 )
 """The tables, and what sql/views makes of them; each stands on some before it."""
-_NAMES = re.compile(rf"\b({'|'.join((*VIEWS, *MACROS))})\b", re.IGNORECASE)
+PARTS = "STRUCT(text VARCHAR, reasoning VARCHAR, form VARCHAR)"
+FUNCTIONS: Mapping[str, tuple[Callable[..., Any], str, int]] = {
+    "repetition": (repetition, "DOUBLE", 1),
+    "split_answer": (lambda text: split(text)._asdict(), PARTS, 1),
+    "find_residue": (find_residue, "VARCHAR", 2),
+}
+"""Ours over texts: what each gives, and of how many texts. One of several is called for NULLs, too."""
+_NAMES = re.compile(rf"\b({'|'.join((*VIEWS, *MACROS, *FUNCTIONS))})\b", re.IGNORECASE)
 _CATALOG = re.compile(r"\b(show|describe|information_schema|duckdb_\w+|pragma\w*)\b", re.IGNORECASE)
+_NOT_IN_FRAMES = re.compile(r"\b(INTERVAL|UNION)\b")
 _LITERAL = re.compile(r"'[^']*'")
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
-PARTS = "STRUCT(text VARCHAR, reasoning VARCHAR, form VARCHAR)"
 _OVERLAPS = re.compile(r"\b((?:from|join)\s+)overlaps\b", re.IGNORECASE)
 _SETTINGS = (
     *("enable_progress_bar = false", "python_enable_replacements = false", "TimeZone = 'UTC'"),
     "enable_external_file_cache = false",  # it knows a file by its path, and an open descriptor's may come to mean another
 )
+_CHOOSE_SIDES = "build_side_probe_side,join_filter_pushdown"
+"""What exchanges the sides of joins, and looks every row up in a filter of what the other side has."""
 _SMALL = 4 * 2**20
 """Bytes of a run's parts that one thread reads sooner than two are woken."""
 _STREAMING = (
@@ -64,17 +74,19 @@ def load_sql(name: str) -> str:
 
 @cache
 def _needed(sql: str, own: str = "") -> tuple[str, ...]:
-    """The tables, views and macros that a statement names, each after what it is made of; all where it asks what there is.
+    """What a statement names (tables, views, macros, functions), each after what it is made of; all where it asks what there
+    is.
 
     `own`: the name of what the statement makes. Ours name nothing in quotes, as a question may: FROM 'pairs'.
     """
     if _CATALOG.search(sql):
-        return (*MACROS, *VIEWS)
+        return (*FUNCTIONS, *MACROS, *VIEWS)
     needed: dict[str, None] = {}
     code = _COMMENT.sub("", _LITERAL.sub("", sql) if own else sql)
     for name in map(str.lower, _NAMES.findall(code)):
         if name != own:
-            needed |= dict.fromkeys(_needed(load_sql(f"views/{name}"), name) if name not in TABLES else ())
+            made_by_sql = name not in TABLES and name not in FUNCTIONS
+            needed |= dict.fromkeys(_needed(load_sql(f"views/{name}"), name) if made_by_sql else ())
             needed[name] = None
     return tuple(needed)
 
@@ -97,21 +109,30 @@ class Tables:
         try:
             self._define(sql)
             relation = self.connection.sql(_as_read(sql), params=dict(params or {}))
-            frame: pl.DataFrame | None = None if relation is None else relation.pl()
+            frame = None if relation is None else _frame(relation)
         except (duckdb.Error, pl.exceptions.PolarsError) as error:
             raise BadInput(self._say(str(error).strip())) from error
         if frame is None:
             raise BadInput(self._say("no rows come from this; give one SELECT"))
         return frame
 
-    def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None) -> None:
-        """Keep the rows of a SELECT as a temporary table. BadInput where it cannot be run."""
+    def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None, as_written: bool = False) -> None:
+        """Keep the rows of a SELECT as a temporary table. BadInput where it cannot be run.
+
+        `as_written`: a join looks the rows on its left up among those on its right, for whoever knows better than DuckDB's
+        estimates which are fewer.
+        """
         try:
             self._define(sql)
+            if as_written:
+                self.connection.execute(f"SET disabled_optimizers = '{_CHOOSE_SIDES}'")
             self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {_as_read(sql)}", dict(params or {}))
             self._made.add(name)
         except duckdb.Error as error:
             raise BadInput(self._say(str(error).strip())) from error
+        finally:
+            if as_written:
+                self.connection.execute("RESET disabled_optimizers")
 
     def make_view(self, name: str, sql: str) -> None:
         """Have a SELECT without parameters as a temporary view."""
@@ -128,14 +149,14 @@ class Tables:
 
     def keep(self, name: str, frame: pl.DataFrame) -> None:
         """Have a frame as the table `name`, in the place of what was called so."""
-        self.connection.register("kept_frame", frame.to_arrow())
+        self.connection.register("kept_frame", frame.__arrow_c_stream__())
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM kept_frame")
         self.connection.unregister("kept_frame")
         self._made.add(name)
 
     def add(self, name: str, frame: pl.DataFrame) -> None:
         """More rows for a table that is there, with its columns in their order."""
-        self.connection.register("added_frame", frame.to_arrow())
+        self.connection.register("added_frame", frame.__arrow_c_stream__())
         self.connection.execute(f"INSERT INTO {name} FROM added_frame")
         self.connection.unregister("added_frame")
 
@@ -161,7 +182,6 @@ class Database(Tables):
         self.changed: set[str] = set()
         """Tables that were written to since they were looked at."""
         self._open = ExitStack()
-        self._functions: set[str] = set()
         self._there: set[str] = set()
         self._found: dict[str, tuple[list[Row], list[Path]]] = {}
         """Of each table the rows in journals, and its parts."""
@@ -177,7 +197,6 @@ class Database(Tables):
         self.connection.execute("SET VARIABLE complete_reasons = $reasons", {"reasons": list(COMPLETE)})
         self.connection.execute("SET VARIABLE leading_residue = $pattern", {"pattern": LEADING})
         self.connection.execute("SET VARIABLE trailing_residue = $pattern", {"pattern": TRAILING})
-        self._add_function("repetition", repetition, "DOUBLE")
 
     def renew(self) -> None:
         """See the tables that have changed as they are now. Temporary tables go: they were made of what was there before."""
@@ -218,6 +237,10 @@ class Database(Tables):
                 continue
             if name in TABLES:
                 self._make_view(name)
+            elif name in FUNCTIONS:
+                function, gives, n_given = FUNCTIONS[name]
+                nulls = SPECIAL if n_given > 1 else DEFAULT
+                self.connection.create_function(name, function, ["VARCHAR"] * n_given, gives, null_handling=nulls)
             elif name in MACROS:
                 self.connection.execute(load_sql(f"views/{name}"))
             else:
@@ -264,7 +287,6 @@ class Database(Tables):
         if older or lacking.height:
             splits = (self._split_responses(whole),) if whole else ()
             self._unite("older_responses", lacking, [part for part in older if part not in whole], splits)
-            self._add_function("find_residue", find_residue, "VARCHAR", n_given=2)
             more = (load_sql("views/compared_responses"),)
             self._define(more[0])
         self._unite(
@@ -275,8 +297,9 @@ class Database(Tables):
         """A query for parts that were stored when a thought was not yet told from its answer."""
         self._unite("whole_responses", None, whole)
         self.connection.execute("SET VARIABLE may_think = $pattern", {"pattern": MAY_THINK})
-        self._add_function("split_answer", _split, PARTS)
-        return load_sql("views/split_responses")
+        splits = load_sql("views/split_responses")
+        self._define(splits)
+        return splits
 
     def _unite(self, view: str, loose: pl.DataFrame | None, parts: list[Path], more: Sequence[str] = ()) -> None:
         """A view of rows in memory, parts, and what other queries give."""
@@ -291,13 +314,6 @@ class Database(Tables):
         united = " UNION ALL BY NAME ".join(f"({query})" for query in queries)
         self.connection.execute(f'CREATE OR REPLACE VIEW "{view}" AS {united}')
 
-    def _add_function(self, name: str, function: Callable[..., Any], gives: str, n_given: int = 1) -> None:
-        """A function of ours over texts for SQL, once a connection. One of several texts is called for NULLs, too."""
-        if name not in self._functions:
-            nulls = SPECIAL if n_given > 1 else DEFAULT
-            self.connection.create_function(name, function, ["VARCHAR"] * n_given, gives, null_handling=nulls)
-            self._functions.add(name)
-
     def _fixed(self, part: Path) -> str:
         """A path that goes on meaning this file. Part 0 may be replaced at any time: it is held open and read through that."""
         if part.stem != "part-000000" or not Path("/dev/fd").is_dir():
@@ -306,10 +322,23 @@ class Database(Tables):
         return f"/dev/fd/{file.fileno()}"
 
 
+def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
+    """The rows, without pyarrow, whose import takes longer than most statements; it alone tells columns of one name apart."""
+    columns = relation.columns
+    for name, kind in zip(columns, map(str, relation.types), strict=True):
+        if _NOT_IN_FRAMES.search(kind):
+            raise pl.exceptions.ComputeError(f'column "{name}" is of type {kind}; write CAST("{name}" AS VARCHAR)')
+    if len(set(columns)) < len(columns):
+        found: pl.DataFrame = relation.pl()
+        return found
+    # Polars remembers the classes that it has read, and DuckDB complains of one of its own when the interpreter ends
+    return pl.DataFrame(SimpleNamespace(__arrow_c_stream__=relation.__arrow_c_stream__))
+
+
 @cache
 def _no_rows(schema: tuple[tuple[str, pl.DataType], ...]) -> str:
     """A query of these columns in DuckDB's types that gives no row: made in a moment, as a frame is not."""
-    columns = duckdb.from_arrow(pl.DataFrame(schema=dict(schema)).to_arrow())
+    columns = duckdb.from_arrow(pl.DataFrame(schema=dict(schema)).__arrow_c_stream__())
     typed = (f'NULL::{kind} AS "{name}"' for name, kind in zip(columns.columns, columns.types, strict=True))
     return f"SELECT {', '.join(typed)} WHERE FALSE"
 
@@ -318,10 +347,6 @@ def _is_whole(part: Path) -> bool:
     """Whether responses were stored in it when a thought was not yet told from its answer."""
     with part.open("rb") as file:
         return "reasoning_form" not in pl.read_parquet_schema(file)
-
-
-def _split(text: str) -> dict[str, str | None]:
-    return split(text)._asdict()
 
 
 def _as_read(sql: str) -> str:

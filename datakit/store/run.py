@@ -163,9 +163,9 @@ class Run:
                 snapshot.drop_made()
                 self._idle.append(snapshot)
 
-    def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None) -> None:
-        """Keep the rows of a SELECT as a temporary table that later queries read; gone at the next write."""
-        self._connect().make_table(name, sql, params)
+    def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None, as_written: bool = False) -> None:
+        """Keep the rows of a SELECT as a temporary table that later queries read; gone at the next write. See Tables."""
+        self._connect().make_table(name, sql, params, as_written)
 
     def hold(self, *views: str) -> None:
         """Keep the rows of small views of sql/views for the statements that name them; gone at the next write."""

@@ -110,7 +110,7 @@ class Table:
 
 def _series(name: str, values: list[Any], dtype: Any) -> pl.Series:
     """A column; of lists and objects put together of the columns of their parts. TypeError for what is neither."""
-    if isinstance(dtype, pl.List):
+    if isinstance(dtype, pl.List) and values:
         return _lists(name, values, dtype)
     if isinstance(dtype, pl.Struct):
         return _structs(name, values, dtype)

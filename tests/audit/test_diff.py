@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import polars as pl
 import pytest
 
 from datakit.audit.diff import Moved, diff_demos, diff_runs, preview
-from datakit.store import Flags, Run
+from datakit.store import Flags, Run, load_sql
 from datakit.tables import TABLES
 from tests.helpers.command import datakit
 from tests.helpers.imported_runs import answered, imported_run
@@ -90,6 +92,25 @@ def test_two_runs_of_different_recipes(run: Path, tmp_path: Path) -> None:
     assert json.loads(datakit("diff", run, other, "--json").stdout) == json.loads(json.dumps(diff.as_json()))
     done = datakit("diff", run, tmp_path / "none")
     assert done.returncode == 2 and "none" in done.stderr
+
+
+def test_texts_are_found_by_their_prompts_and_without(run: Path) -> None:
+    """A tenth of the time; but an answer to the same messages may stand under the id of another prompt."""
+    with Run.open(run) as opened:
+        prompt, answer = opened.query("SELECT prompt_id, chosen_id FROM pairs ORDER BY margin LIMIT 1").row(0)
+        read = {
+            name: opened.query(load_sql("audit/changed_texts"), {"ids": [answer, "none"], "prompts": prompts}).rows()
+            for name, prompts in {"its": [prompt, "p"], "another": ["p"], "any": None}.items()
+        }
+    assert read == {"its": [(answer, "a long good answer 1")], "another": [], "any": read["its"]}
+
+
+def test_a_preview_needs_neither_numpy_nor_pyarrow(run: Path) -> None:
+    """Their imports would take as long as its statements over a small run."""
+    shown = "import sys; from datakit.audit.diff import preview; from pathlib import Path; preview(Path(sys.argv[1]), []); "
+    shown += "print(*{'numpy', 'pyarrow', 'pandas'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", shown, str(run)], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("\n", "")
 
 
 def test_what_people_excluded_is_said_before_and_after(run: Path) -> None:

@@ -631,7 +631,8 @@ BAD_SQL = {
     "SELECT 'x'::INT": "Could not convert string 'x'",
     "SELECT $limit": "limit",
     "DROP TABLE responses": "",
-    "SELECT INTERVAL 1 DAY": "",
+    "SELECT INTERVAL 1 DAY AS d": 'column "d" is of type INTERVAL; write CAST("d" AS VARCHAR)',
+    "SELECT [union_value(k := 1)] AS u": 'column "u" is of type UNION(k INTEGER)[]',
 }
 
 

@@ -8,11 +8,10 @@
 -- Gives one row a response, by numbers (numbered_prompts, numbered_sources, id_number). "Cannot judge" is neither right nor wrong: no
 -- verdict, an outcome in between, a judge without a finite score (`scored` is FALSE). What is not complete is neither: an answer that
 -- was cut off, or a thought without one (its text_hash and n_chars are NULL). What has a `fault` is neither. `repeated` is left to
--- mark_copies.sql; the lower its `standing`, the sooner a copy is the one that may be used. `dropped`: its source drops answers with
--- residue, and it has some. Where its source strips residue, a text_hash is that of the text without it: what exports cannot tell
--- apart makes no pair. n_thought_tokens: the server's count, or the thought's share of the characters of n_tokens (`thought_counted`
--- is FALSE); NULL where there is no thought.
--- (response_id, judge) is the key of scores: where one judge counts, nothing is grouped.
+-- mark_copies.sql. `dropped`: its source drops answers with residue, and it has some. Where its source strips residue, a text_hash is
+-- that of the text without it: what exports cannot tell apart makes no pair. n_thought_tokens: the server's count, or the thought's
+-- share of the characters of n_tokens (`thought_counted` is FALSE); NULL where there is no thought.
+-- (response_id, judge) is the key of scores: where one judge counts, nothing is grouped. Few answers are in none of them.
 WITH judgements AS (
     SELECT response_id, score, isfinite(score)::INTEGER AS n_judges
     FROM scores
@@ -62,8 +61,8 @@ SELECT
     scored,
     FALSE AS repeated,
     coalesce(fault = 'flagged', FALSE) AS flagged,
-    (8 * (NOT scored)::INTEGER + 4 * (NOT passed AND NOT failed)::INTEGER + 2 * (NOT complete)::INTEGER + dropped::INTEGER)::UTINYINT
-        AS standing,
+    complete,
+    dropped,
     passed,
     failed,
     usable AND ($verifier IS NULL OR passed) AS is_right,
@@ -74,8 +73,6 @@ SELECT
     source_no,
     sample_index,
     outcome,
-    complete,
-    dropped,
     fault,
     finish_reason,
     residue,

@@ -5,7 +5,7 @@
 --   $verified   answers were verified: without verdicts a pair needs a margin above 0
 --   $ranked     scores are mean ranks: margins are rounded to 12 digits, for equal differences of fractions must be equal
 -- Gives one row a prompt and source, `side` its number (0: any source): both answers as a struct (id, model_no, n_chars, n_tokens,
--- text_hash, score, and `value`, the score that selects), margin (chosen minus rejected value), largest (the same here: no pair of the
+-- text_hash, score, and `value`, the score that selects; all NULL where there is none), margin (chosen minus rejected value), largest (the same here: no pair of the
 -- side has a larger one) and `lost`: why it can be no pair whatever the rules about margins and lengths, else NULL. Ties are broken by
 -- id (ids are hashes), never by position: the answer whose score and id are the smallest as a struct, without a window over all
 -- answers. Only its row is carried along: two joins cost less than an aggregate that holds structs.
@@ -20,26 +20,32 @@ WITH extremes AS (
     GROUP BY ALL
 ),
 
-answered AS (
-    SELECT
-        "row",
-        {
-            'id': id,
-            'model_no': model_no,
-            'n_chars': n_chars,
-            'n_tokens': n_tokens,
-            'text_hash': text_hash,
-            'score': score,
-            'value': value
-        } AS answer
-    FROM valued
-),
-
 sides AS (
-    SELECT e.prompt_no, e.side, c.answer AS chosen, r.answer AS rejected, e.single
+    SELECT
+        e.prompt_no,
+        e.side,
+        {
+            'id': c.id,
+            'model_no': c.model_no,
+            'n_chars': c.n_chars,
+            'n_tokens': c.n_tokens,
+            'text_hash': c.text_hash,
+            'score': c.score,
+            'value': c.value
+        } AS chosen,
+        {
+            'id': r.id,
+            'model_no': r.model_no,
+            'n_chars': r.n_chars,
+            'n_tokens': r.n_tokens,
+            'text_hash': r.text_hash,
+            'score': r.score,
+            'value': r.value
+        } AS rejected,
+        e.single
     FROM extremes AS e
-    LEFT JOIN answered AS c ON e.best = c."row"
-    LEFT JOIN answered AS r ON e.worst = r."row"
+    LEFT JOIN valued AS c ON e.best = c."row"
+    LEFT JOIN valued AS r ON e.worst = r."row"
 )
 
 SELECT

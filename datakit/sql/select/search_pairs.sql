@@ -11,8 +11,8 @@ WITH open AS (
     SELECT prompt_no, side
     FROM searched_sides
     WHERE
-        chosen IS NOT NULL
-        AND rejected IS NOT NULL
+        chosen.id IS NOT NULL
+        AND rejected.id IS NOT NULL
         AND ($verified OR largest > 0)
         AND if(
             $rules,
