@@ -1,4 +1,4 @@
-"""`train sft|dpo|wrpo|fuse --data EXPORT --model MODEL [any TRL flag]`, `train merge`, `train retriever`. Here alone is printed.
+"""`train sft|dpo|wrpo|fuse --data EXPORT --model MODEL [any TRL flag]`, `train merge`, `train retriever`. Only here is printed.
 
 train sft --data runs/my/sft --model data/micro/target --config recipes/train/sft.yaml
 train dpo --data runs/my/dpo --model checkpoints/sft --config recipes/train/dpo.yaml
@@ -18,9 +18,9 @@ from rich.console import Console
 from train.data import COLUMNS, Data, open_all
 from train.errors import TrainError
 from train.finetune import STILL_HELD, check_target, finetune, merge_command
+from train.flags import check_flags
 from train.merge import merge
 from train.merge_options import parse_merge
-from train.flags import check_flags
 from train.metrics import LINES, PLOT, draw
 from train.options import Options, Request, build_parser, check_early, parse, parse_options, read_request
 from train.retriever import options as retriever_options
