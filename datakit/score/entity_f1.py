@@ -5,10 +5,19 @@ from __future__ import annotations
 import polars as pl
 
 from datakit.domains import domain_of
+from datakit.progress import Monitor
 from datakit.store import Run, load_sql
 
 
-def score_by_values(run: Run, judge: str) -> pl.DataFrame:
+def score_by_values(run: Run, judge: str, monitor: Monitor) -> None:
+    """Store the scores that the run lacks."""
+    scores = missing_f1(run, judge)
+    monitor.stage("score", {judge: scores.height} if scores.height else {})
+    run.append("scores", scores)
+    monitor.advance(judge, scores.height, 0, "")
+
+
+def missing_f1(run: Run, judge: str) -> pl.DataFrame:
     """The scores that the run lacks: response_id, judge, score, objectives. Those by a reference that has changed go.
 
     An answer without a verdict has none: the next build verifies it.

@@ -30,10 +30,7 @@ def score_missing(
     """
     judge = judge_name(reward)
     if isinstance(reward, EntityF1):
-        scores = score_by_values(run, judge)
-        monitor.stage("score", {judge: scores.height} if scores.height else {})
-        run.append("scores", scores)
-        monitor.advance(judge, scores.height, 0, "")
+        score_by_values(run, judge, monitor)
         return []
     table = "judgements" if isinstance(reward, ChatJudge) else "scores"
 

@@ -213,7 +213,8 @@ WRONG = {
     ),
     "an unknown judge": (
         SMALL + "score: {type: armrm, model: j}\n",
-        "r.yaml: score.type: 'armrm' is none of armorm, classifier, served, llm_judge, pairwise, grade, entity_f1; did you mean 'armorm'?",
+        "r.yaml: score.type: 'armrm' is none of armorm, classifier, served, llm_judge, pairwise, grade, entity_f1; "
+        "did you mean 'armorm'?",
     ),
     "a judge like no other": (
         SMALL + "score: {type: 7, model: j}\n",

@@ -6,7 +6,7 @@ import pytest
 
 from datakit.domains import domain_of
 from datakit.recipe import load, resolve
-from datakit.score.entity_f1 import score_by_values
+from datakit.score.entity_f1 import missing_f1
 from datakit.store import Run
 from tests.helpers.command import datakit, rows_of, write_recipe
 
@@ -69,7 +69,7 @@ def test_the_judge_is_named_by_the_knowledge_base(built):
 def test_nothing_is_scored_twice(built):
     with Run.create(built / "run") as run:
         judge = run.query("SELECT judge FROM judges")["judge"][0]
-        assert score_by_values(run, judge).is_empty()
+        assert missing_f1(run, judge).is_empty()
 
 
 @pytest.mark.parametrize("form", ["plain", "by row"])
