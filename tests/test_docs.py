@@ -73,6 +73,11 @@ def datakit_command() -> Any:
 @cache
 def train_options(kind: str) -> set[str]:
     from train.merge_options import merge_parser
+
+    if kind == "retriever":
+        from train.retriever.options import build_parser as build_retrievers
+
+        return {option for action in build_retrievers()._actions for option in action.option_strings}
     from train.options import build_parser
 
     if kind == "merge":
@@ -124,7 +129,7 @@ def test_a_piece_of_a_recipe_is_one(path, text):
     if "licence" in values:
         assert Benchmark.model_validate(values).domain == values["domain"]
         return
-    domain = path.stem if path.stem in ("code", "mcq") else "math"
+    domain = path.stem if path.stem in ("code", "dialogue", "mcq") else "math"
     whole = {
         "domain": domain,
         "prompts": [{"type": "file", "path": "p.jsonl"}],
@@ -171,7 +176,10 @@ def test_the_readme_names_every_command():
     table = next(part for part in (ROOT / "README.md").read_text(encoding="utf-8").split("## ") if part.startswith("Commands"))
     rows = re.findall(r"^\| `(datakit|train) ([^|]+)\|", table, re.MULTILINE)
     named = {(program, name) for program, names in rows for name in re.findall(r"\b[a-z]+\b", names)}
-    assert named == {*(("datakit", name) for name in datakit_command().commands), *(("train", name) for name in (*OWN, "merge"))}
+    assert named == {
+        *(("datakit", name) for name in datakit_command().commands),
+        *(("train", name) for name in (*OWN, "merge")),
+    }
 
 
 def test_what_the_readme_says_of_the_data_stands_in_the_experiment():

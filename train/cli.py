@@ -1,4 +1,4 @@
-"""`train sft|dpo|wrpo|fuse --data EXPORT --model MODEL [any TRL flag]`, `train merge`; the only place that prints or exits.
+"""`train sft|dpo|wrpo|fuse --data EXPORT --model MODEL [any TRL flag]`, `train merge`, `train retriever`. Only here is printed.
 
 train sft --data runs/my/sft --model data/micro/target --config recipes/train/sft.yaml
 train dpo --data runs/my/dpo --model checkpoints/sft --config recipes/train/dpo.yaml
@@ -18,16 +18,22 @@ from rich.console import Console
 from train.data import COLUMNS, Data, open_all
 from train.errors import TrainError
 from train.finetune import STILL_HELD, check_target, finetune, merge_command
+from train.flags import check_flags
 from train.merge import merge
 from train.merge_options import parse_merge
 from train.metrics import LINES, PLOT, draw
-from train.options import Options, Request, build_parser, check_early, parse_options, read_request
+from train.options import Options, Request, build_parser, check_early, parse, parse_options, read_request
+from train.retriever import options as retriever_options
+from train.retriever.training import train as train_retriever
+
+RETRIEVER = "retriever"
 
 _NEEDED = ("torch", "transformers", "accelerate", "datasets", "peft", "trl")
 
 _HELP = """\
 usage: train {sft,dpo,wrpo,fuse} --data EXPORT [EXPORT ...] --model MODEL [--config FILE.yaml] [any TRL flag]
        train merge --pivot MODEL --models MODEL [MODEL ...] [--method sce] --output_dir DIR
+       train retriever --data DIALOGUES --kb KB --columns NAME ... [--config FILE.yaml] [any flag]
 
 Fine-tune a target model on what datakit exports: demos first (sft), then pairs (dpo), or its own
 pairs with the sources' best answers beside them (wrpo); or texts with the distributions of their
@@ -51,7 +57,9 @@ Every flag of TRL's trainers works, on the command line (which wins) or in the Y
   --data_weights 1 0.5              so much of each --data, in proportion
 
 Several GPUs: accelerate launch --num_processes 8 -m train.cli sft --data ... --model ...
-All flags: train sft --help, train dpo --help, train wrpo --help, train fuse --help, train merge --help.
+train retriever makes what datakit's domain dialogue finds knowledge with, see docs/dialogue.md.
+All flags: train sft --help, train dpo --help, train wrpo --help, train fuse --help, train merge --help,
+train retriever --help.
 """
 
 
@@ -75,11 +83,14 @@ def _run(argv: list[str]) -> int:
     if kind == "merge":
         _merge(rest)
         return 0
-    if kind not in COLUMNS:
-        close = difflib.get_close_matches(kind, (*COLUMNS, "merge"), n=1, cutoff=0.3)
-        hint = f"did you mean train {close[0]}?" if close else f"there are {', '.join(COLUMNS)} and merge"
+    if kind not in (*COLUMNS, RETRIEVER):
+        close = difflib.get_close_matches(kind, (*COLUMNS, "merge", RETRIEVER), n=1, cutoff=0.3)
+        hint = f"did you mean train {close[0]}?" if close else f"there are {', '.join(COLUMNS)}, merge and {RETRIEVER}"
         raise TrainError(f"train {kind}: no such command; {hint}")
     request = read_request(kind, rest)
+    if kind == RETRIEVER:
+        _train_retriever(request)
+        return 0
     if request.help:
         _check_installed(kind)
         _print(build_parser(kind).format_help().rstrip())
@@ -107,6 +118,22 @@ def _train(request: Request) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+
+
+def _train_retriever(request: Request) -> None:
+    """As _train, of dialogues and a knowledge base."""
+    if request.help:
+        _check_installed(RETRIEVER, (*_NEEDED, "sacrebleu"))
+        _print(retriever_options.build_parser().format_help().rstrip())
+        return
+    own_flags = retriever_options.RetrieverArguments.__dataclass_fields__
+    check_flags(RETRIEVER, request.argv, request.config, str(request.config_path), own_flags)
+    _check_installed(RETRIEVER, (*_NEEDED, "sacrebleu"))
+    own, training = parse(retriever_options.build_parser(), request)
+    retriever_options.check(own)
+    logs = train_retriever(own, training, _print)
+    if _speaks():
+        draw(logs, Console())
 
 
 def _merge(argv: list[str]) -> None:

@@ -60,7 +60,7 @@ def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, li
     """Train and save; returns the folder with weights, tokenizer, data_manifest.json and metrics, and what was logged."""
     training, out = options.training, Path(options.training.output_dir)
     record = make_record(data, options.data.data_weights)
-    _prepare_output(record, options, out)
+    prepare_output(record, training, options.data.overwrite, out)
     if not data[0].is_text:
         _check_chat_template(options)
     row_weights = options.fusing.row_weights if options.fusing is not None else ()
@@ -86,9 +86,9 @@ def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, li
     for warning in _row_warnings(trainer, options, len(train_rows)):
         say(f"Warning: {warning}")
     if trainer.is_world_process_zero():
-        _record_data(record, out)
+        record_data(record, out)
     trainer.add_callback(recorder(out))
-    trainer.train(resume_from_checkpoint=_resume(training.resume_from_checkpoint))
+    trainer.train(resume_from_checkpoint=resume_from(training.resume_from_checkpoint))
     trainer.save_model(str(out))
     if training.push_to_hub:
         trainer.push_to_hub()
@@ -102,18 +102,18 @@ def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, li
     return out, logs
 
 
-def _prepare_output(record: Record, options: Options, out: Path) -> None:
+def prepare_output(record: Record, training: Any, overwrite: bool, out: Path) -> None:
     """Write over nothing unless it was said; go on only from checkpoints that there are, and on the same data."""
-    resume = _resume(options.training.resume_from_checkpoint)
-    if options.data.overwrite and not resume:
-        if options.training.process_index == 0:
+    resume = resume_from(training.resume_from_checkpoint)
+    if overwrite and not resume:
+        if training.process_index == 0:
             _remove_old(out)
     elif resume:
         if not (any(out.glob("checkpoint-*")) if resume is True else Path(resume).is_dir()):
             where = out if resume is True else resume
             raise TrainError(f"--resume_from_checkpoint: no checkpoint in {where}; leave the flag out to start anew")
         _check_same_data(record, out)
-    elif any((out / name).is_file() for name in ("config.json", "adapter_config.json")):
+    elif any((out / name).is_file() for name in ("config.json", "adapter_config.json", "retriever.json")):
         raise TrainError(f"--output_dir {out}: holds a model already; use another --output_dir, or --overwrite")
     elif any(out.glob("checkpoint-*")):
         raise TrainError(
@@ -124,7 +124,7 @@ def _prepare_output(record: Record, options: Options, out: Path) -> None:
 
 def _remove_old(out: Path) -> None:
     """Old checkpoints would count as the newest, and an old adapter would be loaded on top of new weights."""
-    for pattern in ("checkpoint-*", "config.json", "adapter_*", "*.safetensors", "*.safetensors.index.json"):
+    for pattern in ("checkpoint-*", "config.json", "adapter_*", "*.safetensors", "*.safetensors.index.json", "retriever.json"):
         for path in out.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -277,7 +277,7 @@ def make_record(data: Sequence[Data], weights: Sequence[float] | None) -> Record
     }
 
 
-def _record_data(record: Record, out: Path) -> None:
+def record_data(record: Record, out: Path) -> None:
     """Beside the weights, and from the start: an unfinished training tells its data too."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "data_manifest.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -287,7 +287,7 @@ def _named(paths: Any) -> str:
     return " ".join(paths) if isinstance(paths, list) else str(paths)
 
 
-def _resume(value: str | None) -> str | bool | None:
+def resume_from(value: str | None) -> str | bool | None:
     """TRL's flag is text, and only the Boolean true means "the last checkpoint"."""
     if value is None or value.lower() in ("false", "no"):
         return None

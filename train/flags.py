@@ -18,17 +18,15 @@ from typing import Any
 
 from train.errors import TrainError
 
+_TRAINING = ("transformers", "training_args.py", "TrainingArguments")
+_SHARED = (("trl", "trainer/base_config.py", "_BaseConfig"), ("trl", "trainer/model_config.py", "ModelConfig"), _TRAINING)
 _CLASSES = {
-    "sft": (("trl", "trainer/sft_config.py", "SFTConfig"),),
-    "dpo": (("trl", "trainer/dpo_config.py", "DPOConfig"),),
-    "wrpo": (("trl", "trainer/dpo_config.py", "DPOConfig"),),
-    "fuse": (("trl", "trainer/sft_config.py", "SFTConfig"),),
+    "sft": (("trl", "trainer/sft_config.py", "SFTConfig"), *_SHARED),
+    "dpo": (("trl", "trainer/dpo_config.py", "DPOConfig"), *_SHARED),
+    "wrpo": (("trl", "trainer/dpo_config.py", "DPOConfig"), *_SHARED),
+    "fuse": (("trl", "trainer/sft_config.py", "SFTConfig"), *_SHARED),
+    "retriever": (_TRAINING,),
 }
-_SHARED = (
-    ("trl", "trainer/base_config.py", "_BaseConfig"),
-    ("trl", "trainer/model_config.py", "ModelConfig"),
-    ("transformers", "training_args.py", "TrainingArguments"),
-)
 ALIASES = {"model": "model_name_or_path"}
 
 
@@ -44,7 +42,7 @@ class Flag:
 def flags_of(kind: str) -> dict[str, Flag]:
     """All flags of the trainer and of the model, by name; none where the classes are not found."""
     flags: dict[str, Flag] = {}
-    for package, file, name in (*_CLASSES[kind], *_SHARED):
+    for package, file, name in _CLASSES[kind]:
         spec = importlib.util.find_spec(package)
         path = Path(spec.origin).parent / file if spec is not None and spec.origin else None
         if path is None or not path.is_file():

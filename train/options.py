@@ -188,7 +188,16 @@ def parse_options(request: Request, has_test: bool = False) -> Options:
 
     `has_test`: some data has a test split, which can be evaluated on.
     """
-    parser = build_parser(request.kind)
+    data, training, model, *more = parse(build_parser(request.kind), request)
+    mixing = Mixing(more[0].wrpo_alpha, more[0].wrpo_alpha_schedule) if request.kind == "wrpo" else None
+    fusing = Fusing(more[0].lm_weight, tuple(more[0].row_weights or ())) if request.kind == "fuse" else None
+    options = Options(request.kind, data, training, model, mixing, fusing)
+    _check_values(options, has_test)
+    return options
+
+
+def parse(parser: Any, request: Request) -> list[Any]:
+    """The parser's dataclasses, of the YAML file and the command line. TrainError as parse_options has it."""
     known = {name: action for action in parser._actions for name in action.option_strings}
     flags: list[str] = []
     for key, value in request.config.items():
@@ -202,18 +211,14 @@ def parse_options(request: Request, has_test: bool = False) -> Options:
     # TRL's own default for it, which newer versions of transformers call by another name
     warnings.filterwarnings("ignore", message="`(is_)?gradient_checkpointing` is deprecated", category=FutureWarning)
     try:
-        data, training, model, *more, _, rest = parser.parse_args_into_dataclasses(
+        *found, _, rest = parser.parse_args_into_dataclasses(
             args=flags + request.argv, return_remaining_strings=True, look_for_args_file=False
         )
     except ValueError as error:  # what TRL's config classes refuse
         raise TrainError(f"train {request.kind}: {_with_hint(str(error))}") from None
     if rest:
         raise TrainError(f"train {request.kind}: {rest[0].split('=')[0]}: no such flag{nearest(rest[0], known)}")
-    mixing = Mixing(more[0].wrpo_alpha, more[0].wrpo_alpha_schedule) if request.kind == "wrpo" else None
-    fusing = Fusing(more[0].lm_weight, tuple(more[0].row_weights or ())) if request.kind == "fuse" else None
-    options = Options(request.kind, data, training, model, mixing, fusing)
-    _check_values(options, has_test)
-    return options
+    return list(found)
 
 
 def build_parser(kind: str) -> Any:

@@ -11,7 +11,17 @@ from datakit.errors import BadInput, RunError
 from datakit.options import Options
 from datakit.probe.readings import check as check_readings
 from datakit.progress import Monitor
-from datakit.recipe import ChatJudge, EndpointSource, LocalReward, LocalSource, Recipe, Sampled, ServeSource, VerifyCode
+from datakit.recipe import (
+    ChatJudge,
+    EndpointSource,
+    EntityF1,
+    LocalReward,
+    LocalSource,
+    Recipe,
+    Sampled,
+    ServeSource,
+    VerifyCode,
+)
 from datakit.rewards import check as check_reward
 from datakit.rewards import find_on_hub
 from datakit.rewards.judges import chosen_judge, judge_name
@@ -86,7 +96,7 @@ def check_scores(recipe: Recipe, monitor: Monitor) -> list[str]:
     """What the self-check of the reward models finds wrong: batches that change scores, scores that are known to be others."""
     differences = []
     for at, reward in enumerate(recipe.score):
-        if isinstance(reward, ChatJudge):  # it may change its mind, and nothing is known to compare with
+        if isinstance(reward, ChatJudge | EntityF1):  # one may change its mind, and the other is counted
             continue
         checked = self_check(reward) if isinstance(reward, LocalReward) else remote.self_check(reward)
         for place, findings in checked:

@@ -72,5 +72,5 @@ def _texts(value: Any) -> Iterator[str]:
         for item in value:
             yield from _texts(item)
     elif isinstance(value, dict):
-        of_message = next((value[key] for key in ("content", "value", "text") if key in value), None)
+        of_message = next((value[key] for key in ("content", "value", "text", "utterance") if key in value), None)
         yield from _texts(of_message if of_message is not None else list(value.values()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from array import array
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -69,13 +70,25 @@ class _Importing:
         labels = self.reading.labels if self.bring_prompts else ()
         if labels:
             rows = read_rows(self.source, self.tally, labels)
-            for found, prompt in with_prompts(rows, self.tally, self.reading.read, self._is_done):
+            for found, prompt in self._each(rows):
                 self._add(found, self._meet(found[2], prompt))
             return
         for stretch in read_stretches(self.source, self.tally):
             if stretch.columns is None or not self._add_columns(stretch.columns):
-                for found, prompt in with_prompts(stretch.rows(), self.tally, self.reading.read, self._is_done):
+                for found, prompt in self._each(stretch.rows()):
                     self._add(found, self._meet(found[2], prompt))
+
+    def _each(self, rows: Iterator[Found]) -> Iterator[tuple[Found, Prompt]]:
+        """Each row that is not done, with its prompt. BadInput where one is of several."""
+        last: Row | None = None
+        for found, prompt in with_prompts(rows, self.tally, self.reading.read, self._is_done):
+            if found[2] is last:
+                raise self._several()
+            last = found[2]
+            yield found, prompt
+
+    def _several(self) -> BadInput:
+        return BadInput(f"{self.source.name}: a row is a whole dialogue; a response answers one prompt, give what it answers")
 
     def _add_columns(self, frame: pl.DataFrame) -> bool:
         """Hand on a stretch. False, with nothing done, where one of its rows has to be looked at by itself."""
@@ -102,9 +115,12 @@ class _Importing:
         named = {key: known for key, row in rows.items() if (known := self._named(row)) is not None}
         others = [row for key, row in rows.items() if key not in named]
         try:
-            prompts = iter(list(self.reading.read(iter(others), self.source.name)))
+            found = list(self.reading.read(iter(others), self.source.name))
         except BadRow:
             return False
+        if len(found) != len(others):
+            raise self._several()
+        prompts = iter(found)
         for key, row in rows.items():
             self.met[key] = (named[key], ()) if key in named else self._meet(row, next(prompts))
         return True

@@ -10,7 +10,7 @@ from datakit.recipe import ResponsesSource
 from datakit.tables import IMPORTED, TABLES, Row, Rows, make_response_ids
 from datakit.tables.answers import MAY_THINK, Parts, join
 
-OF_PROMPT = ("prompt_id", "prompt", "messages", "reference", "solution", "test_style", "entry_point")
+OF_PROMPT = ("prompt_id", "prompt", "messages", "knowledge", "reference", "solution", "test_style", "entry_point")
 """What a row says of its prompt."""
 NOT_BLANK = r"[^\s\x1c-\x1f]"
 """In a pattern of Rust's regex, what str.isspace is false of."""

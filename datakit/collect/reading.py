@@ -18,7 +18,8 @@ from datakit.recipe import Recipe
 from datakit.tables import IMPORTED, TABLES, Prompt, Row, Rows, digest
 
 ReadPrompts = Callable[[Iterable[Row], str], Iterator[Prompt]]
-"""A domain's `read`: rows with our column names and the name of where they come from -> one Prompt a row."""
+"""A domain's `read`: rows with our column names and the name of where they come from -> one Prompt a row, of a whole dialogue
+several."""
 
 Counts: TypeAlias = dict[str, "array[int]"]
 """By model: a number for each prompt, in the order in which they were met."""

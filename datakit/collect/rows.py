@@ -19,7 +19,18 @@ from datakit.recipe.template import CHOICES, placeholders
 from datakit.tables import Row
 
 COLUMNS = (
-    *("prompt_id", "prompt", "messages", "choices", "reference", "solution", "test_style", "entry_point", "category"),
+    *(
+        "prompt_id",
+        "prompt",
+        "messages",
+        "choices",
+        "knowledge",
+        "reference",
+        "solution",
+        "test_style",
+        "entry_point",
+        "category",
+    ),
     *("text", "reasoning", "model", "sample_index", "finish_reason", "n_prompt_tokens", "n_tokens", "seed", "score"),
 )
 PEEK = 1000  # a mapped column must be seen in this many rows; JSON rows may leave out what is null

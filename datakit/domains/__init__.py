@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from datakit.domains.chinese import Chinese
 from datakit.domains.code.domain import Code
+from datakit.domains.dialogue.domain import Dialogue
 from datakit.domains.instruct import Instruct
 from datakit.domains.math.domain import Math
 from datakit.domains.mcq.domain import Mcq
@@ -31,6 +32,7 @@ DOMAINS: dict[str, Callable[[Any], Domain]] = {
     "mcq": Mcq,
     "instruct": Instruct,
     "chinese": Chinese,
+    "dialogue": Dialogue,
 }
 """Each is made from its own section of recipe/verify.py."""
 

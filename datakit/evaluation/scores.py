@@ -94,6 +94,7 @@ def results_of(
     n_prompts = int(run.query("SELECT count(*) AS n FROM prompts WHERE dropped IS NULL")["n"][0])
     clusters = answered.values["cluster"].n_unique() if benchmark.cluster is not None and answered.values.height else None
     others = [model.name for model in models if base not in (None, model.name)]
+    values = run.query(load_sql("evaluation/count_values"), {"verifier": verifier_of(run.recipe()).name})
     most = answered.answers.group_by("name", "prompt_id").len()["len"].max()
     return Results(
         benchmark=benchmark.name,
@@ -105,13 +106,13 @@ def results_of(
         samples=int(str(most or benchmark.n)),
         smallest=statistics.smallest_difference(n_prompts),
         clusters=clusters,
-        scores=[_score(model, benchmark, answered) for model in models],
+        scores=[_score(model, benchmark, answered, counts=values) for model in models],
         differences=[found for name in others if (found := difference(name, base, answered)) is not None],
         contacts=contacts,
     )
 
 
-def _score(model: Model, benchmark: Benchmark, answered: Answered) -> Score:
+def _score(model: Model, benchmark: Benchmark, answered: Answered, counts: pl.DataFrame) -> Score:
     answers = answered.answers.filter(pl.col("name") == model.name)
     values = answered.values.filter(pl.col("name") == model.name)
     counted = dict(answers["ending"].value_counts().iter_rows())
@@ -140,7 +141,7 @@ def _score(model: Model, benchmark: Benchmark, answered: Answered) -> Score:
         worst=_mean(benchmark.metric, owed["n"], owed["right"]),
         best=_mean(benchmark.metric, owed["n"], owed["right"] + owed["unknown"]),
         endings=endings,
-        at_k=_at_k(values),
+        at_k=_at_k(values) | _entity_f1(answers, counts),
         published=figures_of(model, benchmark, low, high, own),
     )
 
@@ -185,6 +186,13 @@ def _at_k(values: pl.DataFrame) -> dict[str, float]:
     found = {f"pass@{k}": _mean(f"pass@{k}", values["n"], values["passed"]) for k in ks}
     average = {f"avg@{most}": _mean("accuracy", values["n"], values["passed"])}
     return {name: mean for name, mean in {**average, **found}.items() if mean is not None}
+
+
+def _entity_f1(answers: pl.DataFrame, of_all: pl.DataFrame) -> dict[str, float]:
+    """Over the values of all answers together (micro), as dialogue systems are measured; empty where no values were counted."""
+    counts = answers.join(of_all, on="response_id")
+    right, wrong, left_out = (int(counts[name].sum()) for name in ("n_right", "n_wrong", "n_left_out"))
+    return {"entity_f1": 2 * right / (2 * right + wrong + left_out)} if counts.height else {}
 
 
 def difference(name: str, base: str | None, answered: Answered) -> Difference | None:

@@ -107,7 +107,7 @@ class Score:
     endings: dict[str, int]
     """Answers by how they ended, each of ENDINGS."""
     at_k: dict[str, float]
-    """pass@k and avg@n, where there are several answers a prompt."""
+    """pass@k and avg@n, where there are several answers a prompt; of dialogues entity_f1, over all answers together."""
     published: list[Figure]
     judged: Judged | None = None
 

@@ -5,7 +5,7 @@ from datakit.recipe.files import resolve
 from datakit.recipe.judging import ChatJudge, Grade, JudgePrompt, Pairwise
 from datakit.recipe.probe import Probe
 from datakit.recipe.recipe import Budget, Limits, Recipe, assign, digest, load, parse
-from datakit.recipe.rewards import ArmoRM, Classifier, LLMJudge, LocalReward, RemoteReward, Reward, Served
+from datakit.recipe.rewards import ArmoRM, Classifier, EntityF1, LLMJudge, LocalReward, RemoteReward, Reward, Served
 from datakit.recipe.select import MEAN_RANK, Quantiles, Select, spell_end
 from datakit.recipe.sources import (
     BatchOptions,
@@ -21,7 +21,7 @@ from datakit.recipe.sources import (
     Source,
     Way,
 )
-from datakit.recipe.verify import Unverified, Verify, VerifyCode, VerifyMath, VerifyMcq
+from datakit.recipe.verify import Unverified, Verify, VerifyCode, VerifyDialogue, VerifyMath, VerifyMcq
 
 __all__ = [
     "MEAN_RANK",
@@ -33,6 +33,7 @@ __all__ = [
     "Classifier",
     "Curate",
     "EndpointSource",
+    "EntityF1",
     "FilePrompts",
     "Grade",
     "HubPrompts",
@@ -58,6 +59,7 @@ __all__ = [
     "Unverified",
     "Verify",
     "VerifyCode",
+    "VerifyDialogue",
     "VerifyMath",
     "VerifyMcq",
     "Way",

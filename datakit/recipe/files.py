@@ -13,10 +13,11 @@ from datakit.errors import RecipeError
 from datakit.recipe.judging import ChatJudge
 from datakit.recipe.published_prompts import with_published
 from datakit.recipe.recipe import Recipe, load
-from datakit.recipe.rewards import LLMJudge, LocalReward, Reward
+from datakit.recipe.rewards import EntityF1, LLMJudge, LocalReward, Reward
 from datakit.recipe.section import in_folder
 from datakit.recipe.sources import LocalSource, ResponsesSource, ServeSource, Source
-from datakit.tables import fingerprint
+from datakit.recipe.verify import Verify, VerifyDialogue
+from datakit.tables import canonical_json, fingerprint
 
 Model = TypeVar("Model", ServeSource, LocalSource, LocalReward)
 FOR_EDITORS = "# yaml-language-server: $schema=recipe.schema.json\n"
@@ -56,19 +57,24 @@ def recipe_to_save(domain: str) -> str:
 
 def recipe_for_endpoints(domain: str) -> str:
     """The text of a recipe with sources behind URLs, for prompts with the columns that the embedded recipe reads."""
-    (prompts,) = load(bundled_recipe(domain)).prompts
+    embedded = load(bundled_recipe(domain))
+    (prompts,) = embedded.prompts
     columns = yaml.safe_dump(prompts.columns, default_flow_style=True, sort_keys=False).strip()
     text = (recipes_folder() / "templates" / "endpoints.yaml").read_text(encoding="utf-8")
+    if isinstance(embedded.verify, VerifyDialogue):
+        read = {"kb": "kb.jsonl", "columns": embedded.verify.columns}
+        of_kb = yaml.safe_dump(read, default_flow_style=True, sort_keys=False, width=1000).strip()
+        text = text.replace("\nsources:\n", f"\nverify: {of_kb}    # your knowledge base, and what of it is read\n\nsources:\n")
     return FOR_EDITORS + text.replace("domain: math", f"domain: {domain}").replace(
         "{prompt: question, reference: answer}", columns
     )
 
 
 def resolve(recipe: Recipe) -> Recipe:
-    """The recipe with all that its files decide: the revision of every model folder and of every file with scores that are
-    imported, and the text of every rubric.
+    """The recipe with all that its files decide: the revision of every model folder, of every file with scores that are
+    imported and of the knowledge base, and the text of every rubric.
 
-    RecipeError for a model folder, a rubric or a revision that is not there.
+    RecipeError for a model folder, a rubric, a knowledge base or a revision that is not there.
     """
 
     def source(section: Source) -> Source:
@@ -78,7 +84,11 @@ def resolve(recipe: Recipe) -> Recipe:
             return _pinned(section, recipe.folder)
         return _pinned(section, recipe.folder) if isinstance(section, LocalSource) else section
 
+    verify = _with_kb(recipe.verify)
+
     def reward(section: Reward) -> Reward:
+        if isinstance(section, EntityF1):
+            return section.model_copy(update={"revision": getattr(verify, "revision", None) or "rows"})
         if isinstance(section, LLMJudge):
             return _with_rubric(section, recipe.folder)
         if isinstance(section, ChatJudge):
@@ -87,8 +97,24 @@ def resolve(recipe: Recipe) -> Recipe:
         return _pinned(section, recipe.folder) if isinstance(section, LocalReward) else section
 
     return recipe.model_copy(
-        update={"sources": [source(one) for one in recipe.sources], "score": [reward(one) for one in recipe.score]}
+        update={
+            "sources": [source(one) for one in recipe.sources],
+            "score": [reward(one) for one in recipe.score],
+            "verify": verify,
+        }
     )
+
+
+def _with_kb(verify: Verify) -> Verify:
+    """A knowledge base gets the digest of its file, and of what of it is read."""
+    if not isinstance(verify, VerifyDialogue) or (path := verify.kb_path) is None:
+        return verify
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RecipeError(f"verify.kb: {verify.kb} cannot be read (looked at {path}): {error.strerror or error}") from error
+    how = canonical_json({"columns": verify.columns, "spellings": verify.spellings})
+    return verify.model_copy(update={"revision": hashlib.sha256(content + how.encode()).hexdigest()[:12]})
 
 
 def _pinned(section: Model, folder: Path) -> Model:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from datakit.recipe.rewards import ArmoRM, Classifier, JudgeSampling, LLMJudge, RemoteReward, Served
+from datakit.recipe.rewards import ArmoRM, Classifier, EntityF1, JudgeSampling, LLMJudge, RemoteReward, Served
 from datakit.recipe.section import ExtraBody, Name, Section, check_free
 from datakit.recipe.sources import Price
 from datakit.recipe.template import placeholders
@@ -125,4 +125,4 @@ class Grade(ChatJudge):
         return self
 
 
-RewardSection = Annotated[ArmoRM | Classifier | Served | LLMJudge | Pairwise | Grade, Field(discriminator="type")]
+RewardSection = Annotated[ArmoRM | Classifier | Served | LLMJudge | Pairwise | Grade | EntityF1, Field(discriminator="type")]

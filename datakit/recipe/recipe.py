@@ -25,7 +25,7 @@ from datakit.recipe.explain import explain
 from datakit.recipe.export import Export
 from datakit.recipe.judging import ChatJudge, RewardSection
 from datakit.recipe.probe import Probe
-from datakit.recipe.rewards import RemoteReward
+from datakit.recipe.rewards import EntityF1, RemoteReward
 from datakit.recipe.section import Endpoint, Located, Name, Section, Share
 from datakit.recipe.select import Select
 from datakit.recipe.sources import (
@@ -38,7 +38,7 @@ from datakit.recipe.sources import (
     Source,
     Way,
 )
-from datakit.recipe.verify import Verify, notes_on, of_domain
+from datakit.recipe.verify import Verify, VerifyDialogue, notes_on, of_domain
 from datakit.tables import canonical_json
 from datakit.tables import digest as digest_of
 
@@ -81,7 +81,8 @@ class Recipe(Section):
     """A whole build."""
 
     domain: Name
-    """What the prompts are of, and so how their answers are verified: math, code, mcq; instruct and chinese verify nothing."""
+    """What the prompts are of, and so how their answers are verified: math, code, mcq, dialogue; instruct and chinese verify
+    nothing."""
     prompts: list[PromptSource] = []
     """May be left out where a responses source brings its own."""
     curate: Curate = Curate()
@@ -182,6 +183,8 @@ class Recipe(Section):
         prices = [one.price for one in (*self.sampled, *self.score) if isinstance(one, Sampled | ChatJudge)]
         if self.budget.cost is not None and not any(price.input or price.output for price in prices):
             raise ValueError("budget.cost needs prices: give sources a price, or set budget.tokens")
+        if self.domain != "dialogue" and any(isinstance(reward, EntityF1) for reward in self.score):
+            raise ValueError(f"score: entity_f1 is for domain dialogue, this recipe's is {self.domain}")
         if not self.score and not self.imported_judges and self.select.scored_rules:
             raise ValueError(f"select.{self.select.scored_rules[0]} must be null without a judge (score: null)")
         if twice := sorted({reward.type for reward in self.score} & set(self.imported_judges)):
@@ -227,6 +230,8 @@ def parse(values: Any, name: str, folder: Path) -> Recipe:
     for section in (*recipe.prompts, *recipe.curate.benchmarks, *recipe.sources, *recipe.score, recipe.probe):
         if isinstance(section, Located):
             section.locate(folder)
+    if isinstance(recipe.verify, VerifyDialogue):
+        recipe.verify.locate(folder)
     for at, reward in enumerate(recipe.score):
         if isinstance(reward, RemoteReward) and len(recipe.score) > 1:
             reward.number(at)

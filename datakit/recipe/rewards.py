@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from datakit.recipe.section import Endpoint, ExtraBody, Located, Name, Sampling, check_free
+from datakit.recipe.section import Endpoint, ExtraBody, Located, Name, Sampling, Section, check_free
 
 
 class LocalReward(Located):
@@ -151,4 +151,12 @@ class LLMJudge(RemoteReward):
         return self
 
 
-Reward = LocalReward | RemoteReward
+class EntityF1(Section):
+    """Domain dialogue: the F1 of an answer's values of the knowledge base, of those that the verifier has found. No model."""
+
+    type: Literal["entity_f1"]
+    revision: Name | None = None
+    """The verifier's of the knowledge base; a build sets it."""
+
+
+Reward = LocalReward | RemoteReward | EntityF1

@@ -37,7 +37,7 @@ class FilePrompts(Located):
     """JSON Lines, a JSON array, CSV, TSV (each also as .gz) or Parquet; several files by a pattern: data/*.jsonl."""
     columns: Columns = {}
     """Our name: the file's name. Ours are prompt or messages, prompt_id, reference, solution, test_style, entry_point,
-    category, and choices for domain mcq.
+    category, choices for domain mcq, knowledge for domain dialogue (the entities of a row, where no file has them all).
     A dot leads into a column of objects or a list: meta.question, tests.0. Of a list of names a prompt gets the texts one below
     the other, a reference an object with all of them, choices a list."""
     template: RowTemplate | None = None

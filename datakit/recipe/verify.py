@@ -5,12 +5,15 @@ The recipe's domain says which of them `verify` is. The doc of a field is the st
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr, model_validator
 
-from datakit.recipe.section import Section
+from datakit.recipe.published_prompts import COPIES
+from datakit.recipe.section import Name, Section, Share, in_folder
 
 Strictness = Literal["lenient", "strict"]
 RightChoice = Literal["auto", "letter", "index", "number", "text"]
@@ -76,7 +79,57 @@ class VerifyMcq(Verifying):
     looks; one that may be meant in two ways stops the build."""
 
 
-Verify = Annotated[VerifyMath | VerifyCode | VerifyMcq | Unverified, Field(discriminator="for_domain")]
+class VerifyDialogue(Verifying):
+    for_domain: Literal["dialogue"] = Field(default="dialogue", alias="<domain>", exclude=True)
+
+    kb: Name | None = None
+    """The knowledge base: JSON Lines, a JSON array (each also as .gz) or Parquet, an entity a row. null: every row of the
+    prompts brings its own, in columns.knowledge."""
+    columns: list[Name] = []
+    """Its columns that are read, in the order in which prompts show them; an entity is named by the first one that it has.
+    Empty: all of the file."""
+    spellings: dict[Name, str] = {}
+    """Words that are one and the same where values are looked for: {center: centre, moderately: moderate}."""
+    retriever: Name = "count"
+    """What finds entities for a conversation. count: the number of values that both have; or a folder of train retriever."""
+    top: Annotated[int, Field(strict=True, ge=1)] = 5
+    """How many entities a prompt shows."""
+    meta: Annotated[bool, Field(strict=True)] = True
+    """Whether a prompt says in words in which order, how surely and whether anew they were found; else they stand as in the
+    file."""
+    confidence: Annotated[list[Share], Field(min_length=2, max_length=2)] = [0.25, 0.75]
+    """The edges between low, middle and high confidence. Of a trained retriever this is the softmax over what a prompt shows;
+    of count, the part of the conversation's values that the entity has."""
+    revision: Name | None = None
+    """The digest of the knowledge base and of how it is read, part of the verifier's and the judge's names; a build sets it."""
+
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> VerifyDialogue:
+        if self.confidence[0] > self.confidence[1]:
+            raise ValueError(f"confidence must be [lower, upper] edge (got {self.confidence})")
+        return self
+
+    def locate(self, folder: Path) -> None:
+        """Paths start from the recipe's folder; called once, when the recipe is parsed."""
+        self._folder = folder
+
+    @property
+    def kb_path(self) -> Path | None:
+        """Where the knowledge base lies: from the recipe's folder on, else below $DATAKIT_DATA, as copies of data sets do."""
+        if self.kb is None:
+            return None
+        path, copies = in_folder(self._folder, self.kb), os.environ.get(COPIES)
+        return path if path.is_file() or not copies else Path(copies).expanduser() / self.kb
+
+    @property
+    def retriever_path(self) -> Path | None:
+        """Where the trained retriever lies; None for count."""
+        return None if self.retriever == "count" else in_folder(self._folder, self.retriever)
+
+
+Verify = Annotated[VerifyMath | VerifyCode | VerifyMcq | VerifyDialogue | Unverified, Field(discriminator="for_domain")]
 
 
 OLD_NAMES = ("base", "brackets")

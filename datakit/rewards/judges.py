@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from datakit.errors import BadInput
-from datakit.recipe import MEAN_RANK, ChatJudge, LocalReward, Recipe, RemoteReward, Reward
+from datakit.recipe import MEAN_RANK, ChatJudge, EntityF1, LocalReward, Recipe, RemoteReward, Reward
 from datakit.recipe.select import Margin
 from datakit.rewards.remote import REMOTE, prompted
 
@@ -65,6 +65,8 @@ def judge_name(reward: Reward) -> str:
     Behind a URL a revision is only what the recipe says, so the model is named too; of an LLM judge the rubric's hash is always
     there. A folder's revision (tables.fingerprint) and the text of rubric_path must be set.
     """
+    if isinstance(reward, EntityF1):
+        return f"{reward.type}@{reward.revision}"
     if isinstance(reward, RemoteReward):
         version = reward.model if reward.revision is None else f"{reward.model}:{reward.revision}"
         own = prompted.name_parts(reward) if isinstance(reward, ChatJudge) else REMOTE[reward.type].name_parts(reward)

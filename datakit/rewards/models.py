@@ -10,7 +10,7 @@ from functools import partial
 from datakit.client import Client, read_access
 from datakit.engine.protocol import Worker
 from datakit.errors import DISTRIBUTION, MissingExtra, needs_extra
-from datakit.recipe import ChatJudge, LocalReward, RemoteReward, Reward
+from datakit.recipe import ChatJudge, EntityF1, LocalReward, RemoteReward, Reward
 from datakit.rewards.local import LOCAL
 from datakit.rewards.local.checkpoint import SMALL_FILES, check_pinned, download, limit_of
 from datakit.rewards.local.devices import take_device
@@ -29,6 +29,8 @@ def check(reward: Reward) -> None:
     """
     if isinstance(reward, RemoteReward):
         read_access(reward.api_key_env, reward.headers, reward.where)
+        return
+    if isinstance(reward, EntityF1):  # nothing is loaded, and nothing asked
         return
     for package in ("torch", "transformers"):
         if importlib.util.find_spec(package) is None:

@@ -35,6 +35,7 @@ VIEWS = (
     *("asked_prompts", "wanted_responses", "numbered_prompts", "numbered_sources"),
     *("responses", "current_responses", "current_failures", "current_flags"),
     "pairs_with_texts",
+    "value_counts",
 )
 """The tables, and what sql/views makes of them; each stands on some before it."""
 PARTS = "STRUCT(text VARCHAR, reasoning VARCHAR, form VARCHAR)"

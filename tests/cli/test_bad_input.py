@@ -64,7 +64,8 @@ def test_an_unknown_domain_without_a_recipe():
     done = datakit("build", "--domain", "maths")
     assert (
         done.returncode == 2
-        and "there is no embedded recipe for it, only for chinese, code, instruct, math, mcq" in " ".join(done.stderr.split())
+        and "there is no embedded recipe for it, only for chinese, code, dialogue, instruct, math, mcq"
+        in " ".join(done.stderr.split())
     )
 
 

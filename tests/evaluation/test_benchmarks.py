@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -22,6 +23,7 @@ from tests.helpers.fake_endpoint import Fake, running
 from tests.helpers.published import ITEMS, JUDGED, right_below, write_copy, write_judged_copy
 
 NAMES = ["amc23", "gpqa_diamond", "gsm8k", "humaneval", "livecodebench", "math", "mbpp", "mmlu_pro", "mmlu_redux"]
+DIALOGUES = ["camrest", "mwoz", "smd"]
 READ = {"livecodebench": 16, "mmlu_pro": 19, "mmlu_redux": 27}
 """Items that count, where not all of them do: of the window; where answer and its index agree; with a right choice."""
 ASKED = {
@@ -45,7 +47,10 @@ def copies(tmp_path, monkeypatch):
 
 
 def test_the_benchmarks_and_suites_that_there_are():
-    assert known_benchmarks() == sorted([*NAMES, *JUDGED, "micro"]) and known_suites() == ["fusechat3", "fusechat3_exact"]
+    assert known_benchmarks() == sorted([*NAMES, *DIALOGUES, *JUDGED, "micro"]) and known_suites() == [
+        "fusechat3",
+        "fusechat3_exact",
+    ]
     assert sorted(found.benchmark.name for found in load_suite("fusechat3")[1]) == sorted([*NAMES, *JUDGED])
     assert sorted(found.benchmark.name for found in load_suite("fusechat3_exact")[1]) == NAMES
 
@@ -107,6 +112,38 @@ def test_the_data_of_judged_benchmarks_and_what_the_judge_is_asked(copies, name)
     told = body["messages"][-1]["content"]
     assert TOLD[name] in told and all(answer in told for answer in given) and "{" not in told.replace("{'事实正确'", "")
     assert (body.get("logprobs"), judge.sampling.max_tokens == 1) == ((True, True) if name == "alpacaeval2" else (None, False))
+
+
+@pytest.mark.parametrize(("name", "about"), [("camrest", "name: The Gull 8; area"), ("mwoz", "name: The Gull 8; type: inn"),
+                                             ("smd", "poi: inn 8; distance: 8 miles")])  # fmt: skip
+def test_dialogues_are_read_as_they_are_published(copies, name, about):
+    write_copy(copies, name)
+    [found] = load_suite(name)[1]
+    model = Model("m", {"type": "endpoint", "model": "m", "revision": "m", "base_urls": ["http://127.0.0.1:1/v1"]})
+    recipe = recipe_for(found, [model])
+    prompts = []
+    domain = domain_of(recipe)
+    read_inputs(recipe, domain.read, None, prompts.append)
+    kept = [prompt for prompt in prompts if prompt.dropped is None]
+    assert len(kept) == ITEMS and any(about in prompt.messages[-1]["content"] for prompt in kept)
+    rows = [{"text": domain.gold(prompt), "reference": prompt.reference} for prompt in kept]
+    assert [verdict.outcome for verdict in domain.verifier.verify(rows)] == ["passed"] * ITEMS
+    assert [*items_of(found.benchmark)]
+
+
+def test_entity_f1_stands_beside_the_score(copies, tmp_path):
+    """Every second answer names another place: of all values together half are right."""
+    write_copy(copies, "camrest")
+
+    def say(body):
+        at = int(re.findall(r"quarter (\d+) can", body["messages"][-1]["content"])[0])
+        return f"At The Gull {at}." if at % 2 else f"At The Gull {(at + 1) % ITEMS}."
+
+    with running(Fake(say=say)) as fake:
+        done = datakit("eval", "--suite", "camrest", "--model", f"m={fake.url}", "--out", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    [score] = json.loads(done.stdout)["benchmarks"][0]["scores"]
+    assert (score["score"], score["at_k"]) == (0.5, {"entity_f1": 0.5})
 
 
 @pytest.mark.slow

@@ -125,8 +125,45 @@ def gpqa_diamond(at: int) -> Row:
     }
 
 
+PLACES = [
+    {"name": f"The Gull {at}", "area": f"quarter {at}", "phone": f"0{at:03} 1", "type": "inn", "food": "fish"}
+    | {"pricerange": "cheap", "address": f"{at} Long Road", "postcode": f"c{at}"}
+    for at in range(ITEMS)
+]
+
+
+def camrest(at: int) -> Row:
+    return {
+        "dialogue_id": f"camrest-test-{at}",
+        "data_split": "test" if at < ITEMS else "train",
+        "turns": [
+            {"speaker": "user", "utterance": f"Where in quarter {at} can one eat?", "utt_idx": 0},
+            {"speaker": "system", "utterance": f"At The Gull {at}.", "utt_idx": 1},
+            {"speaker": "user", "utterance": "Thank you.", "utt_idx": 2},
+            {"speaker": "system", "utterance": "Goodbye.", "utt_idx": 3},
+        ],
+    }
+
+
+def mwoz(at: int) -> Row:
+    return camrest(at)
+
+
+def smd(at: int) -> Row:
+    said = [("driver", f"Where is inn {at}?"), ("assistant", f"Inn {at} is {at} miles away."), ("driver", "Thanks.")]
+    items = [{"poi": f"inn {one}", "distance": f"{one} miles", "traffic_info": "-"} for one in (at, at + 1)]
+    return {
+        "dialogue": [{"turn": who, "data": {"utterance": text, "end_dialogue": False}} for who, text in said],
+        "scenario": {"uuid": f"u{at}", "kb": {"items": items, "kb_title": "places"}, "task": {"intent": "navigate"}},
+    }
+
+
 ROWS: dict[str, Callable[[int], Row]] = {
-    made.__name__: made for made in (gsm8k, math, amc23, humaneval, mbpp, livecodebench, mmlu_pro, mmlu_redux, gpqa_diamond)
+    made.__name__: made
+    for made in (
+        *(gsm8k, math, amc23, humaneval, mbpp, livecodebench, mmlu_pro, mmlu_redux, gpqa_diamond),
+        *(camrest, mwoz, smd),
+    )
 }
 FILES = {  # of each configuration, as its repository has them
     "gsm8k": "{config}/test-00000-of-00001.parquet",
@@ -138,6 +175,9 @@ FILES = {  # of each configuration, as its repository has them
     "mmlu_pro": "data/test-00000-of-00001.parquet",
     "mmlu_redux": "{config}/data-00000-of-00001.arrow",
     "gpqa_diamond": "{config}.csv",
+    "camrest": "dialogues.json",
+    "mwoz": "dialogues.json",
+    "smd": "kvret_test_public.json",
 }
 
 
@@ -152,6 +192,10 @@ def write_copy(copies: Path, name: str) -> None:
         file = copies / section.dataset / FILES[name].format(config=config)
         file.parent.mkdir(parents=True, exist_ok=True)
         rows = [ROWS[name](at) for at in range(number, n_items, len(configs))]
+        if file.suffix == ".json":
+            file.write_text(json.dumps(rows))
+            file.parent.with_name(f"{file.parent.name}_kb.json").write_text(json.dumps(PLACES))
+            continue
         frame = pl.DataFrame(rows, schema_overrides=dict.fromkeys(HOLLOW & rows[0].keys(), pl.String))
         if file.suffix == ".csv":
             frame.write_csv(file)

@@ -213,16 +213,17 @@ WRONG = {
     ),
     "an unknown judge": (
         SMALL + "score: {type: armrm, model: j}\n",
-        "r.yaml: score.type: 'armrm' is none of armorm, classifier, served, llm_judge, pairwise, grade; did you mean 'armorm'?",
+        "r.yaml: score.type: 'armrm' is none of armorm, classifier, served, llm_judge, pairwise, grade, entity_f1; "
+        "did you mean 'armorm'?",
     ),
     "a judge like no other": (
         SMALL + "score: {type: 7, model: j}\n",
-        "r.yaml: score.type: '7' is none of armorm, classifier, served, llm_judge, pairwise, grade",
+        "r.yaml: score.type: '7' is none of armorm, classifier, served, llm_judge, pairwise, grade, entity_f1",
     ),
     "a judge is a word": (SMALL + "score: armorm\n", "r.yaml: score: input should be a mapping (got 'armorm')"),
     "a judge without a type": (
         SMALL + "score: {model: j}\n",
-        "r.yaml: score.type: field required; one of armorm, classifier, served, llm_judge, pairwise, grade",
+        "r.yaml: score.type: field required; one of armorm, classifier, served, llm_judge, pairwise, grade, entity_f1",
     ),
     "a judge without a model": (SMALL + "score: {type: armorm}\n", "r.yaml: score.model: field required"),
 }
@@ -436,7 +437,7 @@ def test_every_recipe_of_the_project_parses(recipe_file):
 
 def pytest_generate_tests(metafunc):
     if "recipe_file" in metafunc.fixturenames:
-        others = ("train", "eval", "suites")
+        others = ("train", "eval", "suites", "mk-tod")
         files = sorted(file for file in ROOT.glob("recipes/**/*.yaml") if file.parent.name not in others)
         metafunc.parametrize("recipe_file", files, ids=[file.relative_to(ROOT).as_posix() for file in files])
 

@@ -69,7 +69,11 @@ REFUSED = [
     ("math", {"strict": "yes"}, "verify.strict: input should be a valid boolean (got 'yes')"),
     ("math", {"libraries": ["numpy"]}, "verify.libraries is for domain code, this recipe's is math (got ['numpy'])"),
     ("code", {"percent": "strict"}, "verify.percent is for domain math, this recipe's is code (got 'strict')"),
-    ("instruct", {"timeout_s": 3}, "verify.timeout_s is for domain math and code and mcq, this recipe's is instruct (got 3)"),
+    (
+        "instruct",
+        {"timeout_s": 3},
+        "verify.timeout_s is for domain math and code and mcq and dialogue, this recipe's is instruct (got 3)",
+    ),
     ("code", {"librarys": []}, "verify.librarys: extra field not permitted (got []); did you mean 'libraries'?"),
     (
         "code",

@@ -9,7 +9,7 @@ import pytest
 
 from datakit import rewards, stages
 from datakit.options import Options
-from datakit.recipe import ChatJudge, load, resolve
+from datakit.recipe import ChatJudge, EntityF1, load, resolve
 from datakit.recipe.judging import RewardSection
 from datakit.recipe.rewards import LocalReward
 from datakit.rewards.judges import judge_name
@@ -89,6 +89,7 @@ def test_a_new_model_on_this_machine(length, tmp_path, monkeypatch):
 def test_every_section_has_its_line_and_every_line_its_section():
     union, _ = get_args(RewardSection)
     sections = {get_args(section.model_fields["type"].annotation)[0]: section for section in get_args(union)}
+    assert sections.pop("entity_f1") is EntityF1, "it is counted, by no model"
     assert sections.keys() == rewards.REWARDS.keys()
     assert {name for name, section in sections.items() if issubclass(section, LocalReward)} == LOCAL.keys()
     prompted = {name for name, section in sections.items() if issubclass(section, ChatJudge)}

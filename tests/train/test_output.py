@@ -8,7 +8,7 @@ import pytest
 from tests.helpers import tiny_targets as tiny
 from train.data import open_data
 from train.errors import TrainError
-from train.finetune import _prepare_output, _record_data, make_record
+from train.finetune import make_record, prepare_output, record_data
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def out(tmp_path):
 def prepare(export, out, resume=None, overwrite=False):
     training = SimpleNamespace(resume_from_checkpoint=resume, process_index=0)
     options: Any = SimpleNamespace(training=training, data=SimpleNamespace(overwrite=overwrite))
-    _prepare_output(make_record([export], None), options, out)
+    prepare_output(make_record([export], None), options.training, options.data.overwrite, out)
 
 
 def refusal(*args, **kwargs):
@@ -37,7 +37,7 @@ def refusal(*args, **kwargs):
 def test_a_new_or_empty_folder_is_taken(export, out):
     prepare(export, out)
     prepare(export, out / "new")
-    _record_data(make_record([export], None), out)  # a training that ended before its first checkpoint
+    record_data(make_record([export], None), out)  # a training that ended before its first checkpoint
     prepare(export, out)
 
 
@@ -66,7 +66,7 @@ def test_going_on_needs_a_checkpoint(export, out):
 
 def test_going_on_needs_the_same_data(export, out, tmp_path):
     (out / "checkpoint-4").mkdir()
-    _record_data(make_record([export], None), out)
+    record_data(make_record([export], None), out)
     prepare(export, out, resume="true")
     same = tiny.write_export(tmp_path / "same", "sft", manifest={"created": "later", "versions": {"polars": "9"}})
     prepare(open_data(same, "sft"), out, resume="true")
@@ -85,8 +85,8 @@ def test_going_on_needs_the_same_several_data(out, tmp_path):
     )
     record = make_record(two, [1.0, 0.5])
     assert record["rows"] == 32 and [one["trained_on"] for one in record["data"]] == record["trained_on"]
-    _record_data(record, out)
-    _prepare_output(make_record(two, [1.0, 0.5]), options, out)
+    record_data(record, out)
+    prepare_output(make_record(two, [1.0, 0.5]), options.training, options.data.overwrite, out)
     for changed, words in (
         (make_record(two, None), "differs in weights"),
         (make_record([two[0], other], [1.0, 0.5]), "differs in recipe_digest"),
@@ -94,4 +94,4 @@ def test_going_on_needs_the_same_several_data(out, tmp_path):
         (make_record(two[:1], None), "differs in data, weights"),
     ):
         with pytest.raises(TrainError, match=words):
-            _prepare_output(changed, options, out)
+            prepare_output(changed, options.training, options.data.overwrite, out)

@@ -1,0 +1,163 @@
+"""What one step computes: entities are retrieved, the generator answers with them, and both learn from the response."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from train.retriever.batches import Batches, Tokens
+from train.retriever.knowledge import KnowledgeBase, Turn
+from train.retriever.losses import contrast, in_batch, marginal_likelihood, response_logps
+from train.retriever.meta import ORDERED, Meta, bin_of
+from train.retriever.modules import respond
+from train.retriever.options import RetrieverArguments
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+AT_A_TIME = 64  # entities that are encoded together where nothing is learnt
+
+
+class Retrieved(NamedTuple):
+    """`places`: [B][K] entities, the best first, in training then the one with the lowest score. `scores`: [B, K]."""
+
+    places: list[list[int]]
+    metas: list[list[Meta]]
+    scores: Tensor
+
+
+@dataclass(frozen=True)
+class Learner:
+    """The losses of MK-TOD over turns, of a module from modules.py."""
+
+    kb: KnowledgeBase
+    own: RetrieverArguments
+    batches: Batches
+
+    def terms(self, module: Any, turns: Sequence[Turn], step: int) -> dict[str, Tensor]:
+        """What this step adds up, each with its weight: the retriever's loss alone, then the generator's, then both."""
+        if step < self.own.retriever_steps:
+            return {"warm_up": self.warm_up(module, turns)}
+        begins = self.own.retriever_steps + self.own.generator_steps
+        return self.joint(module, turns, learns=self.own.mml_weight > 0 and step >= begins)
+
+    def weight(self, name: str) -> float:
+        """Of a term."""
+        return float(getattr(self.own, f"{name}_weight", 1.0))
+
+    def warm_up(self, module: Any, turns: Sequence[Turn]) -> Tensor:
+        """Distant supervision: the entity that shares most values is the right one, those of other turns are not."""
+        import torch
+
+        labelled = [turn for turn in turns if turn.label is not None]
+        device = _device(module)
+        if not labelled:
+            zero: Tensor = sum(parameter.sum() for parameter in module.context_encoder.parameters()) * 0.0
+            return zero
+        labels = [turn.label or 0 for turn in labelled]
+        contexts = module.embed("context_encoder", _to(device, self.batches.contexts(labelled)))
+        entities = module.embed("entity_encoder", _to(device, self.batches.entities(labels)))
+        return in_batch(contexts, entities, torch.tensor(labels, device=device))
+
+    def joint(self, module: Any, turns: Sequence[Turn], learns: bool) -> dict[str, Tensor]:
+        """The three terms that a response gives, each the mean over the turns; those of weight 0 are left out.
+
+        `learns`: whether the retriever does, by the marginal likelihood.
+        """
+        own, n, device = self.own, len(turns), _device(module)
+        found = self.retrieve(module, turns, negative=own.negative, learns=learns)
+        tokens = _to(device, self.batches.pairs(turns, found.places, found.metas))
+        states, mask, labels = module.read(tokens), tokens["attention_mask"], self.batches.labels(turns).to(device)
+        k, terms = len(found.places[0]), {}
+        if own.nll_weight:
+            logits = module.logits(states.reshape(n, -1, states.shape[-1]), mask.reshape(n, -1), labels)
+            terms["nll"] = -response_logps(logits, labels)[0].mean()
+        if own.mml_weight or own.ctr_weight:
+            repeated = labels.repeat_interleave(k, dim=0)
+            sums, means = response_logps(module.logits(states, mask, repeated), repeated)
+            terms["mml"] = marginal_likelihood(found.scores, sums.view(n, k)).mean()
+            if own.ctr_weight:
+                terms["ctr"] = contrast(means.view(n, k), *self._without(module, turns, found, labels)).mean()
+        return {name: term for name, term in terms.items() if self.weight(name)}
+
+    def _without(self, module: Any, turns: Sequence[Turn], found: Retrieved, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean log-likelihood of responses without any entity, and which entities must do better."""
+        import torch
+
+        alone = _to(labels.device, self.batches.alone(turns))
+        logits = module.logits(module.read(alone), alone["attention_mask"], labels)
+        favoured = torch.tensor([[meta.speaks_for_it for meta in metas] for metas in found.metas], device=labels.device)
+        return response_logps(logits, labels)[1], favoured
+
+    def retrieve(self, module: Any, turns: Sequence[Turn], negative: bool, learns: bool) -> Retrieved:
+        """The `top` entities of the whole knowledge base by score; only what was retrieved is encoded again to learn."""
+        import torch
+
+        with torch.no_grad():
+            every = self.scores(module, turns)
+        best = every.topk(min(self.own.top, every.shape[1]), dim=1)
+        places, shares = best.indices.tolist(), best.values.softmax(dim=1).tolist()
+        metas = [self._metas(*one) for one in zip(turns, places, shares, strict=True)]
+        if negative and every.shape[1] > len(places[0]):
+            for turn, at, of_turn, meta in zip(turns, every.argmin(dim=1).tolist(), places, metas, strict=True):
+                of_turn.append(at)
+                meta.append(Meta(ORDERED, 0, self.kb.names[at] in turn.before))
+        if not learns:
+            return Retrieved(places, metas, every.gather(1, torch.tensor(places, device=every.device)))
+        used = sorted({at for of_turn in places for at in of_turn})
+        contexts = module.embed("context_encoder", _to(every.device, self.batches.contexts(turns)))
+        entities = module.embed("entity_encoder", _to(every.device, self.batches.entities(used)))
+        at_used = {at: number for number, at in enumerate(used)}
+        wanted = torch.tensor([[at_used[at] for at in of_turn] for of_turn in places], device=every.device)
+        return Retrieved(places, metas, (contexts @ entities.T).gather(1, wanted))
+
+    def scores(self, module: Any, turns: Sequence[Turn]) -> Tensor:
+        """[B, entities]: of every entity, with dropout off."""
+        import torch
+
+        training, device = module.training, _device(module)
+        module.eval()
+        contexts = module.embed("context_encoder", _to(device, self.batches.contexts(turns)))
+        places = range(len(self.kb.entities))
+        entities = torch.cat(
+            [
+                module.embed("entity_encoder", _to(device, self.batches.entities(places[at : at + AT_A_TIME])))
+                for at in range(0, len(places), AT_A_TIME)
+            ]
+        )
+        module.train(training)
+        found: Tensor = contexts @ entities.T
+        return found
+
+    def answer(self, module: Any, turns: Sequence[Turn], **how: Any) -> list[str]:
+        """What the generator answers, by its own choice of words; `how`: do_sample, temperature, ... of `generate`."""
+        import torch
+
+        found = self.retrieve(module, turns, negative=False, learns=False)
+        tokens = _to(_device(module), self.batches.pairs(turns, found.places, found.metas))
+        with torch.no_grad():
+            states, n = module.read(tokens), len(turns)
+        ids = respond(
+            module,
+            states.reshape(n, -1, states.shape[-1]),
+            tokens["attention_mask"].reshape(n, -1),
+            self.own.max_response_length,
+            **how,
+        )
+        texts: list[str] = self.batches.tokenizers["generator"].batch_decode(ids, skip_special_tokens=True)
+        return texts
+
+    def _metas(self, turn: Turn, places: list[int], shares: list[float]) -> list[Meta]:
+        return [
+            Meta(order, bin_of(share, self.own.confidence), self.kb.names[at] in turn.before)
+            for order, (at, share) in enumerate(zip(places, shares, strict=True))
+        ]
+
+
+def _device(module: Any) -> Any:
+    return next(module.parameters()).device
+
+
+def _to(device: Any, tokens: Tokens) -> Tokens:
+    return {name: tensor.to(device) for name, tensor in tokens.items()}

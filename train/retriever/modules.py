@@ -1,0 +1,175 @@
+"""Retriever and generator in one module: two BERT encoders whose dot product ranks entities, and a T5 that answers.
+
+The generator reads each retrieved entity with the conversation by itself; its decoder attends to all of them for the response's
+likelihood (fusion in the decoder, arXiv 2007.01282), and to one at a time for the marginal likelihood, on the same encodings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from train.errors import TrainError
+from train.retriever.meta import TOKENS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FILE = "retriever.json"
+ENCODERS = ("context_encoder", "entity_encoder")
+SCRATCH = "scratch"
+
+
+@dataclass(frozen=True)
+class Described:
+    """retriever.json: what whoever uses the folder must do as the training did."""
+
+    columns: list[str]
+    spellings: dict[str, str]
+    max_length: int
+    """Tokens of what an encoder reads; of a conversation the last ones."""
+    top: int
+    confidence: list[float]
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of models from scratch."""
+
+    hidden: int = 128
+    layers: int = 2
+    heads: int = 4
+
+
+def make_tokenizer(texts: Sequence[str]) -> Any:
+    """A tokenizer of whole words and single signs in small letters, of all that these texts have; without , ; and :."""
+    from tokenizers import Regex, Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.normalizers import Lowercase, Replace
+    from tokenizers.normalizers import Sequence as InTurn
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+    from tokenizers.processors import TemplateProcessing
+    from tokenizers.trainers import WordLevelTrainer
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["<pad>", "</s>", "<unk>", *TOKENS]
+    made: Any = Tokenizer(WordLevel(unk_token="<unk>"))
+    made.normalizer = InTurn([Lowercase(), Replace(Regex("[,;:]"), " ")])
+    made.pre_tokenizer = BertPreTokenizer()
+    made.train_from_iterator(texts, WordLevelTrainer(special_tokens=special))
+    made.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    kind: Any = PreTrainedTokenizerFast
+    return kind(
+        tokenizer_object=made, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", cls_token="</s>",
+        additional_special_tokens=TOKENS, clean_up_tokenization_spaces=False,
+    )  # fmt: skip
+
+
+def make_encoder(name: str, tokenizer: Any, size: Size, max_length: int) -> tuple[Any, Any]:
+    """A BERT and its tokenizer: new ones with `tokenizer`, or those of a folder or hub id."""
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    if name == SCRATCH:
+        config = BertConfig(
+            vocab_size=len(tokenizer), hidden_size=size.hidden, num_hidden_layers=size.layers, num_attention_heads=size.heads,
+            intermediate_size=4 * size.hidden, max_position_embeddings=max_length, pad_token_id=tokenizer.pad_token_id,
+        )  # fmt: skip
+        return BertModel(config, add_pooling_layer=False), tokenizer
+    with _refusals("--encoder", name):
+        return BertModel.from_pretrained(name, add_pooling_layer=False), AutoTokenizer.from_pretrained(name)
+
+
+def make_generator(name: str, tokenizer: Any, size: Size) -> tuple[Any, Any]:
+    """A T5 and its tokenizer, which has the tokens of meta knowledge, too."""
+    from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
+
+    if name == SCRATCH:
+        settings: Any = T5Config
+        config = settings(
+            vocab_size=len(tokenizer), d_model=size.hidden, d_kv=size.hidden // size.heads, d_ff=4 * size.hidden,
+            num_layers=size.layers, num_heads=size.heads, dropout_rate=0.1, decoder_start_token_id=tokenizer.pad_token_id,
+            pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
+        )  # fmt: skip
+        return T5ForConditionalGeneration(config), tokenizer
+    with _refusals("--generator", name):
+        model, own = T5ForConditionalGeneration.from_pretrained(name), AutoTokenizer.from_pretrained(name)
+    if own.add_special_tokens({"additional_special_tokens": TOKENS}):
+        model.resize_token_embeddings(len(own))
+    return model, own
+
+
+class _refusals:
+    """What transformers refuses, in words of ours."""
+
+    def __init__(self, flag: str, name: str) -> None:
+        self.flag, self.name = flag, name
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, OSError | ValueError):
+            why = " ".join(str(error).split())[:300]
+            raise TrainError(f"{self.flag} {self.name}: neither a model folder nor one that the hub gives ({why})") from None
+
+
+@cache
+def module_class() -> Any:
+    """The class of the whole, made when torch is wanted."""
+    from torch import nn
+    from transformers.modeling_outputs import BaseModelOutput
+
+    class Dialogue(nn.Module):
+        """`context_encoder`, `entity_encoder`: BertModel; `generator`: T5ForConditionalGeneration."""
+
+        _keys_to_ignore_on_save = ("generator.encoder.embed_tokens.weight", "generator.decoder.embed_tokens.weight",
+                                   "generator.lm_head.weight")  # fmt: skip
+
+        def __init__(self, context_encoder: Any, entity_encoder: Any, generator: Any) -> None:
+            super().__init__()
+            self.context_encoder, self.entity_encoder, self.generator = context_encoder, entity_encoder, generator
+            self.tie_weights = generator.tie_weights  # asked for where a checkpoint without the tied ones is loaded
+
+        def forward(self, compute: Any) -> Any:
+            """`compute(self)`: what the trainer asks for, inside the module that accelerate may have wrapped."""
+            return compute(self)
+
+        def embed(self, which: str, tokens: dict[str, Tensor]) -> Tensor:
+            """[N, D], the mean of each text's states, scaled so that a dot product does not grow with D."""
+            states, mask = getattr(self, which)(**tokens).last_hidden_state, tokens["attention_mask"][..., None]
+            found: Tensor = (states * mask).sum(dim=1) / mask.sum(dim=1) / states.shape[2] ** 0.25
+            return found
+
+        def read(self, tokens: dict[str, Tensor]) -> Tensor:
+            """[N, T, D]: the generator's encodings of texts, each an entity with its conversation."""
+            states: Tensor = self.generator.encoder(**tokens).last_hidden_state
+            return states
+
+        def logits(self, states: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
+            """[N, L, V]: of responses after encodings [N, T, D]; labels [N, L]."""
+            given = BaseModelOutput(last_hidden_state=states)
+            found: Tensor = self.generator(encoder_outputs=given, attention_mask=mask, labels=labels).logits
+            return found
+
+    return Dialogue
+
+
+def respond(module: Any, states: Tensor, mask: Tensor, most: int, **how: Any) -> Any:
+    """[N, L]: responses of at most so many tokens to encodings [N, T, D] of all that was retrieved."""
+    from transformers.modeling_outputs import BaseModelOutput
+
+    how = {"do_sample": False, "num_beams": 1, "max_new_tokens": most, **how}
+    given = BaseModelOutput(last_hidden_state=states)
+    return module.generator.generate(encoder_outputs=given, attention_mask=mask, **how)
+
+
+def save(module: Any, tokenizers: dict[str, Any], described: Described, out: Path) -> None:
+    """The folder that `retriever:` takes: retriever.json, and model folders context_encoder, entity_encoder, generator."""
+    for name, tokenizer in tokenizers.items():
+        getattr(module, name).save_pretrained(out / name)
+        tokenizer.save_pretrained(out / name)
+    (out / FILE).write_text(json.dumps(asdict(described), indent=2) + "\n", encoding="utf-8")
