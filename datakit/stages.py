@@ -99,7 +99,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
                 case "export":
                     exported = export(run, recipe, rule, monitor, selection)
         selected = "select" in options.stages and (options.keep_going or not stopped)
-        return summarise(run, recipe, exported, stopped, selected, options.report)
+        return summarise(run, recipe, exported, stopped, rule if selected else None, options.report)
 
 
 def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[DatakitError]:
@@ -153,7 +153,7 @@ def score(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[
 def select(run: Run, rule: Rule, monitor: Monitor) -> Selected:
     """Replace demos and pairs by what the recipe's rule selects."""
     monitor.stage("select", {})
-    selected = select_answers(run, rule)
+    selected = select_answers(run, rule, whole=True)  # what the command ends with looks at the same answers
     run.replace("demos", selected.demos)
     run.replace("pairs", selected.pairs)
     monitor.say(f"{counted(selected.demos.height, 'demos')} for SFT, {counted(selected.pairs.height, 'pairs')} for DPO")
@@ -331,7 +331,7 @@ def reselect(folder: Path, settings: list[str], monitor: Monitor) -> Summary:
         recipe, rule = with_settings(run, settings)
         selected = select(run, rule, monitor)
         save_selection(run, recipe)
-        return summarise(run, recipe, export(run, recipe, rule, monitor, selected), [])
+        return summarise(run, recipe, export(run, recipe, rule, monitor, selected), [], rule)
 
 
 def write_batch(

@@ -81,12 +81,16 @@ def inspect_run(run: Run, plots: bool = True, shown: Shown = A_FEW) -> Report:
     )
 
 
-def find_warnings(run: Run) -> list[str]:
-    """The warnings of `inspect_run` on what was just selected, without what only a report shows."""
+def find_warnings(run: Run, selected: Rule | None = None) -> list[str]:
+    """The warnings of `inspect_run` on what was just selected, without what only a report shows.
+
+    `selected`: the rule by which, where its tables, of answers with all columns, are still there.
+    """
     recipe = run.recipe()
     run.hold(*_SMALL_VIEWS)
     rule = rule_in(run, recipe, domain_of(recipe))
-    make_candidates(run, rule, whole=True)
+    if selected != rule or not selected.excluded.equals(rule.excluded):
+        make_candidates(run, rule, whole=True)
     _, warnings = _look(run, recipe, rule, describe_judges(run, recipe, rule, drawn=False), {})
     flagged = run.query("SELECT 1 FROM current_flags LIMIT 1").height  # others may have added some since
     return [*warnings, *(_out_of_date(run, rule) if flagged else ())]

@@ -11,6 +11,7 @@ from datakit.audit.report import Report
 from datakit.errors import DatakitError
 from datakit.recipe import Recipe
 from datakit.sample.spending import SourceSpent, spending
+from datakit.select.rule import Rule
 from datakit.store import Run
 from datakit.tables import Phase
 
@@ -50,16 +51,17 @@ def summarise(
     recipe: Recipe,
     exported: Mapping[Phase, int],
     stopped: list[DatakitError],
-    selected: bool = True,
+    selected: Rule | None,
     plots: bool = False,
 ) -> Summary:
-    """The summary of a run as it is now. `selected`: demos and pairs were just made; `plots`: with its report."""
+    """The summary of a run as it is now. `selected`: the rule by which demos and pairs were just made, None where none were;
+    `plots`: with its report."""
     run.hold("current_failures")
     causes = run.query(
         "SELECT stage, source, error, count(*) AS count, any_value(message) AS example "
         "FROM current_failures GROUP BY ALL ORDER BY count DESC"
     )
     failures = [FailureCause(**row) for row in causes.iter_rows(named=True)]
-    report = inspect_run(run) if selected and plots else None
-    warnings = report.warnings if report is not None else find_warnings(run) if selected else []
+    report = inspect_run(run) if selected is not None and plots else None
+    warnings = report.warnings if report is not None else find_warnings(run, selected) if selected is not None else []
     return Summary(run.folder, exported, failures, spending(run, recipe), stopped, warnings, report)

@@ -293,9 +293,9 @@ class Selected:
     comparisons: int
 
 
-def select(run: Run, rule: Rule) -> Selected:
+def select(run: Run, rule: Rule, whole: bool = False) -> Selected:
     """Select pairs and demos by the rule; leaves the tables of `make_candidates`."""
-    make_candidates(run, rule)
+    make_candidates(run, rule, whole)
     worth = rank_right(run, rule)
     return Selected(select_demos(run, rule), select_pairs(run, rule), margin_window(run, rule), *worth)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
 from importlib import resources
@@ -101,7 +101,10 @@ class Tables:
     def __init__(self, say: Callable[[str], str], place: Path | None = None, memory: str | None = None) -> None:
         self.connection = duckdb.connect(str(place) if place is not None else ":memory:")
         self._say = say
-        self._made: set[str] = set()
+        self._made: dict[str, frozenset[str]] = {}
+        """Temporary tables, and what each is made of: tables, and what sql/views makes of them."""
+        self._viewed: dict[str, frozenset[str]] = {}
+        """The same of temporary views."""
         limit = (f"memory_limit = {_quoted(memory)}",) if memory is not None else ()
         self.connection.execute("; ".join(f"SET {setting}" for setting in (*_SETTINGS, *limit)))
 
@@ -128,7 +131,7 @@ class Tables:
             if as_written:
                 self.connection.execute(f"SET disabled_optimizers = '{_CHOOSE_SIDES}'")
             self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {_as_read(sql)}", dict(params or {}))
-            self._made.add(name)
+            self._made[name] = self._made_of(sql)
         except duckdb.Error as error:
             raise BadInput(self._say(str(error).strip())) from error
         finally:
@@ -139,6 +142,7 @@ class Tables:
         """Have a SELECT without parameters as a temporary view."""
         self._define(sql)
         self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {_as_read(sql)}")
+        self._viewed[name] = self._made_of(sql)
 
     def change_table(self, sql: str, params: Mapping[str, Any] | None = None) -> None:
         """Run one UPDATE of a temporary table. BadInput where it cannot be run."""
@@ -153,7 +157,7 @@ class Tables:
         self.connection.register("kept_frame", frame.__arrow_c_stream__())
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM kept_frame")
         self.connection.unregister("kept_frame")
-        self._made.add(name)
+        self._made[name] = frozenset()
 
     def add(self, name: str, frame: pl.DataFrame) -> None:
         """More rows for a table that is there, with its columns in their order."""
@@ -167,6 +171,10 @@ class Tables:
 
     def _define(self, sql: str) -> None:
         """Have what a statement names."""
+
+    def _made_of(self, sql: str) -> frozenset[str]:
+        parts = (self._viewed | self._made).items()
+        return frozenset(_needed(sql)).union(*(found for name, found in parts if re.search(rf"\b{name}\b", sql)))
 
 
 class Database(Tables):
@@ -200,9 +208,9 @@ class Database(Tables):
         self.connection.execute("SET VARIABLE trailing_residue = $pattern", {"pattern": TRAILING})
 
     def renew(self) -> None:
-        """See the tables that have changed as they are now. Temporary tables go: they were made of what was there before."""
-        self.drop_made()
+        """See the tables that have changed as they are now. Temporary tables that were made of them go."""
         self.changed |= {"scores"} if "judgements" in self.changed else set()  # judgements are scores, too
+        self._drop(name for name, parts in self._made.items() if parts & self.changed)
         while self.changed:
             table = self.changed.pop()
             self._look_at(table)
@@ -217,8 +225,12 @@ class Database(Tables):
 
     def drop_made(self) -> None:
         """Let temporary tables and their memory go."""
-        while self._made:
-            self.connection.execute(f'DROP TABLE temp."{self._made.pop()}"')
+        self._drop(self._made)
+
+    def _drop(self, names: Iterable[str]) -> None:
+        for name in list(names):
+            self.connection.execute(f'DROP TABLE temp."{name}"')
+            del self._made[name]
 
     def stream(self, sql: str, params: Mapping[str, Any], rows: int) -> Generator[pl.DataFrame, None, None]:
         """The rows of one SELECT in frames of at most `rows`, read from disk as they are asked for."""

@@ -164,20 +164,20 @@ class Run:
                 self._idle.append(snapshot)
 
     def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None, as_written: bool = False) -> None:
-        """Keep the rows of a SELECT as a temporary table that later queries read; gone at the next write. See Tables."""
+        """Keep the rows of a SELECT as a temporary table; gone when what it is made of is written to. See Tables."""
         self._connect().make_table(name, sql, params, as_written)
 
     def hold(self, *views: str) -> None:
-        """Keep the rows of small views of sql/views for the statements that name them; gone at the next write."""
+        """Keep the rows of small views of sql/views for the statements that name them, as make_table does."""
         for view in views:
             self._connect().hold(view)
 
     def keep(self, name: str, frame: pl.DataFrame) -> None:
-        """Have a frame as a temporary table; gone at the next write."""
+        """Have a frame as a temporary table."""
         self._connect().keep(name, frame)
 
     def look_again(self) -> None:
-        """See the flags that others have added since. Temporary tables go."""
+        """See the flags that others have added since."""
         self._note(FLAGS)
 
     def make_view(self, name: str, sql: str) -> None:

@@ -666,13 +666,20 @@ def test_a_join_may_give_a_column_twice(folder):
     assert joined["score"].to_list() == [0.5]
 
 
-def test_a_made_table_is_gone_at_the_next_write(folder):
+def test_a_made_table_is_gone_when_what_it_is_made_of_is_written_to(folder):
     with Run.create(folder) as run:
-        run.make_table("kept", "SELECT $x AS x", {"x": 1})
-        assert run.query("SELECT x FROM kept").rows() == [(1,)]
+        run.make_table("first", "SELECT $x + count(*) AS x FROM responses", {"x": 1})
+        run.make_view("seen", "FROM first")
+        run.make_table("second", "SELECT x FROM seen")
+        run.make_table("beside", "SELECT count(*) AS x FROM flags")
+        assert run.query("SELECT x FROM second").rows() == [(1,)]
+        run.append("scores", [{"response_id": "a", "judge": "j", "score": 0.5}])
+        assert run.query("SELECT x FROM second").rows() == [(1,)]
         run.append("responses", [response("a")])
-        with pytest.raises(BadInput, match="kept does not exist"):
-            run.query("SELECT x FROM kept")
+        for name in ("first", "second"):
+            with pytest.raises(BadInput, match=f"{name} does not exist"):
+                run.query(f"SELECT x FROM {name}")
+        assert run.query("SELECT x FROM beside").rows() == [(0,)]
 
 
 @pytest.mark.parametrize("path", sorted(SQL.rglob("*.sql")), ids=lambda path: path.name)
