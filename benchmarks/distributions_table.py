@@ -22,7 +22,7 @@ from datakit.recipe.benchmarks import load_suite
 from datakit.store import Run
 
 GREEDY = ROOT / "recipes" / "fusion" / "eval" / "greedy.yaml"
-N_PROBLEMS = 240
+N_PROBLEMS = 120
 
 
 @dataclass

@@ -42,6 +42,7 @@ from datakit.export.fusion import write_fusion
 from datakit.export.given import read_given
 from datakit.options import Options, Stage
 from datakit.probe.all_readings import probe_missing
+from datakit.probe.readings import sampled_readers
 from datakit.progress import Monitor
 from datakit.recipe import Budget, Recipe, resolve
 from datakit.recipe.benchmarks import load_suite
@@ -104,7 +105,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
 
 def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[DatakitError]:
     """prompts x models x n -> responses. Returns what ended it early: sources that cannot be used, a spent budget."""
-    with closing(Gathering(run, recipe, options, monitor)) as gathering:
+    with closing(Gathering(run, recipe, options, monitor, sampled_readers(recipe))) as gathering:
         gathering.end_orphans()
         asked = gathering.asked()
         monitor.stage(

@@ -244,3 +244,33 @@ def test_a_served_classifier_gives_the_scores_of_the_one_on_this_machine(tmp_pat
     failed = rows_of(run, "SELECT DISTINCT source, error FROM failures")
     assert len(failed) == 3 and {row["error"] for row in failed} == {"too_long"}, "the same conversations are too long for both"
     assert count(run, "pairs") > 0
+
+
+def test_its_prompt_logprobs_are_those_of_a_forward_pass_here(tmp_path):
+    """The worked answers of twenty problems, read by vLLM and in a worker of the build: the same ten tokens in each place, the
+    same log-probabilities within 1e-3, whichever way the server cuts its batches."""
+    problems = [json.loads(line) for line in (ROOT / "data" / "math" / "problems.jsonl").read_text().splitlines()[:20]]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in problems))
+    columns = {"prompt": "question", "reference": "answer", "solution": "solution"}
+    served = source_of(QWEN) | {"n": 0, "dtype": "float32", "sampling": {"temperature": 0.5, "max_tokens": 8}}
+    recipe = {
+        "domain": "math",
+        "prompts": [{"type": "file", "path": str(tmp_path / "p.jsonl"), "columns": columns}],
+        "sources": [served, {"type": "local", "model": str(QWEN), "n": 0, "dtype": "float32", "devices": ["cpu"]}],
+        "score": None, "select": {"margin": None}, "limits": {"min_pairs": None},
+        "probe": {"texts": "solutions", "top_k": 10}, "export": {"teacher": "min_ce"},
+    }  # fmt: skip
+    done = datakit("build", "--recipe", write_recipe(tmp_path / "r.yaml", recipe), "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(tmp_path / "run", "SELECT * FROM distributions ORDER BY text_id, reading")
+    assert len(rows) == 40 and count(tmp_path / "run", "failures") == 0
+    for here, there in zip(rows[::2], rows[1::2], strict=True):
+        assert '"way":"local"' in here["reading"] and '"way":"vllm"' in there["reading"]
+        assert (here["token_ids"], here["ends"], here["n_bytes"]) == (there["token_ids"], there["ends"], there["n_bytes"])
+        assert there["token_logprobs"] == pytest.approx(here["token_logprobs"], abs=1e-3)
+        assert there["top_logprobs"] == pytest.approx(here["top_logprobs"], abs=1e-3, rel=1e-3), (
+            "half floats have steps of 2^-10"
+        )
+        for at in range(0, len(here["top_ids"]), 10):
+            assert set(there["top_ids"][at : at + 10]) == set(here["top_ids"][at : at + 10])
+    assert family(QWEN) == []

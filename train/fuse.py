@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 REFUSED = {"packing": False, "padding_free": False, "loss_type": "nll", "label_smoothing_factor": 0.0, "use_liger_kernel":
 False, "assistant_only_loss": False, "completion_only_loss": True, "truncation_mode": "keep_start"}  # fmt: skip
 """TRL's options that its own loss or its own rows alone know, and what they must be."""
-CHUNK = 2**24  # logits that are made into probabilities at a time, 64 MB in float32
+CHUNK = 2**22  # logits that are made into probabilities at a time, 16 MB in float32
 LITTLE = 0.5
 """Of the places below which alignment is warned of."""
 Batch = dict[str, Any]
@@ -212,12 +212,13 @@ def fusion_losses(logits: Tensor, gold: Tensor, ids: Tensor, probabilities: Tens
         return own, (probabilities * (total[:, None] - some.gather(1, ids))).sum(-1)
 
     size = max(1, CHUNK // logits.shape[-1])
-    places = [slice(at, at + size) for at in range(0, max(1, len(logits)), size)]
+    split: Any = torch.split  # slices would each have a gradient of the whole size
     parts = [
-        checkpoint(of_some, logits[some], gold[some], ids[some], probabilities[some], use_reentrant=False) for some in places
+        checkpoint(of_some, *some, use_reentrant=False)
+        for some in zip(*(split(one, size) for one in (logits, gold, ids, probabilities)), strict=True)
     ]
     with torch.no_grad():
-        right = torch.cat([logits[some].argmax(-1) for some in places]) == gold
+        right = torch.cat([some.argmax(-1) for some in split(logits, size)]) == gold
     own, soft = zip(*parts, strict=True)
     return torch.cat(own), torch.cat(soft), right
 

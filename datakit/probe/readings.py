@@ -16,6 +16,7 @@ from datakit.errors import DISTRIBUTION, BadInput, MissingExtra, RecipeError, ne
 from datakit.recipe import LocalSource, Probe, Recipe, Requested, Sampled, ServeSource
 from datakit.recipe.section import in_folder
 from datakit.tables import Messages, canonical_json, fingerprint
+from datakit.tokens import SampledReader
 from datakit.tokens.vocabulary import read_vocabulary
 
 Way = Literal["local", "vllm"]
@@ -144,6 +145,12 @@ def _file_in(folder: Path, where: str) -> Path:
     if not file.is_file():
         raise BadInput(f"{where}: {folder} has no tokenizer.json, which says what its tokens are; give the whole model folder")
     return file
+
+
+def sampled_readers(recipe: Recipe) -> dict[str, SampledReader]:
+    """By model: what reads the distributions that come with samples, where each model of a vLLM server reads its own."""
+    own = [one for one in readings_of(recipe) if one.by_author and one.way == "vllm"]
+    return {one.model: SampledReader(one.key, vocabulary_of(one), one.top_k) for one in own}
 
 
 def check(recipe: Recipe) -> None:

@@ -7,7 +7,7 @@ spent, and when a source cannot be used (the others go on only where that is wis
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -30,6 +30,7 @@ from datakit.sample.spending import Meter, Spent, identity, spent_so_far
 from datakit.store import BatchFolder, Run, load_sql
 from datakit.tables import Rows
 from datakit.tables.answers import CUT_OFF
+from datakit.tokens import SampledReader
 from datakit.wording import counted
 
 
@@ -41,6 +42,8 @@ class Gathering:
     recipe: Recipe
     options: Options
     monitor: Monitor
+    readers: Mapping[str, SampledReader] = field(default_factory=dict)
+    """By model: what reads the distributions that come with samples."""
     stopped: list[DatakitError] = field(default_factory=list)
     """Sources that cannot be used, and a spent budget."""
     _meter: Meter = field(init=False)
@@ -124,6 +127,7 @@ class Gathering:
                     asyncio.run(self._ask(turn, iter(servers)))
         finally:
             self.run.journal("responses").close()
+            self.run.journal("distributions").close()
             self.run.journal("failures").close()
 
     def _ask_here(self, asked: Asked, source: LocalSource) -> None:
@@ -217,12 +221,14 @@ class Gathering:
             server = next(servers)
             client = Client(source.model, [server.base_url], OPEN, *limits, server.trouble, where, source.omit)
         client.retries_refused = asked.proven and self.options.retry_failures
-        return Sampler(source, await stack.enter_async_context(client))
+        return Sampler(source, await stack.enter_async_context(client), self.readers.get(source.model))
 
     async def _sample(self, sampler: AnySampler) -> None:
         def store(responses: Rows, failures: Rows) -> None:
+            read = [{"text_id": row["response_id"], **found} for row in responses if (found := row.pop("distribution", None))]
             try:
                 self.run.journal("responses").append(responses)
+                self.run.journal("distributions").append(read)
                 self.run.journal("failures").append(failures)
             except BaseException:
                 self._drain.send_no_more()  # to the other sources neither: their answers could not be stored

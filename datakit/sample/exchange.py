@@ -9,6 +9,7 @@ from datakit.client import RequestFailed, count_of, is_unfinished, is_withheld, 
 from datakit.recipe import Requested, Sampled
 from datakit.tables import Messages, Row, Rows
 from datakit.tables.answers import join
+from datakit.tokens import SampledReader
 
 CONTINUED = {"continue_final_message": True, "add_generation_prompt": False}
 """What vLLM, SGLang and llama.cpp call it to go on with the last message; without the second vLLM refuses the first."""
@@ -39,6 +40,8 @@ class Exchange:
     """One source model: requests to it, and answers of it. Counts the tokens of what it has read."""
 
     source: Sampled
+    reader: SampledReader | None = None
+    """Reads the distributions that come with samples: then a row has them as `distribution`."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
@@ -56,6 +59,7 @@ class Exchange:
             "messages": messages,
             "seed": seed,
             **(manner or self.manner).settings,
+            **(self.reader.fields if self.reader is not None else {}),
         }
         return body | {"n": n} if n > 1 else body
 
@@ -81,7 +85,7 @@ class Exchange:
         prefill = None if manner.settings.get("echo") else self.source.prefill  # the server has put it there itself
         text = content.text if prefill is None or not content.text else prefill + content.text
         parts = join(text, content.thinking, content.form, forced=self.source.force_reasoning)
-        return {
+        row = {
             **manner.of_source,
             "seed": None if self._without_seed else seed,
             "text": parts.text,
@@ -90,6 +94,10 @@ class Exchange:
             "finish_reason": reason if isinstance(reason := choice.get("finish_reason"), str) else None,
             "latency_s": latency_s,
         }
+        if self.reader is not None and parts.reasoning is None and parts.text:  # behind a thought they are others
+            read = self.reader.read(choice, parts.text)
+            row["distribution"] = None if read is None else {**self.reader.key, **read}
+        return row
 
     def _count_tokens(self, rows: Rows, answer: dict[str, Any]) -> None:
         """Its `usage` counts a whole request: its completion tokens are shared out by characters, the sum stays exact."""

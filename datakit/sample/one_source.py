@@ -16,6 +16,7 @@ from datakit.progress import Progress
 from datakit.recipe import Requested, Sampled, ServeSource
 from datakit.sample.exchange import Exchange, Manner, check_answer
 from datakit.tables import Messages, Rows, failure_row, make_seed
+from datakit.tokens import SampledReader
 
 Store = Callable[[Rows, Rows], None]
 """Takes the response rows of one request, or failure rows; they are safe when it returns."""
@@ -45,13 +46,15 @@ class Sampler:
 
     source: Requested
     client: Client
+    reader: SampledReader | None = None
+    """Reads the distributions that come with its samples."""
     single: bool = field(init=False)
     done: int = field(default=0, init=False)
     failed: int = field(default=0, init=False)
     exchange: Exchange = field(init=False)
 
     def __post_init__(self) -> None:
-        self.exchange = Exchange(self.source)
+        self.exchange = Exchange(self.source, self.reader)
         self.single = asks_singly(self.source)
         self._gives_several = False
         self._proven = self.client.answered

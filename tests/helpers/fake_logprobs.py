@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
-from tests.helpers.fake_endpoint import Body, error
+from tests.helpers.fake_endpoint import Body, Fake, error
 from tests.helpers.folders import ROOT
 
 MICRO = ROOT / "data" / "micro"
@@ -25,10 +26,27 @@ def logprob_of(token: int, place: int) -> float:
     return -4 * int(hashlib.sha256(f"{token}/{place}".encode()).hexdigest()[:8], 16) / 16**8
 
 
-def reader(tokenizer: str = "qwen2", most: int = 20, rewrites: str = "\0") -> Callable[[int, Body], Any]:
+def with_logprobs(fake: Fake, body: Body, encode: Any) -> Any:
+    """The fake's own answer, with the tokens of each choice by their ids, and the likeliest in their places."""
+    whole = json.loads(fake._answer(body, "/chat/completions"))
+    for choice in whole["choices"]:
+        ids = encode(choice["message"]["content"] + END, add_special_tokens=False).ids
+        content = []
+        for place, token in enumerate(ids):
+            top = [(token, logprob_of(token, place)), *((100 + at, -5.0 - at) for at in range(1, body["top_logprobs"]))]
+            said = [{"token": f"token_id:{one}", "logprob": logprob, "bytes": None} for one, logprob in top]
+            content.append(said[0] | {"top_logprobs": said})
+        choice["logprobs"] = {"content": content}
+    return web.json_response(whole)
+
+
+def reader(
+    tokenizer: str = "qwen2", most: int = 20, rewrites: str = "\0", fake: Fake | None = None
+) -> Callable[[int, Body], Any]:
     """For Fake.fault: what a server says of a request with prompt_logprobs; others get ordinary answers.
 
-    `most`: its --max-logprobs. `rewrites`: texts with this are written otherwise by its template.
+    `most`: its --max-logprobs. `rewrites`: texts with this are written otherwise by its template. `fake`: samples have
+    logprobs, too, where they are asked for.
     """
     from tokenizers import Tokenizer
 
@@ -37,7 +55,7 @@ def reader(tokenizer: str = "qwen2", most: int = 20, rewrites: str = "\0") -> Ca
     def answer(number: int, body: Body) -> Any:
         k = body.get("prompt_logprobs")
         if k is None:
-            return None
+            return with_logprobs(fake, body, encode) if fake is not None and body.get("logprobs") else None
         if k > most:
             return error(400, f"Requested prompt logprobs of {k}, which is greater than max allowed: {most}", "BadRequestError")
         messages = body["messages"]

@@ -141,6 +141,27 @@ def test_what_cannot_be_read_is_a_failure_and_the_others_go_on(fresh):
     assert len(fake.requests) == before, "for good: not asked again"
 
 
+def test_distributions_come_with_the_samples_where_each_model_reads_its_own(fresh):
+    """No text is asked about once more; a sample that came without them is."""
+    folder, fake = fresh
+    fake.fault = reader(fake=fake)
+    recipe = recipe_of(fake, folder, probe={"texts": "demos", "top_k": 3, "by": "author"}, export={"teacher": "author"})
+    done = build(folder, recipe)
+    assert done.returncode == 0 and not any("prompt_logprobs" in body for body in fake.requests), done.stderr
+    assert all(body["top_logprobs"] == 3 and body["return_tokens_as_token_ids"] for body in fake.requests)
+    rows = rows_of(folder / "run", "SELECT d.*, r.text FROM distributions d JOIN responses r ON d.text_id = r.response_id")
+    assert len(rows) == count(folder / "run", "responses") == 32 and count(folder / "run", "failures") == 0
+    for row in rows:
+        own = [logprob_of(id, at) for at, id in enumerate(row["token_ids"])]
+        assert row["token_logprobs"] == pytest.approx(own, abs=1e-4) and row["ends"][-1] == len(row["text"].strip().encode())
+    assert f"fusion: {count(folder / 'run', 'demos')} texts" in done.stderr
+    plain = {row["response_id"] for row in rows_of(folder / "run", "SELECT response_id FROM responses")}
+    without = recipe_of(fake, folder) | {"probe": None, "export": {}}
+    (folder / "plain").mkdir()
+    build(folder / "plain", without)
+    assert plain == {row["response_id"] for row in rows_of(folder / "plain" / "run", "SELECT response_id FROM responses")}
+
+
 def test_a_server_that_cannot_do_it_stops_the_stage(fresh):
     folder, fake = fresh
     fake.fault = lambda number, body: None  # another server: it ignores the field
