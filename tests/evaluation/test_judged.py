@@ -312,6 +312,11 @@ def test_a_dry_run_prices_the_judge_and_a_budget_counts_it(model, duel, tmp_path
 
 
 WRONG = {
+    "no price": (
+        {},
+        ("--judge", "http://127.0.0.1:1/v1", "--baseline", "a", "--budget-cost", "1"),
+        "--budget-cost: nothing has a",
+    ),
     "no judge": ({}, (), "benchmark duel: its answers are judged by a model; give --judge URL#MODEL or --judge JUDGE.yaml"),
     "no baseline": ({}, ("--judge", "http://127.0.0.1:1/v1"), "benchmark duel: it has no baseline; give --baseline NAME"),
     "nobody's baseline": ({}, ("--judge", "http://127.0.0.1:1/v1", "--baseline", "c"), "--baseline c: no --model is called so"),
