@@ -48,7 +48,7 @@ from datakit.recipe import Budget, Recipe, resolve
 from datakit.recipe.benchmarks import load_suite
 from datakit.sample.all_sources import Gathering
 from datakit.sample.by_hand import Written, write_lines
-from datakit.sample.spending import Spent, judge_budget, left_of, spent_so_far
+from datakit.sample.spending import Spent, judge_budget, left_of, spent_so_far, within
 from datakit.score.one_judge import score_missing
 from datakit.select.kept import keep_selection, save_selection, with_settings
 from datakit.select.rule import Rule, Selected, check_measured, obeying_flags, rule_of
@@ -214,6 +214,10 @@ def evaluate(
         raise BadInput(f"--base {base}: no --model is called so; there are {', '.join(names)}")
     suite, found = load_suite(asked.suite)
     contests = [contest_for(one, models, asked.judge, asked.baseline) for one in found]
+    if asked.budget.cost is not None and not any(contest.recipe.is_priced for contest in contests):
+        raise BadInput(
+            "--budget-cost: nothing has a price; write price: {input: ..., output: ...} into JUDGE.yaml or SOURCE.yaml"
+        )
     texts = {data: prompts_of(data) for data in asked.data}
     series = Series(asked.out or Path("runs") / "eval" / suite, asked.budget, options, monitor, ended)
     results, flips = list[Results](), list[Flip]()
@@ -244,8 +248,7 @@ def plan_evaluation(asked: Asked, options: Options, monitor: Monitor) -> dict[st
     plans = {}
     for one in found:
         contest = contest_for(one, asked.models, asked.judge, asked.baseline)
-        recipe = contest.recipe.model_copy(update={"budget": asked.budget})
-        plans[one.benchmark.name] = plan(recipe, folder / one.benchmark.name, options, monitor)
+        plans[one.benchmark.name] = plan(within(contest.recipe, asked.budget), folder / one.benchmark.name, options, monitor)
         if one.benchmark.second is not None:
             monitor.say(f"{one.benchmark.name}: a second turn follows, about as large, and longer to read", warning=True)
     return plans
@@ -268,7 +271,7 @@ class Series:
     def built(self, recipe: Recipe, name: str) -> Iterator[Run]:
         """The run, built as far as answers are judged. Raises what stopped it, unless what there is is to be gone on with."""
         until: Stage = "score" if recipe.score else "verify"
-        recipe = recipe.model_copy(update={"budget": left_of(self.budget, self._spent)})
+        recipe = within(recipe, left_of(self.budget, self._spent))
         summary = build(recipe, self.folder / name, replace(self.options, until=until, resample=True), self.monitor)
         self.ended(summary)
         self.stopped += summary.stopped

@@ -33,7 +33,7 @@ class Contest:
     recipe: Recipe
     baseline: Model | None = None
     is_own_baseline: bool = False
-    """Whether it is the benchmark's, whose difficulties and published figures are of it."""
+    """Whether it is the benchmark's, of which difficulties and published figures are; also where there is none."""
 
     @property
     def benchmark(self) -> Benchmark:
@@ -62,7 +62,7 @@ def contest_for(found: Found, models: list[Model], judge: Row | None, baseline: 
         )
     score: Row = {**benchmark.judge, **judge}
     if score["type"] != "pairwise":
-        return Contest(found, models, recipe_for(found, models, score))
+        return Contest(found, models, recipe_for(found, models, score), is_own_baseline=True)
     opponent = baseline or _own_baseline(benchmark)
     contestants = _with(models, opponent)
     score["against"] = [model.name for model in contestants].index(opponent.name)

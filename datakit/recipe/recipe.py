@@ -144,6 +144,12 @@ class Recipe(Section):
         return {name for section in asked for name in section.variables}
 
     @property
+    def is_priced(self) -> bool:
+        """Whether it says what tokens cost, of any source or judge whose tokens are counted."""
+        prices = [one.price for one in (*self.sampled, *self.score) if isinstance(one, Sampled | ChatJudge)]
+        return any(price.input or price.output for price in prices)
+
+    @property
     def imported(self) -> list[ResponsesSource]:
         """The sources that exist already."""
         return [s for s in self.sources if isinstance(s, ResponsesSource)]
@@ -180,8 +186,7 @@ class Recipe(Section):
                     "replicas of one model go into one source's base_urls"
                 )
             seen[identity] = at
-        prices = [one.price for one in (*self.sampled, *self.score) if isinstance(one, Sampled | ChatJudge)]
-        if self.budget.cost is not None and not any(price.input or price.output for price in prices):
+        if self.budget.cost is not None and not self.is_priced:
             raise ValueError("budget.cost needs prices: give sources a price, or set budget.tokens")
         if self.domain != "dialogue" and any(isinstance(reward, EntityF1) for reward in self.score):
             raise ValueError(f"score: entity_f1 is for domain dialogue, this recipe's is {self.domain}")

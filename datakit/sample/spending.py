@@ -126,6 +126,11 @@ def left_of(budget: Budget, spent: Spent) -> Budget:
     return Budget(tokens=tokens, cost=None if budget.cost is None else budget.cost - spent.cost)
 
 
+def within(recipe: Recipe, budget: Budget) -> Recipe:
+    """The recipe under a budget; one of cost holds only where something has a price."""
+    return recipe.model_copy(update={"budget": budget if recipe.is_priced else Budget(tokens=budget.tokens)})
+
+
 def over_budget(budget: Budget, spent: Spent) -> str | None:
     """The sentence for the user where the budget is used up, else None."""
     tokens = f"{spent.prompt_tokens:,} tokens in, {spent.completion_tokens:,} out"

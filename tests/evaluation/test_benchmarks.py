@@ -105,6 +105,7 @@ def test_the_data_of_judged_benchmarks_and_what_the_judge_is_asked(copies, name)
     )
     assert len(prompts) == ITEMS and not inputs.n_dropped and not any(prompt.dropped for prompt in prompts)
     assert inputs.n_responses == (ITEMS if contest.baseline else 0) and [*items_of(found.benchmark)]
+    assert contest.is_own_baseline and (contest.baseline is None) == (found.benchmark.metric == "grade")
     [judge], asked = contest.recipe.score, prompts[8]
     assert isinstance(judge, ChatJudge) and judge.model == found.benchmark.judge["model"] and judge_name(judge)
     given = ("An answer.",) if contest.baseline is None else ("An answer.", "Another.")

@@ -17,6 +17,7 @@ import yaml
 
 from tests.helpers.command import count, datakit, rows_of, wait_for_requests
 from tests.helpers.fake_endpoint import Body, Fake, running
+from tests.helpers.folders import ROOT
 from tests.helpers.forked import Forked
 
 PROMPTS = 24
@@ -311,6 +312,11 @@ def test_a_dry_run_prices_the_judge_and_a_budget_counts_it(model, duel, tmp_path
 
 
 WRONG = {
+    "no price": (
+        {},
+        ("--judge", "http://127.0.0.1:1/v1", "--baseline", "a", "--budget-cost", "1"),
+        "--budget-cost: nothing has a",
+    ),
     "no judge": ({}, (), "benchmark duel: its answers are judged by a model; give --judge URL#MODEL or --judge JUDGE.yaml"),
     "no baseline": ({}, ("--judge", "http://127.0.0.1:1/v1"), "benchmark duel: it has no baseline; give --baseline NAME"),
     "nobody's baseline": ({}, ("--judge", "http://127.0.0.1:1/v1", "--baseline", "c"), "--baseline c: no --model is called so"),
@@ -327,3 +333,41 @@ WRONG = {
 def test_what_cannot_be_judged_is_said_before_the_first_request(duel, tmp_path, judge, options, said):
     done = datakit("eval", "--suite", duel(judge), "--model", "a=http://127.0.0.1:1/v1#m", "--out", tmp_path / "out", *options)
     assert done.returncode == 2 and said in done.stderr, done.stderr
+
+
+@pytest.mark.slow
+def test_two_micro_models_before_a_scripted_judge_killed_and_resumed(tmp_path):
+    """Model folders, served; llama's answers are the longer ones, and the judge cares for nothing else."""
+    micro = ROOT / "data" / "micro"
+    judge_sees = {"type": "pairwise", "model": "org/judge", "prompt": SEEN}
+    values = yaml.safe_load((ROOT / "recipes" / "eval" / "micro.yaml").read_text())
+    values["prompts"]["path"] = str(ROOT / "data" / "math" / "unseen.jsonl")
+    values |= {"n": 1, "domain": "instruct", "metric": "lc_win_rate", "judge": judge_sees}
+    (tmp_path / "duel.yaml").write_text(yaml.safe_dump(values))
+    with running(Fake(say=prefers_longer, latency_s=0.02)) as judge:
+        (tmp_path / "judge.yaml").write_text(
+            yaml.safe_dump({"base_urls": [judge.url], "model": "org/judge", "max_in_flight": 2})
+        )
+        models = ("--model", f"target={micro / 'target'}", "--model", f"llama={micro / 'llama'}", "--baseline", "target")
+        named = ("--suite", tmp_path / "duel.yaml", *models, "--judge", tmp_path / "judge.yaml")
+        asked = ("eval", *named, "--limit", 24, "--out", tmp_path / "out")
+        with Forked(*asked) as process:
+            wait_for_requests(judge, 12)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        there, before = count(tmp_path / "out" / "micro", "judgements"), judge.n_answered
+        assert 0 < there < 48
+        done = datakit(*asked)
+        assert done.returncode == 0, done.stderr
+        assert judge.n_answered - before == 48 - there, "nothing twice, and no answer sampled again"
+    [results] = json.loads((tmp_path / "out" / "eval.json").read_text())["benchmarks"]
+    [score] = results["scores"]
+    lengths = rows_of(
+        tmp_path / "out" / "micro",
+        "SELECT a.n_chars > b.n_chars AS won, a.n_chars = b.n_chars AS tied FROM responses a JOIN responses b "
+        "USING (prompt_id) WHERE a.model LIKE '%llama' AND b.model LIKE '%target'",
+    )
+    wins, ties = sum(row["won"] for row in lengths), sum(row["tied"] for row in lengths)
+    assert len(lengths) == 24 and score["judged"]["raw"]["share"] == pytest.approx((wins + ties / 2) / 24)
+    assert results["judging"]["longer"]["share"] == 1.0 and results["judging"]["first"]["share"] == 0.5
+    assert "micro@org/judge" in done.stdout and "length: the judge prefers the longer answer in 100.0 %" in done.stdout

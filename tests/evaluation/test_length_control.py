@@ -63,6 +63,25 @@ def test_the_published_win_rates_of_arena_hard(shared_data, name):
     assert found.interval.low < found.share < found.interval.high
 
 
+RAW = {  # the same of all 805 instructions; below are 390 of them
+    **{"FuseChat-Gemma-2-9B-Instruct": 70.5, "FuseChat-Qwen-2.5-7B-Instruct": 64.6, "FuseChat-Llama-3.1-8B-Instruct": 63.3},
+    **{"FuseChat-Llama-3.2-3B-Instruct": 51.3, "FuseChat-Llama-3.2-1B-Instruct": 29.9, "OpenHermes-2.5-Mistral-7B": 10.3},
+}
+
+
+@pytest.fixture(scope="module")
+def half(shared_data) -> pl.DataFrame:
+    return read(shared_data / "responses" / "instruct_scored.jsonl.gz").select("prompt_id", "source_model", "score")
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_the_published_raw_win_rates_lie_in_the_intervals_of_half_of_their_instructions(half, name):
+    rows = half.filter(pl.col("source_model") == name)
+    found = win_rate(rows["prompt_id"], rows["score"], pl.repeat(1, rows.height, eager=True))
+    assert rows.height == 390 and found.interval.low < RAW[name] / 100 < found.interval.high
+    assert abs(100 * found.share - RAW[name]) < 2.5 < 100 * (found.interval.high - found.interval.low)
+
+
 def test_a_verdict_that_counts_three_times_is_three_battles():
     prompts, values = pl.Series(["a", "a", "b"]), pl.Series([1.0, 0.5, 0.0])
     assert win_rate(prompts, values, pl.Series([3, 1, 1])).share == pytest.approx(3.5 / 5)
