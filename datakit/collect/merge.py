@@ -17,7 +17,7 @@ from datakit.store import BatchFolder, Flags, Run
 from datakit.wording import counted
 
 GROWING = {
-    **{table: f"SELECT * FROM {table}" for table in ("responses", "verdicts", "judgements", "failures")},
+    **{table: f"SELECT * FROM {table}" for table in ("responses", "verdicts", "judgements", "distributions", "failures")},
     "scores": "SELECT * FROM scores WHERE judge NOT IN (SELECT judge FROM judgements)",  # others follow from judgements
 }
 """The rows of tables that only grow. Of failures each attempt is a row."""

@@ -215,9 +215,9 @@ class Run:
             missing, n_missing = spool, int(self.query(f"SELECT count(*) AS n FROM {spool.relation}")["n"][0])
         else:
             missing, n_missing = self.spool(table, "missing.tmp"), 0
-            for frame in self.stream(
-                f"SELECT * FROM {spool.relation} ANTI JOIN {table} USING ({', '.join(key)})", {}, ROWS_AT_A_TIME
-            ):
+            alike = " AND ".join(f"new.{name} IS NOT DISTINCT FROM old.{name}" for name in key)  # a revision may be null
+            sql = f"SELECT * FROM {spool.relation} AS new ANTI JOIN {table} AS old ON {alike}"
+            for frame in self.stream(sql, {}, ROWS_AT_A_TIME):
                 missing.add(frame)
                 n_missing += frame.height
             missing.finish()

@@ -18,6 +18,7 @@ from datakit.stages import build, merge
 from datakit.store import Flags, Run
 from tests.helpers.command import datakit, write_recipe
 from tests.helpers.fake_endpoint import Fake, running
+from tests.helpers.fake_logprobs import MICRO, reader
 from tests.helpers.monitors import Heard
 
 N = 12
@@ -37,14 +38,16 @@ def recipe_of(url: str, prompts: Path, temperature: float = 0.8) -> dict[str, An
     return {
         "domain": "instruct",
         "prompts": [{"type": "file", "path": str(prompts), "columns": columns}],
-        "sources": [source],
+        "sources": [source | {"tokenizer": str(MICRO / "qwen2")}],
         "score": None,
+        "probe": {"by": "author", "top_k": 2},  # what comes with samples is merged, too
     }
 
 
 @pytest.fixture(scope="module")
 def fake() -> Iterator[Fake]:
     with running(Fake(models=("fake/one",))) as fake:
+        fake.fault = reader(fake=fake)
         yield fake
 
 
@@ -80,9 +83,11 @@ def test_merged_they_are_the_undivided_run(shards: Path, fake: Fake) -> None:
     places = [shards / "run" / "shards" / str(at) for at in range(3)]
     n_asked = fake.n_requests
     done = datakit("merge", shards / "run", *places)
-    assert done.returncode == 0 and "33 responses, of 3 shards" in done.stderr, done.stderr
+    assert done.returncode == 0 and "33 responses, 33 distributions, of 3 shards" in done.stderr, done.stderr
     assert_frame_equal(table(shards / "run", "responses"), table(shards / "whole", "responses"))
     assert_frame_equal(table(shards / "run", "prompts"), table(shards / "whole", "prompts"))
+    read = [table(shards / name, "distributions").sort("text_id") for name in ("run", "whole")]
+    assert len(read[0]) == 33 and read[0].equals(read[1])
     again = datakit("merge", shards / "run", *reversed(places))
     assert again.returncode == 0 and "nothing new, of 3 shards" in again.stderr
     built = datakit("build", "--recipe", shards / "r.yaml", "--out", shards / "run")

@@ -81,6 +81,7 @@ def test_a_second_build_reads_nothing(built):
     assert len(fake.requests) == before
 
 
+@pytest.mark.slow
 def test_what_a_reselection_brings_is_left_out_and_named(built):
     """All demos instead of one a prompt: those without distributions wait for a build; then all are there."""
     folder, fake, _ = built
@@ -162,6 +163,7 @@ def test_distributions_come_with_the_samples_where_each_model_reads_its_own(fres
     assert plain == {row["response_id"] for row in rows_of(folder / "plain" / "run", "SELECT response_id FROM responses")}
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_do_it_stops_the_stage(fresh):
     folder, fake = fresh
     fake.fault = lambda number, body: None  # another server: it ignores the field
