@@ -90,14 +90,20 @@ def check(own: RetrieverArguments) -> None:
         raise TrainError(f"--confidence {' '.join(map(str, edges))}: give two numbers between 0 and 1, the lower one first")
     if own.top < 1:
         raise TrainError(f"--top {own.top}: at least one entity is retrieved")
-    for name in ("nll_weight", "mml_weight", "ctr_weight"):
-        if getattr(own, name) < 0:
-            raise TrainError(f"--{name} {getattr(own, name):g}: a weight is 0 or more")
-    if not own.nll_weight + own.mml_weight + own.ctr_weight:
-        raise TrainError("train retriever: all three weights are 0, so nothing is learnt; give --nll_weight 1")
+    _check_weights(own)
     for path in (*(own.data or ()), own.kb, own.eval_data, own.test_data):
         if path is not None and not Path(path).is_file():
             raise TrainError(f"train retriever: no such file: {path}")
+
+
+def _check_weights(own: RetrieverArguments) -> None:
+    for name in ("nll_weight", "mml_weight", "ctr_weight"):
+        if getattr(own, name) < 0:
+            raise TrainError(f"--{name} {getattr(own, name):g}: a weight is 0 or more")
+    if own.generator_steps and not own.nll_weight:
+        raise TrainError(f"--generator_steps {own.generator_steps}: these learn by --nll_weight, which is 0")
+    if not own.nll_weight + own.mml_weight + own.ctr_weight:
+        raise TrainError("train retriever: all three weights are 0, so nothing is learnt; give --nll_weight 1")
 
 
 def build_parser() -> Any:
