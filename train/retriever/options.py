@@ -120,7 +120,10 @@ def build_parser() -> Any:
         description="Train a retriever of knowledge and a generator of responses together (MK-TOD, arXiv 2310.08877).",
         allow_abbrev=False,
     )
-    parser.add_argument("--config", help="YAML file of flags (top: 5); the command line wins over it.")
+    group = next(group for group in parser._action_groups if group.title == RetrieverArguments._argument_group_name)
+    parser._action_groups.remove(group)
+    parser._action_groups.insert(0, group)  # the help begins with it
+    group.add_argument("--config", help="YAML file of flags (top: 5); the command line wins over it.")
     parser.set_defaults(output_dir="checkpoints/retriever", report_to="none", bf16=is_torch_bf16_gpu_available())
     parser.set_defaults(dataloader_pin_memory=torch.accelerator.is_available(), remove_unused_columns=False)
     parser.set_defaults(ddp_find_unused_parameters=True)  # the warm-up reaches no parameter of the generator
