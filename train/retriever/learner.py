@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from train.retriever.batches import Batches, Tokens
@@ -34,6 +34,8 @@ class Learner:
     kb: KnowledgeBase
     own: RetrieverArguments
     batches: Batches
+    kept: dict[str, Tensor] = field(default_factory=dict)
+    """The entities as they were encoded last; empty once the encoders learn."""
 
     def terms(self, module: Any, turns: Sequence[Turn], step: int) -> dict[str, Tensor]:
         """What this step adds up, each with its weight: the retriever's loss alone, then the generator's, then both."""
@@ -50,6 +52,7 @@ class Learner:
         """Distant supervision: the entity that shares most values is the right one, those of other turns are not."""
         import torch
 
+        self.kept.clear()
         labelled = [turn for turn in turns if turn.label is not None]
         device = _device(module)
         if not labelled:
@@ -63,7 +66,7 @@ class Learner:
     def joint(self, module: Any, turns: Sequence[Turn], learns: bool) -> dict[str, Tensor]:
         """The three terms that a response gives, each the mean over the turns; those of weight 0 are left out.
 
-        `learns`: whether the retriever does, by the marginal likelihood.
+        `learns`: whether the marginal likelihood is one of them, by which the retriever learns.
         """
         own, n, device = self.own, len(turns), _device(module)
         found = self.retrieve(module, turns, negative=own.negative, learns=learns)
@@ -73,10 +76,11 @@ class Learner:
         if own.nll_weight:
             logits = module.logits(states.reshape(n, -1, states.shape[-1]), mask.reshape(n, -1), labels)
             terms["nll"] = -response_logps(logits, labels)[0].mean()
-        if own.mml_weight or own.ctr_weight:
+        if learns or own.ctr_weight:
             repeated = labels.repeat_interleave(k, dim=0)
             sums, means = response_logps(module.logits(states, mask, repeated), repeated)
-            terms["mml"] = marginal_likelihood(found.scores, sums.view(n, k)).mean()
+            if learns:
+                terms["mml"] = marginal_likelihood(found.scores, sums.view(n, k)).mean()
             if own.ctr_weight:
                 terms["ctr"] = contrast(means.view(n, k), *self._without(module, turns, found, labels)).mean()
         return {name: term for name, term in terms.items() if self.weight(name)}
@@ -94,8 +98,7 @@ class Learner:
         """The `top` entities of the whole knowledge base by score; only what was retrieved is encoded again to learn."""
         import torch
 
-        with torch.no_grad():
-            every = self.scores(module, turns)
+        every = self.scores(module, turns)
         best = every.topk(min(self.own.top, every.shape[1]), dim=1)
         places, shares = best.indices.tolist(), best.values.softmax(dim=1).tolist()
         metas = [self._metas(*one) for one in zip(turns, places, shares, strict=True)]
@@ -106,6 +109,7 @@ class Learner:
         if not learns:
             return Retrieved(places, metas, every.gather(1, torch.tensor(places, device=every.device)))
         used = sorted({at for of_turn in places for at in of_turn})
+        self.kept.clear()
         contexts = module.embed("context_encoder", _to(every.device, self.batches.contexts(turns)))
         entities = module.embed("entity_encoder", _to(every.device, self.batches.entities(used)))
         at_used = {at: number for number, at in enumerate(used)}
@@ -118,16 +122,15 @@ class Learner:
 
         training, device = module.training, _device(module)
         module.eval()
-        contexts = module.embed("context_encoder", _to(device, self.batches.contexts(turns)))
-        places = range(len(self.kb.entities))
-        entities = torch.cat(
-            [
-                module.embed("entity_encoder", _to(device, self.batches.entities(places[at : at + AT_A_TIME])))
-                for at in range(0, len(places), AT_A_TIME)
-            ]
-        )
+        with torch.no_grad():
+            contexts = module.embed("context_encoder", _to(device, self.batches.contexts(turns)))
+            if not self.kept:
+                places = range(len(self.kb.entities))
+                some = [places[at : at + AT_A_TIME] for at in range(0, len(places), AT_A_TIME)]
+                parts = [module.embed("entity_encoder", _to(device, self.batches.entities(one))) for one in some]
+                self.kept["entities"] = torch.cat(parts)
         module.train(training)
-        found: Tensor = contexts @ entities.T
+        found: Tensor = contexts @ self.kept["entities"].T
         return found
 
     def answer(self, module: Any, turns: Sequence[Turn], **how: Any) -> list[str]:

@@ -90,14 +90,20 @@ def check(own: RetrieverArguments) -> None:
         raise TrainError(f"--confidence {' '.join(map(str, edges))}: give two numbers between 0 and 1, the lower one first")
     if own.top < 1:
         raise TrainError(f"--top {own.top}: at least one entity is retrieved")
-    for name in ("nll_weight", "mml_weight", "ctr_weight"):
-        if getattr(own, name) < 0:
-            raise TrainError(f"--{name} {getattr(own, name):g}: a weight is 0 or more")
-    if not own.nll_weight + own.mml_weight + own.ctr_weight:
-        raise TrainError("train retriever: all three weights are 0, so nothing is learnt; give --nll_weight 1")
+    _check_weights(own)
     for path in (*(own.data or ()), own.kb, own.eval_data, own.test_data):
         if path is not None and not Path(path).is_file():
             raise TrainError(f"train retriever: no such file: {path}")
+
+
+def _check_weights(own: RetrieverArguments) -> None:
+    for name in ("nll_weight", "mml_weight", "ctr_weight"):
+        if getattr(own, name) < 0:
+            raise TrainError(f"--{name} {getattr(own, name):g}: a weight is 0 or more")
+    if own.generator_steps and not own.nll_weight:
+        raise TrainError(f"--generator_steps {own.generator_steps}: these learn by --nll_weight, which is 0")
+    if not own.nll_weight + own.mml_weight + own.ctr_weight:
+        raise TrainError("train retriever: all three weights are 0, so nothing is learnt; give --nll_weight 1")
 
 
 def build_parser() -> Any:
@@ -114,7 +120,10 @@ def build_parser() -> Any:
         description="Train a retriever of knowledge and a generator of responses together (MK-TOD, arXiv 2310.08877).",
         allow_abbrev=False,
     )
-    parser.add_argument("--config", help="YAML file of flags (top: 5); the command line wins over it.")
+    group = next(group for group in parser._action_groups if group.title == RetrieverArguments._argument_group_name)
+    parser._action_groups.remove(group)
+    parser._action_groups.insert(0, group)  # the help begins with it
+    group.add_argument("--config", help="YAML file of flags (top: 5); the command line wins over it.")
     parser.set_defaults(output_dir="checkpoints/retriever", report_to="none", bf16=is_torch_bf16_gpu_available())
     parser.set_defaults(dataloader_pin_memory=torch.accelerator.is_available(), remove_unused_columns=False)
     parser.set_defaults(ddp_find_unused_parameters=True)  # the warm-up reaches no parameter of the generator
