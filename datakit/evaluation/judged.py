@@ -114,7 +114,8 @@ def judging_of(
     as_published = bool(prompts) and all(one.published is not None for one in prompts)
     longer, first = None, None
     if benchmark.metric != "grade":
-        first = _share(known["prompt_id"], pl.when(known["first"]).then(known["value"]).otherwise(1 - known["value"]), known)
+        of_first = pl.when("first").then("value").otherwise(1 - pl.col("value"))
+        first = _share(known["prompt_id"], of_first, known)
         unequal = known.filter(pl.col("n_chars") != pl.col("n_chars_other"))
         of_longer = pl.when(pl.col("n_chars") > pl.col("n_chars_other")).then("value").otherwise(1 - pl.col("value"))
         longer = _share(unequal["prompt_id"], of_longer, unequal)
@@ -122,7 +123,7 @@ def judging_of(
     return Judging(
         judge=judge_name(reward),
         model=reward.model,
-        is_published=as_published and reward.model == benchmark.judge.get("model") and is_own,
+        is_published=as_published and is_own and reward.model == benchmark.judge.get("model") and (with_priors or not controls),
         prompt_is_published=as_published,
         baseline=None if baseline is None else baseline.name,
         judgements=known.height,
@@ -177,7 +178,7 @@ def _estimate(battles: pl.DataFrame, answers: pl.DataFrame, benchmark: Benchmark
 
 
 def _controlled(battles: pl.DataFrame, priors: Priors | None) -> Controlled:
-    """One row a prompt; silence has no length to control for."""
+    """One row a prompt. An answer that never came has no length, and has lost: so AlpacaEval has it."""
     lengths = pl.col("n_chars", "n_chars_other").first().cast(pl.Float64)
     rows = (
         battles.filter(pl.col("n_chars_other").is_not_null())

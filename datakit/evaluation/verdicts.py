@@ -54,7 +54,9 @@ def read_verdicts(run: Run, benchmark: Benchmark, contestants: Sequence[Model], 
     battles = _battles(own, answers, said, benchmark)
     states = battles.group_by("response_id").agg(states=pl.col("state").unique())
     ended = own.join(states, on="response_id", how="left").with_columns(ending=_ending())
-    return Verdicts(ended.select(*_ANSWERS), pl.concat([battles, _lost(ended, benchmark)], how="diagonal").select(*_BATTLES))
+    met = answers.filter(pl.col("name") == (baseline or "")).unique("prompt_id", keep="first", maintain_order=True)
+    lost = _lost(ended, met.select("prompt_id", n_chars_other="n_chars"), benchmark)
+    return Verdicts(ended.select(*_ANSWERS), pl.concat([battles, lost], how="diagonal_relaxed").select(*_BATTLES))
 
 
 def with_unasked(second: Verdicts, first: Verdicts, model: Model) -> Verdicts:
@@ -105,9 +107,14 @@ def _ending() -> pl.Expr:
     return pl.when(~there | states.list.contains("judged").fill_null(False)).then("ending").otherwise(otherwise)
 
 
-def _lost(answers: pl.DataFrame, benchmark: Benchmark) -> pl.DataFrame:
-    """Where a model gave no answer at all it has lost, whatever the judge would say: its battles, or the worst grade."""
+def _lost(answers: pl.DataFrame, met: pl.DataFrame, benchmark: Benchmark) -> pl.DataFrame:
+    """Where a model gave no answer at all it has lost, whatever the judge would say: its battles against the answers that it
+    would have met, or the worst grade."""
     worst = benchmark.scale[0] / benchmark.scale[1] if benchmark.metric == "grade" else 0.0
     times = 2 if benchmark.judge.get("orders", "both") == "both" and benchmark.metric != "grade" else 1
     silent = answers.filter(pl.col("ending") == "no_answer").select("name", "prompt_id", "response_id")
-    return pl.concat([silent] * times).with_columns(state=pl.lit("no_answer"), value=pl.lit(worst), weight=pl.lit(1, pl.Int32))
+    return (
+        pl.concat([silent] * times)
+        .join(met, on="prompt_id", how="left")
+        .with_columns(state=pl.lit("no_answer"), value=pl.lit(worst), weight=pl.lit(1, pl.Int32), n_chars=pl.lit(0, pl.Int64))
+    )

@@ -172,3 +172,32 @@ def test_the_whole_suite_through_the_command(copies, tmp_path):
     assert len(systems) == 1, "of the nine only LiveCodeBench has a system prompt for gemma"
     begun = [body["messages"][-1]["content"] for body in fake.requests if body["messages"][-1]["role"] == "assistant"]
     assert len(begun) == 2 * ITEMS and all(text.endswith("```python\n") for text in begun)
+
+
+@pytest.mark.slow
+def test_the_judged_ones_through_the_command(copies, tmp_path):
+    """All four, from their published form to the table, with a judge that has one opinion."""
+    suite = tmp_path / "judged.yaml"
+    suite.write_text(f"name: judged\nbenchmarks: [{', '.join(JUDGED)}]\n")
+    for name in JUDGED:
+        write_judged_copy(copies, name)
+
+    def says(body):
+        asked = body["messages"][-1]["content"]
+        return "{'清楚': 6, '综合得分': 6}" if "参考答案" in asked else "Rating: [[7]]" if "grade" in str(body) else "[[A>>B]]"
+
+    likely = {"m": -0.2231435, "M": -1.6094379}  # four to one
+    with running(Fake(say=lambda body: "A walk.")) as model, running(Fake(say=says, logprobs=lambda body: likely)) as judge:
+        asked = ("--suite", suite, "--model", f"gemma={model.url}", "--judge", judge.url, "--out", tmp_path / "out")
+        plans = json.loads(datakit("eval", *asked, "--dry-run", "--json").stdout)
+        done = datakit("eval", *asked)
+    assert done.returncode == 0, done.stderr
+    wanted = {name: plans[name]["judging"][0]["missing"] for name in JUDGED}
+    assert wanted == {"alpacaeval2": 20, "arena_hard": 40, "mt_bench": 20, "alignbench": 20}
+    found = {one["benchmark"]: one for one in json.loads((tmp_path / "out" / "eval.json").read_text())["benchmarks"]}
+    scores = {name: one["scores"][0]["score"] for name, one in found.items()}
+    assert scores["arena_hard@gpt-4-1106-preview"] == 0.5 and scores["mt_bench@gpt-4-0125-preview"] == pytest.approx(0.7)
+    assert scores["alignbench@gpt-4"] == pytest.approx(0.6) and 0.2 < scores["alpacaeval2@gpt-4-1106-preview"] < 0.8
+    assert found["mt_bench@gpt-4-0125-preview"]["scores"][0]["answers"] == 40
+    assert {body["model"] for body in judge.requests} == {"gpt-4-1106-preview", "gpt-4-0125-preview", "gpt-4"}
+    assert done.stdout.count("published figures are of another judge, prompt or baseline") == 4

@@ -116,8 +116,8 @@ def test_what_a_judge_prefers_for_no_merit_is_found_and_named(model, duel, tmp_p
 
 
 def test_a_verdict_that_cannot_be_read_is_no_tie(model, duel, tmp_path):
-    """Left out and counted; an answer with one that can be read counts by that."""
-    base, tuned = model(lambda body: SHORT), model(lambda body: LONG)
+    """Left out and counted; an answer with one that can be read counts by that. An answer that never came has lost."""
+    base, tuned = model(lambda body: SHORT), model(lambda body: "<think>Hm." if number_in(body) == 7 else LONG)
 
     def judge_says(body: Body) -> str:
         if number_in(body) == 3 or (number_in(body) == 5 and shown(body)[0] == LONG):
@@ -128,9 +128,10 @@ def test_a_verdict_that_cannot_be_read_is_no_tie(model, duel, tmp_path):
         asked = (f"base={base.url}", f"tuned={tuned.url}")
         found, lines = evaluate(tmp_path / "out", duel(), judge, *asked, options=("--baseline", "base"))
         [score] = found["scores"]
-        assert score["endings"]["no_verdict"] == 1 and score["endings"]["judged"] == PROMPTS - 1 and score["score"] == 1.0
-        assert (found["judging"]["unreadable"], found["judging"]["judgements"]) == (3, 2 * PROMPTS - 3)
-        assert score["worst"] == pytest.approx((PROMPTS - 1) / PROMPTS) and score["best"] == 1.0
+        assert score["endings"] | {"no_verdict": 1, "no_answer": 1, "judged": PROMPTS - 2} == score["endings"]
+        assert score["score"] == pytest.approx(85 / 87), "21 prompts of weight 4, one of 1, and two battles that were lost"
+        assert (found["judging"]["unreadable"], found["judging"]["judgements"]) == (3, 2 * PROMPTS - 5)
+        assert score["worst"] == pytest.approx(85 / 87 * 23 / 24) and score["best"] == pytest.approx(85 / 87 * 23 / 24 + 1 / 24)
         failures = rows_of(tmp_path / "out" / "duel", "SELECT stage, error FROM current_failures")
         assert failures == 3 * [{"stage": "judge", "error": "unparseable_judgement"}]
         assert "3 judgements without a verdict" in lines and "tuned: 1 without a verdict: between" in lines
@@ -139,6 +140,7 @@ def test_a_verdict_that_cannot_be_read_is_no_tie(model, duel, tmp_path):
         assert judge.n_requests == before, "a judge that decodes greedily would say the same"
 
 
+@pytest.mark.slow
 def test_one_token_is_a_preference_by_its_probability(model, duel, tmp_path, monkeypatch):
     """AlpacaEval's: m for the first, M for the second; in one order, by hash. Lengths are controlled with what there is."""
     base, tuned = model(lambda body: SHORT), model(lambda body: LONG[: 9 + number_in(body)])
@@ -290,6 +292,7 @@ def test_killed_and_begun_again_it_judges_nothing_twice(model, duel, tmp_path):
         assert count(tmp_path / "out" / "duel", "judgements") == 2 * PROMPTS and "100.0" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_dry_run_prices_the_judge_and_a_budget_counts_it(model, duel, tmp_path):
     base, tuned = model(lambda body: SHORT), model(lambda body: LONG)
     with running(Fake(say=prefers_longer)) as judge:
