@@ -18,6 +18,7 @@ from typing import Any
 from train.errors import TrainError
 
 _WORD = re.compile(r"\w+")
+_DIGITS = re.compile(r"(?<=\d) (?=\d)")
 
 
 def words(text: str, spellings: Mapping[str, str]) -> str:
@@ -49,13 +50,21 @@ class KnowledgeBase:
         return [words(next(iter(entity.values()), ""), self.spellings) for entity in self.entities]
 
     @cached_property
+    def _by_digits(self) -> dict[str, str]:
+        """The values by what they are without blanks between digits."""
+        return {_DIGITS.sub("", value): value for value in sorted({value for values in self.values for value in values})}
+
+    @cached_property
     def _any_value(self) -> re.Pattern[str]:
-        every = sorted({value for values in self.values for value in values}, key=lambda value: (-len(value), value))
-        return re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, every)) + r")(?!\w)")
+        every = sorted(self._by_digits.values(), key=lambda value: (-len(value), value))
+        either = "|".join(re.sub(r"(?<=\d)\\ (?=\d)", " ?", re.escape(value)) for value in every)
+        return re.compile(rf"(?<!\w)(?:{either or '(?!)'})(?!\w)")
 
     def find(self, text: str) -> list[str]:
-        """The values that a text has, in its order, each once. Where one stands inside another, the longer one counts."""
-        return list(dict.fromkeys(self._any_value.findall(words(text, self.spellings))))
+        """The values that a text has, in its order, each once. Where one stands inside another, the longer one counts; a blank
+        between digits makes no difference."""
+        found = self._any_value.findall(words(text, self.spellings))
+        return list(dict.fromkeys(self._by_digits[_DIGITS.sub("", value)] for value in found))
 
     def describe(self, at: int) -> str:
         """An entity as text."""

@@ -175,7 +175,7 @@ def test_entity_f1_is_of_this_domain(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["Blue-Gull's phone: 555 222, in the Harbor", "", "fish? Old harbour fish.", "RED OAK / 4 mill lane"]
+    "text", ["Blue-Gull's phone: 555 222, 555111, in the Harbor", "", "fish? Old harbour fish.", "RED OAK / 4 mill lane"]
 )
 def test_training_finds_what_the_domain_finds(text):
     theirs = trained_on.KnowledgeBase(COLUMNS, KB.entities, KB.spellings)

@@ -44,6 +44,10 @@ def test_a_reference_that_is_none_is_no_wrong_answer(broken):
     assert verify_answer("Red Oak", broken, KB, OPTIONS).outcome == "unverifiable"
 
 
+def test_a_knowledge_base_without_values_finds_nothing():
+    assert KnowledgeBase.of([{"name": "-"}], (), {}).find("- a -") == [] == KnowledgeBase.of([], (), {}).find("a")
+
+
 def test_the_name_has_what_changes_verdicts():
     assert DialogueVerifier(VerifyDialogue()).name == "dialogue@1"
     assert DialogueVerifier(VerifyDialogue(kb="k", revision="abc", timeout_s=5)).name == "dialogue@1+kb=abc+timeout_s=5"
