@@ -26,7 +26,12 @@ from datakit.collect.changes import check_same
 from datakit.collect.merge import Merged, check_shards, merge_shards
 from datakit.curate import curator
 from datakit.domains import Domain, domain_of
+<<<<<<< HEAD
 from datakit.dry_run import Plan, plan
+=======
+from datakit.engine.choice import engines_of
+from datakit.engine.protocol import Engines
+>>>>>>> 6da241b (engine: a Ray cluster verifies and scores as this machine does)
 from datakit.errors import BadInput, DatakitError, SourceStopped
 from datakit.evaluation.contest import Contest, contest_for
 from datakit.evaluation.flips import read_flips
@@ -68,11 +73,12 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
         monitor.say(note, warning=True)
     recipe = resolve(recipe)
     domain = domain_of(recipe)
-    preflight(recipe, domain, folder, options, monitor)
+    cluster = options.cluster or (recipe.cluster.address if recipe.cluster is not None else None)
+    preflight(recipe, domain, folder, replace(options, cluster=cluster), monitor)
     stopped: list[DatakitError] = []
     exported: dict[Phase, int] = {}
     selection: Selected | None = None
-    with Run.create(folder) as run:
+    with Run.create(folder) as run, engines_of(cluster, monitor.say) as engines:
         with run.abandoned_if_new():
             begun = begin(run, recipe, domain, options, curator(recipe))
             check_same(run, recipe, begun, options.resample)
@@ -89,9 +95,9 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
                 case "sample":
                     stopped += sample(run, recipe, options, monitor)
                 case "verify":
-                    verify(run, domain, monitor)
+                    verify(run, domain, monitor, engines)
                 case "score":
-                    stopped += score(run, recipe, options, monitor)
+                    stopped += score(run, recipe, options, monitor, engines)
                 case "select":
                     rule = obeying_flags(run, rule)  # also those that came while it was building
                     selection = select(run, rule, monitor)
@@ -125,7 +131,7 @@ def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list
     return gathering.stopped
 
 
-def verify(run: Run, domain: Domain, monitor: Monitor) -> None:
+def verify(run: Run, domain: Domain, monitor: Monitor, engines: Engines) -> None:
     """responses -> verdicts. A checker that runs out of time or dies costs its own row only."""
     if domain.verifier is None:
         return
@@ -134,7 +140,7 @@ def verify(run: Run, domain: Domain, monitor: Monitor) -> None:
     n_missing, n_there = run.query(load_sql("missing/count_missing_verdicts"), params).row(0)
     monitor.stage("verify", {verifier: n_missing} if n_missing else {}, there={verifier: n_there})
     missing = run.stream(load_sql("missing/missing_verdicts"), params, VERIFY_BATCH) if n_missing else iter(())
-    with closing(verdicts(domain, (frame.to_dicts() for frame in missing), monitor)) as found:
+    with closing(verdicts(domain, (frame.to_dicts() for frame in missing), monitor, engines)) as found:
         for row, verdict, duration_s in found:
             ids = {"response_id": row["response_id"], "reference_digest": row["reference_digest"], "verifier": verifier}
             run.journal("verdicts").append([{**ids, **verdict, "duration_s": round(duration_s, 4)}])
@@ -142,12 +148,21 @@ def verify(run: Run, domain: Domain, monitor: Monitor) -> None:
     run.journal("verdicts").close()
 
 
+<<<<<<< HEAD
 def score(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[DatakitError]:
     """responses -> scores or judgements of every judge. Returns what ended some early: no use of a URL, a spent budget."""
     stopped: list[DatakitError] = []
     for reward in recipe.score:
         if not stopped or options.keep_going:
             stopped += score_missing(run, recipe, reward, options, monitor, judge_budget(run, recipe, reward))
+=======
+def score(run: Run, recipe: Recipe, options: Options, monitor: Monitor, engines: Engines) -> list[DatakitError]:
+    """responses -> scores of every judge. Returns the judges behind URLs that could not be used."""
+    stopped: list[DatakitError] = []
+    for reward in recipe.score:
+        if not stopped or options.keep_going:
+            stopped += score_missing(run, reward, options, monitor, engines)
+>>>>>>> 6da241b (engine: a Ray cluster verifies and scores as this machine does)
     return stopped
 
 
