@@ -26,12 +26,9 @@ from datakit.collect.changes import check_same
 from datakit.collect.merge import Merged, check_shards, merge_shards
 from datakit.curate import curator
 from datakit.domains import Domain, domain_of
-<<<<<<< HEAD
 from datakit.dry_run import Plan, plan
-=======
 from datakit.engine.choice import engines_of
 from datakit.engine.protocol import Engines
->>>>>>> 6da241b (engine: a Ray cluster verifies and scores as this machine does)
 from datakit.errors import BadInput, DatakitError, SourceStopped
 from datakit.evaluation.contest import Contest, contest_for
 from datakit.evaluation.flips import read_flips
@@ -148,21 +145,12 @@ def verify(run: Run, domain: Domain, monitor: Monitor, engines: Engines) -> None
     run.journal("verdicts").close()
 
 
-<<<<<<< HEAD
-def score(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[DatakitError]:
+def score(run: Run, recipe: Recipe, options: Options, monitor: Monitor, engines: Engines) -> list[DatakitError]:
     """responses -> scores or judgements of every judge. Returns what ended some early: no use of a URL, a spent budget."""
     stopped: list[DatakitError] = []
     for reward in recipe.score:
         if not stopped or options.keep_going:
-            stopped += score_missing(run, recipe, reward, options, monitor, judge_budget(run, recipe, reward))
-=======
-def score(run: Run, recipe: Recipe, options: Options, monitor: Monitor, engines: Engines) -> list[DatakitError]:
-    """responses -> scores of every judge. Returns the judges behind URLs that could not be used."""
-    stopped: list[DatakitError] = []
-    for reward in recipe.score:
-        if not stopped or options.keep_going:
-            stopped += score_missing(run, reward, options, monitor, engines)
->>>>>>> 6da241b (engine: a Ray cluster verifies and scores as this machine does)
+            stopped += score_missing(run, recipe, reward, options, monitor, engines, judge_budget(run, recipe, reward))
     return stopped
 
 

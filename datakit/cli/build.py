@@ -29,6 +29,9 @@ ShardOption = Annotated[
 ClusterOption = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Verify and score on a Ray cluster: auto, or HOST:PORT.")
 ]
+ReportOption = Annotated[
+    bool, typer.Option("--report/--no-report", envvar="DATAKIT_REPORT", help="End with report.html (needs the extra view).")
+]
 
 signals = Signals()
 """Those that asked this process to end; the console script listens for them."""
@@ -57,10 +60,7 @@ def build(
     ] = False,
     selfcheck: Annotated[bool, typer.Option("--selfcheck", help="First check the reward models, as check --rewards.")] = False,
     cluster: ClusterOption = None,
-    report: Annotated[
-        bool,
-        typer.Option("--report/--no-report", envvar="DATAKIT_REPORT", help="End with report.html (needs the extra view)."),
-    ] = True,
+    report: ReportOption = True,
 ) -> None:
     """Build a dataset, or go on with one: a second call does only what is missing.
 

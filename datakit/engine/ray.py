@@ -42,29 +42,33 @@ class RayEngines:
         self._address = address
         self._say = say
         self._ray: Any = None
+        self._was_connected = False
+        """Whether this process was in a cluster before, as a notebook may be: then it stays there."""
 
     def engine(self, work: Work) -> RayEngine:
         if self._ray is None:
-            self._ray = connect(self._address)
+            self._ray, self._was_connected = connect(self._address)
         return RayEngine(self._ray, work, self._say)
 
     def close(self) -> None:
         """Leave the cluster; what was started there for this build ends."""
-        if self._ray is not None:
+        if self._ray is not None and not self._was_connected:
             self._ray.shutdown()
-            self._ray = None
+        self._ray = None
 
 
-def connect(address: str) -> Any:
-    """The module `ray`, connected. BadInput with the next step where there is no cluster, or it lets nobody in."""
+def connect(address: str) -> tuple[Any, bool]:
+    """The module `ray`, connected, and whether it was before. BadInput where there is no cluster, or it lets nobody in."""
     with needs_extra("cluster", "a cluster"):
         ray = import_module("ray")  # without its types: it may not be installed
+    if ray.is_initialized():
+        return ray, True
     with _own_signals():
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
         except Exception as error:
             raise BadInput(f"cluster.address: {_refusal(address, f'{type(error).__name__}: {error}')}") from error
-    return ray
+    return ray, False
 
 
 @contextmanager

@@ -6,12 +6,8 @@ from collections.abc import Callable
 from contextlib import closing
 
 from datakit.client import Drain
-<<<<<<< HEAD
-from datakit.errors import BudgetSpent, DatakitError, SourceStopped
-=======
 from datakit.engine.protocol import Engines
-from datakit.errors import DatakitError, SourceStopped
->>>>>>> 6da241b (engine: a Ray cluster verifies and scores as this machine does)
+from datakit.errors import BudgetSpent, DatakitError, SourceStopped
 from datakit.options import Options
 from datakit.progress import Monitor
 from datakit.recipe import ChatJudge, EntityF1, LocalReward, Recipe, RemoteReward, Reward
@@ -25,16 +21,17 @@ from datakit.store import Run, load_sql
 from datakit.wording import counted
 
 
-<<<<<<< HEAD
 def score_missing(
-    run: Run, recipe: Recipe, reward: Reward, options: Options, monitor: Monitor, over_budget: Callable[[int, int], str | None]
+    run: Run,
+    recipe: Recipe,
+    reward: Reward,
+    options: Options,
+    monitor: Monitor,
+    engines: Engines,
+    over_budget: Callable[[int, int], str | None],
 ) -> list[DatakitError]:
     """Scores or judgements of one judge; what cannot be scored is a row of failures. Returns why a judge behind a URL could not
     be used, or that the budget is spent. `over_budget`: the sentence where so many tokens of it now, in and out, spend that.
-=======
-def score_missing(run: Run, reward: Reward, options: Options, monitor: Monitor, engines: Engines) -> list[DatakitError]:
-    """Scores of one judge; what cannot be scored is a row of failures. Returns why a judge behind a URL could not be used.
->>>>>>> 6da241b (engine: a Ray cluster verifies and scores as this machine does)
 
     WorkerError where a model on this machine cannot be loaded or fails on everything.
     """
@@ -61,8 +58,7 @@ def score_missing(run: Run, reward: Reward, options: Options, monitor: Monitor, 
                     store(chunk)
         elif isinstance(reward, RemoteReward):
             kind = Judging if isinstance(reward, ChatJudge) else RemoteScoring
-            drain = Drain(options.grace_s, monitor.say)
-            scoring = kind(run, reward, options.retry_failures, drain, store, over_budget)
+            scoring = kind(run, reward, options.retry_failures, Drain(options.grace_s, monitor.say), store, over_budget)
             monitor.stage("score", {judge: n_missing}, {judge: scoring.progress}, {judge: n_there})
             scoring.score(options.signals)
     except (SourceStopped, BudgetSpent) as stopped:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,18 +11,26 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import polars as pl
 import psutil
 import pytest
+from polars.testing import assert_frame_equal
 
 from datakit.engine.host import versions
 from datakit.engine.protocol import Result, Work, Worker
 from datakit.engine.ray import RayEngine, RayEngines, connect
 from datakit.errors import BadInput, WorkerError
+from datakit.options import Options
+from datakit.recipe import parse
+from datakit.stages import build
+from datakit.store import Run
 from datakit.tables import Rows
 from tests.helpers.engine_workers import start, start_breaks, start_refuses
 from tests.helpers.folders import ROOT
+from tests.helpers.monitors import Heard
 from tests.helpers.waiting import wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")]
@@ -39,7 +48,7 @@ class Nodes:
         self.second = self.add()
         self.said: list[str] = []
         self.handlers = [signal.getsignal(signal.SIGTERM)]
-        self.ray = connect(self.cluster.address)
+        self.ray, _ = connect(self.cluster.address)
         self.handlers.append(signal.getsignal(signal.SIGTERM))
 
     def add(self) -> Any:
@@ -206,5 +215,47 @@ def test_an_address_where_nothing_is(nodes: Nodes, monkeypatch: pytest.MonkeyPat
         raise ConnectionError("Could not find any running Ray instance")
 
     monkeypatch.setattr("ray.init", nowhere)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
     with pytest.raises(BadInput, match=r"cluster.address: no Ray cluster at 'auto': start one with ray start --head"):
         RayEngines("auto", lambda *_: None).engine(Work())
+
+
+def test_a_run_does_not_know_which_engine_made_it(nodes: Nodes, tmp_path: Path) -> None:
+    """Verdicts of programs and scores of a model, begun here and gone on with on the cluster, are those of this machine."""
+    rows = [
+        {"prompt": f"Write f{at}().", "tests": [f"assert f{at}() == 1"], "model": model, "text": f"```python\n{program}\n```"}
+        for at in range(6)
+        for model, program in (
+            ("a", f"def f{at}(): return 1"),
+            ("b", f"def f{at}(): return {at}"),
+            ("b", f"def f{at}(): return"),
+        )
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = {"reference": "tests"}
+    score = {"type": "armorm", "model": str(ROOT / "data" / "micro" / "code-reward"), "dtype": "float32", "devices": ["cpu"]}
+    recipe = parse(
+        {
+            "domain": "code",
+            "sources": [{"type": "responses", "path": "rows.jsonl", "columns": columns}],
+            "verify": {"workers": 1},
+            "score": score,
+            "select": {"margin": None},
+        },
+        "r.yaml",
+        tmp_path,
+    )
+    heard = Heard()
+    build(recipe, tmp_path / "here", Options(), heard)
+    build(recipe, tmp_path / "both", Options(until="verify", limit=3), heard)
+    build(recipe, tmp_path / "both", Options(cluster=nodes.cluster.address), heard)
+    for table, told in (("verdicts", ["duration_s"]), ("scores", []), ("pairs", []), ("demos", []), ("failures", [])):
+        here, both = (table_of(tmp_path / name, table).drop(told) for name in ("here", "both"))
+        assert here.height or table == "failures"
+        assert_frame_equal(both, here, abs_tol=1e-6)
+
+
+def table_of(folder: Path, name: str) -> pl.DataFrame:
+    with Run.open(folder) as opened:
+        frame = opened.frame(name)
+    return frame.sort([column for column, dtype in frame.schema.items() if dtype == pl.String])
