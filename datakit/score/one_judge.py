@@ -10,9 +10,8 @@ from datakit.engine.protocol import Engines
 from datakit.errors import BudgetSpent, DatakitError, SourceStopped
 from datakit.options import Options
 from datakit.progress import Monitor
-from datakit.recipe import ChatJudge, EntityF1, LocalReward, Recipe, RemoteReward, Reward
+from datakit.recipe import ChatJudge, LocalReward, Recipe, RemoteReward, Reward
 from datakit.rewards.judges import judge_name
-from datakit.score.entity_f1 import score_by_values
 from datakit.score.judgements import Judging, count_judgements
 from datakit.score.local import Chunk, score_here
 from datakit.score.missing import Counts, count_scores
@@ -36,9 +35,6 @@ def score_missing(
     WorkerError where a model on this machine cannot be loaded or fails on everything.
     """
     judge = judge_name(reward)
-    if isinstance(reward, EntityF1):
-        score_by_values(run, judge, monitor)
-        return []
     table = "judgements" if isinstance(reward, ChatJudge) else "scores"
 
     def store(chunk: Chunk) -> None:
