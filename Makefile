@@ -40,6 +40,9 @@ test-slow: $(INSTALLED)  ## real servers, real training, every labelled row
 test-long: $(INSTALLED)  ## every law 25 times as often, and a hundred kills: before a release
 	$(PYTEST) -m "long or hypothesis" --hypothesis-profile=long $(BOTH)
 
+test-ray: $(INSTALLED)  ## a cluster of two nodes on this machine
+	$(PYTEST) -m ray
+
 test-vllm: $(INSTALLED) $(VLLM)/.installed  ## real vLLM on CPUs: 3.4 GB, in an environment of its own
 	DATAKIT_VLLM_PYTHON=$(CURDIR)/$(VLLM)/bin/python $(PYTEST) -m vllm
 
@@ -59,7 +62,7 @@ pictures: $(INSTALLED)  ## the pictures of README, made again of the demo's run
 # Made anew whenever pyproject.toml or the constraints change.
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[hub,local,train,batch,view,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[hub,local,train,batch,view,cluster,dev]'
 	touch $@
 
 $(VLLM)/.installed: constraints-vllm.txt

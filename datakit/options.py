@@ -53,6 +53,9 @@ class Options:
     shard: Shard | None = None
     """Ask only the prompts of this one; the others stand in the run as dropped."""
 
+    cluster: str | None = None
+    """The address of a Ray cluster that verifies and scores, where it is not that of the recipe."""
+
     def __post_init__(self) -> None:
         if self.shard is not None and self.until in ("select", "export"):
             raise BadInput(

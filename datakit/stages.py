@@ -27,6 +27,8 @@ from datakit.collect.merge import Merged, check_shards, merge_shards
 from datakit.curate import curator
 from datakit.domains import Domain, domain_of
 from datakit.dry_run import Plan, plan
+from datakit.engine.choice import engines_of
+from datakit.engine.protocol import Engines
 from datakit.errors import BadInput, DatakitError, SourceStopped
 from datakit.evaluation.contest import Contest, contest_for
 from datakit.evaluation.flips import read_flips
@@ -44,11 +46,13 @@ from datakit.options import Options, Stage
 from datakit.probe.all_readings import probe_missing
 from datakit.probe.readings import sampled_readers
 from datakit.progress import Monitor
-from datakit.recipe import Budget, Recipe, resolve
+from datakit.recipe import Budget, EntityF1, Recipe, resolve
 from datakit.recipe.benchmarks import load_suite
+from datakit.rewards.judges import judge_name
 from datakit.sample.all_sources import Gathering
 from datakit.sample.by_hand import Written, write_lines
 from datakit.sample.spending import Spent, judge_budget, left_of, spent_so_far, within
+from datakit.score.entity_f1 import score_by_values
 from datakit.score.one_judge import score_missing
 from datakit.select.kept import keep_selection, save_selection, with_settings
 from datakit.select.rule import Rule, Selected, check_measured, obeying_flags, rule_of
@@ -68,11 +72,12 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
         monitor.say(note, warning=True)
     recipe = resolve(recipe)
     domain = domain_of(recipe)
-    preflight(recipe, domain, folder, options, monitor)
+    cluster = options.cluster or (recipe.cluster.address if recipe.cluster is not None else None)
+    preflight(recipe, domain, folder, replace(options, cluster=cluster), monitor)
     stopped: list[DatakitError] = []
     exported: dict[Phase, int] = {}
     selection: Selected | None = None
-    with Run.create(folder) as run:
+    with Run.create(folder) as run, engines_of(cluster, monitor.say) as engines:
         with run.abandoned_if_new():
             begun = begin(run, recipe, domain, options, curator(recipe))
             check_same(run, recipe, begun, options.resample)
@@ -89,9 +94,9 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
                 case "sample":
                     stopped += sample(run, recipe, options, monitor)
                 case "verify":
-                    verify(run, domain, monitor)
+                    verify(run, domain, monitor, engines)
                 case "score":
-                    stopped += score(run, recipe, options, monitor)
+                    stopped += score(run, recipe, options, monitor, engines)
                 case "select":
                     rule = obeying_flags(run, rule)  # also those that came while it was building
                     selection = select(run, rule, monitor)
@@ -125,7 +130,7 @@ def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list
     return gathering.stopped
 
 
-def verify(run: Run, domain: Domain, monitor: Monitor) -> None:
+def verify(run: Run, domain: Domain, monitor: Monitor, engines: Engines) -> None:
     """responses -> verdicts. A checker that runs out of time or dies costs its own row only."""
     if domain.verifier is None:
         return
@@ -134,7 +139,7 @@ def verify(run: Run, domain: Domain, monitor: Monitor) -> None:
     n_missing, n_there = run.query(load_sql("missing/count_missing_verdicts"), params).row(0)
     monitor.stage("verify", {verifier: n_missing} if n_missing else {}, there={verifier: n_there})
     missing = run.stream(load_sql("missing/missing_verdicts"), params, VERIFY_BATCH) if n_missing else iter(())
-    with closing(verdicts(domain, (frame.to_dicts() for frame in missing), monitor)) as found:
+    with closing(verdicts(domain, (frame.to_dicts() for frame in missing), monitor, engines)) as found:
         for row, verdict, duration_s in found:
             ids = {"response_id": row["response_id"], "reference_digest": row["reference_digest"], "verifier": verifier}
             run.journal("verdicts").append([{**ids, **verdict, "duration_s": round(duration_s, 4)}])
@@ -142,12 +147,14 @@ def verify(run: Run, domain: Domain, monitor: Monitor) -> None:
     run.journal("verdicts").close()
 
 
-def score(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[DatakitError]:
+def score(run: Run, recipe: Recipe, options: Options, monitor: Monitor, engines: Engines) -> list[DatakitError]:
     """responses -> scores or judgements of every judge. Returns what ended some early: no use of a URL, a spent budget."""
     stopped: list[DatakitError] = []
     for reward in recipe.score:
-        if not stopped or options.keep_going:
-            stopped += score_missing(run, recipe, reward, options, monitor, judge_budget(run, recipe, reward))
+        if isinstance(reward, EntityF1):
+            score_by_values(run, judge_name(reward), monitor)
+        elif not stopped or options.keep_going:
+            stopped += score_missing(run, recipe, reward, options, monitor, engines, judge_budget(run, recipe, reward))
     return stopped
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 
 from datakit.domains import Domain, verifying_worker
-from datakit.engine.local import LocalEngine
-from datakit.machine import available_cores
+from datakit.engine.protocol import Engines, Work
 from datakit.progress import Monitor
 from datakit.tables import Row, Rows
 from datakit.wording import counted
@@ -16,7 +16,9 @@ from datakit.wording import counted
 VERIFY_BATCH = 64
 
 
-def verdicts(domain: Domain, batches: Iterator[Rows], monitor: Monitor) -> Generator[tuple[Row, Row, float], None, None]:
+def verdicts(
+    domain: Domain, batches: Iterator[Rows], monitor: Monitor, engines: Engines
+) -> Generator[tuple[Row, Row, float], None, None]:
     """Every row with the columns of its verdict and the seconds that it took, in any order.
 
     A thought without an answer (`text` is None) meets no verifier: there is nothing in it to be right or wrong.
@@ -36,8 +38,9 @@ def verdicts(domain: Domain, batches: Iterator[Rows], monitor: Monitor) -> Gener
                 yield some
 
     start = partial(verifying_worker, domain.name, verifier.options)
-    workers = verifier.options.workers or available_cores()
-    for tries, engine in enumerate((LocalEngine(workers, True, verifier.forks), LocalEngine(1, forks=verifier.forks))):
+    many = Work(verifier.options.workers, pinned=True, forks=verifier.forks, check=verifier.preflight)
+    for tries, work in enumerate((many, replace(many, pinned=False, alone=True))):
+        engine = engines.engine(work)
         with closing(engine.map(start, answered() if tries == 0 else iter([late]), verifier.deadline_s)) as results:
             for result in results:
                 verdict = result.value or {"outcome": verifier.faults[result.fault or "crash"], "detail": result.message}

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 
 from datakit.domains import Domain
+from datakit.engine.local import LocalEngines
 from datakit.progress import Monitor
 from datakit.tables import Prompt, Row, Rows
 from datakit.verify import VERIFY_BATCH, verdicts
@@ -60,7 +61,7 @@ def verified(stage: str, rows: Rows, domain: Domain, monitor: Monitor) -> list[t
     monitor.stage(stage, {verifier: len(rows)})
     batches = (rows[at : at + VERIFY_BATCH] for at in range(0, len(rows), VERIFY_BATCH))
     found = []
-    with closing(verdicts(domain, batches, monitor)) as results:
+    with closing(verdicts(domain, batches, monitor, LocalEngines())) as results:
         for row, verdict, _ in results:
             passed = verdict["outcome"] == "passed"
             monitor.advance(verifier, int(passed), int(not passed), "")

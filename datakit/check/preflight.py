@@ -46,7 +46,7 @@ def preflight(recipe: Recipe, domain: Domain, folder: Path, options: Options, mo
     chosen_judge(recipe)
     if not recipe.imported:
         check_named(recipe.select, [source.model for source in recipe.sampled], "none of the recipe's sources:")
-    check_keys_and_folders(recipe, domain)
+    check_keys_and_folders(recipe, domain, verifies_here=options.cluster is None)
     for at, source in enumerate(recipe.sources):
         if isinstance(source, Sampled) and source.n and source.sampling.max_tokens is None:
             who = "the model's positions decide" if isinstance(source, LocalSource) else "the server decides"
@@ -67,7 +67,7 @@ def check_run_folder(folder: Path) -> None:
         raise RunError(f"{folder}: is not a run folder, and not empty; give a new folder as --out")
 
 
-def check_keys_and_folders(recipe: Recipe, domain: Domain) -> None:
+def check_keys_and_folders(recipe: Recipe, domain: Domain, verifies_here: bool = True) -> None:
     """Unset keys, broken model folders, missing extras, a sandbox that does not hold."""
     for at, source in enumerate(recipe.sources):
         if isinstance(source, EndpointSource):
@@ -81,7 +81,7 @@ def check_keys_and_folders(recipe: Recipe, domain: Domain) -> None:
     for reward in recipe.score:
         check_reward(reward)
     check_readings(recipe)
-    if domain.verifier is not None:
+    if domain.verifier is not None and verifies_here:
         domain.verifier.preflight()
 
 

@@ -26,6 +26,12 @@ ShardOption = Annotated[
     Shard | None,
     typer.Option(parser=Shard.parse, metavar="I/N", help="With --until sample: only part I of N, from 0; see datakit merge."),
 ]
+ClusterOption = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Verify and score on a Ray cluster: auto, or HOST:PORT.")
+]
+ReportOption = Annotated[
+    bool, typer.Option("--report/--no-report", envvar="DATAKIT_REPORT", help="End with report.html (needs the extra view).")
+]
 
 signals = Signals()
 """Those that asked this process to end; the console script listens for them."""
@@ -53,10 +59,8 @@ def build(
         bool, typer.Option("--recipe-select", help="Select by the recipe, where select --set has changed the run's rule.")
     ] = False,
     selfcheck: Annotated[bool, typer.Option("--selfcheck", help="First check the reward models, as check --rewards.")] = False,
-    report: Annotated[
-        bool,
-        typer.Option("--report/--no-report", envvar="DATAKIT_REPORT", help="End with report.html (needs the extra view)."),
-    ] = True,
+    cluster: ClusterOption = None,
+    report: ReportOption = True,
 ) -> None:
     """Build a dataset, or go on with one: a second call does only what is missing.
 
@@ -70,7 +74,7 @@ def build(
     loaded = load_recipe(domain, recipe)
     folder = out or Path("runs") / loaded.domain
     options = Options(
-        stage, limit, resample, retry_failures, keep_going, grace, recipe_select, selfcheck, signals, report, shard
+        stage, limit, resample, retry_failures, keep_going, grace, recipe_select, selfcheck, signals, report, shard, cluster
     )
     if dry_run or json:
         _dry_run(loaded, folder, options, dry_run, json)

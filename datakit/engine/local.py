@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from datakit.engine.forks import Fork, ForkServer
-from datakit.engine.protocol import Result, Worker
+from datakit.engine.protocol import Result, Work, Worker
 from datakit.engine.worker import WORKER_NUMBER
 from datakit.errors import WorkerError
 from datakit.machine import available_cores, environment_without_secrets
@@ -84,6 +84,13 @@ class LocalEngine:
         folder = _folder_of_workers()
         cores = sorted(os.sched_getaffinity(0)) if self.pinned and hasattr(os, "sched_getaffinity") else [None] * self.workers
         return _Workers(folder, [_Seat(number, folder, core, server) for number, core in enumerate(cores)])
+
+
+class LocalEngines:
+    """Engines on this machine."""
+
+    def engine(self, work: Work) -> LocalEngine:
+        return LocalEngine(1 if work.alone else work.workers, work.pinned, work.forks)
 
 
 @dataclass

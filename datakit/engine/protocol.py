@@ -24,6 +24,24 @@ class Result:
     duration_s: float
 
 
+@dataclass(frozen=True)
+class Work:
+    """What an engine is to know of the work beside its start."""
+
+    workers: int | None = None
+    """On each machine; one a core by default."""
+    pinned: bool = False
+    """Each on a core of its own, where all cores are taken."""
+    forks: bool = False
+    """Start once and fork (forks.py): for a start that leaves no thread and no process at work."""
+    alone: bool = False
+    """One worker in all, on a machine that does nothing else of this."""
+    per_device: bool = False
+    """A worker takes a GPU, where a machine has some."""
+    check: Callable[[], None] | None = None
+    """Raises a DatakitError on a machine that cannot do this work."""
+
+
 class Engine(Protocol):
     """Runs a worker over batches of rows."""
 
@@ -36,4 +54,12 @@ class Engine(Protocol):
         here. A batch is read only when a worker is free for it. `deadline_s` bounds each row; a worker may take longer
         to start.
         """
+        ...
+
+
+class Engines(Protocol):
+    """Makes the engines of one build: on this machine (local.py), or on a cluster (ray.py)."""
+
+    def engine(self, work: Work) -> Engine:
+        """One for this work."""
         ...

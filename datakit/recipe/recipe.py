@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -77,6 +77,14 @@ class Budget(Section):
     """In the currency of the sources' prices."""
 
 
+class Cluster(Section):
+    """A cluster that verifies and scores in the place of this machine. A run does not remember it."""
+
+    type: Literal["ray"] = "ray"
+    address: str = "auto"
+    """`auto`: what RAY_ADDRESS says, or the cluster that runs on this machine; else host:port."""
+
+
 class Recipe(Section):
     """A whole build."""
 
@@ -105,6 +113,8 @@ class Recipe(Section):
     """How they are written for training."""
     limits: Limits = Limits()
     """What `datakit inspect` holds the run to."""
+    cluster: Annotated[Cluster | None, Field(exclude=True)] = None
+    """Where verify and score run; null: on this machine."""
 
     @model_validator(mode="before")
     @classmethod

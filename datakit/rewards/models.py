@@ -13,7 +13,7 @@ from datakit.errors import DISTRIBUTION, MissingExtra, needs_extra
 from datakit.recipe import ChatJudge, EntityF1, LocalReward, RemoteReward, Reward
 from datakit.rewards.local import LOCAL
 from datakit.rewards.local.checkpoint import SMALL_FILES, check_pinned, download, limit_of
-from datakit.rewards.local.devices import take_device
+from datakit.rewards.local.devices import all_devices, take_device
 from datakit.rewards.local.protocol import LocalModel
 from datakit.rewards.protocol import RemoteModel, RewardModel
 from datakit.rewards.remote import REMOTE
@@ -77,12 +77,13 @@ def checking_worker(reward: LocalReward, devices: list[str]) -> Worker:
     return lambda rows: (asdict(self_check(model, reward)) for _ in rows)
 
 
-def scoring_worker(reward: LocalReward, devices: list[str]) -> Worker:
+def scoring_worker(reward: LocalReward, devices: list[str] | None = None) -> Worker:
     """Load the model and give the function that scores rows: the start of an Engine's worker.
 
+    `devices`: None for those of the recipe, else of the machine that it runs on.
     A row has `messages` that end with the assistant's answer; its result is score_rows'.
     """
-    return partial(score_rows, load(reward, devices), with_objectives=reward.stores_objectives)
+    return partial(score_rows, load(reward, devices or all_devices(reward.devices)), with_objectives=reward.stores_objectives)
 
 
 def score_rows(model: RewardModel, rows: Rows, with_objectives: bool = False) -> Iterator[Row]:

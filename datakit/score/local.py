@@ -13,7 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 from datakit.engine.local import LocalEngine
-from datakit.engine.protocol import Result, Worker
+from datakit.engine.protocol import Engine, Engines, Result, Work, Worker
 from datakit.errors import WorkerError
 from datakit.recipe import LocalReward
 from datakit.rewards import all_devices, checking_worker, scoring_worker
@@ -41,13 +41,12 @@ class Chunk(NamedTuple):
     note: str
 
 
-def score_here(run: Run, reward: LocalReward, retry_failures: bool) -> Generator[Chunk, None, None]:
+def score_here(run: Run, reward: LocalReward, retry_failures: bool, engines: Engines) -> Generator[Chunk, None, None]:
     """Scores of everything that the judge has not scored, by one worker on each of the recipe's devices."""
     judge = judge_name(reward)
-    devices = all_devices(reward.devices)
     batches = map(conversations, stream_missing(run, judge, retry_failures))
-    start = partial(scoring_worker, reward, devices)
-    with closing(_work(reward, start, batches, len(devices))) as results:
+    work = Work(len(all_devices(reward.devices)), per_device=True)
+    with closing(_work(reward, partial(scoring_worker, reward), batches, engines.engine(work))) as results:
         yield from chunks(results, judge)
 
 
@@ -55,18 +54,18 @@ def self_check(reward: LocalReward) -> Iterator[tuple[str, Findings]]:
     """What the reward model's self-check finds, on each of its devices."""
     devices = all_devices(reward.devices)
     start = partial(checking_worker, reward, devices)
-    with closing(_work(reward, start, [[{"device": name}] for name in devices], len(devices))) as results:
+    with closing(_work(reward, start, [[{"device": name}] for name in devices], LocalEngine(len(devices)))) as results:
         for result in results:
             findings = result.value or {"differences": [f"the check was ended: {result.message}"], "notes": []}
             yield result.row["device"], Findings(**findings)
 
 
 def _work(
-    reward: LocalReward, start: Callable[[], Worker], batches: Iterable[Rows], n_workers: int
+    reward: LocalReward, start: Callable[[], Worker], batches: Iterable[Rows], engine: Engine
 ) -> Generator[Result, None, None]:
     """What the workers of a reward model make of the batches. An error that no check foresaw names the model, too."""
     try:
-        with closing(LocalEngine(n_workers).map(start, batches, None)) as results:
+        with closing(engine.map(start, batches, None)) as results:
             yield from results
     except WorkerError as error:
         raise WorkerError(f"score.model: {reward.model} cannot be used: {error}") from error

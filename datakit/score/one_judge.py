@@ -6,12 +6,12 @@ from collections.abc import Callable
 from contextlib import closing
 
 from datakit.client import Drain
+from datakit.engine.protocol import Engines
 from datakit.errors import BudgetSpent, DatakitError, SourceStopped
 from datakit.options import Options
 from datakit.progress import Monitor
-from datakit.recipe import ChatJudge, EntityF1, LocalReward, Recipe, RemoteReward, Reward
+from datakit.recipe import ChatJudge, LocalReward, Recipe, RemoteReward, Reward
 from datakit.rewards.judges import judge_name
-from datakit.score.entity_f1 import score_by_values
 from datakit.score.judgements import Judging, count_judgements
 from datakit.score.local import Chunk, score_here
 from datakit.score.missing import Counts, count_scores
@@ -21,7 +21,13 @@ from datakit.wording import counted
 
 
 def score_missing(
-    run: Run, recipe: Recipe, reward: Reward, options: Options, monitor: Monitor, over_budget: Callable[[int, int], str | None]
+    run: Run,
+    recipe: Recipe,
+    reward: Reward,
+    options: Options,
+    monitor: Monitor,
+    engines: Engines,
+    over_budget: Callable[[int, int], str | None],
 ) -> list[DatakitError]:
     """Scores or judgements of one judge; what cannot be scored is a row of failures. Returns why a judge behind a URL could not
     be used, or that the budget is spent. `over_budget`: the sentence where so many tokens of it now, in and out, spend that.
@@ -29,9 +35,6 @@ def score_missing(
     WorkerError where a model on this machine cannot be loaded or fails on everything.
     """
     judge = judge_name(reward)
-    if isinstance(reward, EntityF1):
-        score_by_values(run, judge, monitor)
-        return []
     table = "judgements" if isinstance(reward, ChatJudge) else "scores"
 
     def store(chunk: Chunk) -> None:
@@ -46,13 +49,12 @@ def score_missing(
     try:
         if isinstance(reward, LocalReward):
             monitor.stage("score", {judge: n_missing}, there={judge: n_there})
-            with closing(score_here(run, reward, options.retry_failures)) as chunks:
+            with closing(score_here(run, reward, options.retry_failures, engines)) as chunks:
                 for chunk in chunks:
                     store(chunk)
         elif isinstance(reward, RemoteReward):
             kind = Judging if isinstance(reward, ChatJudge) else RemoteScoring
-            drain = Drain(options.grace_s, monitor.say)
-            scoring = kind(run, reward, options.retry_failures, drain, store, over_budget)
+            scoring = kind(run, reward, options.retry_failures, Drain(options.grace_s, monitor.say), store, over_budget)
             monitor.stage("score", {judge: n_missing}, {judge: scoring.progress}, {judge: n_there})
             scoring.score(options.signals)
     except (SourceStopped, BudgetSpent) as stopped:

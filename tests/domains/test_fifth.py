@@ -133,7 +133,7 @@ def test_a_domain_without_a_verifier(domains, tmp_path):
 
 @pytest.mark.parametrize(("any_case", "chosen"), [(True, "blue"), (False, "Blue")])
 def test_a_domain_with_a_verifier(domains, tmp_path, monkeypatch, any_case, chosen):
-    monkeypatch.setattr("datakit.verify.LocalEngine", InProcess)
+    monkeypatch.setattr("datakit.engine.local.LocalEngine", InProcess)
     recipe = recipe_of(tmp_path, "colours", [chosen, "Yellow", "Red"], verify={"any_case": any_case})
     stages.build(recipe, tmp_path / "run", Options(), Heard())
     assert texts_of_pairs(tmp_path / "run") == [(chosen, "Red")] * 3

@@ -65,7 +65,8 @@ def length(monkeypatch):
 
 
 def test_a_new_model_on_this_machine(length, tmp_path, monkeypatch):
-    monkeypatch.setattr("datakit.score.local.LocalEngine", InProcess)
+    for where in ("datakit.score.local.LocalEngine", "datakit.engine.local.LocalEngine"):
+        monkeypatch.setattr(where, InProcess)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
     rows = [{"prompt": "Q?", "model": "m", "text": text} for text in ("one", "two or", "three or more")]

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datakit import rewards
-from datakit.engine.local import LocalEngine
+from datakit.engine.local import LocalEngine, LocalEngines
 from datakit.engine.protocol import Result
 from datakit.errors import BadInput, WorkerError
 from datakit.recipe import ArmoRM, Classifier
@@ -247,13 +247,13 @@ def test_a_stage_that_is_ended_goes_on_where_it_was_and_asks_for_nothing_twice(t
     answers = {f"question {at}": [("x", f"answer {at % 7}"), ("y", "the same"), ("z", "the same")] for at in range(20)}
     with Run.create(tmp_path / "run") as run:
         ids = fill(run, answers)
-        chunks = local.score_here(run, lying_in(tiny, settings_of(devices=["cpu"])), False)
+        chunks = local.score_here(run, lying_in(tiny, settings_of(devices=["cpu"])), False, LocalEngines())
         run.append("scores", next(chunks).scores)
         chunks.close()
         before = all_scores(run)
         assert 10 <= len(before) < 30
         assert unscored.count_missing(run, JUDGE, False) == 60 - len(before)
-        for chunk in local.score_here(run, lying_in(tiny, settings_of(devices=["cpu", "cpu"])), False):
+        for chunk in local.score_here(run, lying_in(tiny, settings_of(devices=["cpu", "cpu"])), False, LocalEngines()):
             assert not {row["response_id"] for row in chunk.scores} & set(before)
             run.append("scores", chunk.scores)
         scores = all_scores(run)

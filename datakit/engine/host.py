@@ -1,0 +1,127 @@
+"""The far side of a cluster's engine: one host a node (or a GPU), with an engine of one worker for each of its seats.
+
+A worker process is killed with the thread that started it, so a seat's thread lives as long as its host; and a host's worker
+processes end with it, however it ends. Ray makes a host of this class; nothing here knows Ray.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import datakit
+from datakit.engine.local import LocalEngine
+from datakit.engine.protocol import Work, Worker
+from datakit.errors import DISTRIBUTION, DatakitError, WorkerError
+
+if TYPE_CHECKING:
+    from datakit.tables import Row, Rows
+
+_COMPARED = (DISTRIBUTION, "math-verify", "sympy", "ruff")
+"""Packages by which verdicts can differ."""
+
+
+class Answer(NamedTuple):
+    """A Result without its row, which the driver has."""
+
+    value: Row | None
+    fault: Literal["timeout", "crash"] | None
+    message: str | None
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a host says of its node before it gets any work."""
+
+    versions: dict[str, str]
+    trouble: str | None
+    """Why the work cannot be done there: no sandbox, for example."""
+
+
+def versions() -> dict[str, str]:
+    """What must be the same on the driver and on every node."""
+    found = {"Python": platform.python_version()}
+    for package in _COMPARED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "none"
+    code = hashlib.sha256()
+    folder = Path(datakit.__file__).parent
+    for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.sql")]):
+        code.update(path.read_bytes())
+    return {**found, "code of datakit": code.hexdigest()[:12]}
+
+
+class Host:
+    """Takes batches from several threads at once, as many as it has seats."""
+
+    def __init__(self, work: Work, n_seats: int, start: Callable[[], Worker], deadline_s: float | None) -> None:
+        self._check = work.check
+        self._free: SimpleQueue[_Seat] = SimpleQueue()
+        for _ in range(n_seats):
+            self._free.put(_Seat(LocalEngine(1, forks=work.forks), start, deadline_s))
+
+    def look(self) -> Seen:
+        """Whether the work can be done here, and by which code."""
+        try:
+            if self._check is not None:
+                self._check()
+        except DatakitError as error:
+            return Seen(versions(), str(error))
+        return Seen(versions(), None)
+
+    def answer(self, rows: Rows) -> list[Answer] | DatakitError:
+        """What became of each row, in their order; or what a start raised, which no row is to blame for."""
+        seat = self._free.get()
+        try:
+            return seat.answer(rows)
+        except DatakitError as error:
+            return error
+        finally:
+            self._free.put(seat)
+
+
+class _Seat:
+    """A worker process, and the thread that it belongs to."""
+
+    def __init__(self, engine: LocalEngine, start: Callable[[], Worker], deadline_s: float | None) -> None:
+        self._given: SimpleQueue[Rows] = SimpleQueue()
+        self._made: SimpleQueue[Answer | DatakitError] = SimpleQueue()
+        self._work = (engine, start, deadline_s)
+        self._thread = Thread(target=self._run, daemon=True)
+
+    def answer(self, rows: Rows) -> list[Answer]:
+        if not self._thread.is_alive():  # it has not begun, or its start has failed
+            self._thread = Thread(target=self._run, daemon=True)
+            self._thread.start()
+        self._given.put(rows)
+        answers: list[Answer] = []
+        for _ in rows:
+            made = self._made.get()
+            if isinstance(made, DatakitError):
+                raise made
+            answers.append(made)
+        return answers
+
+    def _run(self) -> None:
+        engine, start, deadline_s = self._work
+        try:
+            for result in engine.map(start, self._batches(), deadline_s):
+                self._made.put(Answer(result.value, result.fault, result.message, result.duration_s))
+        except DatakitError as error:
+            self._made.put(error)
+        except Exception as error:  # noqa: BLE001 - it crosses to the driver and stops the stage there
+            self._made.put(WorkerError(f"a host of the cluster fails: {type(error).__name__}: {error}"))
+
+    def _batches(self) -> Iterator[Rows]:
+        while True:
+            yield self._given.get()

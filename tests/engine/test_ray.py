@@ -1,0 +1,261 @@
+"""The engine's promises on a cluster of two nodes: every row once, whatever ends, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psutil
+import pytest
+from polars.testing import assert_frame_equal
+
+from datakit.engine.host import versions
+from datakit.engine.protocol import Result, Work, Worker
+from datakit.engine.ray import RayEngine, RayEngines, connect
+from datakit.errors import BadInput, WorkerError
+from datakit.options import Options
+from datakit.recipe import parse
+from datakit.stages import build
+from datakit.store import Run
+from datakit.tables import Rows
+from tests.helpers.engine_workers import start, start_breaks, start_refuses
+from tests.helpers.folders import ROOT
+from tests.helpers.monitors import Heard
+from tests.helpers.waiting import wait_for
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")]
+NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
+
+MARK = "DATAKIT_TEST_CLUSTER"
+"""A variable of the nodes, and so of all that they start."""
+
+
+class Nodes:
+    """A cluster on this machine, a raylet a node."""
+
+    def __init__(self) -> None:
+        self.cluster = pytest.importorskip("ray.cluster_utils").Cluster(initialize_head=True, head_node_args=NODE)
+        self.second = self.add()
+        self.said: list[str] = []
+        self.handlers = [signal.getsignal(signal.SIGTERM)]
+        self.ray, _ = connect(self.cluster.address)
+        self.handlers.append(signal.getsignal(signal.SIGTERM))
+
+    def add(self) -> Any:
+        return self.cluster.add_node(num_cpus=1, object_store_memory=NODE["object_store_memory"])
+
+    def end(self, node: Any) -> None:
+        """As a machine ends."""
+        self.cluster.remove_node(node, allow_graceful=False)
+
+    def engine(self, **work: Any) -> RayEngine:
+        return RayEngine(self.ray, Work(**work), lambda text, warning: self.said.append(text))
+
+    def close(self) -> None:
+        self.ray.shutdown()
+        self.cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MARK, str(os.getpid()))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", str(ROOT))  # of the nodes: hosts import what tests start
+        nodes = Nodes()
+        yield nodes
+        nodes.close()
+
+
+def numbers(n: int) -> Rows:
+    return [{"x": x} for x in range(n)]
+
+
+def batches(rows: Rows, size: int) -> Iterator[Rows]:
+    for at in range(0, len(rows), size):
+        yield rows[at : at + size]
+
+
+def run(nodes: Nodes, rows: Rows, size: int = 4, deadline_s: float | None = 5.0, **work: Any) -> list[Result]:
+    return list(nodes.engine(**work).map(start, batches(rows, size), deadline_s))
+
+
+def outcomes(results: list[Result]) -> dict[int, Any]:
+    assert max(Counter(result.row["x"] for result in results).values()) == 1, "no row twice"
+    return {result.row["x"]: result.fault or (result.value or {}).get("out") for result in results}
+
+
+def ours(word: str) -> list[psutil.Process]:
+    """Processes of this cluster whose command has a word."""
+    found = []
+    for one in psutil.process_iter():
+        with suppress(psutil.Error):
+            if word in " ".join(one.cmdline()) and one.environ().get(MARK) == str(os.getpid()):
+                found.append(one)
+    return found
+
+
+def hosts() -> list[psutil.Process]:
+    return ours("ray::Host")
+
+
+def workers() -> list[psutil.Process]:
+    return ours("datakit.engine.worker")
+
+
+def test_every_row_is_answered_once_and_nothing_is_left(nodes: Nodes) -> None:
+    assert outcomes(run(nodes, numbers(50))) == {x: 2 * x for x in range(50)}
+    wait_for(lambda: not hosts() and not workers())
+
+
+def test_the_guilty_row_alone_is_blamed(nodes: Nodes) -> None:
+    rows = numbers(24)
+    for at, do in ((3, "sleep"), (8, "exit"), (13, "segfault"), (18, "raise"), (23, "kill")):
+        rows[at] |= {"do": do, "s": 60}
+    found = outcomes(run(nodes, rows, deadline_s=2.0))
+    assert {x: found.pop(x) for x in (3, 8, 13, 18, 23)} == {3: "timeout", 8: "crash", 13: "crash", 18: "crash", 23: "crash"}
+    assert found == {x: 2 * x for x in found}
+
+
+def during(nodes: Nodes, happens: Callable[[], object], n: int = 60) -> dict[int, Any]:
+    """What becomes of rows of a tenth of a second, when something happens after the first ones."""
+    rows, results = [{"x": x, "do": "sleep", "s": 0.1} for x in range(n)], []
+    for result in nodes.engine().map(start, batches(rows, 4), 30.0):
+        results.append(result)
+        if len(results) == 8:
+            happens()
+    return outcomes(results)
+
+
+def test_a_host_that_is_killed_gives_its_batches_to_others(nodes: Nodes) -> None:
+    assert during(nodes, lambda: hosts()[0].kill()) == {x: 2 * x for x in range(60)}
+    assert any("is lost" in said for said in nodes.said)
+
+
+def test_a_node_that_is_killed_and_one_that_joins(nodes: Nodes) -> None:
+    def swap() -> None:
+        nodes.end(nodes.second)
+        nodes.second = nodes.add()
+
+    assert during(nodes, swap, 120) == {x: 2 * x for x in range(120)}
+
+
+def test_a_row_that_ends_its_host_is_a_crash_and_goes_no_further(nodes: Nodes) -> None:
+    rows = numbers(16)
+    rows[5] |= {"do": "kill parent"}
+    results = run(nodes, rows, deadline_s=30.0)
+    assert outcomes(results) == {x: "crash" if x == 5 else 2 * x for x in range(16)}
+    [crash] = [result for result in results if result.fault]
+    assert crash.message == "it ended 2 hosts of the cluster"
+
+
+@pytest.mark.parametrize(
+    ("begin", "error", "said"), [(start_refuses, BadInput, "/nowhere"), (start_breaks, WorkerError, "Zero")]
+)
+def test_what_a_start_raises_stops_the_stage(
+    nodes: Nodes, begin: Callable[[], Worker], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        list(nodes.engine().map(begin, batches(numbers(8), 4), None))
+    wait_for(lambda: not hosts())
+
+
+def refuse() -> None:
+    raise BadInput("no sandbox here")
+
+
+def test_nodes_that_cannot_do_the_work_are_left_out_and_none_at_all_is_an_error(nodes: Nodes) -> None:
+    with pytest.raises(WorkerError, match="no node of the cluster can do this: no sandbox here"):
+        run(nodes, numbers(4), check=refuse)
+    assert any("is left out: no sandbox here" in said for said in nodes.said)
+
+
+def test_alone_is_one_worker_in_all(nodes: Nodes) -> None:
+    seen = [len(workers()) for _ in nodes.engine(alone=True).map(start, batches(numbers(12), 4), 5.0)]
+    assert len(seen) == 12 and max(seen) == 1
+
+
+def test_another_code_on_a_node_stops_with_its_name(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datakit.engine.ray.versions", lambda: {**versions(), "Python": "3.99"})
+    with pytest.raises(WorkerError, match=r"has Python .* \(3.99 here\).*install the same on all nodes"):
+        run(nodes, numbers(4))
+
+
+def test_nothing_is_left_of_a_driver_that_is_killed(nodes: Nodes) -> None:
+    code = f"""
+        from datakit.engine.protocol import Work
+        from datakit.engine.ray import RayEngines
+        from tests.helpers.engine_workers import start
+        batches = [[{{"x": x, "do": "sleep", "s": 0.2}}] for x in range(400)]
+        for result in RayEngines({nodes.cluster.address!r}, print).engine(Work()).map(start, batches, 30.0):
+            print("one", flush=True)
+    """
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, stdout=subprocess.PIPE) as driver:
+        wait_for(lambda: len(workers()) == 2)
+        os.kill(driver.pid, signal.SIGKILL)
+    wait_for(lambda: not hosts() and not workers())
+
+
+def test_signals_stay_with_the_build(nodes: Nodes) -> None:
+    assert nodes.handlers[0] == nodes.handlers[1]
+
+
+def test_an_address_where_nothing_is(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(**_: Any) -> None:
+        raise ConnectionError("Could not find any running Ray instance")
+
+    monkeypatch.setattr("ray.init", nowhere)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    with pytest.raises(BadInput, match=r"cluster.address: no Ray cluster at 'auto': start one with ray start --head"):
+        RayEngines("auto", lambda *_: None).engine(Work())
+
+
+def test_a_run_does_not_know_which_engine_made_it(nodes: Nodes, tmp_path: Path) -> None:
+    """Verdicts of programs and scores of a model, begun here and gone on with on the cluster, are those of this machine."""
+    rows = [
+        {"prompt": f"Write f{at}().", "tests": [f"assert f{at}() == 1"], "model": model, "text": f"```python\n{program}\n```"}
+        for at in range(6)
+        for model, program in (
+            ("a", f"def f{at}(): return 1"),
+            ("b", f"def f{at}(): return {at}"),
+            ("b", f"def f{at}(): return"),
+        )
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = {"reference": "tests"}
+    score = {"type": "armorm", "model": str(ROOT / "data" / "micro" / "code-reward"), "dtype": "float32", "devices": ["cpu"]}
+    recipe = parse(
+        {
+            "domain": "code",
+            "sources": [{"type": "responses", "path": "rows.jsonl", "columns": columns}],
+            "verify": {"workers": 1},
+            "score": score,
+            "select": {"margin": None},
+        },
+        "r.yaml",
+        tmp_path,
+    )
+    heard = Heard()
+    build(recipe, tmp_path / "here", Options(), heard)
+    build(recipe, tmp_path / "both", Options(until="verify", limit=3), heard)
+    build(recipe, tmp_path / "both", Options(cluster=nodes.cluster.address), heard)
+    for table, told in (("verdicts", ["duration_s"]), ("scores", []), ("pairs", []), ("demos", []), ("failures", [])):
+        here, both = (table_of(tmp_path / name, table).drop(told) for name in ("here", "both"))
+        assert here.height or table == "failures"
+        assert_frame_equal(both, here, abs_tol=1e-6)
+
+
+def table_of(folder: Path, name: str) -> pl.DataFrame:
+    with Run.open(folder) as opened:
+        frame = opened.frame(name)
+    return frame.sort([column for column, dtype in frame.schema.items() if dtype == pl.String])
