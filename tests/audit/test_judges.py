@@ -369,7 +369,10 @@ def test_an_absolute_window_has_two_sides():
     assert [row[name] for name in names] == [8, 3, 3, 2, 6, 1, 3, 2]
 
 
-@pytest.mark.parametrize(("margin", "drawn"), [([2.0, float("inf")], "2.000..inf"), ([float("-inf"), 4.5], "-inf..4.500")])
+@pytest.mark.parametrize(
+    ("margin", "drawn"),
+    [([2.0, float("inf")], "2.000..inf"), pytest.param([float("-inf"), 4.5], "-inf..4.500", marks=pytest.mark.slow)],
+)
 def test_a_window_may_be_open(tmp_path, capsys, margin, drawn):
     write_rows(tmp_path / "x.jsonl", "x")
     built(tmp_path, imported_recipe(tmp_path, judge="x", margin=margin))

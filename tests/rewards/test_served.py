@@ -235,7 +235,7 @@ def test_ctrl_c_during_the_check_at_the_start(fake, tmp_path):
     assert process.returncode == 130 and "Traceback" not in said, said
 
 
-@pytest.mark.parametrize("sign, status", [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("sign, status", [(signal.SIGKILL, -9), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)])
 def test_a_build_that_is_ended_goes_on_where_it_was(fake, tmp_path, sign, status):
     fake.latency_s = 0.05
     judge = served_by(fake.url, max_in_flight=4)

@@ -71,7 +71,7 @@ def responses(run: Path) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("times", [2, pytest.param(50, marks=pytest.mark.long)])
-@pytest.mark.parametrize("mode", ["n", "single"])
+@pytest.mark.parametrize("mode", ["n", pytest.param("single", marks=pytest.mark.slow)])
 def test_kills_at_random_instants_lose_nothing_and_repeat_nothing(fake, tmp_path, run, mode, times):
     n_prompts = MANY if times == 2 else 12 * times
     problems = write_problems(tmp_path / "many.jsonl", n_prompts if mode == "n" else n_prompts // 4)

@@ -116,6 +116,7 @@ print(names["f"]())
 """
 
 
+@pytest.mark.slow  # it is about the table, which seldom changes
 @pytest.mark.parametrize("case", [case for case in CASES if case.control == "naive"], ids=lambda case: case.name)
 def test_the_lie_fools_a_checker_in_one_process(tmp_path, case: Case):
     """So that the table is about tricks that work: exit status 0 of program and tests together is a pass there."""
@@ -124,6 +125,7 @@ def test_the_lie_fools_a_checker_in_one_process(tmp_path, case: Case):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [case for case in CASES if case.control == "open"], ids=lambda case: case.name)
 def test_the_deed_works_without_a_sandbox(tmp_path, case: Case):
     with Surroundings(ROOT) as around:

@@ -436,6 +436,7 @@ def test_mutants_name_weak_tests_and_not_strong_ones(tmp_path):
     assert check(tmp_path, [GOLDS[0], GOLDS[2]], "--mutants")[0] == 0
 
 
+@pytest.mark.slow
 def test_mutants_of_a_solution_that_goes_on_in_the_prompt_and_of_one_that_is_no_python(tmp_path):
     """HumanEval's canonical solutions are bodies; a broken gold is a problem, not an end of the check."""
     body = {**PROMPTS["last"], "prompt_id": "body", "solution": "    found = items[-1]\n    return found\n"}
@@ -577,6 +578,7 @@ MORE: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_mutants_meet_every_format(tmp_path):
     weak = {"tests": "def test_clip():\n    clip(2)\n"}
     golds = [
