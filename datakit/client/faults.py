@@ -8,6 +8,7 @@ Drained         the build is being stopped: the request was not asked (again)
 from __future__ import annotations
 
 import email.utils
+import math
 import time
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -133,4 +134,4 @@ def retry_after(value: str | None, now: float) -> float | None:
             seconds = email.utils.parsedate_to_datetime(value).timestamp() - now
         except ValueError:
             return None
-    return max(0.0, seconds) if seconds == seconds else None
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -267,9 +267,11 @@ def _score(source: ResponsesSource, row: Row) -> float | None:
 def _response(source: ResponsesSource, row: Row, prompt: Known, counted: Counts) -> Row:
     name = source.name
     model, text, thought = source.model or row.get("model"), row.get("text"), row.get("reasoning")
-    if not isinstance(model, str) or not model:
+    if not isinstance(model, str) or not model.strip():
         hint = "map its column (columns: {model: ...}), or give the source one name (model: ...)"
-        raise BadRow(name, "no model for the response", f" to '{prompt.prompt_id}': {hint}", is_empty=not model)
+        raise BadRow(
+            name, "no model for the response", f" to '{prompt.prompt_id}': {hint}", is_empty=not model or isinstance(model, str)
+        )
     if text is not None and not isinstance(text, str | list):
         raise BadRow(name, "text must be text", f" (got {text!r:.60}); check columns.text")
     if thought is not None and not isinstance(thought, str):

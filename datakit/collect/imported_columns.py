@@ -20,7 +20,9 @@ def is_plain(frame: pl.DataFrame, source: ResponsesSource, with_scores: bool) ->
     """Whether no row has to be dropped, or to be looked at by itself, for what it says of its response."""
     if source.force_reasoning or not of_prompts(frame).width:
         return False
-    if source.model is None and ("model" not in frame.columns or not (frame["model"] != "").fill_null(False).all()):
+    if source.model is None and (
+        "model" not in frame.columns or not frame["model"].str.contains(NOT_BLANK).fill_null(False).all()
+    ):
         return False
     if any((frame[column] < 0).any() for column in INTEGERS if column in frame.columns):
         return False

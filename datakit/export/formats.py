@@ -9,13 +9,14 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TextIO, get_args
+from typing import TYPE_CHECKING, Any, Literal, TextIO, get_args
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from datakit.tables import Message, Messages, Phase, Row
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetWriter
 
 Format = Literal["parquet", "jsonl", "sharegpt", "alpaca", "kto"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -43,7 +44,7 @@ class RowWriter:
     def __init__(self, path: Path, shape: Shape) -> None:
         self._path = path
         self._shape = shape
-        self._parquet: pq.ParquetWriter | None = None
+        self._parquet: ParquetWriter | None = None
         self._lines: TextIO | None = None if path.suffix == ".parquet" else path.open("w", encoding="utf-8")
 
     def __enter__(self) -> RowWriter:
@@ -64,16 +65,21 @@ class RowWriter:
             for row in frame.iter_rows(named=True):
                 self._lines.write(json.dumps(self._shape.row(row) if self._shape.row else row, ensure_ascii=False) + "\n")
             return
+        import pyarrow as pa
+        from pyarrow.parquet import ParquetWriter
+
         table = frame.to_arrow()
         if self._parquet is None:
             schema = pa.schema([pa.field(field.name, _plain(field.type)) for field in table.schema])
-            self._parquet = pq.ParquetWriter(self._path, schema)
+            self._parquet = ParquetWriter(self._path, schema)
         if frame.height:
             self._parquet.write_table(table.cast(self._parquet.schema))
 
 
 def _plain(of: Any) -> Any:
     """Polars has 64-bit offsets in lists and texts, which `datasets` takes for another type."""
+    import pyarrow as pa
+
     if pa.types.is_large_list(of) or pa.types.is_list(of):
         return pa.list_(_plain(of.value_type))
     if pa.types.is_struct(of):
