@@ -8,11 +8,12 @@ from typing import Any
 
 from datakit import stages
 from datakit.errors import SourceStopped
+from datakit.evaluation.contest import read_baseline, read_judge
 from datakit.evaluation.models import read_models
 from datakit.evaluation.table import Evaluation
 from datakit.library.runs import OpenRun, open_run
 from datakit.options import Options
-from datakit.recipe import Recipe, load, parse
+from datakit.recipe import Budget, Recipe, load, parse
 from datakit.recipe.files import bundled_domains, bundled_recipe
 from datakit.screen.watch import Watch
 
@@ -47,15 +48,30 @@ def evaluate(
     flips: bool = False,
     api_key_env: str | None = None,
     options: Options | None = None,
+    judge: str | None = None,
+    judge_key_env: str | None = None,
+    baseline: str | None = None,
+    budget: Budget | None = None,
 ) -> Evaluation:
     """What models can do on a suite or a benchmark: scores with intervals, differences to `base` in pairs.
 
     `models`: as `datakit eval --model` has them (["sft=checkpoints/sft"]), or a dict of name and place. `data`: runs and
-    exports, of whose prompts is said how many are in the benchmarks. A second call asks only for what is missing.
+    exports, of whose prompts is said how many are in the benchmarks. `judge`, `baseline`: as the options, where a model
+    says how good answers are. A second call asks only for what is missing.
     """
     named = [f"{name}={place}" for name, place in models.items()] if isinstance(models, Mapping) else list(models)
-    place = Path(out) if out is not None else None
-    asked = stages.Asked(suite, read_models(named, None, api_key_env), place, base, [Path(one) for one in data], flips)
+    known = read_models(named, None, api_key_env)
+    asked = stages.Asked(
+        suite,
+        known,
+        Path(out) if out is not None else None,
+        base,
+        [Path(one) for one in data],
+        flips,
+        read_judge(judge, judge_key_env) if judge is not None else None,
+        read_baseline(baseline, known, None, api_key_env) if baseline is not None else None,
+        budget or Budget(),
+    )
     with Watch() as watch:
         evaluation, stopped = stages.evaluate(asked, options or Options(), watch, watch.summary)
     if stopped and not (options and options.keep_going):

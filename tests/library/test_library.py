@@ -16,6 +16,7 @@ import datakit
 from datakit.errors import BadInput, RecipeError, RunError, SourceStopped
 from datakit.options import Options
 from tests.helpers.command import closed_url, write_problems
+from tests.helpers.fake_endpoint import Fake, running
 from tests.helpers.folders import ROOT
 
 QUESTIONS = 8
@@ -115,6 +116,25 @@ def test_models_are_evaluated_as_by_the_command(tmp_path):
     found = datakit.evaluate(str(tmp_path / "sums.yaml"), models, tmp_path / "eval", base="wrong")
     assert json.loads((tmp_path / "eval" / "eval.json").read_text()) == json.loads(json.dumps(found.as_json(), default=str))
     assert found.base == "wrong" and found.models == ["right", "wrong"]
+
+
+def test_a_judge_compares_the_answers_of_files(tmp_path):
+    (tmp_path / "items.jsonl").write_text("".join(json.dumps({"q": f"Say {at}."}) + "\n" for at in range(4)))
+    judge = {"type": "pairwise", "model": "j", "prompt": {"template": "{prompt} <<{answer_a}>> <<{answer_b}>>"}}
+    benchmark = {
+        "name": "said", "version": "1", "licence": "CC0", "domain": "instruct", "metric": "win_rate", "judge": judge,
+        "prompts": {"type": "file", "path": "items.jsonl", "columns": {"prompt": "q"}},
+    }  # fmt: skip
+    (tmp_path / "said.yaml").write_text(json.dumps(benchmark))
+    for name, text in (("old", "no"), ("new", "yes")):
+        answers = [{"prompt": f"Say {at}.", "text": f"{text} {at}"} for at in range(4)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
+    models = {name: str(tmp_path / f"{name}.jsonl") for name in ("old", "new")}
+    with running(Fake(say=lambda body: "[[A>B]]" if " <<yes" in body["messages"][-1]["content"][:14] else "[[B>A]]")) as fake:
+        found = datakit.evaluate(str(tmp_path / "said.yaml"), models, tmp_path / "eval", judge=f"{fake.url}#j", baseline="old")
+    [results] = found.benchmarks
+    assert [(score.model, score.score) for score in results.scores] == [("new", 1.0)]
+    assert results.judging is not None and (results.judging.baseline, results.judging.judgements) == ("old", 8)
 
 
 def test_what_there_is_can_be_listed_and_nothing_else_is_there():
