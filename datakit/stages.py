@@ -33,7 +33,6 @@ from datakit.errors import BadInput, DatakitError, SourceStopped
 from datakit.evaluation.contest import Contest, contest_for
 from datakit.evaluation.flips import read_flips
 from datakit.evaluation.items import contact, prompts_of
-from datakit.evaluation.judged import judged_results
 from datakit.evaluation.models import Model
 from datakit.evaluation.scores import means_of, read_answers, results_of
 from datakit.evaluation.second_turn import second_recipe
@@ -238,6 +237,8 @@ def evaluate(
         with series.built(contest.recipe, benchmark.name) as run:
             met = [contact(data, prompts, benchmark) for data, prompts in texts.items()]
             if benchmark.judge:
+                from datakit.evaluation.judged import judged_results  # imports numpy, which no build needs to begin
+
                 results.append(judged_results(contest, series.verdicts(contest, run), run, base, met))
                 continue
             answered = read_answers(run, benchmark, models)
