@@ -93,9 +93,9 @@ def test_only_what_a_distribution_installed_in_its_folder_is_let_in(tmp_path, mo
     names = ["odd/__init__.py", "../../etc/passwd", "/etc/shadow", "datakit/x.py", "linked/x.py", "odd.libs/a.so", "x.pth"]
     (info / "RECORD").write_text("".join(f"{name},,\n" for name in names))
     (info / "top_level.txt").write_text("odd\n")
-    for name in ("odd", "datakit", "odd.libs"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "x.pth").write_text("")
+    for name in ("odd/__init__.py", "datakit/x.py", "odd.libs/a.so", "x.pth"):  # what is not there Python 3.12 does not list
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
     (tmp_path / "linked").symlink_to("/etc")
     monkeypatch.syspath_prepend(str(tmp_path))
     found = libraries.importable(["odd"])

@@ -120,7 +120,8 @@ class Encoder:
         """Instances of subclasses of builtins by their base value; arrays; else a reference."""
         if value is Ellipsis or value is NotImplemented:
             return {"k": repr(value)}
-        if kind.__module__ == "pathlib" and "pathlib" in sys.modules and kind is type(sys.modules["pathlib"].Path()):
+        paths = sys.modules.get("pathlib") if kind.__module__.startswith("pathlib") else None  # pathlib._local in Python 3.13
+        if paths is not None and kind is type(paths.Path()):
             return {"P": str(value)}
         # Before base_of, for numpy's float64 is a float too. An array with an object of the program in it stays there whole.
         with suppress(Unsendable, TypeError, ValueError, AttributeError):
