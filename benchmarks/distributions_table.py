@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import polars as pl
 import yaml
 from distributions_data import Texts
 from fusion_lab import ROOT, TARGET, Lab
@@ -120,7 +121,7 @@ def rates(lab: Lab, models: Mapping[str, Path], seeds: Sequence[int]) -> str:
     ((found, _),) = load_suite(str(GREEDY))[1]
     with Run.open(lab.folder("eval") / found.name) as run:
         values = read_answers(run, found, read_models(given, None, None)).values
-    means = dict(values.group_by("name").mean().select("name", "value").iter_rows())
+    means = dict(values.group_by("name").agg(pl.col("value").mean()).iter_rows())
     by_row: dict[str, list[float]] = {}
     for name in models:
         row, _, seed = name.rpartition("-")
