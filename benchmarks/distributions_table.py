@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import polars as pl
 import yaml
 from distributions_data import Texts
-from fusion_lab import ROOT, SOURCES, TARGET, Lab
+from fusion_lab import ROOT, TARGET, Lab
 
 from datakit.evaluation.models import read_models
 from datakit.evaluation.scores import read_answers
@@ -65,7 +66,7 @@ def source_rows(measured: Measured, seeds: Sequence[int], ways: Sequence[str]) -
         f"| nats a byte | base | {' | '.join(f'{way} | ' for way in ways)} |",
         f"| --- | ---: |{' ---: | --- |' * len(ways)}",
     ]
-    for source in SOURCES:
+    for source in measured.texts:
         cells = [f"{measured.of('base', source):.4f}"]
         for way in ways:
             found = [measured.of(f"{source}-{way}-{seed}", source) for seed in seeds]
@@ -78,7 +79,7 @@ def gains(measured: Measured, seeds: Sequence[int], ways: Sequence[str]) -> str:
     """A row a source: per cent that each other way is below (-) or above the text alone, seed by seed."""
     others = ways[1:]
     lines = [f"| % of the text alone | {' | '.join(others)} |", f"| --- |{' --- |' * len(others)}"]
-    for source in SOURCES:
+    for source in measured.texts:
         cells = []
         for way in others:
             found = [
@@ -94,10 +95,12 @@ def merged_rows(measured: Measured, seeds: Sequence[int], merges: Sequence[str])
     """A row a model: its nats a byte on the texts of all sources, the mean over the sources, and each seed."""
 
     def over_sources(named: Callable[[int], str]) -> list[float]:
-        return [sum(measured.of(named(seed), source) for source in SOURCES) / len(SOURCES) for seed in seeds]
+        return [sum(measured.of(named(seed), source) for source in measured.texts) / len(measured.texts) for seed in seeds]
 
     rows = {"base": over_sources(lambda _: "base")[:1]}
-    rows |= {f"part: {source}": over_sources(lambda seed, source=source: f"{source}-teacher-{seed}") for source in SOURCES}
+    rows |= {
+        f"part: {source}": over_sources(lambda seed, source=source: f"{source}-teacher-{seed}") for source in measured.texts
+    }
     rows |= {name: over_sources(lambda seed, name=name: f"merged-{name.replace(', ', '-')}-{seed}") for name in merges}
     lines = ["| nats a byte, all sources | mean | seeds |", "| --- | ---: | --- |"]
     lines += [f"| {name} | {sum(found) / len(found):.4f} | {_each(found, '{:.4f}')} |" for name, found in rows.items()]
@@ -118,7 +121,7 @@ def rates(lab: Lab, models: Mapping[str, Path], seeds: Sequence[int]) -> str:
     ((found, _),) = load_suite(str(GREEDY))[1]
     with Run.open(lab.folder("eval") / found.name) as run:
         values = read_answers(run, found, read_models(given, None, None)).values
-    means = dict(values.group_by("name").mean().select("name", "value").iter_rows())
+    means = dict(values.group_by("name").agg(pl.col("value").mean()).iter_rows())
     by_row: dict[str, list[float]] = {}
     for name in models:
         row, _, seed = name.rpartition("-")

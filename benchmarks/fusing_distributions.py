@@ -15,7 +15,7 @@ to bottom.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from distributions_data import Texts, displaced, smoothing
@@ -42,26 +42,29 @@ def main() -> None:
     lab.run("build", ("-m", "datakit"), "build", "--recipe", RECIPES / "distributions.yaml", "--limit", N_PROMPTS,
             "--out", lab.folder("sources"))  # fmt: skip
 
-    texts = {source: Texts.of(lab.folder("sources"), source, MODELS / source) for source in SOURCES}
+    sources = asked.sources
+    texts = {source: Texts.of(lab.folder("sources"), source, MODELS / source) for source in sources}
     for source, found in texts.items():
         found.write(lab.folder(f"{source}/texts"))
         displaced(found).write(lab.folder(f"{source}/displaced"))
     entropies = {source: found.entropy(TARGET) for source, found in texts.items()}
-    lab.train(training for seed in seeds for source in SOURCES for training in _ways(lab, source, seed, entropies[source]))
+    lab.train(training for seed in seeds for source in sources for training in _ways(lab, source, seed, entropies[source]))
 
+    merges = MERGES if len(sources) > 1 else {}
     for seed in seeds:
-        for name, flags in MERGES.items():
-            _merge(lab, name, flags, seed)
+        for name, flags in merges.items():
+            _merge(lab, name, flags, seed, sources)
 
     measured = Measured(lab, texts)
     print("\n" + source_rows(measured, seeds, WAYS))
     print("\n" + gains(measured, seeds, WAYS))
-    print("\n" + merged_rows(measured, seeds, list(MERGES)))
+    if merges:
+        print("\n" + merged_rows(measured, seeds, list(merges)))
     print("\n" + entropies_of(texts, entropies))
     models = {"base": TARGET} | {
         f"{source}-{way}-{seed}": lab.folder(f"{source}-{way}-{seed}")
-        for source in SOURCES for way in ("text", "teacher") for seed in seeds
-    } | {f"merged-sce-{seed}": lab.folder(f"merged-sce-{seed}") for seed in seeds}  # fmt: skip
+        for source in sources for way in ("text", "teacher") for seed in seeds
+    } | {f"merged-sce-{seed}": lab.folder(f"merged-sce-{seed}") for seed in seeds if merges}  # fmt: skip
     print("\n" + rates(lab, models, seeds))
 
 
@@ -76,12 +79,12 @@ def _ways(lab: Lab, source: str, seed: int, entropy: float) -> Iterable[Training
     yield Training(f"{source}-smoothed-{seed}", "sft", texts, TARGET, seed, steps, smoothed, config="fuse")
 
 
-def _merge(lab: Lab, name: str, flags: tuple[object, ...], seed: int) -> None:
+def _merge(lab: Lab, name: str, flags: tuple[object, ...], seed: int, sources: Sequence[str]) -> None:
     """The four targets that learnt from distributions with this seed, as one model."""
     out = lab.folder(f"merged-{name.replace(', ', '-')}-{seed}")
     if (out / "merge.json").is_file():
         return
-    parts = [lab.folder(f"{source}-teacher-{seed}") for source in SOURCES]
+    parts = [lab.folder(f"{source}-teacher-{seed}") for source in sources]
     lab.run(
         out.name, ("-m", "train.cli"), "merge", "--pivot", TARGET, "--models", *parts, *flags, "--output_dir", out, threads=1
     )
@@ -99,6 +102,7 @@ def entropies_of(texts: dict[str, Texts], entropies: dict[str, float]) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="of the trainings")
+    parser.add_argument("--sources", nargs="+", choices=SOURCES, default=SOURCES, help="a part of the four; one is not merged")
     parser.add_argument("--out", type=Path, default=Path("runs/fusion-distributions"), help="the work folder")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, a thread each")
     return parser.parse_args()

@@ -26,8 +26,16 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
 
-REFUSED = {"packing": False, "padding_free": False, "loss_type": "nll", "label_smoothing_factor": 0.0, "use_liger_kernel":
-False, "assistant_only_loss": False, "completion_only_loss": True, "truncation_mode": "keep_start"}  # fmt: skip
+REFUSED = {
+    "packing": False,
+    "padding_free": False,
+    "loss_type": "nll",
+    "label_smoothing_factor": 0.0,
+    "use_liger_kernel": False,
+    "assistant_only_loss": False,
+    "completion_only_loss": True,
+    "truncation_mode": "keep_start",
+}
 """TRL's options that its own loss or its own rows alone know, and what they must be."""
 CHUNK = 2**22  # logits that are made into probabilities at a time, 16 MB in float32
 LITTLE = 0.5

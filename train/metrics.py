@@ -14,6 +14,8 @@ Log = dict[str, Any]
 LINES, PLOT = "metrics.jsonl", "metrics.svg"
 SHOWN = (
     "loss",
+    "lm_loss",
+    "fusion_loss",
     "mean_token_accuracy",
     "rewards/margins",
     "rewards/accuracies",
