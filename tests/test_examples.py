@@ -1,6 +1,6 @@
 """The examples, with the commands that stand at the top of each, in a folder of their own; a fake answers behind the URLs.
 
-All recipes are read in every test run (tests/recipe/test_reference.py, tests/test_docs.py); what is built is slow but for one.
+All recipes are read in every test run (tests/recipe/test_reference.py, tests/test_docs.py); what is built is slow.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ def test_instructions_with_a_served_reward_model(place):
     assert count(place / "runs" / "example-instruct", "pairs") > 0
 
 
+@pytest.mark.slow
 def test_import_and_another_rule(place):
     _, _, difference, _, by_model = type_all("import.yaml", place)
     assert re.search(r"pairs: 0 came, [1-9]\d* went", difference)

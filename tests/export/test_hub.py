@@ -44,6 +44,7 @@ def test_an_export_arrives_whole_and_the_next_one_leaves_nothing_of_it(out):
         assert fake.commits[1] == "all for training"
 
 
+@pytest.mark.slow
 def test_what_cannot_be_pushed_says_so(out, tmp_path):
     with hub() as fake:
         cases = [

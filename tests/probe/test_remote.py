@@ -142,6 +142,7 @@ def test_what_cannot_be_read_is_a_failure_and_the_others_go_on(fresh):
     assert len(fake.requests) == before, "for good: not asked again"
 
 
+@pytest.mark.slow
 def test_distributions_come_with_the_samples_where_each_model_reads_its_own(fresh):
     """No text is asked about once more; a sample that came without them is."""
     folder, fake = fresh

@@ -117,7 +117,7 @@ def test_golden_scores_in_any_order_batch_size_and_padding(golden, batch_size, p
     assert np.abs(values(scores) - wanted(rows)).max() < 1e-6
 
 
-@pytest.mark.parametrize("batch_tokens", [1, 500, 2048, 100_000])
+@pytest.mark.parametrize("batch_tokens", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (500, 2048)), 100_000])
 def test_golden_scores_with_any_budget(golden, batch_tokens):
     model, rows = golden
     scores = dataclasses.replace(model, budget=Budget(batch_tokens)).score([row["messages"] for row in rows])

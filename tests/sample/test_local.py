@@ -253,10 +253,10 @@ def test_every_sample_is_a_row_or_a_failure(tiny):
 
 
 def test_small_models_get_a_worker_a_core(tiny, monkeypatch):
-    monkeypatch.setattr("datakit.sample.local.has_gpu", lambda: False)
-    monkeypatch.setattr("datakit.sample.local.available_cores", lambda: 3)
+    monkeypatch.setattr("datakit.rewards.local.devices.has_gpu", lambda: False)
+    monkeypatch.setattr("datakit.rewards.local.devices.available_cores", lambda: 3)
     assert devices_of(source_of(tiny, devices=[])) == ["cpu"] * 3
-    monkeypatch.setattr("datakit.sample.local.SMALL", 100)
+    monkeypatch.setattr("datakit.rewards.local.devices.SMALL", 100)
     assert devices_of(source_of(tiny, devices=[])) == ["cpu"]
     assert devices_of(source_of(tiny)) == ["cpu"]
 

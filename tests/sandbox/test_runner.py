@@ -717,7 +717,10 @@ def narrow():
 
 @pytest.mark.parametrize(
     ("program", "tests", "style", "outcome", "detail"),
-    [pytest.param(*case, id=f"{case[2]}-{number}") for number, case in enumerate(LIMITED)],
+    [
+        pytest.param(*case, id=f"{case[2]}-{number}", marks=pytest.mark.slow if "while f(1)" in case[1] else ())
+        for number, case in enumerate(LIMITED)
+    ],
 )
 def test_a_limit_is_named_with_the_test_that_ran_into_it(narrow, program, tests, style, outcome, detail):
     done = narrow.check(program, tests, style, "f")

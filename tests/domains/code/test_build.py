@@ -266,6 +266,7 @@ def test_a_second_build_verifies_nothing(copy):
     assert {table: parts(run, table) for table in before} == before
 
 
+@pytest.mark.slow
 def test_changed_tests_and_changed_limits_are_verified_anew_beside_the_old_verdicts(copy):
     run, old = copy / "run", verdicts_of(copy / "run")
     recipe = write_answers(copy, {**PROMPTS, "easy": {**PROMPTS["easy"], "tests": ["assert easy() == 2"]}})
