@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
-import yaml
 from distributions_data import Texts
 from fusion_lab import ROOT, TARGET, Lab
 
@@ -109,13 +108,7 @@ def merged_rows(measured: Measured, seeds: Sequence[int], merges: Sequence[str])
 
 def rates(lab: Lab, models: Mapping[str, Path], seeds: Sequence[int]) -> str:
     """Right answers of the first problems that measure, greedy, in per cent: a row a model, the mean and each seed."""
-    sections = lab.folder("models")
-    sections.mkdir(parents=True, exist_ok=True)
-    given = []
-    for name, folder in models.items():
-        section = sections / f"{name}.yaml"
-        section.write_text(yaml.safe_dump({"type": "local", "model": str(folder.resolve()), "devices": ["cpu"]}))
-        given.append(f"{name}={section}")
+    given = lab.given(models)
     flags = [word for one in given for word in ("--model", one)]
     lab.run("eval", ("-m", "datakit"), "eval", "--suite", GREEDY, "--limit", N_PROBLEMS, *flags, "--out", lab.folder("eval"))
     ((found, _),) = load_suite(str(GREEDY))[1]

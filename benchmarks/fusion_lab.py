@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,11 +129,8 @@ class Lab:
         self.run(f"train {one.name}", TRAIN, one.kind, "--data", one.data, "--model", one.model, "--config", config,
                  *given, "--overwrite", threads=1)  # fmt: skip
 
-    def measure(self, models: dict[str, Path], runs: str = "eval") -> pl.DataFrame:
-        """name, benchmark, prompt_id, kind, value (0 to 1): one row a model, benchmark and problem.
-
-        The answers stay in the folder `runs`.
-        """
+    def given(self, models: Mapping[str, Path]) -> list[str]:
+        """Model folders as --model of an evaluation has them: NAME=FILE, whose file has them sampled in its process."""
         sections = self.folder("models")
         sections.mkdir(parents=True, exist_ok=True)
         given = []
@@ -141,6 +138,14 @@ class Lab:
             section = sections / f"{name}.yaml"
             section.write_text(yaml.safe_dump({"type": "local", "model": str(folder.resolve()), "devices": ["cpu"]}))
             given.append(f"{name}={section}")
+        return given
+
+    def measure(self, models: dict[str, Path], runs: str = "eval") -> pl.DataFrame:
+        """name, benchmark, prompt_id, kind, value (0 to 1): one row a model, benchmark and problem.
+
+        The answers stay in the folder `runs`.
+        """
+        given = self.given(models)
         flags = [word for one in given for word in ("--model", one)]
         self.run("eval", DATAKIT, "eval", "--suite", SUITE, *flags, "--out", self.folder(runs))
         frames = []
