@@ -86,6 +86,25 @@ class LocalEngine:
         return _Workers(folder, [_Seat(number, folder, core, server) for number, core in enumerate(cores)])
 
 
+class KeptEngine:
+    """An engine whose workers stay from one model of a stage to the next, where these want as many."""
+
+    def __init__(self) -> None:
+        self._engine: LocalEngine | None = None
+
+    def of(self, n_workers: int) -> LocalEngine:
+        """The one that is kept, or another one in its place."""
+        if self._engine is None or self._engine.workers != n_workers:
+            self.close()
+            self._engine = LocalEngine(n_workers, keeps=True)
+        return self._engine
+
+    def close(self) -> None:
+        """End the workers that are left."""
+        if self._engine is not None:
+            self._engine.close()
+
+
 class LocalEngines:
     """Engines on this machine."""
 

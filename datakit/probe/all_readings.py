@@ -9,7 +9,7 @@ from typing import Any
 
 from datakit import serving
 from datakit.client import OPEN, Client, Drain, read_access
-from datakit.engine.local import LocalEngine
+from datakit.engine.local import KeptEngine
 from datakit.errors import DatakitError, SourceStopped
 from datakit.options import Options
 from datakit.probe.local import read_here
@@ -47,7 +47,7 @@ class _Probing:
     monitor: Monitor
     wanted: dict[str, Any]
     _remote: dict[str, RemoteReading] = field(default_factory=dict)
-    _engine: LocalEngine | None = None
+    _kept: KeptEngine = field(default_factory=KeptEngine)
     """Of the local reading before: the next one's workers have imports behind them."""
 
     def read_all(self, readings: Sequence[Reading]) -> list[DatakitError]:
@@ -84,7 +84,7 @@ class _Probing:
             self._store(rows, failures)
             self.monitor.advance(label, len(rows), len(failures), "")
 
-        read_here(self.run, self.wanted, reading, self.options.retry_failures, store, self._engine_with)
+        read_here(self.run, self.wanted, reading, self.options.retry_failures, store, self._kept.of)
 
     def _store(self, rows: Rows, failures: Rows) -> None:
         self.run.journal("distributions").append(rows)
@@ -114,16 +114,9 @@ class _Probing:
                 limits = (min(source.max_in_flight, MOST_IN_FLIGHT), source.timeout_s, source.patience_s, proven)
                 yield Client(source.model, [server.base_url], OPEN, *limits, server.trouble, where, source.omit)
 
-    def _engine_with(self, n_workers: int) -> LocalEngine:
-        if self._engine is None or self._engine.workers != n_workers:
-            self.close()
-            self._engine = LocalEngine(n_workers, keeps=True)
-        return self._engine
-
     def close(self) -> None:
         """End the workers that are left."""
-        if self._engine is not None:
-            self._engine.close()
+        self._kept.close()
 
 
 def _labels(readings: Sequence[Reading]) -> list[str]:

@@ -16,7 +16,7 @@ from typing import cast
 
 from datakit import serving
 from datakit.client import OPEN, BatchClient, Client, Drain, read_access
-from datakit.engine.local import LocalEngine
+from datakit.engine.local import KeptEngine
 from datakit.errors import BudgetSpent, DatakitError, RunError, SourceStopped
 from datakit.machine import collecting_rarely, many_open_files
 from datakit.options import Options
@@ -49,7 +49,7 @@ class Gathering:
     _meter: Meter = field(init=False)
     _drain: Drain = field(init=False)
     _budget_spent: bool = False
-    _engine: LocalEngine | None = None
+    _kept: KeptEngine = field(default_factory=KeptEngine)
     """Of the local source before: the next one's workers have imports behind them."""
 
     def __post_init__(self) -> None:
@@ -137,7 +137,7 @@ class Gathering:
             self.run.journal("responses").append(responses)
             self.run.journal("failures").append(failures)
 
-        engine = self._engine_with(len(devices_of(source)))
+        engine = self._kept.of(len(devices_of(source)))
         asked.sampler = sampler = LocalSampler(source, self._place_of(source), asked.proven, engine)
         self._meter.watch(sampler.exchange)
         try:
@@ -153,16 +153,9 @@ class Gathering:
             self.run.journal("responses").close()
             self.run.journal("failures").close()
 
-    def _engine_with(self, n_workers: int) -> LocalEngine:
-        if self._engine is None or self._engine.workers != n_workers:
-            self.close()
-            self._engine = LocalEngine(n_workers, keeps=True)
-        return self._engine
-
     def close(self) -> None:
         """End the workers that are left."""
-        if self._engine is not None:
-            self._engine.close()
+        self._kept.close()
 
     def _place_of(self, source: Sampled) -> str:
         return f"sources.{next(at for at, one in enumerate(self.recipe.sources) if one is source)}"
