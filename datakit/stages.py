@@ -76,7 +76,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
     stopped: list[DatakitError] = []
     exported: dict[Phase, int] = {}
     selection: Selected | None = None
-    with Run.create(folder) as run, engines_of(cluster, monitor.say) as engines:
+    with Run.create(folder) as run, engines_of(cluster, monitor.say, options.signals, options.grace_s) as engines:
         with run.abandoned_if_new():
             begun = begin(run, recipe, domain, options, curator(recipe))
             check_same(run, recipe, begun, options.resample)
@@ -142,7 +142,7 @@ def verify(run: Run, domain: Domain, monitor: Monitor, engines: Engines) -> None
         for row, verdict, duration_s in found:
             ids = {"response_id": row["response_id"], "reference_digest": row["reference_digest"], "verifier": verifier}
             run.journal("verdicts").append([{**ids, **verdict, "duration_s": round(duration_s, 4)}])
-            monitor.advance(verifier, 1, 0, "")
+            monitor.advance(verifier, 1, 0, engines.note)
     run.journal("verdicts").close()
 
 

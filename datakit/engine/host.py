@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import datakit
@@ -66,9 +66,10 @@ class Host:
 
     def __init__(self, work: Work, n_seats: int, start: Callable[[], Worker], deadline_s: float | None) -> None:
         self._check = work.check
+        self._finishes = Event()
         self._free: SimpleQueue[_Seat] = SimpleQueue()
         for _ in range(n_seats):
-            self._free.put(_Seat(LocalEngine(1, forks=work.forks), start, deadline_s))
+            self._free.put(_Seat(LocalEngine(1, forks=work.forks), start, deadline_s, self._finishes))
 
     def look(self) -> Seen:
         """Whether the work can be done here, and by which code."""
@@ -78,6 +79,10 @@ class Host:
         except DatakitError as error:
             return Seen(versions(), str(error))
         return Seen(versions(), None)
+
+    def finish(self) -> None:
+        """Begin no further row; what is asked now, or was, is answered as far as it is done."""
+        self._finishes.set()
 
     def answer(self, rows: Rows) -> list[Answer] | DatakitError:
         """What became of each row, in their order; or what a start raised, which no row is to blame for."""
@@ -93,23 +98,28 @@ class Host:
 class _Seat:
     """A worker process, and the thread that it belongs to."""
 
-    def __init__(self, engine: LocalEngine, start: Callable[[], Worker], deadline_s: float | None) -> None:
+    def __init__(self, engine: LocalEngine, start: Callable[[], Worker], deadline_s: float | None, finishes: Event) -> None:
+        self._finishes = finishes
         self._given: SimpleQueue[Rows] = SimpleQueue()
         self._made: SimpleQueue[Answer | DatakitError] = SimpleQueue()
         self._work = (engine, start, deadline_s)
         self._thread = Thread(target=self._run, daemon=True)
 
     def answer(self, rows: Rows) -> list[Answer]:
+        answers: list[Answer] = []
+        if self._finishes.is_set():
+            return answers
         if not self._thread.is_alive():  # it has not begun, or its start has failed
             self._thread = Thread(target=self._run, daemon=True)
             self._thread.start()
         self._given.put(rows)
-        answers: list[Answer] = []
         for _ in rows:
             made = self._made.get()
             if isinstance(made, DatakitError):
                 raise made
             answers.append(made)
+            if self._finishes.is_set():
+                break
         return answers
 
     def _run(self) -> None:

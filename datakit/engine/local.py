@@ -108,6 +108,8 @@ class KeptEngine:
 class LocalEngines:
     """Engines on this machine."""
 
+    note = ""
+
     def engine(self, work: Work) -> LocalEngine:
         return LocalEngine(1 if work.alone else work.workers, work.pinned, work.forks)
 

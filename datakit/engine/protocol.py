@@ -36,8 +36,8 @@ class Work:
     """Start once and fork (forks.py): for a start that leaves no thread and no process at work."""
     alone: bool = False
     """One worker in all, on a machine that does nothing else of this."""
-    per_device: bool = False
-    """A worker takes a GPU, where a machine has some."""
+    gpu: Literal["no", "if there", "must"] = "no"
+    """Whether a worker on a cluster takes a GPU; "if there": else all processors of its node."""
     check: Callable[[], None] | None = None
     """Raises a DatakitError on a machine that cannot do this work."""
 
@@ -59,6 +59,11 @@ class Engine(Protocol):
 
 class Engines(Protocol):
     """Makes the engines of one build: on this machine (local.py), or on a cluster (ray.py)."""
+
+    @property
+    def note(self) -> str:
+        """What is at work now, for whoever watches: "2 nodes, 16 seats"; empty for this machine."""
+        ...
 
     def engine(self, work: Work) -> Engine:
         """One for this work."""

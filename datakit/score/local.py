@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from datakit.engine.local import LocalEngine
 from datakit.engine.protocol import Engine, Engines, Result, Work, Worker
@@ -45,9 +45,17 @@ def score_here(run: Run, reward: LocalReward, retry_failures: bool, engines: Eng
     """Scores of everything that the judge has not scored, by one worker on each of the recipe's devices."""
     judge = judge_name(reward)
     batches = map(conversations, stream_missing(run, judge, retry_failures))
-    work = Work(len(all_devices(reward.devices)), per_device=True)
+    work = Work(len(all_devices(reward.devices)), gpu=_gpu(reward.devices))
     with closing(_work(reward, partial(scoring_worker, reward), batches, engines.engine(work))) as results:
-        yield from chunks(results, judge)
+        for chunk in chunks(results, judge):
+            yield chunk._replace(note=", ".join(filter(None, (chunk.note, engines.note))))
+
+
+def _gpu(devices: list[str]) -> Literal["no", "if there", "must"]:
+    """What of a cluster's GPUs the recipe's devices mean; which one a worker takes is the cluster's to say."""
+    if not devices:
+        return "if there"
+    return "no" if all(name.startswith("cpu") for name in devices) else "must"
 
 
 def self_check(reward: LocalReward) -> Iterator[tuple[str, Findings]]:
@@ -108,21 +116,25 @@ class _Pending:
 def chunks(results: Iterable[Result], judge: str) -> Iterator[Chunk]:
     """Results as table rows, one for each response of a conversation, some hundred at a time.
 
-    Raises WorkerError after HOPELESS conversations in a row on which the model failed; what was made before is given first.
+    Raises WorkerError after HOPELESS conversations in a row on which the model failed. Before that, and before what a signal
+    raises, what was made is given.
     """
     pending, meter, n_failed = _Pending(), TokenMeter(), 0
-    for result in results:
-        meter.read(result)
-        n_failed = n_failed + 1 if (result.value or {}).get("error", "crash") in MODEL_FAULTS else 0
-        if n_failed == HOPELESS:
-            yield Chunk(pending.scores, pending.failures, str(meter))
-            message = (result.value or {}).get("message") or result.message
-            raise WorkerError(f"{judge} failed on {HOPELESS} conversations in a row; the last: {message}")
-        for response_id in result.row["response_ids"]:
-            pending.add(*_table_row(result, response_id, judge))
-        if pending.full():
-            yield Chunk(pending.scores, pending.failures, str(meter))
-            pending = _Pending()
+    try:
+        for result in results:
+            meter.read(result)
+            n_failed = n_failed + 1 if (result.value or {}).get("error", "crash") in MODEL_FAULTS else 0
+            if n_failed == HOPELESS:
+                message = (result.value or {}).get("message") or result.message
+                raise WorkerError(f"{judge} failed on {HOPELESS} conversations in a row; the last: {message}")
+            for response_id in result.row["response_ids"]:
+                pending.add(*_table_row(result, response_id, judge))
+            if pending.full():
+                yield Chunk(pending.scores, pending.failures, str(meter))
+                pending = _Pending()
+    except (WorkerError, KeyboardInterrupt, SystemExit):  # the latter two are what a signal raises
+        yield Chunk(pending.scores, pending.failures, str(meter))
+        raise
     if pending.scores or pending.failures:
         yield Chunk(pending.scores, pending.failures, str(meter))
 

@@ -19,12 +19,14 @@ import psutil
 import pytest
 from polars.testing import assert_frame_equal
 
+from datakit.engine.fleet import Teller
 from datakit.engine.host import versions
 from datakit.engine.protocol import Result, Work, Worker
 from datakit.engine.ray import RayEngine, RayEngines, connect
 from datakit.errors import BadInput, WorkerError
 from datakit.options import Options
 from datakit.recipe import parse
+from datakit.signals import Signals
 from datakit.stages import build
 from datakit.store import Run
 from datakit.tables import Rows
@@ -59,7 +61,8 @@ class Nodes:
         self.cluster.remove_node(node, allow_graceful=False)
 
     def engine(self, **work: Any) -> RayEngine:
-        return RayEngine(self.ray, Work(**work), lambda text, warning: self.said.append(text))
+        self.teller = Teller(lambda text, warning: self.said.append(text))
+        return RayEngine(self.ray, Work(**work), self.teller, Signals(), 20.0)
 
     def close(self) -> None:
         self.ray.shutdown()
@@ -147,7 +150,11 @@ def test_a_node_that_is_killed_and_one_that_joins(nodes: Nodes) -> None:
         nodes.end(nodes.second)
         nodes.second = nodes.add()
 
+    del nodes.said[:]
     assert during(nodes, swap, 120) == {x: 2 * x for x in range(120)}
+    assert any("is lost (its node is gone)" in said or "is lost (Actor" in said for said in nodes.said)
+    assert any("takes part, with 1 seat" in said for said in nodes.said)
+    assert nodes.teller.note == "2 nodes, 2 seats"
 
 
 def test_a_row_that_ends_its_host_is_a_crash_and_goes_no_further(nodes: Nodes) -> None:
@@ -186,7 +193,7 @@ def test_alone_is_one_worker_in_all(nodes: Nodes) -> None:
 
 
 def test_another_code_on_a_node_stops_with_its_name(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datakit.engine.ray.versions", lambda: {**versions(), "Python": "3.99"})
+    monkeypatch.setattr("datakit.engine.fleet.versions", lambda: {**versions(), "Python": "3.99"})
     with pytest.raises(WorkerError, match=r"has Python .* \(3.99 here\).*install the same on all nodes"):
         run(nodes, numbers(4))
 
@@ -195,15 +202,44 @@ def test_nothing_is_left_of_a_driver_that_is_killed(nodes: Nodes) -> None:
     code = f"""
         from datakit.engine.protocol import Work
         from datakit.engine.ray import RayEngines
+        from datakit.signals import Signals
         from tests.helpers.engine_workers import start
         batches = [[{{"x": x, "do": "sleep", "s": 0.2}}] for x in range(400)]
-        for result in RayEngines({nodes.cluster.address!r}, print).engine(Work()).map(start, batches, 30.0):
+        for result in RayEngines({nodes.cluster.address!r}, print, Signals(), 20).engine(Work()).map(start, batches, 30.0):
             print("one", flush=True)
     """
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, stdout=subprocess.PIPE) as driver:
         wait_for(lambda: len(workers()) == 2)
         os.kill(driver.pid, signal.SIGKILL)
     wait_for(lambda: not hosts() and not workers())
+
+
+@pytest.mark.parametrize(("sign", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_sends_no_more_and_stores_what_is_under_way(
+    nodes: Nodes, tmp_path: Path, sign: signal.Signals, status: int
+) -> None:
+    """Verdicts that are done are stored, rows that have not begun are left to the next build, and nothing is left on a node."""
+    programs = [f"```python\nimport time\ndef f():\n    time.sleep(0.3)\n    return {at}\n```" for at in range(60)]
+    rows = [{"prompt": "Write f().", "tests": "assert f() == 1", "model": "m", "text": text} for text in programs]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = {"type": "responses", "path": "rows.jsonl", "columns": {"reference": "tests"}}
+    recipe = {"domain": "code", "sources": [source], "select": {"margin": None}}
+    (tmp_path / "r.yaml").write_text(json.dumps({**recipe, "score": None}))
+    run = tmp_path / "run"
+    build = ["build", "--recipe", tmp_path / "r.yaml", "--out", run, "--until", "verify", "--cluster", nodes.cluster.address]
+    command = [sys.executable, "-m", "datakit", *map(str, build)]
+    env = {**os.environ, "COLUMNS": "200"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, cwd=ROOT) as process:
+        wait_for(lambda: process.poll() is not None or any(p.stat().st_size for p in (run / "verdicts").glob("journal-*")))
+        process.send_signal(sign)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == status, said
+    assert "waiting up to 20 s for rows under way (2 nodes, 2 seats)" in said and "Traceback" not in said
+    wait_for(lambda: not hosts() and not workers())
+    assert 0 < table_of(run, "verdicts").height < 60
+    ended = subprocess.run(command, capture_output=True, text=True, env=env, cwd=ROOT, check=True)
+    outcomes = table_of(run, "verdicts")["outcome"].value_counts(sort=True)
+    assert outcomes.rows() == [("failed", 59), ("passed", 1)], ended.stderr
 
 
 def test_signals_stay_with_the_build(nodes: Nodes) -> None:
@@ -217,7 +253,7 @@ def test_an_address_where_nothing_is(nodes: Nodes, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("ray.init", nowhere)
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     with pytest.raises(BadInput, match=r"cluster.address: no Ray cluster at 'auto': start one with ray start --head"):
-        RayEngines("auto", lambda *_: None).engine(Work())
+        RayEngines("auto", lambda *_: None, Signals(), 20.0).engine(Work())
 
 
 def test_a_run_does_not_know_which_engine_made_it(nodes: Nodes, tmp_path: Path) -> None:
