@@ -41,7 +41,7 @@ test-long: $(INSTALLED)  ## every law 25 times as often, and a hundred kills: be
 	$(PYTEST) -m "long or hypothesis" --hypothesis-profile=long $(BOTH)
 
 test-ray: $(INSTALLED)  ## a cluster of two nodes on this machine
-	$(PYTEST) -m ray
+	$(PYTEST) -m "ray and not long"
 
 test-vllm: $(INSTALLED) $(VLLM)/.installed  ## real vLLM on CPUs: 3.4 GB, in an environment of its own
 	DATAKIT_VLLM_PYTHON=$(CURDIR)/$(VLLM)/bin/python $(PYTEST) -m vllm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -19,17 +20,21 @@ import psutil
 import pytest
 from polars.testing import assert_frame_equal
 
+from datakit.domains import DOMAINS
 from datakit.engine.fleet import Teller
 from datakit.engine.host import versions
+from datakit.engine.local import LocalEngines
 from datakit.engine.protocol import Result, Work, Worker
 from datakit.engine.ray import RayEngine, RayEngines, connect
 from datakit.errors import BadInput, WorkerError
 from datakit.options import Options
-from datakit.recipe import parse
+from datakit.recipe import VerifyCode, parse
+from datakit.recipe.verify import VerifyMath
 from datakit.signals import Signals
 from datakit.stages import build
 from datakit.store import Run
 from datakit.tables import Rows
+from datakit.verify import verdicts
 from tests.helpers.engine_workers import start, start_breaks, start_refuses
 from tests.helpers.folders import ROOT
 from tests.helpers.monitors import Heard
@@ -60,9 +65,11 @@ class Nodes:
         """As a machine ends."""
         self.cluster.remove_node(node, allow_graceful=False)
 
-    def engine(self, **work: Any) -> RayEngine:
+    note = ""
+
+    def engine(self, work: Work) -> RayEngine:
         self.teller = Teller(lambda text, warning: self.said.append(text))
-        return RayEngine(self.ray, Work(**work), self.teller, Signals(), 20.0)
+        return RayEngine(self.ray, work, self.teller, Signals(), 20.0)
 
     def close(self) -> None:
         self.ray.shutdown()
@@ -90,7 +97,7 @@ def batches(rows: Rows, size: int) -> Iterator[Rows]:
 
 
 def run(nodes: Nodes, rows: Rows, size: int = 4, deadline_s: float | None = 5.0, **work: Any) -> list[Result]:
-    return list(nodes.engine(**work).map(start, batches(rows, size), deadline_s))
+    return list(nodes.engine(Work(**work)).map(start, batches(rows, size), deadline_s))
 
 
 def outcomes(results: list[Result]) -> dict[int, Any]:
@@ -133,7 +140,7 @@ def test_the_guilty_row_alone_is_blamed(nodes: Nodes) -> None:
 def during(nodes: Nodes, happens: Callable[[], object], n: int = 60) -> dict[int, Any]:
     """What becomes of rows of a tenth of a second, when something happens after the first ones."""
     rows, results = [{"x": x, "do": "sleep", "s": 0.1} for x in range(n)], []
-    for result in nodes.engine().map(start, batches(rows, 4), 30.0):
+    for result in nodes.engine(Work()).map(start, batches(rows, 4), 30.0):
         results.append(result)
         if len(results) == 8:
             happens()
@@ -173,7 +180,7 @@ def test_what_a_start_raises_stops_the_stage(
     nodes: Nodes, begin: Callable[[], Worker], error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said):
-        list(nodes.engine().map(begin, batches(numbers(8), 4), None))
+        list(nodes.engine(Work()).map(begin, batches(numbers(8), 4), None))
     wait_for(lambda: not hosts())
 
 
@@ -188,7 +195,7 @@ def test_nodes_that_cannot_do_the_work_are_left_out_and_none_at_all_is_an_error(
 
 
 def test_alone_is_one_worker_in_all(nodes: Nodes) -> None:
-    seen = [len(workers()) for _ in nodes.engine(alone=True).map(start, batches(numbers(12), 4), 5.0)]
+    seen = [len(workers()) for _ in nodes.engine(Work(alone=True)).map(start, batches(numbers(12), 4), 5.0)]
     assert len(seen) == 12 and max(seen) == 1
 
 
@@ -289,6 +296,35 @@ def test_a_run_does_not_know_which_engine_made_it(nodes: Nodes, tmp_path: Path) 
         here, both = (table_of(tmp_path / name, table).drop(told) for name in ("here", "both"))
         assert here.height or table == "failures"
         assert_frame_equal(both, here, abs_tol=1e-6)
+
+
+@pytest.mark.parametrize("domain", ["math", "code"])
+@pytest.mark.parametrize("every", [40, pytest.param(1, marks=pytest.mark.long)])
+def test_labelled_rows_have_the_same_verdicts(nodes: Nodes, shared_data: Path, domain: str, every: int) -> None:
+    """Real answers, on two nodes and on this machine. What took too long is compared nowhere: that is the machine's to say."""
+    with gzip.open(shared_data / "responses" / f"{domain}.jsonl.gz", "rt", encoding="utf-8") as file:
+        given = [json.loads(line) for line in file][::every]
+    rows = [
+        {
+            "at": at,
+            "text": row["response"],
+            "reference": row["gold_answer"] if domain == "math" else row["tests"],
+            "messages": [{"role": "user", "content": row["prompt"]}],
+            **{name: row.get(name) for name in ("test_style", "entry_point", "solution")},
+            "complete": True,
+        }
+        for at, row in enumerate(given)
+    ]
+    options = {"math": VerifyMath(), "code": VerifyCode()}[domain]
+    found = []
+    for engines in (LocalEngines(), nodes):
+        judged = verdicts(DOMAINS[domain](options), batches(rows, 64), Heard(), engines)
+        found.append({row["at"]: verdict for row, verdict, _ in judged})
+    here, there = found
+    assert len(here) == len(there) == len(rows) > 100
+    late = {at for one in found for at, verdict in one.items() if verdict["outcome"] == "timeout"}
+    assert len(late) < 0.02 * len(rows)
+    assert {at: there[at] for at in there if at not in late} == {at: here[at] for at in here if at not in late}
 
 
 def table_of(folder: Path, name: str) -> pl.DataFrame:
