@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -114,7 +115,7 @@ def rows_of(lab: Lab, cell: Cell, seed: int) -> pl.DataFrame:
 
 def selected(lab: Lab, run: Path, select: Mapping[str, str]) -> Path:
     """A copy of a run, selected by another rule."""
-    name = "-".join([run.name, *select.values()]).replace(" ", "")
+    name = re.sub(r"[^\w.]+", "-", "-".join([run.name, *select.values()])).strip("-")  # Polars reads brackets as a pattern
     copy = lab.copy(run.name, f"ablations/{name}")
     sets = [word for field, value in select.items() for word in ("--set", f"{field}={value}")]
     lab.run(f"select {name}", DATAKIT, "select", copy, *sets)

@@ -1,5 +1,6 @@
 """Texts read by a server: a whole build against a fake one, resumed, re-selected, and refused."""
 
+import polars as pl
 import pytest
 
 from datakit.probe.remote import read_answer
@@ -89,6 +90,8 @@ def test_what_a_reselection_brings_is_left_out_and_named(built):
     done = datakit("select", folder / "run", "--set", "select.demos_per_prompt=all", "--set", "export.teacher=author")
     demos = count(folder / "run", "demos")
     assert done.returncode == 0 and demos > read
+    exported = pl.read_parquet(folder / "run" / "sft" / "train.parquet").select("prompt_id", "response_id")
+    assert exported.equals(exported.sort("prompt_id", "response_id"))  # else trainings of two equal runs would differ
     assert f"fusion: {demos - read} texts left out that not all models have read yet" in done.stderr
     assert f"--out {folder / 'run'} --until probe" in done.stderr and f"fusion: {read} texts" in done.stderr
     before = len(fake.requests)

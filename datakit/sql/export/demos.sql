@@ -30,4 +30,4 @@ FROM selected_demos AS d
 INNER JOIN prompts AS p ON d.prompt_id = p.prompt_id
 INNER JOIN responses AS r ON d.response_id = r.response_id
 LEFT JOIN sources AS s ON r.model = s.model AND r.sampling = s.sampling AND r.revision IS NOT DISTINCT FROM s.revision
-ORDER BY d.prompt_id
+ORDER BY d.prompt_id, d.response_id

@@ -42,4 +42,4 @@ INNER JOIN responses AS c ON x.chosen_id = c.response_id
 INNER JOIN responses AS r ON x.rejected_id = r.response_id
 LEFT JOIN sources AS cs ON c.model = cs.model AND c.sampling = cs.sampling AND c.revision IS NOT DISTINCT FROM cs.revision
 LEFT JOIN sources AS rs ON r.model = rs.model AND r.sampling = rs.sampling AND r.revision IS NOT DISTINCT FROM rs.revision
-ORDER BY x.prompt_id, x.model
+ORDER BY x.prompt_id, x.model, x.chosen_id, x.rejected_id
