@@ -133,7 +133,8 @@ def unverified(lab: Lab) -> Path:
     given = yaml.safe_load((RECIPES / "scored.yaml").read_text(encoding="utf-8"))
     source = {"type": "responses", "path": str(rows.resolve()), "judge": "armorm", "columns": columns}
     recipe = folder.with_suffix(".yaml")
-    recipe.write_text(yaml.safe_dump({"domain": "instruct", "sources": [source], "score": None, "select": given["select"]}))
+    select = given["select"] | {"pass_rate_min": None}  # nothing is verified there
+    recipe.write_text(yaml.safe_dump({"domain": "instruct", "sources": [source], "score": None, "select": select}))
     lab.run("build unverified", DATAKIT, "build", "--recipe", recipe, "--out", folder)
     return folder
 

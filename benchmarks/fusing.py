@@ -46,14 +46,15 @@ def main() -> None:
     def row(label: str, name: str) -> Row:
         return Row(label, [f"{name}-{seed}" for seed in seeds])
 
-    sources = [Row(name, [name]) for name in SOURCES]
+    sources = [Row(name.removeprefix("fusion-"), [name]) for name in SOURCES]
     base, fused, final = Row("base", ["base"]), row("SFT", "sft"), row("SFT + DPO", "dpo")
     mixed = row("SFT + WRPO", "wrpo")
-    controls = [row("own answers", "own"), row(f"{best} alone", "alone")]
+    controls = [row("own answers", "own"), row(f"{best.removeprefix('fusion-')} alone", "alone")]
     rows = [*sources, base, *controls, fused, final, mixed]
     values = lab.measure({name: lab.model(name) for row in rows for name in row.models})
 
     compared = [(fused, base), (final, fused), (mixed, fused), *((final, one) for one in [*controls, *sources])]
+    compared += [(fused, one) for one in controls]
     told = [scores(values, rows), differences(values, compared), kinds(values, rows)]
     (asked.out / "table.md").write_text("\n\n".join(told) + "\n", encoding="utf-8")
     plot(values, rows, asked.out / "fusion.svg")

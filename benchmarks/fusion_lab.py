@@ -136,7 +136,8 @@ class Lab:
         given = []
         for name, folder in models.items():
             section = sections / f"{name}.yaml"
-            model = os.path.relpath(folder.resolve(), sections.resolve())  # an answer's seed holds the model's name: the same anywhere
+            # A name that is the same in any checkout: the seed of an answer hangs on it.
+            model = os.path.relpath(folder.resolve(), sections.resolve())
             section.write_text(yaml.safe_dump({"type": "local", "model": model, "devices": ["cpu"]}))
             given.append(f"{name}={section}")
         return given
