@@ -83,7 +83,7 @@ def row(lab: Lab, name: str, seeds: Sequence[int]) -> str:
     trainings = []
     for cell in ROWS[name]:
         for seed in seeds:
-            made = f"{name}-{cell.name.replace(' ', '-')}-{seed}"
+            made = _file_name(name, cell.name, str(seed))
             rows = lab.write(f"ablations/{made}.parquet", found[cell.name, seed].head(n))
             start = TARGET if cell.kind == "sft" else lab.folder(f"sft-{seed}")
             trainings.append(Training(made, cell.kind, rows, start, seed, steps_of(cell.kind), dict(cell.flags)))
@@ -115,7 +115,7 @@ def rows_of(lab: Lab, cell: Cell, seed: int) -> pl.DataFrame:
 
 def selected(lab: Lab, run: Path, select: Mapping[str, str]) -> Path:
     """A copy of a run, selected by another rule."""
-    name = re.sub(r"[^\w.]+", "-", "-".join([run.name, *select.values()])).strip("-")  # Polars reads brackets as a pattern
+    name = _file_name(run.name, *select.values())
     copy = lab.copy(run.name, f"ablations/{name}")
     sets = [word for field, value in select.items() for word in ("--set", f"{field}={value}")]
     lab.run(f"select {name}", DATAKIT, "select", copy, *sets)
@@ -137,6 +137,11 @@ def unverified(lab: Lab) -> Path:
     recipe.write_text(yaml.safe_dump({"domain": "instruct", "sources": [source], "score": None, "select": select}))
     lab.run("build unverified", DATAKIT, "build", "--recipe", recipe, "--out", folder)
     return folder
+
+
+def _file_name(*words: str) -> str:
+    """Of letters, digits, _ . - alone: Polars reads brackets as a pattern, and an evaluation takes no commas in a name."""
+    return re.sub(r"[^\w.]+", "-", "-".join(words)).strip("-")
 
 
 def _hash(text: str) -> str:
