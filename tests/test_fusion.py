@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import re
 from collections import Counter
 from typing import Any
 
 import polars as pl
 import pytest
 
+from datakit.evaluation.models import read_models
 from datakit.recipe import LocalSource, load
 from tests.helpers.folders import ROOT
 
@@ -30,6 +32,16 @@ def problems(name: str) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def lab(tables) -> Any:
     return importlib.import_module("fusion_lab")
+
+
+def test_an_evaluation_takes_the_name_of_every_ablation(lab, tmp_path):
+    """And Polars reads every file of one: brackets in a path are a pattern to it."""
+    ablating = importlib.import_module("ablating")
+    names = {ablating._file_name(row, cell.name, "1") for row, cells in ablating.ROWS.items() for cell in cells}
+    places = {ablating._file_name("scored", *cell.select.values()) for cells in ablating.ROWS.values() for cell in cells}
+    assert all(re.fullmatch(r"[\w.-]+", name) for name in names | places)
+    given = lab.Lab(tmp_path).given({name: tmp_path / name for name in names})
+    assert {model.name for model in read_models(given, None, None)} == names
 
 
 def test_in_the_second_round_the_sources_are_called_as_in_the_first(lab, tmp_path):
