@@ -103,8 +103,8 @@ def _model(name: str, where: str, columns: dict[str, Any], api_key_env: str | No
         return _of_section(name, place)
     if place.is_dir():
         args = [*SERVED, *([] if has_gpu() else ON_CPU)]
-        folder = {"type": "serve", "engine": "transformers", "model": str(place.absolute()), "args": args, "together": False}
-        return Model(name, folder, (place.absolute().name,))
+        served = {"type": "serve", "engine": "transformers", "model": name, "folder": str(place.absolute())}
+        return Model(name, {**served, "args": args, "together": False}, (place.absolute().name,))
     if place.is_file():
         return _of_file(name, place.absolute(), part, columns)
     raise BadInput(f"--model {name}={where}: no such file or folder; a URL begins with http:// or https://")
@@ -137,7 +137,10 @@ def _of_section(name: str, path: Path) -> Model:
             "or evaluate with a benchmark file of your own"
         )
     folder = path.parent.absolute()
-    for field in ("path", "python", *(["model"] if values.get("type") in ("serve", "local") else [])):
+    is_here = values.get("type") in ("serve", "local") and "folder" not in values
+    if is_here and isinstance(given := values.get("model"), str) and (folder / given).is_dir():
+        values = {**values, "model": name, "folder": given}
+    for field in ("path", "python", "folder"):
         if isinstance(given := values.get(field), str) and (folder / given).exists():
             values = {**values, field: str(folder / given)}
     own = (
@@ -149,7 +152,8 @@ def _of_section(name: str, path: Path) -> Model:
     except ValidationError as error:
         lines = explain(error, {"source": section}, _One)
         raise BadInput("\n".join(f"--model {name}={path}: {line.removeprefix('source.')}" for line in lines)) from None
-    return Model(name, section, tuple(str(section[field]) for field in ("model",) if field in section))
+    called = (section.get("model"), Path(section["folder"]).name if "folder" in section else None)
+    return Model(name, section, tuple(str(one) for one in called if one is not None))
 
 
 def _of_file(name: str, path: Path, asked_for: str, columns: dict[str, Any]) -> Model:

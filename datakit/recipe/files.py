@@ -119,8 +119,8 @@ def _with_kb(verify: Verify) -> Verify:
 
 def _pinned(section: Model, folder: Path) -> Model:
     """A model folder gets the digest of its files as its revision. A name that looks like a path must exist."""
-    if section.location is None and section.model.startswith((".", "/", "~")):
-        raise RecipeError(f"model folder not found: {section.model} (looked at {in_folder(folder, section.model)})")
+    if section.location is None and (section.folder is not None or section.model.startswith((".", "/", "~"))):
+        raise RecipeError(f"model folder not found: {section.place} (looked at {in_folder(folder, section.place)})")
     if section.location is None or section.revision is not None:
         return section
     return section.model_copy(update={"revision": fingerprint(section.location)})

@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from datakit.recipe.section import Endpoint, ExtraBody, Located, Name, Sampling, Section, check_free
+from datakit.recipe.section import Endpoint, ExtraBody, Name, Sampling, Section, Weights, check_free
 
 
-class LocalReward(Located):
+class LocalReward(Weights):
     """What reward models that run on this machine share."""
 
     shaping: ClassVar[tuple[str, ...]] = ("dtype", "exact", "max_tokens", "truncate")

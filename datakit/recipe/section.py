@@ -130,6 +130,11 @@ class Located(Section):
         return str(getattr(self, self.named_by))
 
     @property
+    def place(self) -> str:
+        """What is looked for on this machine."""
+        return self.name
+
+    @property
     def location(self) -> Path | None:
         """Where it lies on this machine; None where it is on the hub."""
         return self._location
@@ -145,8 +150,20 @@ class Located(Section):
 
     def locate(self, folder: Path) -> None:
         """Look for the name from the recipe's folder on; called once, when the recipe is parsed."""
-        path = in_folder(folder, self.name)
+        path = in_folder(folder, self.place)
         self._location = path if path.is_dir() else None
+
+
+class Weights(Located):
+    """A section whose model may lie on this machine."""
+
+    folder: Name | None = None
+    """Where the model's files lie. Without it `model` says that, and rows then have the path for a name: with it a run says
+    org/name, and is the same wherever the folder is."""
+
+    @property
+    def place(self) -> str:
+        return self.name if self.folder is None else self.folder
 
 
 def in_folder(folder: Path, path: str) -> Path:

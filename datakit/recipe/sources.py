@@ -17,6 +17,7 @@ from datakit.recipe.section import (
     Requests,
     Sampling,
     Section,
+    Weights,
     Where,
     check_free,
     in_folder,
@@ -99,7 +100,7 @@ class Sampled(Section):
     """What every source shares that answers prompts."""
 
     model: Name
-    """The name that requests ask for; for `serve` a hub id or a model folder, for `local` a model folder."""
+    """The name that requests ask for; for `serve` a hub id or a model folder, for `local` a model folder (see `folder`)."""
     revision: Name | None = None
     """The model's commit, tag or branch; of a model folder by default a digest of its files. Part of a response's id."""
     n: Annotated[int, Field(strict=True, ge=0)] = 1
@@ -245,7 +246,7 @@ class EndpointSource(Requested, Endpoint):
         return self
 
 
-class ServeSource(Requested, Located):
+class ServeSource(Requested, Weights):
     type: Literal["serve"]
     engine: Literal["transformers", "vllm"]
     """transformers: `transformers serve` of the `local` extra; vllm: a vLLM installation."""
@@ -306,7 +307,7 @@ class LocalSampling(Sampling):
     """Only so many of the likeliest tokens; of them top_p takes its share."""
 
 
-class LocalSource(Sampled, Located):
+class LocalSource(Sampled, Weights):
     type: Literal["local"]
     sampling: LocalSampling = LocalSampling()
     sampling_by: Annotated[Mapping[PromptColumn, Annotated[Mapping[Name, LocalSampling], OneOrMore]], Field(max_length=1)] = {}

@@ -139,7 +139,7 @@ def check(source: LocalSource, where: str) -> None:
 def model_folder(source: LocalSource, where: str) -> Path:
     """BadInput where there is none."""
     if source.location is None:
-        raise BadInput(f"{where}.model: {source.model}: no such folder; give a model folder, or type: serve for one of the hub")
+        raise BadInput(f"{where}.model: {source.model}: no such folder; say folder: PATH, or type: serve for one of the hub")
     return source.location
 
 

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from datakit.audit.browsing import Browsing
+from datakit.evaluation.models import read_models
 from datakit.store import Run
 from datakit.tables.intervals import wilson
 from tests.helpers.command import count, datakit, datakit_process, rows_of, wait_for_requests
@@ -410,6 +411,18 @@ def test_a_server_of_several_models_and_one_that_is_away(benchmark, tmp_path):
 # ------------------------------------------------------------------------------------------------------------- model folders
 
 
+def test_a_folder_is_called_by_its_name_on_the_command_line(tmp_path):
+    """By itself, and where a section says it: what an answer's seed hangs on has no path."""
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "section.yaml").write_text("{type: local, model: weights}")
+    (tmp_path / "named.yaml").write_text("{type: local, model: org/llama, folder: weights}")
+    given = [f"a={tmp_path}/weights", f"b={tmp_path}/section.yaml", f"c={tmp_path}/named.yaml"]
+    models = read_models(given, None, None)
+    assert [model.section["model"] for model in models] == ["a", "b", "org/llama"]
+    assert {model.section["folder"] for model in models} == {str(tmp_path / "weights")}
+    assert all("weights" in model.names for model in models), "a benchmark may say how models of that name are asked"
+
+
 @pytest.mark.slow
 def test_folders_are_served_and_stopped_and_the_prefill_is_said_to_be_left_out(tmp_path):
     """Two micro models, one after the other; what they can do lies where their own report has it."""
@@ -427,5 +440,5 @@ def test_folders_are_served_and_stopped_and_the_prefill_is_said_to_be_left_out(t
     assert (of_target["n"], of_llama["n"], results["prompts"]) == (24, 24, 24)
     assert of_target["low"] <= 0.37 <= of_target["high"] and of_llama["low"] <= 0.46 <= of_llama["high"]
     there = rows_of(tmp_path / "out" / "micro", "SELECT DISTINCT model, revision FROM responses ORDER BY 1")
-    assert [Path(row["model"]).name for row in there] == ["llama", "target"]
+    assert [row["model"] for row in there] == ["llama", "target"], "no path: seeds are the same in every checkout"
     assert all(row["revision"].startswith("local-") for row in there), "a folder's files are the model's revision"

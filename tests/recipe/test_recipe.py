@@ -65,8 +65,8 @@ MISSPELT = {
     "the other kind's field": (
         PROMPTS + "sources: [{type: serve, engine: vllm, model: m, api_key_env: K}]",
         "r.yaml: sources.0.api_key_env: extra field not permitted (got 'K'); known here: args, complete, dtype, engine, env, "
-        "extra_body, force_reasoning, max_in_flight, model, n, omit, pass_env, patience_s, prefill, price, python, request, "
-        "residue, restarts, revision, sampling, sampling_by, start_timeout_s, system, template, tensor_parallel_size, "
+        "extra_body, folder, force_reasoning, max_in_flight, model, n, omit, pass_env, patience_s, prefill, price, python, "
+        "request, residue, restarts, revision, sampling, sampling_by, start_timeout_s, system, template, tensor_parallel_size, "
         "timeout_s, together, tokenizer, type",
     ),
     "sampling": (
@@ -633,9 +633,9 @@ def test_a_path_may_start_at_home(tmp_path, monkeypatch):
     assert in_folder(read().folder, "~/p.jsonl") == tmp_path / "p.jsonl"
 
 
-def served(model, folder):
-    source = {"type": "serve", "engine": "transformers", "model": model}
-    return parse({"domain": "math", "prompts": [{"type": "file", "path": "p"}], "sources": [source]}, "r.yaml", folder)
+def served(model, beside, **fields):
+    source = {"type": "serve", "engine": "transformers", "model": model, **fields}
+    return parse({"domain": "math", "prompts": [{"type": "file", "path": "p"}], "sources": [source]}, "r.yaml", beside)
 
 
 def test_a_model_is_a_folder_or_a_name_on_the_hub(tmp_path):
@@ -653,6 +653,24 @@ def test_a_model_that_looks_like_a_folder_must_be_one(tmp_path, model):
     recipe = served(model, tmp_path)
     with pytest.raises(RecipeError, match=r"model folder not found: .*llama \(looked at /.*llama\)"):
         resolve(recipe)
+
+
+def test_a_model_has_one_name_wherever_its_folder_is(tmp_path):
+    """What its answers are called by, and so their ids and seeds, are name and files."""
+    places = [tmp_path / "here" / "llama", tmp_path / "there" / "weights"]
+    for place in places:
+        place.mkdir(parents=True)
+        (place / "config.json").write_text("{}")
+    here, there = (resolve(served("org/llama", tmp_path, folder=str(place))).sampled[0] for place in places)
+    assert isinstance(here, ServeSource) and isinstance(there, ServeSource)
+    assert (here.model, here.revision, here.sampling_text) == (there.model, there.revision, there.sampling_text)
+    assert [here.requested_model, there.requested_model] == [str(place) for place in places]
+    (places[1] / "config.json").write_text("{ }")
+    assert resolve(served("org/llama", tmp_path, folder="there/weights")).sampled[0].revision != here.revision
+    moved = served("org/llama", tmp_path, folder="gone")
+    assert moved.sampled[0].model == "org/llama", "a run can be read where its models are not"
+    with pytest.raises(RecipeError, match=r"model folder not found: gone \(looked at /.*gone\)"):
+        resolve(moved)
 
 
 def test_a_recipe_error_is_bad_input():
