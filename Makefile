@@ -34,10 +34,10 @@ ablations: $(INSTALLED)  ## which choices of the data matter, on fusion's run; `
 test: $(INSTALLED)
 	$(PYTEST) $(BOTH)
 
-test-slow: $(INSTALLED)  ## real servers, real training, every labelled row
-	$(PYTEST) -m slow $(BOTH)
+test-slow: $(INSTALLED)  ## real servers, real training, labelled rows
+	$(PYTEST) -m "slow and not long" $(BOTH)
 
-test-long: $(INSTALLED)  ## every law 25 times as often, and a hundred kills: before a release
+test-long: $(INSTALLED)  ## every law 25 times as often, a hundred kills, every labelled program: before a release
 	$(PYTEST) -m "long or hypothesis" --hypothesis-profile=long $(BOTH)
 
 test-ray: $(INSTALLED)  ## a cluster of two nodes on this machine
