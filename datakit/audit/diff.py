@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,13 @@ from typing import Any
 import polars as pl
 
 from datakit.domains import domain_of
+from datakit.select.changes import find_changes, hold_selected, hold_stored
 from datakit.select.kept import with_settings
-from datakit.select.rule import Rule, Selected, diff_pairs, excluded_in, match_answers, rank_right, rule_in
-from datakit.select.rule import select as select_by
+from datakit.select.rule import Rule, excluded_in, make_candidates, match_answers, rank_right, rule_in
 from datakit.store import Run, load_sql
 from datakit.tables import FLAGGED, Messages, Row
 from datakit.tables.intervals import wilson
 
-QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 CHANGES = ("came", "went", "changed")
 SHOWN = 3  # changed pairs whose texts are read
 
@@ -37,7 +35,7 @@ class Selection:
     """Wilson's, of 95 %."""
     length_ratio_geomean: float | None
     margin_quantiles: list[float] | None
-    """Of QUANTILES."""
+    """The least, the quartiles and the most."""
     judge_accuracy: float | None
     comparisons: int
     sources: dict[str, int]
@@ -85,8 +83,13 @@ class Diff:
     demos: dict[str, int]
     examples: list[ChangedPair]
     changes: pl.DataFrame
-    """Every change: phase, prompt_id, model, change, both answers' ids and the margin before and after (`_new`); a demo has the
-    id of its answer as chosen_id."""
+    """Phase, prompt_id, model, change, both answers' ids and the margin before and after (`_new`); a demo has the id of its
+    answer as chosen_id. Every change, or as many as were asked for."""
+
+    @property
+    def n_changes(self) -> int:
+        """How many came, went and changed, pairs and demos."""
+        return sum(self.pairs.values()) + sum(self.demos.values())
 
     def as_json(self) -> dict[str, Any]:
         """All of it in dicts and lists."""
@@ -95,46 +98,57 @@ class Diff:
 
 @dataclass(frozen=True)
 class Held:
-    """A selection with the run that its texts are in."""
+    """A selection: the run that its texts are in, and what was not selected but found on the way."""
 
     name: str
     run: Run
-    selected: Selected
+    accuracy: float | None
+    comparisons: int
     excluded: dict[str, int] | None
 
 
-def preview(folder: Path, settings: list[str]) -> Diff:
-    """What selecting anew with the settings (`--set`) would do to pairs and demos of a run. Writes nothing."""
+def preview(folder: Path, settings: list[str], most: int | None = None) -> Diff:
+    """What selecting anew with the settings (`--set`) would do to pairs and demos of a run. Writes nothing.
+
+    `most`: so many changes are enough; None: all.
+    """
     with Run.open(folder) as run:
         recipe = run.recipe()
         _, rule = with_settings(run, settings)
-        return diff_rules(run, rule_in(run, recipe, domain_of(recipe)), rule)
+        return diff_rules(run, rule_in(run, recipe, domain_of(recipe)), rule, most)
 
 
-def diff_rules(run: Run, now: Rule, then: Rule) -> Diff:
+def diff_rules(run: Run, now: Rule, then: Rule, most: int | None = None) -> Diff:
     """What `then` would select, against what the run holds by the rule `now`."""
-    selected = select_by(run, then)
-    if (now.judge, now.verifier, now.any_source) == (then.judge, then.verifier, then.any_source):
-        accuracy, comparisons = selected.accuracy, selected.comparisons
-    else:
-        match_answers(run, now)
-        accuracy, comparisons = rank_right(run, now)
-    held = Selected(run.frame("demos"), run.frame("pairs"), selected.window, accuracy, comparisons)
-    return compare(Held("now", run, held, _left_out(run)), Held("then", run, selected, _counted_targets(excluded_in(then))))
+    make_candidates(run, then)
+    hold_stored(run)
+    hold_selected(run, then)
+    worth = rank_right(run, then)
+    is_judged_alike = (now.judge, now.verifier, now.any_source) == (then.judge, then.verifier, then.any_source)
+    worth_now = worth if is_judged_alike else judge_worth(run, now)
+    before = Held("now", run, *worth_now, _left_out(run))
+    return compare(before, Held("then", run, *worth, _counted_targets(excluded_in(then))), most)
 
 
-def diff_runs(first: Path, second: Path) -> Diff:
+def diff_runs(first: Path, second: Path, most: int | None = None) -> Diff:
     """Two runs, also of different recipes: prompts are the same where their ids are."""
     with Run.open(first) as one, Run.open(second) as other:
         names = (first.name, second.name) if first.name != second.name else (str(first), str(second))
-        return compare(*(Held(name, run, stored(run), _left_out(run)) for name, run in zip(names, (one, other), strict=True)))
+        held = [
+            Held(name, run, *judge_worth(run, rule_in(run, recipe := run.recipe(), domain_of(recipe))), _left_out(run))
+            for name, run in zip(names, (one, other), strict=True)
+        ]
+        hold_stored(one)
+        for table in ("pairs", "demos"):
+            one.keep(f"after_{table}", other.frame(table))
+        return compare(held[0], held[1], most)
 
 
-def stored(run: Run) -> Selected:
-    """The demos and pairs that a run holds, with the accuracy of the judge that its recipe names."""
-    recipe = run.recipe()
-    today = select_by(run, rule_in(run, recipe, domain_of(recipe)))
-    return Selected(run.frame("demos"), run.frame("pairs"), today.window, today.accuracy, today.comparisons)
+def judge_worth(run: Run, rule: Rule) -> tuple[float | None, int]:
+    """How often the rule's scores put a right answer above a wrong one, and of how many."""
+    if rule.verifier is not None:
+        match_answers(run, rule)
+    return rank_right(run, rule)
 
 
 def _left_out(run: Run) -> dict[str, int] | None:
@@ -150,96 +164,65 @@ def _counted_targets(said: Mapping[str, Any]) -> dict[str, int]:
     return {f"{target}s": int(said[f"{target}s"]) for target in FLAGGED}
 
 
-def compare(before: Held, after: Held) -> Diff:
-    old, new = before.selected, after.selected
-    pairs = diff_pairs(old.pairs, new.pairs)
-    demos = diff_demos(old.demos, new.demos)
-    columns = [pl.lit("dpo").alias("phase"), pl.all()]
-    every = pl.concat([pairs.select(columns), demos.select(pl.lit("sft").alias("phase"), pl.all())], how="diagonal")
+def compare(before: Held, after: Held, most: int | None) -> Diff:
+    """Of the tables before_pairs, before_demos, after_pairs and after_demos in the run of `before`."""
+    run = before.run
+    run.drop_made(keep=("after_pairs", "after_demos"))  # answers by the million
+    find_changes(run)
+    one, other = _selections(before, after)
     return Diff(
-        before=_selection(before),
-        after=_selection(after),
-        moved=list(_moved(old, new)),
-        pairs=_counts(pairs),
-        demos=_counts(demos),
-        examples=_examples(before, after, pairs),
-        changes=every,
+        before=one,
+        after=other,
+        moved=[Moved(*row) for row in run.query(load_sql("audit/moved_prompts")).iter_rows()],
+        pairs=_counts(run, "pair_changes"),
+        demos=_counts(run, "demo_changes"),
+        examples=_examples(before, after),
+        changes=run.query(load_sql("audit/listed_changes"), {"most": most}),
     )
 
 
-def diff_demos(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
-    """Which demos came, went or changed, as diff_pairs says it of pairs; where a prompt has several, none changes."""
-    single = not old["prompt_id"].is_duplicated().any() and not new["prompt_id"].is_duplicated().any()
-    both = [frame.select("prompt_id", chosen_id="response_id", key="response_id") for frame in (old, new)]
-    key = ["prompt_id"] if single else ["prompt_id", "key"]
-    joined = both[0].join(both[1], on=key, how="full", coalesce=True, suffix="_new")
-    return (
-        joined.filter(pl.col("chosen_id").ne_missing(pl.col("chosen_id_new")))
-        .select("prompt_id", _change(), "chosen_id", "chosen_id_new")
-        .sort("change", "prompt_id", "chosen_id", "chosen_id_new")
-    )
-
-
-def _change() -> pl.Expr:
-    gone, come = pl.col("chosen_id_new").is_null(), pl.col("chosen_id").is_null()
-    return pl.when(come).then(pl.lit("came")).when(gone).then(pl.lit("went")).otherwise(pl.lit("changed")).alias("change")
-
-
-def _counts(changes: pl.DataFrame) -> dict[str, int]:
-    found = dict(changes["change"].value_counts().iter_rows())
+def _counts(run: Run, table: str) -> dict[str, int]:
+    found = dict(run.query(f"SELECT change, count(*) FROM {table} GROUP BY change").iter_rows())
     return {change: found.get(change, 0) for change in CHANGES}
 
 
-def _selection(held: Held) -> Selection:
-    pairs, demos = held.selected.pairs, held.selected.demos
-    longer, n = int((pairs["log_length_ratio"] > 0).sum()), pairs.height
-    margins = pairs["margin"].drop_nulls()
-    ratio = pairs["log_length_ratio"].mean()
-    return Selection(
-        name=held.name,
-        pairs=n,
-        demos=demos.height,
-        chosen_longer_share=longer / n if n else None,
-        chosen_longer_interval=wilson(longer / n, n) if n else None,
-        length_ratio_geomean=math.exp(ratio) if isinstance(ratio, float) else None,
-        margin_quantiles=[float(margins.quantile(at, "linear") or 0.0) for at in QUANTILES] if margins.len() else None,
-        judge_accuracy=held.selected.accuracy,
-        comparisons=held.selected.comparisons,
-        sources=dict(sorted(Counter(pairs["model"]).items())),
-        excluded=held.excluded,
-    )
+def _selections(before: Held, after: Held) -> list[Selection]:
+    run = before.run
+    numbers = run.query(load_sql("audit/compared_pairs"))
+    found = []
+    for side, held, row in zip(("before", "after"), (before, after), numbers.iter_rows(named=True), strict=True):
+        n = row["pairs"]
+        share = row["longer"] / n if n else None
+        sources = run.query(f"SELECT model, count(*) FROM {side}_pairs GROUP BY model ORDER BY model")
+        found.append(
+            Selection(
+                name=held.name,
+                pairs=n,
+                demos=int(run.query(f"SELECT count(*) AS n FROM {side}_demos")["n"][0]),
+                chosen_longer_share=share,
+                chosen_longer_interval=wilson(share, n) if share is not None else None,
+                length_ratio_geomean=math.exp(row["log_ratio"]) if row["log_ratio"] is not None else None,
+                margin_quantiles=row["margins"],
+                judge_accuracy=held.accuracy,
+                comparisons=held.comparisons,
+                sources=dict(sources.iter_rows()),
+                excluded=held.excluded,
+            )
+        )
+    return found
 
 
-def _moved(old: Selected, new: Selected) -> Iterator[Moved]:
-    """The most frequent first."""
-    places = [_phases(selected) for selected in (old, new)]
-    joined = places[0].join(places[1], on="prompt_id", how="full", coalesce=True, suffix="_new")
-    joined = joined.select(pl.col("phase", "phase_new").fill_null("neither")).filter(pl.col("phase") != pl.col("phase_new"))
-    counted = joined.group_by("phase", "phase_new").len().sort(["len", "phase", "phase_new"], descending=[True, False, False])
-    yield from (Moved(*row) for row in counted.iter_rows())
-
-
-def _phases(selected: Selected) -> pl.DataFrame:
-    phases = [
-        frame.select("prompt_id", pl.lit(phase).alias("phase"))
-        for frame, phase in ((selected.pairs, "dpo"), (selected.demos, "sft"))
-    ]
-    return pl.concat(phases).unique(subset="prompt_id", keep="first")
-
-
-def _examples(before: Held, after: Held, changes: pl.DataFrame) -> list[ChangedPair]:
-    """One of each kind and more of the first, by a hash of the prompt; no other texts are read."""
-    if changes.is_empty():
+def _examples(before: Held, after: Held) -> list[ChangedPair]:
+    """The changed pairs that are shown as text; no other texts are read."""
+    rows = before.run.query(load_sql("audit/changed_pairs"), {"most": SHOWN}).to_dicts()
+    if not rows:
         return []
-    shuffled = changes.with_columns(at=pl.col("prompt_id").hash(0)).sort("at", "prompt_id", "model")
-    each = pl.concat([shuffled.unique("change", keep="first", maintain_order=True), shuffled]).unique(maintain_order=True)
-    rows = each.head(SHOWN).to_dicts()
     ids = [[row[f"{side}_id{end}"] for row in rows for side in ("chosen", "rejected")] for end in ("", "_new")]
     if before.run is after.run:
         texts = [_texts(before.run, rows, ids[0] + ids[1])] * 2
     else:
         texts = [_texts(held.run, rows, wanted) for held, wanted in zip((before, after), ids, strict=True)]
-    sides = [_pairs_of(held, rows) for held in (before, after)]
+    sides = [_pairs_of(before.run, f"{side}_pairs", rows) for side in ("before", "after")]
     prompts = _prompts(before.run, rows) | ({} if before.run is after.run else _prompts(after.run, rows))
     found = []
     for row in rows:
@@ -251,9 +234,10 @@ def _examples(before: Held, after: Held, changes: pl.DataFrame) -> list[ChangedP
     return found
 
 
-def _pairs_of(held: Held, rows: list[Row]) -> dict[tuple[str, str, str], Row]:
+def _pairs_of(run: Run, table: str, rows: list[Row]) -> dict[tuple[str, str, str], Row]:
     """The pairs of these prompts, by prompt and both answers."""
-    found = held.selected.pairs.filter(pl.col("prompt_id").is_in([row["prompt_id"] for row in rows]))
+    sql = f"SELECT * FROM {table} WHERE prompt_id IN (SELECT unnest($prompts::VARCHAR []))"
+    found = run.query(sql, {"prompts": [row["prompt_id"] for row in rows]})
     return {(pair["prompt_id"], pair["chosen_id"], pair["rejected_id"]): pair for pair in found.iter_rows(named=True)}
 
 

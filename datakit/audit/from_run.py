@@ -34,14 +34,12 @@ from datakit.audit.report import (
 )
 from datakit.domains import domain_of
 from datakit.recipe import Recipe, digest
+from datakit.select.changes import find_changes, hold_selected, hold_stored
 from datakit.select.rule import (
     Rule,
-    diff_pairs,
     make_candidates,
     rule_in,
     rule_warnings,
-    select_demos,
-    select_pairs,
 )
 from datakit.store import Run, load_sql
 from datakit.tables import Row
@@ -151,19 +149,16 @@ def _scores(run: Run, rule: Rule) -> Scores:
 
 def _out_of_date(run: Run, rule: Rule) -> Iterator[str]:
     """Selection is a pure function, so what is stored can be held against what it gives now."""
-    demos, pairs = select_demos(run, rule), select_pairs(run, rule)
+    hold_stored(run)
+    hold_selected(run, rule)
     if not run.parts("pairs") or not run.parts("demos"):
-        if demos.height or pairs.height:
+        demos, pairs = run.query("SELECT (SELECT count(*) FROM after_demos), (SELECT count(*) FROM after_pairs)").row(0)
+        if demos or pairs:
             yield (
-                f"nothing is selected yet: the rule would give {counted(demos.height, 'demos')} and "
-                f"{counted(pairs.height, 'pairs')}; finish the build, or run datakit select"
+                f"nothing is selected yet: the rule would give {counted(demos, 'demos')} and "
+                f"{counted(pairs, 'pairs')}; finish the build, or run datakit select"
             )
-        return
-    changes = diff_pairs(run.frame("pairs"), pairs).height
-    key = ["prompt_id", "response_id"]
-    stored = run.frame("demos")
-    changes += stored.join(demos, on=key, how="anti").height + demos.join(stored, on=key, how="anti").height
-    if changes:
+    elif changes := find_changes(run):
         yield (
             f"the stored demos and pairs are out of date: {counted(changes, 'changes')} against what the rule selects now; "
             "finish the build, or run datakit select"

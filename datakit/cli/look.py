@@ -75,16 +75,15 @@ def select(
 def _show_diff(run: Path, settings: list[str], json: bool) -> None:
     from datakit.audit.diff import preview
 
-    found = preview(run, settings)
     if json:
         from datakit.cli.printing import print_json
 
-        print_json(found.changes.to_dicts())
+        print_json(preview(run, settings).changes.to_dicts())
     else:
-        from datakit.screen.diff import draw_diff
+        from datakit.screen.diff import LISTED, draw_diff
         from datakit.screen.report import open_console
 
-        draw_diff(found, open_console())
+        draw_diff(preview(run, settings, most=LISTED), open_console())
 
 
 def _show_sweep(run: Path, settings: list[str], knobs: list[str], json: bool) -> None:

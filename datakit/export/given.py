@@ -10,7 +10,8 @@ import polars as pl
 
 from datakit.errors import RunError, command
 from datakit.recipe import Recipe, digest, spell_end
-from datakit.select.rule import Rule, Selected, diff_pairs, excluded_in, select
+from datakit.select.changes import find_changes, hold_stored
+from datakit.select.rule import Rule, Selected, excluded_in, select
 from datakit.store import Database, Run, load_sql
 from datakit.tables import EXPORTED, Phase, Row, finite
 
@@ -80,11 +81,13 @@ def read_given(run: Run, recipe: Recipe, rule: Rule, name: str = "", selected: S
     """
     if selected is None:
         selected = select(run, rule)
-        if is_out_of_date(run, selected):
+        keep_selected(run, selected)
+        if is_out_of_date(run):
             again = command("select", run.folder)
             raise RunError(f"{run.folder}: pairs and demos are not what its recipe selects now; run: {again}")
+    else:
+        keep_selected(run, selected)
     params = {"keep_reasoning": recipe.export.reasoning == "keep", "keep_system": recipe.export.system == "keep"}
-    keep_selected(run, selected)
     frames: dict[Phase, pl.DataFrame] = {}
     stored_rows: dict[Phase, int] = {"sft": selected.demos.height, "dpo": selected.pairs.height}
     has_target = recipe.select.target is not None
@@ -106,11 +109,12 @@ def keep_selected(run: Run | Database, selected: Selected) -> None:
     run.keep("selected_pairs", selected.pairs)
 
 
-def is_out_of_date(run: Run, selected: Selected) -> bool:
-    """Whether the run has stored something else."""
-    demos = ["prompt_id", "response_id", "score"]
-    stored = run.frame("demos").select(demos)
-    return diff_pairs(run.frame("pairs"), selected.pairs).height > 0 or not selected.demos.select(demos).equals(stored)
+def is_out_of_date(run: Run) -> bool:
+    """Whether the run has stored something else than `keep_selected` has."""
+    hold_stored(run)
+    for table in ("pairs", "demos"):
+        run.make_view(f"after_{table}", f"SELECT * FROM selected_{table}")
+    return find_changes(run) > 0 or run.query(load_sql("export/other_scores")).height > 0
 
 
 def _facts(run: Run, recipe: Recipe, rule: Rule, selected: Selected) -> Row:

@@ -31,8 +31,8 @@ def draw_diff(diff: Diff, console: Console) -> None:
     if diff.changes.height:
         console.print(BLANK)
         console.print(_listed(diff, ink))
-    if diff.changes.height > LISTED:
-        console.print(Text(f"... {counted(diff.changes.height - LISTED, 'more changes')}; --json gives all", style="dim"))
+    if (more := diff.n_changes - LISTED) > 0:
+        console.print(Text(f"... {counted(more, 'more changes')}; --json gives all", style="dim"))
 
 
 def _numbers(diff: Diff, ink: Ink) -> Iterator[RenderableType]:

@@ -313,15 +313,24 @@ def rank_right(run: Run, rule: Rule, raw: bool = True) -> tuple[float | None, in
 
 def select_pairs(run: Run, rule: Rule) -> pl.DataFrame:
     """The pairs among the candidates of `make_candidates`."""
-    return run.query(load_sql("select/name_pairs"), {"judge": rule.judge})
+    return run.query(*naming_pairs(rule))
 
 
 def select_demos(run: Run, rule: Rule) -> pl.DataFrame:
     """The demos that go with the candidates of `make_candidates`; none where nothing looks at answers, unless it is allowed."""
-    if not rule.looks_at_answers and not rule.select.allow_unjudged:
-        return TABLES["demos"].frame()
-    params = {"split": rule.select.split, "per_prompt": rule.select.most_demos}
-    return run.query(load_sql("select/select_demos"), params)
+    return run.query(*naming_demos(rule))
+
+
+def naming_pairs(rule: Rule) -> tuple[str, dict[str, object]]:
+    """The statement of `select_pairs`, and its parameters."""
+    return load_sql("select/name_pairs"), {"judge": rule.judge}
+
+
+def naming_demos(rule: Rule) -> tuple[str, dict[str, object]]:
+    """The statement of `select_demos`, and its parameters."""
+    allowed = rule.looks_at_answers or rule.select.allow_unjudged
+    params: dict[str, object] = {"split": rule.select.split, "per_prompt": rule.select.most_demos, "allowed": allowed}
+    return load_sql("select/select_demos"), params
 
 
 def rule_warnings(run: Run, rule: Rule, n_demos: int, n_pairs: int) -> Iterator[str]:
@@ -344,28 +353,3 @@ def rule_warnings(run: Run, rule: Rule, n_demos: int, n_pairs: int) -> Iterator[
             f"{counted(n_demos, 'demos')} beside {counted(n_pairs, 'pairs')}: split pairs_first leaves next to nothing "
             "for SFT; select: {split: share, sft_share: 0.4} divides the prompts"
         )
-
-
-def diff_pairs(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
-    """Which pairs came, went or changed: prompt_id, model, change, and both answers' ids before and after.
-
-    Where each prompt has one pair, a prompt whose pair comes from another source now has changed.
-    """
-    single = not old["prompt_id"].is_duplicated().any() and not new["prompt_id"].is_duplicated().any()
-    key = ["prompt_id"] if single else ["prompt_id", "model"]
-    both = old.join(new, on=key, how="full", coalesce=True, suffix="_new")
-    if single:
-        both = both.with_columns(model=pl.coalesce("model_new", "model"))
-    change = (
-        pl.when(pl.col("chosen_id").is_null())
-        .then(pl.lit("came"))
-        .when(pl.col("chosen_id_new").is_null())
-        .then(pl.lit("went"))
-        .otherwise(pl.lit("changed"))
-    )
-    ids = ("chosen_id", "rejected_id", "source_chosen_id")
-    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_new")) for name in ids)
-    columns = ["chosen_id", "rejected_id", "margin", "chosen_id_new", "rejected_id_new", "margin_new"]
-    return (
-        both.filter(~same).select("prompt_id", "model", change.alias("change"), *columns).sort("change", "prompt_id", "model")
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
 from importlib import resources
@@ -223,9 +223,9 @@ class Database(Tables):
         if view not in self._made:
             self.make_table(view, f"FROM memory.main.{view}")
 
-    def drop_made(self) -> None:
-        """Let temporary tables and their memory go."""
-        self._drop(self._made)
+    def drop_made(self, keep: Collection[str] = ()) -> None:
+        """Let temporary tables and their memory go, but for those to keep."""
+        self._drop(name for name in self._made if name not in keep)
 
     def _drop(self, names: Iterable[str]) -> None:
         for name in list(names):

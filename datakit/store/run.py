@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -179,6 +179,10 @@ class Run:
     def look_again(self) -> None:
         """See the flags that others have added since."""
         self._note(FLAGS)
+
+    def drop_made(self, keep: Collection[str] = ()) -> None:
+        """Let all temporary tables and their memory go but these."""
+        self._connect().drop_made(keep)
 
     def make_view(self, name: str, sql: str) -> None:
         """Have a SELECT as a temporary view."""

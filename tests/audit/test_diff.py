@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import polars as pl
 import pytest
 
-from datakit.audit.diff import Moved, diff_demos, diff_runs, preview
+from datakit.audit.diff import Moved, diff_runs, preview
 from datakit.store import Flags, Run, load_sql
-from datakit.tables import TABLES
 from tests.helpers.command import datakit
 from tests.helpers.imported_runs import answered, imported_run
 
@@ -26,24 +24,6 @@ def run(tmp_path_factory) -> Path:
         texts = (f"a long good answer {at}", f"bad {at}") if at < 4 else ("good", f"a bad answer that is longer {at}")
         rows += answered(f"Question {at}?", (texts[0], 0.1 + at / 5), (texts[1], 0.1))
     return imported_run(tmp_path_factory.mktemp("diff") / "run", rows, select={"margin": [0.0, 0.5]})
-
-
-def demos(*rows: tuple[str, str]) -> pl.DataFrame:
-    return TABLES["demos"].frame([{"prompt_id": prompt, "response_id": response} for prompt, response in rows])
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "changes"),
-    [
-        ([("p", "1")], [("p", "1")], []),
-        ([("p", "1")], [("p", "2")], [("p", "changed", "1", "2")]),
-        ([("p", "1")], [("q", "2")], [("q", "came", None, "2"), ("p", "went", "1", None)]),
-        ([("p", "1"), ("p", "2")], [("p", "2"), ("p", "3")], [("p", "came", None, "3"), ("p", "went", "1", None)]),
-        ([], [], []),
-    ],
-)
-def test_demos(old: Any, new: Any, changes: Any) -> None:
-    assert diff_demos(demos(*old), demos(*new)).rows() == changes
 
 
 def test_another_window_moves_prompts_between_phases(run: Path) -> None:
@@ -76,6 +56,18 @@ def test_on_a_terminal_it_begins_with_before_and_after(run: Path) -> None:
     assert lines[1].split() == ["pairs", "2", "3"] and lines[2].split() == ["demos", "2", "1"]
     assert "prompts that changed phase: 2 from SFT to DPO, 1 from DPO to SFT" in lines
     assert any("a long good answer 1" in line for line in lines)
+    assert not any("more changes" in line for line in lines)
+
+
+def test_as_many_changes_are_listed_as_were_asked_for(run: Path) -> None:
+    """The counts are of all of them, and so is what a script gets."""
+    settings = ["select.margin=[0.3,1.0]"]
+    every, few = preview(run, settings), preview(run, settings, most=2)
+    assert (every.n_changes, every.changes.height) == (6, 6)
+    assert few.n_changes == 6 and few.changes.equals(every.changes.head(2))
+    assert few == replace(every, changes=few.changes)
+    given = ("select", run, "--set", settings[0], "--diff", "--json")
+    assert json.loads(datakit(*given).stdout) == every.changes.to_dicts()
 
 
 def test_two_runs_of_different_recipes(run: Path, tmp_path: Path) -> None:

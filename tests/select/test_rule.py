@@ -27,7 +27,7 @@ from datakit.domains import DOMAINS, domain_of
 from datakit.errors import BadInput
 from datakit.recipe import VerifyMath, parse
 from datakit.rewards.judges import chosen_judge
-from datakit.select.rule import diff_pairs, make_candidates, rule_of, select_demos, select_pairs
+from datakit.select.rule import make_candidates, rule_of, select_demos, select_pairs
 from datakit.store import Run, load_sql
 from datakit.store.database import VIEWS
 from datakit.tables import OUTCOMES, TABLES, make_response_id
@@ -1176,38 +1176,3 @@ def test_a_judge_that_cannot_be_chosen(recipe, said):
     with pytest.raises(BadInput) as caught:
         chosen_judge(recipe)
     assert str(caught.value) == said
-
-
-def pair_rows(*rows):
-    names = ("prompt_id", "model", "chosen_id", "rejected_id", "margin")
-    return TABLES["pairs"].frame([dict(zip(names, row, strict=True)) for row in rows])
-
-
-def test_a_difference_says_what_came_went_and_changed():
-    old = pair_rows(("p", "a", "1", "2", 0.1), ("q", "a", "3", "4", 0.2), ("r", "a", "5", "6", None), ("s", "a", "7", "8", 0.3))
-    new = pair_rows(("q", "a", "3", "9", 0.4), ("r", "a", "5", "6", None), ("s", "a", "7", "8", 0.5), ("t", "b", "x", "y", 0.6))
-    assert diff_pairs(old, new).rows() == [
-        ("t", "b", "came", None, None, None, "x", "y", 0.6),
-        ("q", "a", "changed", "3", "4", 0.2, "3", "9", 0.4),
-        ("p", "a", "went", "1", "2", 0.1, None, None, None),
-    ]
-
-
-def test_a_pair_of_another_source_has_changed_where_each_prompt_has_one():
-    old, new = pair_rows(("p", "a", "1", "2", 0.1)), pair_rows(("p", "b", "3", "4", 0.2))
-    assert diff_pairs(old, new).rows() == [("p", "b", "changed", "1", "2", 0.1, "3", "4", 0.2)]
-
-
-def test_a_pair_of_another_source_came_and_went_where_a_prompt_has_several():
-    both = pair_rows(("p", "a", "1", "2", 0.1), ("p", "b", "3", "4", 0.2))
-    other = pair_rows(("p", "a", "1", "2", 0.1), ("p", "c", "5", "6", 0.2))
-    assert diff_pairs(both, other)["change"].to_list() == ["came", "went"]
-
-
-def test_no_difference_is_an_empty_table():
-    same = pair_rows(("p", "a", "1", "2", 0.1))
-    empty = pair_rows()
-    assert diff_pairs(same, same).height == 0
-    assert diff_pairs(empty, empty).height == 0
-    assert diff_pairs(empty, same)["change"].to_list() == ["came"]
-    assert diff_pairs(same, empty)["change"].to_list() == ["went"]

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 from datakit.audit.inspect import inspect
 from datakit.errors import BadInput
-from datakit.select.rule import diff_pairs
-from datakit.tables import TABLES
 from tests.helpers.command import datakit, recipe_over, write_problems, write_recipe
 from tests.helpers.imported_runs import answered, imported_run
 from tests.helpers.laws import examples
@@ -100,13 +98,6 @@ def test_the_sql_is_the_rule_in_plain_python(answers, domain, judged, pairing):
     ids = found.rows.select("prompt_id", "chosen_id", "rejected_id", "source_chosen_id").rows()
     assert {prompt: tuple(three) for prompt, *three in ids} == expected
     assert all(demo.model != "a" for demo in found.demos)
-
-
-def test_another_answer_of_a_source_changes_a_pair():
-    row = {"prompt_id": "p", "model": "t", "chosen_id": "1", "rejected_id": "2", "margin": 0.1, "source_chosen_id": "3"}
-    old, new = (TABLES["pairs"].frame([row | {"source_chosen_id": key}]) for key in ("3", "4"))
-    assert diff_pairs(old, old).height == 0
-    assert diff_pairs(old, new)["change"].to_list() == ["changed"]
 
 
 def test_a_target_that_is_no_source_is_refused():

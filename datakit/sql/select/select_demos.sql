@@ -3,12 +3,14 @@
 -- Reads valued (value_answers.sql), pair_candidates (select_pairs.sql), placed (place_prompts.sql), numbered_prompts.
 --   $split       hash: the prompts of `placed`; share: those that select_pairs gave to SFT; pairs_first: every prompt without a pair
 --   $per_prompt  at most so many different texts a prompt, of whichever source; NULL: all
+--   $allowed     answers may be demos; FALSE where nothing has looked at them
 -- Gives prompt_id, response_id, score, a prompt's best first. A prompt serves one phase; ties are broken by id.
 WITH different AS (
     SELECT prompt_no, min({'place': -coalesce(value, '-inf'::DOUBLE), 'id': id, 'score': score}) AS answer
     FROM valued
     WHERE
-        may_be_demo
+        $allowed
+        AND may_be_demo
         AND CASE $split
             WHEN 'hash' THEN prompt_no IN (SELECT prompt_no FROM placed)
             WHEN 'share' THEN prompt_no IN (SELECT prompt_no FROM pair_candidates WHERE lost = 'serves SFT')

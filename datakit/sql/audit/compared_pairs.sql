@@ -1,0 +1,17 @@
+-- The pairs before and after in a row of numbers each.
+-- Reads before_pairs, after_pairs. No parameters.
+-- Gives two rows, that of before first: pairs, longer (whose chosen answer has more characters), log_ratio (the mean of
+-- log_length_ratio), margins (the least, the quartiles and the most; NULL where no pair has one).
+SELECT
+    count(*) AS pairs,
+    count(*) FILTER (WHERE log_length_ratio > 0) AS longer,
+    favg(log_length_ratio) AS log_ratio,
+    quantile_cont(margin, [0.0, 0.25, 0.5, 0.75, 1.0]) AS margins
+FROM before_pairs
+UNION ALL
+SELECT
+    count(*) AS pairs,
+    count(*) FILTER (WHERE log_length_ratio > 0) AS longer,
+    favg(log_length_ratio) AS log_ratio,
+    quantile_cont(margin, [0.0, 0.25, 0.5, 0.75, 1.0]) AS margins
+FROM after_pairs
