@@ -22,6 +22,7 @@ from datakit.audit.report import (
     Failure,
     Flagged,
     Judge,
+    Limit,
     Loss,
     LostCandidates,
     Report,
@@ -79,8 +80,8 @@ def inspect_run(run: Run, plots: bool = True, shown: Shown = A_FEW) -> Report:
     )
 
 
-def find_warnings(run: Run, selected: Rule | None = None) -> list[str]:
-    """The warnings of `inspect_run` on what was just selected, without what only a report shows.
+def look_back(run: Run, selected: Rule | None = None) -> tuple[list[str], list[Limit]]:
+    """The warnings and the limits of `inspect_run` on what was just selected, without what only a report shows.
 
     `selected`: the rule by which, where its tables, of answers with all columns, are still there.
     """
@@ -89,9 +90,11 @@ def find_warnings(run: Run, selected: Rule | None = None) -> list[str]:
     rule = rule_in(run, recipe, domain_of(recipe))
     if selected != rule or not selected.excluded.equals(rule.excluded):
         make_candidates(run, rule, whole=True)
-    _, warnings = _look(run, recipe, rule, describe_judges(run, recipe, rule, drawn=False), {})
+    report, warnings = _look(run, recipe, rule, describe_judges(run, recipe, rule, drawn=False), {})
+    run.make_table("audit_pairs", load_sql("audit/pairs"))
+    limits = hold(replace(report, pairs=describe_pairs(run, drawn=False)), recipe.limits.model_dump())
     flagged = run.query("SELECT 1 FROM current_flags LIMIT 1").height  # others may have added some since
-    return [*warnings, *(_out_of_date(run, rule) if flagged else ())]
+    return [*warnings, *(_out_of_date(run, rule) if flagged else ())], limits
 
 
 def _look(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from datakit.audit.report import Limit, Report
+from datakit.wording import number
 
 LIMITED = {  # limit -> the number it holds; min_ is a least value, max_ a greatest one
     "min_pairs": "pairs",
@@ -31,12 +32,26 @@ def hold(report: Report, limits: Mapping[str, float | None]) -> list[Limit]:
     if report.run.kind == "export":
         known = {*report.tables, *(["chosen_longer_share"] if "pairs" in report.tables else [])}
     held = []
-    for name, number in LIMITED.items():
-        value, limit = values[number], limits.get(name)
-        if limit is not None and number in known:
+    for name, measured in LIMITED.items():
+        value, limit = values[measured], limits.get(name)
+        if limit is not None and measured in known:
             within = value is None or (value >= limit if name.startswith("min_") else value <= limit)
             held.append(Limit(name, value, limit, within))
     return held
+
+
+def name_broken(limits: list[Limit]) -> list[str]:
+    """A sentence for each limit that does not hold.
+
+    >>> name_broken([Limit("min_pairs", 8, 1000, False), Limit("min_demos", 4, 1, True)])
+    ['limit broken: min_pairs is 8, must be at least 1,000']
+    """
+    bounds = {limit.name: "at least" if limit.name.startswith("min_") else "at most" for limit in limits}
+    return [
+        f"limit broken: {limit.name} is {number(limit.value)}, must be {bounds[limit.name]} {number(limit.limit)}"
+        for limit in limits
+        if not limit.ok
+    ]
 
 
 def _share(counts: list[tuple[int | None, int | None]]) -> float | None:

@@ -48,10 +48,10 @@ def model_numbers(tables: Queries) -> dict[str | None, int]:
     return dict(tables.query("SELECT DISTINCT model, model_no FROM numbered_sources").iter_rows())
 
 
-def describe_pairs(tables: Queries) -> Pairs:
-    """Reads the temporary table audit_pairs."""
-    drawn = histograms(tables, "pair_amounts")
-    margin, length = drawn.get(("margin", None)), drawn.get(("log_length_ratio", None))
+def describe_pairs(tables: Queries, drawn: bool = True) -> Pairs:
+    """Reads the temporary table audit_pairs. `drawn`: with histograms."""
+    bins = histograms(tables, "pair_amounts") if drawn else {}
+    margin, length = bins.get(("margin", None)), bins.get(("log_length_ratio", None))
     [pairs] = rows(tables, "margins", lambda **row: Pairs(**row, margin_histogram=margin, length_histogram=length))
     return pairs
 

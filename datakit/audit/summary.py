@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from datakit.audit.from_run import find_warnings, inspect_run
+from datakit.audit.from_run import inspect_run, look_back
+from datakit.audit.limits import name_broken
 from datakit.audit.report import Report
 from datakit.errors import DatakitError
 from datakit.recipe import Recipe
@@ -41,7 +42,7 @@ class Summary:
     stopped: list[DatakitError]
     """Why sources, judges or a budget ended the build, or their part of it, early."""
     warnings: list[str]
-    """Those that `datakit inspect` shows; only of a build that came to selection."""
+    """Those that `datakit inspect` shows, and the limits that are broken; only of a build that came to selection."""
     report: Report | None
     """What `datakit inspect` shows, where it was asked for."""
 
@@ -63,5 +64,7 @@ def summarise(
     )
     failures = [FailureCause(**row) for row in causes.iter_rows(named=True)]
     report = inspect_run(run) if selected is not None and plots else None
-    warnings = report.warnings if report is not None else find_warnings(run, selected) if selected is not None else []
-    return Summary(run.folder, exported, failures, spending(run, recipe), stopped, warnings, report)
+    warnings, limits = look_back(run, selected) if selected is not None and report is None else ([], [])
+    if report is not None:
+        warnings, limits = report.warnings, report.limits
+    return Summary(run.folder, exported, failures, spending(run, recipe), stopped, [*warnings, *name_broken(limits)], report)

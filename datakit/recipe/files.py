@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,12 +17,19 @@ from datakit.recipe.recipe import Recipe, load
 from datakit.recipe.rewards import EntityF1, LLMJudge, LocalReward, Reward
 from datakit.recipe.section import in_folder
 from datakit.recipe.sources import LocalSource, ResponsesSource, ServeSource, Source
-from datakit.recipe.verify import Verify, VerifyDialogue
+from datakit.recipe.verify import Unverified, Verify, VerifyDialogue
 from datakit.tables import canonical_json, fingerprint
 
 Model = TypeVar("Model", ServeSource, LocalSource, LocalReward)
 FOR_EDITORS = "# yaml-language-server: $schema=recipe.schema.json\n"
 """The first line of a recipe that is printed: by it an editor finds what `datakit recipe --schema` has written beside it."""
+FIRST_JUDGES = {
+    VerifyDialogue: "score: {type: entity_f1}                      # the answer's values of the knowledge base; no model",
+    Unverified: """\
+# Nothing is right or wrong by itself here, so a judge chooses; any chat model grades by a rubric. Better one that is no source.
+score: {type: llm_judge, model: Qwen/Qwen2.5-72B-Instruct, base_urls: [http://node3:8000/v1], api_key_env: VLLM_KEY}""",
+}
+"""What a recipe for endpoints has instead of no judge, where verdicts alone make no pairs; needs nothing but the core."""
 
 
 def recipes_folder() -> Path:
@@ -65,6 +73,8 @@ def recipe_for_endpoints(domain: str) -> str:
         read = {"kb": "kb.jsonl", "columns": embedded.verify.columns}
         of_kb = yaml.safe_dump(read, default_flow_style=True, sort_keys=False, width=1000).strip()
         text = text.replace("\nsources:\n", f"\nverify: {of_kb}    # your knowledge base, and what of it is read\n\nsources:\n")
+    if (judge := FIRST_JUDGES.get(type(embedded.verify))) is not None:
+        text = re.sub(r"^score: null .*", judge, text, flags=re.MULTILINE)
     return FOR_EDITORS + text.replace("domain: math", f"domain: {domain}").replace(
         "{prompt: question, reference: answer}", columns
     )

@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from datakit import domains, recipe
-from datakit.audit.from_run import find_warnings, inspect_run
+from datakit.audit.from_run import inspect_run, look_back
 from datakit.audit.inspect import inspect
-from datakit.audit.limits import hold
+from datakit.audit.limits import hold, name_broken
 from datakit.audit.report import Duplicates, Ending, Limit, Loss, Use
 from datakit.errors import BadInput
 from datakit.export import Wish, export_runs
@@ -100,7 +100,7 @@ class Build:
         """What only a report's warnings need: a fifth of it."""
         self.select()
         with Run.open(self.folder) as run:
-            return find_warnings(run)
+            return look_back(run)[0]
 
     def finish(self):
         self.select()
@@ -282,6 +282,17 @@ def test_every_limit_kept_and_passed(small, ok, at):
     assert [held.value for held in report.limits] == [pytest.approx(value) for _, value, *_ in LIMITS]
     assert report.ok is ok
     assert ("PAST A LIMIT" in drawn(report)) is not ok
+
+
+def test_a_build_ends_with_the_limits_that_are_broken(small_folder, small):
+    """The same as the report's, without a report."""
+    with Run.open(small_folder) as run:
+        _, limits = look_back(run)
+    assert limits == small.limits
+    assert name_broken(limits) == ["limit broken: max_chosen_longer_share is 1.000, must be at most 0.800"]
+    assert name_broken(hold(small, {"min_pairs": 1000, "min_demos": 1, "max_chosen_longer_share": None})) == [
+        "limit broken: min_pairs is 1, must be at least 1,000"
+    ]
 
 
 def test_one_limit_passed_is_enough_and_null_is_no_limit(small):

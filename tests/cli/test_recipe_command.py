@@ -107,9 +107,18 @@ def test_the_recipe_for_endpoints_parses(domain, tmp_path):
     assert [prompts.columns for prompts in recipe.prompts] == [prompts.columns for prompts in embedded.prompts]
     assert [isinstance(source, EndpointSource) and len(source.base_urls) for source in recipe.sources] == [2, 2]
     assert recipe.key_names == {"VLLM_KEY"} and all(source.sampling.max_tokens for source in recipe.sampled)
-    (judge,) = recipe.score
-    assert judge.type == "armorm" and judge.revision is not None
-    assert recipe.limits.min_pairs and recipe.select.margin == [0.01, 0.1]
+    assert [judge.type for judge in recipe.score] == JUDGES[domain] and recipe.select.margin is None
+    assert recipe.limits.min_pairs == 1, "a first trial has few"
+    path.write_text(re.sub(r"^( *)# (score|margin): ", r"\1\2: ", path.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    (judge,) = load(path).score
+    assert judge.type == "armorm" and judge.revision is not None and load(path).select.margin == [0.01, 0.1]
+
+
+JUDGES = {
+    **{"math": [], "code": [], "mcq": []},
+    **{"dialogue": ["entity_f1"], "instruct": ["llm_judge"], "chinese": ["llm_judge"]},
+}
+"""What a recipe for endpoints begins with: verdicts alone make pairs, where there are any; no judge needs an extra."""
 
 
 def test_the_recipe_for_endpoints_wants_names_and_urls_alone(tmp_path):
@@ -117,10 +126,8 @@ def test_the_recipe_for_endpoints_wants_names_and_urls_alone(tmp_path):
     text = saved(tmp_path, "math", "--endpoints").read_text(encoding="utf-8")
     for node in range(1, 5):
         text = text.replace(f"http://node{node}:8000/v1", f"http://127.0.0.1:9/{node}/v1")
-    values = yaml.safe_load(text) | {"score": None}
-    values["select"]["margin"] = None
     recipe = tmp_path / "mine.yaml"
-    recipe.write_text(yaml.safe_dump(values))
+    recipe.write_text(text)
     (tmp_path / "prompts.jsonl").write_text('{"question": "What is 1 + 1?", "answer": "2"}\n')
     done = datakit("check", "--recipe", recipe, env={"VLLM_KEY": "a-key"})
     said = done.stderr
@@ -138,6 +145,7 @@ def test_check_says_all_at_once_that_is_wrong(tmp_path, monkeypatch):
     monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
     text = saved(tmp_path, "math", "--endpoints").read_text(encoding="utf-8")
     recipe = tmp_path / "mine.yaml"
+    text = text.replace("# score:", "score:")
     recipe.write_text(re.sub(r"http://node\d:8000/v1", closed_url(), text), encoding="utf-8")
     done = datakit("check", "--recipe", recipe, env={"VLLM_KEY": "a-key"})
     assert done.returncode == 2, done.stderr
