@@ -22,6 +22,9 @@ from datakit.sandbox.libraries import importable
 _SUITES_A_TESTER = 500
 PATIENCE = 10
 """How many times its own limit a program may take by the wall clock: on a busy machine it gets little of the processor."""
+_START_S = 300.0
+"""The wall clock's, with imports of libraries. A process that ends says so at once, one that waits for a processor does not."""
+_ANSWER_S = 60.0
 
 
 class SandboxError(DatakitError):
@@ -65,19 +68,23 @@ class Warm:
             n_files=limits.n_files,
             files_mb=limits.files_mb,
         )
-        with theirs:
-            self.process = subprocess.Popen(
-                tiers.command(settings),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                env=tiers.environment(),
-                cwd="/",
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
         try:
-            self._line(60.0)
+            with theirs:
+                self.process = subprocess.Popen(
+                    tiers.command(settings),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    env=tiers.environment(),
+                    cwd="/",
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
+        except OSError:  # there is no bwrap
+            self._control.close()
+            raise
+        try:
+            self._line(_START_S)
         except (OSError, EOFError):
             self.process.kill()
             _, said = self.process.communicate()
@@ -110,13 +117,13 @@ class Warm:
     def spent(self) -> Spent:
         """Seconds of processor time of what runs, by role."""
         self._control.sendall(b"C")
-        spent: Spent = json.loads(self._line(10.0))
+        spent: Spent = json.loads(self._line(_ANSWER_S))
         return spent
 
     def end(self, wait: bool) -> Over:
         """Have everything that runs ended, or wait a moment for what is ending by itself; how it ended."""
         self._control.sendall(b"W" if wait else b"E")
-        told = json.loads(self._line(10.0))
+        told = json.loads(self._line(_ANSWER_S))
         return Over({role: Ended(bool(own), status) for role, (own, status) in told["forks"].items()}, told["limit"])
 
     def _line(self, timeout_s: float) -> bytes:

@@ -140,6 +140,7 @@ def mark_answers(run: Run, rule: Rule, whole: bool = False, prompt_no: int | Non
 
     `prompt_no`: of one prompt only.
     """
+    run.hold("numbered_prompts")  # most statements name it, and it puts all prompts in order
     run.keep("excluded", rule.excluded)
     find_faults(run, rule.answers)
     if rule.excluded.height:

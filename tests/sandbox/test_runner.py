@@ -28,7 +28,7 @@ from tests.helpers.waiting import wait_for
 if sys.platform != "linux":
     pytest.skip("the sandbox's tiers are of Linux", allow_module_level=True)
 
-from datakit.sandbox import tiers
+from datakit.sandbox import runner, tiers
 from datakit.sandbox.inside.confine import landlock_abi
 from datakit.sandbox.inside.wire import Encoder, Unreadable, Unsendable, decode
 from datakit.sandbox.outputs import read_cases, same_output
@@ -1032,6 +1032,21 @@ def test_a_tier_lets_nothing_through_and_ordinary_programs_run_in_it(tier):
 def test_the_first_tier_that_holds_is_taken():
     with Sandbox(unsafe=True) as sandbox:
         assert sandbox.tier == next(tier for tier in tiers.TIERS if HAS[tier]), "unsafe or not"
+
+
+def test_a_tier_is_not_refused_for_want_of_time():
+    """As on a machine that is busy, where the first look at a tier gets to no end."""
+    with Sandbox(limits=Limits(timeout_s=0.001)) as sandbox:
+        assert sandbox._attempt().outcome == "timeout", "the fault is made"
+        assert sandbox.tier == next(tier for tier in tiers.TIERS if HAS[tier]) and sandbox.limits.timeout_s == 0.001
+
+
+def test_a_tier_of_which_nothing_is_known_is_refused(monkeypatch, temp):
+    monkeypatch.setattr(tiers, "ATTEMPTS", "while True: pass")
+    monkeypatch.setattr(runner, "_PROBE_S", 0.2)
+    with pytest.raises(SandboxError, match=r"no answer within 0\.2 s"), Sandbox(limits=Limits(timeout_s=0.1)):
+        pass
+    assert list(temp.iterdir()) == []
 
 
 def test_where_no_tier_holds_only_unsafe_goes_on(monkeypatch, temp):

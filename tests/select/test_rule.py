@@ -166,6 +166,7 @@ class InMemory(Run):
             connection.execute(f"CREATE VIEW {view} AS " + load_sql(f"views/{view}"))
 
     def fill(self, tables):
+        self.drop_made()
         for table, rows in tables.items():
             frame = TABLES[table].frame(rows)
             self._connect().connection.register("frame", frame)

@@ -5,22 +5,29 @@
 --   $per_prompt  at most so many different texts a prompt, of whichever source; NULL: all
 --   $allowed     answers may be demos; FALSE where nothing has looked at them
 -- Gives prompt_id, response_id, score, a prompt's best first. A prompt serves one phase; ties are broken by id.
-WITH different AS (
-    SELECT prompt_no, min({'place': -coalesce(value, '-inf'::DOUBLE), 'id': id, 'score': score}) AS answer
-    FROM valued
+-- Prompts are asked first, as there are fewer of them than of answers.
+WITH shown AS (
+    SELECT prompt_no, prompt_id
+    FROM numbered_prompts
     WHERE
         $allowed
-        AND may_be_demo
         AND CASE $split
             WHEN 'hash' THEN prompt_no IN (SELECT prompt_no FROM placed)
             WHEN 'share' THEN prompt_no IN (SELECT prompt_no FROM pair_candidates WHERE lost = 'serves SFT')
             ELSE prompt_no NOT IN (SELECT prompt_no FROM pair_candidates WHERE lost IS NULL)
         END
+),
+
+different AS (
+    SELECT prompt_no, min({'place': -coalesce(value, '-inf'::DOUBLE), 'id': id, 'score': score}) AS answer
+    FROM valued
+    SEMI JOIN shown USING (prompt_no)
+    WHERE may_be_demo
     GROUP BY prompt_no, if($per_prompt = 1, 0, text_hash)  -- of one a prompt the best is different from no other
 )
 
 SELECT p.prompt_id, id_text(d.answer.id) AS response_id, d.answer.score AS score
 FROM different AS d
-INNER JOIN numbered_prompts AS p ON d.prompt_no = p.prompt_no
+INNER JOIN shown AS p ON d.prompt_no = p.prompt_no
 QUALIFY coalesce(row_number() OVER (PARTITION BY d.prompt_no ORDER BY d.answer) <= $per_prompt, TRUE)
 ORDER BY d.prompt_no, d.answer
