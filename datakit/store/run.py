@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import shutil
-import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,7 +50,7 @@ class Run:
         self._idle: list[Database] = []
         self._is_closed = False
         self._journals: dict[str, Journal] = {}
-        self.seal_after_s: float | None = None
+        self.seal_after_s = math.inf
         """A journal whose first row is older becomes a part with the next: what is mirrored are parts."""
         self.copy_away: Callable[[], object] = lambda: None
         """Returns when what is on the disk is in the mirror, too, if there is one that can be reached."""
@@ -354,7 +354,6 @@ class Journal:
         self._run = run
         self._table = table
         self._file: JournalFile | None = None
-        self._began_at = 0.0
 
     def append(self, rows: list[Row]) -> None:
         """Add rows, all or none of them; a full journal becomes a part."""
@@ -365,12 +364,11 @@ class Journal:
             if self._file is None:
                 folder = self._run.folder / self._table
                 folder.mkdir(exist_ok=True)
-                self._began_at = time.monotonic()
                 self._file = JournalFile(folder / f"journal-{self._run._next_number(self._table):06d}.jsonl")
             self._file.append(rows)
         self._run._note(self._table)
         is_full = self._file.n_rows >= JOURNAL_ROWS or self._file.n_bytes >= JOURNAL_BYTES
-        if is_full or (self._run.seal_after_s is not None and time.monotonic() - self._began_at >= self._run.seal_after_s):
+        if is_full or self._file.age_s >= self._run.seal_after_s:
             self.close()
 
     def close(self) -> None:
