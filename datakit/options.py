@@ -56,12 +56,21 @@ class Options:
     cluster: str | None = None
     """The address of a Ray cluster that verifies and scores, where it is not that of the recipe."""
 
+    mirror: str | None = None
+    """The URL to which the run is copied while it is built, where it is not that of the recipe."""
+
     def __post_init__(self) -> None:
         if self.shard is not None and self.until in ("select", "export"):
             raise BadInput(
                 "--shard: pairs are selected over all prompts; give --until sample (verify, score), datakit merge the shards, "
                 "and build on in the merged run"
             )
+
+    def mirror_url(self, of_recipe: str | None) -> str | None:
+        """Where the run is mirrored; shards that share a recipe have places of their own."""
+        if self.mirror is not None or of_recipe is None or self.shard is None:
+            return self.mirror or of_recipe
+        return f"{of_recipe.rstrip('/')}/shards/{self.shard.number}"
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -56,7 +56,7 @@ from datakit.score.one_judge import score_missing
 from datakit.select.kept import keep_selection, save_selection, with_settings
 from datakit.select.rule import Rule, Selected, check_measured, obeying_flags, rule_of
 from datakit.select.rule import select as select_answers
-from datakit.store import Run, load_sql
+from datakit.store import Run, load_sql, mirrored
 from datakit.tables import Phase, Row, as_json
 from datakit.verify import VERIFY_BATCH, verdicts
 from datakit.wording import counted
@@ -73,10 +73,12 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
     domain = domain_of(recipe)
     cluster = options.cluster or (recipe.cluster.address if recipe.cluster is not None else None)
     preflight(recipe, domain, folder, replace(options, cluster=cluster), monitor)
-    stopped: list[DatakitError] = []
-    exported: dict[Phase, int] = {}
+    stopped, exported = list[DatakitError](), dict[Phase, int]()
     selection: Selected | None = None
-    with Run.create(folder) as run, engines_of(cluster, monitor.say, options.signals, options.grace_s) as engines:
+    with (
+        _writing(folder, recipe, options, monitor) as (run, behind),
+        engines_of(cluster, monitor.say, options.signals, options.grace_s) as engines,
+    ):
         with run.abandoned_if_new():
             begun = begin(run, recipe, domain, options, curator(recipe))
             check_same(run, recipe, begun, options.resample)
@@ -103,8 +105,21 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
                     stopped += probe_missing(run, recipe, options, monitor)
                 case "export":
                     exported = export(run, recipe, rule, monitor, selection)
-        selected = "select" in options.stages and (options.keep_going or not stopped)
-        return summarise(run, recipe, exported, stopped, rule if selected else None, options.report)
+        selected = rule if "select" in options.stages and (options.keep_going or not stopped) else None
+        return replace(summarise(run, recipe, exported, stopped, selected, options.report), behind=behind)
+
+
+@contextmanager
+def _writing(
+    folder: Path, recipe: Recipe | None, options: Options, monitor: Monitor
+) -> Iterator[tuple[Run, list[DatakitError]]]:
+    """The run, open for writing, while its mirror is kept up; with the list of what that lacks, which is filled at
+    the end. `recipe`: where it names one."""
+    mirror = recipe.mirror if recipe is not None else None
+    url = options.mirror_url(mirror.url if mirror is not None else None)
+    every_s = {"every_s": mirror.every_s} if mirror is not None else {}
+    with Run.create(folder) as run, mirrored(run, url, monitor.say, grace_s=options.grace_s, **every_s) as behind:
+        yield run, behind
 
 
 def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[DatakitError]:
@@ -309,7 +324,7 @@ def curate(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> 
     """The collect stage alone, in a run folder, new or not: which prompts are kept, decided anew. No model is asked."""
     recipe, domain = resolve(recipe), domain_of(recipe)
     check_run_folder(folder)
-    with Run.create(folder) as run:
+    with _writing(folder, recipe, options, monitor) as (run, _):
         with run.abandoned_if_new():
             begun = begin(run, recipe, domain, options, curator(recipe))
             check_same(run, recipe, begun, options.resample)
@@ -323,7 +338,7 @@ def merge(folder: Path, shards: Sequence[Path], monitor: Monitor) -> Merged:
     with ExitStack() as stack:
         opened = [stack.enter_context(Run.open(shard)) for shard in shards]
         check_shards(folder, opened)
-        run = stack.enter_context(Run.create(folder))
+        run, _ = stack.enter_context(_writing(folder, None, Options(), monitor))
         with run.abandoned_if_new():
             merged = merge_shards(run, opened)
     for shard in merged.waiting:
@@ -337,7 +352,7 @@ def merge(folder: Path, shards: Sequence[Path], monitor: Monitor) -> Merged:
 def reselect(folder: Path, settings: list[str], monitor: Monitor) -> Summary:
     """Select and export anew in a finished run, with `--set` kept in its recipe.json. No model and no GPU is needed."""
     Run.open(folder).close()  # a misspelt folder is not made
-    with Run.create(folder) as run:
+    with _writing(folder, None, Options(), monitor) as (run, _):
         for note in run.recipe().notes:
             monitor.say(note, warning=True)
         recipe, rule = with_settings(run, settings)
@@ -355,7 +370,7 @@ def write_batch(
             return write_lines(run, run.recipe(), path, max_lines, options.retry_failures)
     check_run_folder(folder)
     recipe = resolve(recipe)
-    with Run.create(folder) as run:
+    with _writing(folder, recipe, options, monitor) as (run, _):
         with run.abandoned_if_new():
             begun = begin(run, recipe, domain_of(recipe), options, curator(recipe))
             check_same(run, recipe, begun, options.resample)

@@ -245,7 +245,8 @@ def test_a_spent_budget_stops_the_build_and_a_larger_one_goes_on(fake, problems,
     again = build(tmp_path, recipe, "--keep-going")
     assert again.returncode == 3 and said in again.stderr and fake.n_requests == asked, "earlier builds count"
     assert count(run, "verdicts") == stored, "with --keep-going what there is goes through all stages"
-    assert build(tmp_path, recipe | {"budget": {}}).returncode == 0 and count(run, "responses") == PROMPTS * 5
+    larger = build(tmp_path, recipe | {"budget": {}}, "--until", "sample")
+    assert larger.returncode == 0 and count(run, "responses") == PROMPTS * 5
 
 
 @pytest.mark.parametrize("fault", ["insufficient_quota", "credit_balance", "key_limit", "401"])
@@ -403,7 +404,7 @@ def test_changed_sampling_stops_with_the_fields_and_resample_goes_on_beside_the_
     assert all('"temperature":1.0' in row["sampling"] for row in used)
 
 
-def test_a_changed_question_stops_and_a_changed_gold_is_verified_again(fake, problems, tmp_path):
+def test_a_changed_gold_is_verified_again(fake, problems, tmp_path):
     recipe = recipe_over(fake.url, problems, n=4)
     assert build(tmp_path, recipe).returncode == 0
     passed = count(tmp_path / "run", "verdicts WHERE outcome = 'passed'")
@@ -411,9 +412,6 @@ def test_a_changed_question_stops_and_a_changed_gold_is_verified_again(fake, pro
     problems.write_text("".join(json.dumps(row | {"gold": "100000"}) + "\n" for row in rows))
     assert build(tmp_path, recipe).returncode == 0
     assert count(tmp_path / "run", "pairs") == 0 and passed > 0, "no answer is right by the new gold answers"
-    problems.write_text("".join(json.dumps(row | {"question": row["question"] + " 1 1"}) + "\n" for row in rows))
-    stopped = build(tmp_path, recipe)
-    assert stopped.returncode == 2 and "the messages of 'add/0' changed" in stopped.stderr
 
 
 def test_limit_and_then_all(fake, problems, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from datakit.audit.from_run import inspect_run, look_back
@@ -45,6 +45,8 @@ class Summary:
     """Those that `datakit inspect` shows, and the limits that are broken; only of a build that came to selection."""
     report: Report | None
     """What `datakit inspect` shows, where it was asked for."""
+    behind: list[DatakitError] = field(default_factory=list)
+    """What the run's mirror lacks."""
 
 
 def summarise(

@@ -29,6 +29,9 @@ ShardOption = Annotated[
 ClusterOption = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Verify and score on a Ray cluster: auto, or HOST:PORT.")
 ]
+MirrorOption = Annotated[
+    str | None, typer.Option(metavar="URL", help="Copy the run there while it is built: s3://..., file:///...")
+]
 ReportOption = Annotated[
     bool, typer.Option("--report/--no-report", envvar="DATAKIT_REPORT", help="End with report.html (needs the extra view).")
 ]
@@ -60,6 +63,7 @@ def build(
     ] = False,
     selfcheck: Annotated[bool, typer.Option("--selfcheck", help="First check the reward models, as check --rewards.")] = False,
     cluster: ClusterOption = None,
+    mirror: MirrorOption = None,
     report: ReportOption = True,
 ) -> None:
     """Build a dataset, or go on with one: a second call does only what is missing.
@@ -74,7 +78,8 @@ def build(
     loaded = load_recipe(domain, recipe)
     folder = out or Path("runs") / loaded.domain
     options = Options(
-        stage, limit, resample, retry_failures, keep_going, grace, recipe_select, selfcheck, signals, report, shard, cluster
+        *(stage, limit, resample, retry_failures, keep_going, grace, recipe_select, selfcheck, signals, report, shard, cluster),
+        mirror=mirror,
     )
     if dry_run or json:
         _dry_run(loaded, folder, options, dry_run, json)
@@ -101,7 +106,7 @@ def _build(recipe: Recipe, folder: Path, options: Options) -> None:
         if options.keep_going or not summary.stopped:
             whole = options.until == "export"
             watch.say(f"next: {command('inspect', folder)}" if whole else f"stopped after {options.until}, as asked")
-    if stopped := summary.stopped:
+    if stopped := summary.stopped or summary.behind:
         raise stopped[0] if len(stopped) == 1 else SourceStopped("\n".join(map(str, stopped)))
 
 
@@ -116,6 +121,8 @@ def _dry_run(recipe: Recipe, folder: Path, options: Options, asked: bool, json: 
         raise BadInput("--json is for --dry-run; of a finished build: datakit inspect RUN --json")
     with Watch() as watch:
         plan = dry_run.plan(recipe, folder, options, watch)
+        if url := options.mirror_url(recipe.mirror.url if recipe.mirror is not None else None):
+            watch.say(f"mirror: {url}")
     print_json(dry_run.as_json(plan)) if json else draw_plan(plan, open_console())
 
 

@@ -56,10 +56,10 @@ def read_batch(
     """Store the answers of a file of results, each under the id of its line. Lines that are not of this run are named."""
     from datakit.sample.by_hand import said_of, store_results
     from datakit.screen.watch import Watch
-    from datakit.store import Run
+    from datakit.store import Run, mirrored
 
     Run.open(run).close()  # a misspelt folder is not made
-    with Watch() as watch, Run.create(run) as opened:
+    with Watch() as watch, Run.create(run) as opened, mirrored(opened, None, watch.say):
         read = store_results(opened, opened.recipe(), file)
         stored, failed = counted(read.stored, "answers"), counted(read.failed, "lines")
         watch.say(f"{stored} stored, {failed} without an answer, {read.there:,} there already")
@@ -111,6 +111,8 @@ def curate(
     if dry_run and out is not None:
         raise BadInput(f"--dry-run writes no run: leave --out {out} out, or --dry-run")
     loaded = load_recipe(domain, recipe)
+    if dry_run:
+        loaded = loaded.model_copy(update={"mirror": None})
     options = Options("collect", limit, resample)
     with TemporaryDirectory(prefix="datakit-") as temporary, Watch() as watch:
         folder = Path(temporary) / "run" if dry_run else out or Path("runs") / loaded.domain
@@ -119,3 +121,49 @@ def curate(
         if not dry_run:
             watch.say(f"next: {command('build', *(('--recipe', recipe) if recipe else ('--domain', domain)), '--out', folder)}")
     print_json(asdict(found) if found is not None else None) if json else print_curation(found, open_console())
+
+
+def pull(
+    url: Annotated[str, typer.Argument(help="Where a build mirrored a run.", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="A new folder, or an older state of that run.", show_default=False)],
+) -> None:
+    """Bring a run from its mirror. What is there and equal stays; what was changed on both sides stops it, and is named.
+
+    The next build in that folder asks only for what is missing, and keeps the mirror up.
+    """
+    from datakit.check.preflight import check_run_folder
+    from datakit.screen.watch import Watch
+    from datakit.store import pull as pull_run
+
+    check_run_folder(run)
+    with Watch() as watch:
+        pulled = pull_run(
+            url,
+            run,
+            lambda missing, there: watch.stage("pull", missing, there=there),
+            lambda table: watch.advance(table, 1, 0, ""),
+        )
+        watch.close_stage()
+        watch.say(f"{run}: {counted(pulled.copied, 'files')} copied, {pulled.there:,} there already")
+        if pulled.replaced:
+            watch.say(f"replaced, as the mirror had newer ones: {', '.join(pulled.replaced)}")
+        if pulled.only_here:
+            watch.say(f"{counted(pulled.only_here, 'parts')} of {run} are not in the mirror: they stay", warning=True)
+        watch.say(f"next: {command('build', '--recipe', 'my.yaml', '--out', run)} asks only for what is missing")
+
+
+def mirror(
+    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    url: Annotated[str | None, typer.Argument(help="Where to.", show_default="where it was mirrored before")] = None,
+) -> None:
+    """Copy a run to its mirror now: what the mirror lacks. Exit status 4 where some of it could not be copied."""
+    from datakit.screen.watch import Watch
+    from datakit.store import Note, Run, mirrored
+
+    Run.open(run).close()  # a misspelt folder is not made
+    if url is None and Note.read(run) is None:
+        raise BadInput(f"{run}: has no mirror; name one: {command('mirror', run, 'URL')}")
+    with Watch() as watch, Run.create(run) as opened, mirrored(opened, url, watch.say) as behind:
+        pass
+    if behind:
+        raise behind[0]

@@ -72,7 +72,7 @@ def flag(
     from datakit.collect.flags import export_flags, import_flags
     from datakit.machine import user_name
     from datakit.screen.frames import draw_table
-    from datakit.store import Run
+    from datakit.store import Note, Run
 
     if file is not None:
         done = import_flags(run, file, who or user_name())
@@ -80,6 +80,8 @@ def flag(
         typer.echo(f"{file}: {counted(done.new, 'flags')} added{there}", err=True)
         if done.unknown:
             typer.echo(f"{counted(done.unknown, 'flags')} of ids that this run does not have now: they stay", err=True)
+        if Note.read(run) is not None:
+            typer.echo(f"its mirror gets them with the build that runs, or the next; now: {command('mirror', run)}", err=True)
         typer.echo(f"next: {command('select', run)}", err=True)
     if export is not None:
         typer.echo(f"{export}: {counted(export_flags(run, export), 'flags')}", err=True)

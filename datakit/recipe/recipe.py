@@ -85,6 +85,19 @@ class Cluster(Section):
     """`auto`: what RAY_ADDRESS says, or the cluster that runs on this machine; else host:port."""
 
 
+def _as_mirror(value: Any) -> Any:
+    return {"url": value} if isinstance(value, str) else value
+
+
+class Mirror(Section):
+    """A copy of the run behind a URL. Keys and addresses of a store are read from the environment, never from here."""
+
+    url: Name
+    """`s3://bucket/folder`, `file:///folder`, or what else fsspec knows; with `--shard I/N` its `/shards/I`."""
+    every_s: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = 300.0
+    """Rows are sealed, and so copied, at least this often."""
+
+
 class Recipe(Section):
     """A whole build."""
 
@@ -115,6 +128,10 @@ class Recipe(Section):
     """What `datakit inspect` holds the run to."""
     cluster: Annotated[Cluster | None, Field(exclude=True)] = None
     """Where verify and score run; null: on this machine."""
+    mirror: Annotated[
+        Mirror | None, BeforeValidator(_as_mirror, json_schema_input_type=str | Mirror | None), Field(exclude=True)
+    ] = None
+    """Where the run is copied to while it is built: a URL, or `{url, every_s}`."""
 
     @model_validator(mode="before")
     @classmethod

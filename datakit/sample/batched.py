@@ -164,6 +164,7 @@ class BatchSampler:
         file_id = batch.file_id or ""  # it has one by now
         state = await self._find(batch) if batch.step == "creating" else None
         self._save(name, step="creating")
+        await asyncio.to_thread(self.run.copy_away)  # what is paid for is known wherever the run goes on
         try:
             state = state or await self.client.create(file_id, options.url, options.window, batch.metadata)
         except Fault as fault:

@@ -3,7 +3,11 @@
 from datakit.store.batches import Batch, BatchFolder, Line, Sample
 from datakit.store.database import Database, Tables, load_sql
 from datakit.store.flags import Flags
+from datakit.store.manifest import Note
+from datakit.store.mirror import mirrored
 from datakit.store.parts import writing
+from datakit.store.pull import pull
+from datakit.store.remote import Remote
 from datakit.store.run import Journal, Run
 from datakit.store.spool import Spool
 
@@ -14,10 +18,14 @@ __all__ = [
     "Flags",
     "Journal",
     "Line",
+    "Note",
+    "Remote",
     "Run",
     "Sample",
     "Spool",
     "Tables",
     "load_sql",
+    "mirrored",
+    "pull",
     "writing",
 ]

@@ -6,6 +6,7 @@ What is appended together (the samples of one request) is one line, so that it i
 from __future__ import annotations
 
 import json
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +27,7 @@ class JournalFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.n_rows = self.n_bytes = 0
+        self._began_at = time.monotonic()
         self._table = path.parent.name
         self._rows: Rows = []
         self._frames: list[pl.DataFrame] = []  # what was remembered before: a fifth of the memory that rows take
@@ -46,6 +48,11 @@ class JournalFile:
         self.n_bytes += self._file.tell() - end
         if len(self._rows) >= ROWS_AT_A_TIME:
             self._gather()
+
+    @property
+    def age_s(self) -> float:
+        """Since it was opened."""
+        return time.monotonic() - self._began_at
 
     def frame(self) -> pl.DataFrame:
         """All that was appended."""

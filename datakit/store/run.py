@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import shutil
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,6 +50,10 @@ class Run:
         self._idle: list[Database] = []
         self._is_closed = False
         self._journals: dict[str, Journal] = {}
+        self.seal_after_s = math.inf
+        """A journal whose first row is older becomes a part with the next: what is mirrored are parts."""
+        self.copy_away: Callable[[], object] = lambda: None
+        """Returns when what is on the disk is in the mirror, too, if there is one that can be reached."""
 
     @classmethod
     def create(cls, folder: Path) -> Run:
@@ -99,8 +104,7 @@ class Run:
     def close(self) -> None:
         """Turn open journals into parts and let the lock go."""
         try:
-            for journal in self._journals.values():
-                journal.close()
+            self.seal()
         finally:
             self._is_closed = True
             idle, self._idle = self._idle, []
@@ -110,6 +114,11 @@ class Run:
             if self._lock is not None:
                 self._lock.close()
                 self._lock = None
+
+    def seal(self) -> None:
+        """Turn open journals into parts."""
+        for journal in self._journals.values():
+            journal.close()
 
     def parts(self, table: str) -> list[Path]:
         """The table's Parquet parts, oldest first."""
@@ -358,7 +367,8 @@ class Journal:
                 self._file = JournalFile(folder / f"journal-{self._run._next_number(self._table):06d}.jsonl")
             self._file.append(rows)
         self._run._note(self._table)
-        if self._file.n_rows >= JOURNAL_ROWS or self._file.n_bytes >= JOURNAL_BYTES:
+        is_full = self._file.n_rows >= JOURNAL_ROWS or self._file.n_bytes >= JOURNAL_BYTES
+        if is_full or self._file.age_s >= self._run.seal_after_s:
             self.close()
 
     def close(self) -> None:

@@ -53,11 +53,14 @@ def fake() -> Iterator[Fake]:
 
 @pytest.fixture(scope="module")
 def shards(fake: Fake, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an undivided run (whole), its recipe, and three shards in the run that they will be (run/shards/I)."""
+    """A folder with an undivided run (whole), its recipe, and three shards in the run that they will be (run/shards/I), each
+    with a mirror (mirror/shards/I)."""
     folder = tmp_path_factory.mktemp("shards")
     recipe = write_recipe(folder / "r.yaml", recipe_of(fake.url, write_prompts(folder / "p.jsonl")))
     whole = datakit("build", "--recipe", recipe, "--out", folder / "whole", "--until", "sample")
     assert whole.returncode == 0, whole.stderr
+    mirrored = {"mirror": f"file://{folder}/mirror"}
+    recipe = write_recipe(folder / "mirrored.yaml", recipe_of(fake.url, folder / "p.jsonl") | mirrored)
     for at in range(3):
         out = folder / "run" / "shards" / str(at)
         done = datakit("build", "--recipe", recipe, "--until", "sample", "--shard", f"{at}/3", "--out", out)
@@ -77,6 +80,17 @@ def test_each_prompt_is_asked_in_one_shard_with_those_that_ask_the_same(shards: 
     ids = [frame["prompt_id"].to_list() for frame in asked]
     assert sorted(one for some in ids for one in some) == [f"p{at:02}" for at in range(N)] and all(ids)
     assert any({"p10", "p11"} <= set(some) for some in ids)
+
+
+def test_mirrors_of_shards_have_places_of_their_own(shards: Path, tmp_path: Path) -> None:
+    for at in range(2):
+        pulled = datakit("pull", f"file://{shards}/mirror/shards/{at}", tmp_path / str(at))
+        assert pulled.returncode == 0, pulled.stderr
+        for name in ("prompts", "responses", "distributions"):
+            assert_frame_equal(table(tmp_path / str(at), name), table(shards / "run" / "shards" / str(at), name))
+    assert "mirror" not in json.loads((tmp_path / "0" / "recipe.json").read_text())["recipe"]
+    planned = datakit("build", "--recipe", shards / "mirrored.yaml", "--out", tmp_path / "none", "--dry-run")
+    assert f"mirror: file://{shards}/mirror" in planned.stderr
 
 
 def test_merged_they_are_the_undivided_run(shards: Path, fake: Fake) -> None:
