@@ -36,7 +36,7 @@ def read_responses(reading: Reading, source: ResponsesSource, bring_prompts: boo
     importing = _Importing(reading, source, bring_prompts, judge)
     importing.read()
     reading.end(importing.tally)
-    if judge is not None and not importing.n_scores:
+    if judge is not None and not importing.n_scores and importing.tally.n_rows:
         raise BadInput(f"{source.name}: no row has a score of judge '{source.judge}'; map its column (columns: {{score: ...}})")
 
 

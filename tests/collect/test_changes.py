@@ -98,3 +98,11 @@ def test_two_golds_of_one_question_are_said(tmp_path: Path, rows: list[tuple[str
     check(recipe, None, checked)
     for heard in (built, checked):
         assert [warning for warning in heard.warnings if "another reference" in warning] == ([] if said is None else [said])
+
+
+def test_a_row_without_a_text_is_no_failure_to_try_again(tmp_path: Path) -> None:
+    rows = answers("a", 0, 1)
+    heard = Heard()
+    done = build(recipe_of(tmp_path, {"a.jsonl": [*rows, rows[0] | {"text": None}]}), tmp_path / "run", Options(), heard)
+    assert "imported rows without a text: 1; they are failures, and no answers" in done.warnings
+    assert not any("retry-failures" in warning for warning in done.warnings)
