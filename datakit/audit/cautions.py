@@ -25,8 +25,7 @@ def caution(report: Report, repeated_keys: dict[str, int]) -> Iterator[str]:
     yield from _pairing_warnings(report)
     for source in report.sources:
         yield from _source_warnings(source)
-    if permanent := sum(failure.count for failure in report.failures if failure.permanent):
-        yield f"failures that are not tried again: {permanent:,}; build --retry-failures does"
+    yield from _failure_warnings(report)
     if report.run.verifier and (unverified := sum(source.no_verdict or 0 for source in report.sources)):
         yield f"responses without a verdict of {report.run.verifier}: {unverified:,}; build again to go on"
     for judge in report.judges:
@@ -47,6 +46,16 @@ def caution(report: Report, repeated_keys: dict[str, int]) -> Iterator[str]:
     for table, count in repeated_keys.items():
         copied = f"a part was copied into {report.run.folder}/{table}"
         yield f"{table}: {counted(count, 'rows')} with the key of another row; {copied}"
+
+
+def _failure_warnings(report: Report) -> Iterator[str]:
+    imported = {source.model for source in report.sources if source.type == "responses"}
+    permanent = [failure for failure in report.failures if failure.permanent]
+    empty = sum(failure.count for failure in permanent if failure.stage == "sample" and failure.source in imported)
+    if empty:
+        yield f"imported rows without a text: {empty:,}; they are failures, and no answers"
+    if others := sum(failure.count for failure in permanent) - empty:
+        yield f"failures that are not tried again: {others:,}; build --retry-failures does"
 
 
 def _pairing_warnings(report: Report) -> Iterator[str]:

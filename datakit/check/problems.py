@@ -8,6 +8,7 @@ from datakit.check.preflight import check_keys_and_folders, check_scores, find_r
 from datakit.check.weak_tests import check_tests
 from datakit.client import probe_endpoint, read_access
 from datakit.collect.inputs import read_inputs
+from datakit.collect.reading import reference_digest
 from datakit.domains import Domain, domain_of
 from datakit.errors import BadInput
 from datakit.progress import Monitor
@@ -64,9 +65,10 @@ def _silent_endpoints(recipe: Recipe) -> list[Problem]:
 def _of_prompts(recipe: Recipe, domain: Domain, limit: int | None, monitor: Monitor, with_mutants: bool) -> list[Problem]:
     prompts: list[Prompt] = []
     inputs = read_inputs(recipe, domain.read, limit, prompts.append)
+    inputs.note_other_references({prompt.prompt_id: reference_digest(prompt) for prompt in prompts})
     monitor.say(f"{counted(inputs.n_rows, 'rows')} read, {inputs.n_dropped:,} dropped")
     for note, count in inputs.notes.items():
-        monitor.say(counted(count, note), warning=True)
+        monitor.say(note.of(count), warning=True)
     if isinstance(recipe.verify, VerifyCode):
         texts = [(prompt.solution, prompt.reference) for prompt in prompts if prompt.dropped is None][:LOOKED_AT]
         if found := unlisted(texts, recipe.verify.libraries):

@@ -47,7 +47,7 @@ def build(
     until: UntilOption = "export",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N kept prompts.", show_default=False)] = None,
     shard: ShardOption = None,
-    resample: Annotated[bool, typer.Option(help="Go on in a run made with other sampled settings; old rows stay.")] = False,
+    resample: Annotated[bool, typer.Option(help="Go on in a run made with other settings; old rows stay.")] = False,
     retry_failures: Annotated[bool, typer.Option(help="Ask again also for what failed for good.")] = False,
     keep_going: Annotated[
         bool,

@@ -92,7 +92,7 @@ def curate(
     out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/<domain>")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be dropped; no run is written.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N kept prompts.", show_default=False)] = None,
-    resample: Annotated[bool, typer.Option(help="Go on in a run made with other sampled settings; old rows stay.")] = False,
+    resample: Annotated[bool, typer.Option(help="Go on in a run made with other settings; old rows stay.")] = False,
     json: Annotated[bool, typer.Option("--json", help="What was met as one JSON object on stdout.")] = False,
 ) -> None:
     """Decide which prompts are kept, by the recipe's curate section, and show what was met, with ten samples a reason.

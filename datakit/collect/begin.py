@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
+import polars as pl
+
 from datakit.collect.benchmarks import read_items
 from datakit.collect.inputs import read_inputs
-from datakit.collect.reading import NOT_WANTED, Inputs, prompt_row
+from datakit.collect.reading import NOT_WANTED, Inputs, Note, prompt_row
 from datakit.collect.shards import drop_elsewhere
 from datakit.domains import Domain
 from datakit.errors import BadInput
@@ -123,6 +125,7 @@ def _read(run: Run, recipe: Recipe, domain: Domain, limit: int | None, earlier: 
         )
     for spool in (prompts, *imported.values()):
         spool.finish()
+    inputs.note_other_references(_first_references(run, prompts, inputs))
     if inputs.chooses_index:
         _check_once(run, recipe, imported["responses"])
     for source in recipe.sampled:
@@ -146,8 +149,8 @@ def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
     for spool in begun.imported.values():
         run.append_missing(spool)
     dropped = [*inputs.dropped.items(), *begun.curated.most_common()]
-    for note, count in [*inputs.notes.items(), *((f"prompts dropped: {reason}", n) for reason, n in dropped)]:
-        monitor.say(counted(count, note), warning=True)
+    for note, count in [*inputs.notes.items(), *((Note("prompts", f"dropped: {reason}"), n) for reason, n in dropped)]:
+        monitor.say(note.of(count), warning=True)
     kept = inputs.n_kept - begun.curated.total() - begun.n_elsewhere
     if begun.n_elsewhere:
         monitor.say(f"{counted(begun.n_elsewhere, 'prompts')} in other shards")
@@ -155,6 +158,15 @@ def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
         monitor.say("curate drops every prompt: nothing is asked; datakit inspect shows what each of them met", warning=True)
     imported = f", {counted(inputs.n_responses, 'responses')} imported" if inputs.n_responses else ""
     monitor.say(f"{counted(kept, 'prompts')}{imported}")
+
+
+def _first_references(run: Run, prompts: Spool, inputs: Inputs) -> dict[str, str]:
+    """Of the prompts that are there more than once: the digest of the reference that counts, by id."""
+    if not inputs.repeated:
+        return {}
+    run.keep("repeated", pl.DataFrame({"prompt_id": [prompt_id for prompt_id, _ in inputs.repeated]}))
+    of_first = f"SELECT prompt_id, reference_digest FROM {prompts.relation} SEMI JOIN repeated USING (prompt_id)"
+    return dict(run.query(of_first).iter_rows())
 
 
 def _check_once(run: Run, recipe: Recipe, responses: Spool) -> None:
@@ -192,8 +204,8 @@ def _check_asked_by(run: Run, source: Sampled, prompts: Spool, inputs: Inputs) -
         known = there[column].to_list()
         for value in sorted(set(by_value) - set(known)):
             there_are = ", ".join(known)[:200]
-            note = f"values in sampling_by.{column} of {source.model} of no prompt: '{value}' (there are: {there_are})"
-            inputs.notes[note] += 1
+            what = f"in sampling_by.{column} of {source.model} of no prompt: '{value}' (there are: {there_are})"
+            inputs.notes[Note("values", what)] += 1
 
 
 def _count_gone(run: Run, new: Spool) -> int:

@@ -1,16 +1,18 @@
 """What may change between two builds of one run folder, and what stops the second with the fields that differ.
 
-Whatever shapes a response (messages, model, revision, sampling) must stay; n, added or reordered prompts, URLs, key names,
-verify, score, select and limits may change freely.
+Whatever shapes a response (messages, model, revision, sampling) must stay, and so must some of the prompts and of the sources:
+else it is another dataset. n, added, removed or reordered prompts, URLs, key names, verify, score, select and limits may
+change.
 """
 
 from __future__ import annotations
 
 from datakit.collect.begin import Begun
+from datakit.collect.reading import NOT_WANTED
 from datakit.errors import RunError
 from datakit.recipe import Recipe, Sampled
 from datakit.store import Run
-from datakit.tables import canonical_json
+from datakit.tables import IMPORTED, canonical_json
 
 SHOWN = 8
 
@@ -32,11 +34,29 @@ def check_same(run: Run, recipe: Recipe, begun: Begun, resample: bool) -> None:
     )
     changes = differences(run, old, recipe)
     changes += [f"prompts: the messages of '{prompt_id}' changed" for prompt_id in changed["prompt_id"]]
+    changes += _all_gone(run, recipe, begun)
     if changes and not resample:
         raise RunError(
-            f"{run.folder}: made with other sampled settings:\n  {_listed(changes)}\n"
+            f"{run.folder}: made with other settings:\n  {_listed(changes)}\n"
             "give another --out, or go on with --resample (the old rows stay, but are not used)"
         )
+
+
+def _all_gone(run: Run, recipe: Recipe, begun: Begun) -> list[str]:
+    """What nothing is left of: then the recipe is of another dataset, and would take this one's place."""
+    n, n_kept = run.query(
+        f"SELECT count(*), count(n.prompt_id) FROM prompts AS o LEFT JOIN {begun.prompts.relation} AS n USING (prompt_id) "
+        "WHERE o.dropped IS DISTINCT FROM $reason",
+        {"reason": NOT_WANTED},
+    ).row(0)
+    stored = run.query("SELECT DISTINCT model, revision, sampling FROM responses ORDER BY ALL").rows()
+    wanted = {way[:3] for source in recipe.sampled for way in _ways(source)}
+    wanted |= {(model, None, IMPORTED) for model in begun.inputs.n_samples}
+    found = [f"prompts: none of the {n:,} in the run is in the recipe"] if n and not n_kept else []
+    if stored and wanted.isdisjoint(stored):
+        models = ", ".join(dict.fromkeys(model for model, _, _ in stored))
+        found.append(f"sources: none of those that have answered ({models:.200}) is in the recipe")
+    return found
 
 
 def _listed(differences: list[str]) -> str:

@@ -20,7 +20,7 @@ import polars as pl
 
 from datakit.collect.formats import Found
 from datakit.collect.imported_columns import OF_PROMPT, as_rows, is_plain, make_responses, of_prompts, parts_of
-from datakit.collect.reading import Counts, Known, Reading, question_in, row_place, with_prompts
+from datakit.collect.reading import Counts, Known, Note, Reading, question_in, row_place, with_prompts
 from datakit.collect.rows import read_rows
 from datakit.collect.stretches import INTEGERS, read_stretches
 from datakit.collect.tally import Tally
@@ -36,13 +36,13 @@ def read_responses(reading: Reading, source: ResponsesSource, bring_prompts: boo
     importing = _Importing(reading, source, bring_prompts, judge)
     importing.read()
     reading.end(importing.tally)
-    if judge is not None and not importing.n_scores:
+    if judge is not None and not importing.n_scores and importing.tally.n_rows:
         raise BadInput(f"{source.name}: no row has a score of judge '{source.judge}'; map its column (columns: {{score: ...}})")
 
 
 _OF_KNOWN = {"prompt_id": pl.String, "messages_digest": pl.String, "own_id": pl.String, "sample_index": pl.Int64}
 
-Met: TypeAlias = tuple[Known | None, tuple[str, ...]]
+Met: TypeAlias = tuple[Known | None, tuple[Note, ...]]
 """The prompt that rows belong to, and what is noted of each of them."""
 
 
@@ -198,14 +198,16 @@ class _Importing:
         known = inputs.known.get(prompt.prompt_id)
         if known is None and not self.bring_prompts:  # of other ids than the prompts': by what is asked
             known = self.reading.asking(question_in(row, prompt))
-        notes: list[str] = []
+        notes: list[Note] = []
         if known is None:
-            notes.append(f"responses to prompts outside of {'the limit' if self.bring_prompts else 'the prompts section'}")
+            place = "the limit" if self.bring_prompts else "the prompts section"
+            notes.append(Note("responses", f"to prompts outside of {place}"))
         else:
+            others = f"than the first row of its {{}} in {name}, which counts"
             if prompt.reference is not None and hash(prompt.reference) != known.reference:
-                notes.append(f"{name}: rows whose reference differs from the first one of their prompt (the first one counts)")
+                notes.append(Note("rows", f"with another reference {others.format('prompt')}", f"prompt_id {known.prompt_id}"))
             if prompt.messages_digest != known.messages_digest:
-                notes.append(f"{name}: rows whose prompt differs from the first one of their prompt_id (the first one counts)")
+                notes.append(Note("rows", f"with another prompt {others.format('prompt_id')}", f"prompt_id {known.prompt_id}"))
         met = known, tuple(notes)
         if (key := _key(row)) is not None:
             self.met[key] = met
@@ -260,7 +262,7 @@ def _score(source: ResponsesSource, row: Row) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
-        raise BadRow(source.name, "score is", f" {value!r:.60}, not a finite number; fix it, or leave it out (null)")
+        raise BadRow(source.name, "score is not a finite number", f" (got {value!r:.60}); fix it, or leave it out (null)")
     return float(value)
 
 

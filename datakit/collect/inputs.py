@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from datakit.collect.imported import read_responses
-from datakit.collect.reading import Inputs, Reading, ReadPrompts, Store, with_prompts
+from datakit.collect.reading import Inputs, Note, Reading, ReadPrompts, Store, reference_digest, row_place, with_prompts
 from datakit.collect.rows import read_rows
 from datakit.collect.tally import Tally
 from datakit.errors import BadInput
@@ -71,5 +71,6 @@ def _read_prompts(reading: Reading, given: FilePrompts | HubPrompts) -> None:
         elif "prompt_id" in found[2]:
             raise BadInput(f"{given.name}: prompt_id '{prompt.prompt_id}' appears twice; ids must be unique in the prompts")
         else:
-            reading.inputs.notes["prompts with the same messages as an earlier one, kept once"] += 1
+            reading.inputs.notes[Note("prompts", "with the same messages as an earlier one, kept once")] += 1
+            reading.inputs.repeated.setdefault((prompt.prompt_id, reference_digest(prompt)), row_place(*found))
     reading.end(tally)

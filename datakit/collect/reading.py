@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -16,6 +16,7 @@ from datakit.collect.tally import Tally
 from datakit.errors import BadRow
 from datakit.recipe import Recipe
 from datakit.tables import IMPORTED, TABLES, Prompt, Row, Rows, digest
+from datakit.wording import counted
 
 ReadPrompts = Callable[[Iterable[Row], str], Iterator[Prompt]]
 """A domain's `read`: rows with our column names and the name of where they come from -> one Prompt a row, of a whole dialogue
@@ -49,6 +50,22 @@ class Known:
         return self.prompt_id if self.shares_messages else None
 
 
+@dataclass(frozen=True)
+class Note:
+    """Something that a user should know of what was read."""
+
+    things: str
+    """A word in the plural: rows, prompts."""
+    what: str
+    """What is said of them, of one as of many."""
+    first: str = field(default="", compare=False)
+    """Where it was met first."""
+
+    def of(self, n: int) -> str:
+        """The sentence about so many."""
+        return f"{counted(n, self.things)} {self.what}" + (f" (the first: {self.first})" if self.first else "")
+
+
 @dataclass
 class Inputs:
     """What was read, beside the rows themselves."""
@@ -67,8 +84,10 @@ class Inputs:
     n_responses: int = 0
     chooses_index: bool = False
     """Whether a response came with its sample_index: then two may have the same."""
-    notes: Counter[str] = field(default_factory=Counter)
-    """Things that a user should know, with how often each was met."""
+    notes: Counter[Note] = field(default_factory=Counter)
+    """With how often each was met."""
+    repeated: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Prompts that an earlier one asks already: its id and their own reference's digest -> where the first of them stands."""
     labels_seen: set[str] = field(default_factory=set)
     """The columns of `labels` that some prompt has something in."""
     n_rows: int = 0
@@ -79,6 +98,16 @@ class Inputs:
     def n_kept(self) -> int:
         """The prompts that are not dropped."""
         return len(self.prompt_ids) - self.dropped.total()
+
+    def note_other_references(self, first: Mapping[str, str]) -> None:
+        """Prompts that ask what an earlier one asks, and call another answer right: one of the two is wrong.
+
+        `first`: of the prompts that are `repeated`, the digest of the reference that counts, by id.
+        """
+        what = "with the messages of an earlier one and another reference; the first one counts"
+        self.notes.update(
+            Note("prompts", what, place) for (prompt_id, own), place in self.repeated.items() if own != first[prompt_id]
+        )
 
     def source_frame(self, recipe: Recipe) -> pl.DataFrame:
         """The rows of `sources`: what the recipe samples, and the models that came with responses."""
@@ -112,10 +141,12 @@ class Inputs:
 
 def prompt_row(prompt: Prompt) -> Row:
     """The row of `prompts`."""
-    return vars(prompt) | {
-        "messages_digest": prompt.messages_digest,
-        "reference_digest": digest(prompt.reference, prompt.test_style, prompt.entry_point),
-    }
+    return vars(prompt) | {"messages_digest": prompt.messages_digest, "reference_digest": reference_digest(prompt)}
+
+
+def reference_digest(prompt: Prompt) -> str:
+    """What tells what makes an answer to it right."""
+    return digest(prompt.reference, prompt.test_style, prompt.entry_point)
 
 
 @dataclass(frozen=True)
@@ -179,7 +210,7 @@ class Reading:
         inputs.n_rows += tally.n_rows
         inputs.n_dropped += tally.n_dropped
         for reason, dropped in tally.dropped.items():
-            inputs.notes[f"rows of {name} dropped: {reason} (the first: {dropped.first})"] += dropped.n
+            inputs.notes[Note("rows", f"of {name} dropped: {reason}", dropped.first)] += dropped.n
 
 
 def with_prompts(

@@ -237,7 +237,7 @@ def test_a_score_that_is_no_number(tmp_path, value):
     lines = (tmp_path / "x.jsonl").read_text().splitlines()
     lines[2] = lines[2].replace("5.0", value)
     (tmp_path / "x.jsonl").write_text("\n".join(lines))
-    with pytest.raises(BadInput, match=r"x.jsonl: line 3 \(prompt_id p\): score is .*, not a finite number; fix it"):
+    with pytest.raises(BadInput, match=r"x.jsonl: line 3 \(prompt_id p\): score is not a finite number .*; fix it"):
         built(tmp_path, imported_recipe(tmp_path), "collect")
 
 

@@ -195,7 +195,7 @@ def test_a_responses_file_is_prompts_and_responses(tmp_path, name):
     write_rows(tmp_path / name, ROWS)
     done = datakit("build", "--recipe", write_recipe(tmp_path / "x.yaml", responses_recipe(name)), "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
-    assert "1 r.jsonl" in done.stderr and "reference differs from the first one" in done.stderr
+    assert "1 row with another reference than the first row of its prompt in r.jsonl" in done.stderr
     rows = rows_of(tmp_path / "run", "SELECT prompt_id, sample_index, sampling, finish_reason FROM responses ORDER BY ALL")
     assert [(row["prompt_id"], row["sample_index"]) for row in rows] == [("a", 0), ("a", 1), ("b", 0)]
     assert {row["sampling"] for row in rows} == {"imported"} and rows[0]["finish_reason"] is None

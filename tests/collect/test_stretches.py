@@ -106,7 +106,7 @@ def read(folder: Path, name: str, domain: str, **fields: Any) -> Any:
     counts = (
         inputs.n_samples,
         inputs.n_responses,
-        inputs.notes,
+        [note.of(n) for note, n in inputs.notes.items()],
         inputs.n_rows,
         inputs.n_dropped,
         inputs.dropped,

@@ -113,7 +113,7 @@ def test_the_embedded_default_makes_a_demo_of_every_answer_in_chinese(tmp_path):
     done = datakit("build", "--domain", "chinese", "--out", run, "--limit", 24)
     assert done.returncode == 0, done.stderr
     demos = rows_of(run, "SELECT model, text FROM demos JOIN responses USING (response_id)")
-    assert len(demos) > 20 and {demo["model"] for demo in demos} == {"../data/micro/chinese"}
+    assert len(demos) > 20 and {demo["model"] for demo in demos} == {"micro/chinese"}
     assert all("答案是" in demo["text"] for demo in demos)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +84,17 @@ def test_a_diff_writes_nothing_and_a_selection_is_kept(run, tmp_path):
     assert run.export(tmp_path / "out", "jsonl").rows == {"sft": QUESTIONS // 2, "dpo": QUESTIONS // 2}
     assert (tmp_path / "out" / "dpo" / "train.jsonl").is_file()
     assert pq.read_table(run.folder / "dpo" / "train.parquet").num_rows == QUESTIONS // 2
+
+
+def test_what_the_page_says_of_an_open_run_runs(run, tmp_path, monkeypatch):
+    """docs/library.md, of a copy: one of its lines keeps another selection."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "library.md").read_text(), re.DOTALL)
+    here = [block for block in blocks if block.startswith("run")]
+    monkeypatch.chdir(tmp_path)
+    names = {"run": datakit.open_run(shutil.copytree(run.folder, tmp_path / "run"))}
+    for block in here:
+        exec(block, names)
+    assert len(here) == 2 and (tmp_path / "out" / "dpo").is_dir()
 
 
 def test_a_folder_that_is_no_run_is_said(tmp_path):

@@ -42,7 +42,8 @@ class Code:
             try:
                 style = prompt.test_style or style_of(prompt.reference, entry_point)
             except UnknownFormat as error:
-                raise BadRow(where, "its reference", f" {error}") from None
+                shows, _, seen = str(error).partition(" (")
+                raise BadRow(where, f"its reference {shows}", f" ({seen}") from None
             if style not in STYLES:
                 raise BadRow(where, f"test_style must be one of {', '.join(STYLES)}", f" (got {style!r:.40})")
             nameless = style == "humaneval_check" and entry_point is None

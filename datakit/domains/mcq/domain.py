@@ -44,7 +44,7 @@ class Mcq:
         template = row.get("template", TEMPLATE if row.get("messages") is None else None)
         named = {} if template is None else {name: row.get(f"{{{name}}}", row.get(name)) for name, _ in placeholders(template)}
         if named.keys() >= set(CHOICES):
-            raise BadRow(where, "template: choices and shuffled_choices", " exclude each other: one order is shown")
+            raise BadRow(where, "template: choices and shuffled_choices exclude each other", "; one order is shown")
         shown = row if template is None else {**row, "template": template}
         try:
             listed = read_choices(row.get("choices"), where)
