@@ -21,7 +21,7 @@ from datakit.audit.report import Curation
 from datakit.audit.summary import Summary, summarise
 from datakit.check.libraries import warn_of_libraries
 from datakit.check.preflight import check_run_folder, preflight
-from datakit.collect.begin import begin, collect
+from datakit.collect.begin import Begun, begin, collect
 from datakit.collect.changes import check_same
 from datakit.collect.merge import Merged, check_shards, merge_shards
 from datakit.curate import curator
@@ -79,9 +79,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
         _writing(folder, recipe, options, monitor) as (run, behind),
         engines_of(cluster, monitor.say, options.signals, options.grace_s) as engines,
     ):
-        with run.abandoned_if_new():
-            begun = begin(run, recipe, domain, options, curator(recipe))
-            check_same(run, recipe, begun, options.resample)
+        begun = _begin(run, recipe, domain, options)
         recipe = keep_selection(run, recipe, options.recipe_select, monitor)
         rule = rule_of(recipe, domain)
         warn_of_libraries(run, recipe, begun, monitor)
@@ -120,6 +118,14 @@ def _writing(
     every_s = {"every_s": mirror.every_s} if mirror is not None else {}
     with Run.create(folder) as run, mirrored(run, url, monitor.say, grace_s=options.grace_s, **every_s) as behind:
         yield run, behind
+
+
+def _begin(run: Run, recipe: Recipe, domain: Domain, options: Options) -> Begun:
+    """Read the inputs. A run that was made with others is left as it is, and a new one is not left behind."""
+    with run.abandoned_if_new():
+        begun = begin(run, recipe, domain, options, curator(recipe))
+        check_same(run, recipe, begun, options.resample)
+        return begun
 
 
 def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[DatakitError]:
@@ -325,9 +331,7 @@ def curate(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> 
     recipe, domain = resolve(recipe), domain_of(recipe)
     check_run_folder(folder)
     with _writing(folder, recipe, options, monitor) as (run, _):
-        with run.abandoned_if_new():
-            begun = begin(run, recipe, domain, options, curator(recipe))
-            check_same(run, recipe, begun, options.resample)
+        begun = _begin(run, recipe, domain, options)
         collect(run, keep_selection(run, recipe, options.recipe_select, monitor), begun, monitor)
         return describe_curation(run)
 
@@ -371,9 +375,7 @@ def write_batch(
     check_run_folder(folder)
     recipe = resolve(recipe)
     with _writing(folder, recipe, options, monitor) as (run, _):
-        with run.abandoned_if_new():
-            begun = begin(run, recipe, domain_of(recipe), options, curator(recipe))
-            check_same(run, recipe, begun, options.resample)
+        begun = _begin(run, recipe, domain_of(recipe), options)
         recipe = keep_selection(run, recipe, options.recipe_select, monitor)
         collect(run, recipe, begun, monitor)
         return write_lines(run, recipe, path, max_lines, options.retry_failures)
