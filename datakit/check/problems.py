@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from datakit.check.golds import Problem, check_golds
 from datakit.check.libraries import LOOKED_AT, unlisted
 from datakit.check.preflight import check_keys_and_folders, check_scores, find_rewards
 from datakit.check.weak_tests import check_tests
-from datakit.client import probe_endpoint, read_access
+from datakit.client import Probed, at, chat_at, probe_endpoint, read_access, server_url
 from datakit.collect.inputs import read_inputs
 from datakit.collect.reading import reference_digest
 from datakit.domains import Domain, domain_of
 from datakit.errors import BadInput
 from datakit.progress import Monitor
-from datakit.recipe import EndpointSource, Recipe, RemoteReward, VerifyCode, resolve
+from datakit.recipe import EndpointSource, Recipe, RemoteReward, Served, VerifyCode, resolve
 from datakit.rewards.judges import chosen_judge
 from datakit.tables import Prompt
 from datakit.wording import counted
+
+SHOWN_URLS = 2
 
 
 def check(
@@ -37,7 +41,7 @@ def check(
         problems = [_problem(one) for one in (check_scores(recipe, monitor) if with_rewards else [])]
     except BadInput as error:
         problems = [_problem(str(error))]
-    problems += _silent_endpoints(recipe)
+    problems += _silent_endpoints(recipe, monitor)
     try:
         return problems + _of_prompts(recipe, domain, limit, monitor, with_mutants)
     except BadInput as error:
@@ -50,16 +54,45 @@ def _problem(sentence: str) -> Problem:
     return Problem(where, what)
 
 
-def _silent_endpoints(recipe: Recipe) -> list[Problem]:
+def _silent_endpoints(recipe: Recipe, monitor: Monitor) -> list[Problem]:
+    """What is wrong with the URLs of sources and judges; a line each says which have answered."""
     asked: list[tuple[str, str, EndpointSource | RemoteReward]] = [
         *((f"sources.{at}", f"sources.{at}", one) for at, one in enumerate(recipe.sources) if isinstance(one, EndpointSource)),
         *((f"score.{at}", one.where, one) for at, one in enumerate(recipe.score) if isinstance(one, RemoteReward)),
     ]
     problems = []
     for called, where, section in asked:
-        trouble = probe_endpoint(section.base_urls, read_access(section.api_key_env, section.headers, where), section.model)
-        problems += [Problem(f"{called}: {url}", what) for url, what in trouble.items()]
+        access = read_access(section.api_key_env, section.headers, where)
+        asked_at = chat_at
+        if isinstance(section, Served):
+            asked_at = partial(_served_at, section.api)
+        probed = probe_endpoint(section.base_urls, access, section.model, asked_at)
+        monitor.say(f"{called}: {section.model} {_describe(probed)}")
+        problems += [Problem(f"{called}: {one.url}", one.trouble) for one in probed if one.trouble is not None]
     return problems
+
+
+def _served_at(api: str, base_url: str) -> str:
+    return at(server_url(base_url), f"/{api}")
+
+
+def _describe(probed: list[Probed]) -> str:
+    """Which URLs can be asked.
+
+    >>> _describe([Probed("http://a/v1", None, lists=True), Probed("http://b/v1", None), Probed("http://c/v1", "is away")])
+    'is listed at http://a/v1, may be asked at http://b/v1 (no list of models), cannot be asked at http://c/v1'
+    """
+    groups = [
+        ("is listed at {}", [one.url for one in probed if one.lists]),
+        ("may be asked at {} (no list of models)", [one.url for one in probed if one.trouble is None and not one.lists]),
+        ("cannot be asked at {}", [one.url for one in probed if one.trouble is not None]),
+    ]
+    return ", ".join(said.format(_a_few(urls)) for said, urls in groups if urls)
+
+
+def _a_few(urls: list[str]) -> str:
+    more = f" and {len(urls) - SHOWN_URLS} more" if len(urls) > SHOWN_URLS else ""
+    return ", ".join(urls[:SHOWN_URLS]) + more
 
 
 def _of_prompts(recipe: Recipe, domain: Domain, limit: int | None, monitor: Monitor, with_mutants: bool) -> list[Problem]:

@@ -12,19 +12,19 @@
     content    what the message of a choice says: text and thought
     models     the models that a server lists
     batch      a vendor's files and batches, through the openai package
-    probing    `datakit check`: does a URL answer, and does it serve the model?
+    probing    `datakit check`: does a URL answer, does it serve the model, and which one would?
 
 It speaks HTTP itself, through aiohttp, for the SDK's cost of a request is building and checking models of it (benchmarks/);
 batches are few.
 """
 
-from datakit.client.access import OPEN, Access, read_access, server_url
+from datakit.client.access import OPEN, Access, at, read_access, server_url
 from datakit.client.batch import BatchClient, BatchState, check_package, has_no_list
 from datakit.client.calls import Answer, Client, count_of
 from datakit.client.content import Content, is_unfinished, is_withheld, read_content
 from datakit.client.draining import Drain
 from datakit.client.faults import Drained, Fault, RequestFailed, of_answer, of_status
-from datakit.client.probing import list_models, probe_endpoint
+from datakit.client.probing import Probed, chat_at, list_models, probe_endpoint
 from datakit.client.replica import Replica
 
 __all__ = [
@@ -38,8 +38,11 @@ __all__ = [
     "Drain",
     "Drained",
     "Fault",
+    "Probed",
     "Replica",
     "RequestFailed",
+    "at",
+    "chat_at",
     "check_package",
     "count_of",
     "has_no_list",

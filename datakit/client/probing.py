@@ -1,50 +1,160 @@
-"""Whether an endpoint answers before anything is asked of it."""
+"""Whether an endpoint answers before anything is asked of it, and by which URL it would."""
 
 from __future__ import annotations
 
+import http.client
+import json
+import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin, urlsplit
 
-from datakit.client.access import Access, at
+from datakit.client.access import OPEN, Access, at
 from datakit.client.faults import of_status
 from datakit.client.models import models_of, what_is_served
 from datakit.client.replica import CONNECT_S, LOCAL
 
+NO_LIST = (301, 302, 303, 307, 308, 404, 405, 501)  # to a GET of /models: a proxy may not list its models,
+NOT_THERE = (*NO_LIST, 401, 403)  # but whoever answers a request so will answer none
+NO_ANSWER = (OSError, http.client.HTTPException, ValueError, LookupError, TypeError)  # URLError and HTTPError are OSErrors
+TAILS = ("/chat/completions", "/completions", "/models", "/classify", "/pooling")
+"""What belongs to a request's URL, and is pasted with it."""
 
-def probe_endpoint(base_urls: Sequence[str], access: Access, model: str) -> dict[str, str]:
-    """What is wrong with each URL, by asking it for its models; empty where all is well. Ten seconds a URL at most."""
-    troubles = ((url, _trouble(at(url, "/models"), access, model)) for url in base_urls)
-    return {url: access.hide_text(trouble) for url, trouble in troubles if trouble is not None}
+
+@dataclass(frozen=True)
+class Probed:
+    """What a URL has said of one model."""
+
+    url: str
+    trouble: str | None
+    """Why no request will be answered there; None where all is well."""
+    lists: bool = False
+    """Whether it lists the model; one that lists nothing may serve it all the same."""
+
+
+def chat_at(base_url: str) -> str:
+    """Where requests of chat models go."""
+    return at(base_url, "/chat/completions")
+
+
+def probe_endpoint(
+    base_urls: Sequence[str], access: Access, model: str, asked_at: Callable[[str], str] = chat_at
+) -> list[Probed]:
+    """What each URL says, asked for its models; one that lists none gets a request without messages. Ten seconds a request
+    at most. `asked_at`: where requests to a base URL go."""
+    return [_probe(url, access, model, asked_at) for url in base_urls]
 
 
 def list_models(base_url: str, access: Access) -> list[str]:
     """The models that a URL lists; none where it does not answer so: who then asks it for an answer hears why."""
     try:
-        return _list(at(base_url, "/models"), access)
-    except (OSError, ValueError, LookupError, TypeError):  # URLError and HTTPError are OSErrors
+        return _list(base_url, access)
+    except NO_ANSWER:
         return []
 
 
-def _list(url: str, access: Access) -> list[str]:
-    request = urllib.request.Request(url, headers=dict(access.headers))
-    proxies = urllib.request.ProxyHandler({} if urlsplit(url).hostname in LOCAL else None)
-    with urllib.request.build_opener(proxies).open(request, timeout=CONNECT_S) as response:
-        return models_of(response.read())
-
-
-def _trouble(url: str, access: Access, model: str) -> str | None:
+def _probe(url: str, access: Access, model: str, asked_at: Callable[[str], str]) -> Probed:
     try:
         known = _list(url, access)
     except urllib.error.HTTPError as error:
-        if error.code == 404:  # a proxy may not list its models
-            return None
-        return of_status(error.code, access.hide(error.read()), dict(error.headers.items())).message
-    except (OSError, urllib.error.URLError) as error:
-        return f"does not answer ({getattr(error, 'reason', error)})"
+        trouble = _trouble_of(error, access) if error.code not in NO_LIST else _refusal(asked_at(url), access, model)
+        others = _likely(url)
+    except (OSError, http.client.HTTPException) as error:
+        trouble, others = f"does not answer ({getattr(error, 'reason', error)})", _other_scheme(url, error)
     except (ValueError, LookupError, TypeError):  # a page of HTML
-        return "answers, but not as OpenAI's API does; does the URL end in /v1?"
-    if known and model not in known:
-        return f"does not serve '{model}'; {what_is_served(model, known)}"
+        trouble, others = "answers, but not as OpenAI's API does; does the URL end in /v1?", _likely(url)
+    else:
+        missing = f"does not serve '{model}'; {what_is_served(model, known)}" if known and model not in known else None
+        return Probed(url, access.hide_text(missing) if missing else None, lists=model in known)
+    if trouble is not None and (better := next((other for other in others if _is_there(other, url, access)), None)):
+        trouble = f"{trouble}. {better} answers: write that"
+    return Probed(url, access.hide_text(trouble) if trouble is not None else None)
+
+
+def _refusal(url: str, access: Access, model: str) -> str | None:
+    """Why requests are not answered at a URL, by one that has no messages; None where it is refused for that, or answered."""
+    try:
+        _open(url, access, {"model": model, "messages": [], "max_tokens": 1}).close()
+    except urllib.error.HTTPError as error:
+        return _trouble_of(error, access) if error.code in NOT_THERE else None
+    except (OSError, http.client.HTTPException) as error:
+        return f"does not answer ({getattr(error, 'reason', error)})"
     return None
+
+
+def _is_there(url: str, written: str, access: Access) -> bool:
+    """Whether a URL in the place of the one that is written lists models. No key of an https URL goes out over http: whoever
+    asks for one is there."""
+    is_open = urlsplit(url).scheme == "http" != urlsplit(written).scheme
+    try:
+        _list(url, OPEN if is_open else access)
+    except urllib.error.HTTPError as error:
+        return is_open and error.code in (401, 403)
+    except NO_ANSWER:
+        return False
+    return True
+
+
+def _likely(url: str) -> Iterator[str]:
+    """The URLs that somebody may have meant with one at which there is nothing.
+
+    >>> list(_likely("http://h:1/api/chat/completions"))
+    ['http://h:1/api', 'http://h:1/api/v1', 'http://h:1/v1']
+    """
+    parts = urlsplit(url)
+    path, short = parts.path.rstrip("/"), urlsplit(_without_tail(url)).path
+    paths = dict.fromkeys((short, short if short.endswith("/v1") else f"{short}/v1", "/v1"))
+    yield from (parts._replace(path=one).geturl() for one in paths if one != path)
+
+
+def _without_tail(url: str) -> str:
+    """The base URL of a request's."""
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    return parts._replace(path=next((path.removesuffix(tail) for tail in TAILS if path.endswith(tail)), path)).geturl()
+
+
+def _other_scheme(url: str, error: Exception) -> Iterator[str]:
+    """http for https and the other way round, where the error may come from that."""
+    parts = urlsplit(url)
+    reason = getattr(error, "reason", error)
+    is_plain = isinstance(reason, ssl.SSLError) and not isinstance(reason, ssl.SSLCertVerificationError)
+    if parts.scheme == "https" and is_plain:
+        swapped = parts._replace(scheme="http").geturl()
+    elif parts.scheme == "http" and isinstance(reason, http.client.HTTPException | ConnectionResetError):
+        swapped = parts._replace(scheme="https").geturl()
+    else:
+        return
+    yield swapped
+    yield from _likely(swapped)
+
+
+# ----------------------------------------------------------------------------------------------------------------- requests
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """None is followed: the requests of a build follow none either."""
+
+
+def _list(base_url: str, access: Access) -> list[str]:
+    with _open(at(base_url, "/models"), access) as response:
+        return models_of(response.read())
+
+
+def _open(url: str, access: Access, body: dict[str, Any] | None = None) -> http.client.HTTPResponse:
+    headers = {**access.headers, **({"Content-Type": "application/json"} if body is not None else {})}
+    request = urllib.request.Request(url, headers=headers, data=json.dumps(body).encode() if body is not None else None)
+    proxies = urllib.request.ProxyHandler({} if urlsplit(url).hostname in LOCAL else None)
+    response: http.client.HTTPResponse = urllib.request.build_opener(proxies, _NoRedirects).open(request, timeout=CONNECT_S)
+    return response
+
+
+def _trouble_of(error: urllib.error.HTTPError, access: Access) -> str:
+    headers = dict(error.headers.items())
+    if "Location" in headers:
+        headers["Location"] = _without_tail(urljoin(error.url or "", headers["Location"]))
+    return of_status(error.code, access.hide(error.read()), headers).message

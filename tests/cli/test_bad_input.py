@@ -406,6 +406,7 @@ def test_check_names_golds_that_do_not_pass_and_endpoints_that_do_not_answer(tmp
         problems.write_text("".join(json.dumps(row) + "\n" for row in rows))
         good = datakit("check", "--recipe", recipe)
         assert good.returncode == 0 and "all is well" in good.stderr, good.stderr
+        assert f"sources.0: fake/one is listed at {fake.url}\n" in good.stderr
         assert (
             "does not serve 'other'; it serves fake/one"
             in datakit(
