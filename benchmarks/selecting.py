@@ -1,6 +1,6 @@
 """Selection against the plainest query: processor time and memory by the number of answers, and what a sweep takes.
 
-python benchmarks/selecting.py [--rows 400000 1600000] [--turns 3] [--narrow 10000000] [--memory 3GB] [--plot growth.svg]
+python benchmarks/selecting.py [--rows 400000 1600000] [--turns 3] [--narrow 10000000] [--largest 40000000] [--plot growth.svg]
 
 See benchmarks/README.md for what is measured, and what it gave.
 """
@@ -163,19 +163,24 @@ def plot(path: Path, grown: dict[str, list[tuple[int, float]]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, nargs="*", default=[400_000, 1_600_000], help="answers with texts")
-    parser.add_argument("--narrow", type=int, nargs="*", default=[], help="answers without texts")
+    parser.add_argument("--narrow", type=int, nargs="*", default=[], help="answers without texts; once")
+    parser.add_argument("--largest", type=int, nargs="*", default=[], help="the plainest query and --diff alone, with --memory")
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--memory", help="DuckDB's memory limit, for all of them")
+    parser.add_argument("--memory", default="3GB", help="DuckDB's memory limit for --largest")
     parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS), choices=list(CONTESTANTS))
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
     grown: dict[str, list[tuple[int, float]]] = {name: [] for name in given.contestants}
-    shapes = [Shape(rows) for rows in given.rows] + [Shape(rows, texts=False) for rows in given.narrow]
-    for shape in shapes:
-        names = [name for name in given.contestants if shape.texts or name not in ("pandas", "script, one loop")]
+    without_texts = [name for name in given.contestants if name not in ("pandas", "script, one loop")]
+    sizes = [(Shape(rows), given.turns, None, given.contestants) for rows in given.rows]
+    sizes += [(Shape(rows, texts=False), 1, None, without_texts) for rows in given.narrow]
+    sizes += [
+        (Shape(rows, texts=False), 1, given.memory, ["plainest query", "datakit select --diff"]) for rows in given.largest
+    ]
+    for shape, turns, memory, names in sizes:
         with tempfile.TemporaryDirectory() as folder:
             run = write_run(Path(folder) / "run", shape)
-            for name, seconds in compare(run, shape, given.turns, given.memory, names).items():
+            for name, seconds in compare(run, shape, turns, memory, names).items():
                 grown[name].append((shape.rows, seconds))
     if given.plot:
         plot(given.plot, {name: line for name, line in grown.items() if line})

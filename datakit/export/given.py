@@ -85,6 +85,7 @@ def read_given(run: Run, recipe: Recipe, rule: Rule, name: str = "", selected: S
         if is_out_of_date(run):
             again = command("select", run.folder)
             raise RunError(f"{run.folder}: pairs and demos are not what its recipe selects now; run: {again}")
+        run.drop_made(keep=("selected_demos", "selected_pairs"))  # answers by the million
     else:
         keep_selected(run, selected)
     params = {"keep_reasoning": recipe.export.reasoning == "keep", "keep_system": recipe.export.system == "keep"}

@@ -65,6 +65,8 @@ _STREAMING = (
     "memory_limit = '512MB'",
 )
 """One thread gives rows in the order of the files, and as few of them in memory as there can be."""
+_MORE = ("1GB", "2GB", "4GB", "8GB")
+"""What a statement gets that cannot do with so little: a vector has 2,048 texts, however long they are."""
 
 
 @cache
@@ -233,12 +235,26 @@ class Database(Tables):
             del self._made[name]
 
     def stream(self, sql: str, params: Mapping[str, Any], rows: int) -> Generator[pl.DataFrame, None, None]:
-        """The rows of one SELECT in frames of at most `rows`, read from disk as they are asked for."""
+        """The rows of one SELECT in frames of at most `rows`, read from disk as they are asked for.
+
+        Where memory does not do for the first of them, it begins anew with more.
+        """
         self._define(sql)
-        for batch in self.connection.sql(_as_read(sql), params=dict(params)).to_arrow_reader(rows):
-            frame = pl.from_arrow(batch)
-            if isinstance(frame, pl.DataFrame) and frame.height:
-                yield frame
+        more = iter(_MORE)
+        given = False
+        while True:
+            try:
+                for batch in self.connection.sql(_as_read(sql), params=dict(params)).to_arrow_reader(rows):
+                    frame = pl.from_arrow(batch)
+                    if isinstance(frame, pl.DataFrame) and frame.height:
+                        given = True
+                        yield frame
+                return
+            except duckdb.OutOfMemoryException as error:
+                memory = None if given else next(more, None)
+                if memory is None:
+                    raise BadInput(self._say(str(error).strip())) from error
+                self.connection.execute(f"SET memory_limit = {_quoted(memory)}")
 
     def close(self) -> None:
         super().close()

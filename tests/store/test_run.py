@@ -931,3 +931,27 @@ def test_a_spool_writes_groups_of_as_many_rows_however_they_come(folder):
     assert pl.read_parquet(part)["response_id"].to_list() == [row["response_id"] for row in rows]
     groups = parquet.ParquetFile(part).metadata
     assert [groups.row_group(at).num_rows for at in range(groups.num_row_groups)] == [5_000, 5_000, 1_003]
+
+
+def listed(n: int) -> str:
+    """A statement whose one row no disk can hold for it."""
+    return f"SELECT list(md5(i::VARCHAR)) AS found FROM range({n}) AS t(i)"
+
+
+def test_a_stream_takes_more_memory_where_it_must(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vector has 2,048 texts, however long: the answers of a model that thinks for pages need more than those of others."""
+    with short_of_memory(tmp_path, monkeypatch, more=("16MB", "256MB")) as run:
+        [frame] = run.stream(listed(400_000), {}, 5_000)
+    assert len(frame["found"][0]) == 400_000
+
+
+def test_memory_that_does_not_do_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = short_of_memory(tmp_path, monkeypatch, more=("9MB",))
+    with given as run, pytest.raises(BadInput, match=r"^SQL over .*: Out of Memory Error"):
+        list(run.stream(listed(400_000), {}, 5_000))
+
+
+def short_of_memory(folder: Path, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]) -> Run:
+    monkeypatch.setattr("datakit.store.database._STREAMING", ("threads = 1", "memory_limit = '8MB'"))
+    monkeypatch.setattr("datakit.store.database._MORE", more)
+    return Run.create(folder)

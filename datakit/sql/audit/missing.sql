@@ -2,9 +2,16 @@
 -- Reads numbered_prompts, numbered_sources, answers, current_failures. No parameters.
 -- Gives one row a response and prompt: prompt_no, model_no, response_id, and `state`, one of failed, pending (a build that was stopped),
 -- absent (a hole in imported responses, which nobody will fill). Ids are made only for what is missing.
-WITH missing AS (
+WITH wanted AS (
+    SELECT p.prompt_no, s.source_no, i.sample_index
+    FROM numbered_prompts AS p
+    INNER JOIN numbered_sources AS s ON is_asked(s.asks, p.category, p.source)
+    CROSS JOIN LATERAL (SELECT unnest(range(s.n)) AS sample_index) AS i
+),
+
+missing AS (
     SELECT
-        p.prompt_no,
+        w.prompt_no,
         s.model_no,
         s.type,
         make_response_id(
@@ -12,14 +19,12 @@ WITH missing AS (
             s.model,
             s.revision,
             s.sampling,
-            i.sample_index,
+            w.sample_index,
             own_id := if(s.type = 'responses' AND p.shares_messages, p.prompt_id, NULL)
         ) AS response_id
-    FROM numbered_prompts AS p
-    CROSS JOIN numbered_sources AS s
-    CROSS JOIN LATERAL (SELECT unnest(range(s.n)) AS sample_index) AS i
-    ANTI JOIN answers AS a ON p.prompt_no = a.prompt_no AND s.source_no = a.source_no AND i.sample_index = a.sample_index
-    WHERE is_asked(s.asks, p.category, p.source)
+    FROM (SELECT * FROM wanted ANTI JOIN answers USING (prompt_no, source_no, sample_index)) AS w
+    INNER JOIN numbered_prompts AS p ON w.prompt_no = p.prompt_no
+    INNER JOIN numbered_sources AS s ON w.source_no = s.source_no
 )
 
 SELECT

@@ -4,15 +4,23 @@
 --   (where the source says so, residue is stripped: views/written_answer.sql)
 --   $keep_system     the system prompt of the source (where a pair joins two: of the chosen answer's) is the first message
 -- Gives the columns of the folder, and those of demos.sql that are not written.
+-- The answers are found first, by one look through all responses: joined to these, a pair would have the texts of all of them held.
+WITH answers AS (
+    SELECT r.response_id, r.text, r.reasoning, r.reasoning_form, r.sampling, r.n_chars, r.n_tokens, r.text_hash, s.residue = 'strip' AS strips
+    FROM responses AS r
+    LEFT JOIN sources AS s ON r.model = s.model AND r.sampling = s.sampling AND r.revision IS NOT DISTINCT FROM s.revision
+    WHERE r.response_id IN (SELECT unnest([chosen_id, rejected_id]) FROM selected_pairs)
+)
+
 SELECT
     asked_messages(p.messages, c.sampling, $keep_system) AS prompt,
     [{
         'role': 'assistant',
-        'content': written_answer(c.text, c.reasoning, c.reasoning_form, $keep_reasoning, cs.residue = 'strip')
+        'content': written_answer(c.text, c.reasoning, c.reasoning_form, $keep_reasoning, c.strips)
     }] AS chosen,
     [{
         'role': 'assistant',
-        'content': written_answer(r.text, r.reasoning, r.reasoning_form, $keep_reasoning, rs.residue = 'strip')
+        'content': written_answer(r.text, r.reasoning, r.reasoning_form, $keep_reasoning, r.strips)
     }] AS rejected,
     x.prompt_id,
     p.source,
@@ -38,8 +46,6 @@ SELECT
     takes_turns([turn.role FOR turn IN prompt]) AS takes_turns
 FROM selected_pairs AS x
 INNER JOIN prompts AS p ON x.prompt_id = p.prompt_id
-INNER JOIN responses AS c ON x.chosen_id = c.response_id
-INNER JOIN responses AS r ON x.rejected_id = r.response_id
-LEFT JOIN sources AS cs ON c.model = cs.model AND c.sampling = cs.sampling AND c.revision IS NOT DISTINCT FROM cs.revision
-LEFT JOIN sources AS rs ON r.model = rs.model AND r.sampling = rs.sampling AND r.revision IS NOT DISTINCT FROM rs.revision
+INNER JOIN answers AS c ON x.chosen_id = c.response_id
+INNER JOIN answers AS r ON x.rejected_id = r.response_id
 ORDER BY x.prompt_id, x.model, x.chosen_id, x.rejected_id
