@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +18,10 @@ from datakit.signals import Signals
 
 if TYPE_CHECKING:
     from datakit.tables import Rows
+
+
+ANSWERS_WITHIN_S = 10.0
+"""A cluster that is there."""
 
 
 class RayEngines:
@@ -56,32 +62,59 @@ def connect(address: str) -> tuple[Any, bool]:
         ray = import_module("ray")  # without its types: it may not be installed
     if ray.is_initialized():
         return ray, True
+    _check_answers(address)
     with _own_signals():
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
         except Exception as error:
-            raise BadInput(f"cluster.address: {_refusal(address, f'{type(error).__name__}: {error}')}") from error
+            raise BadInput(f"cluster.address: {_refusal(address, error)}") from error
     return ray, False
+
+
+def _check_answers(address: str) -> None:
+    """BadInput where nobody listens: Ray itself would try for minutes."""
+    where = os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address
+    if where == "auto":  # Ray looks for it among this machine's processes
+        return
+    field = "cluster.address" if where == address else "cluster.address: auto: RAY_ADDRESS"
+    host, _, port = where.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        raise BadInput(f"{field}: '{where}' is neither auto nor HOST:PORT, as ray start --head says it")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWERS_WITHIN_S).close()
+    except (OSError, OverflowError) as error:
+        raise BadInput(
+            f"{field}: nothing answers at '{where}' ({error}): start a cluster there with ray start --head"
+        ) from error
 
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Ray takes SIGTERM for itself; a build that is ended stores what has come first."""
+    """Ray takes SIGTERM for itself; a build that is ended stores what has come first. One that comes meanwhile is the build's,
+    too."""
     mine = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)} if mine else {}
+    came = False
     try:
         yield
+    except SystemExit as end:
+        came = end.code == signal.SIGTERM  # as Ray's handler leaves
+        if not came:
+            raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if came:
+        signal.raise_signal(signal.SIGTERM)
 
 
-def _refusal(address: str, said: str) -> str:
-    first = said.splitlines()[0][:300]
-    if "token" in said.lower() or "auth_mode" in said.lower():
+def _refusal(address: str, error: Exception) -> str:
+    first = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    said = f"{error} {error.__cause__}".lower()
+    if "token" in said or "authentication" in said:
         same = "set RAY_AUTH_MODE=token and the same RAY_AUTH_TOKEN (or ~/.ray/auth_token) for the driver and all nodes"
-        return f"the Ray cluster at '{address}' wants a token: {same} ({first})"
-    if "version" in said.lower() and "mismatch" in said.lower():
+        return f"the Ray cluster at '{address}' wants another token, or one at all: {same} ({first})"
+    if "version" in said and "mismatch" in said:
         return f"Ray or Python here is not that of the cluster at '{address}'; install the same on all nodes ({first})"
     return f"no Ray cluster at '{address}': start one with ray start --head, or set RAY_ADDRESS ({first})"
 

@@ -11,26 +11,21 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import psutil
 import pytest
 from polars.testing import assert_frame_equal
 
 from datakit.domains import DOMAINS
-from datakit.engine.fleet import Teller
 from datakit.engine.host import versions
 from datakit.engine.local import LocalEngines
 from datakit.engine.protocol import Result, Work, Worker
-from datakit.engine.ray import RayEngine, RayEngines, connect
 from datakit.errors import BadInput, WorkerError
 from datakit.options import Options
 from datakit.recipe import VerifyCode, parse
 from datakit.recipe.verify import VerifyMath
-from datakit.signals import Signals
 from datakit.stages import build
 from datakit.store import Run
 from datakit.tables import Rows
@@ -38,53 +33,10 @@ from datakit.verify import verdicts
 from tests.helpers.engine_workers import start, start_breaks, start_refuses
 from tests.helpers.folders import ROOT
 from tests.helpers.monitors import Heard
+from tests.helpers.nodes import KEY, Nodes, hosts, workers
 from tests.helpers.waiting import wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")]
-NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
-
-MARK = "DATAKIT_TEST_CLUSTER"
-"""A variable of the nodes, and so of all that they start."""
-
-
-class Nodes:
-    """A cluster on this machine, a raylet a node."""
-
-    def __init__(self) -> None:
-        self.cluster = pytest.importorskip("ray.cluster_utils").Cluster(initialize_head=True, head_node_args=NODE)
-        self.second = self.add()
-        self.said: list[str] = []
-        self.handlers = [signal.getsignal(signal.SIGTERM)]
-        self.ray, _ = connect(self.cluster.address)
-        self.handlers.append(signal.getsignal(signal.SIGTERM))
-
-    def add(self) -> Any:
-        return self.cluster.add_node(num_cpus=1, object_store_memory=NODE["object_store_memory"])
-
-    def end(self, node: Any) -> None:
-        """As a machine ends."""
-        self.cluster.remove_node(node, allow_graceful=False)
-
-    note = ""
-
-    def engine(self, work: Work) -> RayEngine:
-        self.teller = Teller(lambda text, warning: self.said.append(text))
-        return RayEngine(self.ray, work, self.teller, Signals(), 20.0)
-
-    def close(self) -> None:
-        self.ray.shutdown()
-        self.cluster.shutdown()
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[Nodes]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(MARK, str(os.getpid()))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("PYTHONPATH", str(ROOT))  # of the nodes: hosts import what tests start
-        nodes = Nodes()
-        yield nodes
-        nodes.close()
 
 
 def numbers(n: int) -> Rows:
@@ -103,24 +55,6 @@ def run(nodes: Nodes, rows: Rows, size: int = 4, deadline_s: float | None = 5.0,
 def outcomes(results: list[Result]) -> dict[int, Any]:
     assert max(Counter(result.row["x"] for result in results).values()) == 1, "no row twice"
     return {result.row["x"]: result.fault or (result.value or {}).get("out") for result in results}
-
-
-def ours(word: str) -> list[psutil.Process]:
-    """Processes of this cluster whose command has a word."""
-    found = []
-    for one in psutil.process_iter():
-        with suppress(psutil.Error):
-            if word in " ".join(one.cmdline()) and one.environ().get(MARK) == str(os.getpid()):
-                found.append(one)
-    return found
-
-
-def hosts() -> list[psutil.Process]:
-    return ours("ray::Host")
-
-
-def workers() -> list[psutil.Process]:
-    return ours("datakit.engine.worker")
 
 
 def test_every_row_is_answered_once_and_nothing_is_left(nodes: Nodes) -> None:
@@ -206,6 +140,7 @@ def test_another_code_on_a_node_stops_with_its_name(nodes: Nodes, monkeypatch: p
 
 
 def test_nothing_is_left_of_a_driver_that_is_killed(nodes: Nodes) -> None:
+    """And while it runs its environment is on no node: hosts have that of their node, workers lose what looks like a key."""
     code = f"""
         from datakit.engine.protocol import Work
         from datakit.engine.ray import RayEngines
@@ -215,10 +150,14 @@ def test_nothing_is_left_of_a_driver_that_is_killed(nodes: Nodes) -> None:
         for result in RayEngines({nodes.cluster.address!r}, print, Signals(), 20).engine(Work()).map(start, batches, 30.0):
             print("one", flush=True)
     """
-    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, stdout=subprocess.PIPE) as driver:
+    env = {**os.environ, "OPENAI_API_KEY": "of the driver", "OF_THE_DRIVER": "of the driver"}
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, env=env, stdout=subprocess.PIPE) as driver:
         wait_for(lambda: len(workers()) == 2)
+        seen = [one.environ() for one in (*hosts(), *workers())]
         os.kill(driver.pid, signal.SIGKILL)
     wait_for(lambda: not hosts() and not workers())
+    assert len(seen) == 4 and not any("of the driver" in variables.values() for variables in seen)
+    assert [variables.get(KEY) for variables in seen] == ["of the nodes"] * 2 + [None] * 2
 
 
 @pytest.mark.parametrize(("sign", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -247,20 +186,6 @@ def test_a_signal_sends_no_more_and_stores_what_is_under_way(
     ended = subprocess.run(command, capture_output=True, text=True, env=env, cwd=ROOT, check=True)
     outcomes = table_of(run, "verdicts")["outcome"].value_counts(sort=True)
     assert outcomes.rows() == [("failed", 59), ("passed", 1)], ended.stderr
-
-
-def test_signals_stay_with_the_build(nodes: Nodes) -> None:
-    assert nodes.handlers[0] == nodes.handlers[1]
-
-
-def test_an_address_where_nothing_is(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nowhere(**_: Any) -> None:
-        raise ConnectionError("Could not find any running Ray instance")
-
-    monkeypatch.setattr("ray.init", nowhere)
-    monkeypatch.setattr("ray.is_initialized", lambda: False)
-    with pytest.raises(BadInput, match=r"cluster.address: no Ray cluster at 'auto': start one with ray start --head"):
-        RayEngines("auto", lambda *_: None, Signals(), 20.0).engine(Work())
 
 
 def test_a_run_does_not_know_which_engine_made_it(nodes: Nodes, tmp_path: Path) -> None:
