@@ -101,7 +101,7 @@ def write_run(folder: Path, shape: Shape) -> Path:
         run.replace("sources", TABLES["sources"].frame(sources))
         run.replace("judges", TABLES["judges"].frame([{"judge": JUDGE, "type": "armorm"}]))
     tables = duckdb.connect()
-    tables.execute("SET memory_limit = '3GB'")
+    tables.execute("SET memory_limit = '3GB'; SET enable_progress_bar = false")
     tables.execute(load_sql("views/make_response_id"))
     message = digest_of_messages([{"role": "user", "content": "?"}])
     prompts = (
