@@ -28,6 +28,7 @@ class Progress:
     done: int = 0
     failed: int = 0
     requests: int = 0
+    """Those that were answered."""
     retries: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0

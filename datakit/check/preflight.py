@@ -104,4 +104,6 @@ def check_scores(recipe: Recipe, monitor: Monitor) -> list[str]:
             differences += [f"{where}: {difference}" for difference in findings.differences]
             for note in findings.notes:
                 monitor.say(f"{where}: {note}")
+            for warning in findings.warnings:
+                monitor.say(f"{where}: {warning}", warning=True)
     return differences

@@ -145,9 +145,10 @@ def check(
     with Watch() as watch:
         problems = check_recipe(load_recipe(domain, recipe), limit, watch, mutants, rewards)
         watch.close_stage()
+        well = f"all is well, but for {counted(watch.n_warnings, 'warnings')} above" if watch.n_warnings else "all is well"
         for problem in problems:
             watch.say(f"{problem.where}: {problem.what}", warning=True)
-        watch.say(counted(len(problems), "problems") if problems else "all is well")
+        watch.say(counted(len(problems), "problems") if problems else well)
     raise typer.Exit(2 if problems else 0)
 
 

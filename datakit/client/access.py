@@ -23,6 +23,11 @@ class Access:
     headers: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
 
+    @property
+    def has_key(self) -> bool:
+        """Whether a key is among the headers."""
+        return bool(self.secrets) or any(word in name.lower() for name in self.headers for word in ("auth", "key", "token"))
+
     def hide(self, said: bytes) -> bytes:
         """What a server said without our secrets. Of the whole, before it is cut short: half a key is most of a key."""
         for secret in self.secrets:

@@ -200,7 +200,8 @@ class BatchClient:
             yield
         except openai.APIStatusError as error:
             body = await _body_of(error)
-            raise of_status(error.status_code, self._access.hide(body), error.response.headers) from error
+            keyed = self._access.has_key
+            raise of_status(error.status_code, self._access.hide(body), error.response.headers, keyed=keyed) from error
         except openai.APITimeoutError as error:
             raise Fault("slow", "timeout", "no answer in time") from error
         except (openai.APIConnectionError, httpx2.HTTPError) as error:

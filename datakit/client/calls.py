@@ -209,7 +209,6 @@ class Client:
     async def _once(self, replica: Replica, path: str, data: bytes, check: Callable[[Any], None]) -> Answer:
         """One attempt, in the place that it has."""
         started = time.monotonic()
-        self.requests += 1
         try:
             raw, headers = await replica.post(path, data)
             try:
@@ -226,6 +225,7 @@ class Client:
             if self._forbidden:
                 self._forbidden.clear()
             replica.answered(now)
+            self.requests += 1
             return Answer(content, now - started)
         except Fault as fault:
             fault.message = self._access.hide_text(fault.message)

@@ -26,6 +26,10 @@ UNUSABLE = {
     403: "forbids the request (HTTP 403: {said}); check api_key_env and the variable that it names",
     404: "answers that this is not found (HTTP 404: {said}); check the model's name and that the URL ends in /v1",
 }
+KEYLESS = {
+    401: "wants a key, and was shown none (HTTP 401: {said}); name the variable that holds it as api_key_env",
+    403: "forbids the request, and was shown no key (HTTP 403: {said}); if it wants one, name its variable as api_key_env",
+}
 _TRIES_AGAIN = (409, 425)
 _NEVER_THE_ACCOUNT = (404, 413, 422)
 _NAMES_FIELDS = (400, 422)
@@ -58,13 +62,13 @@ class Fault(Exception):
         self.sent_at = 0.0
 
 
-def of_status(status: int, body: bytes, headers: Mapping[str, str], asked: bytes = b"") -> Fault:
-    """The Fault of an HTTP status other than 200, to a request with the body `asked`."""
+def of_status(status: int, body: bytes, headers: Mapping[str, str], asked: bytes = b"", keyed: bool = True) -> Fault:
+    """The Fault of an HTTP status other than 200, to a request with the body `asked`. `keyed`: it showed a key."""
     if 300 <= status < 400:
         return Fault(
             "unusable", f"http_{status}", f"redirects to {headers.get('Location')} (HTTP {status}); give that as its URL"
         )
-    return _of_error(status, read_error(body), headers, asked)
+    return _of_error(status, read_error(body), headers, asked, keyed)
 
 
 def of_answer(answer: Any, headers: Mapping[str, str], asked: bytes) -> Fault | None:
@@ -88,13 +92,14 @@ def of_answer(answer: Any, headers: Mapping[str, str], asked: bytes) -> Fault | 
     return fault
 
 
-def _of_error(status: int, said: Said, headers: Mapping[str, str], asked: bytes) -> Fault:
+def _of_error(status: int, said: Said, headers: Mapping[str, str], asked: bytes, keyed: bool = True) -> Fault:
     """What an error with this status means. Many statuses say that there is nothing left to pay with."""
     message, error = f"HTTP {status}: {said.text}", f"http_{status}"
     if status == 402 or (status not in _NEVER_THE_ACCOUNT and said.is_about_the_account(asked)):
         fault = Fault("account", error, ACCOUNT.format(seen=message))
     elif status in UNUSABLE:
-        fault = Fault("unusable", error, UNUSABLE[status].format(said=said.text))
+        why = UNUSABLE if keyed else UNUSABLE | KEYLESS
+        fault = Fault("unusable", error, why[status].format(said=said.text))
     elif status in OVERLOADS or (status >= 500 and said.is_overload):
         too_large = status == 429 and said.text.lower().startswith("request too large")  # for a minute's tokens: it never fits
         pause = retry_after(headers.get("Retry-After"), time.time())

@@ -157,4 +157,4 @@ def _trouble_of(error: urllib.error.HTTPError, access: Access) -> str:
     headers = dict(error.headers.items())
     if "Location" in headers:
         headers["Location"] = _without_tail(urljoin(error.url or "", headers["Location"]))
-    return of_status(error.code, access.hide(error.read()), headers).message
+    return of_status(error.code, access.hide(error.read()), headers, keyed=access.has_key).message

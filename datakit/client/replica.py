@@ -84,7 +84,7 @@ class Replica:
                     self._reading.discard(response)
                 if response.status == 200:
                     return body, response.headers
-                raise of_status(response.status, self._access.hide(body), response.headers, data)
+                raise of_status(response.status, self._access.hide(body), response.headers, data, self._access.has_key)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise of_exception(error) from error
 

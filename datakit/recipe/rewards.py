@@ -123,7 +123,7 @@ class JudgeSampling(Sampling):
 
 
 class LLMJudge(RemoteReward):
-    """A chat model that grades one answer at a time by a rubric, and ends with a line `Score: N`."""
+    """A chat model that grades one answer at a time by a rubric, and ends with `Score: N` on a line of its own."""
 
     repeats: ClassVar = False
 

@@ -13,7 +13,7 @@ import math
 import random
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,6 +40,8 @@ class Findings:
 
     differences: list[str]
     notes: list[str]
+    warnings: list[str] = field(default_factory=list)
+    """What may be, and is no good sign."""
 
 
 class Known(NamedTuple):

@@ -16,7 +16,7 @@ from typing import Protocol
 from datakit.client import Client, Drain, Drained, RequestFailed
 from datakit.errors import BudgetSpent, SourceStopped
 from datakit.progress import Progress
-from datakit.recipe import RemoteReward
+from datakit.recipe import LLMJudge, RemoteReward
 from datakit.rewards import RemoteModel, Score, client_of, remote_model
 from datakit.rewards.judges import judge_name
 from datakit.rewards.protocol import no_score
@@ -28,6 +28,8 @@ from datakit.store import Run
 from datakit.tables import Messages, Row, failure_row
 
 TOO_LONG = re.compile(r"maximum (context|model) length|longer than the model's context length")  # vLLM, OpenAI; SGLang
+NOISY = 0.1
+"""Share of its scale by which an LLM judge may change its mind, on average, before that is said."""
 SERVED_TOLERANCE = 0.02
 """How far a served score may move with its company, times max(1, the score): servers compute in bfloat16, in batches that they
 make themselves."""
@@ -192,7 +194,21 @@ def _findings(reward: RemoteReward, first: list[Score], alone: list[Score], toge
             [f"of {len(alone)} different conversations {len(pairs)} have a score, and no two differ{errors}"], notes
         )
     if not reward.repeats:
-        return Findings([], notes)
+        return Findings([], notes, [said] if (said := _noise(reward, pairs)) else [])
     found = [*compare("asked together", together, alone, SERVED_TOLERANCE)]
     found += compare("at this URL, not the first one,", alone, first, SERVED_TOLERANCE)
     return Findings(found, notes)
+
+
+def _noise(reward: RemoteReward, pairs: list[tuple[float, float]]) -> str | None:
+    """Where an LLM judge grades the same answers otherwise when it is asked again, and by how much."""
+    if not isinstance(reward, LLMJudge):
+        return None
+    width = reward.scale[1] - reward.scale[0]
+    moved = sum(abs(a - b) for a, b in pairs) / len(pairs)
+    if moved < NOISY * width:
+        return None
+    return (
+        f"asked again, it moves the scores of the same answers by {moved:.2g} on average, {moved / width:.0%} of its scale; a "
+        "margin no larger than that says nothing: give it sampling: {temperature: 0.0}, a clearer rubric, or take another judge"
+    )

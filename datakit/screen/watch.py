@@ -20,6 +20,7 @@ from datakit.screen.pace import Pace, Part, together
 from datakit.screen.stage_table import WIDTH, StageView
 
 LINE_EVERY_S = 30.0
+LOOK_EVERY_S = 1.0  # a part took until somebody saw that it was done
 
 
 class Watch:
@@ -36,6 +37,7 @@ class Watch:
         self._showing: Live | Lines | None = None
         self._stage = ""
         self._sampled: list[Pace] = []
+        self.n_warnings = 0
 
     def __enter__(self) -> Watch:
         return self
@@ -74,6 +76,7 @@ class Watch:
 
     def say(self, text: str, warning: bool = False) -> None:
         """See progress.Monitor."""
+        self.n_warnings += warning
         self.console.print(Text("! " if warning else "  ", style="yellow") + Text(text, style="yellow" if warning else ""))
 
     def summary(self, summary: Summary) -> None:
@@ -97,7 +100,7 @@ class Watch:
 
 
 class Lines:
-    """Prints a line a part now and then, from a thread of its own, and once more at the end."""
+    """Looks every second and prints a line a part now and then, from a thread of its own, and once more at the end."""
 
     def __init__(self, view: StageView, console: Console) -> None:
         self._view = view
@@ -114,8 +117,12 @@ class Lines:
         self._print("  ")
 
     def _go_on(self) -> None:
-        while not self._ended.wait(LINE_EVERY_S):
-            self._print(time.strftime("  %H:%M:%S  "))
+        line_at = time.monotonic() + LINE_EVERY_S
+        while not self._ended.wait(min(LOOK_EVERY_S, LINE_EVERY_S)):
+            self._view.look()
+            if time.monotonic() >= line_at:
+                self._print(time.strftime("  %H:%M:%S  "))
+                line_at += LINE_EVERY_S
 
     def _print(self, start: str) -> None:
         for line in self._view.lines():

@@ -12,6 +12,7 @@ import pytest
 
 from datakit.client import Access, Answer, Client, Drain, Drained, RequestFailed, calls, replica
 from datakit.errors import SourceStopped
+from datakit.progress import Progress
 from tests.helpers.asking import ask, number_of, with_client
 from tests.helpers.fake_endpoint import CONNECTION, Body, Fake, body_text, error, first, running
 
@@ -73,7 +74,23 @@ PERMANENT = {
     "413": "too large",
     "422": "max_tokens must",
 }
-UNUSABLE = {"401": "does not accept the key", "403": "forbids the request", "404": "not found"}
+UNUSABLE = {"401": "wants a key", "403": "forbids the request", "404": "not found"}
+
+
+def test_requests_are_counted_when_they_are_answered(fake, quick):
+    """A source that is dead has no requests a second."""
+
+    async def work(client: Client) -> tuple[Progress, Progress]:
+        with pytest.raises(RequestFailed):
+            await ask(client)
+        failing = client.progress(0, 1, 0, 0)
+        fake.fault = first()
+        await ask(client)
+        return failing, client.progress(1, 1, 11, 5)
+
+    fake.fault = lambda number, body: "500"
+    failing, answering = with_client(fake, work)
+    assert failing.requests == 0 < failing.retries and answering.requests == 1
 
 
 @pytest.mark.parametrize("fault", TRANSIENT)
@@ -222,7 +239,7 @@ def test_netrc_is_not_read(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with running(Fake(key=KEY)) as fake:
         assert isinstance(with_client(fake, ask, access=keyed()), Answer)
-        with pytest.raises(SourceStopped, match="does not accept the key"):
+        with pytest.raises(SourceStopped, match=r"wants a key, and was shown none .*api_key_env"):
             with_client(fake, ask)
 
 

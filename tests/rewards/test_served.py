@@ -16,9 +16,10 @@ from datakit.check.problems import check as check_recipe
 from datakit.errors import BadInput, RecipeError, SourceStopped
 from datakit.options import Options, Stage
 from datakit.recipe import LLMJudge, Served, load, resolve
-from datakit.rewards import client_of
+from datakit.rewards import Score, client_of
 from datakit.rewards.judges import judge_name
 from datakit.rewards.remote import llm_judge, served
+from datakit.score import remote
 from datakit.store import Run
 from datakit.tables import Messages
 from tests.helpers.command import datakit, write_recipe
@@ -183,7 +184,7 @@ WRONG_SERVERS = {
     "activation on": ({"knows_activation": False}, {}, "whether the activation is to be on or off"),
     "another model": ({"models": ("org/other",)}, {}, "The model `org/rm` does not exist."),
     "refuses": ({"fault": lambda number, body: "422"}, {}, "cannot score a short conversation"),
-    "wrong key": ({"key": "sesame"}, {}, "does not accept the key (HTTP 401"),
+    "wrong key": ({"key": "sesame"}, {}, "wants a key, and was shown none (HTTP 401"),
 }
 
 
@@ -261,6 +262,7 @@ UNREADABLE = {
     "A fine answer.": "the last line is not 'Score: N'",
     "Score: 8/10": "the last line is not 'Score: N'",
     "**Score: 8**": "the last line is not 'Score: N'",
+    "It is fine. Score: 8": "the last line is not 'Score: N' alone",
     "score: 8": "the last line is not 'Score: N'",
     "Score: eight": "the last line is not 'Score: N'",
     "Score: 8.": "the last line is not 'Score: N'",
@@ -493,6 +495,29 @@ def test_check_rewards_finds_scores_that_move_and_urls_that_differ(fake, tmp_pat
     assert len(found) == 1 and "asked together scores differ from those one by one" in found[0]
     found, _ = check(tmp_path, judged_by(fake.url), with_rewards=True)
     assert len(found) == 1 and "none of its first 20 judgements could be read" in found[0]
+
+
+# scale, how far scores move when they are asked for again: what is said, if anything
+NOISE = {
+    "a random one": ([1, 10], [4, 7, 0, 3], "by 3.5 on average, 39% of its scale"),
+    "one in four, by one": ([1, 10], [1, 0, 0, 0], None),
+    "all by one of ten": ([1, 10], [1, 1, 1, 1], "by 1 on average, 11% of its scale"),
+    "all by one of a hundred": ([0, 100], [1, 1, 1, 1], None),
+    "all by a fifth of one": ([0, 1], [0.2, 0.2, 0.2, 0.2], "by 0.2 on average, 20% of its scale"),
+    "none": ([1, 10], [0, 0, 0, 0], None),
+}
+
+
+@pytest.mark.parametrize(("scale", "moves", "said"), NOISE.values(), ids=NOISE)
+def test_a_judge_that_changes_its_mind_is_warned_of(scale, moves, said):
+    judge = LLMJudge.model_validate(judged_by("http://127.0.0.1:9/v1", scale=scale))
+    alone = [Score(scale[0] + at / 10 * (scale[1] - scale[0]) / 10) for at in range(4)]
+    again = [Score(one.score + move) for one, move in zip(alone, moves, strict=True)]
+    findings = remote._findings(judge, alone, alone, again)
+    assert findings.differences == [] and len(findings.notes) == 1
+    assert [said in warning for warning in findings.warnings] == ([True] if said else [])
+    served_one = Served.model_validate(served_by("http://127.0.0.1:9/v1"))
+    assert remote._findings(served_one, alone, alone, again).warnings == [], "a reward model has a tolerance"
 
 
 def test_a_judge_behind_a_proxy(tmp_path, monkeypatch):

@@ -272,6 +272,21 @@ def test_without_a_terminal_a_line_a_source_comes_again_and_again_from_the_polls
     assert re.fullmatch(r"  org/n: 0 of 8, 0 rows/s, took 0:\d\d", lines[-1])
 
 
+def test_between_two_lines_the_polls_are_asked(monkeypatch):
+    """So that what a part took, and its rate, do not end with the next line."""
+    monkeypatch.setattr(watch, "LOOK_EVERY_S", 0.01)
+    console, asked = Console(file=StringIO(), width=120), [0]
+
+    def poll():
+        asked[0] += 1
+        return Progress(done=8, requests=2)
+
+    with Watch(console=console) as shown:
+        shown.stage("sample", {"org/m": 8}, {"org/m": poll})
+        wait_for(lambda: asked[0] >= 3)
+        assert lines_of(console) == ["sample"], "a line is not due yet"
+
+
 def test_without_polls_a_stage_is_told_with_advance():
     console = Console(file=StringIO(), width=120)
     with Watch(console=console) as shown:

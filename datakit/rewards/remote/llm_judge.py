@@ -1,4 +1,4 @@
-"""LLM judges: a chat model that grades one answer by a rubric and ends with `Score: N`.
+"""LLM judges: a chat model that grades one answer by a rubric and ends with `Score: N` on a line of its own.
 
 Strict: a judgement that does not end with exactly that line, has two of them, or a number outside of the scale, gives no score
 and is a row of `failures`. Nothing is guessed from the text.
@@ -145,13 +145,13 @@ def parse(text: str, scale: list[float]) -> Score:
     >>> parse("Clear and right.\\nScore: 8", [1, 10]).score
     8.0
     >>> parse("Score: 8/10", [1, 10]).message
-    "the last line is not 'Score: N': 'Score: 8/10'"
+    "the last line is not 'Score: N' alone: 'Score: 8/10'"
     """
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     last = lines[-1] if lines else ""
     found = LINE.fullmatch(last)
     if found is None:
-        return no_score("unparseable_judgement", f"the last line is not 'Score: N': {_shown(last)}")
+        return no_score("unparseable_judgement", f"the last line is not 'Score: N' alone: {_shown(last)}")
     if any(line.casefold().startswith("score:") for line in lines[:-1]):
         return no_score("unparseable_judgement", "it gives more than one score")
     if not scale[0] <= (score := float(found[1])) <= scale[1]:
