@@ -59,14 +59,10 @@ _CHOOSE_SIDES = "build_side_probe_side,join_filter_pushdown"
 """What exchanges the sides of joins, and looks every row up in a filter of what the other side has."""
 _SMALL = 4 * 2**20
 """Bytes of a run's parts that one thread reads sooner than two are woken."""
-_STREAMING = (
-    "threads = 1",
-    "disable_parquet_prefetching = true",
-    "memory_limit = '512MB'",
-)
+_STREAMING = ("threads = 1", "disable_parquet_prefetching = true")
 """One thread gives rows in the order of the files, and as few of them in memory as there can be."""
-_MORE = ("1GB", "2GB", "4GB", "8GB")
-"""What a statement gets that cannot do with so little: a vector has 2,048 texts, however long they are."""
+_LITTLE, _MORE = "512MB", ("1GB", "2GB", "4GB", "8GB")
+"""The memory of a statement that streams, and what it gets where that does not do: a vector has 2,048 texts, however long."""
 
 
 @cache
@@ -201,7 +197,7 @@ class Database(Tables):
         for table in TABLES:
             self._look_at(table)
         if spill is not None:
-            streaming = (*_STREAMING, f"temp_directory = {_quoted(str(spill))}")
+            streaming = (*_STREAMING, f"memory_limit = {_quoted(_LITTLE)}", f"temp_directory = {_quoted(str(spill))}")
             self.connection.execute("; ".join(f"SET {setting}" for setting in streaming))
         self._streams = spill is not None
         self._set_threads()
@@ -240,9 +236,9 @@ class Database(Tables):
         Where memory does not do for the first of them, it begins anew with more.
         """
         self._define(sql)
-        more = iter(_MORE)
         given = False
-        while True:
+        for memory in (_LITTLE, *_MORE):
+            self.connection.execute(f"SET memory_limit = {_quoted(memory)}")
             try:
                 for batch in self.connection.sql(_as_read(sql), params=dict(params)).to_arrow_reader(rows):
                     frame = pl.from_arrow(batch)
@@ -251,10 +247,8 @@ class Database(Tables):
                         yield frame
                 return
             except duckdb.OutOfMemoryException as error:
-                memory = None if given else next(more, None)
-                if memory is None:
+                if given or memory == _MORE[-1]:
                     raise BadInput(self._say(str(error).strip())) from error
-                self.connection.execute(f"SET memory_limit = {_quoted(memory)}")
 
     def close(self) -> None:
         super().close()

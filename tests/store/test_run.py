@@ -952,6 +952,6 @@ def test_memory_that_does_not_do_is_said(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def short_of_memory(folder: Path, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]) -> Run:
-    monkeypatch.setattr("datakit.store.database._STREAMING", ("threads = 1", "memory_limit = '8MB'"))
+    monkeypatch.setattr("datakit.store.database._LITTLE", "8MB")
     monkeypatch.setattr("datakit.store.database._MORE", more)
     return Run.create(folder)
