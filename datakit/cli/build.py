@@ -74,8 +74,7 @@ def build(
 
     stage = next((stage for stage in STAGES if stage == until), None)
     if stage is None:
-        near = did_you_mean(until, STAGES)
-        raise BadInput(f"--until {until}: there is no such stage; stages are {', '.join(STAGES)}{near}")
+        raise BadInput(f"--until {until}: there is no such stage of {', '.join(STAGES)}{did_you_mean(until, STAGES)}")
     loaded = load_recipe(domain, recipe)
     folder = out or Path("runs") / loaded.domain
     options = Options(
