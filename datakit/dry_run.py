@@ -119,7 +119,8 @@ class Plan:
 
 def plan(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Plan:
     """What `build` would ask for with the same arguments. RunError where the build would refuse the run folder."""
-    recipe = resolve(recipe)
+    with recipe.named():
+        recipe = resolve(recipe)
     labels = source_labels(recipe)
     with _begun(recipe, folder, options, monitor) as run:
         run.make_table("rough_tokens", load_sql("plan/texts"))

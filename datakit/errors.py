@@ -19,6 +19,7 @@ import importlib.util
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 DISTRIBUTION = "fuse-datakit"
 
@@ -81,6 +82,27 @@ class BudgetSpent(DatakitError):
     """The recipe's budget is spent; what was received is stored."""
 
     exit_status = 3
+
+
+class Origin(NamedTuple):
+    """Where somebody said how a model is asked, for the messages that send him back there."""
+
+    section: str = ""
+    """Of the recipe: sources.0."""
+    url: str = "base_urls"
+    """What says where the model is: sources.0.base_urls, or an option."""
+    settings: str = "the recipe"
+    """Where its other fields are written."""
+    again: str = "build again"
+    """What goes on once that is corrected."""
+
+    @classmethod
+    def of_section(cls, section: str) -> Origin:
+        """A section of the recipe."""
+        return cls(section, f"{section}.base_urls", f"the recipe: {section}")
+
+
+SOME_RECIPE = Origin()
 
 
 @contextmanager

@@ -59,7 +59,7 @@ from datakit.select.rule import select as select_answers
 from datakit.store import Run, load_sql, mirrored
 from datakit.tables import Phase, Row, as_json
 from datakit.verify import VERIFY_BATCH, verdicts
-from datakit.wording import counted
+from datakit.wording import counted, did_you_mean
 
 
 def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Summary:
@@ -69,10 +69,11 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
     """
     for note in recipe.notes:
         monitor.say(note, warning=True)
-    recipe = resolve(recipe)
-    domain = domain_of(recipe)
     cluster = options.cluster or (recipe.cluster.address if recipe.cluster is not None else None)
-    preflight(recipe, domain, folder, replace(options, cluster=cluster), monitor)
+    with recipe.named():
+        recipe = resolve(recipe)
+        domain = domain_of(recipe)
+        preflight(recipe, domain, folder, replace(options, cluster=cluster), monitor)
     stopped, exported = list[DatakitError](), dict[Phase, int]()
     selection: Selected | None = None
     with (
@@ -81,7 +82,8 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
     ):
         begun = _begin(run, recipe, domain, options)
         recipe = keep_selection(run, recipe, options.recipe_select, monitor)
-        rule = rule_of(recipe, domain)
+        with recipe.named():
+            rule = rule_of(recipe, domain)
         warn_of_libraries(run, recipe, begun, monitor)
         for stage in options.stages:
             if stopped and not options.keep_going:
@@ -122,7 +124,7 @@ def _writing(
 
 def _begin(run: Run, recipe: Recipe, domain: Domain, options: Options) -> Begun:
     """Read the inputs. A run that was made with others is left as it is, and a new one is not left behind."""
-    with run.abandoned_if_new():
+    with recipe.named(), run.abandoned_if_new():
         begun = begin(run, recipe, domain, options, curator(recipe))
         check_same(run, recipe, begun, options.resample)
         return begun
@@ -238,7 +240,7 @@ def evaluate(
     models, names = asked.models, [model.name for model in asked.models]
     base = asked.base or names[0]
     if base not in names:
-        raise BadInput(f"--base {base}: no --model is called so; there are {', '.join(names)}")
+        raise BadInput(f"--base {base}: no --model is called so; there are {', '.join(names)}{did_you_mean(base, names)}")
     suite, found = load_suite(asked.suite)
     contests = [contest_for(one, models, asked.judge, asked.baseline) for one in found]
     if asked.budget.cost is not None and not any(contest.recipe.is_priced for contest in contests):
@@ -328,8 +330,9 @@ class Series:
 
 def curate(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Curation | None:
     """The collect stage alone, in a run folder, new or not: which prompts are kept, decided anew. No model is asked."""
-    recipe, domain = resolve(recipe), domain_of(recipe)
     check_run_folder(folder)
+    with recipe.named():
+        recipe, domain = resolve(recipe), domain_of(recipe)
     with _writing(folder, recipe, options, monitor) as (run, _):
         begun = _begin(run, recipe, domain, options)
         collect(run, keep_selection(run, recipe, options.recipe_select, monitor), begun, monitor)
@@ -373,7 +376,8 @@ def write_batch(
         with Run.open(folder) as run:
             return write_lines(run, run.recipe(), path, max_lines, options.retry_failures)
     check_run_folder(folder)
-    recipe = resolve(recipe)
+    with recipe.named():
+        recipe = resolve(recipe)
     with _writing(folder, recipe, options, monitor) as (run, _):
         begun = _begin(run, recipe, domain_of(recipe), options)
         recipe = keep_selection(run, recipe, options.recipe_select, monitor)

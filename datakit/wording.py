@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
@@ -75,6 +76,16 @@ def counted(n: int, things: str) -> str:
     ('1,000 pairs', '1 line of another recipe')
     """
     return f"{n:,} {things if n != 1 else _PLURAL.sub('', things, count=1)}"
+
+
+def did_you_mean(given: object, known: Iterable[str]) -> str:
+    """The end of a sentence about a word that is none of those that may stand there; empty where none is near.
+
+    >>> did_you_mean("same_sorce", ["same_source", "any_source"])
+    "; did you mean 'same_source'?"
+    """
+    near = difflib.get_close_matches(str(given), list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def percent(part: int | None, whole: int | None) -> str:

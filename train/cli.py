@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _run(sys.argv[1:] if argv is None else argv)
     except TrainError as error:
-        _print(str(error), to_stderr=True, style="red")
+        _print(f"error: {error}", to_stderr=True, style="red")
         return 2
     except KeyboardInterrupt:
         _print("Interrupted. If a checkpoint was saved, --resume_from_checkpoint true goes on.", to_stderr=True)

@@ -159,7 +159,11 @@ def read_config(path: Path) -> dict[str, Any]:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TrainError(f"--config {path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+        raise TrainError(f"--config {path}: {at}not a YAML file ({error.problem or error.context})") from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         raise TrainError(f"--config {path}: not a YAML file ({' '.join(str(error).split())})") from None
     if config is None:
         return {}

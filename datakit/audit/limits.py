@@ -1,4 +1,4 @@
-"""The report's numbers held against the recipe's limits."""
+"""The report's numbers, and the recipe's limits for them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIMITED = {  # limit -> the number it holds; min_ is a least value, max_ a great
 
 
 def hold(report: Report, limits: Mapping[str, float | None]) -> list[Limit]:
-    """Every limit that is set. A number that cannot be known here (an export has no responses) is not held to anything."""
+    """Every limit that is set, but for those of numbers that cannot be known here (an export has no responses)."""
     sources = report.sources
     values = {
         "pairs": report.tables.get("pairs"),
@@ -35,7 +35,7 @@ def hold(report: Report, limits: Mapping[str, float | None]) -> list[Limit]:
     for name, measured in LIMITED.items():
         value, limit = values[measured], limits.get(name)
         if limit is not None and measured in known:
-            within = value is None or (value >= limit if name.startswith("min_") else value <= limit)
+            within = value is None or (value >= limit if _is_least(name) else value <= limit)
             held.append(Limit(name, value, limit, within))
     return held
 
@@ -46,12 +46,26 @@ def name_broken(limits: list[Limit]) -> list[str]:
     >>> name_broken([Limit("min_pairs", 8, 1000, False), Limit("min_demos", 4, 1, True)])
     ['limit broken: min_pairs is 8, must be at least 1,000']
     """
-    bounds = {limit.name: "at least" if limit.name.startswith("min_") else "at most" for limit in limits}
-    return [
-        f"limit broken: {limit.name} is {number(limit.value)}, must be {bounds[limit.name]} {number(limit.limit)}"
-        for limit in limits
-        if not limit.ok
-    ]
+    broken = [limit for limit in limits if not limit.ok]
+    return [f"limit broken: {limit.name} is {number(limit.value)}, must be {_bound(limit)}" for limit in broken]
+
+
+def verdict(limit: Limit) -> str:
+    """`ok`, or on which side of a broken limit the number is."""
+    return "ok" if limit.ok else "BELOW" if _is_least(limit.name) else "ABOVE"
+
+
+def said(limit: Limit) -> str:
+    """min_pairs: 8, at least 1,000"""
+    return f"{limit.name}: {number(limit.value)}, {_bound(limit)}"
+
+
+def _bound(limit: Limit) -> str:
+    return f"{'at least' if _is_least(limit.name) else 'at most'} {number(limit.limit)}"
+
+
+def _is_least(name: str) -> bool:
+    return name.startswith("min_")
 
 
 def _share(counts: list[tuple[int | None, int | None]]) -> float | None:

@@ -28,14 +28,15 @@ def check(
     """Parse, keys, folders and extras (these raise). Then, all that is found at once: reward models that the hub does not give,
     endpoints that do not answer, prompts that cannot be read, golds that fail their verifier.
     """
-    recipe = resolve(recipe)
+    with recipe.named():
+        recipe = resolve(recipe)
+        domain = domain_of(recipe)
+        check_keys_and_folders(recipe, domain)
+        chosen_judge(recipe)
     if with_mutants and recipe.domain != "code":
         raise BadInput(f"--mutants: there are mutants of programs only, and this recipe's domain is {recipe.domain}")
     if with_rewards and not recipe.score:
         raise BadInput("--rewards: the recipe has no reward model (score: null)")
-    domain = domain_of(recipe)
-    check_keys_and_folders(recipe, domain)
-    chosen_judge(recipe)
     try:
         find_rewards(recipe)
         problems = [_problem(one) for one in (check_scores(recipe, monitor) if with_rewards else [])]
@@ -58,7 +59,7 @@ def _silent_endpoints(recipe: Recipe, monitor: Monitor) -> list[Problem]:
     """What is wrong with the URLs of sources and judges; a line each says which have answered."""
     asked: list[tuple[str, str, EndpointSource | RemoteReward]] = [
         *((f"sources.{at}", f"sources.{at}", one) for at, one in enumerate(recipe.sources) if isinstance(one, EndpointSource)),
-        *((f"score.{at}", one.where, one) for at, one in enumerate(recipe.score) if isinstance(one, RemoteReward)),
+        *((f"score.{at}", one.origin.section, one) for at, one in enumerate(recipe.score) if isinstance(one, RemoteReward)),
     ]
     problems = []
     for called, where, section in asked:

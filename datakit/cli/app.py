@@ -26,7 +26,7 @@ app = typer.Typer(
 A first try, on a laptop with nothing else:  [bold]datakit build --domain math[/]  and then  [bold]datakit inspect runs/math[/].
 With your own endpoints: save what [bold]datakit recipe math --endpoints[/] prints, change it, and give it as --recipe.
 
-Exit status: 0 done, 1 a limit of inspect passed, 2 bad input, 3 a source stopped the build, 4 its mirror is behind,
+Exit status: 0 done, 1 a limit of inspect broken, 2 bad input, 3 a source stopped the build, 4 its mirror is behind,
 130 and 143 interrupted.""",
 )
 

@@ -13,7 +13,7 @@ import typer
 from datakit.errors import BadInput, SourceStopped, command
 from datakit.options import Shard
 from datakit.signals import Signals
-from datakit.wording import counted
+from datakit.wording import counted, did_you_mean
 
 if TYPE_CHECKING:
     from datakit.options import Options
@@ -74,7 +74,7 @@ def build(
 
     stage = next((stage for stage in STAGES if stage == until), None)
     if stage is None:
-        raise BadInput(f"--until {until}: there is no such stage; stages are {', '.join(STAGES)}")
+        raise BadInput(f"--until {until}: there is no such stage of {', '.join(STAGES)}{did_you_mean(until, STAGES)}")
     loaded = load_recipe(domain, recipe)
     folder = out or Path("runs") / loaded.domain
     options = Options(
@@ -166,13 +166,16 @@ def serve(
     from datakit.domains import domain_of
     from datakit.recipe import ServeSource, resolve
 
-    loaded = resolve(load_recipe(domain, recipe))
+    loaded = load_recipe(domain, recipe)
+    with loaded.named():
+        loaded = resolve(loaded)
     served = {at: source for at, source in enumerate(loaded.sources) if isinstance(source, ServeSource)}
     if wrong := [at for at in source or [] if at not in served]:
         raise BadInput(f"--source {wrong[0]}: not a source of type serve; those are {', '.join(map(str, served)) or 'none'}")
     if not served:
         raise BadInput("this recipe has no source of type serve")
-    check_keys_and_folders(loaded, domain_of(loaded))
+    with loaded.named():
+        check_keys_and_folders(loaded, domain_of(loaded))
     turn = [served[at] for at in source] if source else serving.in_turns(list(served.values()))[0]
     if left := [str(at) for at, other in served.items() if not source and other not in turn]:
         say(f"not started, for they run alone (together: false): sources {', '.join(left)}; see --source", warning=True)

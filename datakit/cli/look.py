@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datakit.errors import BadInput, command
-from datakit.wording import counted
+from datakit.wording import counted, did_you_mean
 
 if TYPE_CHECKING:
     from datakit.store import Run
@@ -26,7 +26,7 @@ def inspect(
         typer.Option(help="Only pairs of which this SQL is true: \"chosen LIKE '%def %'\"; columns of pairs_with_texts."),
     ] = None,
 ) -> None:
-    """Audit a run or an export: the funnel, the sources, the pairs, the limits. Exit status 1 where a limit is passed."""
+    """Audit a run or an export: the funnel, the sources, the pairs, the limits. Exit status 1 where a limit is broken."""
     from datakit.audit.inspect import inspect
     from datakit.audit.queries import Shown
 
@@ -126,7 +126,7 @@ def export(
     if len(folders) < 2:
         raise BadInput(f"export {folders[0]}: name the run, or several, and last a new folder: datakit export {folders[0]} OUT")
     if (chosen := next((name for name in FORMATS if name == format), None)) is None:
-        raise BadInput(f"--format {format}: write {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+        raise BadInput(f"--format {format}: write {', '.join(FORMATS[:-1])} or {FORMATS[-1]}{did_you_mean(format, FORMATS)}")
     if not 0 <= test_share < 1:
         raise BadInput(f"--test-share {test_share:g}: must be at least 0 and below 1")
     most = {name: int(n) for name, n in _by_run("--max-rows", max_rows, whole=True).items()}
@@ -183,7 +183,7 @@ def sql(
     from datakit.store import Run
 
     if format not in ("table", "csv", "json"):
-        raise BadInput(f"--format {format}: write table, csv or json")
+        raise BadInput(f"--format {format}: write table, csv or json{did_you_mean(format, ('table', 'csv', 'json'))}")
     with Run.open(run) as opened:
         if query is None:
             _list_contents(opened, format)

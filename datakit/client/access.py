@@ -46,14 +46,15 @@ OPEN = Access()
 
 
 def read_access(api_key_env: str | None, headers: Mapping[str, str], where: str) -> Access:
-    """The access of a section of the recipe, which messages call `where`. BadInput where a variable that it names is not set.
+    """The access of a section of the recipe, or of an option that names the key's variable, which messages call `where`.
+    BadInput where a variable is not set.
 
     A header of the section's own takes the place of the key's.
     """
     secrets: set[str] = set()
 
     def read(env: str, field: str, instead: str) -> str:
-        value = _read_variable(env, f"{where}.{field}", instead)
+        value = _read_variable(env, where if where.startswith("--") else f"{where}.{field}", instead)
         secrets.add(value)
         return value
 
@@ -62,7 +63,7 @@ def read_access(api_key_env: str | None, headers: Mapping[str, str], where: str)
         for name, value in headers.items()
     }
     if api_key_env is not None:
-        key = read(api_key_env, "api_key_env", "set api_key_env: null")
+        key = read(api_key_env, "api_key_env", "leave it out" if where.startswith("--") else "set api_key_env: null")
         if "authorization" not in {name.lower() for name in own}:
             own["Authorization"] = f"Bearer {key}"
     return Access(own, tuple(sorted((one for one in secrets if len(one) > _NO_SECRET), key=len, reverse=True)))

@@ -133,7 +133,7 @@ class BatchClient:
 
     def stop(self, said: str) -> SourceStopped:
         """The error of a source that cannot go on."""
-        return SourceStopped(self.hide(f"{self.model} at {self.url}: {said}; {AGAIN}"))
+        return SourceStopped(self.hide(f"{self.model} at {self.url}: {said}; {AGAIN.format(again='build again')}"))
 
     async def upload(self, path: Path, name: str) -> str:
         """The id of a file of requests."""

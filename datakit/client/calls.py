@@ -20,7 +20,7 @@ from datakit.client.faults import Drained, Fault, RequestFailed, of_answer
 from datakit.client.models import what_is_served
 from datakit.client.replica import Replica, backoff
 from datakit.client.turns import Turn, Turns
-from datakit.errors import SourceStopped
+from datakit.errors import SOME_RECIPE, Origin, SourceStopped
 from datakit.progress import Progress, ReplicaProgress
 
 Item = TypeVar("Item")
@@ -35,7 +35,7 @@ PATIENCE_AFTER = 20  # failures without an answer between them
 WATCH_EVERY_S = 2.0
 QUIET_S = 5.0  # a replica with requests on their way that is silent for so long is probed
 MISSES = 2  # probes without an answer, one after the other: it hangs
-AGAIN = "then build again: what was received is stored"
+AGAIN = "then {again}: what was received is stored"
 
 
 class Answer(NamedTuple):
@@ -58,11 +58,11 @@ class Client:
         patience_s: float = 900.0,
         proven: bool = False,
         trouble: Callable[[], str | None] | None = None,
-        where: str = "",
+        origin: Origin = SOME_RECIPE,
         omit: Collection[str] = (),
     ) -> None:
         """`max_in_flight` bounds each URL. `proven`: the source has answered before. `trouble`: why a server of ours will never
-        come back. `where`: how messages call the section of the recipe. `omit`: fields that no request has."""
+        come back. `origin`: where the section was written. `omit`: fields that no request has."""
         self.model = model
         self.replicas = [Replica(url, access, max_in_flight, timeout_s) for url in base_urls]
         self.capacity = max_in_flight * len(self.replicas)
@@ -75,7 +75,8 @@ class Client:
         self.retries = 0
         self._access = access
         self._trouble = trouble
-        self._where = where
+        self._origin = origin
+        self._again = AGAIN.format(again=origin.again)
         self._omit = frozenset(omit)
         self._heard_at = time.monotonic()
         self._refused: Counter[str] = Counter()  # by what was said, until something is answered
@@ -162,7 +163,7 @@ class Client:
         if failed and not self.answered:
             raise SourceStopped(
                 f"{self.model}: answered none of {failed:,} {what} ({self.last_fault}); "
-                f"fix the server or its settings in the recipe, {AGAIN}"
+                f"fix the server or its settings ({self._origin.settings}), {self._again}"
             )
 
     def progress(self, done: int, failed: int, prompt_tokens: int, completion_tokens: int) -> Progress:
@@ -247,7 +248,7 @@ class Client:
             return None
         field = fault.said.refused_field([name for name in json.loads(data) if name not in ("model", "messages")], data)
         if field is not None:
-            fault.message += f"; where it does not take {field}, write into the recipe: {self._where}: omit: [{field}]"
+            fault.message += f"; where it does not take {field}, write into {self._origin.settings}: omit: [{field}]"
         return field
 
     # ------------------------------------------------------------------------------------------- what a failure means
@@ -265,7 +266,7 @@ class Client:
         if fault.meaning in ("unusable", "account") and not others_answer:
             if fault.error == "http_404":
                 await self._name_models(replica, fault)
-            self._stop(f"{self.model} at {replica.url}: the server {fault.message}, {AGAIN}")
+            self._stop(f"{self.model} at {replica.url}: the server {fault.message}, {self._again}")
         self._failed += 1
         self._crowded = fault.meaning == "overload" and (fault.error != "http_503" or fault.retry_after_s is not None)
         if replica.failed(fault):
@@ -280,7 +281,7 @@ class Client:
 
     async def _name_models(self, replica: Replica, fault: Fault) -> None:
         """Say what it serves instead. Meanwhile nothing new goes out."""
-        self._turns.holding, self._doubt = True, f"{self.model} at {replica.url}: the server {fault.message}, {AGAIN}"
+        self._turns.holding, self._doubt = True, f"{self.model} at {replica.url}: the server {fault.message}, {self._again}"
         known = await replica.models()
         if known and self.model not in known:
             fault.message += f": {self._access.hide_text(what_is_served(self.model, known))}"
@@ -289,7 +290,7 @@ class Client:
         """One request was forbidden by a source that answers: a firewall may do so. Where nothing else comes, it is the key."""
         self._forbidden.add(turn.number)
         if len(self._forbidden) >= FORBIDDEN:
-            self._stop(f"{self.model} at {replica.url}: the server {fault.message}, {AGAIN}")
+            self._stop(f"{self.model} at {replica.url}: the server {fault.message}, {self._again}")
 
     def _refuse(self, replica: Replica, fault: Fault) -> None:
         """One request was refused. Where all are, it is the source; what is on its way may be answered yet.
@@ -303,7 +304,7 @@ class Client:
             self._turns.holding = True
             self._doubt = (
                 f"{self.model} at {replica.url}: refused the first {self._refused.total()} requests ({fault.message}); "
-                f"check model, sampling and extra_body of this source, {AGAIN}"
+                f"check model, sampling and extra_body of this source, {self._again}"
             )
 
     def _check_patience(self) -> None:
@@ -316,12 +317,11 @@ class Client:
             patience = min(NOTHING_THERE_S if nothing_there else FIRST_PATIENCE_S, patience)
         if time.monotonic() - self._heard_at <= patience:
             return
-        field = f"{self._where}.base_urls" if self._where else "base_urls"
         if nothing_there and not self.answered:
             said, fix = f"nothing listens at {', '.join(replica.url for replica in self.replicas)}", "start the server"
         else:
             said, fix = f"no answer for {patience:.0f} s", "start or fix the server"
-        self._stop(f"{self.model}: {said} ({self.last_fault}); {fix}, or correct {field}, {AGAIN}")
+        self._stop(f"{self.model}: {said} ({self.last_fault}); {fix}, or correct {self._origin.url}, {self._again}")
 
     def _stop(self, message: str) -> None:
         """From now on every request raises this, the one at hand too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from datakit.errors import BadInput, BadRow
 from datakit.recipe import FilePrompts
 from datakit.store import Flags, Run, load_sql
 from datakit.tables import FLAGGED, FLAGS, TABLES, Row, Rows, Target
+from datakit.wording import did_you_mean
 
 SKEW = timedelta(minutes=5)
 """How far the clock of another machine may be ahead."""
@@ -55,10 +57,12 @@ def read_flag(row: Row, place: str, who: str) -> Row:
     texts = {name: str(row[name]).strip() for name in (*_IDS, "target", "flag", "note", "who") if row.get(name) is not None}
     flag = texts.get("flag", "").lower()
     if flag not in FLAGS:
-        raise BadRow(place, "flag", f" must be one of {', '.join(FLAGS)} (got {row.get('flag')!r:.60})")
+        hint = did_you_mean(flag, FLAGS) if flag else _unknown(row, "flag")
+        raise BadRow(place, "flag", f" must be one of {', '.join(FLAGS)} (got {row.get('flag')!r:.60}){hint}")
     target = _target_of(texts, place)
     if lacking := [name for name in FLAGGED[target] if not texts.get(name)]:
-        raise BadRow(place, lacking[0], f" is empty; a flag of a {target} has {' and '.join(FLAGGED[target])}")
+        needed = f"a flag of a {target} has {' and '.join(FLAGGED[target])}"
+        raise BadRow(place, lacking[0], f" is empty; {needed}{_unknown(row, lacking[0])}")
     note = texts.get("note") or None
     if flag == "note" and note is None:
         raise BadRow(place, "note", " is empty; a flag `note` says something")
@@ -73,13 +77,22 @@ def read_flag(row: Row, place: str, who: str) -> Row:
     }
 
 
+def _unknown(row: Row, wanted: str) -> str:
+    """The end of a sentence about a column that is not there: one with another name that may be meant, or all others."""
+    others = [name for name in row if name not in TABLES["flags"].schema]
+    if near := difflib.get_close_matches(wanted, others, n=1):
+        return f"; the column '{near[0]}' is none of ours: is it {wanted}?"
+    return f"; not known are the columns {', '.join(others)[:100]}" if others else ""
+
+
 def _target_of(texts: dict[str, str], place: str) -> Target:
     given = texts.get("target", "").lower()
     for target in FLAGGED:
         if given == target:
             return target
     if given:
-        raise BadRow(place, "target", f" must be one of {', '.join(FLAGGED)}, or left out (got {given!r:.60})")
+        hint = f"(got {given!r:.60}){did_you_mean(given, FLAGGED)}"
+        raise BadRow(place, "target", f" must be one of {', '.join(FLAGGED)}, or left out {hint}")
     if texts.get("chosen_id") and texts.get("rejected_id"):
         return "pair"
     return "response" if texts.get("response_id") else "prompt"

@@ -33,6 +33,8 @@ def place_of(where: str, number: int) -> str:
 
 def read_file(path: Path, name: str, tally: Tally) -> Iterator[Found]:
     """The rows of one file, lazily. BadInput where it cannot be read; rows that are none go to the tally."""
+    if not path.exists():
+        raise BadInput(f"{name}: no such file")
     if path.suffix == ".parquet":
         return _read_parquet(path, name)
     if path.suffix == ".arrow":

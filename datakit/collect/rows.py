@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -17,6 +16,7 @@ from datakit.errors import BadInput
 from datakit.recipe import HubPrompts
 from datakit.recipe.template import CHOICES, placeholders
 from datakit.tables import Row
+from datakit.wording import did_you_mean
 
 COLUMNS = (
     *(
@@ -61,9 +61,8 @@ class Names:
         """By what the first rows have. BadInput where a mapped column is not there."""
         for ours in given.columns:
             if ours not in COLUMNS:
-                near = difflib.get_close_matches(ours, COLUMNS, n=1)
-                hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(COLUMNS)}"
-                raise BadInput(f"{given.name}: columns.{ours}: not a column of ours; {hint}")
+                hint = did_you_mean(ours, COLUMNS) or f"; known are {', '.join(COLUMNS)}"
+                raise BadInput(f"{given.name}: columns.{ours}: not a column of ours{hint}")
         tally.columns = sorted({column for _, _, row in first for column in row})
         # A dot leads into a column of objects, unless a column is called so.
         templated = {f"{{{name}}}": name for name in _file_columns(given)}

@@ -9,7 +9,7 @@ from typing import Any
 from datakit.collect.formats import Found
 from datakit.errors import BadInput
 from datakit.recipe.section import Range, Scalar, Where
-from datakit.wording import counted
+from datakit.wording import counted, did_you_mean
 
 
 def matching(rows: Iterator[Found], where: Where, name: str) -> Iterator[Found]:
@@ -25,7 +25,8 @@ def matching(rows: Iterator[Found], where: Where, name: str) -> Iterator[Found]:
             n_kept += 1
             yield found
     if n_rows and unseen:
-        raise BadInput(f"{name}: where.{min(unseen)}: there is no such column; the file has {', '.join(sorted(columns))[:200]}")
+        said = f"the file has {', '.join(sorted(columns))[:200]}{did_you_mean(min(unseen), columns)}"
+        raise BadInput(f"{name}: where.{min(unseen)}: there is no such column; {said}")
     if n_rows and not n_kept:
         raise BadInput(f"{name}: where: none of its {counted(n_rows, 'rows')} has these values; check their spelling")
 

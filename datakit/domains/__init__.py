@@ -20,6 +20,7 @@ from datakit.domains.protocol import Domain, Verdict, Verifier
 from datakit.errors import RecipeError
 from datakit.recipe import Recipe
 from datakit.recipe.verify import Verifying
+from datakit.wording import did_you_mean
 
 if TYPE_CHECKING:
     from datakit.engine.protocol import Worker
@@ -40,7 +41,8 @@ DOMAINS: dict[str, Callable[[Any], Domain]] = {
 def domain_of(recipe: Recipe) -> Domain:
     """The recipe's domain, with its options. RecipeError for one that is unknown."""
     if recipe.domain not in DOMAINS:
-        raise RecipeError(f"domain: unknown domain '{recipe.domain}'; known: {', '.join(DOMAINS)}")
+        near = did_you_mean(recipe.domain, DOMAINS)
+        raise RecipeError(f"domain: unknown domain '{recipe.domain}'; known: {', '.join(DOMAINS)}{near}")
     return DOMAINS[recipe.domain](recipe.verify)
 
 

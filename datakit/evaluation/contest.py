@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from datakit.errors import BadInput
+from datakit.client import read_access
+from datakit.errors import BadInput, RecipeError
 from datakit.evaluation.models import Model, read_models
 from datakit.evaluation.scores import recipe_for
 from datakit.recipe import Recipe
 from datakit.recipe.benchmarks import Benchmark, Found
+from datakit.recipe.yaml_file import read_yaml
 from datakit.tables import Row
+from datakit.wording import did_you_mean
 
 OF_BENCHMARK = ("type", "prompt", "with_reference", "verdict", "labels", "orders", "against", "scale", "total", "rubric")
 
@@ -90,9 +90,10 @@ def read_baseline(given: str, models: list[Model], columns: str | None, api_key_
         return baseline
     found = next((model for model in models if model.name == given), None)
     if found is None:
-        known = ", ".join(model.name for model in models)
+        known = [model.name for model in models]
         raise BadInput(
-            f"--baseline {given}: no --model is called so (there are {known}); or write NAME=URL, NAME=FOLDER, NAME=FILE"
+            f"--baseline {given}: no --model is called so (there are {', '.join(known)}); or write NAME=URL, NAME=FOLDER, "
+            f"NAME=FILE{did_you_mean(given, known)}"
         )
     return found
 
@@ -100,6 +101,7 @@ def read_baseline(given: str, models: list[Model], columns: str | None, api_key_
 def read_judge(given: str, api_key_env: str | None) -> Row:
     """Where the judge is, as fields of its section. BadInput where that cannot be read."""
     url, _, model = given.partition("#")
+    read_access(api_key_env, {}, "--judge-key-env")
     if url.startswith(("http://", "https://")):
         where: Row = {"base_urls": [url], "api_key_env": api_key_env}
         return where | ({"model": model} if model else {})
@@ -107,9 +109,9 @@ def read_judge(given: str, api_key_env: str | None) -> Row:
     if path.suffix not in (".yaml", ".yml"):
         raise BadInput(f"--judge {given}: write a URL, URL#MODEL, or a YAML file with base_urls, model, price, ...")
     try:
-        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
-        raise BadInput(f"--judge {given}: cannot be read: {' '.join(str(error).split())}") from error
+        values = read_yaml(path, "a judge")
+    except RecipeError as error:
+        raise BadInput(f"--judge {error}") from error
     if not isinstance(values, dict) or not values.get("base_urls"):
         raise BadInput(f"--judge {given}: a mapping with base_urls, model, api_key_env, price, ... is wanted")
     if taken := [field for field in OF_BENCHMARK if field in values]:

@@ -17,15 +17,16 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from datakit.client import OPEN, list_models, read_access
+from datakit.client import list_models, read_access
 from datakit.collect.rows import read_rows
 from datakit.collect.tally import Tally
-from datakit.errors import BadInput
+from datakit.errors import SOME_RECIPE, BadInput, Origin, RecipeError
 from datakit.machine import has_gpu
 from datakit.recipe import ResponsesSource, Source
 from datakit.recipe.benchmarks import Benchmark, Protocol
 from datakit.recipe.explain import explain
 from datakit.recipe.section import Section
+from datakit.recipe.yaml_file import read_yaml
 from datakit.tables import Row
 
 OF_BENCHMARK = ("n", *Protocol.model_fields)
@@ -51,6 +52,8 @@ class Model:
     """Its source, without what the benchmark says."""
     also: tuple[str, ...] = ()
     """What else it is called: by its server, its folder, its file."""
+    origin: Origin = SOME_RECIPE
+    """Where the command line has it."""
 
     @property
     def names(self) -> list[str]:
@@ -111,7 +114,7 @@ def _model(name: str, where: str, columns: dict[str, Any], api_key_env: str | No
 
 
 def _endpoint(name: str, url: str, asked_for: str, api_key_env: str | None) -> Model:
-    access = read_access(api_key_env, {}, "--api-key-env") if api_key_env else OPEN
+    access = read_access(api_key_env, {}, "--api-key-env")
     model = asked_for
     if not model:
         known = list_models(url, access)
@@ -120,15 +123,19 @@ def _endpoint(name: str, url: str, asked_for: str, api_key_env: str | None) -> M
             raise BadInput(f"--model {name}={url}: it serves {len(known):,} models; add which one: {url}#MODEL ({shown})")
         model = known[0] if known else name
     section = {"type": "endpoint", "model": model, "revision": name, "base_urls": [url], "api_key_env": api_key_env}
-    return Model(name, section, (model,))
+    return Model(name, section, (model,), _origin(f"--model {name}={url}", f"a YAML file, --model {name}=SOURCE.yaml"))
+
+
+def _origin(url: str, settings: str) -> Origin:
+    return Origin(url=url, settings=settings, again="evaluate again")
 
 
 def _of_section(name: str, path: Path) -> Model:
     """A YAML file with a source's section, whose paths start from its folder."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
-        raise BadInput(f"--model {name}={path}: cannot be read: {' '.join(str(error).split())}") from error
+        values = read_yaml(path, "a source")
+    except RecipeError as error:
+        raise BadInput(f"--model {name}={error}") from error
     if not isinstance(values, dict):
         raise BadInput(f"--model {name}={path}: not a source of a recipe, a mapping with type, model, ...")
     if taken := [field for field in OF_BENCHMARK if field in values and field != "extra_body"]:
@@ -153,7 +160,8 @@ def _of_section(name: str, path: Path) -> Model:
         lines = explain(error, {"source": section}, _One)
         raise BadInput("\n".join(f"--model {name}={path}: {line.removeprefix('source.')}" for line in lines)) from None
     called = (section.get("model"), Path(section["folder"]).name if "folder" in section else None)
-    return Model(name, section, tuple(str(one) for one in called if one is not None))
+    also = tuple(str(one) for one in called if one is not None)
+    return Model(name, section, also, _origin(f"base_urls in {path}", str(path)))
 
 
 def _of_file(name: str, path: Path, asked_for: str, columns: dict[str, Any]) -> Model:

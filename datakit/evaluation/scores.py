@@ -10,15 +10,16 @@ import polars as pl
 
 from datakit.collect.rows import COLUMNS
 from datakit.domains import Verifier, domain_of
-from datakit.errors import BadInput
+from datakit.errors import BadInput, Origin
 from datakit.evaluation import statistics
 from datakit.evaluation.items import clusters_of
 from datakit.evaluation.models import Model
 from datakit.evaluation.table import ENDINGS, MOST_UNKNOWN, UNKNOWN, Contact, Difference, Figure, Mean, Results, Score
-from datakit.recipe import Recipe, ResponsesSource
+from datakit.recipe import Recipe, RemoteReward, Requested, ResponsesSource
 from datakit.recipe.benchmarks import Benchmark, Found
 from datakit.store import Run, load_sql
 from datakit.tables import Row
+from datakit.wording import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,24 @@ def recipe_for(found: Found, contestants: Sequence[Model], score: Row | None = N
             if column not in COLUMNS:
                 raise BadInput(
                     f"benchmark {benchmark.name}: {field}: '{column}' is no column of ours; known are {', '.join(COLUMNS)}"
+                    f"{did_you_mean(column, COLUMNS)}"
                 )
     sources = [model.source_for(benchmark) for model in contestants]
     if score is not None:
-        return benchmark.recipe(sources, found.folder, score=score)
-    recipe = benchmark.recipe(sources, found.folder)
+        return written_by(benchmark.recipe(sources, found.folder, score=score), contestants)
+    recipe = written_by(benchmark.recipe(sources, found.folder), contestants)
     verifier_of(recipe)
+    return recipe
+
+
+def written_by(recipe: Recipe, contestants: Sequence[Model]) -> Recipe:
+    """The recipe, whose messages send to the command line: its models and its judge stand there."""
+    for source, model in zip(recipe.sources, contestants, strict=True):
+        if isinstance(source, Requested):
+            source.written_at(model.origin)
+    for reward in recipe.score:
+        if isinstance(reward, RemoteReward):
+            reward.written_at(Origin("--judge-key-env", "--judge", "a YAML file, --judge JUDGE.yaml", "evaluate again"))
     return recipe
 
 

@@ -16,6 +16,7 @@ from datakit.domains import domain_of
 from datakit.errors import BadInput
 from datakit.evaluation.contest import Contest
 from datakit.evaluation.models import Model
+from datakit.evaluation.scores import written_by
 from datakit.recipe import Recipe
 from datakit.recipe.benchmarks import SecondTurn
 from datakit.rewards import as_references
@@ -44,7 +45,8 @@ def second_recipe(run: Run, contest: Contest, second: SecondTurn, model: Model, 
     place.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     score = contest.recipe.score[0].model_dump(mode="json", exclude_unset=True) | second.judge
     prompts: Row = {"type": "file", "path": str(place.absolute())}
-    return benchmark.recipe([model.source_for(benchmark)], contest.found.folder, [prompts], score=score)
+    recipe = benchmark.recipe([model.source_for(benchmark)], contest.found.folder, [prompts], score=score)
+    return written_by(recipe, [model])
 
 
 def _questions(recipe: Recipe, second: SecondTurn) -> dict[str, Row]:

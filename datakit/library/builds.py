@@ -14,7 +14,7 @@ from datakit.evaluation.table import Evaluation
 from datakit.library.runs import OpenRun, open_run
 from datakit.options import Options
 from datakit.recipe import Budget, Recipe, load, parse
-from datakit.recipe.files import bundled_domains, bundled_recipe
+from datakit.recipe.files import bundled_recipe
 from datakit.screen.watch import Watch
 
 
@@ -84,4 +84,5 @@ def _as_recipe(given: str | Path | Mapping[str, Any] | Recipe) -> Recipe:
         return given
     if isinstance(given, Mapping):
         return parse(dict(given), "recipe", Path.cwd())
-    return load(bundled_recipe(str(given)) if str(given) in bundled_domains() else Path(given))
+    is_file = isinstance(given, Path) or Path(given).suffix != "" or Path(given).is_file()
+    return load(Path(given) if is_file else bundled_recipe(str(given)))

@@ -21,6 +21,7 @@ from datakit.export import Exported, Format, Wish, export_runs
 from datakit.screen import report as screen
 from datakit.screen.watch import Watch
 from datakit.store import Run
+from datakit.wording import did_you_mean
 
 
 class OpenRun:
@@ -42,7 +43,7 @@ class OpenRun:
         """A whole table, or a view (`pairs_with_texts`). KeyError where there is none of this name."""
         known = [one.name for one in self.contents()]
         if table not in known:
-            raise KeyError(f"{table}: no table or view of a run; there are {', '.join(known)}")
+            raise KeyError(f"{table}: no table or view of a run; there are {', '.join(known)}{did_you_mean(table, known)}")
         return self.sql(f'SELECT * FROM "{table}"')
 
     def contents(self) -> list[Readable]:

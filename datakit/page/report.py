@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datakit.audit.report import Limit, Report, Source
+from datakit.audit.limits import said, verdict
+from datakit.audit.report import Report, Source
 from datakit.evaluation.table import Evaluation, Mean
 from datakit.page.figure import Drawn, Subject, draw_figures, share_of, written
 from datakit.page.jinja import environment
@@ -53,7 +54,8 @@ def render_report(reports: Sequence[Report]) -> str:
             shown_chars=SHOWN_CHARS,
             most_failures=MOST_FAILURES,
             written=written,
-            limit=_limit,
+            verdict=verdict,
+            said=said,
             pass_rate=_pass_rate,
         )
     )
@@ -130,7 +132,3 @@ def _pass_rate(source: Source) -> str:
     """Its interval counts prompts: answers of one prompt lean on each other."""
     rate = source.pass_rate
     return written(_rate(rate, *wilson(rate, source.prompts or 0)) if rate is not None else None)
-
-
-def _limit(limit: Limit) -> str:
-    return f"{'at least' if limit.name.startswith('min_') else 'at most'} {written(limit.limit)}"

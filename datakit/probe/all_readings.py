@@ -99,12 +99,11 @@ class _Probing:
     def _client_of(self, reading: Reading) -> Iterator[Client]:
         """Of the source's own URLs, or of the server that is started for it."""
         source = reading.source
-        where = f"sources.{next((at for at, one in enumerate(self.recipe.sources) if one is source), 0)}"
         proven = self.run.query(_HAS_READ, reading.key).height > 0
         if isinstance(source, EndpointSource):
-            access = read_access(source.api_key_env, source.headers, where)
+            access = read_access(source.api_key_env, source.headers, source.origin.section)
             limits = (min(source.max_in_flight, MOST_IN_FLIGHT), source.timeout_s, source.patience_s, proven)
-            client = Client(source.model, source.base_urls, access, *limits, where=where, omit=source.omit)
+            client = Client(source.model, source.base_urls, access, *limits, origin=source.origin, omit=source.omit)
             client.retries_refused = proven and self.options.retry_failures
             yield client
         elif isinstance(source, ServeSource):
@@ -112,7 +111,7 @@ class _Probing:
             serving.end_orphans(logs, self.monitor.say)
             with serving.serve(self.recipe, [source], logs, self.monitor.say) as (server,):
                 limits = (min(source.max_in_flight, MOST_IN_FLIGHT), source.timeout_s, source.patience_s, proven)
-                yield Client(source.model, [server.base_url], OPEN, *limits, server.trouble, where, source.omit)
+                yield Client(source.model, [server.base_url], OPEN, *limits, server.trouble, source.origin, source.omit)
 
     def close(self) -> None:
         """End the workers that are left."""

@@ -1,6 +1,7 @@
 """What a user writes: one YAML file -> one frozen Recipe, a file a section."""
 
 from datakit.recipe.curate import Against, Curate
+from datakit.recipe.export import Export
 from datakit.recipe.files import resolve
 from datakit.recipe.judging import ChatJudge, Grade, JudgePrompt, Pairwise
 from datakit.recipe.probe import Probe
@@ -34,6 +35,7 @@ __all__ = [
     "Curate",
     "EndpointSource",
     "EntityF1",
+    "Export",
     "FilePrompts",
     "Grade",
     "HubPrompts",

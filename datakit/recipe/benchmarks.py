@@ -9,18 +9,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
-import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from datakit.errors import RecipeError
-from datakit.recipe.explain import explain
+from datakit.recipe.explain import explain, locate, names_in
 from datakit.recipe.files import recipes_folder
 from datakit.recipe.judging import Grade
 from datakit.recipe.recipe import Recipe, parse
 from datakit.recipe.section import Columns, ExtraBody, Name, Sampling, Section
 from datakit.recipe.sources import PromptSource, SamplingBy
 from datakit.recipe.template import PromptTemplate
+from datakit.recipe.yaml_file import read_yaml
 from datakit.tables import Row
+from datakit.wording import did_you_mean
 
 Made = TypeVar("Made", bound=Section)
 
@@ -180,9 +181,10 @@ def load_suite(suite: str) -> tuple[str, list[Found]]:
         (path for path in (inside / "suites" / f"{suite}.yaml", inside / f"{suite}.yaml") if path.is_file()), Path(suite)
     )
     if not path.is_file():
-        known = ", ".join([*known_suites(), *known_benchmarks()])
-        raise RecipeError(f"--suite {suite}: no such suite, benchmark or file; known are {known}")
-    values = _values(path)
+        known = [*known_suites(), *known_benchmarks()]
+        said = f"known are {', '.join(known)}{did_you_mean(suite, known)}"
+        raise RecipeError(f"--suite {suite}: no such suite, benchmark or file; {said}")
+    values = read_yaml(path, "a benchmark")
     if not isinstance(values, dict) or "benchmarks" not in values:
         found = load_benchmark(path)
         return found.benchmark.name, [found]
@@ -195,20 +197,12 @@ def load_suite(suite: str) -> tuple[str, list[Found]]:
     return given.name, found_all
 
 
-def _values(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: cannot be read as a benchmark: {error}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise RecipeError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-
-
 def _read(path: Path, kind: type[Made]) -> Made:
-    values = _values(path)
+    values = read_yaml(path, "a benchmark")
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a {kind.__name__.lower()} is a mapping with name, ...; got {values!r:.60}")
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise RecipeError("\n".join(f"{path}: {line}" for line in explain(error, values, kind))) from None
+        lines = explain(error, values, kind)
+        raise RecipeError("\n".join(locate(line, str(path), names_in(values)) for line in lines)) from None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
+import re
+from collections.abc import Mapping, Sequence
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
+
+from datakit.wording import did_you_mean
 
 VLLM_FIELDS = {
     *("top_k", "min_p", "repetition_penalty", "length_penalty", "min_tokens", "ignore_eos"),
@@ -14,50 +17,89 @@ VLLM_FIELDS = {
 }
 Sections: TypeAlias = dict[str, type[BaseModel] | None]
 """What may stand at a place of a recipe, by the tag that pydantic has for it; None is no section."""
+NAMED_BY = ("model", "path", "dataset", "type")
+"""Fields that tell one section of a list from the others."""
+_LISTED = re.compile(r"(?P<list>prompts|sources|score)\.(?P<at>\d+)[\w.]*(?=:)")
+
+
+class Place(NamedTuple):
+    """Where in a recipe something is wrong."""
+
+    path: list[int | str]
+    """As the user's file has it."""
+    owner: type[BaseModel]
+    """The section that its last field is in."""
+    here: Sections
+    """What may stand there."""
+    instead: Sections
+    """What may stand there too, where the value was taken for one of several kinds that is no section."""
 
 
 def explain(error: ValidationError, values: Any, root: type[BaseModel]) -> list[str]:
     """One line a problem: the field's path, what is wrong, what was given, and the nearest valid name."""
     lines = []
     for problem in error.errors(include_url=False):
-        path, owner, here = _follow(problem["loc"], values, root)
-        given = problem["input"]
+        path, owner, here, instead = _follow(problem["loc"], values, root)
+        given, context = problem["input"], problem.get("ctx", {})
         hidden = problem["type"] == "missing" or isinstance(given, BaseModel) or (isinstance(given, dict) and given)
         shown = "" if hidden else f" (got {given!r:.80})"
         field = ".".join(str(part) for part in path)
         if problem["type"] == "extra_forbidden":
             known = sorted(name for name, field in owner.model_fields.items() if not field.exclude)
-            near = difflib.get_close_matches(str(path[-1]), known, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else f"; known here: {', '.join(known)}" if known else ""
+            hint = did_you_mean(path[-1], known) or (f"; known here: {', '.join(known)}" if known else "")
             if path[-2:-1] == ["sampling"] and path[-1] in VLLM_FIELDS:
                 hint = "; write it under extra_body"
             lines.append(f"{field}: extra field not permitted{shown}{hint}")
         elif problem["type"] == "union_tag_not_found":
             lines.append(f"{field}.type: field required; one of {', '.join(here)}")
         elif problem["type"] == "union_tag_invalid":
-            tag = str(problem["ctx"]["tag"])
-            near = difflib.get_close_matches(tag, here, n=1)
-            lines.append(
-                f"{field}.type: '{tag}' is none of {', '.join(here)}" + (f"; did you mean '{near[0]}'?" if near else "")
-            )
+            tag = str(context["tag"])
+            lines.append(f"{field}.type: '{tag}' is none of {', '.join(here)}{did_you_mean(tag, here)}")
         elif problem["type"] in ("model_type", "model_attributes_type"):
             lines.append(f"{field}: input should be a mapping{shown}")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             message = message[:1].lower() + message[1:]
-            lines.append(f"{field}: {message}{shown}" if field else message)
+            message += "" if isinstance(given, list | dict) else _or_a_mapping(instead)
+            near = did_you_mean(given, re.findall(r"'([^']+)'", context["expected"])) if "expected" in context else ""
+            lines.append(f"{field}: {message}{shown}{near}" if field else message)
     return lines
 
 
-def _follow(
-    loc: tuple[int | str, ...], values: Any, root: type[BaseModel]
-) -> tuple[list[int | str], type[BaseModel], Sections]:
-    """A pydantic location as the user's file has it, the section that its last field is in, and what may stand there.
+def locate(line: str, file: str, lists: Mapping[str, Sequence[str | None]]) -> str:
+    """A message about a field, with its file in front; of one of several sections it says which, by what names it.
 
-    Tags of unions, and the index of what the user wrote without the list around it, are not in the file.
+    >>> locate("sources.1.n: must be a number", "my.yaml", {"sources": ["org/first", "org/second"]})
+    'my.yaml: sources.1.n (org/second): must be a number'
     """
+    found = _LISTED.match(line)
+    names = lists.get(found["list"], ()) if found is not None else ()
+    if found is not None and len(names) > 1 and int(found["at"]) < len(names) and (name := names[int(found["at"])]):
+        line = f"{found[0]} ({name}){line[found.end() :]}"
+    return f"{file}: {line}" if file else line
+
+
+def names_in(values: Mapping[str, Any]) -> dict[str, list[str | None]]:
+    """For `locate`: what names each section of a list, as a recipe's file has them."""
+
+    def name(section: Any) -> str | None:
+        named = (section.get(field) for field in NAMED_BY) if isinstance(section, dict) else ()
+        return next((one for one in named if isinstance(one, str)), None)
+
+    return {field: list(map(name, sections)) for field, sections in values.items() if isinstance(sections, list)}
+
+
+def _or_a_mapping(sections: Sections) -> str:
+    """The other kinds of value, each as its fields."""
+    forms = [f"{{{', '.join(f'{name}: ...' for name in one.model_fields)}}}" for one in sections.values() if one is not None]
+    return "".join(f", or {form}" for form in forms)
+
+
+def _follow(loc: tuple[int | str, ...], values: Any, root: type[BaseModel]) -> Place:
+    """Of a pydantic location. Tags of unions, and the index of what the user wrote without the list around it, are not in the
+    file."""
     path: list[int | str] = []
-    owner, here = root, Sections({"": root})
+    owner, here, instead = root, Sections({"": root}), Sections()
     for part in loc:
         if isinstance(part, int):
             if isinstance(values, list):
@@ -65,15 +107,17 @@ def _follow(
                 values = values[part] if part < len(values) else None
             elif isinstance(values, dict) and part in values:  # YAML's yes for a key
                 path.append(part)
+            instead = {}
         elif part in here:
+            instead = here if here[part] is None else {}
             owner, here = here[part] or owner, {}  # a tag is met once: fields may be called like it
         else:
             path.append(part)
             owner = next((section for section in here.values() if section is not None), owner)
             field = owner.model_fields.get(part)
-            here = _sections(field.annotation) if field is not None else {}
+            here, instead = _sections(field.annotation) if field is not None else {}, {}
             values = values.get(part) if isinstance(values, dict) else None
-    return path, owner, here
+    return Place(path, owner, here, instead)
 
 
 def _sections(annotation: Any) -> Sections:

@@ -19,6 +19,7 @@ from datakit.recipe.section import in_folder
 from datakit.recipe.sources import LocalSource, ResponsesSource, ServeSource, Source
 from datakit.recipe.verify import Unverified, Verify, VerifyDialogue
 from datakit.tables import canonical_json, fingerprint
+from datakit.wording import did_you_mean
 
 Model = TypeVar("Model", ServeSource, LocalSource, LocalReward)
 FOR_EDITORS = "# yaml-language-server: $schema=recipe.schema.json\n"
@@ -44,10 +45,10 @@ def bundled_domains() -> list[str]:
 
 
 def bundled_recipe(domain: str) -> Path:
-    """The embedded default of a domain."""
+    """The embedded default of a domain. RecipeError where it has none."""
     if domain not in (known := bundled_domains()):
         raise RecipeError(
-            f"--domain {domain}: there is no embedded recipe for it, only for {', '.join(known)}; give one with --recipe"
+            f"domain {domain}: there is no embedded recipe for it, only for {', '.join(known)}{did_you_mean(domain, known)}"
         )
     return recipes_folder() / f"{domain}.yaml"
 
@@ -87,16 +88,16 @@ def resolve(recipe: Recipe) -> Recipe:
     RecipeError for a model folder, a rubric, a knowledge base or a revision that is not there.
     """
 
-    def source(section: Source) -> Source:
+    def source(section: Source, where: str) -> Source:
         if isinstance(section, ResponsesSource):
-            return section.model_copy(update={"revision": _scores_revision(section)}) if section.judge else section
+            return section.model_copy(update={"revision": _scores_revision(section, where)}) if section.judge else section
         if isinstance(section, ServeSource):
-            return _pinned(section, recipe.folder)
-        return _pinned(section, recipe.folder) if isinstance(section, LocalSource) else section
+            return _pinned(section, recipe.folder, where)
+        return _pinned(section, recipe.folder, where) if isinstance(section, LocalSource) else section
 
     verify = _with_kb(recipe.verify)
 
-    def reward(section: Reward) -> Reward:
+    def reward(section: Reward, where: str) -> Reward:
         if isinstance(section, EntityF1):
             return section.model_copy(update={"revision": getattr(verify, "revision", None) or "rows"})
         if isinstance(section, LLMJudge):
@@ -104,12 +105,12 @@ def resolve(recipe: Recipe) -> Recipe:
         if isinstance(section, ChatJudge):
             asked = {name: getattr(section, name) for name in ("prompt", "with_reference")}
             return section.model_copy(update={name: with_published(one) for name, one in asked.items() if one is not None})
-        return _pinned(section, recipe.folder) if isinstance(section, LocalReward) else section
+        return _pinned(section, recipe.folder, where) if isinstance(section, LocalReward) else section
 
     return recipe.model_copy(
         update={
-            "sources": [source(one) for one in recipe.sources],
-            "score": [reward(one) for one in recipe.score],
+            "sources": [source(one, f"sources.{at}") for at, one in enumerate(recipe.sources)],
+            "score": [reward(one, f"score.{at}" if len(recipe.score) > 1 else "score") for at, one in enumerate(recipe.score)],
             "verify": verify,
         }
     )
@@ -127,10 +128,10 @@ def _with_kb(verify: Verify) -> Verify:
     return verify.model_copy(update={"revision": hashlib.sha256(content + how.encode()).hexdigest()[:12]})
 
 
-def _pinned(section: Model, folder: Path) -> Model:
+def _pinned(section: Model, folder: Path, where: str) -> Model:
     """A model folder gets the digest of its files as its revision. A name that looks like a path must exist."""
     if section.location is None and (section.folder is not None or section.model.startswith((".", "/", "~"))):
-        raise RecipeError(f"model folder not found: {section.place} (looked at {in_folder(folder, section.place)})")
+        raise RecipeError(f"{where}: model folder not found: {section.place} (looked at {in_folder(folder, section.place)})")
     if section.location is None or section.revision is not None:
         return section
     return section.model_copy(update={"revision": fingerprint(section.location)})
@@ -143,22 +144,22 @@ def _with_rubric(reward: LLMJudge, folder: Path) -> LLMJudge:
     try:
         rubric = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"score: rubric_path: {path} cannot be read: {error}") from error
+        said = error.strerror if isinstance(error, OSError) else error
+        raise RecipeError(f"{reward.origin.section}.rubric_path: {path} cannot be read: {said or error}") from error
     if not rubric:
-        raise RecipeError(f"score: rubric_path: {path} is empty; write down what makes an answer good")
+        raise RecipeError(f"{reward.origin.section}.rubric_path: {path} is empty; write down what makes an answer good")
     return reward.model_copy(update={"rubric": rubric, "rubric_path": None})
 
 
-def _scores_revision(source: ResponsesSource) -> str | None:
+def _scores_revision(source: ResponsesSource, where: str) -> str | None:
     """The version of a source's imported scores: a digest of its file or folder, of a dataset on the hub its revision.
 
     None for a file that is not there: reading it says so. RecipeError for a dataset without a revision.
     """
     if source.location is None:
         if source.revision is None:
-            raise RecipeError(
-                f"{source.dataset}: scores of judge '{source.judge}' need the dataset's revision: revision: <commit>"
-            )
+            whose = f"{source.dataset}: scores of judge '{source.judge}'"
+            raise RecipeError(f"{where}: {whose} need the dataset's revision: revision: <commit>")
         return source.revision
     if source.path is None:
         return fingerprint(source.location)

@@ -7,6 +7,8 @@ A recipe has no inheritance, interpolation or imports; relative paths are relati
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,14 +21,14 @@ from pydantic import (
     model_validator,
 )
 
-from datakit.errors import RecipeError
+from datakit.errors import DatakitError, Origin, RecipeError
 from datakit.recipe.curate import Curate
-from datakit.recipe.explain import explain
+from datakit.recipe.explain import explain, locate, names_in
 from datakit.recipe.export import Export
 from datakit.recipe.judging import ChatJudge, RewardSection
 from datakit.recipe.probe import Probe
-from datakit.recipe.rewards import EntityF1, RemoteReward
-from datakit.recipe.section import Endpoint, Located, Name, Section, Share
+from datakit.recipe.rewards import EntityF1
+from datakit.recipe.section import Endpoint, Located, Name, Requests, Section, Share
 from datakit.recipe.select import Select
 from datakit.recipe.sources import (
     EndpointSource,
@@ -39,8 +41,10 @@ from datakit.recipe.sources import (
     Way,
 )
 from datakit.recipe.verify import Verify, VerifyDialogue, notes_on, of_domain
+from datakit.recipe.yaml_file import read_yaml
 from datakit.tables import canonical_json
 from datakit.tables import digest as digest_of
+from datakit.wording import did_you_mean
 
 
 def _as_list(value: Any) -> Any:
@@ -51,7 +55,7 @@ def _as_list(value: Any) -> Any:
 
 
 class Limits(Section):
-    """What `inspect` holds the data to; past one it exits 1. Null switches a limit off."""
+    """What the data must keep to: `inspect` exits 1 where a limit is broken. Null switches one off."""
 
     min_pairs: Annotated[int, Field(strict=True, ge=0)] | None = 1
     """Fewest pairs for DPO."""
@@ -125,7 +129,7 @@ class Recipe(Section):
     export: Export = Export()
     """How they are written for training."""
     limits: Limits = Limits()
-    """What `datakit inspect` holds the run to."""
+    """What `datakit inspect` expects of the run."""
     cluster: Annotated[Cluster | None, Field(exclude=True)] = None
     """Where verify and score run; null: on this machine."""
     mirror: Annotated[
@@ -142,12 +146,24 @@ class Recipe(Section):
         return {**values, "verify": of_domain(values.get("domain"), given, cls.model_fields["verify"].annotation)}
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
+    _name: str = PrivateAttr("")
     _notes: list[str] = PrivateAttr(default_factory=list)
 
     @property
     def folder(self) -> Path:
         """The folder that relative paths of this recipe start from."""
         return self._folder
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """What the block finds wrong with a field is said as `load` says it, with the file in front."""
+        try:
+            yield
+        except DatakitError as error:
+            if str(error).partition(":")[0].partition(".")[0] in Recipe.model_fields:
+                lists = names_in(self.model_dump(include={"prompts", "sources", "score"}))
+                error.args = (locate(str(error), self._name, lists),)
+            raise
 
     @property
     def notes(self) -> list[str]:
@@ -238,35 +254,29 @@ class Recipe(Section):
 
 def load(path: Path) -> Recipe:
     """Read a recipe. Raises RecipeError with one line a problem."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: cannot be read as a recipe: {error}") from error
-    try:
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that there is not
-        raise RecipeError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    return parse(values, name=str(path), folder=path.parent.absolute())
+    return parse(read_yaml(path, "a recipe"), name=str(path), folder=path.parent.absolute())
 
 
 def parse(values: Any, name: str, folder: Path) -> Recipe:
-    """Build a recipe from parsed YAML or JSON; `name` is how messages call its origin."""
+    """Build a recipe from parsed YAML or JSON; `name` is how messages call its file, empty where it has none."""
     if not isinstance(values, dict):
-        raise RecipeError(f"{name}: a recipe is a mapping with domain, prompts, sources, ...; got {values!r:.60}")
+        raise RecipeError(f"{name or 'recipe'}: a recipe is a mapping with domain, prompts, sources, ...; got {values!r:.60}")
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError("\n".join(f"{name}: {line}" for line in explain(error, values, Recipe))) from None
-    recipe._folder = folder
+        lines = explain(error, values, Recipe)
+        raise RecipeError("\n".join(locate(line, name, names_in(values)) for line in lines)) from None
+    recipe._folder, recipe._name = folder, name
     recipe._notes = notes_on(recipe.domain, values.get("verify"))
     for section in (*recipe.prompts, *recipe.curate.benchmarks, *recipe.sources, *recipe.score, recipe.probe):
         if isinstance(section, Located):
             section.locate(folder)
     if isinstance(recipe.verify, VerifyDialogue):
         recipe.verify.locate(folder)
-    for at, reward in enumerate(recipe.score):
-        if isinstance(reward, RemoteReward) and len(recipe.score) > 1:
-            reward.number(at)
+    for name, sections in (("sources", recipe.sources), ("score", recipe.score)):
+        for at, section in enumerate(sections):
+            if isinstance(section, Requests):
+                section.written_at(Origin.of_section("score" if name == "score" and len(sections) == 1 else f"{name}.{at}"))
     return recipe
 
 
@@ -276,7 +286,7 @@ def digest(recipe: Recipe) -> str:
 
 
 def assign(recipe: Recipe, settings: list[str]) -> Recipe:
-    """The recipe with `--set section.field=VALUE` applied; VALUE is YAML."""
+    """The recipe with `section.field=VALUE` applied, as --set has it; VALUE is YAML."""
     values = recipe.model_dump(mode="json")
     for setting in settings:
         field, equals, text = setting.partition("=")
@@ -285,11 +295,13 @@ def assign(recipe: Recipe, settings: list[str]) -> Recipe:
         *sections, last = field.strip().split(".")
         target: Any = values
         for section in sections:
-            target = target.get(section) if isinstance(target, dict) else None
-        if not isinstance(target, dict):
-            raise RecipeError(f"--set {setting}: there is no section '{'.'.join(sections)}'")
+            known = [name for name, value in target.items() if isinstance(value, dict)]
+            target = target.get(section)
+            if not isinstance(target, dict):
+                missing = f"there is no section '{'.'.join(sections)}'{did_you_mean(section, known)}"
+                raise RecipeError(f"--set {setting}: {missing}")
         try:
             target[last] = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError) as error:
             raise RecipeError(f"--set {setting}: '{text}' is not valid YAML") from error
-    return parse(values, name="--set", folder=recipe.folder)
+    return parse(values, name="", folder=recipe.folder)

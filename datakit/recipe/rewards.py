@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from datakit.errors import Origin
 from datakit.recipe.section import Endpoint, ExtraBody, Name, Sampling, Section, Weights, check_free
 
 
@@ -86,16 +87,7 @@ class RemoteReward(Endpoint):
     """The name that requests ask for."""
     revision: Name | None = None
 
-    _where: str = PrivateAttr("score")
-
-    @property
-    def where(self) -> str:
-        """How messages call this section: score, or score.1 where there are several."""
-        return self._where
-
-    def number(self, at: int) -> None:
-        """It is one of several; called once, when the recipe is parsed."""
-        self._where = f"score.{at}"
+    _origin: Origin = PrivateAttr(Origin.of_section("score"))
 
 
 class Served(RemoteReward):

@@ -10,6 +10,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
+from datakit.errors import SOME_RECIPE, Origin
+
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 
@@ -201,6 +203,17 @@ class Requests(Section):
     """How long a server that has answered before, and then cannot be reached, is waited for."""
     omit: Omitted = []
     """Request fields that the server does not take, left out of every request: [seed], [n], [temperature, top_p], ..."""
+
+    _origin: Origin = PrivateAttr(SOME_RECIPE)
+
+    @property
+    def origin(self) -> Origin:
+        """Where it was written."""
+        return self._origin
+
+    def written_at(self, origin: Origin) -> None:
+        """Called once, when it is known."""
+        self._origin = origin
 
     def without_omitted(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Of the settings, those that are sent."""

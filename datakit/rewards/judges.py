@@ -8,6 +8,7 @@ from datakit.errors import BadInput
 from datakit.recipe import MEAN_RANK, ChatJudge, EntityF1, LocalReward, Recipe, RemoteReward, Reward
 from datakit.recipe.select import Margin
 from datakit.rewards.remote import REMOTE, prompted
+from datakit.wording import did_you_mean
 
 
 def judges(recipe: Recipe) -> dict[str, str]:
@@ -39,7 +40,8 @@ def chosen_judge(recipe: Recipe) -> str | None:
         raise BadInput(f"select.judge: '{wanted}' is the name of {len(matching)}, write out one of {', '.join(matching)}")
     if not matching:
         known = ", ".join([*names, MEAN_RANK]) if names else "there are none"
-        raise BadInput(f"select.judge: '{wanted}' is not one of the recipe's judges: {known}")
+        near = did_you_mean(wanted, [*(name.partition("@")[0] for name in names), MEAN_RANK]) if names else ""
+        raise BadInput(f"select.judge: '{wanted}' is not one of the recipe's judges: {known}{near}")
     return matching[0]
 
 

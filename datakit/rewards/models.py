@@ -28,7 +28,7 @@ def check(reward: Reward) -> None:
     Raises MissingExtra, and BadInput that names folder, file and field or tensor.
     """
     if isinstance(reward, RemoteReward):
-        read_access(reward.api_key_env, reward.headers, reward.where)
+        read_access(reward.api_key_env, reward.headers, reward.origin.section)
         return
     if isinstance(reward, EntityF1):  # nothing is loaded, and nothing asked
         return
@@ -53,9 +53,9 @@ def find_on_hub(reward: LocalReward) -> None:
 def client_of(reward: RemoteReward, base_urls: Sequence[str], proven: bool) -> Client:
     """A client of these of the judge's URLs. `proven`: it has given scores before."""
     urls = base_urls if isinstance(reward, ChatJudge) else REMOTE[reward.type].server_urls(base_urls)
-    access = read_access(reward.api_key_env, reward.headers, reward.where)
+    access = read_access(reward.api_key_env, reward.headers, reward.origin.section)
     limits = (reward.max_in_flight, reward.timeout_s, reward.patience_s, proven)
-    return Client(reward.model, urls, access, *limits, where=reward.where, omit=reward.omit)
+    return Client(reward.model, urls, access, *limits, origin=reward.origin, omit=reward.omit)
 
 
 def remote_model(reward: RemoteReward, client: Client) -> RemoteModel:

@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from datakit.audit.limits import said, verdict
 from datakit.audit.plotted import Histogram
 from datakit.audit.report import Flagged, Report, Source
 from datakit.audit.words import SERVES, name_steps
@@ -80,8 +81,8 @@ def _header(report: Report, ink: Ink) -> Table:
     grid = Table.grid(expand=True, padding=(0, 1))
     grid.add_column(ratio=1, overflow="fold")
     grid.add_column(justify="right", no_wrap=True)
-    verdict = Text("OK", style="bold green") if report.ok else Text("PAST A LIMIT", style="bold red")
-    grid.add_row(ink.text(run.folder, "bold"), verdict)
+    mark = Text("OK", style="bold green") if report.ok else Text("LIMIT BROKEN", style="bold red")
+    grid.add_row(ink.text(run.folder, "bold"), mark)
     facts = [f"{run.kind} of domain {run.domain}", f"recipe {run.recipe}"]
     facts += [f"verifier {run.verifier}" if run.verifier else "no verifier"]
     facts += [f"judge {run.judge}" if run.judge else "no judge"]
@@ -111,8 +112,8 @@ def _funnel(report: Report, ink: Ink) -> Iterator[RenderableType]:
         yield grid
     if report.answers:
         yield _listing("responses, each text once", [(row.use, row.responses) for row in report.answers], ink)
-    if (flags := report.flags) and (said := _flagged(flags)):
-        yield ink.text(said, "yellow")
+    if (flags := report.flags) and (flagged := _flagged(flags)):
+        yield ink.text(flagged, "yellow")
     if report.lost:
         title = "candidates (prompt and source) that are no pair"
         yield _listing(title, [(row.reason, row.candidates) for row in report.lost if row.reason != SERVES], ink)
@@ -265,11 +266,9 @@ def _examples(report: Report, names: dict[str, str], ink: Ink) -> Iterator[Rende
 
 
 def _limits(report: Report) -> Iterator[RenderableType]:
-    grid = _grid("left", "left", "right", "left")
+    grid = _grid("left", "left")
     for limit in report.limits:
-        mark = Text("ok", style="green") if limit.ok else Text("PAST", style="bold red")
-        bound = f"{'at least' if limit.name.startswith('min_') else 'at most'} {number(limit.limit)}"
-        grid.add_row(mark, limit.name, number(limit.value), bound)
+        grid.add_row(Text(verdict(limit), style="green" if limit.ok else "bold red"), said(limit))
     yield grid if report.limits else Text("none set", style="dim")
 
 

@@ -9,15 +9,19 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from datakit.domains import domain_of
 from datakit.errors import RecipeError
 from datakit.progress import Monitor
-from datakit.recipe import Recipe, assign
+from datakit.recipe import Export, Limits, Recipe, Select, assign
 from datakit.select.rule import Rule, rule_in
 from datakit.store import Run
+from datakit.wording import did_you_mean
 
 SECTIONS = ("select", "limits")
+SETTABLE: dict[str, type[BaseModel]] = {"select": Select, "limits": Limits, "export": Export}
+"""What `datakit select --set` may change."""
 
 
 def selection_of(recipe: Recipe) -> dict[str, Any]:
@@ -61,12 +65,20 @@ def save_selection(run: Run, recipe: Recipe) -> None:
 def with_settings(run: Run, settings: list[str]) -> tuple[Recipe, Rule]:
     """The run's recipe with the settings (`--set`), which may be of select, limits and export only, and its rule."""
     for setting in settings:
-        if not setting.startswith(("select.", "limits.", "export.")):
-            raise RecipeError(
-                f"--set {setting}: only select.*, limits.* and export.* may be set here; change the recipe and build again"
-            )
+        if setting.partition(".")[0] not in SETTABLE:
+            raise RecipeError(f"--set {setting}: {_not_settable(setting.partition('=')[0].strip())}")
     recipe = assign(run.recipe(), settings)
     return recipe, rule_in(run, recipe, domain_of(recipe))
+
+
+def _not_settable(field: str) -> str:
+    first, _, last = field.rpartition(".")
+    for section, kind in SETTABLE.items():
+        if not first and last in kind.model_fields:
+            return f"a field is written with its section; did you mean '{section}.{last}'?"
+    fields = [f"{section}.{name}" for section, kind in SETTABLE.items() for name in kind.model_fields]
+    near = did_you_mean(field if first else f"select.{last}", fields)
+    return f"only select.*, limits.* and export.* may be set here{near or '; change the recipe and build again'}"
 
 
 def changed_lines(before: dict[str, Any], after: dict[str, Any]) -> str:

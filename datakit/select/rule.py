@@ -21,7 +21,7 @@ from datakit.select.lengths import slopes as slopes_of
 from datakit.store import Run, load_sql
 from datakit.tables import FLAGGED, TABLES, canonical_json, digest
 from datakit.tables.letters import TRADITIONAL
-from datakit.wording import counted
+from datakit.wording import counted, did_you_mean
 
 FEW_DEMOS = 0.02  # of the pairs
 NUMBERS = (
@@ -235,7 +235,7 @@ def check_named(select: Select, known: Collection[str], else_is: str) -> None:
     for place, models in select.named_sources.items():
         for model in models:
             if model not in known:
-                raise BadInput(f"select.{place}: '{model}' is {else_is} {', '.join(known)}")
+                raise BadInput(f"select.{place}: '{model}' is {else_is} {', '.join(known)}{did_you_mean(model, known)}")
 
 
 def check_measured(run: Run, select: Select) -> None:

@@ -16,7 +16,7 @@ import duckdb
 import polars as pl
 from duckdb.func import DEFAULT, SPECIAL
 
-from datakit.errors import BadInput
+from datakit.errors import BadInput, command
 from datakit.store.journal import journals_in, part_of, read_journal
 from datakit.store.parts import compared_by, completed, has_digests, parts_in
 from datakit.tables import TABLES, Row
@@ -24,6 +24,7 @@ from datakit.tables.answers import COMPLETE, MAY_THINK, split
 from datakit.tables.compared import COMPARED
 from datakit.tables.repetition import repetition
 from datakit.tables.residue import LEADING, TRAILING, find_residue
+from datakit.wording import did_you_mean
 
 MACROS = (
     *("make_response_id", "make_judgement_id", "whole_answer", "asked_messages", "compared_text", "is_asked"),
@@ -51,6 +52,7 @@ _NOT_IN_FRAMES = re.compile(r"\b(INTERVAL|UNION)\b")
 _LITERAL = re.compile(r"'[^']*'")
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
 _OVERLAPS = re.compile(r"\b((?:from|join)\s+)overlaps\b", re.IGNORECASE)
+_NO_TABLE = re.compile(r"Table with name (\S+) does not exist!(\nDid you mean .*)?")
 _SETTINGS = (
     *("enable_progress_bar = false", "python_enable_replacements = false", "TimeZone = 'UTC'"),
     "enable_external_file_cache = false",  # it knows a file by its path, and an open descriptor's may come to mean another
@@ -184,7 +186,7 @@ class Database(Tables):
     """
 
     def __init__(self, folder: Path, spill: Path | None = None) -> None:
-        super().__init__(lambda error: f"SQL over {folder}: {error}")
+        super().__init__(lambda error: f"SQL over {folder}: {_with_our_names(error, folder)}")
         self.folder = folder
         self.changed: set[str] = set()
         """Tables that were written to since they were looked at."""
@@ -356,6 +358,15 @@ def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
         return found
     # Polars remembers the classes that it has read, and DuckDB complains of one of its own when the interpreter ends
     return pl.DataFrame(SimpleNamespace(__arrow_c_stream__=relation.__arrow_c_stream__))
+
+
+def _with_our_names(error: str, folder: Path) -> str:
+    """DuckDB's sentence about a table that there is not, with a name of ours in the place of one of its own that is near."""
+    found = _NO_TABLE.search(error)
+    if found is None:
+        return error
+    hint = did_you_mean(found[1], VIEWS) or f"; {command('sql', folder)} lists those that there are"
+    return f"{error[: found.start()]}there is no table {found[1]}{hint}{error[found.end() :]}"
 
 
 @cache

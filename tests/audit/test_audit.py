@@ -14,7 +14,7 @@ from rich.console import Console
 from datakit import domains, recipe
 from datakit.audit.from_run import inspect_run, look_back
 from datakit.audit.inspect import inspect
-from datakit.audit.limits import hold, name_broken
+from datakit.audit.limits import hold, name_broken, verdict
 from datakit.audit.report import Duplicates, Ending, Limit, Loss, Use
 from datakit.errors import BadInput
 from datakit.export import Wish, export_runs
@@ -265,7 +265,7 @@ def test_warnings_are_sentences(small):
     assert any("failures that are not tried again: 1;" in warning for warning in small.warnings)
 
 
-LIMITS = [  # name, value, a limit that is kept, one that is passed
+LIMITS = [  # name, value, a limit that is kept, one that is broken
     ("min_pairs", 1, 1, 2),
     ("min_demos", 1, 1, 2),
     ("max_chosen_longer_share", 1.0, 1.0, 0.9),
@@ -275,13 +275,15 @@ LIMITS = [  # name, value, a limit that is kept, one that is passed
 
 
 @pytest.mark.parametrize(("ok", "at"), [(True, 2), (False, 3)])
-def test_every_limit_kept_and_passed(small, ok, at):
+def test_every_limit_kept_and_broken(small, ok, at):
     limits: dict[str, float | None] = {str(row[0]): float(row[at]) for row in LIMITS}
     report = replace(small, limits=hold(small, limits))
     assert [(held.name, held.limit, held.ok) for held in report.limits] == [(name, limits[name], ok) for name, *_ in LIMITS]
     assert [held.value for held in report.limits] == [pytest.approx(value) for _, value, *_ in LIMITS]
     assert report.ok is ok
-    assert ("PAST A LIMIT" in drawn(report)) is not ok
+    assert ("LIMIT BROKEN" in drawn(report)) is not ok
+    sides = ["ok"] * 5 if ok else ["BELOW", "BELOW", "ABOVE", "ABOVE", "ABOVE"]
+    assert [verdict(held) for held in report.limits] == sides
 
 
 def test_a_build_ends_with_the_limits_that_are_broken(small_folder, small):
@@ -295,7 +297,7 @@ def test_a_build_ends_with_the_limits_that_are_broken(small_folder, small):
     ]
 
 
-def test_one_limit_passed_is_enough_and_null_is_no_limit(small):
+def test_one_limit_broken_is_enough_and_null_is_no_limit(small):
     assert [(limit.name, limit.ok) for limit in small.limits] == [
         ("min_pairs", True),
         ("max_chosen_longer_share", False),
@@ -396,7 +398,7 @@ def test_long_names_give_way_to_numbers_on_a_narrow_terminal(small):
 def test_a_long_run_folder_is_written_out(small):
     folder = "/somewhere/" + "long" * 20
     text = drawn(replace(small, run=replace(small.run, folder=folder)), width=80)
-    assert folder in text.replace("\n", "").replace(" ", "").replace("PASTALIMIT", "").replace("OK", "")
+    assert folder in text.replace("\n", "").replace(" ", "").replace("LIMITBROKEN", "").replace("OK", "")
 
 
 def test_names_that_differ_in_the_middle_are_folded(small):
@@ -572,7 +574,7 @@ def test_the_drawing_shows_the_numbers(small, width):
     assert "stored: 1 pair, 1 demo" in lines
     if width >= 80:
         assert "llama 2 5 of 8 80% 0% 75% 5.2 1 1" in lines
-        assert "PAST max_chosen_longer_share 1.000 at most 0.800" in lines
+        assert "ABOVE max_chosen_longer_share: 1.000, at most 0.800" in lines
 
 
 def test_names_are_whole_where_there_is_room(small):

@@ -381,7 +381,7 @@ def test_bad_settings(run, setting, said):
     assert done.returncode == 2 and said in done.stderr
 
 
-def test_a_passed_limit_exits_1(run):
+def test_a_broken_limit_exits_1(run):
     assert datakit("inspect", run).returncode == 0
     assert datakit("select", run, "--set", "limits.min_pairs=1000").returncode == 0
     done = datakit("inspect", run, "--json")

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from datakit.client import Access, Answer, Client, RequestFailed, calls, probe_endpoint, read_access, replica
 from datakit.client.said import read_error
-from datakit.errors import BadInput, SourceStopped
+from datakit.errors import BadInput, Origin, SourceStopped
 from tests.helpers.asking import ask, number_of, with_client
 from tests.helpers.fake_endpoint import ACCOUNT, Fake, error, fastapi_refusal, first, openai_refusal, running
 
@@ -233,7 +233,7 @@ def test_a_field_that_is_not_taken_is_named_with_the_line_to_write(fake, name, w
         await client.post("/chat/completions", body, lambda answer: None)
 
     with pytest.raises(RequestFailed, match=rf"sources\.0: omit: \[{name}\]") as caught:
-        with_client(fake, work, where="sources.0")
+        with_client(fake, work, origin=Origin.of_section("sources.0"))
     assert caught.value.field == name
     assert with_client(fake, work, omit=[name]) is None, "left out, it is answered"
 
@@ -260,7 +260,7 @@ def test_where_nothing_listens_it_ends_within_seconds_with_url_and_field(fake):
     with pytest.raises(
         SourceStopped, match=rf"nothing listens at {fake.url} .*correct sources\.2\.base_urls, then build again"
     ):
-        with_client(fake, ask, where="sources.2")
+        with_client(fake, ask, origin=Origin.of_section("sources.2"))
     assert time.monotonic() - began < 12, "three seconds, on an idle machine"
 
 

@@ -1,6 +1,7 @@
 """Recipes: what a user's mistake looks like on the screen, and what stays the same when a recipe is written in another way."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from datakit.check.preflight import preflight
+from datakit.domains import domain_of
 from datakit.errors import BadInput, RecipeError
+from datakit.options import Options
 from datakit.recipe import Requested, ServeSource, assign, digest, load, parse
 from datakit.recipe.files import bundled_recipe, resolve
 from datakit.recipe.section import in_folder
+from datakit.screen.watch import Watch
 from tests.helpers.folders import ROOT
 
 PROMPTS = "domain: math\nprompts: [{type: file, path: p.jsonl}]\n"
@@ -60,7 +65,7 @@ MISSPELT = {
     "second source": (
         PROMPTS
         + "sources: [{type: endpoint, model: m, base_urls: [http://u]}, {type: serve, model: n, engine: vllm, pyhton: p}]",
-        "r.yaml: sources.1.pyhton: extra field not permitted (got 'p'); did you mean 'python'?",
+        "r.yaml: sources.1.pyhton (n): extra field not permitted (got 'p'); did you mean 'python'?",
     ),
     "the other kind's field": (
         PROMPTS + "sources: [{type: serve, engine: vllm, model: m, api_key_env: K}]",
@@ -99,7 +104,7 @@ MISSPELT = {
     ),
     "score in a list": (
         SMALL + "score: [{type: armorm, model: j}, {type: armorm, model: k, revison: x}]\n",
-        "r.yaml: score.1.revison: extra field not permitted (got 'x'); did you mean 'revision'?",
+        "r.yaml: score.1.revison (k): extra field not permitted (got 'x'); did you mean 'revision'?",
     ),
     "select": (
         SMALL + "select: {marign: [0, 1]}\n",
@@ -176,6 +181,21 @@ WRONG = {
     "share above 1": (
         SMALL + "select: {sft_share: 1.5}\n",
         "r.yaml: select.sft_share: input should be less than or equal to 1 (got 1.5)",
+    ),
+    "a rule nearly right": (
+        SMALL + "select: {split: pairs_frist}\n",
+        "r.yaml: select.split: input should be 'pairs_first', 'share' or 'hash' (got 'pairs_frist'); did you mean "
+        "'pairs_first'?",
+    ),
+    "a word where a mapping may stand, too": (
+        SMALL + "select: {pairing: same_sorce}\n",
+        "r.yaml: select.pairing: input should be 'same_source' or 'any_source', or {chosen: ..., rejected: ...} "
+        "(got 'same_sorce'); did you mean 'same_source'?",
+    ),
+    "of several sources, which one": (
+        PROMPTS
+        + "sources: [{type: endpoint, model: a, base_urls: [http://u]}, {type: responses, path: b.jsonl, judge: mean_rank}]",
+        "r.yaml: sources.1 (b.jsonl): judge: 'mean_rank' means all judges in select.judge; give another name",
     ),
     "a rule that there is not": (
         SMALL + "select: {split: both}\n",
@@ -270,20 +290,20 @@ TOGETHER = {
     ),
     "a number for the margin": (
         SMALL + JUDGE + "select: {margin: 0.2}\n",
-        "r.yaml: select.margin: input should be a valid list (got 0.2)",
+        "r.yaml: select.margin: input should be a valid list, or {quantiles: ...} (got 0.2)",
     ),
 }
 
 NOT_RECIPES = {
     "not YAML": (
         "domain: [\n",
-        "r.yaml: not valid YAML: while parsing a flow node expected the node content, but found '<stream end>' "
-        'in "<unicode string>", line 2, column 1: ^',
+        "r.yaml: line 2, column 1: not valid YAML: while parsing a flow node, expected the node content, but found "
+        "'<stream end>'",
     ),
     "a tab": (
         "domain:\n\tx\n",
-        "r.yaml: not valid YAML: while scanning for the next token found character '\\t' that cannot start any token "
-        'in "<unicode string>", line 2, column 1: x ^',
+        "r.yaml: line 2, column 1: not valid YAML: while scanning for the next token, found character '\\t' that cannot start "
+        "any token\n  \tx\n  ^",
     ),
     "a list": ("- a\n", "r.yaml: a recipe is a mapping with domain, prompts, sources, ...; got ['a']"),
     "an empty file": ("", "r.yaml: a recipe is a mapping with domain, prompts, sources, ...; got None"),
@@ -447,8 +467,50 @@ def test_each_domain_has_an_embedded_recipe():
 
 
 def test_a_domain_without_an_embedded_recipe():
-    with pytest.raises(RecipeError, match=r"--domain maht: there is no embedded recipe for it, only for .*math"):
+    with pytest.raises(RecipeError, match=r"^domain maht: there is no embedded recipe .*, mcq; did you mean 'math'\?$"):
         bundled_recipe("maht")
+
+
+# ---------------------------------------------------------------------------------- what is found after it was parsed
+
+LATER = {
+    "a domain": (SMALL.replace("math", "maths"), "r.yaml: domain: unknown domain 'maths'; known: .*; did you mean 'math'\\?"),
+    "a variable": (
+        endpoint("api_key_env: NO_SUCH_KEY"),
+        r"r.yaml: sources.0.api_key_env: the environment variable NO_SUCH_KEY is not set; export NO_SUCH_KEY=... or set "
+        "api_key_env: null",
+    ),
+    "a variable of one of several sources": (
+        PROMPTS + "sources: [{type: endpoint, model: m, base_urls: [http://u]}, "
+        "{type: endpoint, model: org/n, base_urls: [http://v], headers: {key: '${NO_SUCH_KEY}'}}]",
+        r"r.yaml: sources.1.headers.key \(org/n\): the environment variable NO_SUCH_KEY is not set; .*",
+    ),
+    "a folder that is not there": (
+        PROMPTS + "sources: [{type: local, model: m, folder: gone}]",
+        "r.yaml: sources.0: model folder not found: gone .*",
+    ),
+    "a judge": (
+        SMALL + "score: {type: llm_judge, model: j, base_urls: [http://j]}\nselect: {judge: llm_juge}\n",
+        r"r.yaml: select.judge: 'llm_juge' is not one of the recipe's judges: llm_judge.*; did you mean 'llm_judge'\?",
+    ),
+    "a source in pairing": (
+        SMALL + "select: {pairing: {chosen: [m], rejected: [n]}}\n",
+        "r.yaml: select.pairing.rejected: 'n' is none of the recipe's sources: m",
+    ),
+    "the rubric": (
+        SMALL + "score: {type: llm_judge, model: j, base_urls: [http://j], rubric_path: gone.txt}\n",
+        "r.yaml: score.rubric_path: .*gone.txt cannot be read: No such file or directory",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), LATER.values(), ids=LATER)
+def test_what_is_found_after_parsing_names_the_file_and_the_source_too(tmp_path, text, expected):
+    recipe = read(text, tmp_path)
+    with pytest.raises(BadInput) as caught, recipe.named():
+        resolved = resolve(recipe)
+        preflight(resolved, domain_of(resolved), tmp_path / "run", Options(), Watch())
+    assert re.fullmatch(expected, str(caught.value))
 
 
 # --------------------------------------------------------------------------------------------------------- the digest
@@ -598,13 +660,13 @@ def test_the_last_set_wins():
 
 SETTINGS = {
     "select.margin": "--set select.margin: write it as section.field=value, for example select.margin=[0.01,0.1]",
-    "select.marign=null": "--set: select.marign: extra field not permitted (got None); did you mean 'margin'?",
-    "select.margin=[0.2,0.1]": "--set: select: margin must be [low, high], got [0.2, 0.1]",
+    "select.marign=null": "select.marign: extra field not permitted (got None); did you mean 'margin'?",
+    "select.margin=[0.2,0.1]": "select: margin must be [low, high], got [0.2, 0.1]",
     "select.margin=[": "--set select.margin=[: '[' is not valid YAML",
-    "selct.margin=null": "--set selct.margin=null: there is no section 'selct'",
+    "selct.margin=null": "--set selct.margin=null: there is no section 'selct'; did you mean 'select'?",
     "select.margin.low=1": "--set select.margin.low=1: there is no section 'select.margin'",
     "select.sft_share=2024-13-01": "--set select.sft_share=2024-13-01: '2024-13-01' is not valid YAML",
-    "score=null": "--set: select.margin must be null without a judge (score: null)",
+    "score=null": "select.margin must be null without a judge (score: null)",
 }
 
 

@@ -81,7 +81,11 @@ REFUSED = [
         "verify.domain: extra field not permitted (got 'math'); known here: allow_unsafe, float_tolerance, gold_time, "
         "libraries, memory_mb, static, timeout_s, workers",
     ),
-    ("math", {"percent": "strictly"}, "verify.percent: input should be 'lenient' or 'strict' (got 'strictly')"),
+    (
+        "math",
+        {"percent": "strictly"},
+        "verify.percent: input should be 'lenient' or 'strict' (got 'strictly'); did you mean 'strict'?",
+    ),
     ("math", "strict", "verify: input should be a mapping (got 'strict')"),
 ]
 

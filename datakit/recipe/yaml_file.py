@@ -1,0 +1,32 @@
+"""YAML files that a user writes: recipes, benchmarks, judges, sources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from datakit.errors import RecipeError
+
+
+def read_yaml(path: Path, what: str) -> Any:
+    """What stands in a file. RecipeError where it cannot be read as `what` (a recipe), with line and column."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise RecipeError(f"{path}: cannot be read as {what}: {said or error}") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that there is not
+        raise RecipeError(f"{path}: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    """Line and column, what is wrong, and below it the line with a mark under the column."""
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    if not isinstance(error, yaml.MarkedYAMLError) or mark is None:
+        return f"not valid YAML: {' '.join(str(error).split())}"
+    said = ", ".join(filter(None, (error.context, error.problem)))
+    shown = mark.get_snippet(indent=2) or ""
+    below = f"\n{shown}" if shown.splitlines()[0].strip() not in ("", "^") else ""
+    return f"line {mark.line + 1}, column {mark.column + 1}: not valid YAML: {said}{below}"
