@@ -62,7 +62,7 @@ pictures: $(INSTALLED)  ## the pictures of README, made again of the demo's run
 # Made anew whenever pyproject.toml or the constraints change.
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[hub,local,train,batch,view,cluster,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[hub,local,train,batch,view,cluster,mirror,dev]'
 	touch $@
 
 $(VLLM)/.installed: constraints-vllm.txt

@@ -7,7 +7,6 @@ from datakit.store.manifest import Note
 from datakit.store.mirror import mirrored
 from datakit.store.parts import writing
 from datakit.store.pull import pull
-from datakit.store.remote import Remote
 from datakit.store.run import Journal, Run
 from datakit.store.spool import Spool
 
@@ -19,7 +18,6 @@ __all__ = [
     "Journal",
     "Line",
     "Note",
-    "Remote",
     "Run",
     "Sample",
     "Spool",

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -22,7 +23,7 @@ from datakit.store import Run, mirrored
 from datakit.store.mirror import ORDER, Mirror
 from datakit.store.remote import Remote, RemoteError
 from datakit.tables import TABLES
-from tests.helpers.command import datakit, datakit_process, recipe_over, rows_of, write_problems, write_recipe
+from tests.helpers.command import SETTINGS, datakit, recipe_over, rows_of, write_problems, write_recipe
 from tests.helpers.fake_endpoint import Fake, running
 from tests.helpers.waiting import wait_for
 
@@ -281,8 +282,17 @@ def whole(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("first", "after"), [(True, at) for at in range(7)] + [(False, at) for at in range(4)])
+HERE = ((True, 3), (False, 2))  # with the slow tests; the others are long
+
+
+@pytest.mark.parametrize(
+    ("first", "after"),
+    [
+        pytest.param(first, after, marks=pytest.mark.slow if (first, after) in HERE else pytest.mark.long)
+        for first, n in ((True, 7), (False, 4))
+        for after in range(n)
+    ],
+)
 def test_a_build_killed_while_it_mirrors_goes_on_elsewhere(first: bool, after: int, recipe: Path, tmp_path: Path, whole: Path):
     """At each write of the first copy, of which nothing can be pulled before its manifest is there, and of the next."""
     run, new, url = tmp_path / "run", tmp_path / "new", f"file://{tmp_path}/mirror"
@@ -303,39 +313,30 @@ def test_a_build_killed_while_it_mirrors_goes_on_elsewhere(first: bool, after: i
         assert rows_of(tmp_path / "newer", query) == rows_of(new, query) == rows_of(whole, query)
 
 
-@pytest.mark.slow
-def test_a_simulated_object_store(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """moto's server answers as S3 does; it is no object store."""
-    s3fs = pytest.importorskip("s3fs", reason="not beside these pins: LOG.md, Mirrors")
-    pytest.importorskip("moto")
+# --------------------------------------------------------------------------------------- what speaks S3, and is no object store
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Where moto's server, which answers as S3 does, may listen; s3fs looks for S3 there."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = {
-        "AWS_ACCESS_KEY_ID": "none",
-        "AWS_SECRET_ACCESS_KEY": "none",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-    }
-    for name, value in settings.items():
+        port: int = probe.getsockname()[1]
+    keys = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_DEFAULT_REGION": "us-east-1"}
+    for name, value in (keys | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}).items():
         monkeypatch.setenv(name, value)
-    server = subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(port)], stderr=subprocess.DEVNULL)
+    pytest.importorskip("s3fs")
+    yield port
+
+
+@pytest.fixture
+def buckets(s3: int) -> Iterator[Any]:
+    """The buckets of a moto server."""
+    pytest.importorskip("moto")
+    server = subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(s3)], stderr=subprocess.DEVNULL)
     try:
-        wait_for(lambda: answers(port))
-        missing = datakit_process("build", "--recipe", recipe, "--out", tmp_path / "no", "--mirror", "s3://nobody/run")
-        assert missing.returncode == 2 and "s3://nobody/run: cannot write" in missing.stderr, missing.stderr
-        assert "Traceback" not in missing.stderr
-        store = s3fs.S3FileSystem()
-        assert not store.exists("nobody")  # a misspelt bucket is not made
-        store.mkdir("bucket")
-        url = "s3://bucket/runs/one"
-        built = datakit_process("build", "--recipe", recipe, "--out", tmp_path / "run", "--until", "sample", "--mirror", url)
-        assert built.returncode == 0, built.stderr
-        pulled = datakit_process("pull", url, tmp_path / "new")
-        assert pulled.returncode == 0, pulled.stderr
-        assert rows_of(tmp_path / "new", ALL) == rows_of(tmp_path / "run", ALL) != []
-        built = datakit_process("build", "--recipe", recipe, "--out", tmp_path / "new")
-        assert built.returncode == 0 and f"mirror: {url} has all of it" in built.stderr, built.stderr
+        wait_for(lambda: answers(s3), 60)
+        yield import_module("s3fs").S3FileSystem(skip_instance_cache=True)
     finally:
         server.kill()
         server.wait()
@@ -344,3 +345,56 @@ def test_a_simulated_object_store(recipe: Path, tmp_path: Path, monkeypatch: pyt
 def answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_elsewhere_by_s3(recipe: Path, tmp_path: Path, whole: Path, buckets: Any):
+    missing = datakit("build", "--recipe", recipe, "--out", tmp_path / "no", "--mirror", "s3://nobody/run")
+    assert missing.returncode == 2 and "s3://nobody/run: cannot write" in missing.stderr, missing.stderr
+    assert "Traceback" not in missing.stderr and not (tmp_path / "no").exists()
+    assert not buckets.exists("nobody")  # a misspelt bucket is not made
+    buckets.mkdir("bucket")
+    run, new, url = tmp_path / "run", tmp_path / "new", "s3://bucket/runs/one"
+    sample = ["build", "--recipe", recipe, "--out", run, "--until", "sample", "--mirror", url]
+    killed = subprocess.run([sys.executable, "-c", KILLED, "3", *map(str, sample)], env=os.environ)
+    assert killed.returncode == -signal.SIGKILL
+    assert "none of its manifests is whole" in datakit("pull", url, new).stderr
+    built = datakit(*sample)
+    assert built.returncode == 0, built.stderr
+    pulled = datakit("pull", url, new)
+    assert pulled.returncode == 0, pulled.stderr
+    assert rows_of(new, ALL) == rows_of(run, ALL) != []
+    built = datakit("build", "--recipe", recipe, "--out", new)
+    assert built.returncode == 0 and f"mirror: {url} has all of it" in built.stderr, built.stderr
+    assert "by another copy of this run" in datakit("build", "--recipe", recipe, "--out", run).stderr
+    pulled = datakit("pull", url, run)
+    assert pulled.returncode == 0, pulled.stderr
+    for query in (ALL, "SELECT response_id, outcome FROM verdicts ORDER BY 1", "FROM demos ORDER BY ALL"):
+        assert rows_of(run, query) == rows_of(whole, query)
+    (part,) = buckets.find("bucket/runs/one/verdicts")
+    buckets.pipe_file(part, buckets.cat_file(part)[:-1] + b"?")
+    assert "with SHA-256" in datakit("pull", url, tmp_path / "newer").stderr
+
+
+IMPATIENT = """
+import sys
+import s3fs
+import datakit.store.remote
+datakit.store.remote.ANSWERS_S = 2.0
+from datakit.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_an_address_that_takes_calls_and_never_answers_ends_a_command(recipe: Path, tmp_path: Path, s3: int):
+    said = "s3://bucket/run: cannot list (no answer in 2 s); check address, network and keys"
+    with socket.create_server(("127.0.0.1", s3)):
+        for args in (
+            ["build", "--recipe", recipe, "--out", "run", "--mirror", "s3://bucket/run"],
+            ["pull", "s3://bucket/run", "run"],
+        ):
+            argv = [sys.executable, "-c", IMPATIENT, *map(str, args)]
+            done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=os.environ | SETTINGS)
+            assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
+            assert not (tmp_path / "run").exists()
