@@ -70,22 +70,23 @@ class _Importing:
         labels = self.reading.labels if self.bring_prompts else ()
         if labels:
             rows = read_rows(self.source, self.tally, labels)
-            for found, prompt in self._each(rows):
-                self._add(found, self._meet(found[2], prompt))
+            self._add_rows(rows)
             return
         for stretch in read_stretches(self.source, self.tally):
             if stretch.columns is None or not self._add_columns(stretch.columns):
-                for found, prompt in self._each(stretch.rows()):
-                    self._add(found, self._meet(found[2], prompt))
+                self._add_rows(stretch.rows())
 
-    def _each(self, rows: Iterator[Found]) -> Iterator[tuple[Found, Prompt]]:
-        """Each row that is not done, with its prompt. BadInput where one is of several."""
+    def _add_rows(self, rows: Iterator[Found]) -> None:
+        """Hand on rows one by one. BadInput where one is a whole dialogue."""
         last: Row | None = None
         for found, prompt in with_prompts(rows, self.tally, self.reading.read, self._is_done):
-            if found[2] is last:
+            row = found[2]
+            if row is last:
                 raise self._several()
-            last = found[2]
-            yield found, prompt
+            last, met = row, self._meet(row, prompt)
+            if (key := _key(row)) is not None:
+                self.met[key] = met
+            self._add(found, met)
 
     def _several(self) -> BadInput:
         return BadInput(f"{self.source.name}: a row is a whole dialogue; a response answers one prompt, give what it answers")
@@ -208,10 +209,7 @@ class _Importing:
                 notes.append(Note("rows", f"with another reference {others.format('prompt')}", f"prompt_id {known.prompt_id}"))
             if prompt.messages_digest != known.messages_digest:
                 notes.append(Note("rows", f"with another prompt {others.format('prompt_id')}", f"prompt_id {known.prompt_id}"))
-        met = known, tuple(notes)
-        if (key := _key(row)) is not None:
-            self.met[key] = met
-        return met
+        return known, tuple(notes)
 
     def _add(self, found: Found, met: Met) -> None:
         """Hand on the rows that one row of the input becomes, or count it as dropped."""

@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import polars as pl
 
@@ -31,8 +31,7 @@ Store = Callable[[str, Row | pl.DataFrame], None]
 NOT_WANTED = "not in the recipe"
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What is remembered of a prompt that responses may belong to. It is little: there may be a million of them."""
 
     number: int

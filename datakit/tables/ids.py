@@ -31,8 +31,12 @@ def digest(*parts: str | None) -> str:
 
 
 def digest_of_messages(messages: Sequence[Mapping[str, object]]) -> str:
-    """What the models are asked, without a source's system prompt (that is part of `sampling`)."""
-    return digest(canonical_json(messages))
+    """What the models are asked, without a source's system prompt (that is part of `sampling`).
+
+    It is that of their canonical JSON (a message has a role and a content), spelled here: the encoder takes twice as long.
+    """
+    turns = [f'{{"content":{_encode(message["content"])},"role":{_encode(message["role"])}}}' for message in messages]
+    return digest(f"[{','.join(turns)}]")
 
 
 def make_response_id(

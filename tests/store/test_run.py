@@ -851,6 +851,11 @@ def test_ids_are_written_down():
     assert make_seed("d") == 417103568
 
 
+@given(st.lists(st.fixed_dictionaries({"role": texts, "content": texts}), max_size=3))
+def test_the_digest_of_messages_is_that_of_their_canonical_json(messages):
+    assert digest_of_messages(messages) == digest(canonical_json(messages))
+
+
 def test_the_order_of_a_messages_fields_is_no_difference():
     assert digest_of_messages([{"role": "user", "content": "x"}]) == digest_of_messages([{"content": "x", "role": "user"}])
 
