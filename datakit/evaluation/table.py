@@ -155,7 +155,8 @@ class Results:
     samples: int
     """Answers a prompt that are asked for."""
     smallest: float
-    """The least difference of two models that so many prompts show with a power of 80 %, where 15 % of them flip."""
+    """The least difference of two models that is seen with a power of 80 % where 15 % of the prompts flip: on as many as the
+    model with the fewest has."""
     clusters: int | None
     """How many independent groups the prompts are; None where each is one."""
     scores: list[Score]

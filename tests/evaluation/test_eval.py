@@ -14,7 +14,12 @@ import pytest
 import yaml
 
 from datakit.audit.browsing import Browsing
+from datakit.errors import BadInput
+from datakit.evaluation.contest import read_judge
 from datakit.evaluation.models import read_models
+from datakit.evaluation.scores import recipe_for
+from datakit.recipe import Requested
+from datakit.recipe.benchmarks import load_benchmark
 from datakit.store import Run
 from datakit.tables.intervals import wilson
 from tests.helpers.command import count, datakit, datakit_process, rows_of, wait_for_requests
@@ -367,6 +372,22 @@ def test_bad_input_is_said_before_anything_is_made(answers, benchmark, tmp_path,
     done = datakit("eval", "--suite", benchmark(), *given, *columns, "--out", tmp_path / "out")
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_messages_of_a_run_send_back_to_the_command_line(benchmark, tmp_path):
+    """Of a URL and of a source's file; an option's variable is called by the option."""
+    source = tmp_path / "source.yaml"
+    source.write_text("{type: endpoint, model: m, base_urls: ['http://127.0.0.1:1/v1']}")
+    models = read_models(["a=http://127.0.0.1:1/v1#m", f"b={source}"], None, None)
+    sources = recipe_for(load_benchmark(benchmark()), models).sources
+    found = [one.origin for one in sources if isinstance(one, Requested)]
+    assert [one.url for one in found] == ["--model a=http://127.0.0.1:1/v1", f"base_urls in {source}"]
+    assert {one.again for one in found} == {"evaluate again"}
+    unset = "the environment variable NO_SUCH_KEY is not set; export NO_SUCH_KEY=... or leave it out"
+    with pytest.raises(BadInput, match=rf"^--api-key-env: {unset}$"):
+        read_models(["a=http://127.0.0.1:1/v1#m"], None, "NO_SUCH_KEY")
+    with pytest.raises(BadInput, match=rf"^--judge-key-env: {unset}$"):
+        read_judge("http://a", "NO_SUCH_KEY")
 
 
 BROKEN = [
