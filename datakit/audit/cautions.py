@@ -21,7 +21,7 @@ UNANSWERED = "thought without an answer"  # as sql/audit/sources.sql calls it
 def caution(report: Report, repeated_keys: dict[str, int]) -> Iterator[str]:
     """What a careful user must know, as sentences."""
     for loss in report.funnel[1].lost:
-        yield f"prompts dropped: {loss.prompts:,} ({loss.reason})"
+        yield f"{counted(loss.prompts, 'prompts')} dropped: {loss.reason}"
     yield from _pairing_warnings(report)
     for source in report.sources:
         yield from _source_warnings(source)

@@ -28,7 +28,9 @@ class Reasons:
         there = f"Of {counted(one['n_answers'], 'answers')}{whose}"
         if self.rule.verifier is None:
             return f"{there} {one['n_right']:,} may be used"
-        return f"{there} {one['n_right']:,} {'is' if one['n_right'] == 1 else 'are'} right and {one['n_wrong']:,} wrong"
+        rest = one["n_answers"] - one["n_right"] - one["n_wrong"]
+        no_use = f" ({rest:,} of no use: a text again, cut off, or not judged)" if rest else ""
+        return f"{there} {one['n_right']:,} {'is' if one['n_right'] == 1 else 'are'} right and {one['n_wrong']:,} wrong{no_use}"
 
     def _taken(self) -> str:
         sides = ("the right one", "the wrong one") if self.rule.verifier is not None else ("the one", "the one")

@@ -113,8 +113,8 @@ def _build(recipe: Recipe, folder: Path, options: Options) -> None:
 def _dry_run(recipe: Recipe, folder: Path, options: Options, asked: bool, json: bool) -> None:
     from datakit import dry_run
     from datakit.cli.printing import print_json
+    from datakit.screen.console import open_console
     from datakit.screen.costs import draw_plan
-    from datakit.screen.report import open_console
     from datakit.screen.watch import Watch
 
     if not asked:
@@ -195,7 +195,7 @@ def show_recipe(
     schema: Annotated[bool, typer.Option("--schema", help="The JSON Schema of recipes, for editors.")] = False,
     reference: Annotated[bool, typer.Option("--reference", help="Every field with its meaning, as Markdown.")] = False,
 ) -> None:
-    """Print the embedded recipe of a domain, to start one's own from: datakit recipe math > my.yaml"""
+    """Print the embedded recipe of a domain, to start your own from: datakit recipe math > my.yaml"""
     from datakit.recipe import files
 
     if schema or reference:

@@ -93,9 +93,9 @@ def curate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be dropped; no run is written.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N kept prompts.", show_default=False)] = None,
     resample: Annotated[bool, typer.Option(help="Go on in a run made with other settings; old rows stay.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="What was met as one JSON object on stdout.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="The findings as one JSON object on stdout.")] = False,
 ) -> None:
-    """Decide which prompts are kept, by the recipe's curate section, and show what was met, with ten samples a reason.
+    """Decide which prompts are kept, by the recipe's curate section, and show why others go, with ten samples a reason.
 
     In a run that is there it decides anew: nothing is deleted, no model is asked, and what was dropped may come back.
     """
@@ -104,8 +104,8 @@ def curate(
     from datakit import stages
     from datakit.cli.printing import print_json
     from datakit.options import Options
+    from datakit.screen.console import open_console
     from datakit.screen.curation import print_curation
-    from datakit.screen.report import open_console
     from datakit.screen.watch import Watch
 
     if dry_run and out is not None:

@@ -30,7 +30,7 @@ JudgeOption = Annotated[
 BaselineOption = Annotated[
     str | None,
     typer.Option(
-        help="Whose answers a judge of two holds others against: a --model's NAME, or NAME=URL|FOLDER|FILE.",
+        help="Whose answers a judge of two compares others with: a --model's NAME, or NAME=URL|FOLDER|FILE.",
         show_default="the benchmark's",
     ),
 ]
@@ -83,8 +83,8 @@ def evaluate(
 def _evaluate(asked: Asked, options: Options, json: bool) -> None:
     from datakit import stages
     from datakit.cli.printing import print_json
+    from datakit.screen.console import open_console
     from datakit.screen.evaluation import draw
-    from datakit.screen.report import open_console
     from datakit.screen.watch import Watch
 
     again = "datakit eval " + " ".join(shlex.quote(arg) for arg in sys.argv[2:])
@@ -98,9 +98,9 @@ def _evaluate(asked: Asked, options: Options, json: bool) -> None:
 def _plan(asked: Asked, options: Options, json: bool) -> None:
     from datakit import dry_run, stages
     from datakit.cli.printing import print_json
+    from datakit.screen.console import open_console
     from datakit.screen.costs import draw_plan
     from datakit.screen.ink import Ink
-    from datakit.screen.report import open_console
     from datakit.screen.watch import Watch
 
     with Watch() as watch:

@@ -36,7 +36,8 @@ def inspect(
 
         print_json(report.as_json())
     else:
-        from datakit.screen.report import draw, open_console
+        from datakit.screen.console import open_console
+        from datakit.screen.report import draw
 
         draw(report, open_console())
     raise typer.Exit(0 if report.ok else 1)
@@ -80,8 +81,8 @@ def _show_diff(run: Path, settings: list[str], json: bool) -> None:
 
         print_json(preview(run, settings).changes.to_dicts())
     else:
+        from datakit.screen.console import open_console
         from datakit.screen.diff import LISTED, draw_diff
-        from datakit.screen.report import open_console
 
         draw_diff(preview(run, settings, most=LISTED), open_console())
 

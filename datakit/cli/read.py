@@ -20,13 +20,13 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     texts: Annotated[bool, typer.Option("--texts", help="Also every answer, whole.")] = False,
 ) -> None:
-    """What became of a prompt: every answer with its verdict, its scores and the rule that it was lost to."""
+    """What became of a prompt: every answer with its verdict, its scores, and the rule that left it out."""
     from dataclasses import asdict
 
     from datakit.audit.lineage import read_lineage
     from datakit.cli.printing import print_json
+    from datakit.screen.console import open_console
     from datakit.screen.lineage import draw_lineage
-    from datakit.screen.report import open_console
     from datakit.store import Run
 
     with Run.open(run) as opened:

@@ -67,8 +67,8 @@ def diff(
     """Compare the pairs and demos of two runs, also of different recipes: before and after, what moved, three pairs as text."""
     from datakit.audit.diff import diff_runs
     from datakit.cli.printing import print_json
+    from datakit.screen.console import open_console
     from datakit.screen.diff import LISTED, draw_diff
-    from datakit.screen.report import open_console
 
     found = diff_runs(first, second, most=None if json else LISTED)
     print_json(found.as_json()) if json else draw_diff(found, open_console())

@@ -109,6 +109,7 @@ def results_of(
     others = [model.name for model in models if base not in (None, model.name)]
     values = run.query(load_sql("evaluation/count_values"), {"verifier": verifier_of(run.recipe()).name})
     most = answered.answers.group_by("name", "prompt_id").len()["len"].max()
+    scores = [_score(model, benchmark, answered, counts=values) for model in models]
     return Results(
         benchmark=benchmark.name,
         version=benchmark.version,
@@ -117,9 +118,9 @@ def results_of(
         metric=benchmark.metric,
         prompts=n_prompts,
         samples=int(str(most or benchmark.n)),
-        smallest=statistics.smallest_difference(n_prompts),
+        smallest=statistics.smallest_difference(min((score.n for score in scores if score.n), default=n_prompts)),
         clusters=clusters,
-        scores=[_score(model, benchmark, answered, counts=values) for model in models],
+        scores=scores,
         differences=[found for name in others if (found := difference(name, base, answered)) is not None],
         contacts=contacts,
     )

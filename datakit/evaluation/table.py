@@ -155,7 +155,8 @@ class Results:
     samples: int
     """Answers a prompt that are asked for."""
     smallest: float
-    """The least difference of two models that so many prompts show with a power of 80 %, where 15 % of them flip."""
+    """The least difference of two models that is seen with a power of 80 % where 15 % of the prompts flip: on as many as the
+    model with the fewest has."""
     clusters: int | None
     """How many independent groups the prompts are; None where each is one."""
     scores: list[Score]
@@ -164,6 +165,11 @@ class Results:
     judging: Judging | None = None
     full: float = 100.0
     """What a score of 1 is written as: 100 of percent, 10 of grades from 1 to 10."""
+
+    @property
+    def fewest(self) -> int:
+        """Prompts of the model that has the fewest; of a file with answers some may be missing."""
+        return min((score.n for score in self.scores if score.n), default=self.prompts)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from datakit.audit.from_run import inspect_run
 from datakit.audit.report import Report
 from datakit.export import Exported, Format, Wish, export_runs
 from datakit.screen import report as screen
+from datakit.screen.console import WIDTH
 from datakit.screen.watch import Watch
 from datakit.store import Run
 from datakit.wording import did_you_mean
@@ -78,7 +79,7 @@ class OpenRun:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the report as a terminal has it."""
-        console = Console(file=io.StringIO(), width=screen.WIDTH, highlight=False, color_system=None)
+        console = Console(file=io.StringIO(), width=WIDTH, highlight=False, color_system=None)
         screen.draw(self.report, console)
         assert isinstance(console.file, io.StringIO)
         return f"<pre>{html.escape(console.file.getvalue())}</pre>"

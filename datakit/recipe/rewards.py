@@ -86,6 +86,7 @@ class RemoteReward(Endpoint):
     model: Name
     """The name that requests ask for."""
     revision: Name | None = None
+    """What the server runs, where you know it: the model's commit. The judge's name has it, and scores do not mix."""
 
     _origin: Origin = PrivateAttr(Origin.of_section("score"))
 

@@ -40,19 +40,28 @@ def draw_spending(spending: Sequence[SourceSpent], this_build: Progress, console
         return [responses, number(n_requests), *map(written, tokens), *([cost] if priced else [])]
 
     lines = []
-    short = short_names(source.model for source in spending)
-    for source in spending:
-        name = short[source.model] + (" before" if source.label is None else source.label.removeprefix(source.model))
+    wanted_now = [source for source in spending if source.label is not None]
+    short = short_names(source.model for source in wanted_now)
+    for source in wanted_now:
+        name = short[source.model] + (source.label or "").removeprefix(source.model)
         there, wanted = source.n_responses, source.n_wanted
         answered = number(there) if wanted is None or there >= wanted else f"{there:,} of {wanted:,}"
         cost = "-" if source.cost is None else money(source.cost)
         tokens = (source.prompt_tokens, source.completion_tokens)
         lines.append(Line(name, cells(answered, source.n_requests, tokens, cost)))
+
+    def several(name: str, some: Sequence[SourceSpent], style: str) -> Line:
+        responses, requests = sum(one.n_responses for one in some), sum(one.n_requests for one in some)
+        took = total(some)
+        return Line(
+            name, cells(number(responses), requests, (took.prompt_tokens, took.completion_tokens), money(took.cost)), style
+        )
+
     spent = total(spending)
-    if len(spending) > 1:
-        responses, requests = sum(one.n_responses for one in spending), sum(one.n_requests for one in spending)
-        tokens = (spent.prompt_tokens, spent.completion_tokens)
-        lines.append(Line("all", cells(number(responses), requests, tokens, money(spent.cost)), "bold"))
+    if earlier := [source for source in spending if source.label is None]:
+        lines.append(several("no longer wanted", earlier, "dim"))
+    if len(lines) > 1:
+        lines.append(several("all", spending, "bold"))
     now = this_build
     if now.requests and now.prompt_tokens + now.completion_tokens != spent.tokens:
         tokens = (now.prompt_tokens, now.completion_tokens)

@@ -60,7 +60,7 @@ def _benchmark(results: Results, base: str | None, ink: Ink) -> Iterator[Rendera
     if results.judging is not None:
         yield from remarks_of(results.judging, results.metric, ink)
     else:
-        smallest = f"so many prompts show differences from {100 * results.smallest:.1f} points on"
+        smallest = f"{counted(results.fewest, 'prompts')} show differences from {100 * results.smallest:.1f} points on"
         yield ink.text(f"{smallest} (power 80 %, 15 % flips)", "dim")
     for contact in results.contacts:
         yield _contact(contact, results, ink)

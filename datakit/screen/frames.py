@@ -13,6 +13,7 @@ from rich.text import Text
 
 from datakit.audit.contents import Readable
 from datakit.errors import BadInput
+from datakit.screen.console import open_console
 from datakit.screen.ink import Ink
 from datakit.wording import counted
 
@@ -31,7 +32,7 @@ def draw_table(frame: pl.DataFrame, rows: int = 200) -> None:
     for row in flat(frame.head(rows)).iter_rows():
         cells = ("" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value) for value in row)
         table.add_row(*map(Text, cells))
-    console = Console(highlight=False)
+    console = open_console(None)
     console.print(table)
     if frame.height > rows:
         console.print(Text(f"... {counted(frame.height - rows, 'more rows')}; --format csv gives all", style="dim"))
@@ -53,7 +54,7 @@ def draw_upright(frame: pl.DataFrame) -> None:
 
 def draw_contents(contents: list[Readable]) -> None:
     """Tables and views with their columns."""
-    console = Console(highlight=False)
+    console = open_console(None)
     for one in contents:
         console.print(
             Text(one.name, style="bold").append(f"  {one.kind}, {counted(one.rows, 'rows')}. {one.doc}", style="not bold")

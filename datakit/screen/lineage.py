@@ -87,7 +87,7 @@ def _texts(lineage: Lineage, ink: Ink) -> Iterator[RenderableType]:
 
 def _candidate(row: Row) -> str:
     models = " against ".join(dict.fromkeys(filter(None, (row["model"], row["rejected_model"]))))
-    return f"{models or 'nobody'}: {row['lost'] or 'a pair'}. {row['why']}"
+    return f"{models or 'nobody'}: {'A pair. ' if row['lost'] is None else ''}{row['why']}"
 
 
 def _met(row: Row) -> str:

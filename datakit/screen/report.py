@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 
 from rich.console import Console, JustifyMethod, RenderableType
@@ -23,15 +21,8 @@ from datakit.screen.report_lengths import draw_lengths, draw_source_lengths
 from datakit.tables import OUTCOMES
 from datakit.wording import counted, decimal, mean, number, percent, share, short_names, shorten, span
 
-WIDTH = 100  # where the output is no terminal
 SHOWN_CHARS = 420  # of a text in an example
 BAR = 24
-
-
-def open_console() -> Console:
-    """A console on stdout, WIDTH columns wide where that is no terminal and COLUMNS does not say otherwise."""
-    narrow = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(highlight=False, width=None if narrow else WIDTH)
 
 
 def draw(report: Report, console: Console) -> None:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from datakit.audit.length_report import RuleResult
-from datakit.screen.report import open_console
+from datakit.screen.console import open_console
 
 COLUMNS = ("pairs", "prompts", "longer chosen", "95 %", "ratio", "margin", "accuracy", "same", "demos", "chars")
 

@@ -37,6 +37,7 @@ class Watch:
         self._showing: Live | Lines | None = None
         self._stage = ""
         self._sampled: list[Pace] = []
+        self._said: set[str] = set()
         self.n_warnings = 0
 
     def __enter__(self) -> Watch:
@@ -77,6 +78,7 @@ class Watch:
     def say(self, text: str, warning: bool = False) -> None:
         """See progress.Monitor."""
         self.n_warnings += warning
+        self._said.add(text)
         self.console.print(Text("! " if warning else "  ", style="yellow") + Text(text, style="yellow" if warning else ""))
 
     def summary(self, summary: Summary) -> None:
@@ -86,7 +88,8 @@ class Watch:
             what = f"{cause.count:,} failed at {cause.stage}, {cause.source}: {cause.error} ({cause.example})"
             self.say(what, warning=True)
         for warning in summary.warnings:
-            self.say(warning, warning=True)
+            if warning not in self._said:  # what was met while prompts were read is in the report, too
+                self.say(warning, warning=True)
         draw_spending(summary.spending, together(self._sampled).now, self.console)
 
     def close_stage(self) -> None:

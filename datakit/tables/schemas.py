@@ -92,7 +92,7 @@ class Item:
     benchmark: str
     item_id: str
     texts: tuple[str, ...]
-    """Each is held against prompts by itself."""
+    """Each is compared with prompts by itself."""
 
 
 @dataclass(frozen=True)

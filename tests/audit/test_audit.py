@@ -18,7 +18,8 @@ from datakit.audit.limits import hold, name_broken, verdict
 from datakit.audit.report import Duplicates, Ending, Limit, Loss, Use
 from datakit.errors import BadInput
 from datakit.export import Wish, export_runs
-from datakit.screen.report import draw, open_console
+from datakit.screen.console import open_console
+from datakit.screen.report import draw
 from datakit.select.rule import make_candidates, rule_of, select_demos, select_pairs
 from datakit.store import Run
 from datakit.tables import TABLES, Messages, digest, digest_of_messages, make_response_id
@@ -259,7 +260,7 @@ def test_an_example_has_its_texts_and_ids(small):
 
 
 def test_warnings_are_sentences(small):
-    assert "prompts dropped: 1 (no reference answer)" in small.warnings
+    assert "1 prompt dropped: no reference answer" in small.warnings
     assert any("qwen: 3 of 8 responses not there yet" in warning for warning in small.warnings)
     assert any("qwen: 20% of the responses were cut off" in warning for warning in small.warnings)
     assert any("failures that are not tried again: 1;" in warning for warning in small.warnings)

@@ -191,7 +191,10 @@ def test_a_right_answer_of_a_source_that_is_right_too_rarely_is_called_so(tmp_pa
     with Run.open(tmp_path / "run") as run:
         lineage = read_lineage(run, "p")
     assert lineage.answers[0]["fate"] == "its source is right too rarely"
-    assert lineage.candidates[0]["why"] == "No pair: no right answer. Of 4 answers of llama 0 are right and 3 wrong."
+    assert lineage.candidates[0]["why"] == (
+        "No pair: no right answer. Of 4 answers of llama 0 are right and 3 wrong (1 of no use: a text again, cut off, or not "
+        "judged)."
+    )
 
 
 def test_a_lineage_has_scores_of_all_judges_verdicts_and_failures(browsing):

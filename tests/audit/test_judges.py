@@ -21,7 +21,8 @@ from datakit.export import Wish, export_runs
 from datakit.options import Options
 from datakit.recipe import Unverified, parse, resolve
 from datakit.rewards.judges import chosen_judge, judges
-from datakit.screen.report import draw, open_console
+from datakit.screen.console import open_console
+from datakit.screen.report import draw
 from datakit.select.rule import rule_of
 from datakit.stages import build, reselect
 from datakit.store import Run, load_sql

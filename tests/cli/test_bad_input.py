@@ -343,7 +343,8 @@ def test_folders_that_are_no_run(tmp_path):
 
 
 def test_sql(run):
-    assert "Catalog Error" in datakit("sql", run, "SELECT * FROM nowhere").stderr
+    assert f"there is no table nope; datakit sql {run} lists those that there are" in datakit("sql", run, "from nope").stderr
+    assert "there is no table respnses; did you mean 'responses'?" in datakit("sql", run, "from respnses").stderr
     assert datakit("sql", run, "SELECT 1", "--format", "xml").returncode == 2
     done = datakit("sql", run, "SELECT count(*) AS n, sum(n_tokens) AS s FROM responses", "--format", "csv")
     assert done.stdout.splitlines()[0] == "n,s" and done.stdout.splitlines()[1].startswith("60,")
@@ -370,6 +371,8 @@ def test_select_diff_writes_nothing_and_set_is_kept(run):
     "setting, said",
     [
         ("select.margn=[0,1]", "did you mean 'margin'"),
+        ("length_ratio_max=1.5", "a field is written with its section; did you mean 'select.length_ratio_max'?"),
+        ("selct.margin=[0,1]", "may be set here; did you mean 'select.margin'?"),
         ("select.split=halves", "input should be 'pairs_first', 'share' or 'hash'"),
         ("verify.timeout_s=3", "only select.*, limits.* and export.* may be set here"),
         ("select.margin=[0.01,0.1]", "select.margin must be null without a judge"),

@@ -26,8 +26,8 @@ def test_show_has_every_answer_with_what_became_of_it(run):
     rows = [line.split() for line in page.splitlines() if line.strip().startswith(("llama ", "qwen "))]
     assert [row[:2] for row in rows if "worst" not in row] == [["llama", "another"], ["qwen", "chosen"], ["qwen", "rejected"]]
     assert "worst wrong answer: no right answer" in page
-    assert "llama: no right answer. No pair: no right answer. Of 2 answers of llama 0 are right and 2 wrong." in page
-    assert "qwen: a pair. Of 2 answers of qwen 1 is right and 1 wrong: the right one" in page
+    assert "llama: No pair: no right answer. Of 2 answers of llama 0 are right and 2 wrong." in page
+    assert "qwen: A pair. Of 2 answers of qwen 1 is right and 1 wrong: the right one" in page
     assert "\u202e" not in page and "gnp.exe" in page
 
 

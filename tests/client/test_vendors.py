@@ -255,12 +255,11 @@ def test_a_wrong_value_is_not_a_field_that_is_not_taken(said):
 
 
 def test_where_nothing_listens_it_ends_within_seconds_with_url_and_field(fake):
+    """A recipe's field: tests/test_build.py."""
     fake.go_down()
     began = time.monotonic()
-    with pytest.raises(
-        SourceStopped, match=rf"nothing listens at {fake.url} .*correct sources\.2\.base_urls, then build again"
-    ):
-        with_client(fake, ask, origin=Origin.of_section("sources.2"))
+    with pytest.raises(SourceStopped, match=rf"nothing listens at {fake.url} .*correct --model a=URL, then evaluate again: "):
+        with_client(fake, ask, origin=Origin(url="--model a=URL", again="evaluate again"))
     assert time.monotonic() - began < 12, "three seconds, on an idle machine"
 
 

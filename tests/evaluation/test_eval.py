@@ -14,7 +14,12 @@ import pytest
 import yaml
 
 from datakit.audit.browsing import Browsing
+from datakit.errors import BadInput
+from datakit.evaluation.contest import read_judge
 from datakit.evaluation.models import read_models
+from datakit.evaluation.scores import recipe_for
+from datakit.recipe import Requested
+from datakit.recipe.benchmarks import load_benchmark
 from datakit.store import Run
 from datakit.tables.intervals import wilson
 from tests.helpers.command import count, datakit, datakit_process, rows_of, wait_for_requests
@@ -145,7 +150,7 @@ def test_the_table_as_people_read_it(model, benchmark, tmp_path):
     )
     assert "minus tuned points SE 95 % won lost p n" in lines
     assert any(line.startswith("base +15.0 8.2") and line.endswith("3 0 0.250 20") for line in lines)
-    assert "so many prompts show differences from 24.2 points on (power 80 %, 15 % flips)" in lines
+    assert "20 prompts show differences from 24.2 points on (power 80 %, 15 % flips)" in lines
     assert "sums: base right, tuned wrong prompt p09" in lines
     assert "base, passed: A tuned, failed: B" in lines and "The answer is (A). The answer is (B)." in lines, "side by side"
     assert done.stdout.count("base right, tuned wrong") == 3 and "tuned right" not in done.stdout
@@ -367,6 +372,22 @@ def test_bad_input_is_said_before_anything_is_made(answers, benchmark, tmp_path,
     done = datakit("eval", "--suite", benchmark(), *given, *columns, "--out", tmp_path / "out")
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_messages_of_a_run_send_back_to_the_command_line(benchmark, tmp_path):
+    """Of a URL and of a source's file; an option's variable is called by the option."""
+    source = tmp_path / "source.yaml"
+    source.write_text("{type: endpoint, model: m, base_urls: ['http://127.0.0.1:1/v1']}")
+    models = read_models(["a=http://127.0.0.1:1/v1#m", f"b={source}"], None, None)
+    sources = recipe_for(load_benchmark(benchmark()), models).sources
+    found = [one.origin for one in sources if isinstance(one, Requested)]
+    assert [one.url for one in found] == ["--model a=http://127.0.0.1:1/v1", f"base_urls in {source}"]
+    assert {one.again for one in found} == {"evaluate again"}
+    unset = "the environment variable NO_SUCH_KEY is not set; export NO_SUCH_KEY=... or leave it out"
+    with pytest.raises(BadInput, match=rf"^--api-key-env: {unset}$"):
+        read_models(["a=http://127.0.0.1:1/v1#m"], None, "NO_SUCH_KEY")
+    with pytest.raises(BadInput, match=rf"^--judge-key-env: {unset}$"):
+        read_judge("http://a", "NO_SUCH_KEY")
 
 
 BROKEN = [

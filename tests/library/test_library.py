@@ -79,7 +79,9 @@ def test_a_diff_writes_nothing_and_a_selection_is_kept(run, tmp_path):
     assert diff.pairs["went"] == before.height and run["pairs"].equals(before)
     assert run.select({"margin": [5, 9]})["pairs"].height == 0
     assert run.select({"margin": None})["pairs"].equals(before)
-    with pytest.raises(RecipeError, match=r"select\.margins"):
+    with pytest.raises(RecipeError, match=r"^domain maths: there is no embedded recipe .*did you mean 'math'\?$"):
+        datakit.build("maths")
+    with pytest.raises(RecipeError, match=r"^select\.margins: extra field .*did you mean 'margin'\?$"):
         run.diff({"margins": [5, 9]})
     assert run.export(tmp_path / "out", "jsonl").rows == {"sft": QUESTIONS // 2, "dpo": QUESTIONS // 2}
     assert (tmp_path / "out" / "dpo" / "train.jsonl").is_file()

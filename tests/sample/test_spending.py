@@ -166,7 +166,7 @@ def test_the_table_has_sums_this_build_and_what_was_not_counted(tmp_path):
     lines = [line.split() for line in drawn(spent, Progress(done=5, requests=1, prompt_tokens=990)).splitlines()]
     assert ["one", "(1)", "5", "of", "10", "1", "990", "35", "0.0023"] in lines
     assert ["one", "(2)", "1", "of", "10", "1", "0", "7", "-"] in lines
-    assert ["one", "before", "2", "1", "80", "14", "0.0003"] in lines
+    assert ["no", "longer", "wanted", "2", "1", "80", "14", "0.0003"] in lines
     assert ["quiet", "0", "of", "10", "0", "0", "0", "-"] in lines
     assert ["all", "8", "3", "1,070", "56", "0.0026"] in lines
     assert ["in", "this", "build", "5", "1", "990", "0"] in lines

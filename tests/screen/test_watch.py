@@ -6,14 +6,18 @@ import re
 import threading
 import time
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from rich.table import Table
 
+from datakit.audit.summary import Summary
 from datakit.progress import Progress, ReplicaProgress
 from datakit.screen import watch
+from datakit.screen.console import open_console
 from datakit.screen.ink import Ink
 from datakit.screen.pace import Part, together
 from datakit.screen.stage_table import StageView
@@ -355,3 +359,21 @@ def test_an_interruption_closes_the_stage_and_says_how_to_go_on():
         raise KeyboardInterrupt
     assert lines_of(console)[-2].startswith("  m: 0 of 3")
     assert lines_of(console)[-1] == "! interrupted; what was received is stored. Go on with: datakit build --domain math"
+
+
+def test_what_was_said_while_prompts_were_read_is_not_said_again():
+    console = Console(file=StringIO(), width=100)
+    with Watch(console=console) as shown:
+        shown.say("2 prompts dropped: no reference answer", warning=True)
+        shown.summary(Summary(Path("run"), {}, [], [], [], ["2 prompts dropped: no reference answer", "another"], None))
+    assert isinstance(console.file, StringIO)
+    assert console.file.getvalue().splitlines() == ["! 2 prompts dropped: no reference answer", "! another"]
+
+
+def test_what_is_not_read_on_a_terminal_ends_with_its_last_letter(capsys):
+    """Tables pad their cells; blanks within a line stay."""
+    drawn = Table.grid(padding=(0, 2, 0, 0))
+    for row in (("a", "b"), ("long cell", "")):
+        drawn.add_row(*row)
+    open_console().print(drawn)
+    assert capsys.readouterr().out == "a          b\nlong cell\n"

@@ -225,6 +225,9 @@ def test_from_a_file_into_the_selection_the_funnel_and_the_manifest(run, tmp_pat
     ("rows", "said"),
     [
         ([{"prompt_id": "p"}], "line 1: flag must be one of exclude, keep, note, clear (got None)"),
+        ([{"prompt_id": "p", "flag": "exclud"}], "(got 'exclud'); did you mean 'exclude'?"),
+        ([{"prompt_id": "p", "flagg": "keep"}], "the column 'flagg' is none of ours: is it flag?"),
+        ([{"promptid": "p", "flag": "keep"}], "prompt_id is empty; a flag of a prompt has prompt_id; the column 'promptid' is"),
         ([{"prompt_id": "p", "flag": "delete"}], "line 1: flag must be one of exclude, keep, note, clear (got 'delete')"),
         (
             [{"prompt_id": "p", "flag": "keep"}, {"flag": "keep"}],
