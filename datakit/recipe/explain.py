@@ -19,7 +19,7 @@ Sections: TypeAlias = dict[str, type[BaseModel] | None]
 """What may stand at a place of a recipe, by the tag that pydantic has for it; None is no section."""
 NAMED_BY = ("model", "path", "dataset", "type")
 """Fields that tell one section of a list from the others."""
-_LISTED = re.compile(r"(?P<list>prompts|sources|score)\.(?P<at>\d+)[\w.]*(?=:)")
+_LISTED = re.compile(r"(?P<list>prompts|sources|score)\.(?P<at>\d+)[^\s:]*(?=:)")
 
 
 class Place(NamedTuple):

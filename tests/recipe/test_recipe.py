@@ -482,8 +482,8 @@ LATER = {
     ),
     "a variable of one of several sources": (
         PROMPTS + "sources: [{type: endpoint, model: m, base_urls: [http://u]}, "
-        "{type: endpoint, model: org/n, base_urls: [http://v], headers: {key: '${NO_SUCH_KEY}'}}]",
-        r"r.yaml: sources.1.headers.key \(org/n\): the environment variable NO_SUCH_KEY is not set; .*",
+        "{type: endpoint, model: org/n, base_urls: [http://v], headers: {x-key: '${NO_SUCH_KEY}'}}]",
+        r"r.yaml: sources.1.headers.x-key \(org/n\): the environment variable NO_SUCH_KEY is not set; .*",
     ),
     "a folder that is not there": (
         PROMPTS + "sources: [{type: local, model: m, folder: gone}]",

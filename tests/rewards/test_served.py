@@ -547,5 +547,7 @@ def test_messages_call_a_judge_of_several_by_its_place(fake, tmp_path):
             build(tmp_path / "alone", judges[1])
     judges[1] |= {"headers": {"x-key": "${NO_SUCH_KEY}"}}
     for found in (partial(build, tmp_path, *judges), partial(check, tmp_path, *judges)):
-        with pytest.raises(BadInput, match=r"^score\.1\.headers\.x-key: the environment variable NO_SUCH_KEY is not set"):
+        with pytest.raises(
+            BadInput, match=r"r\.yaml: score\.1\.headers\.x-key \(.+\): the environment variable NO_SUCH_KEY is not set"
+        ):
             found()
