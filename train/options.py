@@ -156,7 +156,8 @@ def read_config(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        config, written = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
     except OSError as error:
         raise TrainError(f"--config {path}: {error.strerror or error}") from None
     except yaml.MarkedYAMLError as error:
@@ -169,6 +170,11 @@ def read_config(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
         raise TrainError(f"--config {path}: must be a mapping of flag names to values, like `beta: 10`")
+    keys = [key for key, _ in written.value] if isinstance(written, yaml.MappingNode) else []
+    for n, key in enumerate(keys):
+        if key.value in (other.value for other in keys[:n]):
+            line = key.start_mark.line + 1
+            raise TrainError(f"--config {path}: line {line}: {key.value} stands here a second time; leave one out")
     env = config.pop("env", None) or {}
     if not isinstance(env, dict):
         raise TrainError(f"{path}: env: must be a mapping of variable names to values")

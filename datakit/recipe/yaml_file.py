@@ -10,10 +10,25 @@ import yaml
 from datakit.errors import RecipeError
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that a mapping has twice: YAML's libraries take the last one without a word."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if (key.tag, key.value) in lines:
+                first = lines[key.tag, key.value]
+                said = f"'{key.value}' stands here a second time (the first is in line {first}); leave one out"
+                raise yaml.composer.ComposerError(problem=said, problem_mark=key.start_mark)
+            lines[key.tag, key.value] = key.start_mark.line + 1
+        return node
+
+
 def read_yaml(path: Path, what: str) -> Any:
     """What stands in a file. RecipeError where it cannot be read as `what` (a recipe), with line and column."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else error
         raise RecipeError(f"{path}: cannot be read as {what}: {said or error}") from error
@@ -29,4 +44,5 @@ def _said(error: Exception) -> str:
     said = ", ".join(filter(None, (error.context, error.problem)))
     shown = mark.get_snippet(indent=2) or ""
     below = f"\n{shown}" if shown.splitlines()[0].strip() not in ("", "^") else ""
-    return f"line {mark.line + 1}, column {mark.column + 1}: not valid YAML: {said}{below}"
+    wrong = "" if isinstance(error, yaml.composer.ComposerError) else "not valid YAML: "
+    return f"line {mark.line + 1}, column {mark.column + 1}: {wrong}{said}{below}"

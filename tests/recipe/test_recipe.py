@@ -305,6 +305,11 @@ NOT_RECIPES = {
         "r.yaml: line 2, column 1: not valid YAML: while scanning for the next token, found character '\\t' that cannot start "
         "any token\n  \tx\n  ^",
     ),
+    "a section twice": (
+        SMALL + "score: null\nscore: {type: armorm, model: m}\n",
+        f"r.yaml: line {SMALL.count(chr(10)) + 2}, column 1: 'score' stands here a second time (the first is in line "
+        f"{SMALL.count(chr(10)) + 1}); leave one out\n  score: {{type: armorm, model: m}}\n  ^",
+    ),
     "a list": ("- a\n", "r.yaml: a recipe is a mapping with domain, prompts, sources, ...; got ['a']"),
     "an empty file": ("", "r.yaml: a recipe is a mapping with domain, prompts, sources, ...; got None"),
     "a text": ("hello", "r.yaml: a recipe is a mapping with domain, prompts, sources, ...; got 'hello'"),
@@ -364,6 +369,19 @@ def test_what_is_no_number(tmp_path, field, given):
 
 def test_what_is_no_text(tmp_path):
     assert message(tmp_path, endpoint("system: yes")) == "r.yaml: sources.0.system: input should be a valid string (got True)"
+
+
+@pytest.mark.parametrize("twice", ["n: 1, n: 2", "n: 2, n: 2", "sampling: {top_p: 1.0, top_p: 0.9}", "'n': 1, n: 2"])
+def test_a_key_that_stands_twice_is_named(tmp_path, twice):
+    """Controls: the field in two sections, and one that takes the place of a merged one, also of an anchor that merges."""
+    said = message(tmp_path, endpoint(twice))
+    assert "stands here a second time (the first is in line" in said and "not valid YAML" not in said
+    anchored = (
+        "{type: endpoint, model: a, base_urls: [http://x/v1], sampling: &s {<<: &t {top_p: 1.0}, top_p: 0.9}, n: 1},"
+        "{type: endpoint, model: b, base_urls: [http://x/v1], sampling: {<<: *s, top_p: 0.8}, n: 1}"
+    )
+    (tmp_path / "r.yaml").write_text(PROMPTS + f"sources: [{anchored}]\n")
+    assert [source.settings["top_p"] for source in load(tmp_path / "r.yaml").sampled] == [0.9, 0.8]
 
 
 @pytest.mark.parametrize("text", ["revision: 2024-13-01", "extra_body: {seed: !!int x}"])
