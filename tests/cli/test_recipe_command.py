@@ -109,7 +109,8 @@ def test_the_recipe_for_endpoints_parses(domain, tmp_path):
     assert recipe.key_names == {"VLLM_KEY"} and all(source.sampling.max_tokens for source in recipe.sampled)
     assert [judge.type for judge in recipe.score] == JUDGES[domain] and recipe.select.margin is None
     assert recipe.limits.min_pairs == 1, "a first trial has few"
-    path.write_text(re.sub(r"^( *)# (score|margin): ", r"\1\2: ", path.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    without = re.sub(r"^ *(score|margin): .*\n", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    path.write_text(re.sub(r"^( *)# (score|margin): ", r"\1\2: ", without, flags=re.MULTILINE), encoding="utf-8")
     (judge,) = load(path).score
     assert judge.type == "armorm" and judge.revision is not None and load(path).select.margin == [0.01, 0.1]
 
