@@ -3,8 +3,9 @@
     python benchmarks/cluster.py [--turns 5] [--kinds trivial,text,math,code,score]
     python benchmarks/cluster.py --kinds wait,code,score --batch-s 0.5,1,2,4      # what a seat is to have of a batch
 
-A seat on each of two nodes against two workers here. Rows count from when both have begun to the last one's result; processor
-seconds are those of this process (it is the driver) and of all that came from it. See benchmarks/README.md for what it gave.
+A seat on each of two nodes against two workers here; with `--seats 32`, of rows that wait, what many seats cost the driver.
+Rows count from when all seats have begun to the last one's result; processor seconds are those of this process (it is the
+driver) and of all that came from it. See benchmarks/README.md for what it gave.
 """
 
 from __future__ import annotations
@@ -44,7 +45,6 @@ from datakit.verify import VERIFY_BATCH
 sys.path.insert(0, str(ROOT))
 from tests.helpers import engine_workers
 
-SEATS = 2
 ALMOST_NONE_S = 0.05  # between rows that only find out whether both seats have begun
 
 
@@ -74,14 +74,15 @@ def main() -> int:
     """A table a size of batches: each kind here and on two nodes, in turns."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--seats", type=int, default=2, help="in all; half of them on each node")
     parser.add_argument("--share", type=float, default=1.0, help="of the rows, for a quick look")
     parser.add_argument("--kinds", type=lambda text: text.split(","), default=["trivial", "text", "math", "code", "score"])
     parser.add_argument("--batch-s", type=lambda text: [float(one) for one in text.split(",")], default=[fleet.BATCH_S])
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # a core a seat, on both sides
-    kinds = {name: KINDS[name]() for name in options.kinds}
+    kinds = {name: KINDS[name](options.seats) for name in options.kinds}
     kinds = {name: replace(kind, rows=kind.rows[:: round(1 / options.share)]) for name, kind in kinds.items()}
-    with nodes(2, SEATS // 2) as two, closing(RayEngines(two.address, print, Signals(), 20.0)) as engines:
+    with nodes(2, options.seats // 2) as two, closing(RayEngines(two.address, print, Signals(), 20.0)) as engines:
         contestants: dict[str, tuple[Engines, float]] = {"here": (LocalEngines(), 0.0)}
         contestants |= {f"2 nodes, batches of {size:g} s": (engines, size) for size in options.batch_s}
         for name, kind in kinds.items():
@@ -100,7 +101,7 @@ def turn(kind: Kind, engines: Engines, batch_s: float) -> Turn:
         began: list[tuple[float, float, float]] = []
 
         def batches() -> Iterator[list[Row]]:
-            while len(list(Path(begun).iterdir())) < SEATS:
+            while len(list(Path(begun).iterdir())) < (kind.work.workers or 0):
                 yield [kind.rows[0]]
                 time.sleep(ALMOST_NONE_S)
             began.append(now())
@@ -144,43 +145,43 @@ def show(name: str, n: int, turns: dict[str, list[Turn]]) -> None:
 # ------------------------------------------------------------------------------------------------------------------- kinds
 
 
-def trivial() -> Kind:
+def trivial(seats: int) -> Kind:
     """Numbers that are doubled."""
-    return Kind([{"x": at} for at in range(40_000)], engine_workers.start, Work(SEATS))
+    return Kind([{"x": at} for at in range(40_000)], engine_workers.start, Work(seats))
 
 
-def text() -> Kind:
+def text(seats: int) -> Kind:
     """The same with 4 kB of text."""
     rows = [{"x": at, "text": "four" * 1000 + str(at)} for at in range(20_000)]
-    return Kind(rows, engine_workers.start, Work(SEATS))
+    return Kind(rows, engine_workers.start, Work(seats))
 
 
-def wait() -> Kind:
+def wait(seats: int) -> Kind:
     """Half a second that takes no processor."""
-    return Kind([{"x": at, "do": "sleep", "s": 0.5} for at in range(100)], engine_workers.start, Work(SEATS))
+    return Kind([{"x": at, "do": "sleep", "s": 0.5} for at in range(50 * seats)], engine_workers.start, Work(seats))
 
 
-def math() -> Kind:
+def math(seats: int) -> Kind:
     """Real answers."""
-    return labelled("math", VerifyMath(), 2000)
+    return labelled("math", VerifyMath(), 2000, seats)
 
 
-def code() -> Kind:
+def code(seats: int) -> Kind:
     """Real programs and their tests."""
-    return labelled("code", VerifyCode(), 400)
+    return labelled("code", VerifyCode(), 400, seats)
 
 
-def score() -> Kind:
+def score(seats: int) -> Kind:
     """Real answers through a tiny reward model, those of like length together, as a build has them."""
     reward = recipe.ArmoRM.model_validate({"type": "armorm", "model": str(TINY), "revision": "r", "dtype": "float32"})
     reward.locate(Path())
     talks = [conversation(row) for row in read_rows(DATA / "responses" / "instruct.jsonl.gz", 1000)]
     talks.sort(key=lambda talk: -sum(len(message["content"]) for message in talk))
-    start = partial(rewards.scoring_worker, reward, ["cpu"] * SEATS)
-    return Kind([{"messages": talk} for talk in talks], start, Work(SEATS), CHUNK_ROWS)
+    start = partial(rewards.scoring_worker, reward, ["cpu"] * seats)
+    return Kind([{"messages": talk} for talk in talks], start, Work(seats), CHUNK_ROWS)
 
 
-def labelled(domain: str, options: VerifyMath | VerifyCode, n: int) -> Kind:
+def labelled(domain: str, options: VerifyMath | VerifyCode, n: int, seats: int) -> Kind:
     """Rows as the verify stage has them."""
     rows = [
         {
@@ -196,10 +197,10 @@ def labelled(domain: str, options: VerifyMath | VerifyCode, n: int) -> Kind:
     if verifier is None:
         raise TypeError(domain)
     start = partial(verifying_worker, domain, options)
-    return Kind(rows, start, Work(SEATS, pinned=True, forks=verifier.forks), deadline_s=verifier.deadline_s)
+    return Kind(rows, start, Work(seats, pinned=True, forks=verifier.forks), deadline_s=verifier.deadline_s)
 
 
-KINDS: dict[str, Callable[[], Kind]] = {
+KINDS: dict[str, Callable[[int], Kind]] = {
     "trivial": trivial,
     "text": text,
     "wait": wait,
