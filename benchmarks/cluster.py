@@ -11,7 +11,6 @@ driver) and of all that came from it. See benchmarks/README.md for what it gave.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import tempfile
@@ -79,7 +78,6 @@ def main() -> int:
     parser.add_argument("--kinds", type=lambda text: text.split(","), default=["trivial", "text", "math", "code", "score"])
     parser.add_argument("--batch-s", type=lambda text: [float(one) for one in text.split(",")], default=[fleet.BATCH_S])
     options = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"  # a core a seat, on both sides
     kinds = {name: KINDS[name](options.seats) for name in options.kinds}
     kinds = {name: replace(kind, rows=kind.rows[:: round(1 / options.share)]) for name, kind in kinds.items()}
     with nodes(2, options.seats // 2) as two, closing(RayEngines(two.address, print, Signals(), 20.0)) as engines:

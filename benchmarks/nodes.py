@@ -26,6 +26,7 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         os.environ |= {MARK: str(os.getpid()), "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": f"{ROOT}:{ROOT / 'benchmarks'}"}
+        os.environ["OMP_NUM_THREADS"] = "1"  # else a thread for each processor that a node says it has
         head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
         self.cluster = Cluster(initialize_head=True, head_node_args=head)
         self.seats = seats
