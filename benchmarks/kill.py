@@ -27,17 +27,18 @@ import polars as pl
 import psutil
 from aiohttp import web
 from measuring import ROOT, environment, write_prompts, write_recipe
+from polars.testing import assert_frame_equal
 
 sys.path.insert(0, str(ROOT))
 from datakit.tables import TABLES
 from tests.helpers.fake_endpoint import Fake, running
 
 N = 5
-TIMES = {"latency_s", "duration_s"}  # columns that no two builds share
+TIMES = {"latency_s", "duration_s", "at"}  # columns that no two builds share
 SAFE_S = 1.0  # an answer that was there for so long before a kill is not asked for again
 STARTING = 0.2  # share of the kills that are aimed at the start of a build, before its first request
 SAMPLING = 0.6  # share of them over which the answers are spread; what is left comes after the last answer
-COMPARED = ("prompts", "responses", "verdicts", "demos", "pairs", "failures")
+COMPARED = ("prompts", "responses", "verdicts", "scores", "demos", "pairs", "failures")
 EXPORTS = ("sft", "dpo")
 KEY = "BUILD"  # the environment variable with a start's number: requests bring it as their key
 ASKED_BY: ContextVar[int] = ContextVar("asked_by")
@@ -194,14 +195,17 @@ def stop(process: subprocess.Popen[str], number: int, delay_s: float, by: signal
 # ---------------------------------------------------------------------------------------------------------------- comparing
 
 
-def differences(alone: Path, killed: Path) -> Iterator[str]:
-    """Tables and exports whose rows are not the same, in all columns but the times; rows that stand twice."""
+def differences(alone: Path, killed: Path, tolerance: float = 0.0) -> Iterator[str]:
+    """Tables and exports whose rows are not the same, in all columns but the times; rows that stand twice. Fractions may differ
+    by `tolerance`."""
     for name in (*COMPARED, *EXPORTS):
         key = list(TABLES[name].key) if name in TABLES else ["prompt_id", "model"]
         ours, theirs = read(killed, name, key), read(alone, name, key)
         if ours.height != ours.unique(key).height:
             yield f"{name}: {ours.height - ours.unique(key).height:,} rows stand twice"
-        if not ours.equals(theirs):
+        try:
+            assert_frame_equal(ours, theirs, rel_tol=0.0, abs_tol=tolerance)
+        except AssertionError:
             more, fewer = (one.join(two, on=key, how="anti").height for one, two in ((ours, theirs), (theirs, ours)))
             yield f"{name}: differs: {ours.height:,} rows for {theirs.height:,}; {more:,} that are new, {fewer:,} missing"
 
