@@ -12,7 +12,6 @@ import pytest
 
 from datakit.audit.inspect import inspect
 from datakit.options import Options
-from datakit.recipe import load
 from datakit.stages import build, reselect
 from datakit.store import Run
 from datakit.tables import TABLES
@@ -60,7 +59,9 @@ def test_its_report_is_the_one_of_then(run: Path) -> None:
 
 def test_a_build_goes_on_with_it_and_asks_for_nothing(run: Path) -> None:
     before = rows_of(run)
-    summary = build(load(ROOT / "recipes" / "math.yaml"), run, Options(limit=4), Heard())
+    with Run.open(run) as opened:
+        recipe = opened.recipe()
+    summary = build(recipe, run, Options(limit=4), Heard())
     after = rows_of(run)
     assert {table: after[table] for table in GROWING if not set(before[table]) <= set(after[table])} == {}
     assert after["responses"] == before["responses"] and after["scores"] == before["scores"]

@@ -582,7 +582,7 @@ def test_the_warning_is_said_at_select_and_in_the_report(tmp_path):
         ({"quantiles": [0.1, 1.5]}, "r: select.margin.quantiles.1: input should be less than or equal to 1 (got 1.5)"),
         ({"quantile": [0.1, 0.9]}, "r: select.margin.quantile: extra field not permitted"),
         ([0.2, 0.1], "r: select: margin must be [low, high], got [0.2, 0.1]"),
-        ("wide", "r: select.margin: input should be a valid list (got 'wide')"),
+        ("wide", "r: select.margin: input should be a valid list, or {quantiles: ...} (got 'wide')"),
     ],
 )
 def test_a_window_that_is_none(margin, said):

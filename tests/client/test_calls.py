@@ -520,23 +520,20 @@ def test_drained_it_sends_nothing_more_and_takes_what_is_on_its_way(fake):
 
 def test_after_work_that_failed_nothing_goes_out(fake):
     """Its place was free, and others were waiting for one."""
-    requests: list[int] = []
+    answered: list[int] = []
 
     async def work(client: Client) -> None:
         async def answer(number: int) -> None:
             await ask(client, number)
             if number >= 20:
-                requests.append(client.requests)
+                answered.append(client.requests)
                 raise OSError("No space left on device")
 
-        try:
-            await client.work_through(iter(range(400)), answer)
-        finally:
-            requests.append(client.requests)
+        await client.work_through(iter(range(400)), answer)
 
     with pytest.raises(OSError, match="No space"):
         with_client(fake, work, max_in_flight=4)
-    assert requests[-1] == requests[0], "as many as when it failed first"
+    assert fake.n_requests <= answered[0] + 4, "but what was on its way when it failed first"
 
 
 def test_drained_a_request_in_its_pause_ends_at_once(fake):

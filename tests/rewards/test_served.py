@@ -460,7 +460,7 @@ def test_keys_are_sent_and_are_in_no_file(tmp_path):
     with running(Fake(key=key, echo_key=True, say=lambda body: "Score: 3")) as fake:
         fake.fault = lambda number, body: "422" if "Answer 3/0" in answer_of(body) else None
         judges = [served_by(fake.url, revision="d", api_key_env="RM_KEY"), judged_by(fake.url, api_key_env="RM_KEY")]
-        with pytest.raises(BadInput, match="api_key_env: the environment variable RM_KEY is not set"):
+        with pytest.raises(BadInput, match=r"score\.0\.api_key_env \(org/rm\): the environment variable RM_KEY is not set"):
             build(tmp_path, *judges)
         done = datakit(*command(tmp_path, *judges), env={"RM_KEY": key})
     assert done.returncode == 0 and key not in done.stdout + done.stderr, done.stderr

@@ -598,7 +598,7 @@ def test_mutants_meet_every_format(tmp_path):
         ),
         ({"verify": {"percent": "strict"}}, [], "verify.percent is for domain math, this recipe's is code (got 'strict')"),
         ({"verify": {"libraries": ["os; import sys"]}}, [], "verify.libraries.0: "),
-        ({"verify": {"libraries": ["nosuchlib"]}}, [], "error: verify.libraries: nosuchlib is not installed"),
+        ({"verify": {"libraries": ["nosuchlib"]}}, [], "verify.libraries: nosuchlib is not installed"),
         ({"verify": {"timeout_s": float("inf")}}, [], "verify.timeout_s: input should be a finite number (got inf)"),
         ({"verify": {"libraries": "numpy"}}, [], "verify.libraries: "),
     ],
