@@ -145,12 +145,12 @@ def show(name: str, n: int, turns: dict[str, list[Turn]]) -> None:
 
 def trivial(seats: int) -> Kind:
     """Numbers that are doubled."""
-    return Kind([{"x": at} for at in range(40_000)], engine_workers.start, Work(seats))
+    return Kind([{"x": at} for at in range(400_000)], engine_workers.start, Work(seats))
 
 
 def text(seats: int) -> Kind:
     """The same with 4 kB of text."""
-    rows = [{"x": at, "text": "four" * 1000 + str(at)} for at in range(20_000)]
+    rows = [{"x": at, "text": "four" * 1000 + str(at)} for at in range(100_000)]
     return Kind(rows, engine_workers.start, Work(seats))
 
 
@@ -161,12 +161,12 @@ def wait(seats: int) -> Kind:
 
 def math(seats: int) -> Kind:
     """Real answers."""
-    return labelled("math", VerifyMath(), 2000, seats)
+    return labelled("math", VerifyMath(), 10_000, seats)
 
 
 def code(seats: int) -> Kind:
     """Real programs and their tests."""
-    return labelled("code", VerifyCode(), 400, seats)
+    return labelled("code", VerifyCode(), 4_000, seats)
 
 
 def score(seats: int) -> Kind:
