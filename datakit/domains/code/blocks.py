@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 _SIGN = re.compile(r"""#.*|(\"{3}|'{3})|"(?:\\.|[^"\\])*(?:"|\\?$)|'(?:\\.|[^'\\])*(?:'|\\?$)|[()\[\]{}]""")
-_TO_THE_END = {quote: re.compile(rf"(?:\\.|(?!{quote})[^\\])*+(?:({quote})|\\?$)", re.DOTALL) for quote in ("'''", '"""')}
+_TO_THE_END = {quote: re.compile(rf"(?:\\.|(?!{quote})[^\\])*(?:({quote})|\\?$)", re.DOTALL) for quote in ("'''", '"""')}
 _FENCE = re.compile(r"([ \t]*(?:(?:[-*+>]|\d{1,3}[.)])[ \t]+)*)(`{3,}|~{3,})([^`\n]*)")
 _LATE_FENCE = re.compile(r"[^`]*[^`\s]()[ \t]*(```)[ \t]*((?:python|py)\d?)[ \t]*", re.IGNORECASE)
 _PYTHON = re.compile(r"\{?\.?(?:i?python|py|pycon)[\d.]*(?:[}:,]\S*|(?=\s|$))", re.IGNORECASE)

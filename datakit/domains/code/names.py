@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from datakit.domains.code.blocks import Chunk, chunks, kind_of
 
 _LITERAL = re.compile(
-    r"""#[^\n]*|\"{3}(?:\\.|(?!\"{3})[^\\])*+(?:\"{3}|\Z|\\)|'{3}(?:\\.|(?!'{3})[^\\])*+(?:'{3}|\Z|\\)"""
-    r"""|"(?:\\.|[^"\\\n])*+"?|'(?:\\.|[^'\\\n])*+'?""",
+    r"""#[^\n]*|\"{3}(?:\\.|(?!\"{3})[^\\])*(?:\"{3}|\Z|\\)|'{3}(?:\\.|(?!'{3})[^\\])*(?:'{3}|\Z|\\)"""
+    r"""|"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?""",
     re.DOTALL,
 )
 _WORD = re.compile(r"[A-Za-z_]\w*")
