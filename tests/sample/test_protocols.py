@@ -150,7 +150,9 @@ def test_transformers_serve_cannot_begin_an_answer(tmp_path):
 def test_the_estimate_counts_the_beginning(tmp_path, fake):
     def tokens(**source):
         recipe = recipe_over(fake.url, write_problems(tmp_path / "p.jsonl", 2), n=1, **source)
-        done = datakit("build", "--recipe", write_recipe(tmp_path / "r.yaml", recipe), "--dry-run", "--json")
+        done = datakit(
+            "build", "--recipe", write_recipe(tmp_path / "r.yaml", recipe), "--out", tmp_path / "run", "--dry-run", "--json"
+        )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)["sources"][0]["prompt_tokens"]
 
