@@ -48,25 +48,26 @@ _A_USER_OF_NO_RIGHTS = 1_900_000_000
 def main(settings: Settings) -> None:
     """Serve the runner until it is gone; the working folder goes with it, also where the runner went before the start."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the runner's: it ends by closing the socket
-    try:
-        _serve(settings)
-    finally:
-        with suppress(OSError):
-            empty(settings.work)
-            os.rmdir(settings.work)  # noqa: PTH106
-        above = os.path.dirname(settings.work)  # noqa: PTH120
-        if "/datakit-workers-" in above:  # the engine's, which may have been killed as well
-            with suppress(OSError):
-                os.rmdir(above)  # noqa: PTH106
-
-
-def _serve(settings: Settings) -> None:
-    sys.dont_write_bytecode = True
-    sys.path[:] = [path for path in sys.path if path in visible.STANDARD] + settings.paths  # not datakit's own folder any more
     # To 3, below _HIGH: of a caller with many open files it has a number that `_arrange` would leave open in a fork.
     os.dup2(settings.control, 3)
     os.closerange(4, settings.control + 1)
-    control = socket.socket(fileno=3)
+    os.chdir(settings.work)
+    # By a descriptor: below a folder that is closed to others (root's own temporary one) its path leads nowhere any more.
+    above = os.open("..", os.O_DIRECTORY)
+    try:
+        _serve(settings, socket.socket(fileno=3))
+    finally:
+        with suppress(OSError):
+            empty(".")
+            os.rmdir(os.path.basename(settings.work), dir_fd=above)  # noqa: PTH119
+        if "/datakit-workers-" in (path := os.path.dirname(settings.work)):  # noqa: PTH120
+            with suppress(OSError):  # the engine's, which may have been killed as well
+                os.rmdir(path)  # noqa: PTH106
+
+
+def _serve(settings: Settings, control: socket.socket) -> None:
+    sys.dont_write_bytecode = True
+    sys.path[:] = [path for path in sys.path if path in visible.STANDARD] + settings.paths  # not datakit's own folder any more
     builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]  # as the site module has them
     for name in (*PRELOADED, *settings.libraries):
         importlib.import_module(name)
@@ -143,7 +144,6 @@ class _Zygote:
         if settings.tier == "landlock":
             self.ruleset = confine.make_ruleset(visible.folders(settings))
         self.filter = None
-        os.chdir(settings.work)
         if settings.tier != "none":
             self.filter = confine.fork_filter()  # assembled once; only forks install it, for it forbids to fork
             self.give_up_powers()
@@ -159,7 +159,8 @@ class _Zygote:
             user = _A_USER_OF_NO_RIGHTS + os.getpid() % 100_000  # one of its own: a user's threads are counted together
             with suppress(OSError):
                 os.chown(self.settings.work, user, user)
-            confine.drop_privileges(user, reads_any_file=not visible.is_open_to_all(os.__file__))
+            open_to_all = all(map(visible.is_open_to_all, (os.__file__, *self.settings.packages)))
+            confine.drop_privileges(user, reads_any_file=not open_to_all)
         confine.hide()
         confine.no_new_privileges()
         confine.zygote_filter().install()
