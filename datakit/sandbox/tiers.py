@@ -63,9 +63,10 @@ def environment() -> dict[str, str]:
     return {**threads, **found, "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def library_paths() -> list[str]:
-    """Where this environment's installed packages are."""
-    return list(dict.fromkeys(sysconfig.get_path(name) for name in _PACKAGES))
+def library_paths(packages: Sequence[str]) -> list[str]:
+    """This environment's folders, and those of packages that lie elsewhere (a system's, a user's), as they are searched."""
+    folders = {*(Path(sysconfig.get_path(name)).resolve() for name in _PACKAGES), *(Path(path).parent for path in packages)}
+    return [str(path) for path in dict.fromkeys(Path(path).resolve() for path in sys.path) if path in folders]
 
 
 def missing_libraries(names: Sequence[str]) -> list[str]:

@@ -56,13 +56,14 @@ class Warm:
         self._n_suites = 0
         self._work = None if tier == "bubblewrap" else tempfile.mkdtemp(prefix="datakit-sandbox-")
         self._control, theirs = socket.socketpair()
+        packages = importable(libraries)
         settings = Settings(
             control=theirs.fileno(),
             tier=tier,
             work=self._work or tiers.WORK,
             libraries=list(libraries),
-            paths=tiers.library_paths() if libraries else [],
-            packages=importable(libraries),
+            paths=tiers.library_paths(packages) if libraries else [],
+            packages=packages,
             memory_mb=limits.memory_mb,
             cpu_s=int(PATIENCE * limits.timeout_s) + 2,  # our clock comes first, with a better message
             n_files=limits.n_files,

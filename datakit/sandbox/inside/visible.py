@@ -9,7 +9,8 @@ from types import ModuleType
 from datakit.sandbox.inside.confine import Folders
 from datakit.sandbox.inside.settings import Settings
 
-STANDARD = [path for path in sys.path if path.startswith((sys.base_prefix, sys.base_exec_prefix))]
+_OURS = __file__.removesuffix("/datakit/sandbox/inside/visible.py")  # site-packages itself, without a virtual environment
+STANDARD = [path for path in sys.path if path.startswith((sys.base_prefix, sys.base_exec_prefix)) and path != _OURS]
 """Where the standard library is imported from."""
 
 
@@ -46,7 +47,7 @@ def folders(settings: Settings) -> Folders:
     for module in list(sys.modules.values()):  # what no distribution says it owns, and was imported all the same
         path = getattr(module, "__file__", None) or ""
         folder = next((folder for folder in sys.path if folder not in STANDARD and path.startswith(folder + os.sep)), None)
-        if folder is not None:
+        if folder is not None and not path.startswith(f"{_OURS}/datakit/"):
             name = path[len(folder) + 1 :].partition(os.sep)[0]
             packages |= {f"{folder}/{name}", f"{folder}/{name}.libs"}  # wheels put their shared objects beside them
     return Folders((*standard, *system, *sorted(packages)), (library, *sys.path), settings.work)
