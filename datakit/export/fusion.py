@@ -73,7 +73,8 @@ def write_fusion(run: Run, recipe: Recipe, given: Given, out: Path) -> Fusion | 
             vocabulary = snapshot.query(
                 "SELECT model AS teacher, revision AS teacher_revision, token_hex FROM readings AS r "
                 "SEMI JOIN (SELECT * FROM chosen_teachers WHERE source IS NOT DISTINCT FROM $source AND unread IS NULL) AS c "
-                "ON r.model = c.model AND r.revision IS NOT DISTINCT FROM c.revision AND r.reading = c.reading",
+                "ON r.model = c.model AND r.revision IS NOT DISTINCT FROM c.revision AND r.reading = c.reading "
+                "ORDER BY r.model, r.revision, r.reading",
                 {"source": source},
             )
             rows[f"{FOLDER}/{name}" if name else FOLDER] = _write_folder(new / name, frames, vocabulary, recipe, given)
@@ -97,7 +98,7 @@ def _write_folder(folder: Path, frames: Iterator[pl.DataFrame], vocabulary: pl.D
     columns: list[str] = []
     kept: list[pl.DataFrame] = []
     with closing(RowWriter(folder / "train.parquet", Shape())) as file:
-        for frame in frames:
+        for frame in _in_order(frames, folder / ".rows"):
             columns = frame.columns
             file.write(frame)
             chars = pl.col("completion").list.last().struct.field("content").str.len_chars()
@@ -112,3 +113,23 @@ def _write_folder(folder: Path, frames: Iterator[pl.DataFrame], vocabulary: pl.D
     (folder / "README.md").write_text(make_card({"fusion": manifest}, configs), encoding="utf-8")
     write_json(folder / "manifest.json", manifest)
     return rows.height
+
+
+def _in_order(frames: Iterator[pl.DataFrame], folder: Path) -> Iterator[pl.DataFrame]:
+    """The rows by their `place`; until then each waits on disk with those that stand near it, for a sort would hold all."""
+    import pyarrow as pa
+
+    folder.mkdir()
+    for frame in frames:
+        near = frame.with_columns(near=pl.col("place") // ROWS_AT_A_TIME).partition_by("near", as_dict=True, include_key=False)
+        for (number,), part in near.items():
+            with (folder / f"{number:012d}").open("ab") as file:
+                part.write_ipc_stream(file)
+    for path in sorted(folder.iterdir()):
+        parts: list[pa.Table] = []
+        with pa.OSFile(str(path)) as file:
+            while file.tell() < file.size():
+                parts.append(pa.ipc.open_stream(file).read_all())
+        path.unlink()
+        yield pl.DataFrame(pa.concat_tables(parts)).sort("place").drop("place")
+    folder.rmdir()

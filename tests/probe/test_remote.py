@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+from datakit.export import fusion
 from datakit.probe.remote import read_answer
 from tests.helpers.command import count, datakit, recipe_over, rows_of, write_problems, write_recipe
 from tests.helpers.fake_endpoint import Fake, running
@@ -80,6 +81,22 @@ def test_a_second_build_reads_nothing(built):
     before = len(fake.requests)
     assert build(folder, recipe_of(fake, folder)).returncode == 0
     assert len(fake.requests) == before
+
+
+def test_rows_stand_in_one_order_whenever_they_were_read(built, monkeypatch):
+    """By prompt and response, as in sft/; also where many wait on disk for those that come before them."""
+    folder, _, _ = built
+    files = [folder / "run" / "fusion" / name for name in ("train.parquet", "vocabulary.parquet")]
+    before = [pl.read_parquet(path) for path in files]
+    keys = before[0].select("prompt_id", "response_id")
+    assert keys.height > 6 and keys.equals(pl.read_parquet(folder / "run" / "sft" / "train.parquet").select(keys.columns))
+    for part in (folder / "run").glob("*/part-*.parquet"):
+        if part.parent.name in ("distributions", "readings"):
+            pl.read_parquet(part).reverse().write_parquet(part)
+    monkeypatch.setattr(fusion, "ROWS_AT_A_TIME", 3)
+    assert datakit("select", folder / "run").returncode == 0
+    assert all(pl.read_parquet(path).equals(rows) for path, rows in zip(files, before, strict=True))
+    assert sorted(path.name for path in files[0].parent.iterdir()) == ["README.md", "manifest.json", *[p.name for p in files]]
 
 
 @pytest.mark.slow

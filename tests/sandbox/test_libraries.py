@@ -93,7 +93,7 @@ def test_without_a_virtual_environment_only_listed_libraries_are_there(bare):
     assert ["Permission denied" in one for one in found[2:]] == [True, True], found
 
 
-@pytest.mark.parametrize("whose", ["the system's", "the user's"])
+@pytest.mark.parametrize("whose", ["the system's", pytest.param("the user's", marks=pytest.mark.slow)])
 def test_a_library_may_lie_outside_of_the_environment_that_runs(whose, bare, tmp_path):
     python, environment = bare, {"PYTHONUSERBASE": str(tmp_path / "user")}
     if whose == "the user's":

@@ -2,7 +2,8 @@
 -- Reads chosen_teachers (export/choose_teachers.sql), probed_texts (probe/texts.sql), distributions, prompts, responses, sources.
 --   $source                        of teacher pairwise whose folder it is, else null
 --   $keep_reasoning, $keep_system  as in export/demos.sql
--- Gives prompt and completion as messages (the text without white space at its ends, as it was read), and beside them the distribution.
+-- Gives prompt and completion as messages (the text without white space at its ends, as it was read), beside them the distribution, and
+-- the text's place, by which the rows are ordered outside: sorted here, all of them would be held.
 -- Lists of top_* have the places of the text one after the other, as many numbers each.
 SELECT
     asked_messages(p.messages, r.sampling, $keep_system) AS prompt,
@@ -31,7 +32,8 @@ SELECT
     d.ends,
     d.token_logprobs,
     d.top_ids,
-    d.top_logprobs
+    d.top_logprobs,
+    t.place
 FROM chosen_teachers AS c
 INNER JOIN probed_texts AS t ON c.text_id = t.text_id
 INNER JOIN distributions AS d

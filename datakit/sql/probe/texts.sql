@@ -2,9 +2,9 @@
 -- Reads demos, prompts, responses, sources.
 --   $texts           demos, solutions or all
 --   $keep_reasoning  what the model thought stands in front of its answer, as exports have it
--- Gives text_id, prompt_id, response_id and author (its model; both null for a solution). The id is that of the response where the
--- text is its answer as it was stored, but for white space at both ends; else a hash of the response and what is written, or of
--- the prompt's messages and the solution.
+-- Gives text_id, prompt_id, response_id and author (its model; both null for a solution), and place, from 0, by prompt and response.
+-- The id is that of the response where the text is its answer as it was stored, but for white space at both ends; else a hash of the
+-- response and what is written, or of the prompt's messages and the solution.
 WITH answers AS (
     SELECT
         d.prompt_id,
@@ -34,7 +34,12 @@ named AS (
     WHERE $texts <> 'demos' AND dropped IS NULL AND trim(solution, E' \t\r\n') <> ''
 )
 
-SELECT text_id, min(prompt_id) AS prompt_id, min(response_id) AS response_id, min(author) AS author
+SELECT
+    text_id,
+    min(prompt_id) AS prompt_id,
+    min(response_id) AS response_id,
+    min(author) AS author,
+    row_number() OVER (ORDER BY min(prompt_id), min(response_id), text_id) - 1 AS place
 FROM named
 GROUP BY text_id
 ORDER BY text_id
