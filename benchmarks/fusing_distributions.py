@@ -1,7 +1,7 @@
 """Whether a teacher's distributions teach more than its texts alone: `make fusion-distributions`.
 
-    python benchmarks/fusing_distributions.py                 # three seeds, into runs/fusion-distributions; goes on where it
-    was stopped python benchmarks/fusing_distributions.py --seeds 1 --out /tmp/fusing
+    python benchmarks/fusing_distributions.py                 # three seeds; goes on where it was stopped
+    python benchmarks/fusing_distributions.py --seeds 1 --out /tmp/fusing
 
 Four tiny sources answer 1,000 problems and read their own right answers. For each source the same target is trained on the
 same texts, with as many steps, in four ways: on the text alone; with half of the weight on the source's distributions; and, as
