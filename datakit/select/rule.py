@@ -26,11 +26,11 @@ from datakit.wording import counted, did_you_mean
 FEW_DEMOS = 0.02  # of the pairs
 NUMBERS = (
     *("prompt_no", "model_no", "id", "n_chars", "n_tokens", "text_hash", "score", "claim", "repeated"),
-    *("passed", "failed", "is_right", "is_wrong", "may_be_chosen", "may_be_rejected", "may_be_demo"),
+    *("is_right", "is_wrong", "may_be_chosen", "may_be_rejected", "may_be_demo"),
 )
 """Of an answer, what selection needs: no text, and some fifty bytes a row."""
-OF_RANKS = ("scored", "flagged")
-"""And what mean ranks need beside that."""
+OF_VERDICTS, OF_RANKS = ("passed", "failed"), ("scored", "flagged")
+"""And what is needed beside that where answers are verified, and for mean ranks."""
 
 
 AS_SCORED = 'SELECT *, NULL::DOUBLE AS slope, score AS value, rowid AS "row" FROM answers'
@@ -153,7 +153,8 @@ def mark_answers(run: Run, rule: Rule, whole: bool = False, prompt_no: int | Non
     named = rule.select.sides
     _check_sources(run, rule.select)
     marks |= {"chosen": named.chosen if named else None, "rejected": named.rejected if named else None}
-    columns = "*" if whole else ", ".join((*NUMBERS, *OF_RANKS) if judge == MEAN_RANK else NUMBERS)
+    needed = (*NUMBERS, *(OF_VERDICTS if rule.verifier is not None else ()), *(OF_RANKS if judge == MEAN_RANK else ()))
+    columns = "*" if whole else ", ".join(needed)
     only = "" if prompt_no is None else f" WHERE prompt_no = {prompt_no}"
     run.make_table("answers", f"SELECT {columns} FROM ({load_sql('select/mark_answers')}){only}", marks, as_written=True)
     run.change_table(load_sql("select/mark_copies"))

@@ -1,5 +1,5 @@
 -- Every current response with its verdict and its score, and what it may be in a pair. Kept as the temporary table `answers`: selection
--- takes the first columns (rule.NUMBERS), the audit all; each takes a hundredth of a selection's time.
+-- takes the first columns (rule.NUMBERS and what stands beside it), the audit all; each takes a hundredth of a selection's time.
 -- Reads current_responses, responses, sources, verdicts, scores, faults (find_faults.sql, flag_answers.sql).
 --   $verifier  name of the verifier, or NULL where the domain has none: then every answer counts as right and as wrong
 --   $wrong     outcomes that count as wrong
@@ -61,13 +61,13 @@ SELECT
     score,
     (if(scored, 0, 8) + if(passed OR failed, 0, 4) + if(complete, 0, 2) + if(dropped, 1, 0))::UTINYINT AS claim,
     FALSE AS repeated,
-    passed,
-    failed,
     usable AND ($verifier IS NULL OR passed) AS is_right,
     usable AND ($verifier IS NULL OR failed) AS is_wrong,
     is_right AND ($chosen::VARCHAR [] IS NULL OR list_contains($chosen, model)) AS may_be_chosen,
     is_wrong AND ($rejected::VARCHAR [] IS NULL OR list_contains($rejected, model)) AS may_be_rejected,
     if($target::VARCHAR IS NULL, may_be_chosen, is_right AND model <> $target) AS may_be_demo,
+    passed,
+    failed,
     scored,
     coalesce(fault = 'flagged', FALSE) AS flagged,
     complete,
