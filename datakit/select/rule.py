@@ -25,10 +25,12 @@ from datakit.wording import counted, did_you_mean
 
 FEW_DEMOS = 0.02  # of the pairs
 NUMBERS = (
-    *("prompt_no", "model_no", "id", "n_chars", "n_tokens", "text_hash", "score", "scored", "repeated", "flagged"),
-    *("complete", "dropped", "passed", "failed", "is_right", "is_wrong", "may_be_chosen", "may_be_rejected", "may_be_demo"),
+    *("prompt_no", "model_no", "id", "n_chars", "n_tokens", "text_hash", "score", "claim", "repeated"),
+    *("is_right", "is_wrong", "may_be_chosen", "may_be_rejected", "may_be_demo"),
 )
 """Of an answer, what selection needs: no text, and some fifty bytes a row."""
+OF_VERDICTS, OF_RANKS = ("passed", "failed"), ("scored", "flagged")
+"""And what is needed beside that where answers are verified, and for mean ranks."""
 
 
 AS_SCORED = 'SELECT *, NULL::DOUBLE AS slope, score AS value, rowid AS "row" FROM answers'
@@ -151,7 +153,9 @@ def mark_answers(run: Run, rule: Rule, whole: bool = False, prompt_no: int | Non
     named = rule.select.sides
     _check_sources(run, rule.select)
     marks |= {"chosen": named.chosen if named else None, "rejected": named.rejected if named else None}
-    columns, only = "*" if whole else ", ".join(NUMBERS), "" if prompt_no is None else f" WHERE prompt_no = {prompt_no}"
+    needed = (*NUMBERS, *(OF_VERDICTS if rule.verifier is not None else ()), *(OF_RANKS if judge == MEAN_RANK else ()))
+    columns = "*" if whole else ", ".join(needed)
+    only = "" if prompt_no is None else f" WHERE prompt_no = {prompt_no}"
     run.make_table("answers", f"SELECT {columns} FROM ({load_sql('select/mark_answers')}){only}", marks, as_written=True)
     run.change_table(load_sql("select/mark_copies"))
     if rule.select.pass_rate_min is not None:

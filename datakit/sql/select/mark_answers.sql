@@ -1,5 +1,5 @@
--- Every current response with its verdict and its score, and what it may be in a pair. Kept as the temporary table `answers`: of the
--- columns selection takes the first (rule.NUMBERS), the audit all.
+-- Every current response with its verdict and its score, and what it may be in a pair. Kept as the temporary table `answers`: selection
+-- takes the first columns (rule.NUMBERS and what stands beside it), the audit all; each takes a hundredth of a selection's time.
 -- Reads current_responses, responses, sources, verdicts, scores, faults (find_faults.sql, flag_answers.sql).
 --   $verifier  name of the verifier, or NULL where the domain has none: then every answer counts as right and as wrong
 --   $wrong     outcomes that count as wrong
@@ -8,7 +8,8 @@
 -- Gives one row a response, by numbers (numbered_prompts, numbered_sources, id_number). "Cannot judge" is neither right nor wrong: no
 -- verdict, an outcome in between, a judge without a finite score (`scored` is FALSE). What is not complete is neither: an answer that
 -- was cut off, or a thought without one (its text_hash and n_chars are NULL). What has a `fault` is neither. `repeated` is left to
--- mark_copies.sql. `dropped`: its source drops answers with residue, and it has some. Where its source strips residue, a text_hash is
+-- mark_copies.sql, which of identical texts leaves the one whose `claim` is the lowest number: a scored one before others, then one
+-- that is right or wrong, complete, not dropped. `dropped`: its source drops answers with residue, and it has some. Where its source strips residue, a text_hash is
 -- that of the text without it: what exports cannot tell apart makes no pair. n_thought_tokens: the server's count, or the thought's
 -- share of the characters of n_tokens (`thought_counted` is FALSE); NULL where there is no thought.
 -- (response_id, judge) is the key of scores: where one judge counts, nothing is grouped. Few answers are in none of them.
@@ -58,18 +59,19 @@ SELECT
     n_tokens::INTEGER AS n_tokens,
     shown_hash AS text_hash,
     score,
-    scored,
+    (if(scored, 0, 8) + if(passed OR failed, 0, 4) + if(complete, 0, 2) + if(dropped, 1, 0))::UTINYINT AS claim,
     FALSE AS repeated,
-    coalesce(fault = 'flagged', FALSE) AS flagged,
-    complete,
-    dropped,
-    passed,
-    failed,
     usable AND ($verifier IS NULL OR passed) AS is_right,
     usable AND ($verifier IS NULL OR failed) AS is_wrong,
     is_right AND ($chosen::VARCHAR [] IS NULL OR list_contains($chosen, model)) AS may_be_chosen,
     is_wrong AND ($rejected::VARCHAR [] IS NULL OR list_contains($rejected, model)) AS may_be_rejected,
     if($target::VARCHAR IS NULL, may_be_chosen, is_right AND model <> $target) AS may_be_demo,
+    passed,
+    failed,
+    scored,
+    coalesce(fault = 'flagged', FALSE) AS flagged,
+    complete,
+    dropped,
     source_no,
     sample_index,
     outcome,

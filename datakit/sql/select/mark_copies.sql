@@ -1,5 +1,4 @@
--- Of identical texts of one model to one prompt one may be used: a scored one before others, then one that is right or wrong, complete,
--- not dropped, the first by id. The others are `repeated`.
+-- Of identical texts of one model to one prompt one may be used: that with the lowest claim, the first by id. The others are `repeated`.
 -- Changes answers (mark_answers.sql). No parameters.
 -- Next to nothing is put in order: of the sides on which two hashes have one of 64 places, the rows whose hash is not the only one of its
 -- kind. Different texts with one place, or one hash, cost time, and change nothing.
@@ -30,9 +29,6 @@ FROM (
             GROUP BY ALL
             HAVING count(*) > 1
         )
-    QUALIFY row_number() OVER (
-        PARTITION BY prompt_no, model_no, text_hash
-        ORDER BY NOT scored, NOT (passed OR failed), NOT complete, dropped, id
-    ) > 1
+    QUALIFY row_number() OVER (PARTITION BY prompt_no, model_no, text_hash ORDER BY claim, id) > 1
 ) AS copies
 WHERE answers.rowid = copies.place
