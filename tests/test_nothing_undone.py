@@ -149,7 +149,7 @@ def test_what_nothing_has_looked_at_becomes_a_demo_only_where_it_may(folder: Pat
         assert (run.frame("demos").height, run.frame("pairs").height) == (N if allowed else 0, 0)
     assert any(text.startswith("neither a verifier nor a judge looks at the answers") for text in heard.warnings)
     card = (folder / "run" / "sft" / "README.md").read_text()
-    assert "no judge, so one is taken by a stable hash" in card
+    assert "one is taken by a stable hash" in card and ("so none of them is a demo" in card) != allowed
 
 
 def test_a_build_ends_with_the_warnings_of_inspect(folder: Path) -> None:
