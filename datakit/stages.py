@@ -22,7 +22,7 @@ from datakit.audit.summary import Summary, summarise
 from datakit.check.libraries import warn_of_libraries
 from datakit.check.preflight import check_run_folder, preflight
 from datakit.collect.begin import Begun, begin, collect
-from datakit.collect.changes import check_same
+from datakit.collect.changes import check_same, name_shrunk
 from datakit.collect.merge import Merged, check_shards, merge_shards
 from datakit.curate import curator
 from datakit.domains import Domain, domain_of
@@ -53,6 +53,7 @@ from datakit.sample.by_hand import Written, write_lines
 from datakit.sample.spending import Spent, judge_budget, left_of, spent_so_far, within
 from datakit.score.entity_f1 import score_by_values
 from datakit.score.one_judge import score_missing
+from datakit.select.changes import count_stored
 from datakit.select.kept import keep_selection, save_selection, with_settings
 from datakit.select.rule import Rule, Selected, check_measured, obeying_flags, rule_of
 from datakit.select.rule import select as select_answers
@@ -75,7 +76,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
         domain = domain_of(recipe)
         preflight(recipe, domain, folder, replace(options, cluster=cluster), monitor)
     stopped, exported = list[DatakitError](), dict[Phase, int]()
-    selection: Selected | None = None
+    selection, shrunk = None, list[str]()
     with (
         _writing(folder, recipe, options, monitor) as (run, behind),
         engines_of(cluster, monitor.say, options.signals, options.grace_s) as engines,
@@ -100,13 +101,16 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
                     stopped += score(run, recipe, options, monitor, engines)
                 case "select":
                     rule = obeying_flags(run, rule)  # also those that came while it was building
+                    before = count_stored(run)
                     selection = select(run, rule, monitor)
+                    shrunk = name_shrunk(run, before, count_stored(run), begun.cut_at)
                 case "probe":
                     stopped += probe_missing(run, recipe, options, monitor)
                 case "export":
                     exported = export(run, recipe, rule, monitor, selection)
         selected = rule if "select" in options.stages and (options.keep_going or not stopped) else None
-        return replace(summarise(run, recipe, exported, stopped, selected, options.report), behind=behind)
+        summary = summarise(run, recipe, exported, stopped, selected, options.report)
+        return replace(summary, warnings=[*summary.warnings, *shrunk], behind=behind)
 
 
 @contextmanager
@@ -183,10 +187,13 @@ def score(run: Run, recipe: Recipe, options: Options, monitor: Monitor, engines:
 def select(run: Run, rule: Rule, monitor: Monitor) -> Selected:
     """Replace demos and pairs by what the recipe's rule selects."""
     monitor.stage("select", {})
+    before = count_stored(run)
     selected = select_answers(run, rule, whole=True)  # what the command ends with looks at the same answers
     run.replace("demos", selected.demos)
     run.replace("pairs", selected.pairs)
-    monitor.say(f"{counted(selected.demos.height, 'demos')} for SFT, {counted(selected.pairs.height, 'pairs')} for DPO")
+    n_demos, n_pairs = count_stored(run)
+    was = f" (before: {before[0]:,} and {before[1]:,})" if any(before) and before != (n_demos, n_pairs) else ""
+    monitor.say(f"{counted(n_demos, 'demos')} for SFT, {counted(n_pairs, 'pairs')} for DPO{was}")
     return selected
 
 
