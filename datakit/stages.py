@@ -21,7 +21,7 @@ from datakit.audit.report import Curation
 from datakit.audit.summary import Summary, summarise
 from datakit.check.libraries import warn_of_libraries
 from datakit.check.preflight import check_run_folder, preflight
-from datakit.collect.begin import Begun, begin, collect
+from datakit.collect.begin import COUNT_SELECTED, Begun, begin, collect
 from datakit.collect.changes import check_same, name_shrunk
 from datakit.collect.merge import Merged, check_shards, merge_shards
 from datakit.curate import curator
@@ -53,7 +53,6 @@ from datakit.sample.by_hand import Written, write_lines
 from datakit.sample.spending import Spent, judge_budget, left_of, spent_so_far, within
 from datakit.score.entity_f1 import score_by_values
 from datakit.score.one_judge import score_missing
-from datakit.select.changes import count_stored
 from datakit.select.kept import keep_selection, save_selection, with_settings
 from datakit.select.rule import Rule, Selected, check_measured, obeying_flags, rule_of
 from datakit.select.rule import select as select_answers
@@ -64,10 +63,8 @@ from datakit.wording import counted, did_you_mean
 
 
 def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Summary:
-    """Run the stages up to `options.until`, going on where an earlier build of the run folder stopped.
-
-    What ended sampling early is in the summary's `stopped`; without `keep_going` nothing after that stage was done.
-    """
+    """Run the stages up to `options.until`, going on where an earlier build of the run folder stopped. What ended sampling
+    early is in the summary's `stopped`; without `keep_going` nothing after that stage was done."""
     for note in recipe.notes:
         monitor.say(note, warning=True)
     cluster = options.cluster or (recipe.cluster.address if recipe.cluster is not None else None)
@@ -76,7 +73,7 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
         domain = domain_of(recipe)
         preflight(recipe, domain, folder, replace(options, cluster=cluster), monitor)
     stopped, exported = list[DatakitError](), dict[Phase, int]()
-    selection, shrunk = None, list[str]()
+    selection: Selected | None = None
     with (
         _writing(folder, recipe, options, monitor) as (run, behind),
         engines_of(cluster, monitor.say, options.signals, options.grace_s) as engines,
@@ -101,16 +98,14 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
                     stopped += score(run, recipe, options, monitor, engines)
                 case "select":
                     rule = obeying_flags(run, rule)  # also those that came while it was building
-                    before = count_stored(run)
                     selection = select(run, rule, monitor)
-                    shrunk = name_shrunk(run, before, count_stored(run), begun.cut_at)
                 case "probe":
                     stopped += probe_missing(run, recipe, options, monitor)
                 case "export":
                     exported = export(run, recipe, rule, monitor, selection)
         selected = rule if "select" in options.stages and (options.keep_going or not stopped) else None
         summary = summarise(run, recipe, exported, stopped, selected, options.report)
-        return replace(summary, warnings=[*summary.warnings, *shrunk], behind=behind)
+        return replace(summary, warnings=[*summary.warnings, *name_shrunk(run, begun)], behind=behind)
 
 
 @contextmanager
@@ -187,11 +182,11 @@ def score(run: Run, recipe: Recipe, options: Options, monitor: Monitor, engines:
 def select(run: Run, rule: Rule, monitor: Monitor) -> Selected:
     """Replace demos and pairs by what the recipe's rule selects."""
     monitor.stage("select", {})
-    before = count_stored(run)
+    before = run.query(COUNT_SELECTED).row(0)
     selected = select_answers(run, rule, whole=True)  # what the command ends with looks at the same answers
     run.replace("demos", selected.demos)
     run.replace("pairs", selected.pairs)
-    n_demos, n_pairs = count_stored(run)
+    n_demos, n_pairs = selected.demos.height, selected.pairs.height
     was = f" (before: {before[0]:,} and {before[1]:,})" if any(before) and before != (n_demos, n_pairs) else ""
     monitor.say(f"{counted(n_demos, 'demos')} for SFT, {counted(n_pairs, 'pairs')} for DPO{was}")
     return selected

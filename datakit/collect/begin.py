@@ -25,6 +25,7 @@ from datakit.tables import TABLES, Item
 from datakit.wording import counted
 
 ROWS_AT_A_TIME = 5_000
+COUNT_SELECTED = "SELECT (SELECT count(*) FROM demos), (SELECT count(*) FROM pairs)"
 
 
 class Curated(Protocol):
@@ -71,6 +72,8 @@ class Begun:
     """Prompts that are kept, in another shard."""
     limit: int | None = None
     """Of how many prompts there were to be at most."""
+    selected: tuple[int, int] = (0, 0)
+    """The demos and pairs that the run had."""
 
     @property
     def cut_at(self) -> int | None:
@@ -89,7 +92,8 @@ def begin(
     `earlier`: the run whose responses' ids are to stay, where it is another one.
     """
     begun = _begin(run, recipe, domain, options.limit, curate, earlier)
-    begun = replace(begun, limit=options.limit)
+    n_demos, n_pairs = run.query(COUNT_SELECTED).row(0)
+    begun = replace(begun, limit=options.limit, selected=(n_demos, n_pairs))
     if options.shard is None:
         return begun
     prompts, n_elsewhere = drop_elsewhere(run, begun.prompts, options.shard)

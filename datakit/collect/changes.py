@@ -7,9 +7,7 @@ change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from datakit.collect.begin import Begun, name_gone
+from datakit.collect.begin import COUNT_SELECTED, Begun, name_gone
 from datakit.collect.reading import NOT_WANTED
 from datakit.errors import RunError
 from datakit.recipe import Recipe, Sampled
@@ -65,18 +63,17 @@ def _all_gone(run: Run, recipe: Recipe, begun: Begun) -> list[str]:
     return found
 
 
-def name_shrunk(run: Run, before: Sequence[int], after: Sequence[int], cut_at: int | None) -> list[str]:
-    """What a build ends with where it has left fewer demos or pairs than there were, and prompts of the run are out of it.
-    `before`, `after`: demos and pairs; `cut_at`: Begun's."""
+def name_shrunk(run: Run, begun: Begun) -> list[str]:
+    """What a build ends with that has left fewer demos or pairs than there were, where prompts of the run are out of it."""
     n_gone, n = run.query(
         "SELECT count(*) FILTER (dropped = $reason), count(*) FILTER (dropped IS NULL OR dropped = $reason) FROM prompts",
         {"reason": NOT_WANTED},
     ).row(0)
-    if not n_gone or all(now >= was for now, was in zip(after, before, strict=True)):
+    made = list(zip(("demos", "pairs"), run.query(COUNT_SELECTED).row(0), begun.selected, strict=True))
+    if not n_gone or all(now >= was for _, now, was in made):
         return []
-    made = zip(("demos", "pairs"), after, before, strict=True)
     fewer = " and ".join(f"{counted(now, things)} ({was:,} before)" for things, now, was in made)
-    return [f"{fewer}: {name_gone(n_gone, n, cut_at)}"]
+    return [f"{fewer}: {name_gone(n_gone, n, begun.cut_at)}"]
 
 
 def _listed(differences: list[str]) -> str:

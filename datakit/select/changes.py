@@ -8,12 +8,6 @@ from datakit.select.rule import Rule, naming_demos, naming_pairs
 from datakit.store import Run, load_sql
 
 
-def count_stored(run: Run) -> tuple[int, int]:
-    """The demos and the pairs that a run has."""
-    n_demos, n_pairs = run.query("SELECT (SELECT count(*) FROM demos), (SELECT count(*) FROM pairs)").row(0)
-    return n_demos, n_pairs
-
-
 def hold_stored(run: Run) -> None:
     """What the run holds is `before`."""
     for table in ("pairs", "demos"):
