@@ -157,8 +157,7 @@ def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
         run.replace("overlaps", TABLES["overlaps"].frame())
     run.replace("sources", inputs.source_frame(recipe))
     run.replace("judges", TABLES["judges"].frame([{"judge": name, "type": kind} for name, kind in judges(recipe).items()]))
-    for spool in begun.imported.values():
-        run.append_missing(spool)
+    n_new = {table: run.append_missing(spool) for table, spool in begun.imported.items()}
     dropped = [*inputs.dropped.items(), *begun.curated.most_common()]
     for note, count in [*inputs.notes.items(), *((Note("prompts", f"dropped: {reason}"), n) for reason, n in dropped)]:
         monitor.say(note.of(count), warning=True)
@@ -167,7 +166,8 @@ def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
         monitor.say(f"{counted(begun.n_elsewhere, 'prompts')} in other shards")
     elif not kept:
         monitor.say("curate drops every prompt: nothing is asked; datakit inspect shows what each of them met", warning=True)
-    imported = f", {counted(inputs.n_responses, 'responses')} imported" if inputs.n_responses else ""
+    known = f" ({n_new['responses']:,} of them new)" if inputs.n_responses and n_new["responses"] < inputs.n_responses else ""
+    imported = f", {counted(inputs.n_responses, 'responses')} imported{known}" if inputs.n_responses else ""
     monitor.say(f"{counted(kept, 'prompts')}{imported}")
 
 
