@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from datakit.check.golds import Problem, check_golds
 from datakit.check.libraries import LOOKED_AT, unlisted
 from datakit.check.preflight import check_keys_and_folders, check_scores, find_rewards
 from datakit.check.weak_tests import check_tests
-from datakit.client import Probed, at, chat_at, probe_endpoint, read_access, server_url
+from datakit.client import Probed, probe_endpoint, read_access
 from datakit.collect.inputs import read_inputs
 from datakit.collect.reading import reference_digest
 from datakit.domains import Domain, domain_of
@@ -64,17 +62,11 @@ def _silent_endpoints(recipe: Recipe, monitor: Monitor) -> list[Problem]:
     problems = []
     for called, where, section in asked:
         access = read_access(section.api_key_env, section.headers, where)
-        asked_at = chat_at
-        if isinstance(section, Served):
-            asked_at = partial(_served_at, section.api)
-        probed = probe_endpoint(section.base_urls, access, section.model, asked_at)
+        beside = f"/{section.api}" if isinstance(section, Served) else None
+        probed = probe_endpoint(section.base_urls, access, section.model, beside)
         monitor.say(f"{called}: {section.model} {_describe(probed)}")
         problems += [Problem(f"{called}: {one.url}", one.trouble) for one in probed if one.trouble is not None]
     return problems
-
-
-def _served_at(api: str, base_url: str) -> str:
-    return at(server_url(base_url), f"/{api}")
 
 
 def _describe(probed: list[Probed]) -> str:
@@ -84,7 +76,7 @@ def _describe(probed: list[Probed]) -> str:
     'is listed at http://a/v1, may be asked at http://b/v1 (no list of models), cannot be asked at http://c/v1'
     """
     groups = [
-        ("is listed at {}", [one.url for one in probed if one.lists]),
+        ("is listed at {}", [one.url for one in probed if one.trouble is None and one.lists]),
         ("may be asked at {} (no list of models)", [one.url for one in probed if one.trouble is None and not one.lists]),
         ("cannot be asked at {}", [one.url for one in probed if one.trouble is not None]),
     ]

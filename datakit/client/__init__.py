@@ -24,7 +24,7 @@ from datakit.client.calls import Answer, Client, count_of
 from datakit.client.content import Content, is_unfinished, is_withheld, read_content
 from datakit.client.draining import Drain
 from datakit.client.faults import Drained, Fault, RequestFailed, of_answer, of_status
-from datakit.client.probing import Probed, chat_at, list_models, probe_endpoint
+from datakit.client.probing import Probed, list_models, probe_endpoint
 from datakit.client.replica import Replica
 
 __all__ = [
@@ -42,7 +42,6 @@ __all__ = [
     "Replica",
     "RequestFailed",
     "at",
-    "chat_at",
     "check_package",
     "count_of",
     "has_no_list",

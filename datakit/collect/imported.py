@@ -201,7 +201,7 @@ class _Importing:
             known = self.reading.asking(question_in(row, prompt))
         notes: list[Note] = []
         if known is None:
-            place = "the limit" if self.bring_prompts else "the prompts section"
+            place = "--limit" if self.bring_prompts or self.reading.full else "the prompts section"
             notes.append(Note("responses", f"to prompts outside of {place}"))
         else:
             others = f"than the first row of its {{}} in {name}, which counts"

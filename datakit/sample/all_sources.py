@@ -88,7 +88,7 @@ class Gathering:
                 )
             elif one is not None and not one.in_batches and batch.may_be_paid:
                 raise RunError(
-                    f"{batch.model}: batch {batch.batch_id} is being answered; build with request: batch until it has ended, "
+                    f"{batch.model}: batch {batch.batch_id} is being answered; leave request: batch until it has ended, "
                     f"or cancel it at the vendor's and remove {folder.note_path(batch)}"
                 )
         return asked
@@ -205,7 +205,7 @@ class Gathering:
             access = read_access(source.api_key_env, source.headers, source.origin.section)
             if source.request == "batch":
                 tell = partial(self.monitor.advance, asked.label, 0, 0)
-                batches = BatchClient(source.model, source.base_urls[0], access, *limits[1:])
+                batches = BatchClient(source.model, source.base_urls[0], access, *limits[1:], origin=source.origin)
                 await stack.enter_async_context(batches)
                 return BatchSampler(source, batches, self.run, self._meter, tell, self.monitor.say, asked.only_begins)
             client = Client(source.model, source.base_urls, access, *limits, origin=source.origin, omit=source.omit)

@@ -418,3 +418,17 @@ def test_check_names_golds_that_do_not_pass_and_endpoints_that_do_not_answer(tmp
         )
     gone = datakit("check", "--recipe", recipe)
     assert gone.returncode == 2 and "does not answer" in gone.stderr
+
+
+def test_check_tries_the_keys_of_sources_and_judges(tmp_path):
+    """The list of models is open to everybody; the answers are not."""
+    with running(Fake(models=("fake/one", "org/rm"), key="sk-right", open_list=True)) as fake:
+        judge = {"type": "served", "model": "org/rm", "revision": "a", "base_urls": [fake.url], "api_key_env": "A_KEY"}
+        recipe = recipe_over(fake.url, write_problems(tmp_path / "p.jsonl", 2), api_key_env="A_KEY") | {"score": judge}
+        path = write_recipe(tmp_path / "r.yaml", recipe)
+        wrong = datakit("check", "--recipe", path, env={"A_KEY": "sk-wrong"})
+        right = datakit("check", "--recipe", path, env={"A_KEY": "sk-right"})
+    assert (wrong.returncode, right.returncode) == (2, 0), right.stderr
+    refused = f"{fake.url}: does not accept the key (HTTP 401"
+    assert f"! sources.0: {refused}" in wrong.stderr and f"! score.0: {refused}" in wrong.stderr
+    assert "fake/one cannot be asked at" in wrong.stderr and "fake/one is listed at" in right.stderr
