@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 
 from datakit.audit.curation import describe_curation
@@ -116,8 +116,8 @@ def _writing(
     the end. `recipe`: where it names one."""
     mirror = recipe.mirror if recipe is not None else None
     url = options.mirror_url(mirror.url if mirror is not None else None)
-    every_s = {"every_s": mirror.every_s} if mirror is not None else {}
-    with Run.create(folder) as run, mirrored(run, url, monitor.say, grace_s=options.grace_s, **every_s) as behind:
+    every_s = mirror.every_s if mirror is not None else None
+    with Run.create(folder) as run, mirrored(run, url, monitor.say, every_s, options.grace_s) as behind:
         yield run, behind
 
 
@@ -218,6 +218,7 @@ class Asked:
     suite: str
     """A suite or a benchmark, by name or file."""
     models: list[Model]
+    _: KW_ONLY
     out: Path | None = None
     """Gets a run folder a benchmark; by default runs/eval/<suite>."""
     base: str | None = None

@@ -78,7 +78,18 @@ def build(
     loaded = load_recipe(domain, recipe)
     folder = out or Path("runs") / loaded.domain
     options = Options(
-        *(stage, limit, resample, retry_failures, keep_going, grace, recipe_select, selfcheck, signals, report, shard, cluster),
+        until=stage,
+        limit=limit,
+        resample=resample,
+        retry_failures=retry_failures,
+        keep_going=keep_going,
+        grace_s=grace,
+        recipe_select=recipe_select,
+        selfcheck=selfcheck,
+        signals=signals,
+        report=report,
+        shard=shard,
+        cluster=cluster,
         mirror=mirror,
     )
     if dry_run or json:

@@ -54,8 +54,7 @@ def client_of(reward: RemoteReward, base_urls: Sequence[str], proven: bool) -> C
     """A client of these of the judge's URLs. `proven`: it has given scores before."""
     urls = base_urls if isinstance(reward, ChatJudge) else REMOTE[reward.type].server_urls(base_urls)
     access = read_access(reward.api_key_env, reward.headers, reward.origin.section)
-    limits = (reward.max_in_flight, reward.timeout_s, reward.patience_s, proven)
-    return Client(reward.model, urls, access, *limits, origin=reward.origin, omit=reward.omit)
+    return Client.of(reward, urls, access, proven)
 
 
 def remote_model(reward: RemoteReward, client: Client) -> RemoteModel:

@@ -70,9 +70,7 @@ class Sampled:
 
     async def _sample(self) -> None:
         source = self.source
-        async with Client(
-            source.model, source.base_urls, OPEN, source.max_in_flight, source.timeout_s, omit=source.omit
-        ) as client:
+        async with Client.of(source, source.base_urls, OPEN, proven=False) as client:
             self.sampler = Sampler(source, client)
             await asyncio.wait_for(self.sampler.sample(iter(self.asks), self._store), 60)
 
