@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from datakit.check.golds import Problem, check_golds
 from datakit.check.libraries import LOOKED_AT, unlisted
 from datakit.check.preflight import check_keys_and_folders, check_scores, find_rewards
