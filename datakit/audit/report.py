@@ -271,6 +271,17 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """What was met in the inputs, and how often: a row of `notes`."""
+
+    things: str
+    what: str
+    n: int
+    first: str
+    """Where it was met first; empty where that says nothing."""
+
+
+@dataclass(frozen=True)
 class Example:
     """A pair to look at, see sql/audit/examples.sql."""
 
@@ -357,6 +368,7 @@ class Report:
     """Rows that are stored."""
     current: dict[str, int]
     """Rows that the current recipe, verifier and judge read."""
+    notes: list[Noted] = field(default_factory=list)
     curation: Curation | None = None
     funnel: list[Step] = field(default_factory=list)
     lost: list[LostCandidates] = field(default_factory=list)

@@ -21,7 +21,7 @@ from datakit.progress import Monitor
 from datakit.recipe import Recipe, Sampled
 from datakit.rewards.judges import judges
 from datakit.store import Run, Spool, load_sql
-from datakit.tables import TABLES, Item
+from datakit.tables import TABLES, Item, Rows
 from datakit.wording import counted
 
 ROWS_AT_A_TIME = 5_000
@@ -138,12 +138,28 @@ def _read(run: Run, recipe: Recipe, domain: Domain, limit: int | None, earlier: 
         )
     for spool in (prompts, *imported.values()):
         spool.finish()
+    prompts = _with_later_references(run, prompts, inputs)
     inputs.note_other_references(_first_references(run, prompts, inputs))
     if inputs.chooses_index:
         _check_once(run, recipe, imported["responses"])
     for source in recipe.sampled:
         _check_asked_by(run, source, prompts, inputs)
     return Begun(inputs, prompts, imported)
+
+
+def _with_later_references(run: Run, prompts: Spool, inputs: Inputs) -> Spool:
+    """Prompts whose first row has no reference, with that of the first row that has one."""
+    if not inputs.later:
+        return prompts
+    columns = ["prompt_id", "reference", "reference_digest", "solution", "test_style", "entry_point"]
+    found = TABLES["prompts"].frame([prompt_row(prompt) for prompt in inputs.later.values()])[columns]
+    whole, is_later = run.spool("prompts", "whole.tmp"), pl.col("prompt_id").is_in(found["prompt_id"].implode())
+    for _, frame in prompts.frames(ROWS_AT_A_TIME):
+        dropped = pl.when(~is_later).then("dropped")
+        whole.add(frame.update(found, on="prompt_id").with_columns(dropped=dropped))
+    whole.finish()
+    prompts.path.unlink()
+    return whole
 
 
 def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
@@ -155,6 +171,9 @@ def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
         run.replace_by(begun.overlaps)
     elif run.parts("overlaps"):
         run.replace("overlaps", TABLES["overlaps"].frame())
+    if inputs.notes or run.parts("notes"):
+        rows: Rows = [vars(note) | {"n": count} for note, count in inputs.notes.items()]
+        run.replace("notes", TABLES["notes"].frame(rows))
     run.replace("sources", inputs.source_frame(recipe))
     run.replace("judges", TABLES["judges"].frame([{"judge": name, "type": kind} for name, kind in judges(recipe).items()]))
     n_new = {table: run.append_missing(spool) for table, spool in begun.imported.items()}

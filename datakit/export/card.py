@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
+from datakit.collect.reading import Note
 from datakit.errors import DISTRIBUTION
 from datakit.export.manifest import runs_of
 from datakit.export.rules import rules_in_words
@@ -77,7 +78,10 @@ def _sources(kind: str, manifest: Row) -> str:
 def _about_run(name: str, run: Row, kinds: list[str]) -> str:
     title = "## How a row was chosen" + (f": {name}" if name else "")
     judge = [] if run["judge_accuracy"] is None else [_judge(run, run["judge_accuracy"])]
-    return "\n".join([title, "", *(f"- {rule}" for rule in [*rules_in_words(run, kinds), *judge])])
+    rules = [f"- {rule}" for rule in [*rules_in_words(run, kinds), *judge]]
+    noted = [f"- {Note(one['things'], one['what'], one['first']).of(one['n'])}" for one in run["notes"]]
+    inputs = ["", "Of the files and datasets that it was made from:", "", *noted] if noted else []
+    return "\n".join([title, "", *rules, *inputs])
 
 
 def _judge(run: Row, accuracy: Row) -> str:

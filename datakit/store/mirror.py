@@ -26,7 +26,7 @@ from datakit.store.run import Run
 from datakit.wording import counted
 
 ORDER = (
-    *("prompts", "overlaps", "sources", "judges", "readings", "responses", "failures"),
+    *("prompts", "overlaps", "notes", "sources", "judges", "readings", "responses", "failures"),
     *("verdicts", "judgements", "scores", "distributions", "demos", "pairs"),
 )
 """Tables, each after those that its rows are about."""

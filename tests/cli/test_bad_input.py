@@ -89,7 +89,9 @@ def test_an_unreadable_prompt_file(problems, tmp_path):
 
 def test_a_mapped_column_that_is_not_there(problems, tmp_path):
     said = refused(tmp_path, changed(problems, columns={"prompt": "question", "reference": "answer"}))
-    assert "columns.reference: there is no column 'answer'; the file has gold, id, question" in said
+    assert f"r.yaml: prompts.0.columns.reference: there is no column 'answer'; {problems} has gold, id, question" in said
+    near = refused(tmp_path, changed(problems, columns={"prompt": "qestion", "reference": "gold"}))
+    assert "r.yaml: prompts.0.columns.prompt: there is no column 'qestion'; did you mean 'question'?" in near
 
 
 def test_a_column_that_is_not_ours(problems, tmp_path):
@@ -343,7 +345,7 @@ def test_folders_that_are_no_run(tmp_path):
 
 
 def test_sql(run):
-    assert f"there is no table nope; datakit sql {run} lists those that there are" in datakit("sql", run, "from nope").stderr
+    assert f"there is no table zz; datakit sql {run} lists those that there are" in datakit("sql", run, "from zz").stderr
     assert "there is no table respnses; did you mean 'responses'?" in datakit("sql", run, "from respnses").stderr
     assert datakit("sql", run, "SELECT 1", "--format", "xml").returncode == 2
     done = datakit("sql", run, "SELECT count(*) AS n, sum(n_tokens) AS s FROM responses", "--format", "csv")
