@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from datakit.client.access import Access
 from datakit.client.faults import Drained, Fault, RequestFailed, of_answer
@@ -43,21 +43,6 @@ class Answer(NamedTuple):
 
     content: Any
     latency_s: float
-
-
-class Section(Protocol):
-    """The part of a recipe's section that says how a model is asked."""
-
-    model: str
-    max_in_flight: int
-    timeout_s: float
-    patience_s: float
-    omit: list[str]
-
-    @property
-    def origin(self) -> Origin:
-        """Where the section was written."""
-        ...
 
 
 class Client:
@@ -105,30 +90,6 @@ class Client:
         self._draining = asyncio.Event()
         self._turns = Turns(self.replicas)
         self._tasks: set[asyncio.Task[None]] = set()
-
-    @classmethod
-    def of(
-        cls,
-        section: Section,
-        base_urls: Sequence[str],
-        access: Access,
-        proven: bool,
-        trouble: Callable[[], str | None] | None = None,
-        most: int | None = None,
-    ) -> Client:
-        """Return a client with the limits of a recipe's section; `most` requests in flight at each URL if it allows more."""
-        return cls(
-            section.model,
-            base_urls,
-            access,
-            max_in_flight=section.max_in_flight if most is None else min(section.max_in_flight, most),
-            timeout_s=section.timeout_s,
-            patience_s=section.patience_s,
-            proven=proven,
-            trouble=trouble,
-            origin=section.origin,
-            omit=section.omit,
-        )
 
     async def __aenter__(self) -> Client:
         self._heard_at = time.monotonic()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from datakit import serving
-from datakit.client import OPEN, BatchClient, Client, Drain, read_access
+from datakit.client import OPEN, BatchClient, Drain, client_for, read_access
 from datakit.engine.local import KeptEngine
 from datakit.errors import BudgetSpent, DatakitError, RunError, SourceStopped
 from datakit.machine import collecting_rarely, many_open_files
@@ -216,10 +216,10 @@ class Gathering:
                 )
                 await stack.enter_async_context(batches)
                 return BatchSampler(source, batches, self.run, self._meter, tell, self.monitor.say, asked.only_begins)
-            client = Client.of(source, source.base_urls, access, asked.proven)
+            client = client_for(source, source.base_urls, access, asked.proven)
         else:
             server = next(servers)
-            client = Client.of(source, [server.base_url], OPEN, asked.proven, server.trouble)
+            client = client_for(source, [server.base_url], OPEN, asked.proven, server.trouble)
         client.retries_refused = asked.proven and self.options.retry_failures
         return Sampler(source, await stack.enter_async_context(client), self.readers.get(source.model))
 

@@ -53,9 +53,8 @@ def draw_spending(spending: Sequence[SourceSpent], this_build: Progress, console
     def several(name: str, some: Sequence[SourceSpent], style: str) -> Line:
         responses, requests = sum(one.n_responses for one in some), sum(one.n_requests for one in some)
         took = total(some)
-        return Line(
-            name, cells(number(responses), requests, (took.prompt_tokens, took.completion_tokens), money(took.cost)), style
-        )
+        tokens = (took.prompt_tokens, took.completion_tokens)
+        return Line(name, cells(number(responses), requests, tokens, money(took.cost)), style)
 
     spent = total(spending)
     if earlier := [source for source in spending if source.label is None]:
@@ -69,10 +68,8 @@ def draw_spending(spending: Sequence[SourceSpent], this_build: Progress, console
     titles = ["responses", "requests", "tokens in", "tokens out", *(["cost"] if priced else [])]
     _draw("samples of this run", titles, lines, console)
     if left := sum(source.n_responses - source.n_there for source in wanted_now):
-        said = (
-            f"  {counted(left, 'responses')} of sources above are not wanted now: they stay, and took their part of the tokens"
-        )
-        console.print(Text(said, style="dim"))
+        stay = "of sources above are not wanted now: they stay, and took their part of the tokens"
+        console.print(Text(f"  {counted(left, 'responses')} {stay}", style="dim"))
     if uncounted := sum(source.n_uncounted for source in spending):
         console.print(
             Text(f"  {counted(uncounted, 'responses')} came without token counts; the sums leave them out", style="yellow")
