@@ -89,14 +89,14 @@ def merge_shards(run: Run, shards: Sequence[Run]) -> Merged:
         for table in ("sources", "judges", "overlaps", "notes"):
             run.replace(table, first.frame(table))
     _take_prompts(run, shards)
-    added = {}
+    added = dict.fromkeys(GROWING, 0)
     for table, rows in GROWING.items():
-        spool = run.spool(table)
-        for shard in shards:
+        for shard in shards:  # one by one: every shard has all that is imported
+            spool = run.spool(table)
             for frame in shard.stream(rows, {}, ROWS_AT_A_TIME):
                 spool.add(frame)
-        spool.finish()
-        added[table] = run.append_missing(spool, ATTEMPT if table == "failures" else ())
+            spool.finish()
+            added[table] += run.append_missing(spool, ATTEMPT if table == "failures" else ())
     for shard in shards:
         if flags := Flags(shard.folder).rows():
             Flags(run.folder).add(flags)

@@ -14,6 +14,7 @@ from datakit.select.changes import find_changes, hold_stored
 from datakit.select.rule import Rule, Selected, excluded_in, select
 from datakit.store import Database, Run, load_sql
 from datakit.tables import EXPORTED, Phase, Row, finite
+from datakit.wording import counted
 
 NOT_WRITTEN = ("messages_digest", "row_digest", "mix_place", "test_place", "prompt_chars", "takes_turns")
 """Columns of the statements that only serve mixing, splitting and counting, see sql/export/demos.sql."""
@@ -95,10 +96,14 @@ def read_given(run: Run, recipe: Recipe, rule: Rule, name: str = "", selected: S
     for phase, stored in stored_rows.items():
         kind = kind_of(phase, has_target)
         frame = run.query(f"SELECT * EXCLUDE ({', '.join(TEXTS[kind])}) FROM ({statement(kind)})", params)
-        if stored != frame.height:  # the join drops a pair whose texts are gone: that must not pass unseen
+        if stored != frame.height:  # the join drops a pair whose texts are gone, and doubles one whose are there twice
+            met = f"{run.folder}: {counted(stored, EXPORTED[phase])}"
+            if stored > frame.height:
+                again = command("select", run.folder)
+                raise RunError(f"{met}, but only {frame.height:,} with their prompts and responses; run: {again}")
             raise RunError(
-                f"{run.folder}: {stored:,} {EXPORTED[phase]}, but only {frame.height:,} with their prompts and "
-                f"responses; run: {command('select', run.folder)}"
+                f"{met} would be {frame.height:,} rows, for prompts or responses are stored more than once: "
+                f"{command('inspect', run.folder)} names the table; move a copied part away, or merge shards into a new folder"
             )
         frames[phase] = frame.with_row_index("at")
     return Given(name, frames, _facts(run, recipe, rule, selected), run, selected, params, has_target)

@@ -122,6 +122,29 @@ def test_what_is_merged_later_is_added_and_what_is_missing_is_said(shards: Path,
     assert table(tmp_path / "run", "flags")["note"].to_list() == ["odd"]
 
 
+def test_what_every_shard_imports_is_in_the_merged_run_once(tmp_path: Path) -> None:
+    """Answers that exist already, with their scores, and one without a text, which is a failure."""
+    texts = ("", "so", "or so")
+    rows = [
+        {"prompt": f"What is {at} + 1?", "model": "m", "text": text, "score": score}
+        for at in range(N)
+        for score, text in enumerate(texts)
+    ]
+    (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = {"type": "responses", "path": "r.jsonl", "judge": "given"}
+    recipe = write_recipe(tmp_path / "r.yaml", {"domain": "instruct", "sources": [source], "select": {"margin": None}})
+    for at in range(3):
+        datakit("build", "--recipe", recipe, "--out", tmp_path / str(at), "--until", "sample", "--shard", f"{at}/3")
+    merged = datakit("merge", tmp_path / "run", *(tmp_path / str(at) for at in range(3)))
+    assert f"{2 * N} responses, " in merged.stderr and f", {2 * N} scores, of 3 shards" in merged.stderr
+    for run in ("run", "whole"):
+        done = datakit("build", "--recipe", recipe, "--out", tmp_path / run)
+        assert done.returncode == 0, done.stderr
+    for name in ("responses", "scores", "prompts", "pairs", "current_failures"):
+        found, undivided = (table(tmp_path / run, name).drop("at", strict=False) for run in ("run", "whole"))
+        assert found.height >= N - 2 and found.equals(undivided), name
+
+
 def built(folder: Path, recipe: dict[str, Any], **options: Any) -> Path:
     build(parse(recipe, "r.yaml", folder.parent), folder, Options(until="sample", **options), Heard())
     return folder

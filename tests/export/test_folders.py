@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -137,6 +139,17 @@ def test_a_phase_without_rows_is_no_configuration(one_pair):
     out = one_pair.with_name("out")
     assert datasets.get_dataset_config_names(str(out)) == ["dpo"]
     assert pq.read_table(out / "sft" / "train.parquet").num_rows == 0
+
+
+@pytest.mark.parametrize("table", ["responses", "prompts"])
+def test_rows_that_stand_in_a_run_twice_are_no_examples_twice(one_pair, tmp_path, table):
+    copy = shutil.copytree(one_pair, tmp_path / "run")
+    [part] = (copy / table).glob("*.parquet")
+    shutil.copy(part, part.with_stem("part-000007"))
+    done = datakit("select", copy)
+    assert done.returncode == 2 and " would be " in done.stderr and f"datakit inspect {copy} names the table" in done.stderr
+    named = rf"{table}: \d rows? with the key of another row"
+    assert re.search(named, datakit("inspect", copy).stdout)
 
 
 def test_one_manifest_over_all(out):
