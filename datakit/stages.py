@@ -47,11 +47,9 @@ from datakit.probe.readings import sampled_readers
 from datakit.progress import Monitor
 from datakit.recipe import Budget, EntityF1, Recipe, resolve
 from datakit.recipe.benchmarks import load_suite
-from datakit.rewards.judges import judge_name
 from datakit.sample.all_sources import Gathering
 from datakit.sample.by_hand import Written, write_lines
 from datakit.sample.spending import Spent, judge_budget, left_of, spent_so_far, within
-from datakit.score.entity_f1 import score_by_values
 from datakit.score.one_judge import score_missing
 from datakit.select.kept import keep_selection, save_selection, with_settings
 from datakit.select.rule import Rule, Selected, check_measured, obeying_flags, rule_of
@@ -173,8 +171,8 @@ def score(run: Run, recipe: Recipe, options: Options, monitor: Monitor, engines:
     stopped: list[DatakitError] = []
     for reward in recipe.score:
         if isinstance(reward, EntityF1):
-            score_by_values(run, judge_name(reward), monitor)
-        elif not stopped or options.keep_going:
+            continue  # counted from verdicts by the view `scores`
+        if not stopped or options.keep_going:
             stopped += score_missing(run, recipe, reward, options, monitor, engines, judge_budget(run, recipe, reward))
     return stopped
 

@@ -13,13 +13,13 @@ from datakit.collect.benchmarks import read_items
 from datakit.collect.inputs import read_inputs
 from datakit.collect.reading import NOT_WANTED, Inputs, Note, prompt_row
 from datakit.collect.shards import drop_elsewhere
-from datakit.domains import Domain
+from datakit.domains import Domain, domain_of
 from datakit.errors import BadInput
 from datakit.machine import collecting_rarely
 from datakit.options import Options
 from datakit.progress import Monitor
-from datakit.recipe import Recipe, Sampled
-from datakit.rewards.judges import judges
+from datakit.recipe import EntityF1, Recipe, Sampled
+from datakit.rewards.judges import judge_name, judges
 from datakit.store import Run, Spool, load_sql
 from datakit.tables import TABLES, Item, Rows
 from datakit.wording import counted
@@ -175,7 +175,7 @@ def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
         rows: Rows = [vars(note) | {"n": count} for note, count in inputs.notes.items()]
         run.replace("notes", TABLES["notes"].frame(rows))
     run.replace("sources", inputs.source_frame(recipe))
-    run.replace("judges", TABLES["judges"].frame([{"judge": name, "type": kind} for name, kind in judges(recipe).items()]))
+    run.replace("judges", _judges_frame(recipe))
     n_new = {table: run.append_missing(spool) for table, spool in begun.imported.items()}
     dropped = [*inputs.dropped.items(), *begun.curated.most_common()]
     for note, count in [*inputs.notes.items(), *((Note("prompts", f"dropped: {reason}"), n) for reason, n in dropped)]:
@@ -207,6 +207,14 @@ def name_gone(n_gone: int, n: int, cut_at: int | None) -> str:
         f"{n_gone:,} of the {counted(n, 'prompts')} of this run {are} {why}, and out of its dataset; "
         f"their answers stay, and come back {back}; to have both datasets, give another --out"
     )
+
+
+def _judges_frame(recipe: Recipe) -> pl.DataFrame:
+    """The rows of `judges`. One that counts what the verifier found has no scores of its own: see views/counted_scores.sql."""
+    verifier = domain_of(recipe).verifier
+    counting = {judge_name(reward): verifier.name for reward in recipe.score if isinstance(reward, EntityF1) and verifier}
+    rows = [{"judge": name, "type": kind, "verifier": counting.get(name)} for name, kind in judges(recipe).items()]
+    return TABLES["judges"].frame(rows)
 
 
 def _first_references(run: Run, prompts: Spool, inputs: Inputs) -> dict[str, str]:

@@ -18,7 +18,8 @@ from datakit.wording import counted
 
 GROWING = {
     **{table: f"SELECT * FROM {table}" for table in ("responses", "verdicts", "judgements", "distributions", "failures")},
-    "scores": "SELECT * FROM scores WHERE judge NOT IN (SELECT judge FROM judgements)",  # others follow from judgements
+    "scores": "SELECT * FROM scores WHERE judge NOT IN (SELECT judge FROM judgements) "
+    "AND judge NOT IN (SELECT judge FROM judges WHERE verifier IS NOT NULL)",  # others follow from judgements and verdicts
 }
 """The rows of tables that only grow. Of failures each attempt is a row."""
 ATTEMPT = ("attempts", "at")

@@ -209,7 +209,8 @@ class Database(Tables):
 
     def renew(self) -> None:
         """See the tables that have changed as they are now. Temporary tables that were made of them go."""
-        self.changed |= {"scores"} if "judgements" in self.changed else set()  # judgements are scores, too
+        if not self.changed.isdisjoint(("judgements", "verdicts", "judges", "responses", "prompts", "sources")):
+            self.changed.add("scores")  # some follow from these
         self._drop(name for name, parts in self._made.items() if parts & self.changed)
         while self.changed:
             table = self.changed.pop()
@@ -296,12 +297,19 @@ class Database(Tables):
         loose = completed(table, TABLES[table].frame(rows))
         if table == "responses":
             self._make_view_of_responses(loose, parts)
-        elif table == "scores" and any(self._found["judgements"]):
-            judged = load_sql("views/judged_scores")
-            self._define(judged)
-            self._unite(table, loose, parts, (judged,))
+        elif table == "scores":
+            self._unite(table, loose, parts, self._derived_scores())
         else:
             self._unite(table, loose, parts)
+
+    def _derived_scores(self) -> list[str]:
+        """Queries for scores that are not stored: those that follow from judgements, and from verdicts."""
+        self._define("FROM judges")
+        counting = self.connection.execute("FROM judges WHERE verifier IS NOT NULL").fetchone()
+        names = ["judged_scores"] * any(self._found["judgements"]) + ["counted_scores"] * (counting is not None)
+        queries = [load_sql(f"views/{name}") for name in names]
+        self._define("\n".join(queries))
+        return queries
 
     def _make_view_of_responses(self, loose: pl.DataFrame, parts: list[Path]) -> None:
         """Parts of older versions, and those under another rule of what is compared, are completed as they are read."""

@@ -132,8 +132,8 @@ class Run:
         return frame.height
 
     def replace(self, table: str, frame: pl.DataFrame) -> None:
-        """Put the frame in the place of the whole table, in one rename."""
-        self._write_part(table, frame, 0)
+        """Put the frame in the place of the whole table, in one rename. RunError where it has other parts: they would stay."""
+        self._write_part(table, frame, self._only_number(table))
 
     def journal(self, table: str) -> Journal:
         """The table's journal, for rows that come one by one."""
@@ -214,8 +214,8 @@ class Run:
             yield Path(folder)
 
     def replace_by(self, spool: Spool) -> None:
-        """Put a finished spool's rows in the place of its table, in one rename."""
-        self._take(spool, 0)
+        """Put a finished spool's rows in the place of its table, as `replace` does."""
+        self._take(spool, self._only_number(spool.table))
 
     def append_by(self, spool: Spool) -> None:
         """Add a finished spool's rows as one part."""
@@ -295,11 +295,6 @@ class Run:
     def _unreadable(self, error: Exception) -> RunError:
         return RunError(f"{self.folder / 'recipe.json'}: cannot be read ({error}); build again with --recipe to write it anew")
 
-    def missing(self, table: str, wanted: pl.DataFrame) -> pl.DataFrame:
-        """The rows of `wanted` whose key (the columns that it shares with the table's key) has no row yet."""
-        key = [column for column in TABLES[table].key if column in wanted.columns]
-        return wanted.join(self.query(f"SELECT {', '.join(key)} FROM {table}"), on=key, how="anti", nulls_equal=True)
-
     def check_writable(self) -> None:
         """RunError where the run is open for reading only."""
         if self._lock is None:
@@ -335,6 +330,11 @@ class Run:
             self._write_part(table, frame, int(journal.stem.removeprefix("journal-")))
         journal.unlink()
         self._note(table)
+
+    def _only_number(self, table: str) -> int:
+        if others := [part for part in self.parts(table) if part != part_path(self.folder / table, 0)]:
+            raise RunError(f"{others[0]}: {table} has one part, part-000000; move this one away, and run the command again")
+        return 0
 
     def _next_number(self, table: str) -> int:
         files = [*self.parts(table), *journals_in(self.folder / table)]

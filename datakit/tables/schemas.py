@@ -5,7 +5,8 @@ One table is one folder of Parquet parts under the run. `prompts`, `overlaps`, `
 verifier or judge makes new ids. `sources` says which responses the current recipe wants: model, revision and sampling, of
 which prompts, sample_index below n; and which finish reasons mean complete, beside those that always do. `judges` says whose
 scores. `judgements` are what chat models said of two answers, or of one beside its reference; read as scores they are part
-of `scores`. `overlaps` says what a prompt met that is dropped by curation or comes near to a benchmark: the item or the other
+of `scores`, as is what a judge counts of the verdicts of the `verifier` that `judges` names.
+`overlaps` says what a prompt met that is dropped by curation or comes near to a benchmark: the item or the other
 prompt, how much of it, and the text in common. `notes` says what was met in the inputs. `flags` says what people think of a
 prompt, a response or a pair. Of a response `text` is the answer, null where its thought (`reasoning`) was not followed by one.
 """
@@ -187,7 +188,7 @@ TABLES: dict[str, Table] = {
     ),
     "judges": Table(
         ("judge",),
-        {"judge": pl.String, "type": pl.String},
+        {"judge": pl.String, "type": pl.String, "verifier": pl.String},
         "Whose scores the current recipe wants.",
     ),
     "notes": Table(

@@ -191,7 +191,7 @@ def one(tmp_path_factory):
 def test_imported_scores_select_without_any_reward_model(one):
     assert pairs_of(one) == [("six", "seven", 5.0), ("three", "one", 4.0)]
     with Run.open(one / "run") as run:
-        [(name, kind)] = run.frame("judges").rows()
+        [(name, kind, _)] = run.frame("judges").rows()
         assert run.query("SELECT DISTINCT judge FROM scores").rows() == [(name,)]
         assert kind == "x" and name.startswith("x@local-")
         assert chosen_judge(run.recipe()) == name
@@ -306,7 +306,7 @@ def two(tmp_path_factory):
         ]
         run.append("scores", rows)
         run.save_recipe(resolve(parse(values, "r", folder)))
-        run.replace("judges", run.query("SELECT * FROM judges UNION ALL SELECT 'armorm@1', 'armorm'"))
+        run.replace("judges", run.query("SELECT * FROM judges UNION ALL BY NAME SELECT 'armorm@1' AS judge, 'armorm' AS type"))
     reselect(folder / "run", [], Heard())
     return folder
 

@@ -1,4 +1,4 @@
-"""Entity F1: counted from verdicts by a statement, again where a reference has changed; a build selects by it."""
+"""Entity F1: counted from verdicts by a view, with the references of now; a build selects by it."""
 
 import json
 
@@ -6,8 +6,6 @@ import pytest
 
 from datakit.domains import domain_of
 from datakit.recipe import load, resolve
-from datakit.score.entity_f1 import missing_f1
-from datakit.store import Run
 from tests.helpers.command import datakit, rows_of, write_recipe
 
 KB = [{"name": "Blue Gull", "area": "harbour", "phone": "555 111"}, {"name": "Red Oak", "area": "hill", "phone": "555 222"}]
@@ -66,12 +64,6 @@ def test_the_judge_is_named_by_the_knowledge_base(built):
     }
 
 
-def test_nothing_is_scored_twice(built):
-    with Run.create(built / "run") as run:
-        judge = run.query("SELECT judge FROM judges")["judge"][0]
-        assert missing_f1(run, judge).is_empty()
-
-
 @pytest.mark.parametrize("form", ["plain", "by row"])
 def test_a_response_is_of_one_prompt(tmp_path, form):
     write(tmp_path)
@@ -82,10 +74,20 @@ def test_a_response_is_of_one_prompt(tmp_path, form):
     assert done.returncode == 2 and "a row is a whole dialogue; a response answers one prompt" in done.stderr
 
 
-def test_a_changed_reference_is_scored_anew(built):
-    """The second prompt's gold is now that of Red Oak; the first one's scores stay as they are."""
-    write(built, [ASKED[0], (ASKED[1][0], "Red Oak, 555 222, hill.")])
+def test_a_merged_run_has_the_same_scores(built, tmp_path):
+    assert datakit("merge", tmp_path / "run", built / "run").returncode == 0
+    scores = "SELECT response_id, judge, score, objectives FROM scores ORDER BY 1"
+    assert rows_of(tmp_path / "run", scores) == rows_of(built / "run", scores)
+    assert not list((tmp_path / "run" / "scores").glob("*")), "they follow from verdicts"
+
+
+def test_a_changed_reference_counts_alone(built):
+    """The golds change places: each answer has one score, by the reference of now."""
+    write(built, [(ASKED[0][0], ASKED[1][1]), (ASKED[1][0], ASKED[0][1])])
     done = datakit("build", "--recipe", built / "r.yaml", "--out", built / "run")
-    assert done.returncode == 0, done.stderr
-    found = {(row["prompt_id"], row["sample_index"]): row["objectives"] for row in rows_of(built / "run", STORED)}
-    assert found["p1", 3] == [3, 0, 0] and found["p1", 1] == [0, 2, 3] and found["p0", 0] == [2, 0, 0] and len(found) == 8
+    assert done.returncode == 0 and "copied" not in done.stderr, done.stderr
+    rows = rows_of(built / "run", STORED)
+    found = {(int(row["prompt_id"][1:]), row["sample_index"]): tuple(row["objectives"]) for row in rows}
+    assert len(rows) == 8 and found == {(at, index): COUNTS[1 - at, index] for at, index in COUNTS}
+    pairs = rows_of(built / "run", "SELECT chosen FROM pairs_with_texts ORDER BY prompt_id")
+    assert [pair["chosen"] for pair in pairs] == [ANSWERS[1], ANSWERS[0]]

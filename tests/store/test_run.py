@@ -274,23 +274,26 @@ def test_files_that_are_no_parts_are_left_alone(folder):
     assert (folder / "responses" / "my-notes.txt").exists()
 
 
-# ------------------------------------------------------------------------------------------------------------ missing
+# ------------------------------------------------------------------------------------------------------------ replacing
 
 
-def test_missing_is_what_has_no_row_yet(folder):
+@pytest.mark.parametrize("table", ["scores", "pairs"])
+def test_a_table_with_other_parts_is_not_replaced(folder, table):
+    """They would stay beside the new one: rows that were replaced, and rows twice."""
     with Run.create(folder) as run:
-        run.append("scores", [{"response_id": "a", "judge": "x"}, {"response_id": "b", "judge": "y"}])
-        run.journal("scores").append([{"response_id": "c", "judge": "x"}])
-        wanted = pl.DataFrame({"response_id": ["a", "b", "c", "d"], "judge": ["x"] * 4, "other": [1, 2, 3, 4]})
-        assert run.missing("scores", wanted).rows() == [("b", "x", 2), ("d", "x", 4)]
-        assert run.missing("scores", wanted.select("response_id")).rows() == [("d",)]
+        run.append(table, [{"prompt_id": "a"} if table == "pairs" else {"response_id": "a"}])
+        for replace in (lambda: run.replace(table, run.frame(table)), lambda: run.replace_by(filled(run.spool(table)))):
+            with pytest.raises(RunError, match=f"part-000001.parquet: {table} has one part, part-000000; move this one away"):
+                replace()
+        run.parts(table)[0].rename(folder / "away")
+        run.replace(table, TABLES[table].frame())
+        run.replace(table, TABLES[table].frame())
+        assert run.frame(table).is_empty()
 
 
-def test_missing_takes_null_for_a_value(folder):
-    with Run.create(folder) as run:
-        rows = [{"model": "m", "revision": None, "sampling": "s"}, {"model": "m", "revision": "1", "sampling": "s"}]
-        run.replace("sources", TABLES["sources"].frame(rows[:1]))
-        assert run.missing("sources", TABLES["sources"].frame(rows))["revision"].to_list() == ["1"]
+def filled(spool):
+    spool.finish()
+    return spool
 
 
 # -------------------------------------------------------------------------------------------- a writer that is killed
