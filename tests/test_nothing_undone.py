@@ -14,13 +14,14 @@ from datakit.dry_run import plan
 from datakit.errors import RunError, command
 from datakit.options import Options
 from datakit.recipe import parse
+from datakit.select.kept import SETTABLE
 from datakit.stages import build, reselect
 from datakit.store import Run
 from datakit.tables.intervals import wilson
 from tests.helpers.monitors import Heard
 
 N = 12
-KEPT = "select and limits are kept as datakit select --set made them"
+KEPT = "select, limits and export are kept as datakit select --set made them"
 
 
 def write_answers(folder: Path, n: int = N, scored: bool = True) -> None:
@@ -87,10 +88,11 @@ def margins(folder: Path) -> set[float]:
 
 
 def test_a_build_keeps_what_select_has_set_and_prints_it_for_the_recipe(changed: Path) -> None:
-    reselect(changed / "run", ["limits.min_pairs=0"], Heard())
+    reselect(changed / "run", ["limits.min_pairs=0", "export.license=mit"], Heard())
     again = built(changed)
     [said] = [text for text in again.warnings if text.startswith(KEPT)]
-    assert said.endswith("select: {margin: [5.0, 9.0]}\nlimits: {min_pairs: 0}") and margins(changed) == set()
+    assert said.endswith("select: {margin: [5.0, 9.0]}\nlimits: {min_pairs: 0}\nexport: {license: mit}")
+    assert margins(changed) == set() and "license: mit" in (changed / "run" / "dpo" / "README.md").read_text()
     assert [text for text in built(changed).warnings if text.startswith(KEPT)], "the third build says it, too"
 
 
@@ -98,6 +100,16 @@ def test_recipe_select_goes_back_to_the_recipe(changed: Path) -> None:
     assert not any(text.startswith(KEPT) for text in built(changed, Options(recipe_select=True)).warnings)
     assert margins(changed) == {3.0}
     assert not any(text.startswith(KEPT) for text in built(changed).warnings), "and stays there"
+
+
+def test_every_section_that_may_be_set_is_kept(changed: Path) -> None:
+    """Also in a run whose recipe.json was written when fewer were."""
+    path = changed / "run" / "recipe.json"
+    values = json.loads(path.read_text())
+    assert values["own"].keys() == SETTABLE.keys()
+    del values["own"]["export"]
+    path.write_text(json.dumps(values))
+    assert [text for text in built(changed).warnings if text.startswith(KEPT)] and margins(changed) == set()
 
 
 def test_a_changed_recipe_wins_in_words(changed: Path) -> None:

@@ -19,7 +19,6 @@ from datakit.select.rule import Rule, rule_in
 from datakit.store import Run
 from datakit.wording import did_you_mean
 
-SECTIONS = ("select", "limits")
 SETTABLE: dict[str, type[BaseModel]] = {"select": Select, "limits": Limits, "export": Export}
 """What `datakit select --set` may change."""
 
@@ -27,7 +26,7 @@ SETTABLE: dict[str, type[BaseModel]] = {"select": Select, "limits": Limits, "exp
 def selection_of(recipe: Recipe) -> dict[str, Any]:
     """The sections that `datakit select --set` may change, as JSON has them."""
     dumped = recipe.model_dump(mode="json")
-    return {section: dumped[section] for section in SECTIONS}
+    return {section: dumped[section] for section in SETTABLE}
 
 
 def keep_selection(run: Run, recipe: Recipe, recipe_selects: bool, monitor: Monitor) -> Recipe:
@@ -41,17 +40,20 @@ def keep_selection(run: Run, recipe: Recipe, recipe_selects: bool, monitor: Moni
         run.save_recipe(recipe)
         return recipe
     old = run.recipe()
+    own = selection_of(old) | own  # earlier versions did not keep all sections
     lines = changed_lines(own, selection_of(old))
     if now != own:
-        monitor.say(f"the recipe's select or limits have changed, and replace what datakit select --set made:\n{lines}", True)
+        monitor.say(
+            f"the recipe's select, limits or export have changed, and replace what datakit select --set made:\n{lines}", True
+        )
         run.save_recipe(recipe)
         return recipe
     monitor.say(
-        "select and limits are kept as datakit select --set made them; --recipe-select goes back to the recipe's. "
+        "select, limits and export are kept as datakit select --set made them; --recipe-select goes back to the recipe's. "
         f"As lines of the recipe:\n{lines}",
         warning=True,
     )
-    kept = recipe.model_copy(update={section: getattr(old, section) for section in SECTIONS})
+    kept = recipe.model_copy(update={section: getattr(old, section) for section in SETTABLE})
     run.save_recipe(kept, own)
     return kept
 

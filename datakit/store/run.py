@@ -252,7 +252,7 @@ class Run:
     def save_recipe(self, recipe: Recipe, own: Mapping[str, Any] | None = None) -> None:
         """Write the resolved recipe, with its digest and the folder that its paths start from, as recipe.json.
 
-        `own`: the select and limits of the recipe file, where those of the run are others (select/kept.py).
+        `own`: the select, limits and export of the recipe file, where the run has others (select/kept.py).
         """
         values = {"digest": digest(recipe), "folder": str(recipe.folder), "recipe": recipe.model_dump(mode="json")}
         if own is not None:
@@ -277,7 +277,7 @@ class Run:
             raise self._unreadable(error) from error
 
     def own_selection(self) -> dict[str, Any] | None:
-        """The select and limits of the recipe file, where the run has others; None where it has the file's."""
+        """The select, limits and export of the recipe file, where the run has others; None where it has the file's."""
         own: dict[str, Any] | None = self._recipe_values().get("own")
         return own
 
