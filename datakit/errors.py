@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import importlib.util
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -83,6 +83,14 @@ class BudgetSpent(DatakitError):
     """The recipe's budget is spent; what was received is stored."""
 
     exit_status = 3
+
+
+def raise_all(stopped: Sequence[DatakitError]) -> None:
+    """What stopped some work, if anything did: a single error as it is, several as a SourceStopped with all their messages."""
+    if len(stopped) == 1:
+        raise stopped[0]
+    if stopped:
+        raise SourceStopped("\n".join(map(str, stopped)))
 
 
 class Origin(NamedTuple):

@@ -29,7 +29,7 @@ from datakit.domains import Domain, domain_of
 from datakit.dry_run import Plan, plan
 from datakit.engine.choice import engines_of
 from datakit.engine.protocol import Engines
-from datakit.errors import BadInput, DatakitError, SourceStopped
+from datakit.errors import BadInput, BudgetSpent, DatakitError, raise_all
 from datakit.evaluation.contest import Contest, contest_for
 from datakit.evaluation.flips import read_flips
 from datakit.evaluation.items import contact, prompts_of
@@ -258,16 +258,23 @@ def evaluate(
             if model.departs_from(benchmark):
                 said = "is asked without prefill: `transformers serve` cannot go on with an answer"
                 monitor.say(f"{model.name} {said}", warning=True)
-        with series.built(contest.recipe, benchmark.name) as run:
-            met = [contact(data, prompts, benchmark) for data, prompts in texts.items()]
-            if benchmark.judge:
-                from datakit.evaluation.judged import judged_results  # imports numpy, which no build needs to begin
+        try:
+            with series.built(contest.recipe, benchmark.name) as run:
+                met = [contact(data, prompts, benchmark) for data, prompts in texts.items()]
+                if benchmark.judge:
+                    from datakit.evaluation.judged import judged_results  # imports numpy, which no build needs to begin
 
-                results.append(judged_results(contest, series.verdicts(contest, run), run, base, met))
-                continue
-            answered = read_answers(run, benchmark, models)
-            results.append(results_of(run, benchmark, models, base, answered, met))
-            flips += read_flips(run, benchmark, base, names, answered) if asked.flips else []
+                    results.append(judged_results(contest, series.verdicts(contest, run), run, base, met))
+                    continue
+                answered = read_answers(run, benchmark, models)
+                results.append(results_of(run, benchmark, models, base, answered, met))
+                flips += read_flips(run, benchmark, base, names, answered) if asked.flips else []
+        except BudgetSpent as spent:
+            if not (options.keep_going and results):
+                raise
+            left_out = ", ".join(one.benchmark.name for one in contests[len(results) :])
+            series.stopped.append(BudgetSpent(f"left out: {left_out}; {spent}"))
+            break
     evaluation = Evaluation(suite, base if len(names) > 1 else None, names, results, means_of(results), flips)
     (series.folder / "eval.json").write_text(as_json(evaluation.as_json()) + "\n", encoding="utf-8")
     return evaluation, series.stopped
@@ -308,7 +315,7 @@ class Series:
         self.ended(summary)
         self.stopped += summary.stopped
         if self.stopped and not self.options.keep_going:
-            raise self.stopped[0] if len(self.stopped) == 1 else SourceStopped("\n".join(map(str, self.stopped)))
+            raise_all(self.stopped)
         with Run.open(self.folder / name) as run:
             self._spent += spent_so_far(run, recipe)
             yield run

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datakit.errors import BadInput, SourceStopped, command
+from datakit.errors import BadInput, SourceStopped, command, raise_all
 from datakit.options import Shard
 from datakit.signals import Signals
 from datakit.wording import counted, did_you_mean
@@ -104,8 +104,7 @@ def _build(recipe: Recipe, folder: Path, options: Options) -> None:
         if options.keep_going or not summary.stopped:
             whole = options.until == "export"
             watch.say(f"next: {command('inspect', folder)}" if whole else f"stopped after {options.until}, as asked")
-    if stopped := summary.stopped or summary.behind:
-        raise stopped[0] if len(stopped) == 1 else SourceStopped("\n".join(map(str, stopped)))
+    raise_all(summary.stopped or summary.behind)
 
 
 def _dry_run(recipe: Recipe, folder: Path, options: Options, asked: bool, json: bool) -> None:

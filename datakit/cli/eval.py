@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datakit.cli.build import signals
-from datakit.errors import SourceStopped
+from datakit.errors import raise_all
 
 if TYPE_CHECKING:
     from datakit.options import Options
@@ -93,8 +93,7 @@ def _evaluate(asked: Asked, options: Options, json: bool) -> None:
     with Watch(again, interrupted=lambda: bool(signals.received)) as watch:
         evaluation, stopped = stages.evaluate(asked, options, watch, watch.summary)
     print_json(evaluation.as_json()) if json else draw(evaluation, open_console())
-    if stopped:
-        raise SourceStopped("\n".join(map(str, stopped)))
+    raise_all(stopped)
 
 
 def _plan(asked: Asked, options: Options, json: bool) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datakit import stages
-from datakit.errors import SourceStopped
+from datakit.errors import raise_all
 from datakit.evaluation.contest import read_baseline, read_judge
 from datakit.evaluation.models import read_models
 from datakit.evaluation.table import Evaluation
@@ -25,8 +25,8 @@ def build(
 
     `recipe`: a domain with an embedded recipe ("math"), a YAML file, the same as a dict (paths start from the working folder),
     or a Recipe. `out`: the run folder, by default runs/<domain>. RecipeError and BadInput for what cannot be built;
-    SourceStopped where a source ended early, unless `options.keep_going`: what was received is stored, and the same call goes
-    on.
+    SourceStopped or BudgetSpent where that ended sampling early, unless `options.keep_going`: what was received is stored, and
+    the same call goes on. MirrorBehind where the run is whole and its mirror is not.
     """
     loaded = _as_recipe(recipe)
     folder = Path(out) if out is not None else Path("runs") / loaded.domain
@@ -34,8 +34,8 @@ def build(
     with Watch() as watch:
         summary = stages.build(loaded, folder, chosen, watch)
         watch.summary(summary)
-    if summary.stopped and not chosen.keep_going:
-        raise summary.stopped[0] if len(summary.stopped) == 1 else SourceStopped("\n".join(map(str, summary.stopped)))
+    stopped = [] if chosen.keep_going else summary.stopped
+    raise_all(stopped or summary.behind)
     return open_run(folder)
 
 
@@ -74,8 +74,7 @@ def evaluate(
     )
     with Watch() as watch:
         evaluation, stopped = stages.evaluate(asked, options or Options(), watch, watch.summary)
-    if stopped and not (options and options.keep_going):
-        raise stopped[0]
+    raise_all([] if options and options.keep_going else stopped)
     return evaluation
 
 

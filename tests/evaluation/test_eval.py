@@ -230,6 +230,24 @@ def test_a_suite_of_two_benchmarks_has_a_mean(model, benchmark, tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"sums", "more", "eval.json"}
 
 
+def test_a_budget_that_is_spent_leaves_out_what_follows(model, benchmark, tmp_path):
+    """With --keep-going the benchmarks before it stand in the table all the same; the second call asks nothing more."""
+    fake = model(say=right_below(10))
+    benchmark("sums", n_prompts=6), benchmark("more", n_prompts=2), benchmark("most", n_prompts=2)
+    suite = tmp_path / "all.yaml"
+    suite.write_text("name: all\nbenchmarks: [sums.yaml, more.yaml, most.yaml]\n")
+    asked = ("eval", "--suite", suite, "--model", f"m={fake.url}", "--out", tmp_path / "out", "--budget-tokens", 1)
+    stopped = datakit(*asked)
+    assert stopped.returncode == 3 and not (tmp_path / "out" / "eval.json").exists()
+    for _ in range(2):
+        done = datakit(*asked, "--keep-going", "--json")
+        assert done.returncode == 3 and "left out: more, most; budget.tokens: the runs before this one" in done.stderr, (
+            done.stderr
+        )
+        assert [one["benchmark"] for one in json.loads(done.stdout)["benchmarks"]] == ["sums"]
+        assert table_in(tmp_path / "out") == json.loads(done.stdout) and not (tmp_path / "out" / "more").exists()
+
+
 # ------------------------------------------------------------------------------------------------- new rows, never a mixture
 
 
