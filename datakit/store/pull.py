@@ -16,6 +16,7 @@ from datakit.store.manifest import Content, Manifest, Note, newest, object_of
 from datakit.store.parts import writing
 from datakit.store.remote import Remote
 from datakit.store.run import Run
+from datakit.tables import TABLES
 
 AT_ONCE = 4
 FLAGS_JOURNAL = f"{FLAGS}/journal-000001.jsonl"
@@ -62,7 +63,7 @@ def pull(url: str, folder: Path, begin: Begin, advance: Callable[[str], None]) -
         begin(_counts([table[path] for path in missing]), _counts([table[path] for path in table if path not in missing]))
         _copy(remote, folder, {path: manifest.files[path] for path in missing}, lambda path: advance(table[path]))
         Note(remote.url, manifest.run).stand_on(folder, name, manifest.files)
-        here = {f"{one}/{part.name}" for one in ("responses", "verdicts", "scores", "failures") for part in run.parts(one)}
+        here = {f"{one}/{part.name}" for one in TABLES for part in run.parts(one)}
     return Pulled(len(missing), len(manifest.files) - len(missing), replaced, len(here - manifest.files.keys()))
 
 

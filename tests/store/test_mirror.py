@@ -18,9 +18,11 @@ import pytest
 from fsspec import register_implementation
 from fsspec.implementations.memory import MemoryFileSystem
 
+from datakit import library
 from datakit.errors import BadInput
+from datakit.options import Options
 from datakit.store import Run, mirrored
-from datakit.store.mirror import ORDER, Mirror
+from datakit.store.mirror import ORDER, Mirror, MirrorBehind
 from datakit.store.remote import Remote, RemoteError
 from datakit.tables import TABLES
 from tests.helpers.command import SETTINGS, datakit, recipe_over, rows_of, write_problems, write_recipe
@@ -237,6 +239,28 @@ def test_a_store_that_never_answers_is_one_sentence_and_a_known_one_is_not_waite
     assert [error.exit_status for error in left] == [4] and f"datakit mirror {folder} copies the rest" in behind
     silent.told.set()
     assert datakit("mirror", folder).returncode == 0
+
+
+def test_a_build_whose_mirror_is_behind_says_so_from_python_as_on_the_command_line(
+    recipe: Path, tmp_path: Path, silent: type[Silent]
+):
+    silent.told.set()
+    collected = ("--until", "collect", "--mirror", "silent://b/run")
+    assert build(recipe, tmp_path / "run", *collected).returncode == 0
+    silent.told.clear()
+    assert build(recipe, tmp_path / "run", *collected).returncode == 4
+    with pytest.raises(MirrorBehind, match="the run is whole here"):
+        library.build(recipe, tmp_path / "run", Options(until="collect", keep_going=True))
+
+
+def test_what_is_only_here_is_counted_in_every_table(recipe: Path, tmp_path: Path):
+    folder, url = run_with(tmp_path / "run", recipe), f"file://{tmp_path}/mirror"
+    with Run.create(folder) as run:
+        Mirror(run, url, lambda text, warning: None).copy()
+        for table in ORDER:
+            run.append(table, TABLES[table].frame([{}]))
+    pulled = datakit("pull", url, folder)
+    assert f"{len(ORDER)} parts of {folder} are not in the mirror: they stay" in pulled.stderr, pulled.stderr
 
 
 class Lossy(Remote):
