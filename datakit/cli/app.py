@@ -88,8 +88,10 @@ def main(argv: list[str] | None = None) -> None:
             typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
             typer.echo(str(error), err=True)
         sys.exit(build.signals.exit_status or error.exit_status)
+    except SystemExit as end:  # typer's own, also what it makes of Ctrl-C
+        sys.exit(build.signals.exit_status or end.code)
     except (KeyboardInterrupt, typer.Abort):
-        sys.exit(130)
+        sys.exit(build.signals.exit_status or 130)
     except RuntimeError:  # DuckDB's words for a signal
         if build.signals.exit_status is None:
             raise

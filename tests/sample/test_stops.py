@@ -130,17 +130,18 @@ def test_but_not_for_longer_than_the_grace_period(fake, recipe, run):
     assert count(run, "responses") == 6 * 5
 
 
-def test_a_second_ctrl_c_leaves_at_once(fake, recipe, run):
+@pytest.mark.parametrize("first, second, status", [(signal.SIGINT, signal.SIGINT, 130), (signal.SIGTERM, signal.SIGINT, 143)])
+def test_a_second_ctrl_c_leaves_at_once(fake, recipe, run, first, second, status):
     fake.fault = lambda number, body: "hang" if number > 6 else None
     with Forked(*sampling(recipe, run, "--grace", "600")) as process:
         wait_for_requests(fake, 6 + IN_FLIGHT)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(first)
         assert any("once more leaves at once" in line for line in process.stderr)
         time.sleep(0.5)
         assert process.poll() is None, "it waits"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(second)
         said = process.communicate(timeout=30)[1]
-    assert process.returncode == 130 and "Traceback" not in said
+    assert process.returncode == status and "Traceback" not in said
     assert count(run, "responses") == 6 * 5
 
 
