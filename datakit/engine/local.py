@@ -11,6 +11,7 @@ tracker process to outlive them, and the parent's secrets are never in a worker'
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -81,9 +82,9 @@ class LocalEngine:
             self._kept = None
 
     def _new_workers(self, server: ForkServer | None) -> _Workers:
-        folder = _folder_of_workers()
+        folder, lock = _folder_of_workers()
         cores = sorted(os.sched_getaffinity(0)) if self.pinned and hasattr(os, "sched_getaffinity") else [None] * self.workers
-        return _Workers(folder, [_Seat(number, folder, core, server) for number, core in enumerate(cores)])
+        return _Workers(folder, lock, [_Seat(number, folder, core, server) for number, core in enumerate(cores)])
 
 
 class KeptEngine:
@@ -119,12 +120,15 @@ class _Workers:
     """A seat for each, and their temporary folder."""
 
     folder: str
+    lock: int
+    """A descriptor: the folder is in use."""
     seats: list[_Seat]
 
     def end(self) -> None:
         for seat in self.seats:
             seat.end()
         shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self.lock)
 
 
 def _answered(seats: list[_Seat], pending: Iterator[Rows], keeps: bool) -> Generator[Result, None, None]:
@@ -147,15 +151,31 @@ def _answered(seats: list[_Seat], pending: Iterator[Rows], keeps: bool) -> Gener
                 yield result
 
 
-def _folder_of_workers() -> str:
-    """A temporary folder for what a worker that is killed cannot remove itself. Those of drivers that were killed go."""
+def _folder_of_workers() -> tuple[str, int]:
+    """A temporary folder for what a worker that is killed cannot remove itself, locked by a descriptor. Those of drivers that
+    were killed go; a driver in another container, which has none of our process ids, keeps its lock."""
     for left in Path(tempfile.gettempdir()).glob(f"{WORKERS_FOLDER}*"):
         pid = left.name.removeprefix(WORKERS_FOLDER).partition("-")[0]
         if sys.platform == "linux" and pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(left, ignore_errors=True)
+            with suppress(OSError):
+                lock = _locked(left)
+                shutil.rmtree(left, ignore_errors=True)
+                os.close(lock)
     folder = tempfile.mkdtemp(prefix=f"{WORKERS_FOLDER}{os.getpid()}-")
+    lock = _locked(Path(folder))
     Path(folder).chmod(0o1777)  # a worker's own processes may be of another user
-    return folder
+    return folder, lock
+
+
+def _locked(folder: Path) -> int:
+    """A descriptor that locks the folder until it is closed. BlockingIOError where another process has it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 class _Process(subprocess.Popen[bytes]):

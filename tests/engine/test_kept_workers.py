@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from datakit.engine.local import LocalEngine
+from datakit.engine.local import WORKERS_FOLDER, LocalEngine
 from datakit.errors import BadInput
 from tests.helpers.engine_workers import start, start_noting, start_refuses
 
@@ -80,3 +80,23 @@ def test_no_process_is_left_once_closed_or_refused_or_given_up(engine):
     next(results)
     results.close()
     assert not any(Path(f"/proc/{pid}").exists() for pid in first | second | third)
+
+
+def in_another_container(temp):
+    """The folder of a living engine under a process id that this /proc does not have, as one sees it where /tmp is shared."""
+    engine = LocalEngine(1, keeps=True)
+    run(engine, numbers(1))
+    [folder] = temp.glob(f"{WORKERS_FOLDER}*")
+    return engine, folder.rename(folder.with_name(f"{WORKERS_FOLDER}4194999-living"))
+
+
+def test_the_folder_of_a_driver_that_lives_elsewhere_stays_and_that_of_a_dead_one_goes(engine, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    elsewhere, living = in_another_container(tmp_path)
+    dead = tmp_path / f"{WORKERS_FOLDER}4194999-dead"
+    dead.mkdir()
+    assert run(engine, numbers(2)) == {0: 0, 1: 2}
+    assert living.is_dir() and not dead.exists()
+    elsewhere.close()
+    assert run(LocalEngine(1), numbers(1)) == {0: 0}
+    assert not living.exists(), "nobody holds it any more"
