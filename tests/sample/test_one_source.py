@@ -229,6 +229,18 @@ def test_what_is_withheld_is_a_failure_for_good(fake, fault):
     assert fake.met == {fault: 1} and len(sampled.responses) == (PROMPTS - 1) * N
 
 
+@pytest.mark.parametrize("withheld", [{1}, {2}, {5}, {2, 4}, {1, 2, 3, 4, 5}], ids=str)
+@pytest.mark.parametrize("mode", ["n", "auto", "single"])
+def test_what_is_withheld_of_one_sample_is_no_failure_of_another(fake, mode, withheld):
+    """Each answer is one sample's where a server ignores n: the others are asked for all the same."""
+    fake.ignore_n, fake.fault = True, lambda number, body: "content_filter" if number in withheld else None
+    sampled = Sampled(fake, prompts=1, request=mode)
+    assert [(row["error"], row["permanent"]) for row in sampled.failures] == [("content_filter", True)] * len(withheld)
+    assert len(sampled.responses) == N - len(withheld) and fake.n_requests == N and fake.asked_twice == 0
+    keys = {row["response_id"] for row in sampled.responses} | {row["key"] for row in sampled.failures}
+    assert keys == set(sampled.asks[0].missing.values())
+
+
 @pytest.mark.parametrize("fault", ["one_filtered_text", "one_failed_choice", "one_aborted"])
 def test_of_several_choices_the_one_that_is_no_answer_is_asked_again(fake, fault):
     fake.fault = first(fault)
