@@ -610,6 +610,7 @@ def test_a_full_disk_stops_with_what_was_stored_intact(folder, write, size, lett
         errors = child.process.stderr.read()
     *acknowledged, last = lines or [""]
     assert last == f"RunError {folder}: cannot write (File too large); what was stored before is intact", errors[-800:]
+    assert not list(folder.glob("*/*.tmp")), "what was half written takes no room"
     with Run.create(folder) as run:
         found = set(ids(run))
     assert set(acknowledged) <= found
