@@ -78,7 +78,7 @@ class Exchange:
 
         `latency_s`: None where nobody waited for it. Raises Withheld where the server keeps all answers back.
         """
-        choices, latency_s = answer["choices"][:wanted], None if latency_s is None else round(latency_s, 4)
+        choices = answer["choices"][:wanted]
         rows = [row for choice in choices if (row := self._row(choice, seed, latency_s, manner or self.manner)) is not None]
         if not rows and any(map(is_withheld, choices)):
             raise Withheld(sum(map(is_withheld, choices)))

@@ -29,7 +29,7 @@ from datakit.wording import did_you_mean
 MACROS = (
     *("make_response_id", "make_judgement_id", "whole_answer", "asked_messages", "compared_text", "is_asked"),
     *("strip_residue", "written_answer", "count_of", "id_number", "id_text", "takes_turns", "length_free", "length_ratio"),
-    "why_no_pair",
+    *("why_no_pair", "request_of"),
 )
 VIEWS = (
     *(table for table in TABLES if table != "responses"),

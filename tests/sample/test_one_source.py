@@ -14,6 +14,7 @@ from datakit.client import OPEN, calls, client_for, replica
 from datakit.errors import SourceStopped
 from datakit.recipe import EndpointSource
 from datakit.sample.one_source import Ask, Sampler
+from datakit.store import Run, load_sql
 from datakit.tables import Message, Messages, Rows, digest_of_messages, make_response_id
 from tests.helpers.fake_endpoint import (
     BROKEN,
@@ -314,6 +315,19 @@ def test_tokens_of_a_request_add_up(fake):
         assert sum(row["n_tokens"] for row in mine) == sum(len(row["text"].split()) for row in mine)
     assert sampled.sampler.progress().prompt_tokens == 11 * PROMPTS
     assert sampled.sampler.progress().completion_tokens == sum(row["n_tokens"] for row in sampled.responses)
+
+
+@pytest.mark.parametrize("mode, ignores", [("n", False), ("n", True), ("auto", True), ("single", False)])
+@pytest.mark.parametrize("omit", [[], ["seed"]], ids=["seeds", "no seeds"])
+def test_what_requests_took_is_known_from_their_rows(fake, tmp_path, mode, ignores, omit):
+    fake.ignore_n = ignores
+    sampled = Sampled(fake, request=mode, omit=omit)
+    with Run.create(tmp_path / "run") as run:
+        run.append("responses", sampled.responses)
+        [spent] = run.query(load_sql("sample/source_spending")).to_dicts()
+    took = sampled.sampler.progress()
+    assert (spent["n_requests"], spent["prompt_tokens"]) == (fake.n_requests, took.prompt_tokens)
+    assert spent["completion_tokens"] == took.completion_tokens
 
 
 # ------------------------------------------------------------------------------------------------------------- faults at large

@@ -76,6 +76,7 @@ CASES = {
     "five requests of one": ([("p0", seed, 100, 1) for seed in range(5)], (10, 5, 5, 0, 500, 35, 0.00135)),
     "a shortfall asked for again": ([("p0", 1, 100, 3), ("p0", 9, 100, 2)], (10, 5, 2, 0, 200, 35, 0.00075)),
     "the same seed for two prompts": ([("p0", 1, 100, 2), ("p1", 1, 50, 2)], (10, 4, 2, 0, 150, 28, 0.00058)),
+    "lines of a batch, without seeds": ([("p0", None, 100, 5)], (10, 5, 5, 0, 500, 35, 0.00135)),
     "no count of the prompt": ([("p0", 1, None, 2), ("p1", 1, 50, 1)], (10, 3, 2, 2, 50, 21, 0.00031)),
 }
 
