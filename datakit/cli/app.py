@@ -89,8 +89,8 @@ def main(argv: list[str] | None = None) -> None:
             typer.echo(str(error), err=True)
         sys.exit(build.signals.exit_status or error.exit_status)
     except (KeyboardInterrupt, typer.Abort):
-        sys.exit(130)
-    except RuntimeError:  # DuckDB's words for a signal
+        sys.exit(build.signals.exit_status or 130)
+    except (RuntimeError, SystemExit):  # DuckDB's words for a signal, and typer's
         if build.signals.exit_status is None:
             raise
         sys.exit(build.signals.exit_status)

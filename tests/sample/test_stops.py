@@ -130,17 +130,18 @@ def test_but_not_for_longer_than_the_grace_period(fake, recipe, run):
     assert count(run, "responses") == 6 * 5
 
 
-def test_a_second_ctrl_c_leaves_at_once(fake, recipe, run):
+@pytest.mark.parametrize("sign, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_ctrl_c_after_a_signal_leaves_at_once_with_the_first_ones_status(fake, recipe, run, sign, status):
     fake.fault = lambda number, body: "hang" if number > 6 else None
     with Forked(*sampling(recipe, run, "--grace", "600")) as process:
         wait_for_requests(fake, 6 + IN_FLIGHT)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sign)
         assert any("once more leaves at once" in line for line in process.stderr)
         time.sleep(0.5)
         assert process.poll() is None, "it waits"
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=30)[1]
-    assert process.returncode == 130 and "Traceback" not in said
+    assert process.returncode == status and "Traceback" not in said
     assert count(run, "responses") == 6 * 5
 
 
