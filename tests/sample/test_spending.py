@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from datakit import wording
-from datakit.errors import RecipeError
+from datakit.errors import BadInput, RecipeError
 from datakit.progress import Progress
 from datakit.recipe import Budget, parse
 from datakit.sample import spending
+from datakit.sample.missing import missing_samples
 from datakit.sample.spending import SourceSpent, Spent, over_budget, source_labels, total
 from datakit.screen.costs import draw_spending
 from datakit.store import Run
@@ -137,6 +138,18 @@ def test_however_samples_are_split_into_requests(tmp_path_factory, split, prompt
         len(split),
         prompt_tokens * len(split),
     )
+
+
+def test_what_a_search_for_samples_looked_up_is_gone_with_it(tmp_path):
+    """Snapshots of a run are used again: nothing of an earlier question may answer a later one."""
+    recipe = recipe_with(tmp_path)
+    spent_by(tmp_path / "run", recipe, [])
+    with Run.create(tmp_path / "run") as run:
+        assert len(list(missing_samples(run, recipe.sampled[0], False))) == 2
+        with run.snapshot() as one, run.snapshot() as other:
+            for snapshot in (one, other):
+                with pytest.raises(BadInput, match="some_prompts"):
+                    snapshot.query("FROM some_prompts")
 
 
 # ------------------------------------------------------------------------------------------------------------------ budgets
