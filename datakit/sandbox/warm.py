@@ -83,6 +83,8 @@ class Warm:
                 )
         except OSError:  # there is no bwrap
             self._control.close()
+            if self._work is not None:
+                shutil.rmtree(self._work, ignore_errors=True)
             raise
         try:
             self._line(_START_S)
