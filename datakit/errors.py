@@ -17,11 +17,14 @@ from __future__ import annotations
 
 import importlib.util
 import shlex
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 DISTRIBUTION = "fuse-datakit"
+UNREADABLE = (OSError, EOFError, UnicodeDecodeError, zlib.error)
+"""What reading a damaged file raises, a compressed one too."""
 
 
 def command(*words: object) -> str:

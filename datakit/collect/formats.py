@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from datakit.collect.tally import Tally
-from datakit.errors import BadInput, BadRow
+from datakit.errors import UNREADABLE, BadInput, BadRow
 from datakit.tables import Row, canonical_json
 
 Found: TypeAlias = tuple[str, int, Row]
@@ -88,7 +88,7 @@ def _read_text(path: Path, name: str, tally: Tally, read: TextFormat) -> Iterato
             for found in read(file, name, tally):
                 where, number, _ = found
                 yield found
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadInput(f"{name}: cannot be read after {where.removeprefix(f'{name}: ')} {number}: {error}") from error
 
 

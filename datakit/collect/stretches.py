@@ -23,7 +23,7 @@ from pydantic_core import from_json
 from datakit.collect.formats import JSON_LINES, ROWS_AT_A_TIME, Found, kind_of, read_file, read_json_lines
 from datakit.collect.rows import PEEK, Names, files_of, read_raw, read_rows, renamed, value_of
 from datakit.collect.tally import Input, Tally
-from datakit.errors import BadInput
+from datakit.errors import UNREADABLE, BadInput
 from datakit.tables import Rows
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _of_json_lines(path: Path, name: str, tally: Tally, names: Names, places: Pl
                 columns = _columns_of(lines, places, types)
                 yield Stretch(columns, partial(_rows_of_lines, lines, name, before, tally, names))
                 before += len(lines) if columns is not None else len(list(_as_text(lines)))
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         deque(read_file(path, name, tally.beside()), maxlen=0)  # says where
         raise BadInput(f"{name}: cannot be read: {error}") from error
 

@@ -67,6 +67,8 @@ def export_runs(folders: Sequence[Path], out: Path, wish: Wish) -> Exported:
     """Write a new folder with the rows of one run or several, one folder a phase in it. BadInput where OUT is there."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out}: exists already; give a new folder (the last one is where the export goes), or remove it first")
+    if out.resolve() == Path.cwd():
+        raise BadInput(f"{out}: is the folder that you are in, and an export takes a folder's place; give a new folder")
     given = _read_runs(folders)
     wish.mix.check([one.name for one in given])
     frames, left_out = dict(given[0].frames), list[Row]()

@@ -82,7 +82,7 @@ def read_filter(query: Mapping[str, str]) -> Asked:
     if values.get("flagged", "any") not in ("any", *FLAGS):
         raise BadInput(f"flagged: must be any, {', '.join(FLAGS)} (got {values['flagged']!r:.40})")
     anchor = given.get("after", given.get("before"))
-    number = None if anchor is None else int(_number("after", anchor))
+    number = None if anchor is None else _whole("after", anchor)
     return Asked(Filter(**values), number, "before" not in given, "always" in given)
 
 
@@ -127,7 +127,7 @@ class _Pages:
         rows: Rows = []
         total = 0
         if better is not None and worse is not None:
-            after = int(_number("after", request.query_params.get("after") or "0"))
+            after = _whole("after", request.query_params.get("after") or "0")
             rows, total = self._browsing.flips(better, worse, after)
         pairs = [_beside(row, row["right"], row["wrong"], "always" in request.query_params) for row in rows]
         query = {"better": better or "", "worse": worse or ""}
@@ -188,6 +188,13 @@ def _beside(row: Row, left: Row | None, right: Row | None, always: bool) -> Row:
 def _later(path: str, name: str, value: str | None, after: str | None) -> str | None:
     query = {name: value, "after": after}
     return None if after is None else f"{path}?{urlencode({key: one for key, one in query.items() if one is not None})}"
+
+
+def _whole(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise BadInput(f"{name}: must be a whole number (got {text!r:.40})") from None
 
 
 def _number(name: str, text: str) -> float:

@@ -18,7 +18,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from datakit.errors import BadInput
+from datakit.errors import UNREADABLE, BadInput
 from datakit.recipe import LocalReward
 from datakit.rewards.local.batching import Budget, Padding
 from datakit.rewards.local.protocol import LocalModel
@@ -155,7 +155,7 @@ def _golden(folder: Path | None, tolerance: float) -> list[Known]:
             lists = {name: [float(value) for value in row[name]] for name in ("rewards", "gating") if name in row}
             known.append(Known(f"{path.name}:{at}", row["messages"], {"score": [float(row["score"])], **lists}, tolerance))
         return known
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (*UNREADABLE, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path}: is no list of messages with their score ({error}); fix it or move it away") from error
 
 

@@ -282,7 +282,7 @@ class BatchSampler:
         """Whose its lines are, without those that were stored before a build was killed."""
         samples = self.folder.samples(batch)
         with self.run.snapshot() as snapshot:
-            snapshot.connection.register("some_samples", pl.DataFrame({"response_id": list(samples)}))
+            snapshot.keep("some_samples", pl.DataFrame({"response_id": list(samples)}))
             settled = snapshot.query(load_sql("sample/find_settled"), {"since": batch.written_at})
         for key in settled["response_id"]:
             del samples[key]

@@ -45,8 +45,10 @@ def write_lines(run: Run, recipe: Recipe, path: Path, max_lines: int | None, ret
     """Write a line for every missing sample of every endpoint and server, but for those in a batch that runs.
 
     Where one source misses some they are in `path`, else in a file a source beside it; with `max_lines` these are numbered.
-    BadInput where such a file is there, or nothing is missing.
+    BadInput where such a file or a folder is there, or nothing is missing.
     """
+    if path.is_dir():
+        raise BadInput(f"{path}: is a folder; name a file in it")
     folder, written = BatchFolder(run), list[Written]()
     running = {key for batch in folder.notes() if batch.may_be_paid for key in folder.samples(batch)}
     asked = asked_sources(run, recipe, retry_failures)
@@ -174,7 +176,7 @@ def _known(some: Iterable[Result | None], read: Read) -> list[tuple[LineId, Resu
 
 def _wanted(snapshot: Database, keys: list[str]) -> dict[str, tuple[Identity, Sample, bool]]:
     """Of these samples those that the recipe wants: the source, whose they are, and whether they are there."""
-    snapshot.connection.register("some_samples", pl.DataFrame({"response_id": keys}, schema={"response_id": pl.String}))
+    snapshot.keep("some_samples", pl.DataFrame({"response_id": keys}, schema={"response_id": pl.String}))
     found = snapshot.query("SELECT w.* FROM wanted_lines AS w SEMI JOIN some_samples AS s USING (response_id)")
     return {
         row["response_id"]: (

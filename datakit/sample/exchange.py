@@ -15,6 +15,14 @@ CONTINUED = {"continue_final_message": True, "add_generation_prompt": False}
 """What vLLM, SGLang and llama.cpp call it to go on with the last message; without the second vLLM refuses the first."""
 
 
+class Withheld(RequestFailed):
+    """A request with no answer but some that the server keeps back: `n` of its samples have failed, not those it ignored."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__("content_filter", "the server withheld the answer (content filter or refusal)", 1, permanent=True)
+        self.n = n
+
+
 @dataclass(frozen=True)
 class Manner:
     """How a source is asked: what its responses say of it, and its fields of a request."""
@@ -68,12 +76,12 @@ class Exchange:
     ) -> Rows:
         """A row for each choice that has an answer, at most `wanted`; who reads them adds the ids.
 
-        `latency_s`: None where nobody waited for it. Raises RequestFailed where the server keeps the answer back.
+        `latency_s`: None where nobody waited for it. Raises Withheld where the server keeps all answers back.
         """
-        choices, latency_s = answer["choices"][:wanted], None if latency_s is None else round(latency_s, 4)
+        choices = answer["choices"][:wanted]
         rows = [row for choice in choices if (row := self._row(choice, seed, latency_s, manner or self.manner)) is not None]
         if not rows and any(map(is_withheld, choices)):
-            raise RequestFailed("content_filter", "the server withheld the answer (content filter or refusal)", 1, True)
+            raise Withheld(sum(map(is_withheld, choices)))
         self._count_tokens(rows, answer)
         return rows
 

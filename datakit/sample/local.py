@@ -74,8 +74,8 @@ class LocalSampler:
                 for result in results:
                     self._take(result, responses, failures)
                     if len(responses) + len(failures) >= STORE_ROWS or time.monotonic() - since > STORE_EVERY_S:
-                        store(responses, failures)
-                        responses, failures, since = [], [], time.monotonic()
+                        ready, responses, failures, since = (responses, failures), [], [], time.monotonic()
+                        store(*ready)  # once, also where it fails half way
                         yield
         except WorkerError as error:
             raise SourceStopped(f"{section.model}: cannot be sampled here: {error}") from error

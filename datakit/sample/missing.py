@@ -78,7 +78,9 @@ def _missing_of_way(run: Run, way: Way, n: int, retry_failures: bool) -> Generat
         for some in prompts.stream("SELECT * FROM asked_prompts", {}, PROMPTS_AT_A_TIME):
             if way.column is not None:
                 some = some.filter(pl.col(way.column).is_in(way.values).fill_null(False) != way.others)
-            there.connection.register("some_prompts", some)
-            for row in there.query(load_sql("missing/missing_samples"), params).iter_rows(named=True):
+            there.connection.register("some_prompts", some)  # no copy: prompts may be long, and a snapshot's memory is small
+            missing = there.query(load_sql("missing/missing_samples"), params)
+            there.connection.unregister("some_prompts")
+            for row in missing.iter_rows(named=True):
                 ids = dict(zip(row["sample_index"], row["response_id"], strict=True))
                 yield Ask(row["prompt_id"], row["messages"], row["messages_digest"], ids, manner)

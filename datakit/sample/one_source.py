@@ -14,7 +14,7 @@ from datakit.client import Client, RequestFailed
 from datakit.errors import SourceStopped
 from datakit.progress import Progress
 from datakit.recipe import Requested, Sampled, ServeSource
-from datakit.sample.exchange import Exchange, Manner, check_answer
+from datakit.sample.exchange import Exchange, Manner, Withheld, check_answer
 from datakit.tables import Messages, Rows, failure_row, make_seed
 from datakit.tokens import SampledReader
 
@@ -86,7 +86,11 @@ class Sampler:
         empty = copied = 0
         try:
             while missing:
-                rows = await self._request(ask, manner, missing, empty)
+                try:
+                    rows = await self._request(ask, manner, missing, empty)
+                except Withheld as failure:
+                    self._fail({index: missing.pop(index) for index in [*missing][: failure.n]}, failure, store)
+                    continue
                 texts, was_sampled = {(row["reasoning"], row["text"]) for row in rows}, manner.settings.get("temperature") != 0
                 if not copied and len(rows) > 1 == len(texts) and was_sampled:
                     rows, copied = rows[:1], 1  # one of them is an answer; the others are asked for once more, with new seeds

@@ -125,7 +125,12 @@ class Sandbox:
         tested = _file(suite)
         with ours, theirs, os.fdopen(reader, "rb", 0) as verdicts, os.fdopen(os.dup(tested), "rb", 0) as notes:
             if tester is not None:
-                warm.give(b"P", [_file(program), ours.detach()])
+                try:
+                    warm.give(b"P", [_file(program), ours.detach()])
+                except BaseException:
+                    os.close(tested)
+                    os.close(writer)
+                    raise
                 give(tester, b"T", [theirs.detach(), tested, writer])
             else:
                 warm.give(b"F", [_file(program), ours.detach(), tested, theirs.detach(), writer])

@@ -83,6 +83,7 @@ class Warm:
                 )
         except OSError:  # there is no bwrap
             self._control.close()
+            self._remove_work()
             raise
         try:
             self._line(_START_S)
@@ -109,6 +110,9 @@ class Warm:
             self.process.wait()
         if self.process.stderr is not None:
             self.process.stderr.close()
+        self._remove_work()
+
+    def _remove_work(self) -> None:
         if self._work is not None:
             shutil.rmtree(self._work, ignore_errors=True)
 

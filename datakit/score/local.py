@@ -130,8 +130,8 @@ def chunks(results: Iterable[Result], judge: str) -> Iterator[Chunk]:
             for response_id in result.row["response_ids"]:
                 pending.add(*_table_row(result, response_id, judge))
             if pending.full():
-                yield Chunk(pending.scores, pending.failures, str(meter))
-                pending = _Pending()
+                ready, pending = pending, _Pending()  # given once, also where a signal comes now
+                yield Chunk(ready.scores, ready.failures, str(meter))
     except (WorkerError, KeyboardInterrupt, SystemExit):  # the latter two are what a signal raises
         yield Chunk(pending.scores, pending.failures, str(meter))
         raise

@@ -5,12 +5,11 @@ from __future__ import annotations
 import glob
 import re
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 
 import duckdb
 import polars as pl
@@ -29,7 +28,7 @@ from datakit.wording import did_you_mean
 MACROS = (
     *("make_response_id", "make_judgement_id", "whole_answer", "asked_messages", "compared_text", "is_asked"),
     *("strip_residue", "written_answer", "count_of", "id_number", "id_text", "takes_turns", "length_free", "length_ratio"),
-    "why_no_pair",
+    *("why_no_pair", "request_of"),
 )
 VIEWS = (
     *(table for table in TABLES if table != "responses"),
@@ -190,7 +189,8 @@ class Database(Tables):
         self.folder = folder
         self.changed: set[str] = set()
         """Tables that were written to since they were looked at."""
-        self._open = ExitStack()
+        self._open: dict[Path, BinaryIO] = {}
+        """Parts that are held open."""
         self._there: set[str] = set()
         self._found: dict[str, tuple[list[Row], list[Path]]] = {}
         """Of each table the rows in journals, and its parts."""
@@ -255,7 +255,8 @@ class Database(Tables):
 
     def close(self) -> None:
         super().close()
-        self._open.close()
+        for file in self._open.values():
+            file.close()
 
     def _define(self, sql: str) -> None:
         for name in _needed(sql):
@@ -351,8 +352,10 @@ class Database(Tables):
         """A path that goes on meaning this file. Part 0 may be replaced at any time: it is held open and read through that."""
         if part.stem != "part-000000" or not Path("/dev/fd").is_dir():
             return glob.escape(str(part))
-        file = self._open.enter_context(part.open("rb"))
-        return f"/dev/fd/{file.fileno()}"
+        before, self._open[part] = self._open.get(part), part.open("rb")
+        if before is not None:
+            before.close()
+        return f"/dev/fd/{self._open[part].fileno()}"
 
 
 def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:

@@ -130,10 +130,10 @@ class Note:
         """The digest that a file had when the folder was last as the mirror."""
         return (self.files or {}).get(path, (0, None, 0))[1]
 
-    def stand_on(self, folder: Path, known: str, files: Mapping[str, Content]) -> None:
-        """The folder has these files, and the mirror this manifest of them."""
+    def stand_on(self, folder: Path, known: str, files: Mapping[str, Content], paths: Mapping[str, Path] | None = None) -> None:
+        """The folder has these files, and the mirror this manifest of them. `paths`: where they were read."""
         self.known, self.begun = known, None
-        paths = {path: folder / path for path in files}
+        paths = paths or {path: folder / path for path in files}
         self.files = {path: (*files[path], file.stat().st_mtime_ns if file.is_file() else 0) for path, file in paths.items()}
         self.save(folder)
 

@@ -144,10 +144,7 @@ class Mirror:
             self.contact()
         with self._run.scratch() as scratch:
             files = files_of(self._run.folder, scratch)
-            contents = {
-                path: self._note.content(path, file) if file.parent != scratch else None for path, file in files.items()
-            }
-            known = {path: one or Content.of(files[path]) for path, one in contents.items()}
+            known = {path: self._note.content(path, file) or Content.of(file) for path, file in files.items()}
             there = self._there or {}
             missing = [path for path, one in known.items() if there.get(object_of(path, one)) != one.size]
             self.behind = len(missing)
@@ -159,9 +156,9 @@ class Mirror:
                 self.moved_at = time.monotonic()
             before = {path: one[1] for path, one in (self._note.files or {}).items()}
             if self._note.known not in there or before != {path: one.sha256 for path, one in known.items()}:
-                self._write_manifest(known, there)
+                self._write_manifest(known, files, there)
 
-    def _write_manifest(self, files: dict[str, Content], there: dict[str, int]) -> None:
+    def _write_manifest(self, files: dict[str, Content], paths: dict[str, Path], there: dict[str, int]) -> None:
         self._there = None  # another copy may have gone on; also where this is cut off
         self.contact()
         now: dict[str, int] = self._there or {}
@@ -176,7 +173,7 @@ class Mirror:
         self._note.begun = name
         self._note.save(self._run.folder)
         self._remote.write(data, name)
-        self._note.stand_on(self._run.folder, name, files)
+        self._note.stand_on(self._run.folder, name, files, paths)
         there |= {**now, name: len(data)}
         self._there = there
         self._tidy(there, {object_of(path, one) for path, one in files.items()} | {name}, older)

@@ -80,11 +80,15 @@ def write_part(part: Path, table: str, frame: pl.DataFrame) -> None:
     temporary = part.with_suffix(".tmp")
     buffer = io.BytesIO()  # polars gives no OSError of its own where the disk is full
     frame.write_parquet(buffer, row_group_size=ROWS_AT_A_TIME, metadata=metadata_of(table, frame))
-    with temporary.open("wb") as file:
-        file.write(buffer.getbuffer())
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(part)
+    try:
+        with temporary.open("wb") as file:
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(part)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # the room that it takes is what is lacking
+        raise
 
 
 @contextmanager

@@ -196,6 +196,10 @@ def test_plain_rows_are_taken_as_columns(tmp_path: Path, monkeypatch: pytest.Mon
             gzip.compress((as_line(GOOD) + "\n").encode() * 9, mtime=0)[:-9],
             "r.jsonl.gz: cannot be read after line 9: Compressed file ended",
         ),
+        (
+            gzip.compress((as_line(GOOD) + "\n").encode(), mtime=0)[:10] + b"\xff" * 30,
+            "r.jsonl.gz: cannot be read after line 0: Error -3 while decompressing",
+        ),
     ],
 )
 def test_a_file_that_breaks_off_says_where(tmp_path: Path, data: bytes, said: str) -> None:

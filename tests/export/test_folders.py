@@ -197,6 +197,7 @@ def test_a_test_split_is_of_whole_prompts_and_always_the_same(tmp_path):
         (["{run}", "o", "--weight", "talk=0"], "--weight talk=0: give a number above 0"),
         (["{run}", "o", "--weight", "talk=1", "--weight", "talk=2"], "talk has one already"),
         (["{run}", "{run}", "o"], "the same run is given twice"),
+        (["{run}", "."], "is the folder that you are in"),
         (["{run}", "{out}"], "exists already; give a new folder"),
     ],
 )

@@ -143,6 +143,10 @@ def test_a_search_looks_into_prompts_and_answers_whatever_the_case(site):
 def test_what_is_no_number_is_said(site):
     status, _, text = ask(site, "/?margin_low=high")
     assert (status, text) == (400, "margin_low: must be a number (got 'high')")
+    for page in ("/?after=nan", "/?before=inf", "/flips?better=a&worse=b&after=1e999", "/flips?better=a&worse=b&after=-inf"):
+        status, _, text = ask(site, page)
+        assert status == 400 and text.startswith("after: must be a whole number (got "), page
+    assert ask(site, "/?after=3")[0] == 200
     assert ask(site, "/prompt?id=nobody")[0] == 400
     assert ask(site, "/?sort=drop")[0] == 400
 

@@ -140,6 +140,7 @@ def test_a_file_a_source_and_none_is_overwritten(tmp_path, run, recipe):
     assert files == {"lines-fake-one-1.jsonl": 10, "lines-fake-one-2.jsonl": 8, "lines-org-two-b-1.jsonl": 6}
     assert "lines-org-two-b-1.jsonl: 6 lines for org/two b" in said
     assert "is there already; give another name" in refused("write", "--max-lines", "10", run, tmp_path / "lines.jsonl")
+    assert "error: .: is a folder; name a file in it" in refused("write", run, ".")
     results = [line for path in sorted(tmp_path.glob("lines-*")) for line in answers(lines_in(path))]
     batch("read", run, write_results(tmp_path / "all.jsonl", results))
     by_model = rows_of(run, "SELECT model, count(*) AS n FROM responses GROUP BY 1 ORDER BY 1")

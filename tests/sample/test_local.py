@@ -12,6 +12,8 @@ import psutil
 import pytest
 
 from datakit.engine.local import LocalEngine
+from datakit.engine.protocol import Result
+from datakit.errors import RunError
 from datakit.recipe import LocalSource
 from datakit.sample import in_process
 from datakit.sample.in_process import Settings, choose, load
@@ -250,6 +252,28 @@ def test_every_sample_is_a_row_or_a_failure(tiny):
     progress = sampler.progress()
     assert (progress.done, progress.failed) == (4, 3)
     assert progress.completion_tokens == sum(row["n_tokens"] for row in responses)
+
+
+def test_what_was_handed_over_is_not_handed_over_again_where_storing_it_fails(tiny, monkeypatch):
+    """As where a journal has the rows and there is no room for the part that it becomes."""
+    monkeypatch.setattr("datakit.sample.local.STORE_ROWS", 2)
+    source, stored = source_of(tiny, n=4), list[str]()
+    missing = {index: f"{index:024}" for index in range(4)}
+    said = {"text": "Yes.", "finish_reason": "stop", "n_prompt_tokens": 1, "n_tokens": 1, "seed": 1}
+
+    class Answering(LocalEngine):
+        def map(self, start, batches, deadline_s):
+            yield from (Result(row, said, None, None, 0.0) for batch in batches for row in batch)
+
+    def store(responses: Rows, failures: Rows) -> None:
+        stored.extend(row["response_id"] for row in responses)
+        if len(stored) == 2:
+            raise RunError("No space left on device")
+
+    sampler = LocalSampler(source, "sources.0", proven=False, engine=Answering(1))
+    with pytest.raises(RunError, match="No space"):
+        list(sampler.sample([Ask("p", [Message(role="user", content="?")], "d", missing)], store))
+    assert stored == [missing[0], missing[1]]
 
 
 def test_small_models_get_a_worker_a_core(tiny, monkeypatch):

@@ -14,6 +14,7 @@ from datakit.client import OPEN, calls, client_for, replica
 from datakit.errors import SourceStopped
 from datakit.recipe import EndpointSource
 from datakit.sample.one_source import Ask, Sampler
+from datakit.store import Run, load_sql
 from datakit.tables import Message, Messages, Rows, digest_of_messages, make_response_id
 from tests.helpers.fake_endpoint import (
     BROKEN,
@@ -229,6 +230,18 @@ def test_what_is_withheld_is_a_failure_for_good(fake, fault):
     assert fake.met == {fault: 1} and len(sampled.responses) == (PROMPTS - 1) * N
 
 
+@pytest.mark.parametrize("withheld", [{1}, {2}, {5}, {2, 4}, {1, 2, 3, 4, 5}], ids=str)
+@pytest.mark.parametrize("mode", ["n", "auto", "single"])
+def test_what_is_withheld_of_one_sample_is_no_failure_of_another(fake, mode, withheld):
+    """Each answer is one sample's where a server ignores n: the others are asked for all the same."""
+    fake.ignore_n, fake.fault = True, lambda number, body: "content_filter" if number in withheld else None
+    sampled = Sampled(fake, prompts=1, request=mode)
+    assert [(row["error"], row["permanent"]) for row in sampled.failures] == [("content_filter", True)] * len(withheld)
+    assert len(sampled.responses) == N - len(withheld) and fake.n_requests == N and fake.asked_twice == 0
+    keys = {row["response_id"] for row in sampled.responses} | {row["key"] for row in sampled.failures}
+    assert keys == set(sampled.asks[0].missing.values())
+
+
 @pytest.mark.parametrize("fault", ["one_filtered_text", "one_failed_choice", "one_aborted"])
 def test_of_several_choices_the_one_that_is_no_answer_is_asked_again(fake, fault):
     fake.fault = first(fault)
@@ -302,6 +315,19 @@ def test_tokens_of_a_request_add_up(fake):
         assert sum(row["n_tokens"] for row in mine) == sum(len(row["text"].split()) for row in mine)
     assert sampled.sampler.progress().prompt_tokens == 11 * PROMPTS
     assert sampled.sampler.progress().completion_tokens == sum(row["n_tokens"] for row in sampled.responses)
+
+
+@pytest.mark.parametrize("mode, ignores", [("n", False), ("n", True), ("auto", True), ("single", False)])
+@pytest.mark.parametrize("omit", [[], ["seed"]], ids=["seeds", "no seeds"])
+def test_what_requests_took_is_known_from_their_rows(fake, tmp_path, mode, ignores, omit):
+    fake.ignore_n = ignores
+    sampled = Sampled(fake, request=mode, omit=omit)
+    with Run.create(tmp_path / "run") as run:
+        run.append("responses", sampled.responses)
+        [spent] = run.query(load_sql("sample/source_spending")).to_dicts()
+    took = sampled.sampler.progress()
+    assert (spent["n_requests"], spent["prompt_tokens"]) == (fake.n_requests, took.prompt_tokens)
+    assert spent["completion_tokens"] == took.completion_tokens
 
 
 # ------------------------------------------------------------------------------------------------------------- faults at large

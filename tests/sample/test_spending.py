@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from datakit import wording
-from datakit.errors import RecipeError
+from datakit.errors import BadInput, RecipeError
 from datakit.progress import Progress
 from datakit.recipe import Budget, parse
 from datakit.sample import spending
+from datakit.sample.missing import missing_samples
 from datakit.sample.spending import SourceSpent, Spent, over_budget, source_labels, total
 from datakit.screen.costs import draw_spending
 from datakit.store import Run
@@ -76,6 +77,7 @@ CASES = {
     "five requests of one": ([("p0", seed, 100, 1) for seed in range(5)], (10, 5, 5, 0, 500, 35, 0.00135)),
     "a shortfall asked for again": ([("p0", 1, 100, 3), ("p0", 9, 100, 2)], (10, 5, 2, 0, 200, 35, 0.00075)),
     "the same seed for two prompts": ([("p0", 1, 100, 2), ("p1", 1, 50, 2)], (10, 4, 2, 0, 150, 28, 0.00058)),
+    "lines of a batch, without seeds": ([("p0", None, 100, 5)], (10, 5, 5, 0, 500, 35, 0.00135)),
     "no count of the prompt": ([("p0", 1, None, 2), ("p1", 1, 50, 1)], (10, 3, 2, 2, 50, 21, 0.00031)),
 }
 
@@ -136,6 +138,18 @@ def test_however_samples_are_split_into_requests(tmp_path_factory, split, prompt
         len(split),
         prompt_tokens * len(split),
     )
+
+
+def test_what_a_search_for_samples_looked_up_is_gone_with_it(tmp_path):
+    """Snapshots of a run are used again: nothing of an earlier question may answer a later one."""
+    recipe = recipe_with(tmp_path)
+    spent_by(tmp_path / "run", recipe, [])
+    with Run.create(tmp_path / "run") as run:
+        assert len(list(missing_samples(run, recipe.sampled[0], False))) == 2
+        with run.snapshot() as one, run.snapshot() as other:
+            for snapshot in (one, other):
+                with pytest.raises(BadInput, match="some_prompts"):
+                    snapshot.query("FROM some_prompts")
 
 
 # ------------------------------------------------------------------------------------------------------------------ budgets

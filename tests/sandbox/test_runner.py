@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -34,6 +35,7 @@ from datakit.sandbox.inside.confine import landlock_abi
 from datakit.sandbox.inside.wire import Encoder, Unreadable, Unsendable, decode
 from datakit.sandbox.outputs import read_cases, same_output
 from datakit.sandbox.runner import Limits, Sandbox, SandboxError
+from datakit.sandbox.warm import Warm
 
 MEMORY_MB = 512
 ONE = "def f(n):\n    return n + 1\n"
@@ -885,16 +887,29 @@ def test_a_sandbox_that_is_killed_between_programs_starts_again(temp):
     assert list(temp.iterdir()) == [], "the folder of a sandbox that was killed is removed too"
 
 
-def test_a_sandbox_that_is_lost_leaves_no_descriptor():
+@pytest.mark.parametrize("dismissed", [True, False])
+def test_a_sandbox_that_is_lost_leaves_no_descriptor(dismissed):
     with Sandbox() as sandbox:
         counts = []
         for _ in range(3):
             assert sandbox.check(ONE, GOOD, "asserts").outcome == "passed"
             counts.append(len(list(Path("/proc/self/fd").iterdir())))
-            sandbox._warm.dismiss_tester()
+            if dismissed:
+                sandbox._warm.dismiss_tester()
             os.kill(sandbox._warm.process.pid, signal.SIGKILL)
             sandbox._warm.process.wait()
     assert counts[1] == counts[0] == counts[2]
+
+
+def test_a_sandbox_for_which_there_is_no_process_leaves_no_folder(temp, monkeypatch):
+    def refuse(*args, **settings):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    for tier in ("none", "landlock", "bubblewrap"):
+        with pytest.raises(BlockingIOError):
+            Warm(tier, [], Limits())
+    assert list(temp.iterdir()) == []
 
 
 PAUSES = {

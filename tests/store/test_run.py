@@ -246,6 +246,20 @@ def test_replace_puts_a_frame_in_the_place_of_the_table(folder):
         assert ids(run, "demos") == []
 
 
+def test_a_table_that_is_replaced_again_and_again_takes_no_more_descriptors(folder):
+    """As it is seen by the run and by a snapshot that is used again."""
+    counts = set()
+    with Run.create(folder) as run:
+        for at in range(5):
+            run.replace("demos", TABLES["demos"].frame([{"prompt_id": str(at)}]))
+            assert ids(run, "demos") == [str(at)]
+            with run.snapshot() as snapshot:
+                assert snapshot.query("SELECT prompt_id FROM demos").rows() == [(str(at),)]
+            counts.add(len([*Path("/dev/fd").iterdir()]))
+        before = len([*Path("/dev/fd").iterdir()])
+    assert len(counts) == 1 and len([*Path("/dev/fd").iterdir()]) < before
+
+
 def test_a_part_of_an_older_version_lacks_columns(folder):
     """A column that was added later is null in old rows."""
     with Run.create(folder) as run:
@@ -613,6 +627,7 @@ def test_a_full_disk_stops_with_what_was_stored_intact(folder, write, size, lett
         errors = child.process.stderr.read()
     *acknowledged, last = lines or [""]
     assert last == f"RunError {folder}: cannot write (File too large); what was stored before is intact", errors[-800:]
+    assert not list(folder.glob("*/*.tmp")), "what was half written takes no room"
     with Run.create(folder) as run:
         found = set(ids(run))
     assert set(acknowledged) <= found

@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from datakit.errors import BadInput
+from datakit.errors import UNREADABLE, BadInput
 from datakit.recipe.verify import VerifyDialogue
 
 _WORD = re.compile(r"\w+")
@@ -122,7 +122,7 @@ def _json(path: Path) -> list[dict[str, Any]]:
     try:
         with opener(path, "rt", encoding="utf-8") as file:
             text = file.read()
-    except (OSError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadInput(f"verify.kb: {path} cannot be read: {error}") from error
     lines = [line for line in text.splitlines() if line.strip()]
     try:

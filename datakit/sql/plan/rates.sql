@@ -13,7 +13,7 @@ WITH requests AS (
         count(n_tokens) AS n_counted
     FROM responses
     WHERE sampling <> 'imported'
-    GROUP BY model, revision, sampling, prompt_id, seed
+    GROUP BY model, revision, sampling, prompt_id, request_of(seed, latency_s, response_id)
 )
 
 SELECT

@@ -1,12 +1,12 @@
 -- Sources that give copies for samples, for at least half of the prompts, though a temperature above 0 was asked for: all
 -- samples of a prompt are one text (a server that decodes greedily), or all choices of each request are (one that copies).
 -- Reads current_responses. No parameters. Gives model, n_prompts (with two samples or more), n_copies.
--- The choices of one request share its seed. A thought counts: two of them may well come to one short answer. Texts are one where the least of their hashes is the greatest: no set of them is kept.
+-- A thought counts: two of them may well come to one short answer. Texts are one where the least of their hashes is the greatest: no set of them is kept.
 WITH per_request AS (
     SELECT model, prompt_id, count(*) AS n, min(hash(reasoning, text)) AS least_hash, max(hash(reasoning, text)) AS most_hash
     FROM current_responses
     WHERE sampling <> 'imported' AND coalesce(json_extract(sampling, '$.temperature')::DOUBLE, 1) > 0
-    GROUP BY model, prompt_id, seed
+    GROUP BY model, prompt_id, request_of(seed, latency_s, response_id)
 ),
 
 per_prompt AS (

@@ -2,7 +2,7 @@
 -- Reads sources, prompts, responses. No parameters. Imported responses cost nothing and are left out.
 -- Gives one row a sampled (model, revision, sampling): n_wanted (null where the recipe does not ask for it), n_responses, n_there (those
 -- of prompts that are in the dataset, as many of each as are wanted), n_requests, n_uncounted (responses without a token count of the server), prompt_tokens, completion_tokens.
--- The responses of one request share prompt_id and seed, and each carries the whole request's n_prompt_tokens.
+-- Each response of a request (views/request_of) carries the whole request's n_prompt_tokens.
 -- Both are grouped by hashes of 64 bits: of strings, millions of groups would take gigabytes.
 WITH requests AS (
     SELECT
@@ -18,7 +18,7 @@ WITH requests AS (
     LEFT JOIN (SELECT DISTINCT hash(messages_digest) AS asked FROM prompts WHERE dropped IS NULL) AS p
         ON hash(r.messages_digest) = p.asked
     WHERE r.sampling <> 'imported'
-    GROUP BY source_key, hash(r.prompt_id, r.seed)
+    GROUP BY source_key, hash(r.prompt_id, request_of(r.seed, r.latency_s, r.response_id))
 ),
 
 given AS (
