@@ -6,8 +6,6 @@ Everything about the training itself is TRL's. What is added here is what TRL do
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +15,11 @@ from train.data import ROWS_OF, Data, find_shipped
 from train.errors import TrainError
 from train.metrics import PLOT, Log, recorder
 from train.options import Options
+from train.output import make_record, prepare_output, record_data, resume_from
 from train.plot import plot
 from train.rows import load_rows
 
 Say = Callable[[str], None]
-Record = dict[str, Any]
-"""What data_manifest.json says."""
 STILL_HELD: list[Any] = []
 """A trainer of several processes on CPUs: torch (2.13) frees its gloo group while it holds the interpreter's lock, and joins
 threads that may wait for that lock. Such a process is ended with the group in place (cli.py)."""
@@ -60,7 +57,7 @@ def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, li
     """Train and save; returns the folder with weights, tokenizer, data_manifest.json and metrics, and what was logged."""
     training, out = options.training, Path(options.training.output_dir)
     record = make_record(data, options.data.data_weights)
-    prepare_output(record, training, options.data.overwrite, out)
+    prepare_output(record, training, options.data.overwrite, out, (options.model.model_name_or_path,))
     if not data[0].is_text:
         _check_chat_template(options)
     row_weights = options.fusing.row_weights if options.fusing is not None else ()
@@ -100,52 +97,6 @@ def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, li
     if trainer.is_world_process_zero() and (drawn := plot(logs)):
         (out / PLOT).write_text(drawn, encoding="utf-8")
     return out, logs
-
-
-def prepare_output(record: Record, training: Any, overwrite: bool, out: Path) -> None:
-    """Write over nothing unless it was said; go on only from checkpoints that there are, and on the same data."""
-    resume = resume_from(training.resume_from_checkpoint)
-    if overwrite and not resume:
-        if training.process_index == 0:
-            _remove_old(out)
-    elif resume:
-        if not (any(out.glob("checkpoint-*")) if resume is True else Path(resume).is_dir()):
-            where = out if resume is True else resume
-            raise TrainError(f"--resume_from_checkpoint: no checkpoint in {where}; leave the flag out to start anew")
-        _check_same_data(record, out)
-    elif any((out / name).is_file() for name in ("config.json", "adapter_config.json", "retriever.json")):
-        raise TrainError(f"--output_dir {out}: holds a model already; use another --output_dir, or --overwrite")
-    elif any(out.glob("checkpoint-*")):
-        raise TrainError(
-            f"--output_dir {out}: holds the checkpoints of an unfinished training; go on with "
-            "--resume_from_checkpoint true, or start anew with --overwrite or another --output_dir"
-        )
-
-
-def _remove_old(out: Path) -> None:
-    """Old checkpoints would count as the newest, and an old adapter would be loaded on top of new weights."""
-    for pattern in ("checkpoint-*", "config.json", "adapter_*", "*.safetensors", "*.safetensors.index.json", "retriever.json"):
-        for path in out.glob(pattern):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _check_same_data(record: Record, out: Path) -> None:
-    file = out / "data_manifest.json"
-    if not file.is_file():
-        return
-    before = json.loads(file.read_text(encoding="utf-8"))
-    now, then = record.get("data", [record]), before.get("data", [before])
-    passing = ("created", "versions", "trained_on")
-    changed = sorted(
-        {key for one, other in zip(now, then, strict=False) for key in one if key not in passing and one[key] != other.get(key)}
-        | {key for key in ("weights",) if record.get(key) != before.get(key)}
-        | ({"data"} if len(now) != len(then) else set())
-    )
-    if changed:
-        raise TrainError(
-            f"--resume_from_checkpoint: {out} was begun on other data ({file.name} differs in {', '.join(changed)}; "
-            f"it was {_named(before.get('trained_on'))}); give that data, or start anew with --overwrite"
-        )
 
 
 def _check_chat_template(options: Options) -> None:
@@ -262,36 +213,6 @@ def compare_pairs(pairs: Any, limit: int | None) -> Compared:
         alike += chosen == rejected
         once_cut += chosen != rejected and chosen[:room] == rejected[:room]
     return Compared(cut, once_cut, alike)
-
-
-def make_record(data: Sequence[Data], weights: Sequence[float] | None) -> Record:
-    """What was trained on: an export's manifest and its path; of several all of them, as `data`."""
-    if len(data) == 1:
-        return {**data[0].manifest, "trained_on": str(data[0].path)}
-    return {
-        "kind": data[0].kind,
-        "rows": sum(one.rows for one in data),
-        "trained_on": [str(one.path) for one in data],
-        "weights": list(weights) if weights else None,
-        "data": [{**one.manifest, "trained_on": str(one.path)} for one in data],
-    }
-
-
-def record_data(record: Record, out: Path) -> None:
-    """Beside the weights, and from the start: an unfinished training tells its data too."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "data_manifest.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _named(paths: Any) -> str:
-    return " ".join(paths) if isinstance(paths, list) else str(paths)
-
-
-def resume_from(value: str | None) -> str | bool | None:
-    """TRL's flag is text, and only the Boolean true means "the last checkpoint"."""
-    if value is None or value.lower() in ("false", "no"):
-        return None
-    return True if value.lower() in ("true", "yes") else value
 
 
 def _first_lines(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from train.errors import TrainError
+from train.output import check_inputs, remove_model
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -129,49 +130,59 @@ def _by_peft(deltas: Tensor, merging: Merging, given: list[float], name: str) ->
 
 
 def merge(pivot: Path, models: Sequence[Path], merging: Merging, out: Path, overwrite: bool = False) -> dict[str, Any]:
-    """Write the merged model to OUT, with the pivot's shards, configuration and tokenizer, and merge.json, which is returned.
+    """Write the merged model to `out`, with the pivot's shards, configuration and tokenizer, and return what merge.json says.
 
-    In memory are one shard of the result and one tensor of each model. TrainError where the models are not of one shape.
+    One shard of the result and one tensor of each model are in memory at a time. Raises TrainError if the models differ in
+    their tensors, or if `out` is or contains one of them, or is not empty and `overwrite` is False. With `overwrite` a model in
+    `out` is replaced once the merged one is complete; other files there stay.
     """
-    import torch
-    from safetensors.torch import save_file
-
     merging.check(len(models))
-    if out.exists() and any(out.iterdir()) and not overwrite:
+    new = out / ".new"
+    check_inputs(out, (pivot, *models))
+    if out.exists() and any(path != new for path in out.iterdir()) and not overwrite:
         raise TrainError(f"--output_dir {out}: is not empty; give a new folder, or --overwrite")
-    new = out.with_name(f".{out.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    weights: dict[str, list[float]] = {}
-    dtype, total = getattr(torch, merging.dtype), 0
-    places: dict[str, str] = {}
     with ExitStack() as opened:
         base, *others = [Checkpoint(folder, opened) for folder in (pivot, *models)]
         for other in others:
             other.check_like(base)
-        for shard, names in base.shards.items():
-            tensors = {}
-            for name in names:
-                start = base.read(name)
-                deltas = torch.stack([other.read(name) - start for other in others])
-                change, weights[name] = merge_deltas(deltas, merging, name)
-                tensors[name] = (start + change).to(dtype).contiguous()
-                total += tensors[name].numel() * tensors[name].element_size()
-            save_file(tensors, new / shard, metadata={"format": "pt"})
-            places |= dict.fromkeys(names, shard)
-    if len(base.shards) > 1:
-        _write_json(new / INDEX, {"metadata": {"total_size": total}, "weight_map": places})
-    _copy_rest(pivot, new, merging.dtype)
-    record = {
-        **asdict(merging),
-        "pivot": {"folder": str(pivot), "sha256": base.digests()},
-        "models": [{"folder": str(one.folder), "sha256": one.digests()} for one in others],
-        "tensor_weights": weights,
-    }
-    _write_json(new / "merge.json", record)
-    shutil.rmtree(out, ignore_errors=True)
-    new.rename(out)
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        opened.callback(shutil.rmtree, new, ignore_errors=True)
+        weights = _write_tensors(base, others, merging, new)
+        _copy_rest(pivot, new, merging.dtype)
+        record = {
+            **asdict(merging),
+            "pivot": {"folder": str(pivot), "sha256": base.digests()},
+            "models": [{"folder": str(one.folder), "sha256": one.digests()} for one in others],
+            "tensor_weights": weights,
+        }
+        _write_json(new / "merge.json", record)
+        remove_model(out)
+        for path in list(new.iterdir()):
+            path.replace(out / path.name)
     return record
+
+
+def _write_tensors(base: Checkpoint, others: Sequence[Checkpoint], merging: Merging, new: Path) -> dict[str, list[float]]:
+    """Write the merged tensors in the shards of `base`, and the index if there are several; return the weights per tensor."""
+    import torch
+    from safetensors.torch import save_file
+
+    weights: dict[str, list[float]] = {}
+    dtype, total = getattr(torch, merging.dtype), 0
+    for shard, names in base.shards.items():
+        tensors = {}
+        for name in names:
+            start = base.read(name)
+            deltas = torch.stack([other.read(name) - start for other in others])
+            change, weights[name] = merge_deltas(deltas, merging, name)
+            tensors[name] = (start + change).to(dtype).contiguous()
+            total += tensors[name].numel() * tensors[name].element_size()
+        save_file(tensors, new / shard, metadata={"format": "pt"})
+    if len(base.shards) > 1:
+        places = {name: shard for shard, names in base.shards.items() for name in names}
+        _write_json(new / INDEX, {"metadata": {"total_size": total}, "weight_map": places})
+    return weights
 
 
 class Checkpoint:

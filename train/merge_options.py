@@ -58,7 +58,7 @@ def merge_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dtype", default=plain.dtype, help=f"of the merged model: {', '.join(DTYPES)}")
     parser.add_argument("--seed", type=int, default=plain.seed, help="dare: of the chance")
     parser.add_argument("--output_dir", type=Path, required=True)
-    parser.add_argument("--overwrite", action="store_true", help="replace what is in --output_dir")
+    parser.add_argument("--overwrite", action="store_true", help="replace the model in --output_dir; other files there stay")
     return parser
 
 

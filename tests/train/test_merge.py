@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -148,6 +149,47 @@ def test_what_is_there_is_not_written_over(models, tmp_path):
     merge(models.pivot, [models.b], Merging("linear", dtype="bfloat16"), tmp_path / "out", overwrite=True)
     assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == "bfloat16"
     assert [path.name for path in tmp_path.iterdir()] == ["out"], "nothing is left beside it"
+    assert not (tmp_path / "out" / ".new").exists(), "nor in it"
+
+
+def test_overwriting_replaces_a_model_and_nothing_else(models, tmp_path):
+    """As in a folder of several trainings: what is no part of the old model stays, and the old one leaves nothing."""
+    others = ("notes.txt", "sft/model.safetensors", "sft/config.json", ".new/left-by-a-kill")
+    old = ("adapter_config.json", "model-00001-of-00009.safetensors", "added_tokens.json", "data_manifest.json",
+           "checkpoint-4/model.safetensors")  # fmt: skip
+    for name in (*others, *old):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    merge(models.pivot, [models.a], Merging("linear"), tmp_path, overwrite=True)
+    assert [name for name in (*others, *old) if (tmp_path / name).exists()] == list(others[:3])
+    merged, a = tensors_of(tmp_path), tensors_of(models.a)
+    assert max(float((merged[name] - a[name]).abs().max()) for name in a) < 2e-7
+
+
+def test_the_folder_one_is_in_can_be_the_output(models, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    argv = ["merge", "--pivot", models.one, "--models", models.a, "--output_dir", "."]
+    assert main(list(map(str, argv))) == 0
+    assert (tmp_path / "merge.json").is_file() and (tmp_path / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(("out", "more", "said"), [
+    ("a", ["--overwrite"], "--output_dir a: contains the model a, which is read here; use another --output_dir"),
+    ("pivot", ["--overwrite"], "--output_dir pivot: contains the model pivot"),
+    (".", ["--overwrite"], "--output_dir .: contains the model pivot"),
+    ("link", ["--overwrite"], "--output_dir link: contains the model b"),
+    ("a", [], "--output_dir a: contains the model a"),
+    ("a/config.json", [], "--output_dir a/config.json: is a file; give a folder"),
+])  # fmt: skip
+def test_no_model_is_merged_into_its_own_folder(models, tmp_path, monkeypatch, capsys, out, more, said):
+    for name in ("pivot", "a", "b"):
+        shutil.copytree(getattr(models, name), tmp_path / name)
+    (tmp_path / "link").symlink_to(tmp_path / "b")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    monkeypatch.chdir(tmp_path)
+    assert main(["merge", "--pivot", "pivot", "--models", "a", "b", "--output_dir", out, *more]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_models_of_other_shapes_are_refused(models, tmp_path):

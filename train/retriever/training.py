@@ -12,13 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from train.errors import TrainError
-from train.finetune import prepare_output, record_data, resume_from
 from train.metrics import Log, recorder
+from train.output import prepare_output, record_data, resume_from
 from train.retriever.batches import Batches
 from train.retriever.knowledge import KnowledgeBase, Turn, read_knowledge, read_turns
 from train.retriever.learner import Learner
 from train.retriever.measures import bleu, entity_f1, rank_of, recall_at
-from train.retriever.modules import FILE, Described, Size, make_encoder, make_generator, make_tokenizer, module_class, save
+from train.retriever.modules import (
+    FILE,
+    SCRATCH,
+    Described,
+    Size,
+    make_encoder,
+    make_generator,
+    make_tokenizer,
+    module_class,
+    save,
+)
 from train.retriever.options import RetrieverArguments
 
 RECALLS = (1, 5, 7)
@@ -38,7 +48,7 @@ def train(own: RetrieverArguments, training: Any, say: Callable[[str], None]) ->
         raise TrainError("--data: no turn shares two values with an entity of --kb; check --columns and --spellings")
     out = Path(training.output_dir)
     record = {"kind": "retriever", "rows": len(turns), "files": _digests(own), "trained_on": list(own.data or [])}
-    prepare_output(record, training, own.overwrite, out)
+    prepare_output(record, training, own.overwrite, out, {own.encoder, own.generator} - {SCRATCH})
     set_seed(training.seed)
     module, learner = make(own, kb, turns)
     trainer = trainer_class()(learner, turns, evals, module, training)
