@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FILE = "retriever.json"
-ENCODERS = ("context_encoder", "entity_encoder")
 SCRATCH = "scratch"
 
 
