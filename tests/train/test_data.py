@@ -71,7 +71,7 @@ def test_the_columns_speak_where_the_manifest_is_silent_or_wrong(tmp_path):
         (lambda run: (run / "dpo/train.parquet").write_text("not Parquet") and run / "dpo", "cannot be read as Parquet"),
         (lambda run: (run / "dpo/train.parquet").unlink() or run / "dpo", "no train.parquet"),
         (lambda run: tiny.write_export(run / "dpo", "dpo", []), "the export has no rows; datakit inspect {run}"),
-        (lambda run: tiny.write_export(run / "dpo", "dpo", manifest={"rows": 20}), "rows that manifest.json promises"),
+        (lambda run: tiny.write_export(run / "dpo", "dpo", manifest={"rows": 20}), "rows that manifest.json names"),
     ],
     ids=["missing", "run", "file", "bad-manifest", "list-manifest", "not-parquet", "no-table", "no-rows",
          "fewer-rows"],
@@ -191,7 +191,7 @@ def test_labelled_answers_are_not_learnt_from(tmp_path):
 
 def test_data_given_twice_is_refused(tmp_path):
     path = tiny.write_export(tmp_path / "sft", "sft")
-    with pytest.raises(TrainError, match=r"its rows are those of --data .*sft; give each once"):
+    with pytest.raises(TrainError, match=r"has the same rows as --data .*sft; give each only once"):
         open_all([str(path), str(path / "train.parquet")], "sft")
 
 
