@@ -67,7 +67,7 @@ def open_all(paths: Sequence[str], kind: str) -> list[Data]:
                 raise TrainError(f"--data {data.path}: has the same rows as --data {before}; give each only once")
     if len({data.is_text for data in opened}) > 1:
         text = next(data.path for data in opened if data.is_text)
-        raise TrainError(f"--data {text}: its rows are plain texts and the others are conversations; train on one of the two")
+        raise TrainError(f"--data {text}: its rows are plain texts, and the others are conversations; train on one of the two")
     return opened
 
 

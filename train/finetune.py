@@ -1,7 +1,7 @@
-"""One training, top to bottom: check the target, give the rows to TRL, look at what TRL made of them, train, save.
+"""One training, top to bottom: check the target, give the rows to TRL, check how TRL tokenized them, train, save.
 
-Everything about the training itself is TRL's. What is added here is what TRL does not say: which data it was
-(`data_manifest.json` beside the weights), how many rows its truncation cuts, and that nothing finished is written over.
+TRL does the training itself. This module adds what TRL does not report: which data it was
+(`data_manifest.json` beside the weights), how many rows are truncated; and it overwrites nothing unasked.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from train.rows import load_rows
 
 Say = Callable[[str], None]
 STILL_HELD: list[Any] = []
-"""A trainer of several processes on CPUs: torch (2.13) frees its gloo group while it holds the interpreter's lock, and joins
-threads that may wait for that lock. Such a process is ended with the group in place (cli.py)."""
+"""The trainer of a training in several processes on CPUs. torch (2.13) frees its gloo group while it holds the interpreter's
+lock, and joins threads that may wait for that lock; so such a process exits without freeing it (cli.py)."""
 
 
 def check_target(model: str | None, kind: str) -> str:
-    """The target model as given, if it can be one; a folder is looked into before anything heavy is imported."""
+    """Return the target model as given. Raise TrainError if it cannot be one. Nothing heavy is imported."""
     if not model:
         raise TrainError(f"train {kind}: no target model; add --model with a folder or a hub id like owner/name")
     folder = find_shipped(model)
@@ -35,17 +35,17 @@ def check_target(model: str | None, kind: str) -> str:
             return str(folder)
         if (folder / "adapter_config.json").is_file():
             raise TrainError(
-                f"--model {model}: this is a LoRA adapter, and a target is a whole model; merge it first:\n"
+                f"--model {model}: this is a LoRA adapter, and a target must be a complete model; merge it first:\n"
                 f"  {merge_command(folder)}\nand use --model {folder}-merged"
             )
-        raise TrainError(f"--model {model}: this folder has no config.json, so it is not a saved model")
+        raise TrainError(f"--model {model}: not a saved model: the folder has no config.json")
     if folder.is_file() or folder.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
         raise TrainError(f"--model {model}: no such folder; give a model's folder, or a hub id like owner/name")
     return model
 
 
 def merge_command(adapter: Path) -> str:
-    """The command that makes a whole model out of a saved LoRA adapter."""
+    """Return the command that merges a saved LoRA adapter into its base model."""
     return (
         'python -c "from peft import AutoPeftModelForCausalLM as P; from transformers import AutoTokenizer as T; '
         f"a, m = '{adapter}', '{adapter}-merged'; "
@@ -54,7 +54,7 @@ def merge_command(adapter: Path) -> str:
 
 
 def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, list[Log]]:
-    """Train and save; returns the folder with weights, tokenizer, data_manifest.json and metrics, and what was logged."""
+    """Train and save. Return the folder with weights, tokenizer, data_manifest.json and metrics, and the logs."""
     training, out = options.training, Path(options.training.output_dir)
     record = make_record(data, options.data.data_weights)
     prepare_output(record, training, options.data.overwrite, out, (options.model.model_name_or_path,))
@@ -74,10 +74,10 @@ def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, li
         f"target {options.model.model_name_or_path}; to {out}")  # fmt: skip
     try:
         trainer = _make_trainer(options, train_rows, eval_rows)
-    except (OSError, ValueError, ImportError, NotImplementedError) as error:  # how TRL refuses a model or a setting
+    except (OSError, ValueError, ImportError, NotImplementedError) as error:  # TRL refuses a model or a setting
         raise TrainError(f"train {options.kind}: {_first_lines(error)}") from error
     if not len(trainer.train_dataset):
-        raise TrainError(f"train {options.kind}: every prompt alone fills max_length {training.max_length}; raise it")
+        raise TrainError(f"train {options.kind}: every prompt alone fills max_length {training.max_length}; raise --max_length")
     if options.fusing is not None:
         say(str(trainer.aligned))
     for warning in _row_warnings(trainer, options, len(train_rows)):
@@ -89,7 +89,7 @@ def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, li
     trainer.save_model(str(out))
     if training.push_to_hub:
         trainer.push_to_hub()
-    if hasattr(trainer, "end"):  # transformers 5.18 closes its trackers and the process group by this
+    if hasattr(trainer, "end"):  # from transformers 5.18 on this closes trackers and the process group
         trainer.end()
     if training.use_cpu and training.world_size > 1:
         STILL_HELD.append(trainer)
@@ -100,7 +100,7 @@ def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, li
 
 
 def _check_chat_template(options: Options) -> None:
-    """An export is conversations; without a chat template a tokenizer cannot read them."""
+    """Raise TrainError if the target has no chat template, without which conversations cannot be tokenized."""
     from transformers import AutoTokenizer
 
     model, training = options.model, options.training
@@ -110,19 +110,18 @@ def _check_chat_template(options: Options) -> None:
         )
     except (OSError, ValueError) as error:
         raise TrainError(
-            f"--model {model.model_name_or_path}: neither a model folder here nor one that the hub gives "
-            f"({_first_lines(error)})"
+            f"--model {model.model_name_or_path}: neither a model folder nor available from the hub ({_first_lines(error)})"
         ) from None
     if tokenizer.chat_template is None and not getattr(training, "chat_template_path", None):
         more = "add --chat_template_path" if options.kind in ("sft", "fuse") else "run train sft --chat_template_path ... first"
         raise TrainError(
-            f"--model {model.model_name_or_path}: its tokenizer has no chat template, and an export is conversations; "
+            f"--model {model.model_name_or_path}: its tokenizer has no chat template, which conversations need; "
             f"use an instruct model, or {more}"
         )
 
 
 def _make_trainer(options: Options, train_rows: Any, eval_rows: Any) -> Any:
-    """TRL's trainer, as TRL's own scripts build it."""
+    """Return TRL's trainer, built as in TRL's own scripts."""
     from trl import (  # type: ignore[attr-defined]
         DPOTrainer,
         SFTTrainer,
@@ -157,10 +156,10 @@ def _make_trainer(options: Options, train_rows: Any, eval_rows: Any) -> Any:
 
 
 def _row_warnings(trainer: Any, options: Options, n_rows: int) -> list[str]:
-    """What became of the rows as tokens, which TRL says nothing about: left out, cut at `max_length`, the same on both sides.
+    """Return warnings about tokenized rows that TRL does not report: left out, cut at `max_length`, or the same on both sides.
 
-    SFT rows come truncated, so that one of exactly `max_length` tokens may have been longer; DPO rows come whole, and the
-    collator cuts them. Packed rows keep no length of their own, so with packing nothing is said.
+    SFT rows are truncated here already, so a row of exactly `max_length` tokens may have been longer; DPO rows are truncated by
+    the collator. Packed rows have no lengths of their own, so there are no warnings with packing.
     """
     limit = options.training.max_length
     if getattr(options.training, "packing", False):
@@ -169,7 +168,7 @@ def _row_warnings(trainer: Any, options: Options, n_rows: int) -> list[str]:
     warnings = []
     disagreeing = getattr(trainer, "n_disagreeing", 0)
     if disagreeing:
-        warnings.append(f"rows left out: {disagreeing} (their prompt has other tokens in front of the source's answer)")
+        warnings.append(f"rows left out: {disagreeing} (their prompt has other tokens before the source's answer)")
     if len(rows) < n_rows - disagreeing:
         n_long = n_rows - disagreeing - len(rows)
         warnings.append(f"rows left out: {n_long} of {n_rows} (their prompt alone fills {flag})")
@@ -178,14 +177,12 @@ def _row_warnings(trainer: Any, options: Options, n_rows: int) -> list[str]:
             warnings += trainer.aligned.warnings()
         if limit is not None and (full := sum(len(ids) >= limit for ids in rows["input_ids"])):
             warnings.append(
-                f"rows that fill {flag}: {full} of {n_rows}; what was longer is cut there, and --max_length may be raised"
+                f"rows that fill {flag}: {full} of {n_rows}; longer rows are cut there; consider raising --max_length"
             )
         return warnings
     found = compare_pairs(zip(rows["prompt_ids"], rows["chosen_ids"], rows["rejected_ids"], strict=True), limit)
     if found.alike:
-        warnings.append(
-            f"pairs of the same tokens on both sides: {found.alike} of {n_rows}; they teach nothing, leave them out"
-        )
+        warnings.append(f"pairs of the same tokens on both sides: {found.alike} of {n_rows}; they teach nothing; remove them")
     if found.cut:
         warnings.append(f"rows longer than {flag}, cut there: {found.cut} of {n_rows}; raise --max_length to keep their ends")
     if found.alike_once_cut:
@@ -197,7 +194,7 @@ def _row_warnings(trainer: Any, options: Options, n_rows: int) -> list[str]:
 
 
 class Compared(NamedTuple):
-    """Numbers of pairs. `alike_once_cut` differ only behind the cut; `alike` nowhere."""
+    """Numbers of pairs: cut ones, ones that differ only behind the cut, and ones that are alike as a whole."""
 
     cut: int
     alike_once_cut: int
@@ -205,7 +202,7 @@ class Compared(NamedTuple):
 
 
 def compare_pairs(pairs: Any, limit: int | None) -> Compared:
-    """How many (prompt, chosen, rejected) token lists are longer than `limit`, and how many are the same on both sides."""
+    """Count the (prompt, chosen, rejected) token lists that are longer than `limit`, and those that are alike on both sides."""
     cut = once_cut = alike = 0
     for prompt, chosen, rejected in pairs:
         room = None if limit is None else max(0, limit - len(prompt))

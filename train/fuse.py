@@ -58,7 +58,7 @@ class Fusing:
 def check(training: Any, fusing: Fusing, n_data: int) -> None:
     """Raise TrainError for options that this loss does not support."""
     if not 0 <= fusing.lm_weight <= 1:
-        raise TrainError(f"--lm_weight {fusing.lm_weight:g}: it is a share of the loss; give a number from 0 to 1")
+        raise TrainError(f"--lm_weight {fusing.lm_weight:g}: must be a share of the loss, from 0 to 1")
     if fusing.row_weights and len(fusing.row_weights) != n_data:
         raise TrainError(f"--row_weights: {len(fusing.row_weights)} for {n_data} --data; give one number for each")
     if bad := [weight for weight in fusing.row_weights if not 0 < weight < float("inf")]:

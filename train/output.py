@@ -80,13 +80,13 @@ def _check_same_data(record: Record, out: Path) -> None:
     )
     if changed:
         raise TrainError(
-            f"--resume_from_checkpoint: {out} was begun on other data ({file.name} differs in {', '.join(changed)}; "
+            f"--resume_from_checkpoint: {out} was started with other data ({file.name} differs in {', '.join(changed)}; "
             f"it was {_named(before.get('trained_on'))}); give that data, or start anew with --overwrite"
         )
 
 
 def make_record(data: Sequence[Data], weights: Sequence[float] | None) -> Record:
-    """What was trained on: an export's manifest and its path; of several all of them, as `data`."""
+    """Return what data_manifest.json says: an export's manifest and its path; of several exports all manifests, as `data`."""
     if len(data) == 1:
         return {**data[0].manifest, "trained_on": str(data[0].path)}
     return {
@@ -99,7 +99,7 @@ def make_record(data: Sequence[Data], weights: Sequence[float] | None) -> Record
 
 
 def record_data(record: Record, out: Path) -> None:
-    """Beside the weights, and from the start: an unfinished training tells its data too."""
+    """Write data_manifest.json beside the weights; before the training, so that an unfinished one has it too."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "data_manifest.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -109,7 +109,7 @@ def _named(paths: Any) -> str:
 
 
 def resume_from(value: str | None) -> str | bool | None:
-    """TRL's flag is text, and only the Boolean true means "the last checkpoint"."""
+    """Return True for "the last checkpoint", a path, or None. TRL's flag is a text and passes "true" on as a path."""
     if value is None or value.lower() in ("false", "no"):
         return None
     return True if value.lower() in ("true", "yes") else value

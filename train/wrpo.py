@@ -48,7 +48,7 @@ class Mixing:
 def check(training: Any, mixing: Mixing) -> None:
     """Raise TrainError for options that this loss does not support."""
     if not 0 <= mixing.end <= 1:
-        raise TrainError(f"--wrpo_alpha {mixing.end:g}: it is a share of the chosen side; give a number from 0 to 1")
+        raise TrainError(f"--wrpo_alpha {mixing.end:g}: must be a share of the chosen side, from 0 to 1")
     if len(training.loss_type) != 1 or training.loss_type[0] not in LOSSES:
         raise TrainError(f"train wrpo: loss_type {' '.join(training.loss_type)}: choose one of {', '.join(LOSSES)}")
     for name, plain in REFUSED.items():

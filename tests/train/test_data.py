@@ -126,7 +126,7 @@ def test_whole_prompts_are_held_out_and_always_the_same(tmp_path):
     assert not texts[0] & texts[1]
     turned = open_data(tiny.write_export(tmp_path / "b", "dpo", rows[::-1]), "dpo")
     assert {row["prompt"][0]["content"] for row in load_rows([turned], None, 0.25)[1]} == texts[1]
-    with pytest.raises(TrainError, match="holds every prompt"):
+    with pytest.raises(TrainError, match="holds out every prompt"):
         load_rows([export], None, 0.999)
     assert set(train.column_names) == {"prompt", "chosen", "rejected"}
     assert load_rows([export], None, 0.0)[1] is None
@@ -186,7 +186,7 @@ def test_labelled_answers_are_not_learnt_from(tmp_path):
     """TRL's KTO columns are those of SFT and a label; half of the answers are bad ones."""
     rows = [{"prompt": tiny.user("a"), "completion": tiny.assistant("b"), "label": label} for label in (True, False)]
     pl.DataFrame(rows).write_parquet(tmp_path / "a.parquet")
-    assert "labelled answers (KTO), and sft would learn the bad ones" in message_of(tmp_path / "a.parquet", "sft")
+    assert "labelled answers (KTO); sft would learn the bad ones" in message_of(tmp_path / "a.parquet", "sft")
 
 
 def test_data_given_twice_is_refused(tmp_path):

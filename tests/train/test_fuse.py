@@ -146,7 +146,7 @@ def test_a_teacher_without_a_vocabulary_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(("flags", "said"), [
-    (["--lm_weight", "1.5"], "--lm_weight 1.5: it is a share of the loss; give a number from 0 to 1"),
+    (["--lm_weight", "1.5"], "--lm_weight 1.5: must be a share of the loss, from 0 to 1"),
     (["--row_weights", "1", "2"], "--row_weights: 2 for 0 --data; give one number for each"),
     (["--packing", "true"], "train fuse: --packing True: train fuse does not support this; remove it, or use train sft"),
     (["--label_smoothing_factor", "0.1"], "train fuse: --label_smoothing_factor 0.1: train fuse does not support this"),

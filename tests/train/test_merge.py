@@ -215,14 +215,14 @@ def test_models_of_other_shapes_are_refused(models, tmp_path):
 
 
 @pytest.mark.parametrize(("more", "said"), [
-    (["--tau", "0"], "--tau 0: it is a share of a tensor; give a number above 0, at most 1"),
-    (["--method", "ties", "--density", "1.5"], "--density 1.5: it is a share"),
-    (["--weights", "1"], "--weights: sce finds its own; they are for linear and dare"),
+    (["--tau", "0"], "--tau 0: must be a share of a tensor: above 0, at most 1"),
+    (["--method", "ties", "--density", "1.5"], "--density 1.5: must be a share"),
+    (["--weights", "1"], "--weights: sce computes its own; only linear and dare take them"),
     (["--method", "linear", "--weights", "1", "2"], "--weights: 2 for 1 --models; give one number for each"),
-    (["--method", "linear", "--weights", "0"], "--weights: give numbers from 0 on, not all of them 0"),
+    (["--method", "linear", "--weights", "0"], "--weights: give numbers of at least 0, not all of them 0"),
     (["--method", "slerp"], "train merge: argument --method: invalid choice: 'slerp'"),
     (["--tow", "1"], "train merge: unrecognized arguments: --tow 1"),
-    (["--dtype", "int8"], "--dtype int8: there are float32, bfloat16, float16"),
+    (["--dtype", "int8"], "--dtype int8: choose one of float32, bfloat16, float16"),
 ])  # fmt: skip
 def test_what_means_nothing_is_refused(more, said):
     with pytest.raises(TrainError) as caught:
@@ -233,5 +233,5 @@ def test_what_means_nothing_is_refused(more, said):
 
 def test_an_adapter_is_no_model(tmp_path):
     (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(TrainError, match="is a LoRA adapter; make a whole model of it first"):
+    with pytest.raises(TrainError, match="is a LoRA adapter; merge it into its base model first"):
         merge(tmp_path, [tmp_path], Merging(), tmp_path / "out")

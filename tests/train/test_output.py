@@ -88,7 +88,7 @@ def test_going_on_needs_the_same_data(export, out, tmp_path):
     prepare(open_data(same, "sft"), out, resume="true")
     other = open_data(tiny.write_export(tmp_path / "other", "sft", manifest={"recipe_digest": "ffff"}), "sft")
     message = refusal(other, out, resume="true")
-    assert "begun on other data (data_manifest.json differs in recipe_digest; it was " in message
+    assert "started with other data (data_manifest.json differs in recipe_digest; it was " in message
     assert "give that data, or start anew with --overwrite" in message
 
 

@@ -184,7 +184,7 @@ def test_rows_are_joined_by_number_and_what_disagrees_is_counted():
 
 
 @pytest.mark.parametrize(("flags", "said"), [
-    (["--wrpo_alpha", "1.5"], "--wrpo_alpha 1.5: it is a share of the chosen side; give a number from 0 to 1"),
+    (["--wrpo_alpha", "1.5"], "--wrpo_alpha 1.5: must be a share of the chosen side, from 0 to 1"),
     (["--wrpo_alpha", "much"], "argument --wrpo_alpha/--wrpo-alpha: invalid float value: 'much'"),
     (["--wrpo_alpha_schedule", "steep"], "invalid choice: 'steep' (choose from"),
     (["--loss_type", "ipo"], "train wrpo: loss_type ipo: choose one of sigmoid, sigmoid_norm"),
