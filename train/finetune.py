@@ -194,7 +194,7 @@ def _row_warnings(trainer: Any, options: Options, n_rows: int) -> list[str]:
 
 
 class Compared(NamedTuple):
-    """Numbers of pairs: cut ones, ones that differ only behind the cut, and ones that are alike as a whole."""
+    """Numbers of pairs: longer than the limit, alike on both sides only once cut, and alike as a whole."""
 
     cut: int
     alike_once_cut: int
