@@ -1,12 +1,12 @@
-"""Which of the choices that make the data matter, at the size that we have: `make ablations`.
+"""Ablations: which choices in making the data matter, with models of this size (`make ablations`).
 
     python benchmarks/ablating.py                          # every row, three seeds: a night on two cores
     python benchmarks/ablating.py --rows pairing window    # some of them
-    python benchmarks/ablating.py --hours 2                # what can be begun in two hours
+    python benchmarks/ablating.py --hours 2                # what can be started in two hours
 
-A row compares two or three ways of doing one thing and leaves everything else as `make fusion` has it, whose answers, SFT
-models and settings it takes (so run that first). The cells of a row train on equally many pairs or demos, taken by a hash of
-the prompt, in equally many steps. What was trained and measured already is not done again; rows that were not begun are named.
+A row compares two or three ways of doing one thing and leaves everything else as in `make fusion`, whose answers, SFT models
+and settings it uses (so run that first). The cells of a row train on the same number of pairs or demos, chosen by a hash of the
+prompt, and for the same number of steps. Finished trainings and measurements are reused; rows that were not started are named.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from datakit.store import Run
 
 SEEDS = (1, 2, 3)
 ONE = {"select.per_prompt": "one"}
-"""What pairs of one source and of any have in common: at most one a prompt."""
+"""Shared by pairs of one source and pairs of any sources: at most one pair per prompt."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One way: which rows, selected how beside the run's recipe, and what the target is trained with.
+    """One cell: which rows, how they are selected (changes of the run's recipe), and how the target is trained.
 
     `rows` is the export below the folder of `run`: scored (recipes/fusion/scored.yaml), unverified (the same answers and scores
-    without a verdict), or second (make fusion's, one a seed, in which the trained target answers, too).
+    without a verdict), or second (of `make fusion`, one per seed, in which the trained target answers too).
     """
 
     name: str
@@ -61,7 +61,7 @@ ROWS: dict[str, Sequence[Cell]] = {
     "wrpo": (Cell("pairs of the sources"), Cell("pairs of the target", rows="wrpo", run="second"),
              Cell("WRPO", "wrpo", rows="wrpo", run="second")),
 }  # fmt: skip
-"""The first cell of each row is what the others are compared with."""
+"""The cells of each row; the others are compared with the first one."""
 
 
 def main() -> None:
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def row(lab: Lab, name: str, seeds: Sequence[int]) -> str:
-    """Every cell of a row on as many rows as the one with the fewest has; their scores, and differences to the first cell."""
+    """Train every cell on as many rows as the smallest has. Return tables of scores and of differences from the first cell."""
     found = {(cell.name, seed): rows_of(lab, cell, seed) for cell in ROWS[name] for seed in seeds}
     n = min(frame.height for frame in found.values())
     trainings = []
@@ -96,7 +96,7 @@ def row(lab: Lab, name: str, seeds: Sequence[int]) -> str:
 
 
 def rows_of(lab: Lab, cell: Cell, seed: int) -> pl.DataFrame:
-    """A cell's demos or pairs, in the order of a hash of their prompt."""
+    """Return a cell's demos or pairs in the order of a hash of their prompts."""
     match cell.run:
         case "second":
             run = lab.second_round(seed)
@@ -114,7 +114,7 @@ def rows_of(lab: Lab, cell: Cell, seed: int) -> pl.DataFrame:
 
 
 def selected(lab: Lab, run: Path, select: Mapping[str, str]) -> Path:
-    """A copy of a run, selected by another rule."""
+    """Return a copy of a run, selected by another rule."""
     name = _file_name(run.name, *select.values())
     copy = lab.copy(run.name, f"ablations/{name}")
     sets = [word for field, value in select.items() for word in ("--set", f"{field}={value}")]
@@ -123,7 +123,7 @@ def selected(lab: Lab, run: Path, select: Mapping[str, str]) -> Path:
 
 
 def unverified(lab: Lab) -> Path:
-    """The scored run's answers and scores, imported into a run of a domain without a verifier."""
+    """Import the scored run's answers and scores into a run of a domain without a verifier; return its folder."""
     folder = lab.folder("ablations") / "unverified"
     scored = """SELECT prompts.messages[len(prompts.messages)].content AS prompt, model, text, score
                 FROM responses JOIN scores USING (response_id) JOIN prompts USING (prompt_id)"""
@@ -140,7 +140,7 @@ def unverified(lab: Lab) -> Path:
 
 
 def _file_name(*words: str) -> str:
-    """Of letters, digits, _ . - alone: Polars reads brackets as a pattern, and an evaluation takes no commas in a name."""
+    """Return a name of letters, digits, _ . - only: Polars reads brackets as a pattern, and evaluations allow no commas."""
     return re.sub(r"[^\w.]+", "-", "-".join(words)).strip("-")
 
 

@@ -3,11 +3,10 @@
     python benchmarks/aligning.py                       # a minute; --texts 100 --vocabulary 151936 --places 1024
 
 Texts are the worked answers of data/math, the target's tokens those of data/micro/target, the teachers' those of four other
-micro models. Time warping is FuseChat's way in our words (arXiv 2408.07990, section 3): dynamic time warping of the decoded
-tokens with the edit distance as cost; a pair counts where one token, or a run of them, ends with what the other spells. What
-is right is known without either: a row belongs to another where both follow the same bytes. Times are processor seconds, the
-two in turns, the ratio is the median over the teachers. Memory is the peak of a process of its own over its peak before the
-loss and its gradient.
+micro models. Time warping is our implementation of FuseChat's alignment (arXiv 2408.07990, section 3): dynamic time warping of
+the decoded tokens with the edit distance as cost; a pair counts if one token, or a run of them, ends with the other's text. An
+alignment is right if both rows follow the same bytes. Times are processor seconds, both ways in turns; the ratio is the median
+over the teachers. Memory is the peak of a separate process minus its peak before the loss and its gradient.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ ROOT = Path(__file__).resolve().parents[1]
 MICRO = ROOT / "data" / "micro"
 TARGET, TEACHERS = "target", ("llama", "qwen2", "mistral", "gemma2")
 BYTES_AGAIN = 200
-"""Times that the quick way is run over, so that the clock sees it."""
+"""Repetitions of the fast way, so that its time can be measured."""
 
 
 class Pair(NamedTuple):
-    """A text in the tokens of both."""
+    """The tokens of a text in both vocabularies."""
 
     ours: Tokens
     theirs: Tokens
 
 
 class Found(NamedTuple):
-    """Of one way: places a second, and the shares of the target's places that are aligned, and aligned rightly."""
+    """The result of one way: places per second, and the shares of the target's places that are aligned, and correctly so."""
 
     speed: float
     aligned: float
@@ -80,7 +79,7 @@ def main() -> None:
 
 
 def by_bytes(pairs: Sequence[Pair], places: int) -> Found:
-    """Train's own way. It is right where it says anything: both rows follow the same bytes."""
+    """Measure train's own alignment. It is always right: aligned rows follow the same bytes."""
     began = time.process_time()
     for _ in range(BYTES_AGAIN):
         found = [list(shared(*pair)) for pair in pairs]
@@ -92,7 +91,7 @@ def by_bytes(pairs: Sequence[Pair], places: int) -> Found:
 
 
 def by_warping(pairs: Sequence[Pair], ours: Vocabulary, theirs: Vocabulary, places: int) -> Found:
-    """FuseChat's way: row i of the one is of the token behind token i, so pairs of tokens that end alike are rows that fit."""
+    """Measure FuseChat's alignment. Row i predicts the token after token i, so tokens that end alike have matching rows."""
     began = time.process_time()
     found = [_accepted(_spelt(pair.ours, ours), _spelt(pair.theirs, theirs)) for pair in pairs]
     took = time.process_time() - began
@@ -103,7 +102,7 @@ def by_warping(pairs: Sequence[Pair], ours: Vocabulary, theirs: Vocabulary, plac
 
 
 def _accepted(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[int, int]]:
-    """Pairs of places that time warping brings together and that end with one another's text, one for each place of ours."""
+    """Return pairs of places that time warping matches and of which one ends with the other's text, one per place of ours."""
     steps = _warp(ours, theirs)
     accepted = []
     for at, own in enumerate(ours):
@@ -121,7 +120,7 @@ def _accepted(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[int, int
 
 
 def _warp(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[int, int]]:
-    """The path with the least sum of edit distances, by dynamic time warping."""
+    """Return the path with the least sum of edit distances, by dynamic time warping."""
     far = float("inf")
     table = [[far] * (len(theirs) + 1) for _ in range(len(ours) + 1)]
     table[0][0] = 0.0
@@ -142,7 +141,7 @@ def _warp(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def edit_distance(one: str, other: str) -> int:
-    """Insertions, deletions and replacements of one letter."""
+    """Return the number of insertions, deletions and replacements of single letters between two texts."""
     row = list(range(len(other) + 1))
     for at, letter in enumerate(one, start=1):
         last, row[0] = row[0], at
@@ -152,7 +151,7 @@ def edit_distance(one: str, other: str) -> int:
 
 
 def _spelt(tokens: Tokens, vocabulary: Vocabulary) -> list[str]:
-    """Each token decoded by itself, as strings are compared there: a part of a character is not told from another."""
+    """Decode each token separately, as strings are compared there: parts of characters cannot be distinguished."""
     return [(vocabulary[id] or b"").decode("utf-8", errors="replace").strip() or " " for id in tokens.ids]
 
 
@@ -169,14 +168,14 @@ def _tokens(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str) -> Tokens:
 
 
 def _peak_of(loss: str, vocabulary: int, places: int) -> float:
-    """Megabytes, in a process of its own."""
+    """Return the megabytes of `_peak`, measured in a separate process."""
     command = [sys.executable, __file__, "--loss", loss, "--vocabulary", vocabulary, "--places", places]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
 def _peak(loss: str, vocabulary: int, places: int) -> float:
-    """What the loss and its gradient take beside the logits (bfloat16), in megabytes. A small one before has loaded all."""
+    """Return the megabytes that the loss and its gradient need beside the logits (bfloat16), after a small warm-up."""
     _learn(loss, 32, 8)
     return _learn(loss, vocabulary, places)
 
@@ -202,7 +201,7 @@ def _learn(loss: str, vocabulary: int, places: int) -> float:
 
 
 def _high() -> float:
-    """The process's peak, in megabytes."""
+    """Return the peak memory of this process in megabytes."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1000
 

@@ -1,9 +1,9 @@
 """`datakit browse` over many synthetic pairs: seconds to start, memory, and how long pages take over HTTP.
 
-    python benchmarks/browsing.py --pairs 1000000 --folder runs/many      # the folder is made where it is not there yet
+    python benchmarks/browsing.py --pairs 1000000 --folder runs/many      # the folder is made if it does not exist
 
-Two imported answers a prompt, of 40 to 220 words, in 20 parts, with scores of two judges. Every page is asked for by a client
-as a browser does, one at a time; the first page of each kind stands apart, for it may begin a search.
+Two imported answers per prompt, of 40 to 220 words, in 20 parts, with scores of two judges. A client requests the pages one at
+a time over one connection, like a browser; the first page of each kind is listed separately, as it may start a search.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ FROM range($first, $last) AS t(i), range(2) AS u(k), (SELECT unnest(getvariable(
 
 
 def make_run(folder: Path, pairs: int) -> None:
-    """A run of so many prompts, written as parts by DuckDB."""
+    """Make a run of `pairs` prompts, written as parts by DuckDB."""
     recipe = {
         "domain": "instruct",
         "sources": [{"type": "responses", "path": "x.jsonl", "judge": judge, "columns": {"text": "t", "prompt": "p"}}
@@ -106,7 +106,7 @@ def _type(table: str, name: str) -> str:
 
 
 class Client:
-    """One connection, as a browser keeps it."""
+    """A client with one kept connection, like a browser."""
 
     def __init__(self, address: str) -> None:
         self.host, _, query = address.removeprefix("http://").partition("/?")
@@ -118,7 +118,7 @@ class Client:
         self.cookie = (answer.getheader("set-cookie") or "").partition(";")[0]
 
     def get(self, path: str) -> tuple[float, str]:
-        """Milliseconds until the whole page is there, and the page."""
+        """Return the milliseconds until the whole page was read, and the page."""
         start = time.perf_counter()
         self.connection.request("GET", path, headers={"Cookie": self.cookie})
         answer = self.connection.getresponse()
@@ -129,7 +129,7 @@ class Client:
 
 
 def measure(client: Client, server: psutil.Process, name: str, path: Callable[[int], str], times: int) -> None:
-    """The first page of a kind, then the median and the 95th percentile of so many others, and the processor's time of one."""
+    """The first page of a kind, then the median and the 95th percentile of the others, and the processor time per page."""
     first = client.get(path(0))[0]
     before = sum(server.cpu_times()[:2])
     found = [client.get(path(at)) for at in range(1, times + 1)]

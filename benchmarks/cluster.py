@@ -1,11 +1,12 @@
-"""The engine of this machine against two nodes of a cluster on the same cores, in one run: only the ratios travel.
+"""The engine of this machine against two nodes of a cluster on the same cores, in one run: only the ratios carry over to other
+machines.
 
     python benchmarks/cluster.py [--turns 5] [--kinds trivial,text,math,code,score]
-    python benchmarks/cluster.py --kinds wait,code,score --batch-s 0.5,1,2,4      # what a seat is to have of a batch
+    python benchmarks/cluster.py --kinds wait,code,score --batch-s 0.5,1,2,4      # seconds of work per batch
 
-A seat on each of two nodes against two workers here; with `--seats 32`, of rows that wait, what many seats cost the driver.
-Rows count from when all seats have begun to the last one's result; processor seconds are those of this process (it is the
-driver) and of all that came from it. See benchmarks/README.md for what it gave.
+One seat on each of two nodes against two workers here; `--seats 32` with rows that wait shows what many seats cost the driver.
+Time runs from the start of the last seat to the last result; processor seconds are those of this process (the driver) and its
+descendants. The results are in benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -44,12 +45,12 @@ sys.path.insert(0, str(ROOT))
 from tests.helpers import engine_workers
 from tests.helpers.nodes import nodes
 
-ALMOST_NONE_S = 0.05  # between rows that only find out whether both seats have begun
+ALMOST_NONE_S = 0.05  # between rows that only find out whether both seats have started
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Rows, and what is done with them."""
+    """A kind of rows, and the function that processes them."""
 
     rows: list[Row]
     start: Callable[[], Worker]
@@ -60,17 +61,17 @@ class Kind:
 
 @dataclass(frozen=True)
 class Turn:
-    """Of one contestant: from when both seats have begun to the last result."""
+    """The times of one contestant, from the start of both seats to the last result."""
 
     seconds: float
     driver_s: float
-    """Of processors, in this process;"""
+    """Processor seconds of this process."""
     all_s: float
-    """in it and all that came from it."""
+    """Processor seconds of this process and its descendants."""
 
 
 def main() -> int:
-    """A table a size of batches: each kind here and on two nodes, in turns."""
+    """Print a table per batch size: each kind here and on two nodes, in turns."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--seats", type=int, default=2, help="in all; half of them on each node")
@@ -98,7 +99,7 @@ def main() -> int:
 
 
 def turn(kind: Kind, engines: Engines, batch_s: float) -> Turn:
-    """One contestant over the rows of a kind, its start not counted."""
+    """Measure one contestant over the rows of a kind, without its start."""
     fleet.BATCH_S = batch_s
     with tempfile.TemporaryDirectory() as begun:
         began: list[tuple[float, float, float]] = []
@@ -122,11 +123,11 @@ def turn(kind: Kind, engines: Engines, batch_s: float) -> Turn:
 
 
 def now() -> tuple[float, float, float]:
-    """The clock, and processor seconds of this process and of its whole family."""
+    """Return the time, and the processor seconds of this process and of it with its descendants."""
     me, all_s = psutil.Process(), 0.0
     for one in (me, *me.children(recursive=True)):
         with suppress(psutil.Error):
-            all_s += sum(one.cpu_times()[:4])  # its own, and of its children that have ended
+            all_s += sum(one.cpu_times()[:4])  # its own and those of its ended children
     return time.monotonic(), time.process_time(), all_s
 
 

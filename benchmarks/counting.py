@@ -1,6 +1,6 @@
 """The layout of the code in numbers: modules at the top, lines, private functions named once in their file, `Any`.
 
-python benchmarks/counting.py [ROOT]        ROOT: another checkout, to hold this one against
+python benchmarks/counting.py [ROOT]        ROOT: another checkout to compare with
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def trees(root: Path) -> Iterator[tuple[Path, ast.Module]]:
 
 
 def names_in(tree: ast.Module) -> list[str]:
-    """Every name that is read, as a name or an attribute."""
+    """Return every name that is read, as a name or an attribute."""
     found = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
     return found + [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
 

@@ -1,4 +1,4 @@
-"""What curation finds and what it costs, beside the rules and the libraries of others. See benchmarks/README.md.
+"""What curation finds and costs, compared with published rules and other libraries. See benchmarks/README.md.
 
 python benchmarks/curating.py rules                          recall and flags of rules and thresholds, planted changes
 python benchmarks/curating.py items [--n 100000]             decontaminating n prompts: processor seconds and memory
@@ -26,7 +26,7 @@ DATA = Path(os.environ.get("DATAKIT_TEST_DATA", ROOT.parent / "shared" / "data")
 
 
 def run(python: str, *arguments: object) -> dict[str, Any]:
-    """One contestant in a process of its own: what it found, its processor seconds, its most memory."""
+    """Run one contestant in a separate process. Return what it found, its processor seconds and its peak memory."""
     command = [python, str(RUNNER), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'benchmarks'}"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3600)
@@ -37,7 +37,7 @@ def run(python: str, *arguments: object) -> dict[str, Any]:
 
 
 def rules(plantings: int) -> None:
-    """A table of rules and thresholds over planted changes."""
+    """Print a table of rules and thresholds over planted changes."""
     from curating_rules import GROUP_NAMES, measure
 
     table = Table("rule", *("wrapped", "other numbers", "5 % words", "10 % words", "20 % words"), "flagged")
@@ -52,7 +52,7 @@ def _percents(shares: list[float]) -> str:
 
 
 def items(n: int) -> None:
-    """Decontaminating n prompts against all benchmarks."""
+    """Measure the decontamination of n prompts against all benchmarks."""
     with tempfile.TemporaryDirectory() as folder:
         path = write_prompts(Path(folder), n)
         found = run(sys.executable, "items", path, DATA)
@@ -60,7 +60,7 @@ def items(n: int) -> None:
 
 
 def duplicates(n: int, peers: str | None, repeat: int) -> None:
-    """Near duplicates of n prompts by every contestant, taking turns."""
+    """Measure how every contestant, in turns, finds the near duplicates among n prompts."""
     contestants = {"datakit": (sys.executable, "datakit")}
     if peers is not None:
         contestants |= {name: (peers, name) for name in ("datasketch", "rensa")}
@@ -91,7 +91,7 @@ def duplicates(n: int, peers: str | None, repeat: int) -> None:
 
 
 def growth(sizes: list[int]) -> None:
-    """Both, at several sizes."""
+    """Measure both at several sizes."""
     table = Table("prompts", "items: CPU s", "MB", "near duplicates: CPU s", "MB", "pairs")
     with tempfile.TemporaryDirectory() as folder:
         for n in sizes:
@@ -104,7 +104,7 @@ def growth(sizes: list[int]) -> None:
 
 
 def write_prompts(folder: Path, n: int) -> Path:
-    """n prompts, one JSON string a line."""
+    """Write n prompts, one JSON string per line."""
     from curating_texts import prompts
 
     path = folder / f"prompts-{n}.jsonl"

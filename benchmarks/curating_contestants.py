@@ -1,4 +1,4 @@
-"""One contestant of benchmarks/curating.py as a process: reads prompts, prints one JSON object. Tokens are the same for all."""
+"""One contestant of benchmarks/curating.py as a process: reads prompts, prints one JSON object. All use the same tokens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read(path: Path) -> pl.DataFrame:
 
 
 def with_tokens(frame: pl.DataFrame) -> pl.DataFrame:
-    """By datakit's own module, loaded by its path: the peers' environment has no datakit."""
+    """Add tokens with datakit's own module, loaded by its path because the peers' environment has no datakit."""
     place = Path(__file__).parents[1] / "datakit" / "curate" / "texts.py"
     spec = importlib.util.spec_from_file_location("texts", place)
     assert spec is not None and spec.loader is not None
@@ -73,7 +73,8 @@ def items(path: Path, data: Path) -> Any:
 
 
 def exact(path: Path) -> Any:
-    """Every pair by an inverted index over all shingles and the true similarity: slow, and independent of datakit's filters."""
+    """Find every pair by an inverted index over all shingles and the true similarity: slow, independent of datakit's
+    filters."""
     index: dict[str, list[int]] = defaultdict(list)
     sets = []
     for number, words in enumerate(with_tokens(read(path))["tokens"].to_list()):

@@ -1,4 +1,4 @@
-"""Rules of decontamination over planted changes: what datakit, and what the rules of others, find and flag."""
+"""Rules of decontamination over planted changes: what datakit's and other rules find and flag."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from datakit.tables import Item
 
 GROUP_NAMES = tuple(GROUPS)
 Found = Callable[[list[str]], set[int]]
-"""Of texts, the places of those that a rule calls contaminated."""
+"""Returns the indices of the texts that a rule calls contaminated."""
 
 
 def measure(data: Path, plantings: int) -> Iterator[tuple[str, dict[str, list[float]], int]]:
-    """By rule: its name, by change the recall in each group, and how many prompts it flags that were not planted."""
+    """Yield for each rule its name, by change the recall per group, and the number of flagged prompts that were not planted."""
     by_name = items(data)
     there = [item for found in by_name.values() for item in found]
     texts = {change: [planted(by_name, change, seed) for seed in range(plantings)] for change in CHANGES}
@@ -61,7 +61,8 @@ def _olmo(share: float, n_tokens: int) -> bool:
 
 
 def _grams(there: list[Item], n: int, decide: Callable[[float, int], bool], weighed: bool = False, least: int = 0) -> Found:
-    """A rule over the share of an item's tokens (`weighed`: of its n-grams' weight) that stand in the prompt's n-grams."""
+    """Return a rule over the share of an item's tokens (`weighed`: of its n-grams' weight) that the prompt's n-grams
+    contain."""
     words = _tokens([item.texts[0] for item in there])
     own = [[tuple(one[at : at + n]) for at in range(len(one) - n + 1)] for one in words]
     holders: dict[tuple[str, ...], set[int]] = defaultdict(set)

@@ -29,7 +29,7 @@ HAN = re.compile(r"[\u3400-\u9fff]")
 
 
 def items(data: Path) -> dict[str, list[Item]]:
-    """By benchmark."""
+    """Return the items by benchmark."""
     names = [name for group in GROUPS.values() for name in group]
     return {
         name: [Item(name, str(row["id"]), (row["text"],)) for row in read_rows(data / "benchmarks" / f"{name}.jsonl.gz", None)]
@@ -38,7 +38,7 @@ def items(data: Path) -> dict[str, list[Item]]:
 
 
 def unplanted(data: Path) -> list[str]:
-    """Prompts that are no items, but for a few: gsm8k_train, ifeval and halluqa."""
+    """Return prompts of which almost none are items: gsm8k_train, ifeval and halluqa."""
     found = [
         row["prompt"] for name in ("gsm8k_train", "ifeval") for row in read_rows(data / "prompts" / f"{name}.jsonl.gz", None)
     ]
@@ -47,7 +47,7 @@ def unplanted(data: Path) -> list[str]:
 
 
 def planted(there: dict[str, list[Item]], change: str, seed: int) -> dict[str, list[str]]:
-    """By group: a hundred items of each benchmark (fewer where there are), changed."""
+    """Return changed items by group: a hundred of each benchmark, or all if there are fewer."""
     chance = random.Random(f"{change}/{seed}")
     vocabulary = {group: _vocabulary([item for name in names for item in there[name]]) for group, names in GROUPS.items()}
     return {
@@ -82,7 +82,7 @@ def _changed(text: str, change: str, vocabulary: list[str], chance: random.Rando
 
 
 def sentences(data: Path) -> tuple[list[str], list[str]]:
-    """English and Chinese ones, of real answers and prompts."""
+    """Return English and Chinese sentences from real answers and prompts."""
     english: set[str] = set()
     for name in ("instruct", "instruct_scored", "math"):
         for row in read_rows(data / "responses" / f"{name}.jsonl.gz", 3_000):
@@ -97,7 +97,7 @@ def sentences(data: Path) -> tuple[list[str], list[str]]:
 
 
 def prompts(data: Path, n: int, seed: int = 0) -> Iterator[str]:
-    """n prompts of one to four sentences, nine of ten English; one of 17 is an earlier one with a small change."""
+    """Yield n prompts of one to four sentences, nine of ten English; one of 17 is an earlier one with a small change."""
     english, chinese = sentences(data)
     chance = random.Random(seed)
     earlier: list[str] = []
@@ -113,7 +113,7 @@ def prompts(data: Path, n: int, seed: int = 0) -> Iterator[str]:
 
 
 def _edited(text: str, chance: random.Random) -> str:
-    """In capitals, a word or two others, something behind it, other numbers, or its sentences in another order."""
+    """Change a text slightly: capitals, one or two other words, an appendix, other numbers, or its sentences reordered."""
     kind = chance.randrange(6)
     words = text.split(" ")
     if kind == 0:

@@ -3,9 +3,9 @@ meta knowledge, over several seeds, against counting shared values.
 
     python benchmarks/dialogue.py --data FOLDER [--out runs/dialogue] [--seeds 0 1 2] [--metas prefix none]
 
-FOLDER has camrest.jsonl.gz and camrest_kb.jsonl.gz: {turns: [{user, system}]}, and an entity a line. The split is the file's
-order, 406, 135 and 135 dialogues; the last part is what is measured. A run that is there is not made again. Without the
-marginal likelihood nothing trains the retriever behind its warm-up, so that its Recall@K is that from before.
+FOLDER has camrest.jsonl.gz and camrest_kb.jsonl.gz: {turns: [{user, system}]}, and one entity per line. The split is the file's
+order, 406, 135 and 135 dialogues; the last part is measured. Existing runs are reused. Without the marginal likelihood
+nothing trains the retriever after its warm-up, so its Recall@K is that of before.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 TRAIN, VALID = 406, 135
 WARM, ALONE, STEPS = 400, 800, 1600
 FROZEN = STEPS // 2
-"""A step at which the retriever is as its warm-up has left it; the marginal likelihood begins behind WARM + ALONE."""
+"""A step at which the retriever is as after its warm-up; the marginal likelihood starts after WARM + ALONE steps."""
 COLUMNS = ["name", "area", "food", "pricerange", "address", "phone", "postcode"]
 SPELLINGS = {"moderately": "moderate", "center": "centre"}
 FLAGS = {
@@ -33,11 +33,11 @@ FLAGS = {
     "logging_steps": 25, "num_layers": 1, "top": 3, "max_context_length": 48, "max_entity_length": 40,
     "max_retriever_length": 64, "max_response_length": 32,
 }  # fmt: skip
-"""Of models that are small and a time that is short: one layer, three entities and one to learn from, the last 48 tokens."""
+"""Flags for small models and short runs: one layer, three entities and a negative one, the last 48 tokens."""
 
 
 def unpacked(path: Path) -> list[str]:
-    """Its lines."""
+    """Return the lines of a gzip file."""
     return gzip.decompress(path.read_bytes()).decode().splitlines(keepends=True)
 
 
@@ -45,7 +45,7 @@ RECALLS = ("recall@1", "recall@5", "recall@7")
 
 
 def split(data: Path, out: Path) -> list[Path]:
-    """train.jsonl, test.jsonl and kb.jsonl in `out`."""
+    """Write train.jsonl, test.jsonl and kb.jsonl to `out`; return their paths."""
     out.mkdir(parents=True, exist_ok=True)
     lines = unpacked(data / "camrest.jsonl.gz")
     parts = {"train": lines[:TRAIN], "test": lines[TRAIN + VALID :]}
@@ -56,7 +56,7 @@ def split(data: Path, out: Path) -> list[Path]:
 
 
 def train(out: Path, files: list[Path], seed: int, meta: str) -> Path:
-    """One run, in a process of its own, on the CPU."""
+    """Train in a separate process on the CPU; return the output folder."""
     folder = out / f"{meta}-{seed}"
     if not (folder / "retriever.json").is_file():
         own = ["--data", files[0], "--eval_data", files[1], "--kb", files[2], "--columns", *COLUMNS]
@@ -68,13 +68,13 @@ def train(out: Path, files: list[Path], seed: int, meta: str) -> Path:
 
 
 def measured(folder: Path) -> dict[int, dict[str, float]]:
-    """By step: what was measured then."""
+    """Return the measures by step."""
     logs = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     return {log["step"]: log for log in logs if "eval_entity_f1" in log}
 
 
 def counted(files: list[Path]) -> dict[str, float]:
-    """Recall@K of the number of shared values, on the same turns."""
+    """Return Recall@K of ranking by the number of shared values, on the same turns."""
     sys.path.insert(0, str(ROOT))
     from train.retriever.knowledge import read_knowledge, read_turns
     from train.retriever.measures import rank_of, recall_at
@@ -87,7 +87,7 @@ def counted(files: list[Path]) -> dict[str, float]:
 
 
 def spread(values: list[float]) -> str:
-    """Mean and range."""
+    """Return mean and range as text."""
     return f"{statistics.mean(values):.1f} ({min(values):.1f} to {max(values):.1f})"
 
 

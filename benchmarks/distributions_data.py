@@ -1,4 +1,4 @@
-"""Texts of the demonstration of fusion by distributions: one source's right answers with its rows, and the controls."""
+"""The texts for the demonstration of fusion by distributions: right answers of one source with its rows, and controls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from train.spelling import vocabulary_of
 
 MOST_TEXTS, MOST_HELD_OUT = 600, 200
 HELD_OUT = 0.2
-"""Share of the prompts whose texts are not trained on, the same for all sources."""
+"""The share of the prompts whose texts are held out, the same prompts for all sources."""
 PLACES = ("token_logprobs", "top_ids", "top_logprobs")
 
 
@@ -33,7 +33,7 @@ class Texts:
 
     @classmethod
     def of(cls, run: Path, source: str, folder: Path) -> Texts:
-        """Of a run's export: as many as are wanted, by the hashes of their prompts and ids."""
+        """Read the texts of a run's export; which ones depends on the hashes of their prompts and ids."""
         rows = pl.read_parquet(run / "fusion" / "train.parquet").filter(pl.col("teacher").str.ends_with(folder.name))
         places = [int(digest("held out", prompt), 16) / 16**24 for prompt in rows["prompt_id"]]
         order = [digest("order", text) for text in rows["text_id"]]
@@ -45,13 +45,13 @@ class Texts:
         )
 
     def write(self, folder: Path) -> None:
-        """As a folder that `train fuse` and `train sft` take."""
+        """Write them as a folder for `train fuse` and `train sft`."""
         folder.mkdir(parents=True, exist_ok=True)
         self.train.write_parquet(folder / "train.parquet")
         shutil.copyfile(self.vocabulary, folder / "vocabulary.parquet")
 
     def entropy(self, target: Path) -> float:
-        """Mean nats a place of the distributions as the target gets them, over all places that it learns."""
+        """Return the mean entropy of the target's soft labels in nats per place, over all places that it learns."""
         tokenizer = AutoTokenizer.from_pretrained(target)
         key = self.train.select("teacher", "teacher_revision").row(0)
         spelt = read_vocabularies([self.vocabulary.parent])[key]
@@ -80,8 +80,8 @@ class Texts:
 
 
 def displaced(texts: Texts) -> Texts:
-    """The same with each place's probabilities and other candidates from another place of its text. What is likely stays the
-    text's own token: as sure as the source, with alternatives that belong elsewhere."""
+    """Return the texts with each place's probabilities and other candidates taken from another place of the text. The likeliest
+    stays the text's own token: as confident as the source, with alternatives that belong elsewhere."""
     chance = random.Random(1)
     rows = []
     for row in texts.train.iter_rows(named=True):
@@ -100,7 +100,7 @@ def displaced(texts: Texts) -> Texts:
 
 
 def smoothing(entropy: float, target: Path) -> float:
-    """How much label smoothing (a share spread over the whole vocabulary) has this entropy."""
+    """Return the label smoothing (a share spread over the whole vocabulary) that has this entropy."""
     size = json.loads((target / "config.json").read_text(encoding="utf-8"))["vocab_size"]
 
     def excess(share: float) -> float:

@@ -1,7 +1,7 @@
 """Tables of the demonstration of fusion by distributions.
 
-What is measured of a model is the nats a byte of held-out texts (their ends included), a forward pass over each: less is
-better. A difference is of one seed; the seeds stand side by side, and what they agree on is all that is claimed.
+A model is measured by the nats per byte of held-out texts (their ends included), from one forward pass each: less is better. A
+difference belongs to one seed; the seeds are shown side by side, and only what they agree on is claimed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ N_PROBLEMS = 120
 
 @dataclass
 class Measured:
-    """Nats a byte of models on the sources' held-out texts, each measured once and kept in the work folder."""
+    """Nats per byte of models on the sources' held-out texts, each measured once and kept in the work folder."""
 
     lab: Lab
     texts: Mapping[str, Texts]
@@ -42,7 +42,7 @@ class Measured:
             self._known = json.loads(self._file.read_text(encoding="utf-8"))
 
     def of(self, model: str, source: str) -> float:
-        """Of a model (a folder of the work folder, or base) on a source's texts."""
+        """Return the nats per byte of a model (a folder in the work folder, or base) on a source's texts."""
         key = f"{model} on {source}"
         if key not in self._known:
             folder = TARGET if model == "base" else self.lab.folder(model)
@@ -60,7 +60,7 @@ class Measured:
 
 
 def source_rows(measured: Measured, seeds: Sequence[int], ways: Sequence[str]) -> str:
-    """A row a source: the base, and each way of training, the mean and each seed."""
+    """Return a row per source: the base, and for each way of training the mean and each seed."""
     lines = [
         f"| nats a byte | base | {' | '.join(f'{way} | ' for way in ways)} |",
         f"| --- | ---: |{' ---: | --- |' * len(ways)}",
@@ -75,7 +75,7 @@ def source_rows(measured: Measured, seeds: Sequence[int], ways: Sequence[str]) -
 
 
 def gains(measured: Measured, seeds: Sequence[int], ways: Sequence[str]) -> str:
-    """A row a source: per cent that each other way is below (-) or above the text alone, seed by seed."""
+    """Return a row per source: by how many per cent each other way is below (-) or above the text alone, seed by seed."""
     others = ways[1:]
     lines = [f"| % of the text alone | {' | '.join(others)} |", f"| --- |{' --- |' * len(others)}"]
     for source in measured.texts:
@@ -91,7 +91,7 @@ def gains(measured: Measured, seeds: Sequence[int], ways: Sequence[str]) -> str:
 
 
 def merged_rows(measured: Measured, seeds: Sequence[int], merges: Sequence[str]) -> str:
-    """A row a model: its nats a byte on the texts of all sources, the mean over the sources, and each seed."""
+    """Return a row per model: its nats per byte on the texts of all sources, as the mean over the sources, and each seed."""
 
     def over_sources(named: Callable[[int], str]) -> list[float]:
         return [sum(measured.of(named(seed), source) for source in measured.texts) / len(measured.texts) for seed in seeds]
@@ -107,7 +107,7 @@ def merged_rows(measured: Measured, seeds: Sequence[int], merges: Sequence[str])
 
 
 def rates(lab: Lab, models: Mapping[str, Path], seeds: Sequence[int]) -> str:
-    """Right answers of the first problems that measure, greedy, in per cent: a row a model, the mean and each seed."""
+    """Return a row per model: per cent of right greedy answers to the first test problems, the mean and each seed."""
     given = lab.given(models)
     flags = [word for one in given for word in ("--model", one)]
     lab.run("eval", ("-m", "datakit"), "eval", "--suite", GREEDY, "--limit", N_PROBLEMS, *flags, "--out", lab.folder("eval"))

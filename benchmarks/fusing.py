@@ -1,14 +1,14 @@
 """What the answers of four models teach a fifth: `make fusion`.
 
-    python benchmarks/fusing.py                               # three seeds, into runs/fusion; goes on where it was stopped
+    python benchmarks/fusing.py                               # three seeds, into runs/fusion; continues where it was stopped
     python benchmarks/fusing.py --seeds 1 --out /tmp/fusion
 
-The four sources and the target in data/micro/ (fusion-*) know the same four kinds of problems; each source knows two more in
-earnest. A build asks the sources 1,800 problems; the target is trained on their right answers, then on their pairs, and is
-measured on 600 others. WRPO goes on from SFT, too: on pairs of the trained target's own answers, with a source's beside each.
-Controls tell what the sources gave from what training alone gives: the target trained on its own right answers, and on those of
-one source alone, each with as many steps as SFT and DPO together; and the sources themselves. Every step is a command of the
-project; what is done stands in `main`, top to bottom.
+The four sources and the target in data/micro/ (fusion-*) know the same four kinds of problems; each source knows two more well.
+A build asks the sources 1,800 problems; the target is trained on their right answers, then on their pairs, and is measured on
+600 others. WRPO also starts from the SFT model, with pairs of its own answers and a source's answer beside each. Controls
+separate the contribution of the sources from that of training alone: the target trained on its own right answers, and on those
+of one source alone, each with as many steps as SFT and DPO together; and the sources themselves. Every step is a command of the
+project; `main` lists them from top to bottom.
 """
 
 from __future__ import annotations

@@ -1,15 +1,14 @@
 """Whether a teacher's distributions teach more than its texts alone: `make fusion-distributions`.
 
-    python benchmarks/fusing_distributions.py                 # three seeds; goes on where it was stopped
+    python benchmarks/fusing_distributions.py                 # three seeds; continues where it was stopped
     python benchmarks/fusing_distributions.py --seeds 1 --out /tmp/fusing
 
-Four tiny sources answer 1,000 problems and read their own right answers. For each source the same target is trained on the
-same texts, with as many steps, in four ways: on the text alone; with half of the weight on the source's distributions; and, as
-controls, with that half on label smoothing of the same mean entropy (whoever learns from soft targets is less sure, whatever
-they say), and on the source's rows of other places (as sure as the source, with alternatives that belong elsewhere). Then the
-four targets that learnt from distributions are merged. Measured are the nats a byte of held-out right answers: of the source
-for its own target, of all sources for the merged ones; and right answers to other problems. What is done stands in `main`, top
-to bottom.
+Four tiny sources answer 1,000 problems and read their own right answers. For each source the same target is trained on the same
+texts, with as many steps, in four ways: on the text alone; with half of the weight on the source's distributions; and, as
+controls, with that half on label smoothing of the same mean entropy (any soft targets make a model less confident), and on the
+source's rows of other places (as confident as the source, with alternatives that belong elsewhere). Then the four targets that
+learnt from distributions are merged. The measures are the nats per byte of held-out right answers (of the source for its own
+target, of all sources for the merged ones) and right answers to other problems. `main` lists the steps from top to bottom.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from fusion_lab import MODELS, RECIPES, SOURCES, TARGET, Lab, Training, steps_of
 SEEDS = (1, 2, 3)
 N_PROMPTS = 1_000
 HALF = 0.5
-"""Weight of the text where a teacher has the rest."""
+"""The weight of the text; a teacher has the rest."""
 WAYS = ("text", "smoothed", "displaced", "teacher")
 MERGES = {
     "linear": ("--method", "linear"),
@@ -69,7 +68,7 @@ def main() -> None:
 
 
 def _ways(lab: Lab, source: str, seed: int, entropy: float) -> Iterable[Training]:
-    """The four trainings of a source."""
+    """Return the four trainings of a source."""
     texts, moved = lab.folder(f"{source}/texts"), lab.folder(f"{source}/displaced")
     steps, share = steps_of("fuse"), smoothing(entropy, TARGET)
     flags = {"text": {"lm_weight": 1}, "teacher": {"lm_weight": HALF}, "displaced": {"lm_weight": HALF}}
@@ -80,7 +79,7 @@ def _ways(lab: Lab, source: str, seed: int, entropy: float) -> Iterable[Training
 
 
 def _merge(lab: Lab, name: str, flags: tuple[object, ...], seed: int, sources: Sequence[str]) -> None:
-    """The four targets that learnt from distributions with this seed, as one model."""
+    """Merge the four targets that learnt from distributions with this seed; return the model's folder."""
     out = lab.folder(f"merged-{name.replace(', ', '-')}-{seed}")
     if (out / "merge.json").is_file():
         return
@@ -91,7 +90,7 @@ def _merge(lab: Lab, name: str, flags: tuple[object, ...], seed: int, sources: S
 
 
 def entropies_of(texts: dict[str, Texts], entropies: dict[str, float]) -> str:
-    """A line a source: texts, and how unsure it is."""
+    """Return a line per source: the number of texts and the entropy."""
     lines = ["| | texts | held out | nats a place | smoothing of the same entropy |", "| --- | ---: | ---: | ---: | ---: |"]
     for source, found in texts.items():
         share = smoothing(entropies[source], TARGET)

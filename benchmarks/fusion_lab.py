@@ -1,7 +1,7 @@
-"""Builds, trainings and measurements of the fusion demonstration, each once: what stands in the work folder is not made again.
+"""Builds, trainings and measurements of the fusion demonstration, each once: what the work folder contains is reused.
 
-Every step is a command of the project in a process of its own; trainings have one thread each. Output is kept in logs/.
-Measured are the 600 problems of data/fusion/unseen.jsonl, greedy and at temperature 0.8.
+Every step is a command of the project in a separate process; trainings have one thread each. Output is kept in logs/. Models
+are measured on the 600 problems of data/fusion/unseen.jsonl, greedy and at temperature 0.8.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DATAKIT, TRAIN, MAKING = ("-m", "datakit"), ("-m", "train.cli"), (str(MODELS / "
 
 @dataclass(frozen=True)
 class Training:
-    """One training: its folder below the work folder, and the flags that go to TRL beside those of its config."""
+    """One training: its folder in the work folder, and its flags for TRL beside those of its config."""
 
     name: str
     kind: str
@@ -45,7 +45,7 @@ class Training:
     steps: int
     flags: dict[str, object] = field(default_factory=dict)
     config: str | None = None
-    """Whose config it has, where that is another kind's."""
+    """The kind whose config it uses, if that differs from its own."""
 
 
 @dataclass(frozen=True)
@@ -57,31 +57,31 @@ class Lab:
         return self.work / name
 
     def model(self, name: str) -> Path:
-        """Where the weights of a name in the tables are."""
+        """Return the folder with the weights of a model in the tables."""
         if name in SOURCES:
             return MODELS / name
         return TARGET if name == "base" else self.folder(name)
 
     def build(self, name: str, recipe: Path) -> Path:
-        """The run folder of a recipe."""
+        """Build a recipe; return the run folder."""
         self.run(f"build {name}", DATAKIT, "build", "--recipe", recipe, "--limit", N_PROMPTS, "--out", self.folder(name))
         return self.folder(name)
 
     def best_source(self, run: str) -> str:
-        """The source with the most right answers in a run."""
+        """Return the source with the most right answers in a run."""
         counted = """SELECT model FROM responses JOIN verdicts USING (response_id) WHERE outcome = 'passed'
                      GROUP BY model ORDER BY count(*) DESC LIMIT 1"""
         with Run.open(self.folder(run)) as found:
             return Path(str(found.query(counted)["model"].item())).name
 
     def second_round(self, seed: int) -> Path:
-        """The run of the sources in which the target that SFT has trained answers, too: WRPO's triples (recipes/wrpo/)."""
+        """Build the run in which the SFT-trained target answers beside the sources: WRPO's triples (recipes/wrpo/)."""
         name = f"second-{seed}"
         self.copy("sources", name)
         return self.build(name, self.second_recipe(seed))
 
     def second_recipe(self, seed: int) -> Path:
-        """The sources' recipe with the target among them, where ../../ has data/ and the trained models as in the project."""
+        """Write the sources' recipe with the target added, in a folder whose ../../ has data/ and the trained models."""
         first = yaml.safe_load((RECIPES / "sources.yaml").read_text(encoding="utf-8"))
         target = f"../../sft-{seed}"
         sources = [*first["sources"], first["sources"][0] | {"model": target}]
@@ -94,7 +94,7 @@ class Lab:
         return file
 
     def copy(self, run: str, name: str) -> Path:
-        """A run folder once more, whole or not at all."""
+        """Copy a run folder, whole or not at all."""
         if not self.folder(name).is_dir():
             part = self.folder(f"{name}.part")
             shutil.rmtree(part, ignore_errors=True)
@@ -103,19 +103,19 @@ class Lab:
         return self.folder(name)
 
     def demos_of(self, run: str, source: str) -> Path:
-        """The demos of one source of a run."""
+        """Write the demos of one source of a run; return the file."""
         demos = pl.read_parquet(self.folder(run) / "sft" / "train.parquet")
         return self.write(f"{run}-{source}.parquet", demos.filter(pl.col("model").str.ends_with(source)))
 
     def write(self, name: str, rows: pl.DataFrame) -> Path:
-        """Rows to train on, in a file of the work folder."""
+        """Write rows to train on to a file in the work folder."""
         file = self.folder(name)
         file.parent.mkdir(parents=True, exist_ok=True)
         rows.write_parquet(file)
         return file
 
     def train(self, trainings: Iterable[Training]) -> None:
-        """`jobs` at a time."""
+        """Run the trainings, `jobs` at a time."""
         with ThreadPoolExecutor(self.jobs) as pool:
             list(pool.map(self._train, trainings))
 
@@ -130,7 +130,8 @@ class Lab:
                  *given, "--overwrite", threads=1)  # fmt: skip
 
     def given(self, models: Mapping[str, Path]) -> list[str]:
-        """Model folders as --model of an evaluation has them: NAME=FILE, whose file has them sampled in its process."""
+        """Return model folders as --model arguments of an evaluation, NAME=FILE; the file makes it sample in its own
+        process."""
         sections = self.folder("models")
         sections.mkdir(parents=True, exist_ok=True)
         given = []
@@ -141,9 +142,9 @@ class Lab:
         return given
 
     def measure(self, models: dict[str, Path], runs: str = "eval") -> pl.DataFrame:
-        """name, benchmark, prompt_id, kind, value (0 to 1): one row a model, benchmark and problem.
+        """Return name, benchmark, prompt_id, kind, value (0 to 1): one row per model, benchmark and problem.
 
-        The answers stay in the folder `runs`.
+        The answers are kept in the folder `runs`.
         """
         given = self.given(models)
         flags = [word for one in given for word in ("--model", one)]
@@ -160,7 +161,7 @@ class Lab:
         return pl.concat(frames)
 
     def run(self, name: str, program: tuple[str, ...], *args: object, threads: int | None = None) -> str:
-        """A command of the project, and what it printed; SystemExit with the end of its output where it fails."""
+        """Run a command of the project; return its output. Raise SystemExit with the end of the output if it fails."""
         log = self.folder("logs") / f"{name.replace(' ', '-')}.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
         began, limits = time.monotonic(), {"OMP_NUM_THREADS": str(threads)} if threads else {}
@@ -174,5 +175,5 @@ class Lab:
 
 
 def steps_of(kind: str) -> int:
-    """The steps that a training's config says."""
+    """Return the number of steps in a training's config."""
     return int(yaml.safe_load((RECIPES / "train" / f"{kind}.yaml").read_text(encoding="utf-8"))["max_steps"])

@@ -1,8 +1,8 @@
 """Tables and the plot of the fusion demonstration and its ablations, from the value of each model on each problem.
 
 A model's score is the mean over its seeds and the problems. Differences are paired: problem by problem, the mean over the seeds
-of one minus that of the other; their standard error is over the problems (datakit/evaluation/statistics.py). What it does not
-hold is how far another set of seeds would move them: therefore each seed's own figure stands beside.
+of one minus that of the other; their standard error is over the problems (datakit/evaluation/statistics.py). It does not
+include the variation between seeds, so each seed's own figure is shown as well.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BENCHMARKS = {"fusion_greedy": "greedy", "fusion_sampled": "T 0.8"}
 
 
 class Row(NamedTuple):
-    """What the tables call one or several models: one for each seed, or one for all."""
+    """The name of one or several models in the tables: one model per seed, or one for all."""
 
     label: str
     models: Sequence[str]
@@ -35,7 +35,7 @@ class Difference(NamedTuple):
 
 
 def scores(values: pl.DataFrame, rows: Sequence[Row]) -> str:
-    """A row a model, its mean in both ways of asking, and each seed's."""
+    """Return a row per model: its mean, greedy and sampled, and each seed's."""
     lines = [f"| | {' | | '.join(BENCHMARKS.values())} | |", "| --- | ---: | --- | ---: | --- |"]
     for row in rows:
         cells = []
@@ -47,7 +47,7 @@ def scores(values: pl.DataFrame, rows: Sequence[Row]) -> str:
 
 
 def differences(values: pl.DataFrame, pairs: Sequence[tuple[Row, Row]]) -> str:
-    """A row a comparison: points, standard error over problems, each seed's points."""
+    """Return a row per comparison: points, standard error over problems, each seed's points."""
     lines = [f"| | {' | '.join(BENCHMARKS.values())} |", "| --- | --- | --- |"]
     for one, other in pairs:
         cells = [str(difference(values, benchmark, one, other)) for benchmark in BENCHMARKS]
@@ -56,7 +56,7 @@ def differences(values: pl.DataFrame, pairs: Sequence[tuple[Row, Row]]) -> str:
 
 
 def difference(values: pl.DataFrame, benchmark: str, one: Row, other: Row) -> Difference:
-    """Of the problems' means over the seeds; by seed where one of the two has several models, in their order."""
+    """Return the difference of the problems' means over the seeds; also by seed if one of the two has several models."""
     both = _over_seeds(values, benchmark, one).join(_over_seeds(values, benchmark, other), on="prompt_id", suffix="_other")
     found = both["value"] - both["value_other"]
     n = max(len(one.models), len(other.models))
@@ -69,7 +69,7 @@ def difference(values: pl.DataFrame, benchmark: str, one: Row, other: Row) -> Di
 
 
 def kinds(values: pl.DataFrame, rows: Sequence[Row], benchmark: str = "fusion_sampled") -> str:
-    """A row a kind of problem, a column a model."""
+    """Return a row per kind of problem, with a column per model."""
     named = list(values["kind"].unique(maintain_order=True))
     means = [_over_seeds(values, benchmark, row).group_by("kind").agg(pl.col("value").mean()) for row in rows]
     lines = [f"| | {' | '.join(row.label for row in rows)} |", f"| --- |{' ---: |' * len(rows)}"]
@@ -80,7 +80,7 @@ def kinds(values: pl.DataFrame, rows: Sequence[Row], benchmark: str = "fusion_sa
 
 
 def plot(values: pl.DataFrame, rows: Sequence[Row], file: Path) -> None:
-    """A dot a seed and a bar for the mean, in both ways of asking. Needs the extra `view`."""
+    """Plot a dot per seed and a bar for the mean, greedy and sampled. Needs the extra `view`."""
     import altair
 
     points = [
@@ -102,7 +102,7 @@ def _of(values: pl.DataFrame, benchmark: str, model: str) -> pl.DataFrame:
 
 
 def _over_seeds(values: pl.DataFrame, benchmark: str, row: Row) -> pl.DataFrame:
-    """prompt_id, kind, value: the mean over the row's models, problem by problem."""
+    """Return prompt_id, kind, value: per problem the mean over the row's models."""
     chosen = values.filter((pl.col("benchmark") == benchmark) & pl.col("name").is_in(list(row.models)))
     return chosen.group_by("prompt_id", "kind", maintain_order=True).agg(pl.col("value").mean())
 

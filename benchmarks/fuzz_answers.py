@@ -2,8 +2,8 @@
 
     python benchmarks/fuzz_answers.py --minutes 15
 
-Every round gives each law some hundred new examples; a law that fails is shown with its smallest example, and the exit
-status is 1. What it found so far stands as cases in tests/cases/.
+Every round gives each law some hundred new examples; a law that fails is shown with its smallest example, and the exit status
+is 1. Past findings are cases in tests/cases/.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ seen: Counter[str] = Counter()
 
 
 class TooSlow(BaseException):
-    """Not an Exception, so that no library takes it for one of its own."""
+    """Raised when a call takes too long. It is no Exception, so that no library catches it."""
 
 
 @contextmanager
 def patience() -> Any:
-    """Give up on what takes long: in a build the engine kills it."""
+    """Raise TooSlow in calls that take too long; in a build the engine kills these."""
 
     def stop(*_: object) -> None:
         raise TooSlow
@@ -72,7 +72,7 @@ def patience() -> Any:
 
 
 def an_answer_comes_from_its_text(text: str) -> None:
-    """Nothing raises, and the parts of an answer stand in the text, but for escapes and blanks."""
+    """Nothing raises, and the text contains the parts of an answer, apart from escapes and spaces."""
     answer = extract(text)
     seen[answer.way if answer else "nothing"] += 1
     if answer is None or "\\u" in text:
@@ -82,17 +82,17 @@ def an_answer_comes_from_its_text(text: str) -> None:
 
 
 def bare(text: str) -> str:
-    """A text without what unescaping and joining change."""
+    """Return a text without what unescaping and joining change."""
     return "".join(text.lower().replace("\\n", "").replace("\\", "").split())
 
 
 def blanks_at_the_end_change_nothing(text: str, blanks: str) -> None:
-    """They are no part of an answer."""
+    """Spaces at the end are not part of an answer."""
     assert extract(text) == extract(text + blanks)
 
 
 def the_last_box_is_the_answer(text: str, inside: str) -> None:
-    """Whatever stands before it."""
+    """The last box is the answer, whatever comes before it."""
     inside = inside.strip()
     if not balanced(inside) or not inside.strip("_ ."):
         return
@@ -116,7 +116,7 @@ def a_right_box_passes(text: str) -> None:
 
 
 def comparing_raises_nothing_unknown(gold: str, said: str) -> None:
-    """Only that the reference cannot be read."""
+    """The only error is that the reference cannot be read."""
     with patience():
         try:
             seen[f"equal: {equal(gold, said)}"] += 1
@@ -127,7 +127,7 @@ def comparing_raises_nothing_unknown(gold: str, said: str) -> None:
 
 
 def what_can_be_read_equals_itself(gold: str) -> None:
-    """Also in other clothes: a box, dollar signs, blanks and a full stop."""
+    """An answer equals itself, also with a box, dollar signs, spaces and a full stop around it."""
     with patience():
         try:
             readable = equal(gold, "123454321") in (True, False)
@@ -146,11 +146,11 @@ LAWS: dict[Callable[..., None], tuple[int, tuple[st.SearchStrategy[Any], ...]]] 
     comparing_raises_nothing_unknown: (150, (expressions, expressions)),
     what_can_be_read_equals_itself: (100, (expressions,)),
 }
-"""How many examples a round, and of what."""
+"""The number of examples per round, and their strategies."""
 
 
 def broken(law: Callable[..., None], number: int) -> str | None:
-    """The smallest example that breaks a law, in one more round of it."""
+    """Run one more round of a law. Return the smallest example that breaks it, or None."""
     examples, strategies = LAWS[law]
     checks = [HealthCheck.too_slow, HealthCheck.filter_too_much]
     limits = settings(max_examples=examples, database=None, deadline=None, suppress_health_check=checks)

@@ -1,10 +1,10 @@
-"""Fuzz what solver and tester say to each other:  python benchmarks/fuzz_sandbox.py [SECONDS] [SEED]
+"""Fuzz the messages between solver and tester:  python benchmarks/fuzz_sandbox.py [SECONDS] [SEED]
 
 Three laws. A plain value crosses unchanged, types included. Whatever is decoded gives a value or Unreadable. And a tester
 whose solver sends anything at all (mutated answers, what it has heard, noise) never passes tests that need a right answer,
 never calls that "cannot judge", never dies without a verdict, and is done soon after the solver is gone.
 
-Prints each kind of breach once with the messages that led to it, and how much was tried; exit status 1 where there was one.
+Prints each kind of breach once with the messages that led to it, and how much was tried; exit status 1 if there was one.
 """
 
 from __future__ import annotations
@@ -269,7 +269,7 @@ def decoding(chance: Random, report: Report) -> None:
 
 
 def testing(chance: Random, report: Report) -> None:
-    """A tester against a solver that says what it likes."""
+    """Run a tester against a solver that sends anything."""
     style, tests = chance.choice(SUITES)
     ours, theirs = socket.socketpair()
     reader, writer = os.pipe()
@@ -289,7 +289,7 @@ def testing(chance: Random, report: Report) -> None:
 
 
 def be_tester(theirs: socket.socket, verdict: int, trouble: int, style: str, tests: str, others: list[int]) -> None:
-    """In the fork: the tester, with limits like its own, and its traceback kept."""
+    """Run the tester in the fork, with limits like its own, and keep its traceback."""
     try:
         for descriptor in others:
             os.close(descriptor)
@@ -311,7 +311,7 @@ def be_tester(theirs: socket.socket, verdict: int, trouble: int, style: str, tes
 
 
 class Solver:
-    """The other end: valid answers, changed ones, what it heard, and noise."""
+    """The other end: sends valid answers, changed ones, what it received, and noise."""
 
     def __init__(self, channel: socket.socket, chance: Random) -> None:
         self.channel = channel
@@ -321,7 +321,7 @@ class Solver:
         self.wild = chance.choice([0.0, 0.0, 0.02, 0.1, 0.3, 1.0])
 
     def talk(self, report: Report) -> list[str]:
-        """Say something at once, then something for all that comes, until the tester is done or has heard enough."""
+        """Send something at once, then something for each message, until the tester is done or enough was sent."""
         try:
             self.say(["ready", None])
             for _ in range(HEARD_AT_MOST):
@@ -336,7 +336,7 @@ class Solver:
         return self.said
 
     def hear(self) -> Any:
-        """The next request; None where there is none for a while."""
+        """Return the next request; None if none comes for a while."""
         data = b""
         wanted = 4
         while len(data) < wanted:
@@ -378,7 +378,8 @@ class Solver:
         return 0
 
     def reference(self) -> Any:
-        """What is no plain value: objects, callbacks, coroutines, builtin types, exceptions and their classes, an array."""
+        """Return what is not a plain value: objects, callbacks, coroutines, builtin types, exceptions, their classes, an
+        array."""
         chance = self.chance
         error = {"type": chance.choice(_TYPES), "args": [chance.choice(_TEXTS)], "at": ""}
         own = {"type": "ValueError", "name": chance.choice(_TEXTS), "id": chance.randint(0, 3)}
@@ -399,7 +400,7 @@ class Solver:
         )
 
     def echo(self) -> Any:
-        """Something that the tester sent: what it must not send is what the tests expect."""
+        """Return something that the tester sent. It must never send what the tests expect."""
         request = self.chance.choice(self.heard) if self.heard else 0
         while isinstance(request, list) and request and self.chance.random() < 0.8:
             request = self.chance.choice(request)
@@ -431,7 +432,7 @@ class Solver:
 
 
 def read_verdict(reader: int) -> dict[str, Any] | None:
-    """The last line that the tester wrote; None where it is no verdict, or did not come in time."""
+    """Return the last line that the tester wrote; None if it is not a verdict or did not come in time."""
     data = b""
     until = time.monotonic() + DONE_S
     with os.fdopen(reader, "rb", 0) as lines:
@@ -447,7 +448,7 @@ def read_verdict(reader: int) -> dict[str, Any] | None:
 
 
 def ended(pid: int) -> int | None:
-    """The exit status; None for one that had to be killed."""
+    """Return the exit status; None if the process had to be killed."""
     for _ in range(200):
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
@@ -477,7 +478,7 @@ def judge(
 
 
 def check_detail(report: Report, verdict: dict[str, Any], example: str) -> None:
-    """A detail can be stored, and is short."""
+    """Check that a detail can be stored and is short."""
     detail = verdict["detail"]
     if not isinstance(detail, str) or len(detail) > 4000:
         report.breach("a long detail", example)
@@ -491,7 +492,7 @@ LAWS: list[tuple[str, Callable[[Random, Report], None], int]] = [
 
 
 def main(seconds: float, seed: int) -> int:
-    """Try the laws in turn for so long."""
+    """Try the laws in turn for `seconds`."""
     report = Report()
     until = time.monotonic() + seconds
     number = 0

@@ -1,8 +1,8 @@
-"""Responses that exist already, into a run: processor time and memory by the number of rows.
+"""Import existing responses into a run: processor time and memory by the number of rows.
 
 python benchmarks/importing.py [--rows 400000 1600000] [--turns 3] [--kind jsonl] [--other CHECKOUT]
 
-See benchmarks/README.md for what is measured, and what it gave.
+See benchmarks/README.md for what is measured, and the results.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ finally:
 
 
 def rows(n: int) -> Iterator[dict[str, object]]:
-    """n rows: MODELS models, each with SAMPLES answers of 20 to 100 words to every prompt, and a score."""
+    """Yield n rows: MODELS models, each with SAMPLES answers of 20 to 100 words to every prompt, and a score."""
     chance = random.Random(7)
     prompts = [" ".join(chance.choices(WORDS, k=15)) + "?" for _ in range(n // (MODELS * SAMPLES))]
     for model in range(MODELS):
@@ -67,7 +67,7 @@ def write_recipe(folder: Path, path: Path) -> Path:
 
 
 def measure(checkout: Path, recipe: Path, folder: Path, until: str) -> tuple[float, float]:
-    """Processor seconds and peak memory (MB) of one build."""
+    """Return the processor seconds and the peak memory (MB) of one build."""
     out = folder / "run"
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-c", ONCE, "build", "--recipe", str(recipe), "--out", str(out), "--until", until]

@@ -1,11 +1,10 @@
-"""One build, killed at a hundred random instants and started again each time: is the dataset the one of a build left alone?
+"""Kill a build at a hundred random instants, restarting it each time: is its dataset that of an undisturbed build?
 
     python benchmarks/kill.py [--kills 100] [--prompts 3000] [--terminate 0.2] [--seed N]
 
-The endpoint is the tests' fake, in this process, so that the instants of its answers and of the kills are on one clock. Its
-answers are a function of what it is asked. Exit status 1, with what is wrong, where a table differs in any column but the
-times, a file is torn or left over, a worker outlives its build, or an answer that was given more than a second before a kill is
-asked for again.
+The endpoint is the tests' fake, in this process, so answers and kills are timed by one clock. Its answers
+are a function of the request. Exit status 1, with the reason, if a table differs in any column except times, a file is torn or
+left over, a worker outlives its build, or an answer that was given more than a second before a kill is requested again.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ from datakit.tables import TABLES
 from tests.helpers.fake_endpoint import Fake, running
 
 N = 5
-TIMES = {"latency_s", "duration_s", "at"}  # columns that no two builds share
-SAFE_S = 1.0  # an answer that was there for so long before a kill is not asked for again
+TIMES = {"latency_s", "duration_s", "at"}  # columns that differ between builds
+SAFE_S = 1.0  # an answer given this long before a kill must not be requested again
 STARTING = 0.2  # share of the kills that are aimed at the start of a build, before its first request
-SAMPLING = 0.6  # share of them over which the answers are spread; what is left comes after the last answer
+SAMPLING = 0.6  # share of them spread over the answers; the rest come after the last answer
 COMPARED = ("prompts", "responses", "verdicts", "scores", "demos", "pairs", "failures")
 EXPORTS = ("sft", "dpo")
 KEY = "BUILD"  # the environment variable with a start's number: requests bring it as their key
@@ -62,18 +61,18 @@ class Recording(Fake):
 
 @dataclass
 class Story:
-    """What became of the builds that were killed."""
+    """The record of the builds that were killed."""
 
     kills: dict[int, float] = field(default_factory=dict)
-    """time.monotonic() of the signal that a start got."""
+    """time.monotonic() of the signal that each start got."""
     terminated: int = 0
     finished: int = 0
-    """Starts that came to their end before their signal."""
+    """Starts that ended before their signal."""
     troubles: list[str] = field(default_factory=list)
 
 
 def main() -> int:
-    """The build left alone, the build that is killed, and what differs."""
+    """Run an undisturbed build and a build that is killed, and print what differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--prompts", type=int, default=3000)
@@ -105,14 +104,14 @@ def main() -> int:
 
 @contextmanager
 def fake_of(options: argparse.Namespace) -> Iterator[Recording]:
-    """The endpoint, with nothing asked yet."""
+    """Start a new endpoint."""
     with running(Recording(latency_s=options.latency_ms / 1000, lognormal=True, keep=False)) as fake:
         assert isinstance(fake, Recording)
         yield fake
 
 
 def build_command(folder: Path, fake: Fake, out: Path, options: argparse.Namespace) -> list[str | Path]:
-    """The whole build, from prompts to exported folders."""
+    """Return the command of a whole build, from prompts to exported folders."""
     prompts = write_prompts(folder / "prompts.jsonl", options.prompts)
     recipe = write_recipe(folder / f"{out.name}.yaml", fake.url, prompts, N, options.in_flight, KEY)
     return [sys.executable, "-m", "datakit", "build", "--recipe", recipe, "--out", out]
@@ -130,7 +129,7 @@ def start(command: list[str | Path], number: int = 0) -> subprocess.Popen[str]:
 
 
 def leave_alone(command: list[str | Path], fake: Recording) -> tuple[float, float]:
-    """The build that nothing disturbs: seconds to its first answer and to its end. SystemExit where it fails."""
+    """Run the undisturbed build. Return the seconds to its first answer and to its end; raise SystemExit if it fails."""
     began_at = time.monotonic()
     _, said = (process := start(command)).communicate()
     if process.returncode != 0:
@@ -139,10 +138,10 @@ def leave_alone(command: list[str | Path], fake: Recording) -> tuple[float, floa
 
 
 def kill_often(command: list[str | Path], fake: Recording, first_s: float, options: argparse.Namespace) -> Story:
-    """Start the build, stop it at a random instant, and so on; then let it come to its end.
+    """Start the build and stop it at a random instant, again and again; then let it finish.
 
-    While samples are missing, instants are counted in answers, so that the kills fall over the whole of the sampling however
-    busy the machine is. Some are aimed at the start, and all that are left, once the samples are there, at what comes after.
+    While samples are missing, instants are counted in answers, so that the kills are spread over the sampling however busy the
+    machine is. Some are aimed at the start, and the rest, once all samples are there, at what comes after.
     """
     chance, story, number = random.Random(options.seed), Story(), 0
     answers = options.prompts / (SAMPLING * options.kills)
@@ -167,13 +166,13 @@ def kill_often(command: list[str | Path], fake: Recording, first_s: float, optio
 
 
 def wait_for(process: subprocess.Popen[str], fake: Recording, n_answers: int) -> None:
-    """Wait until so many answers were given, or the build has ended."""
+    """Wait until `n_answers` were given, or the build has ended."""
     while process.poll() is None and fake.n_answered < n_answers:
         time.sleep(0.001)
 
 
 def stop(process: subprocess.Popen[str], number: int, delay_s: float, by: signal.Signals, story: Story) -> bool:
-    """Wait, send the signal, see the process and its workers end. Whether the signal came before the build's own end."""
+    """Wait, send the signal, wait for the process and its workers. Return True if the signal came before the build's end."""
     try:
         _, said = process.communicate(timeout=delay_s)
     except subprocess.TimeoutExpired:
@@ -196,8 +195,8 @@ def stop(process: subprocess.Popen[str], number: int, delay_s: float, by: signal
 
 
 def differences(alone: Path, killed: Path, tolerance: float = 0.0) -> Iterator[str]:
-    """Tables and exports whose rows are not the same, in all columns but the times; rows that stand twice. Fractions may differ
-    by `tolerance`."""
+    """Yield the tables and exports whose rows differ in any column except times, and repeated rows. Fractions may differ by
+    `tolerance`."""
     for name in (*COMPARED, *EXPORTS):
         key = list(TABLES[name].key) if name in TABLES else ["prompt_id", "model"]
         ours, theirs = read(killed, name, key), read(alone, name, key)
@@ -211,21 +210,21 @@ def differences(alone: Path, killed: Path, tolerance: float = 0.0) -> Iterator[s
 
 
 def read(run: Path, name: str, key: list[str]) -> pl.DataFrame:
-    """A table or an export, sorted, without its times."""
+    """Return a table or an export, sorted and without times."""
     files = sorted((run / name).glob("*.parquet"))
     rows = pl.concat([pl.read_parquet(file) for file in files]) if files else TABLES[name].frame()
     return rows.drop(TIMES & set(rows.columns)).sort(key)
 
 
 def left_over(run: Path) -> Iterator[str]:
-    """Files of a writer that did not end."""
+    """Yield files that an interrupted writer left."""
     for path in sorted(path for path in run.rglob("*") if path.is_file()):
         if path.suffix == ".tmp" or path.name.startswith("journal-"):
             yield f"{path.relative_to(run)} is left over"
 
 
 def asked_twice(fake: Recording, story: Story) -> Iterator[str]:
-    """Prints how many answers were given twice; what was safe before the kill, and asked for again."""
+    """Print how many answers were given twice. Yield those that were safe before a kill and requested again."""
     received: dict[bytes, tuple[int, float]] = {}
     twice = safe = 0
     for start, answered_at, keys in fake.given:

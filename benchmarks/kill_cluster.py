@@ -1,11 +1,11 @@
-"""A build on two nodes of a cluster whose hosts, nodes and driver are killed: is the dataset the one of a build left alone?
+"""Kill hosts, nodes and the driver of a build on two nodes of a cluster: is its dataset that of an undisturbed build?
 
     python benchmarks/kill_cluster.py [--actors 8] [--nodes 6] [--drivers 6] [--seed N]
 
-Programs whose tests wait for half a second, so that many seats fit on few cores, and a small reward model. The build left alone
-runs on this machine, without a cluster. Kills come in random order at random amounts of work done, each with SIGKILL: a host; a
-node, with everything on it or its raylet alone (another one joins); or the build itself, which is started again at once. Exit
-status 1, with what is wrong, where a table differs in any column but the times, a row stands twice, a file is left over, a
+Programs whose tests wait for half a second, so that many seats fit on few cores, and a small reward model. The undisturbed
+build runs on this machine, without a cluster. Kills come in random order at random amounts of work done, each with SIGKILL: a
+host; a node, with everything on it or its raylet alone (another one joins); or the build itself, which is started again at
+once. Exit status 1, with the reason, if a table differs in any column except times, a row is repeated, a file is left over, a
 process of a host outlives it, or a build ends with an error.
 """
 
@@ -36,26 +36,26 @@ from tests.helpers.nodes import Nodes, family_of, hosts, nodes
 MODELS = 5
 LAST = 0.95  # of the work: no kill comes later, so that all of them find a build
 SCORING = 0.2  # of the kills come while answers are scored
-PATIENCE_S = 60.0  # until what was killed is gone: a host whose raylet alone was killed has to find that out
-TOLERANCE = 1e-6  # of scores: rows meet in other batches
+PATIENCE_S = 60.0  # until what was killed is gone: a host whose raylet was killed has to notice it
+TOLERANCE = 1e-6  # of scores: rows are in other batches
 LOOKS_EVERY_S = 0.2
 
 
 @dataclass
 class Story:
-    """What became of the build that was killed."""
+    """The record of the build that was killed."""
 
     kills: Counter[str] = field(default_factory=Counter)
     starts: int = 0
     said: list[str] = field(default_factory=list)
-    """What each start wrote."""
+    """The output of each start."""
     gone_s: list[float] = field(default_factory=list)
     """After each kill: seconds until nothing of the killed was left."""
     troubles: list[str] = field(default_factory=list)
 
 
 def main() -> int:
-    """The build left alone, the build that is killed, and what differs."""
+    """Run an undisturbed build and a build that is killed, and print what differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--actors", type=int, default=8)
     parser.add_argument("--nodes", type=int, default=6)
@@ -87,7 +87,7 @@ def main() -> int:
 
 
 def write_recipe(folder: Path, options: argparse.Namespace) -> Path:
-    """Answers of which some pass and some fail, one in a hundred too long for the reward model."""
+    """Write a recipe with answers of which some pass and some fail; one in a hundred is too long for the reward model."""
     rows: list[Row] = []
     for at in range(options.rows // MODELS):
         tests = f"import time\ntime.sleep({options.wait_s})\nassert f{at}(1) == {1 + at}"
@@ -116,7 +116,7 @@ def command(recipe: Path, out: Path, cluster: str | None = None) -> list[str]:
 
 
 def kill_often(two: Nodes, build: list[str], run: Path, options: argparse.Namespace) -> Story:
-    """Start the build, kill one thing after another, and let it come to its end."""
+    """Start the build, kill one thing after another, and let it finish."""
     chance, story = random.Random(options.seed), Story()
     kinds = ["actor"] * options.actors + ["node"] * options.nodes + ["driver"] * options.drivers
     chance.shuffle(kinds)
@@ -146,7 +146,7 @@ def start(build: list[str], story: Story) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str], expected: int, story: Story) -> None:
-    """Hear a start's end."""
+    """Wait for the end of a start and record its output."""
     _, said = process.communicate()
     story.said.append(said)
     if process.returncode != expected or "Traceback" in said:
@@ -154,12 +154,12 @@ def ended(process: subprocess.Popen[str], expected: int, story: Story) -> None:
 
 
 def share_done(run: Path, n_rows: int) -> float:
-    """How much of the work is stored: verdicts, and then scores."""
+    """Return the share of the work that is stored: verdicts, then scores."""
     return (1 - SCORING) * n_stored(run / "verdicts") / n_rows + SCORING * n_stored(run / "scores") / n_rows
 
 
 def n_stored(table: Path) -> int:
-    """Rows of a table's parts and journals; those of a journal that is just becoming a part may count twice."""
+    """Return the number of rows in a table's parts and journals; a journal that is being sealed may count twice."""
     import pyarrow.parquet as pq
 
     n = 0
@@ -172,7 +172,7 @@ def n_stored(table: Path) -> int:
 
 
 def kill(kind: str, two: Nodes, build: subprocess.Popen[str], chance: random.Random) -> list[psutil.Process]:
-    """Send SIGKILL to one of a kind; returns what must be gone for it."""
+    """Send SIGKILL to one target of this kind. Return the processes that must end with it."""
     if kind == "node":
         return two.replace(chance.randrange(2), whole=chance.random() < 0.5)
     while not (found := hosts()) and build.poll() is None:
@@ -196,7 +196,7 @@ def see_go(kind: str, family: list[psutil.Process], story: Story) -> None:
 
 
 def tell(story: Story) -> None:
-    """Numbers for a reader."""
+    """Print the numbers."""
     said = re.sub(r"\s+", " ", " ".join(story.said))
     lost, joined = len(re.findall(r"is lost \(", said)), len(re.findall(r"takes part, with", said))
     print(f"{dict(story.kills)}; {story.starts} starts; {lost} hosts lost, {joined} joined later")

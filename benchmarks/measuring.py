@@ -1,4 +1,4 @@
-"""What the benchmarks of sampling share: the fake endpoint as a process, its prompts, datakit's recipe, a measured process."""
+"""Shared by the benchmarks of sampling: the fake endpoint as a process, its prompts, datakit's recipe, measuring a process."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ LOOK_EVERY_S = 0.1
 
 @dataclass(frozen=True)
 class Measured:
-    """One process from its start to its end."""
+    """The measurements of one process from its start to its end."""
 
     seconds: float
     asking_s: float
-    """Without what it did before the endpoint had answered its first question."""
+    """Seconds from the endpoint's first answer to the end."""
     peak_mb: float
-    """The most memory that its process tree was seen to hold (resident, shared pages counted in each process)."""
+    """Peak memory seen for its process tree (resident; shared pages count in each process)."""
     cpu_s: float
 
 
 def write_prompts(path: Path, n: int) -> Path:
-    """n addition problems, as the fake endpoint can answer them."""
+    """Write n addition problems, which the fake endpoint can answer."""
     with path.open("w", encoding="utf-8") as file:
         for at in range(n):
             row = {"id": f"add/{at}", "question": f"What is {at} + {3 * at}?", "gold": str(4 * at)}
@@ -46,7 +46,7 @@ def write_prompts(path: Path, n: int) -> Path:
 
 
 def write_recipe(path: Path, url: str, prompts: Path, n: int, in_flight: int, key_env: str | None = None) -> Path:
-    """A recipe of one endpoint; what it asks is what the other contestants ask (sampling_contestants.SAMPLING)."""
+    """Write a recipe with one endpoint and the same settings as the other contestants (sampling_contestants.SAMPLING)."""
     columns = {"prompt_id": "id", "prompt": "question", "reference": "gold"}
     source = {
         "type": "endpoint",
@@ -65,7 +65,7 @@ def write_recipe(path: Path, url: str, prompts: Path, n: int, in_flight: int, ke
 
 @contextmanager
 def endpoint(*options: str) -> Iterator[str]:
-    """The fake endpoint of the tests, in a process of its own; its URL."""
+    """Run the tests' fake endpoint in a separate process; yield its URL."""
     command = [sys.executable, ROOT / "tests" / "helpers" / "fake_endpoint.py", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
@@ -76,14 +76,14 @@ def endpoint(*options: str) -> Iterator[str]:
 
 
 def counts(url: str) -> dict[str, Any]:
-    """What the fake endpoint was asked so far."""
+    """Return the fake endpoint's counts of requests so far."""
     with urllib.request.urlopen(url.removesuffix("/v1") + "/counts", timeout=30) as answer:
         said: dict[str, Any] = json.load(answer)
     return said
 
 
 def measure(command: list[str | Path], url: str, log: Path, timeout_s: float = 3600.0) -> Measured:
-    """Run the command to its end. RuntimeError, with the end of its log, where it fails or takes too long."""
+    """Run the command to its end. Raise RuntimeError, with the end of its log, if it fails or takes too long."""
     cpu_before = cpu_of_children()
     began_at = time.monotonic()
     with log.open("wb") as file:
@@ -104,18 +104,18 @@ def measure(command: list[str | Path], url: str, log: Path, timeout_s: float = 3
 
 
 def environment() -> dict[str, str]:
-    """This one, with this checkout's datakit in front."""
+    """Return this environment, with this checkout's datakit first."""
     return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
 
 
 def cpu_of_children() -> float:
-    """Processor seconds of the processes that have ended."""
+    """Return the processor seconds of the child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def resident(pid: int) -> int:
-    """Bytes that the process and its descendants hold now."""
+    """Return the resident bytes of the process and its descendants."""
     held = 0
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)

@@ -3,9 +3,9 @@
     python -m venv peers && peers/bin/pip install mergekit
     python benchmarks/merging.py --mergekit peers/bin/mergekit-yaml
 
-The pivot is data/micro/target in float32; three models are the pivot with every weight moved at random, by some 0.01: far
-enough that mergekit's SCE weighs (below a sum of mean squares of 1e-6 it takes equal weights). The last line is by how much
-its weights are others than ours where models moved as little as fine-tuning moves them.
+The pivot is data/micro/target in float32; three models are the pivot with every weight moved at random, by about 0.01: far
+enough that mergekit's SCE computes weights (below a sum of mean squares of 1e-6 it takes equal ones). The last line is how much
+its weights differ from ours if the models move as little as in fine-tuning.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def difference(work: Path, mergekit: Path, name: str, scale: float) -> float:
-    """The largest of any weight between both merges of three models, each moved by its own share of the scale."""
+    """Return the largest difference of any weight between both merges of three models, each moved by a share of `scale`."""
     models = [moved(work / f"{scale}-{seed}", seed, scale * seed / 2) for seed in (1, 2, 3)]
     pivot = moved(work / f"{scale}-pivot", 0, 0.0)
     ours, theirs = work / "ours", work / "theirs"
@@ -73,7 +73,7 @@ def difference(work: Path, mergekit: Path, name: str, scale: float) -> float:
 
 
 def moved(folder: Path, seed: int, scale: float) -> Path:
-    """The pivot with every weight moved by a normal deviate of this scale."""
+    """Write the pivot with every weight moved by a normal deviate of this scale; return the folder."""
     if not (folder / "config.json").is_file():
         generator = torch.Generator().manual_seed(seed)
         model = AutoModelForCausalLM.from_pretrained(PIVOT, dtype=torch.float32)

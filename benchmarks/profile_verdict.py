@@ -1,7 +1,7 @@
 """Where the processor time of a code verdict goes:  python benchmarks/profile_verdict.py [--rows N] [--data FILE]
 
-One line a process: microseconds of a verdict, their share, and how many pages it met for the first time or copied to write.
-First for a program of one line, then for gold solutions of MBPP that do not compute for long themselves.
+Prints a line per process: microseconds per verdict, their share, and page faults (new pages and copies on write). First for a
+program of one line, then for gold solutions of MBPP that need little time themselves.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from verifying_code import DATA, QUICK_S, own_time
 from datakit.sandbox.runner import Limits, Sandbox
 
 ONE = {"solution": "def f(n): return n + 1\n", "tests": "assert f(1) == 2\nassert f(2) == 3\nassert f(3) == 4"}
-MOST = 450  # a tester that is replaced meanwhile would count as a solver
+MOST = 450  # a tester that is replaced in between would count as a solver
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Used(NamedTuple):
-    """Seconds of processor time, and page faults."""
+    """Processor seconds and page faults."""
 
     seconds: float
     faults: int
@@ -59,7 +59,7 @@ def profile(title: str, rows: list[dict[str, str]]) -> None:
 
 
 def used(sandbox: Sandbox) -> dict[str, Used]:
-    """What each process has used until now; solvers and testers that ended are the zygote's children."""
+    """Return what each process has used so far; solvers and testers that ended are the zygote's children."""
     assert sandbox._warm is not None
     ours = resource.getrusage(resource.RUSAGE_SELF)
     zygote = sandbox._warm.process.pid

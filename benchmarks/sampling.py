@@ -1,11 +1,12 @@
-"""How fast samples come in, against a plain loop and two other tools, in one run on one machine: only the ratios travel.
+"""How fast samples come in, against a plain loop and two other tools, in one run on one machine: only the ratios carry over to
+other machines.
 
     python benchmarks/sampling.py [--prompts N] [--repeat N] [--peers distilabel=PYTHON curator=PYTHON]
     python benchmarks/sampling.py --memory       datakit's peak memory at 10,000 and at 100,000 prompts
     python benchmarks/sampling.py --million      a million prompts, one short sample each
 
 Every contestant is a process of its own, from its start to its end, that asks the fake endpoint of the tests (another process)
-for five choices of 800 characters a prompt. Exit status 1 where a response is missing at the end. See benchmarks/README.md.
+for five choices of 800 characters per prompt. Exit status 1 if a response is missing at the end. See benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ SETTINGS = {  # title: the endpoint's options, and how many requests are in flig
     "300 ms, lognormal": (["--n-chars", "800", "--latency-ms", "300", "--lognormal"], 512),
 }
 PEERS = {"distilabel": 2000, "curator": 512}
-"""The settings that they do best with: distilabel's batch, all of it asked at once; curator's requests in flight."""
+"""Their best settings: distilabel's batch, which is requested at once; curator's requests in flight."""
 
 
 def main() -> int:
-    """What the options ask for."""
+    """Run the measurements that the options select."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, default=20_000)
     parser.add_argument("--repeat", type=int, default=3)
@@ -53,7 +54,7 @@ def main() -> int:
 
 
 def speed(title: str, setting: tuple[list[str], int], options: argparse.Namespace) -> None:
-    """One table: the contestants, taking turns."""
+    """Print one table: the contestants, taking turns."""
     peers = dict(peer.split("=", 1) for peer in options.peers)
     for name in set(options.only) & set(PEERS) - set(peers):
         print(f"{name} is left out; name the interpreter of an environment that has it: --peers {name}=PYTHON")
@@ -69,14 +70,14 @@ def speed(title: str, setting: tuple[list[str], int], options: argparse.Namespac
 
 
 def memory(n: int, knobs: list[str], sizes: list[int]) -> None:
-    """One table: datakit at growing numbers of prompts, 128 requests in flight."""
+    """Print one table: datakit at growing numbers of prompts, 128 requests in flight."""
     for n_prompts in sizes:
         measured = run("datakit", sys.executable, (knobs, 128), n_prompts, n)
         show(f"{n_prompts:,} prompts x {n}", {"datakit": [measured]}, n_prompts * n)
 
 
 def run(name: str, python: str, setting: tuple[list[str], int], n_prompts: int, n: int) -> Measured:
-    """One turn of one contestant, against an endpoint of its own. SystemExit where responses are missing."""
+    """Run one turn of one contestant against its own endpoint. Raise SystemExit if responses are missing."""
     knobs, in_flight = setting
     with tempfile.TemporaryDirectory() as name_of_folder, endpoint(*knobs) as url:
         folder = Path(name_of_folder)
@@ -94,7 +95,7 @@ def run(name: str, python: str, setting: tuple[list[str], int], n_prompts: int, 
 
 
 def count_responses(out: Path) -> int:
-    """How many a contestant has stored: parts of datakit's run, or lines."""
+    """Return how many responses a contestant stored: rows of datakit's run, or lines."""
     if out.is_dir():
         return int(pl.scan_parquet(out / "responses" / "part-*.parquet").select(pl.len()).collect().item())
     with out.open("rb") as file:
@@ -102,7 +103,7 @@ def count_responses(out: Path) -> int:
 
 
 def show(title: str, runs: dict[str, list[Measured]], n_responses: int) -> None:
-    """Medians, and multiples of the first contestant's rates."""
+    """Print medians, and multiples of the first contestant's rates."""
     columns = ("", "s", "fastest - slowest", "responses/s", "ratio", "without start", "ratio", "peak MB", "processor s")
     table = Table(*columns, title=title)
     whole = {name: statistics.median(one.seconds for one in turns) for name, turns in runs.items()}

@@ -1,9 +1,9 @@
-"""What `sampling.py` measures datakit's sampling against, each in a process of its own and in the interpreter that has it.
+"""The contestants of `sampling.py` beside datakit, each in a separate process of the interpreter that has it installed.
 
     python benchmarks/sampling_contestants.py NAME URL PROMPTS N IN_FLIGHT OUT
 
-asks the endpoint for N choices to each question of PROMPTS (JSON lines) and leaves in OUT what its user would have: for
-`plain` and `raw` JSON lines, one a choice; for `distilabel` and `curator` their own dataset, and in the end the same lines.
+asks the endpoint for N choices to each question of PROMPTS (JSON lines) and leaves in OUT what its user would get: for
+`plain` and `raw` JSON lines, one per choice; for `distilabel` and `curator` their own dataset, and the same lines.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any, TextIO
 MODEL = "fake/one"
 SAMPLING = {"temperature": 0.8, "max_tokens": 256}
 Ask = Callable[[dict[str, Any]], Awaitable[list[tuple[str, str]]]]
-"""Sends one request's body; gives text and finish_reason of each choice."""
+"""Sends the body of one request; returns text and finish_reason of each choice."""
 
 
 def questions(prompts: Path) -> Iterator[dict[str, str]]:
-    """The rows of the prompts file, one at a time."""
+    """Yield the rows of the prompts file."""
     with prompts.open(encoding="utf-8") as file:
         yield from (json.loads(line) for line in file)
 
@@ -45,7 +45,7 @@ async def plain(url: str, prompts: Path, n: int, in_flight: int, out: Path) -> N
 
 
 async def raw(url: str, prompts: Path, n: int, in_flight: int, out: Path) -> None:
-    """The same loop over aiohttp and `json.loads`: what Python can do at all."""
+    """The same loop over aiohttp and `json.loads`: the limit of what Python can do."""
     import aiohttp
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=in_flight)) as session:
@@ -60,7 +60,7 @@ async def raw(url: str, prompts: Path, n: int, in_flight: int, out: Path) -> Non
 
 
 async def work(ask: Ask, prompts: Path, n: int, workers: int, out: Path) -> None:
-    """Workers that take the next question, ask, and append JSON lines; nothing is retried."""
+    """Run workers that take the next question, ask, and append JSON lines; nothing is retried."""
     rows = questions(prompts)
     with out.open("w", encoding="utf-8") as file:
 
@@ -74,21 +74,19 @@ async def work(ask: Ask, prompts: Path, n: int, workers: int, out: Path) -> None
 
 
 def write(file: TextIO, prompt_id: str, choices: list[tuple[str, str]]) -> None:
-    """One line a choice."""
+    """Write one line per choice."""
     for index, (text, reason) in enumerate(choices):
         file.write(json.dumps({"prompt_id": prompt_id, "sample_index": index, "text": text, "finish_reason": reason}) + "\n")
 
 
 def distilabel(url: str, prompts: Path, n: int, batch: int, out: Path) -> None:
-    """distilabel's TextGeneration; `batch` is its input_batch_size, all of which is asked at once."""
+    """distilabel's TextGeneration; `batch` is its input_batch_size, all of which is requested at once."""
     from distilabel.models import OpenAILLM
     from distilabel.pipeline import Pipeline
     from distilabel.steps import LoadDataFromDicts
     from distilabel.steps.tasks import TextGeneration
 
-    logging.getLogger("httpx2").setLevel(
-        logging.WARNING
-    )  # it quiets httpx, which the SDK was built on before: a line a request
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it silences httpx, which the SDK used before: one line per request
     settings = {"temperature": SAMPLING["temperature"], "max_new_tokens": SAMPLING["max_tokens"]}
     with Pipeline("sampling", cache_dir=out.parent / "distilabel-cache") as pipeline:
         rows = [{"instruction": row["question"], "id": row["id"]} for row in questions(prompts)]
@@ -102,7 +100,7 @@ def distilabel(url: str, prompts: Path, n: int, batch: int, out: Path) -> None:
 
 
 def curator(url: str, prompts: Path, n: int, in_flight: int, out: Path) -> None:
-    """curator's LLM with as many requests in flight, its rate limits out of the way, one row a choice."""
+    """curator's LLM with as many requests in flight, without effective rate limits, one row per choice."""
     from bespokelabs import curator as library
     from datasets import Dataset
 
@@ -129,7 +127,7 @@ def curator(url: str, prompts: Path, n: int, in_flight: int, out: Path) -> None:
 
 
 def curator_environment() -> None:
-    """curator counts tokens with a vocabulary that tiktoken would fetch; litellm brings the file. No telemetry."""
+    """Set up curator: tokens are counted with the vocabulary in litellm, which tiktoken would fetch; no telemetry."""
     from importlib.util import find_spec
 
     if (litellm := find_spec("litellm")) and litellm.origin:

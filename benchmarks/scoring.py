@@ -1,11 +1,12 @@
-"""How fast conversations are scored, against the usual ways, in one run on one machine: only the ratios travel.
+"""How fast conversations are scored, against the usual ways, in one run on one machine: only the ratios carry over to other
+machines.
 
     python benchmarks/scoring.py speed [--rows N] [--repeat N] [--mixes instruct,code] [--models armorm,classifier]
     python benchmarks/scoring.py bfloat16 [--rows N]      what bfloat16 does to the scores, and to the pairs
     python benchmarks/scoring.py memory [--rows N,N]      the score stage over few and over many rows
     python benchmarks/scoring.py large [--device cuda:0]  an ArmoRM of 8B random parameters, for a GPU
 
-See benchmarks/README.md for what is compared, and what it gave.
+See benchmarks/README.md for what is compared, and the results.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ ROWS = {"armorm": 320, "classifier": 64}
 
 
 def main() -> int:
-    """One subcommand each."""
+    """Run one subcommand."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = parser.add_subparsers(required=True)
     speed = parts.add_parser("speed")
@@ -74,7 +75,7 @@ def main() -> int:
 
 
 def compare_speed(options: argparse.Namespace) -> None:
-    """Every mix with every model; each contestant scores the same conversations, and all must agree."""
+    """Compare every mix with every model; all contestants score the same conversations and must agree."""
     import torch
 
     if options.threads:
@@ -95,7 +96,8 @@ def compare_speed(options: argparse.Namespace) -> None:
 
 
 def conversations(mix: str, rows: int) -> list[Messages]:
-    """Real conversations; "short and long" is half the shortest of chinese, half the longest of instruct_scored, shuffled."""
+    """Return real conversations; "short and long" is half the shortest of chinese, half the longest of instruct_scored,
+    shuffled."""
     if mix == "short and long":
         short = sorted(read("chinese", None), key=lambda row: len(row["response"]))[: rows // 2]
         long = sorted(read("instruct_scored", None), key=lambda row: -len(row["response"]))[: rows - len(short)]
@@ -116,7 +118,7 @@ def conversation(row: Row) -> Messages:
 def contestants(
     model: LocalModel, talks: list[Messages], scores: dict[str, list[float | None]], clock: Callable[[], float]
 ) -> dict[str, Callable[[], float]]:
-    """From conversations in hand to all scores in hand; the model is loaded already."""
+    """Return the contestants, each from conversations in memory to all scores; the model is loaded already."""
 
     def timed(name: str, score: Callable[[LocalModel, list[Messages]], list[float | None]]) -> Callable[[], float]:
         def once() -> float:
@@ -131,12 +133,12 @@ def contestants(
 
 
 def one_by_one(model: LocalModel, talks: list[Messages]) -> list[float | None]:
-    """SimPO's script: template, tokens and forward pass of each."""
+    """Score like SimPO's script: template, tokens and forward pass one conversation at a time."""
     return [score for messages in talks for score in _scored(model, [messages])]
 
 
 def batches_of_16(model: LocalModel, talks: list[Messages]) -> list[float | None]:
-    """The usual script: sixteen at a time, as they come, padded to the longest."""
+    """Score like the usual script: sixteen at a time, in the given order, padded to the longest."""
     return [score for at in range(0, len(talks), 16) for score in _scored(model, talks[at : at + 16])]
 
 
@@ -150,14 +152,14 @@ def _scored(model: LocalModel, talks: list[Messages]) -> Iterator[float | None]:
 
 
 def ours(model: LocalModel, talks: list[Messages]) -> list[float | None]:
-    """What a build's worker does with a chunk: rows of like length together, longest first."""
+    """Score like a build's worker: rows of similar length together, longest first."""
     order = sorted(range(len(talks)), key=lambda at: -sum(len(turn["content"].encode()) for turn in talks[at]))
     found = dict(zip(order, model.score([talks[at] for at in order]), strict=True))
     return [found[at].score for at in range(len(talks))]
 
 
 def largest_difference(scores: dict[str, list[float | None]]) -> float:
-    """Between any way and one by one."""
+    """Return the largest difference between any way and one by one."""
     alone = scores["one by one"]
     return max(
         abs(a - b) for found in scores.values() for a, b in zip(found, alone, strict=True) if a is not None and b is not None
@@ -168,7 +170,7 @@ def largest_difference(scores: dict[str, list[float | None]]) -> float:
 
 
 def compare_dtypes(options: argparse.Namespace) -> None:
-    """Batched bfloat16, and bfloat16 one by one, against float32: the scores, and the best and worst of each prompt."""
+    """Compare bfloat16, batched and one by one, with float32: the scores, and the best and worst answer of each prompt."""
     rows = read("instruct", options.rows)
     talks = [conversation(row) for row in rows]
     with tempfile.TemporaryDirectory() as folder:
@@ -187,7 +189,7 @@ def compared(rows: list[Row], scores: list[float | None], exact: list[float | No
 
 
 def changed_pairs(rows: list[Row], scores: list[float | None], exact: list[float | None]) -> float:
-    """Of the prompts with two or more scored answers: how many have another best or worst one."""
+    """Return how many prompts with two or more scored answers have another best or worst one."""
     groups: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for row, a, b in zip(rows, scores, exact, strict=False):
         if a is not None and b is not None:
@@ -205,7 +207,7 @@ def _ends(values: list[float]) -> tuple[int, int]:
 
 
 def compare_large(options: argparse.Namespace) -> None:
-    """Tokens a second and the share of the card's peak, one by one against ours; then what bfloat16 does to the scores."""
+    """Compare tokens per second and the share of the GPU's peak, one by one against ours; then the effect of bfloat16."""
     rows = read("instruct", options.rows)
     talks = [conversation(row) for row in rows]
     with tempfile.TemporaryDirectory() as folder:
@@ -229,7 +231,7 @@ def compare_large(options: argparse.Namespace) -> None:
 
 
 def floating_point_operations(config: dict[str, int], n_tokens: int) -> float:
-    """Of one conversation: two for each parameter of a layer and token, and the two products of causal attention."""
+    """Return those of one conversation: two per parameter of a layer and token, plus the two products of causal attention."""
     hidden, layers = config["hidden_size"], config["num_hidden_layers"]
     attention = hidden * config["head_dim"] * (2 * config["num_attention_heads"] + 2 * config["num_key_value_heads"])
     weights = attention + 3 * hidden * config["intermediate_size"]
@@ -240,7 +242,7 @@ def floating_point_operations(config: dict[str, int], n_tokens: int) -> float:
 
 
 def compare_memory(options: argparse.Namespace) -> None:
-    """Peak memory of the driver, in a process of its own for each size."""
+    """Measure the peak memory of the driver, in a separate process for each size."""
     if options.one:
         return score_many(options.one)
     for rows in options.rows:
@@ -249,7 +251,7 @@ def compare_memory(options: argparse.Namespace) -> None:
 
 
 def score_many(n_rows: int) -> None:
-    """The score stage over so many rows of 2,000 characters, with a worker that answers at once."""
+    """Run the score stage over `n_rows` rows of 2,000 characters, with a worker that answers at once."""
     from scoring_rows import fill, start
 
     from datakit.engine.local import LocalEngine

@@ -15,7 +15,7 @@ TINY = DATA / "armorm_tiny"
 
 
 def load_model(kind: str, folder: Path, max_tokens: int, dtype: str = "float32", device: str = "cpu") -> LocalModel:
-    """The model as a build's worker has it."""
+    """Load a model like a build's worker."""
     values = {"model": str(folder), "revision": "r", "dtype": dtype, "max_tokens": max_tokens}
     section = {"armorm": recipe.ArmoRM, "classifier": recipe.Classifier}[kind]
     reward = section.model_validate({"type": kind, **values})
@@ -24,7 +24,7 @@ def load_model(kind: str, folder: Path, max_tokens: int, dtype: str = "float32",
 
 
 def make_classifier(folder: Path) -> Path:
-    """A Llama with one label, hidden 512, 8 layers, and the tokenizer and chat template of the tiny ArmoRM."""
+    """Make a Llama with one label, hidden 512, 8 layers, and the tokenizer and chat template of the tiny ArmoRM."""
     import torch
     from transformers import LlamaConfig, LlamaForSequenceClassification
 
@@ -48,7 +48,7 @@ def make_classifier(folder: Path) -> Path:
 
 
 def make_large_armorm(folder: Path, layers: int, hidden: int) -> Path:
-    """An ArmoRM of the published one's shapes (32 layers of 4,096: 8B) with random weights in bfloat16, a shard a layer.
+    """Make an ArmoRM with the published shapes (32 layers of 4,096: 8B) and random weights in bfloat16, one shard per layer.
 
     The tokenizer is the tiny one's, of 1,500 tokens: a text has more tokens than with Llama 3's.
     """

@@ -14,7 +14,7 @@ CHARACTERS = 2_000
 
 
 def fill(folder: Path, n_rows: int) -> None:
-    """A run of prompts with ten answers each, of random letters: no two are alike."""
+    """Fill a run with prompts and ten different answers of random letters to each."""
     letters = random.Random(0)
     source = {"model": "m", "sampling": IMPORTED, "type": "responses", "n": ANSWERS}
     with Run.create(folder) as run:
@@ -41,6 +41,6 @@ def _response(prompt: Row, index: int, letters: random.Random) -> Row:
 
 
 def start() -> Worker:
-    """A worker without a model."""
+    """Return a worker without a model."""
     columns = {"objectives": None, "n_tokens": 1, "n_tokens_cut": 0, "error": None, "message": None}
     return lambda rows: ({"score": float(len(row["messages"][-1]["content"])), **columns} for row in rows)

@@ -1,8 +1,8 @@
-"""Selection against the plainest query: processor time and memory by the number of answers, and what a sweep takes.
+"""Selection against the simplest query: processor time and memory by the number of answers, and the cost of a sweep.
 
 python benchmarks/selecting.py [--rows 400000 1600000] [--turns 3] [--narrow 10000000] [--largest 40000000] [--plot growth.svg]
 
-See benchmarks/README.md for what is measured, and what it gave.
+See benchmarks/README.md for what is measured, and the results.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ CONTESTANTS = {
 
 
 def measure(run: Path, code: str, arguments: tuple[str, ...], texts: bool, memory: str | None) -> tuple[float, float]:
-    """Processor seconds and peak memory (GB) of one process from its start to its end."""
+    """Return the processor seconds and the peak memory (GB) of one process from its start to its end."""
     length = "length(r.text)" if texts else "r.n_chars"
     given = f"RUN, LENGTH, MEMORY, ARGUMENTS = {str(run)!r}, {length!r}, {memory!r}, {arguments!r}\n"
     command = [sys.executable, "-c", given + code + MEASURED]
@@ -120,7 +120,7 @@ def measure(run: Path, code: str, arguments: tuple[str, ...], texts: bool, memor
 
 
 def compare(run: Path, shape: Shape, turns: int, memory: str | None, names: list[str]) -> dict[str, float]:
-    """Print what each took as it is measured, the contestants taking turns, then medians; returns processor seconds."""
+    """Print each measurement, the contestants taking turns, then medians. Return the processor seconds."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for turn in range(turns):
         for name in names[:: -1 if turn % 2 else 1]:
@@ -140,7 +140,7 @@ def compare(run: Path, shape: Shape, turns: int, memory: str | None, names: list
 
 
 def plot(path: Path, grown: dict[str, list[tuple[int, float]]]) -> None:
-    """Processor seconds by answers, both on logarithmic scales."""
+    """Plot processor seconds by number of answers, both on logarithmic scales."""
     points = [point for line in grown.values() for point in line]
     ends = [[fn(math.log10(point[axis]) for point in points) for fn in (min, max)] for axis in (0, 1)]
 

@@ -1,4 +1,4 @@
-"""Runs that benchmarks of selection read: made by SQL, whole (texts and all) or narrow (rows without texts)."""
+"""Runs for the benchmarks of selection, made by SQL: complete, or narrow (without texts)."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ FROM written
 
 @dataclass(frozen=True)
 class Shape:
-    """A run's size and kind."""
+    """The size and kind of a run."""
 
     rows: int
     texts: bool = True
     nasty: bool = False
-    """Scores of two digits, copies, answers cut off or without a score."""
+    """True for scores of two digits, copies, truncated answers and answers without a score."""
     domain: str = "instruct"
 
 
@@ -91,7 +91,7 @@ def recipe_of(domain: str, **select: object) -> dict[str, object]:
 
 
 def write_run(folder: Path, shape: Shape) -> Path:
-    """A run that a build might have left there, before selection."""
+    """Write a run as a build would leave it before selection."""
     n_prompts = shape.rows // (MODELS * SAMPLES)
     with Run.create(folder) as run:
         run.save_recipe(parse(recipe_of(shape.domain), "r", folder))

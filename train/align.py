@@ -1,10 +1,11 @@
-"""From the tokens of a teacher to those of the target, by the bytes that both stand for.
+"""Map a teacher's distributions to the target's tokens, by the bytes that the tokens of both stand for.
 
-Both read one text, so a token of each ends at a byte of it. A row of a distribution is of the token behind a byte, its context
-is all before it: where a token of both begins at the same byte, their rows belong together. What the target's token gets there
-is the product of the teacher's over the same bytes (the chain rule); what other candidates get goes to the target's token with
-the same bytes, else to the one that stands most often where such a token does, else to the longest that it begins with.
-Places without a common byte keep the text's own token. (Wan et al., arXiv 2402.16107 and 2408.07990, align by edit distance.)
+Both models read the same text, so every token begins and ends at a byte of it. A row of a distribution predicts the token that
+begins at a byte from all bytes before it: if tokens of both models begin at the same byte, their rows have the same context.
+The probability of the target's own token is the product of the teacher's over the same bytes (the chain rule). The probability
+of another candidate goes to the target's token with the same bytes, else to the token most often seen at such a candidate's
+place, else to the longest token that the candidate's bytes begin with. Positions where only the target has a token keep the
+text's own. (Wan et al., arXiv 2402.16107 and 2408.07990, align by edit distance.)
 """
 
 from __future__ import annotations
@@ -20,24 +21,24 @@ from train.spelling import Vocabulary
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of a text, and at which byte of it each ends; the token that ends the turn ends where the text does."""
+    """The tokens of a text, and the byte of it at which each ends; the end-of-turn token ends where the text does."""
 
     ids: Sequence[int]
     ends: Sequence[int]
 
     def start(self, at: int) -> int:
-        """At which byte a token begins."""
+        """Return the byte at which the token at index `at` begins."""
         return self.ends[at - 1] if at else 0
 
     @property
     def starts(self) -> list[int]:
-        """Where each begins."""
+        """The byte at which each token begins."""
         return [0, *self.ends[:-1]] if self.ends else []
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How a teacher reads a text: log-probabilities of its own tokens, and `top` (id, log-probability) in each place."""
+    """A teacher's reading of a text: per token its log-probability, and the likeliest (id, log-probability) at its place."""
 
     tokens: Tokens
     logprobs: Sequence[float]
@@ -45,17 +46,17 @@ class Reading:
 
 
 class Soft(NamedTuple):
-    """What the target is to give in one place: probabilities by token id, which sum to 1."""
+    """The soft label of one of the target's tokens: probabilities by token id, which sum to 1."""
 
     probabilities: Mapping[int, float]
     mass: float
-    """The probability that they had before they were made to sum to 1."""
+    """The sum of the probabilities before they were normalized."""
     chained: bool
-    """Whether the text's own token was made of whole tokens of the teacher."""
+    """True if the text's own token consists of whole tokens of the teacher."""
 
 
 def shared(target: Tokens, source: Tokens) -> Iterator[tuple[int, int]]:
-    """The places of both whose tokens begin at the same byte, in order.
+    """Yield the pairs of indices (target, source) whose tokens begin at the same byte, in order.
 
     >>> list(shared(Tokens([1, 2, 3], [2, 4, 7]), Tokens([1, 2, 3, 4], [1, 2, 5, 7])))
     [(0, 0), (1, 2)]
@@ -73,7 +74,7 @@ def shared(target: Tokens, source: Tokens) -> Iterator[tuple[int, int]]:
 
 
 def run_to(tokens: Tokens, at: int, end: int) -> int | None:
-    """How many tokens from `at` on end at this byte exactly. None where none do."""
+    """Return the number of tokens from index `at` to the one that ends exactly at byte `end`; None if no token ends there."""
     n = 1
     while at + n <= len(tokens.ends):
         reached = tokens.ends[at + n - 1]
@@ -85,14 +86,14 @@ def run_to(tokens: Tokens, at: int, end: int) -> int | None:
 
 @dataclass
 class Aligner:
-    """From one teacher's vocabulary to the target's. First shown all texts (`count`), then asked (`soften`)."""
+    """Maps one teacher's vocabulary to the target's: call `count` with every text first, then `soften`."""
 
     source: Vocabulary
     target: Vocabulary
     top_k: int
     counts: dict[int, Counter[int]] = field(default_factory=dict)
-    """Of each token of the teacher, the target's tokens that began where it did, and ended together with it or with a run of
-    either's tokens that begin so."""
+    """By token of the teacher: how often each token of the target began at the same byte and ended with it, or with a run of
+    tokens of either model that begin there."""
 
     def __post_init__(self) -> None:
         self._exact = {spelt: at for at, spelt in reversed(list(enumerate(self.target))) if spelt}
@@ -100,17 +101,24 @@ class Aligner:
         self._mapped: dict[tuple[int, int, bytes], int | None] = {}
 
     def count(self, target: Tokens, source: Tokens) -> None:
-        """Remember which tokens stand for the same bytes of this text."""
+        """Count which tokens stand for the same bytes of this text."""
         for at, other in shared(target, source):
             if run_to(source, other, target.ends[at]) or run_to(target, at, source.ends[other]):
                 self.counts.setdefault(source.ids[other], Counter())[target.ids[at]] += 1
 
     def soften(self, target: Tokens, reading: Reading) -> dict[int, Soft]:
-        """What the teacher says in the target's places, where both have a token that begins there."""
+        """Return the soft labels by index of the target's tokens, for those that begin where a token of the teacher begins."""
         source = reading.tokens
         return {at: self._soft(target, at, reading, other) for at, other in shared(target, source)}
 
     def _soft(self, target: Tokens, at: int, reading: Reading, other: int) -> Soft:
+        """Return the soft label of the target's token at index `at`, which begins where the teacher's at `other` does.
+
+        The text's own token gets the product of the probabilities of the teacher's tokens that end where it ends, or of the
+        first of these alone if none ends there. The teacher's candidates at `other`, except its own token of the text, are
+        mapped (`_map`); the end of the turn is mapped to the end of the turn. The `top_k` likeliest are kept and normalized. If
+        nothing has any probability, the label is the text's own token.
+        """
         source, end = reading.tokens, target.ends[at]
         ends_turn = self.target[target.ids[at]] is None
         run = run_to(source, other, end)
@@ -134,17 +142,21 @@ class Aligner:
 
     @staticmethod
     def _spelt_before(vocabulary: Vocabulary, tokens: Tokens, at: int) -> int:
-        """How many bytes of a token stand in front of the text: a space that the template or the tokenizer adds."""
+        """Return how many bytes of a token lie before the text: a space that the template or the tokenizer adds."""
         spelt = vocabulary[tokens.ids[at]]
         return 0 if spelt is None else max(0, len(spelt) - (tokens.ends[at] - tokens.start(at)))
 
     def _lead(self, target: Tokens, at: int) -> bytes:
-        """What stands in front of the text within the target's own first token."""
+        """Return the bytes before the text within the target's token at index `at`."""
         spelt = self.target[target.ids[at]] or b""
         return spelt[: self._spelt_before(self.target, target, at)]
 
     def _map(self, candidate: int, before: int, lead: bytes) -> int | None:
-        """The target's token for one of the teacher's; None for a special one and for what no token begins."""
+        """Return the target's token for a candidate of the teacher, None for a special one or if no token is a prefix of its
+        bytes.
+
+        `before` bytes of the candidate lie before the text; `lead` are the bytes that the target's tokens have there.
+        """
         key = (candidate, before, lead)
         if key not in self._mapped:
             self._mapped[key] = self._find(candidate, before, lead)
@@ -167,10 +179,10 @@ class Aligner:
 
 
 def tokens_of(ids: Sequence[int], vocabulary: Vocabulary, text: bytes) -> tuple[int, Tokens]:
-    """Which of a completion's tokens are those of its text: the place of the first, and the tokens, as far as they go.
+    """Return the tokens of `text` within a completion: the index of the first one in `ids`, and the tokens.
 
-    White space in front of the text, which a template or tokenizer adds, is no part of it, nor is what follows the token that
-    ends the turn. No tokens where they do not spell this text.
+    White space before the text, which a template or tokenizer adds, does not count, nor does anything after the end-of-turn
+    token. A truncated completion gives the tokens that are left. No tokens are returned if they do not spell this text.
     """
     pieces = [vocabulary[id] if id < len(vocabulary) else None for id in ids]
     joined = b"".join(piece or b"" for piece in pieces)
@@ -184,7 +196,7 @@ def tokens_of(ids: Sequence[int], vocabulary: Vocabulary, text: bytes) -> tuple[
             continue
         end = reached - begin
         if end > len(text) or (piece is None and end < len(text)):
-            break  # a token that goes on behind the text, or a special one within it
+            break  # a token that ends after the text, or a special one within it
         first = at if first is None else first
         found.append(ids[at])
         ends.append(end)

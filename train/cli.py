@@ -1,4 +1,5 @@
-"""`train sft|dpo|wrpo|fuse --data EXPORT --model MODEL [any TRL flag]`, `train merge`, `train retriever`. Only here is printed.
+"""`train sft|dpo|wrpo|fuse --data EXPORT --model MODEL [any TRL flag]`, `train merge`, `train retriever`. No other module
+prints.
 
 train sft --data runs/my/sft --model data/micro/target --config recipes/train/sft.yaml
 train dpo --data runs/my/dpo --model checkpoints/sft --config recipes/train/dpo.yaml
@@ -36,14 +37,14 @@ usage: train {sft,dpo,wrpo,fuse} --data EXPORT [EXPORT ...] --model MODEL [--con
        train retriever --data DIALOGUES --kb KB --columns NAME ... [--config FILE.yaml] [any flag]
 
 Fine-tune a target model on what datakit exports: demos first (sft), then pairs (dpo), or its own
-pairs with the sources' best answers beside them (wrpo); or texts with the distributions of their
-teachers (fuse). merge makes one model of several that were trained from one.
+pairs together with the sources' best answers (wrpo); or texts with the distributions of their
+teachers (fuse). merge makes one model of several that were trained from one pivot.
 
   train sft --data runs/my/sft --model data/micro/target --config recipes/train/sft.yaml
   train dpo --data runs/my/dpo --model checkpoints/sft --config recipes/train/dpo.yaml
 
   --data    one export or several (--data A B): a run's sft/ or dpo/ folder, or any Parquet or JSON
-            Lines in TRL's columns. What it holds is checked first, in a moment.
+            Lines in TRL's columns. Its contents are checked first, in a moment.
   --model   the target: a folder or a hub id (another name for TRL's --model_name_or_path).
   --config  a YAML file of flags. recipes/train/ has one for every target of FuseChat-3.0:
             {sft,dpo}-{llama-3.1-8b,qwen-2.5-7b,gemma-2-9b,llama-3.2-3b,llama-3.2-1b}.yaml
@@ -54,17 +55,17 @@ Every flag of TRL's trainers works, on the command line (which wins) or in the Y
   --output_dir DIR                  by default checkpoints/sft, checkpoints/dpo, and so on
   --resume_from_checkpoint true     go on from the last checkpoint there
   --eval_share 0.02 --eval_strategy epoch      hold prompts out and evaluate on them
-  --data_weights 1 0.5              so much of each --data, in proportion
+  --data_weights 1 0.5              take rows of each --data in this proportion
 
 Several GPUs: accelerate launch --num_processes 8 -m train.cli sft --data ... --model ...
-train retriever makes what datakit's domain dialogue finds knowledge with, see docs/dialogue.md.
+train retriever trains the retriever of datakit's domain dialogue, see docs/dialogue.md.
 All flags: train sft --help, train dpo --help, train wrpo --help, train fuse --help, train merge --help,
 train retriever --help.
 """
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The exit status: 0 done, 2 bad input or a missing package (one message, no traceback), 130 interrupted."""
+    """Run a command. Return the exit status: 0 done, 2 bad input or a missing package (one message), 130 interrupted."""
     try:
         return _run(sys.argv[1:] if argv is None else argv)
     except TrainError as error:
@@ -85,7 +86,7 @@ def _run(argv: list[str]) -> int:
         return 0
     if kind not in (*COLUMNS, RETRIEVER):
         close = difflib.get_close_matches(kind, (*COLUMNS, "merge", RETRIEVER), n=1, cutoff=0.3)
-        hint = f"did you mean train {close[0]}?" if close else f"there are {', '.join(COLUMNS)}, merge and {RETRIEVER}"
+        hint = f"did you mean train {close[0]}?" if close else f"choose one of {', '.join(COLUMNS)}, merge, {RETRIEVER}"
         raise TrainError(f"train {kind}: no such command; {hint}")
     request = read_request(kind, rest)
     if kind == RETRIEVER:
@@ -100,7 +101,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _train(request: Request) -> None:
-    """The cheap questions first: the data, the target, the packages; only then TRL is imported."""
+    """Check what is cheap first (the data, the target, the packages); only then import TRL and train."""
     kind = request.kind
     if not request.data:
         raise TrainError(f"train {kind}: no data; add --data with an export, for example --data runs/my/{kind}")
@@ -114,14 +115,14 @@ def _train(request: Request) -> None:
     if _speaks():
         draw(logs, Console())
     _say_next(data, options, out)
-    if STILL_HELD:  # all is saved, and the interpreter's own end would free them
+    if STILL_HELD:  # everything is saved, and the interpreter's normal exit would free them
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
 
 
 def _train_retriever(request: Request) -> None:
-    """As _train, of dialogues and a knowledge base."""
+    """Train a retriever from dialogues and a knowledge base, in the order of _train."""
     if request.help:
         _check_installed(RETRIEVER, (*_NEEDED, "sacrebleu"))
         _print(retriever_options.build_parser().format_help().rstrip())
@@ -174,12 +175,12 @@ def _say_next(data: list[Data], options: Options, out: Path) -> None:
 
 
 def _speaks() -> bool:
-    """Only the first process of a launch does."""
+    """Return True in the first process of a launch, the only one that prints."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def _print(message: str, *, to_stderr: bool = False, style: str | None = None) -> None:
-    """Messages are plain text: no markup, no wrapping of paths."""
+    """Print a message as plain text, without markup or wrapping of paths."""
     if _speaks():
         Console(stderr=to_stderr, markup=False, highlight=False, soft_wrap=True).print(message, style=style)
 

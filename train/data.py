@@ -1,8 +1,8 @@
 """`--data`: exports, or any Parquet or JSON Lines in TRL's columns, checked before torch or TRL is imported.
 
 TRL takes the rows as they are: `prompt` with `completion`, or with `chosen` and `rejected`, each a list of {role, content} or a
-text. Where the prompt is not told apart (`messages`; whole conversations as `chosen` and `rejected`) rows.py divides them. An
-export says what it is twice, in the manifest's `kind` and in its columns, and both must fit the command.
+text. If the prompt is not separate (`messages`, or whole conversations as `chosen` and `rejected`), rows.py divides them. An
+export's kind follows from the manifest's `kind` and from its columns; both must fit the command.
 """
 
 from __future__ import annotations
@@ -25,54 +25,54 @@ COLUMNS = {
     "fuse": ("prompt", "completion"),
 }
 TEACHERS = ("teacher", "teacher_revision", "weight", "token_ids", "ends", "token_logprobs", "top_ids", "top_logprobs")
-"""Columns of fuse beside its texts: who read them, and how."""
+"""The columns of fuse beside its texts: the teacher and its reading."""
 VOCABULARY = "vocabulary.parquet"
-"""Beside the rows of fuse: what the teachers' token ids stand for."""
+"""The file beside the rows of fuse that maps the teachers' token ids to bytes."""
 FOLDER_OF = {"fuse": "fusion"}
-"""What the export of a command is called, where it has another name."""
+"""The folder of a command's export, if its name differs from the command's."""
 UNDIVIDED = {"sft": ("messages",), "dpo": ("chosen", "rejected")}
-"""TRL's columns where a row's prompt stands inside its conversations."""
+"""TRL's columns of rows whose conversations contain the prompt."""
 FITS = {("wrpo", "dpo")}
-"""(what an export is, what it may be used for all the same): the pairs of triples."""
+"""(kind of an export, other commands that accept it): triples contain pairs."""
 PARQUET, JSON_LINES = (".parquet",), (".jsonl", ".jsonl.gz", ".ndjson", ".json", ".json.gz")
 ROWS_OF = {"sft": "demos", "dpo": "pairs", "wrpo": "triples", "fuse": "texts"}
 
 
 @dataclass(frozen=True)
 class Data:
-    """What one path of `--data` holds, checked."""
+    """The checked contents of one path of `--data`."""
 
     path: Path
     kind: str
     files: tuple[Path, ...]
-    """Those that are trained on: all Parquet or all JSON Lines."""
+    """The files to train on: all Parquet or all JSON Lines."""
     test_files: tuple[Path, ...]
-    """The test split of an export that has one."""
+    """The files of the test split, if the export has one."""
     rows: int
     columns: tuple[str, ...]
-    """TRL's, of COLUMNS or of UNDIVIDED."""
+    """TRL's columns, from COLUMNS or UNDIVIDED."""
     is_text: bool
-    """Plain texts, which TRL puts together without a chat template."""
+    """True for plain texts, which TRL joins without a chat template."""
     manifest: dict[str, Any]
-    """Of an export what it says of itself; of other files their names, sizes and rows."""
+    """The manifest of an export; for other files their names, sizes and number of rows."""
 
 
 def open_all(paths: Sequence[str], kind: str) -> list[Data]:
-    """Every `--data`, if `train <kind>` can train on all of them together; TrainError says what to give instead."""
+    """Open every `--data`. Raise TrainError, with what to give instead, if `train <kind>` cannot train on them together."""
     opened = [open_data(Path(path).expanduser(), kind) for path in paths]
     seen: dict[Path, Path] = {}
     for data in opened:
         for file in data.files:
             if (before := seen.setdefault(file.resolve(), data.path)) is not data.path:
-                raise TrainError(f"--data {data.path}: its rows are those of --data {before}; give each once")
+                raise TrainError(f"--data {data.path}: has the same rows as --data {before}; give each only once")
     if len({data.is_text for data in opened}) > 1:
         text = next(data.path for data in opened if data.is_text)
-        raise TrainError(f"--data {text}: its rows are plain texts, and the others are conversations; train on one kind")
+        raise TrainError(f"--data {text}: its rows are plain texts, and the others are conversations; train on one of the two")
     return opened
 
 
 def open_data(path: Path, kind: str) -> Data:
-    """The rows at `path`, if `train <kind>` can train on them; TrainError says what to give instead."""
+    """Open the rows at `path`. Raise TrainError, with what to give instead, if `train <kind>` cannot train on them."""
     import polars as pl
 
     if path.name in ("train.parquet", "train.jsonl") and (path.parent / "manifest.json").is_file():
@@ -85,7 +85,7 @@ def open_data(path: Path, kind: str) -> Data:
     frame = _scan(path, files)
     schema = frame.collect_schema()
     if kind == "sft" and (found == "kto" or schema.get("label") == pl.Boolean):
-        raise TrainError(f"--data {path}: labelled answers (KTO), and sft would learn the bad ones, too; use an sft export")
+        raise TrainError(f"--data {path}: labelled answers (KTO); sft would learn the bad ones too; use an sft export")
     columns = _columns_in(path, schema, kind)
     if kind == "fuse":
         _check_teachers(path, files, schema)
@@ -97,7 +97,7 @@ def open_data(path: Path, kind: str) -> Data:
 
 
 def find_shipped(name: str) -> Path:
-    """The user's path; where nothing is there, the recipe or micro model of that name that came with the package."""
+    """Return the user's path; if it does not exist, the recipe or micro model of that name that the package contains."""
     path, root = Path(name).expanduser(), Path(__file__).parents[1]
     if not path.exists() and path.parts[:1] in (("recipes",), ("data",)):
         for home in (root / "datakit" / "_bundled", root):
@@ -107,11 +107,13 @@ def find_shipped(name: str) -> Path:
 
 
 def is_parquet(file: Path) -> bool:
+    """Return True if the name says that it is Parquet and not JSON Lines."""
     return file.name.endswith(PARQUET)
 
 
 def _files_at(path: Path, kind: str) -> tuple[Path, ...]:
-    """A file itself; of a folder train.parquet or train.jsonl, or the hub's shards (train-00000-of-00002, also in data/)."""
+    """Return the files to train on: `path` if it is a file; in a folder train.parquet, train.jsonl or the hub's shards
+    (train-00000-of-00002, also in data/)."""
     if path.is_file():
         if not path.name.endswith((*PARQUET, *JSON_LINES)):
             raise TrainError(f"--data {path}: neither Parquet (.parquet) nor JSON Lines (.jsonl, .json, also as .gz)")
@@ -123,7 +125,7 @@ def _files_at(path: Path, kind: str) -> tuple[Path, ...]:
         )
     folder = FOLDER_OF.get(kind, kind)
     patterns = [
-        f"{folder}train{rest}{suffix}" for suffix in (".parquet", ".jsonl") for folder in ("", "data/") for rest in ("", "-*")
+        f"{inner}train{rest}{suffix}" for suffix in (".parquet", ".jsonl") for inner in ("", "data/") for rest in ("", "-*")
     ]
     for pattern in patterns:
         if found := tuple(sorted(path.glob(pattern))):
@@ -146,7 +148,7 @@ def _files_at(path: Path, kind: str) -> tuple[Path, ...]:
 
 
 def _read_manifest(path: Path) -> dict[str, Any] | None:
-    """What an export says of itself; None for data from elsewhere."""
+    """Return the manifest of an export; None for data from elsewhere."""
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
@@ -191,16 +193,16 @@ def _columns_in(path: Path, schema: pl.Schema, kind: str) -> tuple[str, ...]:
 
 
 def _check_teachers(path: Path, files: tuple[Path, ...], schema: pl.Schema) -> None:
-    """TrainError where the rows have no distributions, or nothing says what their tokens are."""
+    """Raise TrainError if the rows have no distributions, or no file maps their tokens to bytes."""
     needed = "train fuse takes the fusion/ folder of a run, whose recipe needs probe and export.teacher (docs/distributions.md)"
     if missing := [name for name in TEACHERS if name not in schema]:
         raise TrainError(f"--data {path}: has no {', '.join(missing)}; {needed}")
     if not (files[0].parent / VOCABULARY).is_file():
-        raise TrainError(f"--data {path}: no {VOCABULARY} beside {files[0].name}, which says what its tokens are; {needed}")
+        raise TrainError(f"--data {path}: no {VOCABULARY} beside {files[0].name}, which maps its token ids to bytes; {needed}")
 
 
 def _is_text(path: Path, schema: pl.Schema, columns: tuple[str, ...]) -> bool:
-    """Whether the columns are texts, all of them, and not conversations."""
+    """Return True if all columns are texts, False if they are conversations. Raise TrainError for any other type."""
     import polars as pl
 
     if columns in COLUMNS.values() and all(schema[name] == pl.String for name in columns):
@@ -216,7 +218,7 @@ def _is_text(path: Path, schema: pl.Schema, columns: tuple[str, ...]) -> bool:
 
 
 def _check_rows(path: Path, frame: pl.LazyFrame, columns: tuple[str, ...], is_text: bool, promised: object) -> int:
-    """How many rows there are: as many as the manifest promises, each with something to learn from."""
+    """Return the number of rows. Raise TrainError if it differs from the manifest's, or if a row has an empty text."""
     import polars as pl
 
     least = 1 if columns in COLUMNS.values() else 2  # an undivided conversation is a prompt and an answer
@@ -235,13 +237,13 @@ def _check_rows(path: Path, frame: pl.LazyFrame, columns: tuple[str, ...], is_te
         )
     if isinstance(promised, int) and promised != counts["rows"]:
         raise TrainError(
-            f"--data {path}: {counts['rows']} of the {promised} rows that manifest.json promises; write the "
+            f"--data {path}: has {counts['rows']} of the {promised} rows that manifest.json names; write the "
             "export again with datakit export RUN OUT"
         )
     if counts["empty"]:
         raise TrainError(
             f"--data {path}: rows with an empty {' or '.join(columns)}: {counts['empty']} of {counts['rows']}; "
-            "such rows teach nothing, write the data again without them"
+            "remove these rows, there is nothing to learn from them"
         )
     return int(counts["rows"])
 

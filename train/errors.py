@@ -1,5 +1,5 @@
-"""The one error of `train`: something the user gave, or something that is not installed."""
+"""The one error of `train`: bad input, or a missing package."""
 
 
 class TrainError(Exception):
-    """`str(error)` is the whole message for the user: what is wrong, where, and the next step. Exit status 2."""
+    """An error whose text is the whole message for the user: what is wrong, where, and the next step. Exit status 2."""

@@ -1,13 +1,11 @@
-"""One training, top to bottom: check the target, give the rows to TRL, look at what TRL made of them, train, save.
+"""One training, top to bottom: check the target, give the rows to TRL, check how TRL tokenized them, train, save.
 
-Everything about the training itself is TRL's. What is added here is what TRL does not say: which data it was
-(`data_manifest.json` beside the weights), how many rows its truncation cuts, and that nothing finished is written over.
+TRL does the training itself. This module adds what TRL does not report: which data it was
+(`data_manifest.json` beside the weights), how many rows are truncated; and it overwrites nothing unasked.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,19 +15,18 @@ from train.data import ROWS_OF, Data, find_shipped
 from train.errors import TrainError
 from train.metrics import PLOT, Log, recorder
 from train.options import Options
+from train.output import make_record, prepare_output, record_data, resume_from
 from train.plot import plot
 from train.rows import load_rows
 
 Say = Callable[[str], None]
-Record = dict[str, Any]
-"""What data_manifest.json says."""
 STILL_HELD: list[Any] = []
-"""A trainer of several processes on CPUs: torch (2.13) frees its gloo group while it holds the interpreter's lock, and joins
-threads that may wait for that lock. Such a process is ended with the group in place (cli.py)."""
+"""The trainer of a training in several processes on CPUs. torch (2.13) frees its gloo group while it holds the interpreter's
+lock, and joins threads that may wait for that lock; so such a process exits without freeing it (cli.py)."""
 
 
 def check_target(model: str | None, kind: str) -> str:
-    """The target model as given, if it can be one; a folder is looked into before anything heavy is imported."""
+    """Return the target model as given. Raise TrainError if it cannot be one. Nothing heavy is imported."""
     if not model:
         raise TrainError(f"train {kind}: no target model; add --model with a folder or a hub id like owner/name")
     folder = find_shipped(model)
@@ -38,17 +35,17 @@ def check_target(model: str | None, kind: str) -> str:
             return str(folder)
         if (folder / "adapter_config.json").is_file():
             raise TrainError(
-                f"--model {model}: this is a LoRA adapter, and a target is a whole model; merge it first:\n"
+                f"--model {model}: this is a LoRA adapter, and a target must be a complete model; merge it first:\n"
                 f"  {merge_command(folder)}\nand use --model {folder}-merged"
             )
-        raise TrainError(f"--model {model}: this folder has no config.json, so it is not a saved model")
+        raise TrainError(f"--model {model}: not a saved model: the folder has no config.json")
     if folder.is_file() or folder.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
         raise TrainError(f"--model {model}: no such folder; give a model's folder, or a hub id like owner/name")
     return model
 
 
 def merge_command(adapter: Path) -> str:
-    """The command that makes a whole model out of a saved LoRA adapter."""
+    """Return the command that merges a saved LoRA adapter into its base model."""
     return (
         'python -c "from peft import AutoPeftModelForCausalLM as P; from transformers import AutoTokenizer as T; '
         f"a, m = '{adapter}', '{adapter}-merged'; "
@@ -57,10 +54,10 @@ def merge_command(adapter: Path) -> str:
 
 
 def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, list[Log]]:
-    """Train and save; returns the folder with weights, tokenizer, data_manifest.json and metrics, and what was logged."""
+    """Train and save. Return the folder with weights, tokenizer, data_manifest.json and metrics, and the logs."""
     training, out = options.training, Path(options.training.output_dir)
     record = make_record(data, options.data.data_weights)
-    prepare_output(record, training, options.data.overwrite, out)
+    prepare_output(record, training, options.data.overwrite, out, (options.model.model_name_or_path,))
     if not data[0].is_text:
         _check_chat_template(options)
     row_weights = options.fusing.row_weights if options.fusing is not None else ()
@@ -77,10 +74,10 @@ def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, li
         f"target {options.model.model_name_or_path}; to {out}")  # fmt: skip
     try:
         trainer = _make_trainer(options, train_rows, eval_rows)
-    except (OSError, ValueError, ImportError, NotImplementedError) as error:  # how TRL refuses a model or a setting
+    except (OSError, ValueError, ImportError, NotImplementedError) as error:  # TRL refuses a model or a setting
         raise TrainError(f"train {options.kind}: {_first_lines(error)}") from error
     if not len(trainer.train_dataset):
-        raise TrainError(f"train {options.kind}: every prompt alone fills max_length {training.max_length}; raise it")
+        raise TrainError(f"train {options.kind}: every prompt alone fills max_length {training.max_length}; raise --max_length")
     if options.fusing is not None:
         say(str(trainer.aligned))
     for warning in _row_warnings(trainer, options, len(train_rows)):
@@ -92,7 +89,7 @@ def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, li
     trainer.save_model(str(out))
     if training.push_to_hub:
         trainer.push_to_hub()
-    if hasattr(trainer, "end"):  # transformers 5.18 closes its trackers and the process group by this
+    if hasattr(trainer, "end"):  # from transformers 5.18 on this closes trackers and the process group
         trainer.end()
     if training.use_cpu and training.world_size > 1:
         STILL_HELD.append(trainer)
@@ -102,54 +99,8 @@ def finetune(data: Sequence[Data], options: Options, say: Say) -> tuple[Path, li
     return out, logs
 
 
-def prepare_output(record: Record, training: Any, overwrite: bool, out: Path) -> None:
-    """Write over nothing unless it was said; go on only from checkpoints that there are, and on the same data."""
-    resume = resume_from(training.resume_from_checkpoint)
-    if overwrite and not resume:
-        if training.process_index == 0:
-            _remove_old(out)
-    elif resume:
-        if not (any(out.glob("checkpoint-*")) if resume is True else Path(resume).is_dir()):
-            where = out if resume is True else resume
-            raise TrainError(f"--resume_from_checkpoint: no checkpoint in {where}; leave the flag out to start anew")
-        _check_same_data(record, out)
-    elif any((out / name).is_file() for name in ("config.json", "adapter_config.json", "retriever.json")):
-        raise TrainError(f"--output_dir {out}: holds a model already; use another --output_dir, or --overwrite")
-    elif any(out.glob("checkpoint-*")):
-        raise TrainError(
-            f"--output_dir {out}: holds the checkpoints of an unfinished training; go on with "
-            "--resume_from_checkpoint true, or start anew with --overwrite or another --output_dir"
-        )
-
-
-def _remove_old(out: Path) -> None:
-    """Old checkpoints would count as the newest, and an old adapter would be loaded on top of new weights."""
-    for pattern in ("checkpoint-*", "config.json", "adapter_*", "*.safetensors", "*.safetensors.index.json", "retriever.json"):
-        for path in out.glob(pattern):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _check_same_data(record: Record, out: Path) -> None:
-    file = out / "data_manifest.json"
-    if not file.is_file():
-        return
-    before = json.loads(file.read_text(encoding="utf-8"))
-    now, then = record.get("data", [record]), before.get("data", [before])
-    passing = ("created", "versions", "trained_on")
-    changed = sorted(
-        {key for one, other in zip(now, then, strict=False) for key in one if key not in passing and one[key] != other.get(key)}
-        | {key for key in ("weights",) if record.get(key) != before.get(key)}
-        | ({"data"} if len(now) != len(then) else set())
-    )
-    if changed:
-        raise TrainError(
-            f"--resume_from_checkpoint: {out} was begun on other data ({file.name} differs in {', '.join(changed)}; "
-            f"it was {_named(before.get('trained_on'))}); give that data, or start anew with --overwrite"
-        )
-
-
 def _check_chat_template(options: Options) -> None:
-    """An export is conversations; without a chat template a tokenizer cannot read them."""
+    """Raise TrainError if the target has no chat template, without which conversations cannot be tokenized."""
     from transformers import AutoTokenizer
 
     model, training = options.model, options.training
@@ -159,19 +110,18 @@ def _check_chat_template(options: Options) -> None:
         )
     except (OSError, ValueError) as error:
         raise TrainError(
-            f"--model {model.model_name_or_path}: neither a model folder here nor one that the hub gives "
-            f"({_first_lines(error)})"
+            f"--model {model.model_name_or_path}: neither a model folder nor available from the hub ({_first_lines(error)})"
         ) from None
     if tokenizer.chat_template is None and not getattr(training, "chat_template_path", None):
         more = "add --chat_template_path" if options.kind in ("sft", "fuse") else "run train sft --chat_template_path ... first"
         raise TrainError(
-            f"--model {model.model_name_or_path}: its tokenizer has no chat template, and an export is conversations; "
+            f"--model {model.model_name_or_path}: its tokenizer has no chat template, which conversations need; "
             f"use an instruct model, or {more}"
         )
 
 
 def _make_trainer(options: Options, train_rows: Any, eval_rows: Any) -> Any:
-    """TRL's trainer, as TRL's own scripts build it."""
+    """Return TRL's trainer, built as in TRL's own scripts."""
     from trl import (  # type: ignore[attr-defined]
         DPOTrainer,
         SFTTrainer,
@@ -206,10 +156,10 @@ def _make_trainer(options: Options, train_rows: Any, eval_rows: Any) -> Any:
 
 
 def _row_warnings(trainer: Any, options: Options, n_rows: int) -> list[str]:
-    """What became of the rows as tokens, which TRL says nothing about: left out, cut at `max_length`, the same on both sides.
+    """Return warnings about tokenized rows that TRL does not report: left out, cut at `max_length`, or the same on both sides.
 
-    SFT rows come truncated, so that one of exactly `max_length` tokens may have been longer; DPO rows come whole, and the
-    collator cuts them. Packed rows keep no length of their own, so with packing nothing is said.
+    SFT rows are truncated here already, so a row of exactly `max_length` tokens may have been longer; DPO rows are truncated by
+    the collator. Packed rows have no lengths of their own, so there are no warnings with packing.
     """
     limit = options.training.max_length
     if getattr(options.training, "packing", False):
@@ -218,7 +168,7 @@ def _row_warnings(trainer: Any, options: Options, n_rows: int) -> list[str]:
     warnings = []
     disagreeing = getattr(trainer, "n_disagreeing", 0)
     if disagreeing:
-        warnings.append(f"rows left out: {disagreeing} (their prompt has other tokens in front of the source's answer)")
+        warnings.append(f"rows left out: {disagreeing} (their prompt has other tokens before the source's answer)")
     if len(rows) < n_rows - disagreeing:
         n_long = n_rows - disagreeing - len(rows)
         warnings.append(f"rows left out: {n_long} of {n_rows} (their prompt alone fills {flag})")
@@ -227,14 +177,12 @@ def _row_warnings(trainer: Any, options: Options, n_rows: int) -> list[str]:
             warnings += trainer.aligned.warnings()
         if limit is not None and (full := sum(len(ids) >= limit for ids in rows["input_ids"])):
             warnings.append(
-                f"rows that fill {flag}: {full} of {n_rows}; what was longer is cut there, and --max_length may be raised"
+                f"rows that fill {flag}: {full} of {n_rows}; longer rows are cut there; consider raising --max_length"
             )
         return warnings
     found = compare_pairs(zip(rows["prompt_ids"], rows["chosen_ids"], rows["rejected_ids"], strict=True), limit)
     if found.alike:
-        warnings.append(
-            f"pairs of the same tokens on both sides: {found.alike} of {n_rows}; they teach nothing, leave them out"
-        )
+        warnings.append(f"pairs of the same tokens on both sides: {found.alike} of {n_rows}; they teach nothing; remove them")
     if found.cut:
         warnings.append(f"rows longer than {flag}, cut there: {found.cut} of {n_rows}; raise --max_length to keep their ends")
     if found.alike_once_cut:
@@ -246,7 +194,7 @@ def _row_warnings(trainer: Any, options: Options, n_rows: int) -> list[str]:
 
 
 class Compared(NamedTuple):
-    """Numbers of pairs. `alike_once_cut` differ only behind the cut; `alike` nowhere."""
+    """Numbers of pairs: longer than the limit, alike on both sides only once cut, and alike as a whole."""
 
     cut: int
     alike_once_cut: int
@@ -254,7 +202,7 @@ class Compared(NamedTuple):
 
 
 def compare_pairs(pairs: Any, limit: int | None) -> Compared:
-    """How many (prompt, chosen, rejected) token lists are longer than `limit`, and how many are the same on both sides."""
+    """Count the (prompt, chosen, rejected) token lists that are longer than `limit`, and those that are alike on both sides."""
     cut = once_cut = alike = 0
     for prompt, chosen, rejected in pairs:
         room = None if limit is None else max(0, limit - len(prompt))
@@ -262,36 +210,6 @@ def compare_pairs(pairs: Any, limit: int | None) -> Compared:
         alike += chosen == rejected
         once_cut += chosen != rejected and chosen[:room] == rejected[:room]
     return Compared(cut, once_cut, alike)
-
-
-def make_record(data: Sequence[Data], weights: Sequence[float] | None) -> Record:
-    """What was trained on: an export's manifest and its path; of several all of them, as `data`."""
-    if len(data) == 1:
-        return {**data[0].manifest, "trained_on": str(data[0].path)}
-    return {
-        "kind": data[0].kind,
-        "rows": sum(one.rows for one in data),
-        "trained_on": [str(one.path) for one in data],
-        "weights": list(weights) if weights else None,
-        "data": [{**one.manifest, "trained_on": str(one.path)} for one in data],
-    }
-
-
-def record_data(record: Record, out: Path) -> None:
-    """Beside the weights, and from the start: an unfinished training tells its data too."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "data_manifest.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _named(paths: Any) -> str:
-    return " ".join(paths) if isinstance(paths, list) else str(paths)
-
-
-def resume_from(value: str | None) -> str | bool | None:
-    """TRL's flag is text, and only the Boolean true means "the last checkpoint"."""
-    if value is None or value.lower() in ("false", "no"):
-        return None
-    return True if value.lower() in ("true", "yes") else value
 
 
 def _first_lines(error: BaseException) -> str:

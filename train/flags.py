@@ -1,7 +1,7 @@
-"""TRL's flags, read from the source text of its config classes: a misspelt one is told before anything heavy is imported.
+"""TRL's flags, read from the source text of its config classes: a misspelt flag is reported before anything heavy is imported.
 
-TRL's own parser checks everything once more when it is there (options.py); where its files are not as they are known here,
-that is the only check.
+TRL's own parser checks everything again later (options.py). If TRL's files differ from what is known here, that is the only
+check.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ALIASES = {"model": "model_name_or_path"}
 
 @dataclass(frozen=True)
 class Flag:
-    """`type`: its annotation as text."""
+    """A flag of TRL. `type` is its annotation as text."""
 
     type: str
     help: str
@@ -40,7 +40,7 @@ class Flag:
 
 @cache
 def flags_of(kind: str) -> dict[str, Flag]:
-    """All flags of the trainer and of the model, by name; none where the classes are not found."""
+    """Return all flags of the trainer and the model by name; none if the classes are not found."""
     flags: dict[str, Flag] = {}
     for package, file, name in _CLASSES[kind]:
         spec = importlib.util.find_spec(package)
@@ -63,7 +63,7 @@ def _help(value: ast.expr | None) -> str:
 
 
 def check_flags(kind: str, argv: list[str], config: dict[str, Any], config_name: str, own: Iterable[str]) -> None:
-    """TrainError for a flag that the trainer does not have, and for a number that is none. `own`: the names that are ours."""
+    """Raise TrainError for an unknown flag, and for a value that is not a number but must be. `own`: datakit's own flags."""
     flags = flags_of(kind)
     if not flags:
         return
@@ -81,7 +81,7 @@ def check_flags(kind: str, argv: list[str], config: dict[str, Any], config_name:
 
 
 def flags_in(argv: list[str]) -> dict[str, list[str]]:
-    """Every flag of a command line with what follows it. TrainError for one that stands there twice."""
+    """Return every flag of a command line with its values. Raise TrainError for a flag that is given twice."""
     found: dict[str, list[str]] = {}
     last: list[str] = []
     for item in argv:
@@ -114,7 +114,7 @@ def _check_value(where: str, kind: str, name: str, values: list[str]) -> None:
 
 
 def check_losses(kind: str, names: Iterable[str], help: str) -> None:
-    """TRL meets an unknown loss only at the first step, after the model is loaded; its help lists the names."""
+    """Raise TrainError for an unknown loss, which TRL notices only at the first step; the names are in its help text."""
     known = re.findall(r"`'(\w+)'`", help)
     for name in names:
         if known and name not in known:
@@ -122,7 +122,7 @@ def check_losses(kind: str, names: Iterable[str], help: str) -> None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """What may have been meant, as the end of a sentence."""
+    """Return a suggestion as the end of a sentence; empty if nothing is similar."""
     bare = name.split("=")[0].lstrip("-").replace("-", "_")
     names = sorted({option.lstrip("-").replace("-", "_") for option in known})
     close = difflib.get_close_matches(bare, names, n=1)

@@ -1,12 +1,12 @@
-"""Fusion by distributions: the target learns a text's tokens, and what a teacher would have said in each place.
+"""Fusion by distributions: the target learns the tokens of a text and, per token, what a teacher predicted there.
 
 FuseChat (Wan et al., arXiv 2402.16107, equation 5); ProFuser (arXiv 2408.04998) has lm_weight = 1 / (1 + beta):
 
-    loss = lm_weight * CE(text) + (1 - lm_weight) * mean of -sum_k q_k log p(k)
+    loss = lm_weight * CE(text) + (1 - lm_weight) * mean over tokens of -sum_k q_k log p(k)
 
-q stands for the teacher's likeliest tokens, made into the target's (align.py) when the rows are tokenized. The trainer is TRL's
-SFTTrainer: what is changed are the rows (two more columns), the batches, and the loss, which makes logits only where labels
-stand.
+q is the distribution over the teacher's likeliest tokens, mapped to the target's tokens (align.py) when the rows are tokenized.
+The trainer is TRL's SFTTrainer with other rows (two more columns), batches and loss; the loss computes logits only at labelled
+positions.
 """
 
 from __future__ import annotations
@@ -36,40 +36,40 @@ REFUSED = {
     "completion_only_loss": True,
     "truncation_mode": "keep_start",
 }
-"""TRL's options that its own loss or its own rows alone know, and what they must be."""
-CHUNK = 2**22  # logits that are made into probabilities at a time, 16 MB in float32
+"""Options that only TRL's own loss or rows support, and the value that each must have here."""
+CHUNK = 2**22  # logits converted to probabilities at a time: 16 MB in float32
 LITTLE = 0.5
-"""Of the places below which alignment is warned of."""
+"""A warning is given if a smaller share of the tokens is aligned."""
 Batch = dict[str, Any]
 Row = dict[str, Any]
 
 
 @dataclass
 class Fusing:
-    """What the loss is made of."""
+    """The settings of the loss, and the vocabularies of the teachers."""
 
     lm_weight: float = 0.9
     row_weights: tuple[float, ...] = ()
-    """One a data; none: 1 each."""
+    """One per `--data`; empty: 1 each."""
     vocabularies: dict[tuple[str, str | None], Vocabulary] = field(default_factory=dict)
-    """Of each teacher, by name and revision."""
+    """The vocabulary of each teacher, by name and revision."""
 
 
 def check(training: Any, fusing: Fusing, n_data: int) -> None:
-    """TrainError for options that this loss has no meaning for."""
+    """Raise TrainError for options that this loss does not support."""
     if not 0 <= fusing.lm_weight <= 1:
-        raise TrainError(f"--lm_weight {fusing.lm_weight:g}: it is a share of the loss; give a number from 0 to 1")
+        raise TrainError(f"--lm_weight {fusing.lm_weight:g}: must be a share of the loss, from 0 to 1")
     if fusing.row_weights and len(fusing.row_weights) != n_data:
         raise TrainError(f"--row_weights: {len(fusing.row_weights)} for {n_data} --data; give one number for each")
     if bad := [weight for weight in fusing.row_weights if not 0 < weight < float("inf")]:
         raise TrainError(f"--row_weights {bad[0]:g}: give a number above 0, or leave that data out")
     for name, plain in REFUSED.items():
         if (given := getattr(training, name, plain)) not in (plain, None):
-            raise TrainError(f"train fuse: --{name} {given}: it does not know that; leave it out, or use train sft")
+            raise TrainError(f"train fuse: --{name} {given}: train fuse does not support this; remove it, or use train sft")
 
 
 def read_vocabularies(folders: Sequence[Path]) -> dict[tuple[str, str | None], Vocabulary]:
-    """What the teachers' token ids stand for, of all data together."""
+    """Return the bytes of the teachers' tokens, by name and revision, from the vocabulary files in `folders`."""
     import polars as pl
 
     rows = pl.concat([pl.read_parquet(folder / VOCABULARY) for folder in folders])
@@ -81,27 +81,27 @@ def read_vocabularies(folders: Sequence[Path]) -> dict[tuple[str, str | None], V
 
 @dataclass
 class Aligned:
-    """How much of the rows their teachers could say something about."""
+    """How many of the target's tokens were aligned with a teacher: numbers of one text, or sums over all."""
 
     places: float = 0
-    """Of texts: tokens of the target that are learnt."""
+    """Tokens of the target that belong to the texts."""
     aligned: float = 0
     chained: float = 0
-    """Of the aligned ones, those whose own token is made of whole tokens of the teacher."""
+    """Aligned tokens that consist of whole tokens of the teacher."""
     mass: float = 0.0
-    """Probability that the aligned ones kept, summed."""
+    """Sum over the aligned tokens of the probability that was kept."""
     odd: float = 0
-    """Rows whose completion the target's template writes otherwise: no place of them is aligned."""
+    """Rows without an aligned token, because the target's chat template writes the completion differently."""
 
     @classmethod
     def of(cls, softs: Mapping[int, Soft], n_places: int) -> Aligned:
-        """Of one text."""
+        """Return the numbers of one text with `n_places` tokens; `softs` has the aligned ones by position."""
         chained, mass = sum(soft.chained for soft in softs.values()), sum(soft.mass for soft in softs.values())
         return cls(n_places, len(softs), chained, mass, n_places == 0)
 
     @property
     def share(self) -> float:
-        """Of the places that are aligned."""
+        """The share of the tokens that are aligned."""
         return self.aligned / self.places if self.places else 0.0
 
     def __str__(self) -> str:
@@ -112,15 +112,15 @@ class Aligned:
         )
 
     def warnings(self) -> Iterator[str]:
-        """What is to be warned of."""
+        """Yield what the user should be warned of."""
         if self.share < LITTLE:
-            yield f"only {self}: the other places learn the text alone; are teachers and target of such different tokenizers?"
+            yield f"only {self}: the other places learn the text alone; teachers and target may have very different tokenizers"
         if self.odd:
-            yield f"rows without any place aligned: {self.odd:.0f} (the target's chat template writes the answer otherwise)"
+            yield f"rows without any place aligned: {self.odd:.0f} (the target's chat template writes the answer differently)"
 
 
 class Softening:
-    """Rows that TRL has tokenized, with teacher_ids and teacher_probs for each label, as many numbers in each place."""
+    """Adds teacher_ids and teacher_probs to rows that TRL has tokenized: `width` numbers for each label, padded with 0."""
 
     def __init__(self, target: Vocabulary, fusing: Fusing) -> None:
         self.target = target
@@ -129,7 +129,10 @@ class Softening:
         self.width = 1
 
     def soften(self, rows: Dataset, num_proc: int | None) -> tuple[Dataset, Aligned]:
-        """The same rows. All are seen twice: the first time which tokens stand for the same bytes is counted."""
+        """Return the rows with the teachers' columns, and how much was aligned.
+
+        All rows are read twice: first to count which tokens of both vocabularies stand for the same bytes (`Aligner.count`).
+        """
         from datasets import Features, List, Value
 
         for row in rows:
@@ -161,7 +164,8 @@ class Softening:
         return {"teacher_ids": ids, "teacher_probs": probabilities, **vars(Aligned.of(softs, len(target.ids)))}
 
     def _read(self, row: Row) -> tuple[Tokens, Reading, int, list[int]]:
-        """The text's tokens in both vocabularies, the place of the target's first among the labels, and the labels."""
+        """Return the target's tokens of the text, the teacher's reading, the index of the former's first token among the
+        labels, and the labels."""
         labelled = [label for label in row["labels"] if label != -100]
         first, target = tokens_of(labelled, self.target, row["completion"][-1]["content"].encode())
         n = len(row["token_ids"])
@@ -182,7 +186,7 @@ class Softening:
 
 @dataclass(frozen=True)
 class SoftBatches:
-    """TRL's batches, with teacher_ids and teacher_probs [B, T, K] beside the labels [B, T], and weight [B]."""
+    """A collator: TRL's batches with teacher_ids and teacher_probs [B, T, K] beside the labels [B, T], and weight [B]."""
 
     plain: Callable[[list[Batch]], Batch]
 
@@ -205,10 +209,11 @@ class SoftBatches:
 
 
 def fusion_losses(logits: Tensor, gold: Tensor, ids: Tensor, probabilities: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each place [N]: -log p(gold), -sum_k q_k log p(k), and whether the likeliest token is the text's.
+    """Return per position [N]: -log p(gold), -sum_k q_k log p(k), and whether the likeliest token is the gold one.
 
-    logits [N, V], gold [N], ids and probabilities [N, K]. Logits are made into float32 some places at a time, and again for the
-    gradient, so that nothing of the vocabulary's size is kept beside them.
+    logits [N, V]; gold [N], token ids; ids [N, K] and probabilities q [N, K], the teacher's tokens. Equation 5 of FuseChat
+    (arXiv 2402.16107), before the two terms are weighted. Logits are converted to float32 in chunks, once more for the
+    gradient, so that nothing else of the vocabulary's size stays in memory.
     """
     import torch
     from torch.utils.checkpoint import checkpoint
@@ -220,7 +225,7 @@ def fusion_losses(logits: Tensor, gold: Tensor, ids: Tensor, probabilities: Tens
         return own, (probabilities * (total[:, None] - some.gather(1, ids))).sum(-1)
 
     size = max(1, CHUNK // logits.shape[-1])
-    split: Any = torch.split  # slices would each have a gradient of the whole size
+    split: Any = torch.split  # each slice would have a gradient of the whole size
     parts = [
         checkpoint(of_some, *some, use_reentrant=False)
         for some in zip(*(split(one, size) for one in (logits, gold, ids, probabilities)), strict=True)
@@ -232,7 +237,14 @@ def fusion_losses(logits: Tensor, gold: Tensor, ids: Tensor, probabilities: Tens
 
 
 def soft_loss(trainer: Any, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-    """The trainer's `compute_loss`: the weighted mean over the tokens of all processes, as SFTTrainer scales its own."""
+    """Compute the trainer's loss, a scalar: sum over tokens of w (lm_weight CE + (1 - lm_weight) F), divided by their number.
+
+    w is the weight of the token's row. The divisor is the number of labelled tokens (of all processes and accumulated batches
+    if `num_items_in_batch` is given, as in SFTTrainer) and not the sum of the weights: a weight of 0.1 on all rows is a tenth
+    of the loss, as in ProFuser's w1 L_infer + w2 L_train (arXiv 2408.04998).
+
+    inputs: input_ids, attention_mask and labels [B, T] (-100: not learnt), teacher_ids and teacher_probs [B, T, K], weight [B].
+    """
     import torch
 
     labels = inputs["labels"][:, 1:]
@@ -254,7 +266,10 @@ def soft_loss(trainer: Any, model: Any, inputs: Batch, return_outputs: bool = Fa
 
 
 def _measure(trainer: Any, inputs: Batch, own: Tensor, soft: Tensor, right: Tensor) -> None:
-    """Means over the tokens of all processes, in TRL's names where it has one."""
+    """Log the unweighted mean losses and the accuracy over the tokens of all processes, under TRL's names if it has one.
+
+    own, soft, right: [N], per labelled token, see `fusion_losses`.
+    """
     import torch
 
     mode, gather = "train" if trainer.model.training else "eval", trainer.accelerator.gather_for_metrics
@@ -282,7 +297,7 @@ def _soft_trainer() -> Any:
             super().__init__(*args, **kwargs)
             if self.aux_loss_enabled:
                 raise TrainError(
-                    "train fuse: a mixture of experts is trained without its own loss here; add --router_aux_loss_coef 0.0"
+                    "train fuse: the balancing loss of a mixture of experts is not supported; add --router_aux_loss_coef 0.0"
                 )
             self.data_collator: Any = SoftBatches(self.data_collator)
 
@@ -305,5 +320,5 @@ def _soft_trainer() -> Any:
 
 
 def trainer_class(fusing: Fusing) -> Any:
-    """TRL's SFTTrainer with this loss, as asked."""
+    """Return a class: TRL's SFTTrainer with this loss and these settings."""
     return type("FuseTrainer", (_soft_trainer(),), {"fusing": fusing})

@@ -11,10 +11,10 @@ from train.errors import TrainError
 from train.merge import DTYPES, METHODS, Merging
 
 _DESCRIPTION = """\
-Make one model of several that were trained from one pivot, by what each has changed in every tensor.
+Merge models that were trained from one pivot, by what each of them changed in every tensor.
 
-  sce     weights by the changes that differ most between the models, opposing signs left out (FuseChat 2)
-  varm    weights by the mean squared changes (FuseChat 1)
+  sce     weights from the changes that differ most between the models, minority signs erased (FuseChat 2)
+  varm    weights from the mean squared changes (FuseChat 1)
   linear  the weighted mean        ties, dare   as in PEFT
 
 Give float32 checkpoints: bfloat16 rounds small changes away before they can be merged.
@@ -23,7 +23,7 @@ Give float32 checkpoints: bfloat16 rounds small changes away before they can be 
 
 @dataclass(frozen=True)
 class MergeOptions:
-    """What is merged, how, and where it goes."""
+    """The arguments of one merge."""
 
     pivot: str
     models: list[str]
@@ -33,7 +33,7 @@ class MergeOptions:
 
 
 def merge_parser() -> argparse.ArgumentParser:
-    """Raises TrainError for what is unknown or missing; exits after --help."""
+    """Return a parser that raises TrainError for unknown or missing flags, and exits after --help."""
     plain = Merging()
     parser = argparse.ArgumentParser(
         prog="train merge",
@@ -49,21 +49,21 @@ def merge_parser() -> argparse.ArgumentParser:
     parser.add_argument("--pivot", required=True, help="the model that all of them were trained from: a folder")
     parser.add_argument("--models", nargs="+", required=True, help="the trained models: folders")
     parser.add_argument("--method", choices=METHODS, default=plain.method)
-    parser.add_argument("--tau", type=float, default=plain.tau, help="sce: share of the elements that decides weights (0.1)")
+    parser.add_argument("--tau", type=float, default=plain.tau, help="sce: share of the elements that decide the weights (0.1)")
     parser.add_argument(
-        "--mask_deltas", action="store_true", help="sce: leave the other elements out, as the formula is printed"
+        "--mask_deltas", action="store_true", help="sce: leave the other elements out, as in the published formula"
     )
     parser.add_argument("--density", type=float, default=plain.density, help="ties, dare: share of the changes kept (0.5)")
-    parser.add_argument("--weights", type=float, nargs="+", default=(), help="linear, dare: one a model; by default equal")
+    parser.add_argument("--weights", type=float, nargs="+", default=(), help="linear, dare: one per model; by default equal")
     parser.add_argument("--dtype", default=plain.dtype, help=f"of the merged model: {', '.join(DTYPES)}")
-    parser.add_argument("--seed", type=int, default=plain.seed, help="dare: of the chance")
+    parser.add_argument("--seed", type=int, default=plain.seed, help="dare: seed of the random choice")
     parser.add_argument("--output_dir", type=Path, required=True)
-    parser.add_argument("--overwrite", action="store_true", help="replace what is in --output_dir")
+    parser.add_argument("--overwrite", action="store_true", help="replace the model in --output_dir; other files there stay")
     return parser
 
 
 def parse_merge(argv: list[str]) -> MergeOptions:
-    """TrainError for what is unknown or missing; exits after --help."""
+    """Parse a command line. Raise TrainError for unknown or missing flags; exit after --help."""
     found = merge_parser().parse_args(argv)
     merging = Merging(found.method, found.tau, found.mask_deltas, found.density, tuple(found.weights), found.dtype, found.seed)
     return MergeOptions(found.pivot, found.models, merging, found.output_dir, found.overwrite)

@@ -1,4 +1,4 @@
-"""What a training measures of itself: a line a log in metrics.jsonl, a table at its end, and a plot (plot.py)."""
+"""The metrics of a training: a line per log in metrics.jsonl, a table at the end, and a plot (plot.py)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ SHOWN = (
     "rewards/rejected",
     "grad_norm",
 )
-"""What the table has, of training and (`eval_...`) of evaluation, where TRL logs it."""
+"""The rows of the table, for training and (`eval_...`) evaluation, as far as TRL logs them."""
 
 
 def recorder(out: Path) -> Any:
-    """A callback for TRL's trainers that writes each log to metrics.jsonl as it comes; a resume keeps those before it."""
+    """Return a callback that appends each log to metrics.jsonl; when a training is resumed, earlier logs are kept."""
     from transformers import TrainerCallback
 
     class Recorder(TrainerCallback):
@@ -46,12 +46,12 @@ def recorder(out: Path) -> Any:
 
 
 def series(logs: Sequence[Log], name: str) -> list[tuple[int, float]]:
-    """(step, value) of one measure, where it was logged."""
+    """Return the logged (step, value) of one measure."""
     return [(int(log["step"]), float(log[name])) for log in logs if isinstance(log.get(name), int | float)]
 
 
 def draw(logs: Sequence[Log], console: Console) -> None:
-    """A table of each measure: its first and last value, and both extremes. Plain columns where it is no terminal."""
+    """Print a table with each measure's first, last, lowest and highest value; without borders if it is not a terminal."""
     table = Table("measure", *("first", "last", "lowest", "highest"), box=None if not console.is_terminal else Table().box)
     for column in table.columns[1:]:
         column.justify = "right"

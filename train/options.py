@@ -1,8 +1,8 @@
 """The command line and the YAML of `--config`: TRL's own flags, `--data`, and the alias `--model`.
 
-Two readings. `read_request` needs nothing heavy and knows what the export is checked with. `parse_options` imports TRL,
-builds every flag from its config classes and refuses whatever none of them knows. A YAML file is a list of flags: each
-entry goes through the same parser, so that both are checked alike, and the command line comes later and wins.
+The command line is read twice. `read_request` imports nothing heavy and finds what is needed to check the export.
+`parse_options` imports TRL, builds every flag from its config classes and refuses unknown ones. A YAML file is a list of flags:
+each entry goes through the same parser, so both are checked alike; the command line comes later and wins.
 """
 
 # No `from __future__ import annotations` here: TRL's parser reads the types of the dataclass below.
@@ -23,14 +23,14 @@ from train.flags import check_flags, check_losses, flags_in, nearest
 from train.fuse import Fusing
 from train.wrpo import Mixing
 
-# TRL's scripts name the data by these; here an export is the one way to name it.
+# TRL's scripts name the data by these flags; here --data is the only way.
 _OTHER_DATA = ("dataset_name", "dataset_config", "dataset_train_split", "dataset_test_split", "dataset_streaming",
                "datasets", "streaming", "test_split_size")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Request:
-    """What can be known of a command without TRL: `argv` is the command line without `--config`."""
+    """A command as far as it can be read without TRL. `argv` is the command line without `--config`."""
 
     kind: str
     argv: list[str]
@@ -56,14 +56,14 @@ class DataArguments:
     )
     data_weights: list[float] | None = field(
         default=None,
-        metadata={"help": "One number for each --data: rows of them stand in this proportion, none taken twice."},
+        metadata={"help": "One number for each --data: the proportion of their rows; none is taken twice."},
     )
     eval_share: float = field(
         default=0.0,
         metadata={"help": "Share of the prompts held out for evaluation; goes with --eval_strategy steps or epoch."},
     )
     overwrite: bool = field(
-        default=False, metadata={"help": "Start anew in an --output_dir that holds a model or checkpoints: they are removed."}
+        default=False, metadata={"help": "Start anew in an --output_dir that holds a model or checkpoints: these are removed."}
     )
 
 
@@ -74,11 +74,11 @@ class WRPOArguments:
     _argument_group_name: ClassVar[str] = "WRPO"
 
     wrpo_alpha: float = field(
-        default=0.1, metadata={"help": "Which part of the chosen side is the source's answer at the last step, from 0 to 1."}
+        default=0.1, metadata={"help": "Share of the chosen side that is the source's answer at the last step, from 0 to 1."}
     )
     wrpo_alpha_schedule: str = field(
         default="linear",
-        metadata={"help": "linear: from 0 to --wrpo_alpha, in proportion to the steps; constant: always as much.",
+        metadata={"help": "linear: from 0 to --wrpo_alpha over the steps; constant: always --wrpo_alpha.",
                   "choices": ["linear", "constant"]},
     )  # fmt: skip
 
@@ -91,10 +91,10 @@ class FuseArguments:
 
     lm_weight: float = field(
         default=0.9,
-        metadata={"help": "Weight of the text's own tokens, from 0 to 1; the teacher's distributions have the rest."},
+        metadata={"help": "Weight of the text's own tokens, from 0 to 1; the rest is that of the teacher's distributions."},
     )
     row_weights: list[float] | None = field(
-        default=None, metadata={"help": "One number for each --data: what the loss of its rows is multiplied by."}
+        default=None, metadata={"help": "One number for each --data: a factor of the loss of its rows."}
     )
 
 
@@ -104,7 +104,7 @@ OWN: dict[str, tuple[Any, ...]] = {
     "wrpo": (DataArguments, WRPOArguments),
     "fuse": (DataArguments, FuseArguments),
 }
-"""What is not TRL's, by kind."""
+"""The dataclasses of flags that are not TRL's, by command."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,13 @@ class Options:
     training: Any
     model: Any
     mixing: Mixing | None = None
-    """Of WRPO."""
+    """Only for wrpo."""
     fusing: Fusing | None = None
-    """Of fuse."""
+    """Only for fuse."""
 
 
 def read_request(kind: str, argv: list[str]) -> Request:
+    """Read a command line and its YAML file without TRL. Raise TrainError for flags that name the data differently."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     _raise_errors(parser, f"train {kind}: ")
     parser.add_argument("-h", "--help", action="store_true")
@@ -136,7 +137,7 @@ def read_request(kind: str, argv: list[str]) -> Request:
         given = any(re.fullmatch(rf"--{name.replace('_', '[-_]')}(=.*)?", item) for item in argv)
         if given or name in config:
             where = f"--{name}" if given else f"{known.config}: {name}"
-            raise TrainError(f"{where}: the data has one name here, --data with an export like runs/my/{kind}")
+            raise TrainError(f"{where}: not supported; give the data by --data, for example --data runs/my/{kind}")
     data = known.data or config.get("data") or []
     weights = known.data_weights or config.get("data_weights")
     return Request(
@@ -152,7 +153,7 @@ def read_request(kind: str, argv: list[str]) -> Request:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The YAML mapping in `path`, without its `env` entry, which goes to the environment (as in TRL's own files)."""
+    """Return the YAML mapping in `path` without `env`, which is put into the environment (as in TRL's own files)."""
     import yaml
 
     try:
@@ -174,7 +175,7 @@ def read_config(path: Path) -> dict[str, Any]:
     for n, key in enumerate(keys):
         if key.value in (other.value for other in keys[:n]):
             line = key.start_mark.line + 1
-            raise TrainError(f"--config {path}: line {line}: {key.value} stands here a second time; leave one out")
+            raise TrainError(f"--config {path}: line {line}: {key.value} is given a second time; remove one")
     env = config.pop("env", None) or {}
     if not isinstance(env, dict):
         raise TrainError(f"{path}: env: must be a mapping of variable names to values")
@@ -183,7 +184,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def check_early(request: Request) -> None:
-    """What can be said of the flags before TRL is there, see flags.py."""
+    """Check the flags as far as that is possible without importing TRL, see flags.py. Raise TrainError."""
     own = [name for section in OWN[request.kind] for name in section.__dataclass_fields__]
     check_flags(request.kind, request.argv, request.config, str(request.config_path), own)
     n_data, n_weights = len(request.data), len(request.weights or [])
@@ -194,9 +195,9 @@ def check_early(request: Request) -> None:
 
 
 def parse_options(request: Request, has_test: bool = False) -> Options:
-    """All flags, checked by TRL's parser; TrainError names what is unknown or has a bad value, and its file.
+    """Parse all flags with TRL's parser. Raise TrainError, with the name and file of a flag that is unknown or has a bad value.
 
-    `has_test`: some data has a test split, which can be evaluated on.
+    `has_test`: True if some data has a test split to evaluate on.
     """
     data, training, model, *more = parse(build_parser(request.kind), request)
     mixing = Mixing(more[0].wrpo_alpha, more[0].wrpo_alpha_schedule) if request.kind == "wrpo" else None
@@ -207,7 +208,8 @@ def parse_options(request: Request, has_test: bool = False) -> Options:
 
 
 def parse(parser: Any, request: Request) -> list[Any]:
-    """The parser's dataclasses, of the YAML file and the command line. TrainError as parse_options has it."""
+    """Return the parser's dataclasses, filled from the YAML file and the command line. Raise TrainError as parse_options
+    does."""
     known = {name: action for action in parser._actions for name in action.option_strings}
     flags: list[str] = []
     for key, value in request.config.items():
@@ -218,13 +220,13 @@ def parse(parser: Any, request: Request) -> list[Any]:
     _raise_errors(parser, f"{request.config_path}: ")
     parser.parse_known_args(flags)
     _raise_errors(parser, f"train {request.kind}: ")
-    # TRL's own default for it, which newer versions of transformers call by another name
+    # TRL sets it by default; newer versions of transformers have another name for it
     warnings.filterwarnings("ignore", message="`(is_)?gradient_checkpointing` is deprecated", category=FutureWarning)
     try:
         *found, _, rest = parser.parse_args_into_dataclasses(
             args=flags + request.argv, return_remaining_strings=True, look_for_args_file=False
         )
-    except ValueError as error:  # what TRL's config classes refuse
+    except ValueError as error:  # raised by TRL's config classes
         raise TrainError(f"train {request.kind}: {_with_hint(str(error))}") from None
     if rest:
         raise TrainError(f"train {request.kind}: {rest[0].split('=')[0]}: no such flag{nearest(rest[0], known)}")
@@ -232,7 +234,7 @@ def parse(parser: Any, request: Request) -> list[Any]:
 
 
 def build_parser(kind: str) -> Any:
-    """TRL's parser over its own config classes, with defaults that work on a laptop and never leave it."""
+    """Return TRL's parser over its own config classes, with defaults that work on a laptop and send nothing anywhere."""
     import torch
     from transformers.utils import is_torch_bf16_gpu_available  # type: ignore[attr-defined]
     from trl import DPOConfig, ModelConfig, SFTConfig, TrlParser  # type: ignore[attr-defined]
@@ -250,7 +252,7 @@ def build_parser(kind: str) -> Any:
         "--model", dest="model_name_or_path", help="The target: a folder or a hub id (TRL's --model_name_or_path)."
     )
     parser._action_groups.remove(group)
-    parser._action_groups.insert(0, group)  # the help begins with it
+    parser._action_groups.insert(0, group)  # the first group of the help
     group.add_argument("--config", help="YAML file of flags (learning_rate: 5e-6); the command line wins over it.")
     parser.set_defaults(output_dir=f"checkpoints/{kind}", report_to="none", bf16=is_torch_bf16_gpu_available())
     parser.set_defaults(dataloader_pin_memory=torch.accelerator.is_available())
@@ -265,14 +267,14 @@ _DESCRIPTION = {
     "reference. FuseChat's length-normalised DPO is --loss_type sigmoid_norm --beta 10.",
     "wrpo": "Train a target model on its own pairs and the best answer of the source models (a wrpo export): TRL's DPOTrainer "
     "with WRPO's loss. The model as it is given is also the reference.",
-    "fuse": "Train a target model on texts and on how teachers read them (a fusion export): TRL's SFTTrainer with the loss of "
-    "FuseChat.",
+    "fuse": "Train a target model on texts and their teachers' distributions (a fusion export): TRL's SFTTrainer with the loss "
+    "of FuseChat.",
 }
 
 
 def _as_flags(parser: Any, action: argparse.Action, key: str, value: object) -> list[str]:
-    """One entry of a YAML file as the flags it stands for."""
-    if value is None:  # text cannot say null on a command line: such a flag keeps its default
+    """Return one entry of a YAML file as command line flags."""
+    if value is None:  # a command line cannot express a null text: such a flag keeps its default
         return [] if action.type is str or action.default is None else [f"--{key}=none"]
     if isinstance(value, dict):
         return [f"--{key}={json.dumps(value)}"]
@@ -304,7 +306,7 @@ def _check_values(options: Options, has_test: bool) -> None:
 
 def _with_hint(message: str) -> str:
     if "support bf16" in message:
-        return "bf16: this machine has no GPU that can do it; add --bf16 false (or --use_cpu for slow bf16 on the CPU)"
+        return "bf16: this machine has no GPU that supports it; add --bf16 false (or --use_cpu, slow)"
     return message
 
 
@@ -320,7 +322,7 @@ def _without_config(argv: list[str]) -> list[str]:
 
 
 def _raise_errors(parser: Any, where: str) -> None:
-    """argparse prints its usage and exits on a bad value: raise instead, with one line that says where."""
+    """Make the parser raise TrainError, with `where` and one line, and not print its usage and exit."""
 
     def fail(message: str) -> NoReturn:
         raise TrainError(where + message)

@@ -1,4 +1,4 @@
-"""The course of a training as one SVG file: no script, no font of its own, readable on light and dark ground."""
+"""The metrics of a training as one SVG file without scripts or fonts, readable on light and dark backgrounds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ COLOURS = {"training": "#2a6fb0", "evaluation": "#c4541b"}
 
 
 def plot(logs: Sequence[Log]) -> str | None:
-    """A panel for each measure that was logged at two steps or more, training and evaluation in one; None without any."""
+    """Return an SVG with a panel per measure that was logged at two steps or more, with training and evaluation; None if
+    there is no such measure."""
     panels: list[str] = []
     for title, names in PANELS:
         lines = {
@@ -66,13 +67,13 @@ def _panel(title: str, lines: dict[str, Points], y: int) -> str:
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:
-    """The range of an axis, never of no width."""
+    """Return the range of an axis, which is never empty."""
     low, high = min(values), max(values)
     return (low, high) if low < high else (low - 0.5, high + 0.5)
 
 
 def _thinned(line: Points) -> list[tuple[float, float]]:
-    """At most MOST_POINTS of them: means over equal parts."""
+    """Return at most MOST_POINTS points: the means of equal parts of the line."""
     size = -(-len(line) // MOST_POINTS)
     parts = [line[at : at + size] for at in range(0, len(line), size)]
     return [(sum(step for step, _ in part) / len(part), sum(value for _, value in part) / len(part)) for part in parts]

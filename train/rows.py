@@ -1,6 +1,6 @@
-"""The rows that TRL gets: of all `--data` together, in one form, some of their prompts held out.
+"""The rows for TRL: those of all `--data` together, in one form, with some of the prompts held out.
 
-Which rows those are depends on their prompts alone, by a hash: not on their order, nor on what else is trained on.
+Which rows are held out depends only on a hash of their prompts: not on their order, nor on the other data.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ Row = dict[str, Any]
 def load_rows(
     data: Sequence[Data], weights: Sequence[float] | None, eval_share: float, row_weights: Sequence[float] = ()
 ) -> tuple[Dataset, Dataset | None]:
-    """The rows to train on and those to evaluate on, as TRL takes them, in the columns of COLUMNS.
+    """Return the rows to train on and those to evaluate on, in the columns of COLUMNS.
 
-    `weights`: one a data, see `weighted`. `eval_share`: this share of the prompts is held out, all rows of each; without it the
-    test splits of exports are what is evaluated on. `row_weights`: of fuse, one a data, times the column `weight`.
+    `weights`: one per data, see `weighted`. `eval_share`: the share of the prompts that is held out with all their rows; if it
+    is 0, the test splits of exports are evaluated on. `row_weights`: for fuse, one per data, multiplied by the column `weight`.
     """
     from datasets import concatenate_datasets
 
@@ -46,7 +46,7 @@ def load_rows(
     train = rows.select([index for index, key in enumerate(keys) if key not in held])
     if not len(train):
         names = ", ".join(str(one.path) for one in data)
-        raise TrainError(f"--eval_share {eval_share}: holds every prompt of {names} out; give a smaller share")
+        raise TrainError(f"--eval_share {eval_share}: holds out every prompt of {names}; give a smaller share")
     return train, rows.select([index for index, key in enumerate(keys) if key in held])
 
 
@@ -55,7 +55,7 @@ def _heavier(rows: Dataset, number: float) -> Dataset:
 
 
 def weighted(counts: Sequence[int], weights: Sequence[float]) -> list[int]:
-    """How many rows of each: in the proportion of the weights, none twice, and of at least one all.
+    """Return how many rows of each data to take: in proportion to the weights, none twice, and all rows of at least one.
 
     >>> weighted([100, 10], [1, 0.5])
     [20, 10]
@@ -92,7 +92,7 @@ def _features(data: Data) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Messages may have more fields elsewhere: names, tool calls that are null."""
+    """Reduce messages to role and content; data from elsewhere may have more fields, such as names or null tool calls."""
     return [{"role": one["role"], "content": one["content"]} for one in value] if isinstance(value, list) else value
 
 
@@ -105,7 +105,7 @@ def _last_answer(row: Row) -> Row:
 
 
 def _common_prompt(row: Row) -> Row:
-    """What both conversations begin with is the prompt; each keeps at least one message."""
+    """Split off the common beginning of both conversations as the prompt; each keeps at least one message."""
     chosen, rejected = row["chosen"], row["rejected"]
     shared = 0
     while shared < min(len(chosen), len(rejected)) - 1 and chosen[shared] == rejected[shared]:
@@ -117,12 +117,12 @@ _DIVIDE: dict[tuple[str, ...], Callable[[Row], Row]] = {("messages",): _last_ans
 
 
 def _keys(rows: Dataset) -> list[bytes]:
-    """A hash of each row's prompt."""
+    """Return a hash of each row's prompt."""
     return [blake2b(json.dumps(prompt, sort_keys=True).encode()).digest() for prompt in rows["prompt"]]
 
 
 def _first(rows: Dataset, count: int) -> Dataset:
-    """So many rows, whole prompts first, in the order of their hashes; in the data's own order."""
+    """Return the `count` rows whose prompts' hashes are lowest, in the data's own order."""
     if count >= len(rows):
         return rows
     keys = _keys(rows)

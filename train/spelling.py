@@ -1,4 +1,4 @@
-"""The bytes that each token of a tokenizer stands for, of tokenizer.json's contents (`backend_tokenizer.to_str()`).
+"""The bytes that each token of a tokenizer stands for, from the contents of tokenizer.json.
 
 Two spellings are in use. Byte-level vocabularies write each byte as a printable character (GPT-2's table; Llama 3, Qwen).
 Others write a word's space as ▁ and a byte that has no token of its own as <0xAB> (SentencePiece; Llama 2, Mistral, Gemma).
@@ -15,12 +15,12 @@ from typing import Any
 from train.errors import TrainError
 
 Vocabulary = Sequence[bytes | None]
-"""By token id; None for special tokens and for ids that no token has."""
+"""Bytes by token id; None for special tokens and unused ids."""
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 def vocabulary_of(tokenizer: Any) -> list[bytes | None]:
-    """Of a loaded tokenizer. TrainError where the bytes cannot be told."""
+    """Return the vocabulary of a loaded tokenizer. Raise TrainError if its bytes are unknown."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise TrainError("train fuse: the target's tokenizer has no tokenizer.json, so its tokens cannot be aligned by bytes")
@@ -28,7 +28,7 @@ def vocabulary_of(tokenizer: Any) -> list[bytes | None]:
 
 
 def token_bytes(tokenizer: dict[str, Any]) -> list[bytes | None]:
-    """The bytes of every token of a parsed tokenizer.json. TrainError where they cannot be told."""
+    """Return the bytes of every token of a parsed tokenizer.json. Raise TrainError if they are unknown."""
     model = tokenizer.get("model") or {}
     vocabulary = model.get("vocab")
     if isinstance(vocabulary, list):  # Unigram: pairs of token and score
@@ -47,7 +47,7 @@ def token_bytes(tokenizer: dict[str, Any]) -> list[bytes | None]:
 
 
 def _parts(tokenizer: dict[str, Any]) -> set[str]:
-    """The types of what splits its texts and joins its tokens."""
+    """Return the types of the parts that split texts (pre_tokenizer) and join tokens (decoder)."""
 
     def types(part: Any) -> Iterator[str]:
         if isinstance(part, dict):
@@ -71,7 +71,7 @@ def _as_byte_level(token: str) -> bytes:
 
 @cache
 def _byte_of_character() -> dict[str, int]:
-    """GPT-2's table: printable bytes of Latin-1 are themselves, the others follow from U+0100 on."""
+    """Return GPT-2's table: printable bytes of Latin-1 stand for themselves, the others are numbered from U+0100 on."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(256 + at): byte for at, byte in enumerate(others)}

@@ -1,12 +1,13 @@
-"""WRPO: DPO whose chosen side is partly the best answer of the source models (Yang et al., "Weighted-Reward Preference
-Optimization for Implicit Model Fusion", arXiv 2412.03187, equation 8 and section 3.3).
+"""WRPO: DPO whose chosen side is a mixture of the target's own answer and the best answer of the source models (Yang et al.,
+"Weighted-Reward Preference Optimization for Implicit Model Fusion", arXiv 2412.03187, equation 8, section 3.3).
 
-With r(y) = log pi(y|x) - log ref(y|x), yws the source's answer, ywt and yl the target's own right and wrong ones,
+With r(y) = log pi(y|x) - log ref(y|x), where yws is the source's answer, ywt and yl the target's own right and wrong ones,
 
-    loss = -log sigmoid(beta (a r(yws) + (1 - a) r(ywt) - r(yl))),    a from 0 to its end, in proportion to the steps
+    loss = -log sigmoid(beta (a r(yws) + (1 - a) r(ywt) - r(yl))),    a from 0 to --wrpo_alpha, linear in the steps
 
-TRL has no such loss: its lists of losses add up, and here answers mix inside the sigmoid. So its DPOTrainer is kept, and what
-is changed are rows (a fourth column), batches (three answers a prompt) and `_compute_loss`, which is private: TRL is pinned.
+TRL has no such loss: it adds up several losses, and here the answers are mixed inside the sigmoid. So this is its DPOTrainer
+with other rows (a fourth column), batches (three answers per prompt) and `_compute_loss`. That method is private, so TRL is
+pinned.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ if TYPE_CHECKING:
 
 LOSSES = ("sigmoid", "sigmoid_norm")
 REFUSED = {"precompute_ref_log_probs": False, "use_weighting": False, "ld_alpha": None, "f_divergence_type": "reverse_kl"}
-"""TRL's options that its own loss alone knows, and what they must be."""
+"""Options that only TRL's own loss supports, and the value that each must have here."""
 Batch = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Mixing:
-    """How much of the chosen side is the source's answer: `end` at the last step; constant, or growing from 0."""
+    """The share of the chosen side that is the source's answer: `end` at the last step; constant, or growing from 0."""
 
     end: float = 0.1
     schedule: Literal["linear", "constant"] = "linear"
 
     def at(self, step: int, steps: int) -> float:
-        """The weight after so many of all steps.
+        """Return the share after `step` of `steps` optimizer steps.
 
         >>> [Mixing(0.1).at(step, 4) for step in (0, 2, 4)]
         [0.0, 0.05, 0.1]
@@ -45,19 +46,23 @@ class Mixing:
 
 
 def check(training: Any, mixing: Mixing) -> None:
-    """TrainError for options that this loss has no meaning for."""
+    """Raise TrainError for options that this loss does not support."""
     if not 0 <= mixing.end <= 1:
-        raise TrainError(f"--wrpo_alpha {mixing.end:g}: it is a share of the chosen side; give a number from 0 to 1")
+        raise TrainError(f"--wrpo_alpha {mixing.end:g}: must be a share of the chosen side, from 0 to 1")
     if len(training.loss_type) != 1 or training.loss_type[0] not in LOSSES:
-        raise TrainError(f"train wrpo: loss_type {' '.join(training.loss_type)}: there are {' and '.join(LOSSES)}; give one")
+        raise TrainError(f"train wrpo: loss_type {' '.join(training.loss_type)}: choose one of {', '.join(LOSSES)}")
     for name, plain in REFUSED.items():
         given = getattr(training, name)
         if getattr(given, "value", given) != plain:
-            raise TrainError(f"train wrpo: --{name} {given}: WRPO does not know it; leave it out, or use train dpo")
+            raise TrainError(f"train wrpo: --{name} {given}: WRPO does not support this; remove it, or use train dpo")
 
 
 def wrpo_loss(own: Tensor, source: Tensor, rejected: Tensor, alpha: float, beta: float) -> Tensor:
-    """The loss [B] of each prompt, of the log-ratios r(ywt), r(yws) and r(yl), [B] each."""
+    """Return the loss per prompt, [B].
+
+    own, source, rejected: the log-ratios r(ywt), r(yws) and r(yl), [B] each, summed over the tokens of an answer (with
+    sigmoid_norm: their mean, which is not in the paper). Equation 8 of arXiv 2412.03187.
+    """
     from torch.nn.functional import logsigmoid
 
     return -logsigmoid(beta * (alpha * source + (1 - alpha) * own - rejected))
@@ -65,10 +70,14 @@ def wrpo_loss(own: Tensor, source: Tensor, rejected: Tensor, alpha: float, beta:
 
 @dataclass(frozen=True)
 class Triples:
-    """Batches of three answers a prompt, padded to the longest of them: rows of ywt, then of yws, then of yl."""
+    """A collator of three answers per prompt: B examples become 3B rows, those of ywt, then of yws, then of yl.
+
+    An example has prompt_ids, chosen_ids, source_chosen_ids and rejected_ids (lists of token ids). A batch has input_ids,
+    attention_mask and completion_mask, [3B, T] each, padded to the longest row; completion_mask is 1 on the answers' tokens.
+    """
 
     pairs: Callable[[list[Batch]], Batch]
-    """TRL's collator of prompt_ids, chosen_ids and rejected_ids."""
+    """TRL's collator, which makes such a batch of [2B, T] from prompt_ids, chosen_ids and rejected_ids."""
 
     def __call__(self, examples: list[Batch]) -> Batch:
         n, prompts = len(examples), [{"prompt_ids": example["prompt_ids"]} for example in examples]
@@ -80,15 +89,16 @@ class Triples:
             prompt | {"chosen_ids": example["rejected_ids"], "rejected_ids": []}
             for prompt, example in zip(prompts, examples, strict=True)
         ]
-        batch = self.pairs(chosen + rejected)  # rows of ywt, yl, yws and nothing
+        batch = self.pairs(chosen + rejected)  # rows of ywt, yl, yws and empty answers
         order = [*range(n), *range(2 * n, 3 * n), *range(n, 2 * n)]
         return {name: rows[order] for name, rows in batch.items()}
 
 
 def add_sources(prepare: Callable[[Dataset], Dataset], rows: Dataset) -> tuple[Dataset, int]:
-    """Rows tokenized by TRL (`prepare`), with source_chosen_ids: `source_chosen` where it tokenizes `chosen`.
+    """Return the rows as TRL's `prepare` tokenizes them, with source_chosen_ids, the tokens of `source_chosen`.
 
-    Also how many are left out because the prompt's tokens are others before the source's answer.
+    The second value is the number of rows left out because their prompt has other tokens before the source's answer than before
+    the target's own. Rows whose prompt TRL leaves out as too long are not counted.
     """
     from datasets import concatenate_datasets
 
@@ -96,9 +106,7 @@ def add_sources(prepare: Callable[[Dataset], Dataset], rows: Dataset) -> tuple[D
     own = prepare(numbered)
     of_source = prepare(numbered.remove_columns("chosen").rename_column("source_chosen", "chosen"))
     places = {row: at for at, row in enumerate(of_source["row_number"])}
-    both = [
-        (at, places[row]) for at, row in enumerate(own["row_number"]) if row in places
-    ]  # TRL leaves out prompts that are long
+    both = [(at, places[row]) for at, row in enumerate(own["row_number"]) if row in places]  # TRL leaves out long prompts
     names = {"prompt_ids": "source_prompt_ids", "chosen_ids": "source_chosen_ids"}
     own, of_source = own.select([at for at, _ in both]), of_source.select([at for _, at in both])
     joined = concatenate_datasets([own, of_source.select_columns(list(names)).rename_columns(names)], axis=1)
@@ -110,7 +118,10 @@ def add_sources(prepare: Callable[[Dataset], Dataset], rows: Dataset) -> tuple[D
 def measures(
     ratios: Sequence[Tensor], logps: Sequence[Tensor], margins: Tensor, alpha: float, beta: float
 ) -> dict[str, Tensor | float]:
-    """What a step says of itself, in TRL's names; chosen is the target's own answer, source the source's."""
+    """Return what a step logs, under TRL's names: "chosen" is the target's own answer, "source" the source's.
+
+    ratios, logps: of ywt, yws and yl, [B] each; margins [B]: the argument of the sigmoid without beta.
+    """
     sides = ("chosen", "source", "rejected")
     return {
         **{f"rewards/{side}": beta * one for side, one in zip(sides, ratios, strict=True)},
@@ -122,10 +133,10 @@ def measures(
 
 
 def prepare(trainer: Any, mixing: Mixing) -> None:
-    """A trainer that was just made gets its batches and its weight. TrainError for a model that this loss cannot train."""
+    """Give a new trainer its collator and its mixing. Raise TrainError for a model that this loss cannot train."""
     if trainer.aux_loss_enabled:
         raise TrainError(
-            "train wrpo: a mixture of experts is trained without its own loss here; add --router_aux_loss_coef 0.0"
+            "train wrpo: the balancing loss of a mixture of experts is not supported; add --router_aux_loss_coef 0.0"
         )
     trainer.mixing = mixing
     trainer.data_collator = Triples(trainer.data_collator)
@@ -133,7 +144,7 @@ def prepare(trainer: Any, mixing: Mixing) -> None:
 
 @cache
 def trainer_class() -> Any:
-    """TRL's DPOTrainer with this loss; `prepare` makes it ready."""
+    """Return a class: TRL's DPOTrainer with this loss. A trainer is ready after `prepare`."""
     import torch
     from trl import DPOTrainer  # type: ignore[attr-defined]
 

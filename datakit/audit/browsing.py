@@ -112,11 +112,11 @@ class Browsing:
         with self._lock:
             return find_lineage(self.run, self._reasons, self._texts, self.flags(), prompt_id)
 
-    def flips(self, better: str, worse: str, after: int = 0, most: int = PAGE) -> tuple[Rows, int]:
+    def flips(self, better: str, worse: str, after: int = 0) -> tuple[Rows, int]:
         """Prompts that one contestant got right and the other did not: right and wrong answer with texts; and how many."""
         with self._lock:
             numbers = {"better": self._contestants.get(better, 0), "worse": self._contestants.get(worse, 0)}
-            params = {**numbers, "after": after, "most": most}
+            params = {**numbers, "after": after, "most": PAGE}
             rows = self.run.query(load_sql("browse/flips"), params).to_dicts()
             both = [row[side] | {"prompt_id": row["prompt_id"]} for row in rows for side in ("right", "wrong")]
             texts = self._texts.answers([(one["response_id"], one["part"], one["row"]) for one in both])

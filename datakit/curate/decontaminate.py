@@ -85,10 +85,10 @@ class Texts:
         equal.pop("", None)
         return cls(tables, words, [item for _, item, _ in owners], equal)
 
-    def matches(self, batch: pl.DataFrame, words: str = "tokens") -> pl.DataFrame:
+    def matches(self, batch: pl.DataFrame) -> pl.DataFrame:
         """The candidates of a batch (number, and a column of tokens), see sql/curate/match_items.sql."""
-        self.tables.keep("batch_grams", grams(batch, N_SHARED, words))
-        self.tables.keep("batch_fives", grams(batch, N_CANDIDATE, words))
+        self.tables.keep("batch_grams", grams(batch, N_SHARED))
+        self.tables.keep("batch_fives", grams(batch, N_CANDIDATE))
         return self.tables.query(load_sql("curate/match_items"))
 
 

@@ -11,6 +11,8 @@ import polars as pl
 TOKEN = r"\p{Han}|[\p{L}\p{M}\p{N}&&[^\p{Han}]]+"
 _MIX = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5, 0x85EBCA77C2B2AE63)
 """Odd numbers of 64 bits: each place of a gram has one, so that order counts."""
+_RUN = 3
+"""Tokens per gram in `common_run`."""
 
 
 def asked() -> pl.Expr:
@@ -34,27 +36,27 @@ def numbers(words: pl.Expr) -> pl.Expr:
     return words.list.join(" ").str.extract_all(r"\p{N}+").list.join(" ")
 
 
-def grams(frame: pl.DataFrame, n: int, words: str = "tokens") -> pl.DataFrame:
+def grams(frame: pl.DataFrame, n: int) -> pl.DataFrame:
     """The distinct grams of each row's tokens: number (of the row, its column), gram (64 bits). None for fewer than n tokens.
 
     A number stands for its gram within one process; two grams share one with a chance of about 1 in 10^19 a pair.
     """
-    flat = frame.select("number", pl.col(words).alias("token")).explode("token").drop_nulls()
+    flat = frame.select("number", pl.col("tokens").alias("token")).explode("token").drop_nulls()
     flat = flat.with_columns(hashed=pl.col("token").hash())
     gram = pl.sum_horizontal(pl.col("hashed").shift(-at) * pl.lit(_MIX[at], pl.UInt64) for at in range(n))
     whole = pl.col("number") == pl.col("number").shift(1 - n)
     return flat.select("number", gram.alias("gram"), whole.alias("whole")).filter("whole").select("number", "gram").unique()
 
 
-def common_run(words: list[str], others: list[str], n: int = 3) -> str:
+def common_run(words: list[str], others: list[str]) -> str:
     """The longest run of tokens of the first that is made of grams of the second."""
-    there = {tuple(others[at : at + n]) for at in range(len(others) - n + 1)}
+    there = {tuple(others[at : at + _RUN]) for at in range(len(others) - _RUN + 1)}
     best, best_at, run = 0, 0, 0
-    for at in range(len(words) - n + 1):
-        run = run + 1 if tuple(words[at : at + n]) in there else 0
+    for at in range(len(words) - _RUN + 1):
+        run = run + 1 if tuple(words[at : at + _RUN]) in there else 0
         if run > best:
             best, best_at = run, at
-    return joined(words[best_at - best + 1 : best_at + n]) if best else ""
+    return joined(words[best_at - best + 1 : best_at + _RUN]) if best else ""
 
 
 def joined(words: list[str]) -> str:

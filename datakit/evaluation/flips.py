@@ -15,9 +15,7 @@ from datakit.tables import Row
 SHOWN = 5  # of a model and direction
 
 
-def read_flips(
-    run: Run, benchmark: Benchmark, base: str, names: list[str], answered: Answered, most: int = SHOWN
-) -> list[Flip]:
+def read_flips(run: Run, benchmark: Benchmark, base: str, names: list[str], answered: Answered) -> list[Flip]:
     """Those lost to the base first: what a training has cost is what one looks for. SHOWN a model and direction at most."""
     chosen = [pair for name in names if name != base for pair in _chosen(name, base, answered)]
     ids = [response_id for _, right, _, wrong in chosen for response_id in (right, wrong)]

@@ -86,9 +86,9 @@ def normal_p(difference: float, error: float) -> float:
     return 2 * _NORMAL.cdf(-abs(difference) / error) if error > 0 else 1.0
 
 
-def smallest_difference(n: int, flips: float = FLIPS) -> float:
-    """The least paired difference that n prompts show with a power of 80 %, where so many of them flip."""
-    return POWER * math.sqrt(flips / n) if n else math.nan
+def smallest_difference(n: int) -> float:
+    """Return the smallest paired difference that n prompts show with a power of 80 %, if a share FLIPS of them differs."""
+    return POWER * math.sqrt(FLIPS / n) if n else math.nan
 
 
 def pass_at_k(n: int, passed: int, k: int) -> float:

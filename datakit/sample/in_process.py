@@ -78,7 +78,7 @@ class Model:
         where the first gives no text the next is tried. The text is empty where none gives any.
         """
         settings = Settings(**{**rows[0]["settings"], "stop": tuple(rows[0]["settings"].get("stop", ()))})
-        prompts = self._encode([row["messages"] for row in rows], settings)
+        prompts = self._encode([row["messages"] for row in rows])
         found: dict[int, Row] = {
             at: {"error": prompt.error, "message": prompt.message}
             for at, prompt in enumerate(prompts)
@@ -104,7 +104,7 @@ class Model:
                 order = order[len(some) :]
         return found
 
-    def _encode(self, conversations: Sequence[Messages], settings: Settings) -> list[list[int] | Refused]:
+    def _encode(self, conversations: Sequence[Messages]) -> list[list[int] | Refused]:
         texts = [self._rendered(messages) for messages in conversations]
         ids = iter(tokenize(self.tokenizer, [text for text in texts if isinstance(text, str)]))
         prompts = [text if isinstance(text, Refused) else next(ids) for text in texts]

@@ -17,6 +17,8 @@ from datakit.screen.console import open_console
 from datakit.screen.ink import Ink
 from datakit.wording import counted
 
+MOST_ROWS = 200
+
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:
     """Lists and structs as JSON text, for formats that have neither."""
@@ -24,18 +26,18 @@ def flat(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.struct(name).struct.json_encode().alias(name) for name in nested)
 
 
-def draw_table(frame: pl.DataFrame, rows: int = 200) -> None:
-    """A frame as a table on stdout; long texts fold, at most `rows` rows are shown."""
+def draw_table(frame: pl.DataFrame) -> None:
+    """Print a frame as a table; long texts fold, and at most MOST_ROWS rows are shown."""
     table = Table(show_edge=False, header_style="bold")
     for name, dtype in frame.schema.items():
         table.add_column(name, justify="right" if dtype.is_numeric() else "left", overflow="fold")
-    for row in flat(frame.head(rows)).iter_rows():
+    for row in flat(frame.head(MOST_ROWS)).iter_rows():
         cells = ("" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value) for value in row)
         table.add_row(*map(Text, cells))
     console = open_console(None)
     console.print(table)
-    if frame.height > rows:
-        console.print(Text(f"... {counted(frame.height - rows, 'more rows')}; --format csv gives all", style="dim"))
+    if frame.height > MOST_ROWS:
+        console.print(Text(f"... {counted(frame.height - MOST_ROWS, 'more rows')}; --format csv gives all", style="dim"))
 
 
 def draw_upright(frame: pl.DataFrame) -> None:

@@ -31,14 +31,14 @@ class Ink:
             shown = shown.encode("ascii", "backslashreplace").decode()
         return Text(shown, style=style)
 
-    def bar(self, part: float, whole: float, width: int, style: str = "cyan") -> Text:
+    def bar(self, part: float, whole: float, width: int) -> Text:
         """A horizontal bar, `width` long where part is the whole; what is not zero can be seen."""
         if not part or not whole:
             return Text()
         if self.ascii_only:
-            return Text("#" * max(1, round(width * part / whole)), style=style)
+            return Text("#" * max(1, round(width * part / whole)), style="cyan")
         eighths = max(1, round(8 * width * part / whole))
-        return Text("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip(), style=style)
+        return Text("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip(), style="cyan")
 
     def meter(self, part: float, whole: float, width: int, style: str = "cyan") -> Text:
         """A bar on its track, always `width` long."""

@@ -22,6 +22,7 @@ from datakit.serving.orphans import MARK, Say, end_marked, mark
 LINE_EVERY_S = 30.0
 """How often a server that is waited for shows the last line of its log."""
 _LOG_END = 100_000  # so many bytes of a log are looked at
+_LINES_SHOWN = 15
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is not behind its own proxy
 
 
@@ -172,11 +173,11 @@ class Server:
         name = signal.Signals(status - 128).name
         return f"its server was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
 
-    def _log_end(self, lines: int = 15) -> str:
+    def _log_end(self) -> str:
         """The end of the log, and before it what earlier lines call an error (a command line's comes before its help)."""
         said = self._said()
-        errors = [line for line in said[:-lines] if "error" in line.lower()][-3:]
-        shown = [*errors, *(["..."] if errors else []), *said[-lines:]]
+        errors = [line for line in said[:-_LINES_SHOWN] if "error" in line.lower()][-3:]
+        shown = [*errors, *(["..."] if errors else []), *said[-_LINES_SHOWN:]]
         return f"its log {self.log} ends:\n" + "\n".join(f"  {line}" for line in shown)
 
     def _last_line(self) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -71,9 +71,9 @@ _SENTENCE_END = (*".!?)]}$*", "\u3002", "\uff01", "\uff1f")
 _SPACE = re.compile(r"\s*")
 
 
-def is_complete(finish_reason: str | None, more: Collection[str] = ()) -> bool:
-    """Whether the model had ended; `more` are the reasons that a source says mean it, too. None where a dataset says none."""
-    return finish_reason is None or finish_reason in COMPLETE or finish_reason in more
+def is_complete(finish_reason: str | None) -> bool:
+    """Return True if the model ended by itself, or if nothing is known of it: None is the reason of datasets that have none."""
+    return finish_reason is None or finish_reason in COMPLETE
 
 
 def split(whole: str) -> Parts:

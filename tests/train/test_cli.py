@@ -101,11 +101,11 @@ EARLY = {
     "one of two": (["sft", "--data", "runs/my/sft", "runs/you", "--model", "m"], ["--data runs/you: no such folder or file"]),
     "two data": (
         ["sft", "--data", "runs/my/sft", "--dataset_name", "trl-lib/Capybara", "--model", "m"],
-        ["--dataset_name: the data has one name here, --data"],
+        ["--dataset_name: not supported; give the data by --data"],
     ),
     "no model": (["sft", "--data", "runs/my/sft"], ["no target model; add --model"]),
     "no model folder": (["sft", "--data", "runs/my/sft", "--model", "./nothing"], ["--model ./nothing: no such folder"]),
-    "empty model folder": (["sft", "--data", "runs/my/sft", "--model", "runs"], ["no config.json, so it is not a saved"]),
+    "empty model folder": (["sft", "--data", "runs/my/sft", "--model", "runs"], ["not a saved model: the folder has no"]),
     "no config": (
         ["sft", "--data", "runs/my/sft", "--model", "m", "--config", "no.yaml"], ["--config no.yaml: No such file"]
     ),
@@ -133,7 +133,7 @@ def test_an_early_refusal_of_a_process(cli, run_folder):
     [
         ("- beta\n", "must be a mapping"),
         ("beta: [1\n", "not a YAML file"),
-        ("dataset_name: x\n", "c.yaml: dataset_name: the data has one name here"),
+        ("dataset_name: x\n", "c.yaml: dataset_name: not supported; give the data by --data"),
         ("env: 3\n", "c.yaml: env: must be a mapping"),
     ],
 )

@@ -71,7 +71,7 @@ def test_the_columns_speak_where_the_manifest_is_silent_or_wrong(tmp_path):
         (lambda run: (run / "dpo/train.parquet").write_text("not Parquet") and run / "dpo", "cannot be read as Parquet"),
         (lambda run: (run / "dpo/train.parquet").unlink() or run / "dpo", "no train.parquet"),
         (lambda run: tiny.write_export(run / "dpo", "dpo", []), "the export has no rows; datakit inspect {run}"),
-        (lambda run: tiny.write_export(run / "dpo", "dpo", manifest={"rows": 20}), "rows that manifest.json promises"),
+        (lambda run: tiny.write_export(run / "dpo", "dpo", manifest={"rows": 20}), "rows that manifest.json names"),
     ],
     ids=["missing", "run", "file", "bad-manifest", "list-manifest", "not-parquet", "no-table", "no-rows",
          "fewer-rows"],
@@ -126,7 +126,7 @@ def test_whole_prompts_are_held_out_and_always_the_same(tmp_path):
     assert not texts[0] & texts[1]
     turned = open_data(tiny.write_export(tmp_path / "b", "dpo", rows[::-1]), "dpo")
     assert {row["prompt"][0]["content"] for row in load_rows([turned], None, 0.25)[1]} == texts[1]
-    with pytest.raises(TrainError, match="holds every prompt"):
+    with pytest.raises(TrainError, match="holds out every prompt"):
         load_rows([export], None, 0.999)
     assert set(train.column_names) == {"prompt", "chosen", "rejected"}
     assert load_rows([export], None, 0.0)[1] is None
@@ -186,12 +186,12 @@ def test_labelled_answers_are_not_learnt_from(tmp_path):
     """TRL's KTO columns are those of SFT and a label; half of the answers are bad ones."""
     rows = [{"prompt": tiny.user("a"), "completion": tiny.assistant("b"), "label": label} for label in (True, False)]
     pl.DataFrame(rows).write_parquet(tmp_path / "a.parquet")
-    assert "labelled answers (KTO), and sft would learn the bad ones" in message_of(tmp_path / "a.parquet", "sft")
+    assert "labelled answers (KTO); sft would learn the bad ones" in message_of(tmp_path / "a.parquet", "sft")
 
 
 def test_data_given_twice_is_refused(tmp_path):
     path = tiny.write_export(tmp_path / "sft", "sft")
-    with pytest.raises(TrainError, match=r"its rows are those of --data .*sft; give each once"):
+    with pytest.raises(TrainError, match=r"has the same rows as --data .*sft; give each only once"):
         open_all([str(path), str(path / "train.parquet")], "sft")
 
 

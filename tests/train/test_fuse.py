@@ -133,7 +133,7 @@ def test_what_is_aligned_is_said_and_little_is_warned_of():
     assert [said.split(":")[0] for said in some.warnings()] == [f"only {some}"]
     assert list(Aligned(places=200, aligned=101).warnings()) == []
     assert list(Aligned(places=2, aligned=2, odd=1).warnings()) == [
-        "rows without any place aligned: 1 (the target's chat template writes the answer otherwise)"
+        "rows without any place aligned: 1 (the target's chat template writes the answer differently)"
     ]
 
 
@@ -146,12 +146,12 @@ def test_a_teacher_without_a_vocabulary_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(("flags", "said"), [
-    (["--lm_weight", "1.5"], "--lm_weight 1.5: it is a share of the loss; give a number from 0 to 1"),
+    (["--lm_weight", "1.5"], "--lm_weight 1.5: must be a share of the loss, from 0 to 1"),
     (["--row_weights", "1", "2"], "--row_weights: 2 for 0 --data; give one number for each"),
-    (["--packing", "true"], "train fuse: --packing True: it does not know that; leave it out, or use train sft"),
-    (["--label_smoothing_factor", "0.1"], "train fuse: --label_smoothing_factor 0.1: it does not know that"),
-    (["--loss_type", "dft"], "train fuse: --loss_type dft: it does not know that"),
-    (["--completion_only_loss", "false"], "train fuse: --completion_only_loss False: it does not know that"),
+    (["--packing", "true"], "train fuse: --packing True: train fuse does not support this; remove it, or use train sft"),
+    (["--label_smoothing_factor", "0.1"], "train fuse: --label_smoothing_factor 0.1: train fuse does not support this"),
+    (["--loss_type", "dft"], "train fuse: --loss_type dft: train fuse does not support this"),
+    (["--completion_only_loss", "false"], "train fuse: --completion_only_loss False: train fuse does not support this"),
     (["--lm_wieght", "1"], "train fuse: --lm_wieght: no such flag; did you mean --lm_weight?"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")  # fmt: skip
 def test_flags_that_it_refuses(flags, said):
@@ -179,7 +179,7 @@ def test_data_that_it_cannot_take_is_said(tmp_path, capsys):
     for folder, said in {
         "sft": "this is an sft export (prompt, completion), and train fuse needs texts",
         "pairwise": "has a folder for each source (teacher pairwise), and a target is trained on one",
-        "bare": "no vocabulary.parquet beside train.parquet, which says what its tokens are",
+        "bare": "no vocabulary.parquet beside train.parquet, which maps its token ids to bytes",
         "run": "this is a run without a fusion export yet; its recipe needs probe and export.teacher",
     }.items():
         assert main(["fuse", "--data", str(tmp_path / folder), "--model", str(TARGET)]) == 2

@@ -82,7 +82,7 @@ def test_truncated_demos_are_counted(model, tmp_path):
     trainer, options = make_trainer("sft", model, tmp_path, rows, "--max_length", "30")
     left_out, cut = _row_warnings(trainer, options, 4)
     assert left_out == "rows left out: 1 of 4 (their prompt alone fills max_length 30)"
-    assert cut == "rows that fill max_length 30: 1 of 4; what was longer is cut there, and --max_length may be raised"
+    assert cut == "rows that fill max_length 30: 1 of 4; longer rows are cut there; consider raising --max_length"
 
 
 def test_pairs_made_equal_by_truncation_are_counted(model, tmp_path):
@@ -102,7 +102,7 @@ def test_pairs_of_the_same_tokens_are_no_matter_of_length(model, tmp_path):
     for flags in ([], ["--max_length", "30"], ["--max_length", "none"]):
         trainer, options = make_trainer("dpo", model, tmp_path, rows, *flags)
         (same,) = _row_warnings(trainer, options, 4)
-        assert same == "pairs of the same tokens on both sides: 1 of 4; they teach nothing, leave them out"
+        assert same == "pairs of the same tokens on both sides: 1 of 4; they teach nothing; remove them"
 
 
 def test_pairs_compared_by_hand():

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -148,6 +149,47 @@ def test_what_is_there_is_not_written_over(models, tmp_path):
     merge(models.pivot, [models.b], Merging("linear", dtype="bfloat16"), tmp_path / "out", overwrite=True)
     assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == "bfloat16"
     assert [path.name for path in tmp_path.iterdir()] == ["out"], "nothing is left beside it"
+    assert not (tmp_path / "out" / ".new").exists(), "nor in it"
+
+
+def test_overwriting_replaces_a_model_and_nothing_else(models, tmp_path):
+    """As in a folder of several trainings: what is no part of the old model stays, and the old one leaves nothing."""
+    others = ("notes.txt", "sft/model.safetensors", "sft/config.json", ".new/left-by-a-kill")
+    old = ("adapter_config.json", "model-00001-of-00009.safetensors", "added_tokens.json", "data_manifest.json",
+           "checkpoint-4/model.safetensors")  # fmt: skip
+    for name in (*others, *old):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    merge(models.pivot, [models.a], Merging("linear"), tmp_path, overwrite=True)
+    assert [name for name in (*others, *old) if (tmp_path / name).exists()] == list(others[:3])
+    merged, a = tensors_of(tmp_path), tensors_of(models.a)
+    assert max(float((merged[name] - a[name]).abs().max()) for name in a) < 2e-7
+
+
+def test_the_folder_one_is_in_can_be_the_output(models, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    argv = ["merge", "--pivot", models.one, "--models", models.a, "--output_dir", "."]
+    assert main(list(map(str, argv))) == 0
+    assert (tmp_path / "merge.json").is_file() and (tmp_path / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(("out", "more", "said"), [
+    ("a", ["--overwrite"], "--output_dir a: contains the model a, which is read here; use another --output_dir"),
+    ("pivot", ["--overwrite"], "--output_dir pivot: contains the model pivot"),
+    (".", ["--overwrite"], "--output_dir .: contains the model pivot"),
+    ("link", ["--overwrite"], "--output_dir link: contains the model b"),
+    ("a", [], "--output_dir a: contains the model a"),
+    ("a/config.json", [], "--output_dir a/config.json: is a file; give a folder"),
+])  # fmt: skip
+def test_no_model_is_merged_into_its_own_folder(models, tmp_path, monkeypatch, capsys, out, more, said):
+    for name in ("pivot", "a", "b"):
+        shutil.copytree(getattr(models, name), tmp_path / name)
+    (tmp_path / "link").symlink_to(tmp_path / "b")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    monkeypatch.chdir(tmp_path)
+    assert main(["merge", "--pivot", "pivot", "--models", "a", "b", "--output_dir", out, *more]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_models_of_other_shapes_are_refused(models, tmp_path):
@@ -173,14 +215,14 @@ def test_models_of_other_shapes_are_refused(models, tmp_path):
 
 
 @pytest.mark.parametrize(("more", "said"), [
-    (["--tau", "0"], "--tau 0: it is a share of a tensor; give a number above 0, at most 1"),
-    (["--method", "ties", "--density", "1.5"], "--density 1.5: it is a share"),
-    (["--weights", "1"], "--weights: sce finds its own; they are for linear and dare"),
+    (["--tau", "0"], "--tau 0: must be a share of a tensor: above 0, at most 1"),
+    (["--method", "ties", "--density", "1.5"], "--density 1.5: must be a share"),
+    (["--weights", "1"], "--weights: sce computes its own; only linear and dare take them"),
     (["--method", "linear", "--weights", "1", "2"], "--weights: 2 for 1 --models; give one number for each"),
-    (["--method", "linear", "--weights", "0"], "--weights: give numbers from 0 on, not all of them 0"),
+    (["--method", "linear", "--weights", "0"], "--weights: give numbers of at least 0, not all of them 0"),
     (["--method", "slerp"], "train merge: argument --method: invalid choice: 'slerp'"),
     (["--tow", "1"], "train merge: unrecognized arguments: --tow 1"),
-    (["--dtype", "int8"], "--dtype int8: there are float32, bfloat16, float16"),
+    (["--dtype", "int8"], "--dtype int8: choose one of float32, bfloat16, float16"),
 ])  # fmt: skip
 def test_what_means_nothing_is_refused(more, said):
     with pytest.raises(TrainError) as caught:
@@ -191,5 +233,5 @@ def test_what_means_nothing_is_refused(more, said):
 
 def test_an_adapter_is_no_model(tmp_path):
     (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(TrainError, match="is a LoRA adapter; make a whole model of it first"):
+    with pytest.raises(TrainError, match="is a LoRA adapter; merge it into its base model first"):
         merge(tmp_path, [tmp_path], Merging(), tmp_path / "out")

@@ -177,7 +177,7 @@ def test_bad_flags_are_refused(argv, expected):
         ("truncation_mode: middle\n", "c.yaml: argument --truncation_mode"),
         ("max_length: 20.5\n", "c.yaml: argument --max_length/--max-length: invalid int value: '20.5'"),
         ("learning_rate: {a: 1}\n", "c.yaml: argument --learning_rate"),
-        ("beta: 1\nmax_length: 2\nbeta: 10\n", "c.yaml: line 3: beta stands here a second time; leave one out"),
+        ("beta: 1\nmax_length: 2\nbeta: 10\n", "c.yaml: line 3: beta is given a second time; remove one"),
     ],
 )
 def test_bad_yaml_is_refused_with_its_file(yaml_file, text, expected):

@@ -8,7 +8,7 @@ import pytest
 from tests.helpers import tiny_targets as tiny
 from train.data import open_data
 from train.errors import TrainError
-from train.finetune import make_record, prepare_output, record_data
+from train.output import make_record, prepare_output, record_data
 
 
 @pytest.fixture
@@ -22,10 +22,10 @@ def out(tmp_path):
     return tmp_path / "out"
 
 
-def prepare(export, out, resume=None, overwrite=False):
+def prepare(export, out, resume=None, overwrite=False, inputs=()):
     training = SimpleNamespace(resume_from_checkpoint=resume, process_index=0)
     options: Any = SimpleNamespace(training=training, data=SimpleNamespace(overwrite=overwrite))
-    prepare_output(make_record([export], None), options.training, options.data.overwrite, out)
+    prepare_output(make_record([export], None), options.training, options.data.overwrite, out, inputs)
 
 
 def refusal(*args, **kwargs):
@@ -49,11 +49,27 @@ def test_a_model_is_not_written_over(export, out, name):
 
 
 def test_overwrite_leaves_nothing_of_the_old_model(export, out):
-    for name in ("config.json", "adapter_config.json", "adapter_model.safetensors", "model.safetensors", "notes.txt"):
+    for name in ("config.json", "adapter_config.json", "adapter_model.safetensors", "model.safetensors", "notes.txt",
+                 "chat_template.jinja", "merge.json", "tokenizer.json"):  # fmt: skip
         (out / name).write_text("")
     (out / "checkpoint-4").mkdir()
     prepare(export, out, overwrite=True)
     assert [path.name for path in out.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("inside", [".", "checkpoint-4", "sft"])
+def test_the_model_that_is_trained_is_not_removed(export, out, inside):
+    (out / inside).mkdir(exist_ok=True)
+    (out / inside / "config.json").write_text("{}")
+    given = str(out / inside)
+    assert f"contains the model {given}, which is read here" in refusal(export, out, overwrite=True, inputs=[given])
+    assert (out / inside / "config.json").is_file()
+    prepare(export, out, overwrite=True, inputs=["owner/name", str(out.parent / "elsewhere")])
+
+
+def test_a_file_is_no_output_folder(export, tmp_path):
+    (tmp_path / "notes.txt").write_text("")
+    assert "notes.txt: is a file; give a folder" in refusal(export, tmp_path / "notes.txt")
 
 
 def test_going_on_needs_a_checkpoint(export, out):
@@ -72,7 +88,7 @@ def test_going_on_needs_the_same_data(export, out, tmp_path):
     prepare(open_data(same, "sft"), out, resume="true")
     other = open_data(tiny.write_export(tmp_path / "other", "sft", manifest={"recipe_digest": "ffff"}), "sft")
     message = refusal(other, out, resume="true")
-    assert "begun on other data (data_manifest.json differs in recipe_digest; it was " in message
+    assert "started with other data (data_manifest.json differs in recipe_digest; it was " in message
     assert "give that data, or start anew with --overwrite" in message
 
 

@@ -129,7 +129,7 @@ def test_two_processes(cli, run_folder, model, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "expected"),
     [
-        (["--model", "owner/name"], "--model owner/name: neither a model folder here nor one that the hub gives"),
+        (["--model", "owner/name"], "--model owner/name: neither a model folder nor available from the hub"),
         (["--model", "plain"], "its tokenizer has no chat template"),
         (["--model", "{model}", "--attn_implementation", "nonsense"], "train dpo: "),
         (["--model", "{model}", "--max_length", "3"], "max_length 3"),

@@ -184,15 +184,15 @@ def test_rows_are_joined_by_number_and_what_disagrees_is_counted():
 
 
 @pytest.mark.parametrize(("flags", "said"), [
-    (["--wrpo_alpha", "1.5"], "--wrpo_alpha 1.5: it is a share of the chosen side; give a number from 0 to 1"),
+    (["--wrpo_alpha", "1.5"], "--wrpo_alpha 1.5: must be a share of the chosen side, from 0 to 1"),
     (["--wrpo_alpha", "much"], "argument --wrpo_alpha/--wrpo-alpha: invalid float value: 'much'"),
     (["--wrpo_alpha_schedule", "steep"], "invalid choice: 'steep' (choose from"),
-    (["--loss_type", "ipo"], "train wrpo: loss_type ipo: there are sigmoid and sigmoid_norm; give one"),
-    (["--loss_type", "sigmoid", "sft"], "loss_type sigmoid sft: there are sigmoid and sigmoid_norm; give one"),
-    (["--precompute_ref_log_probs", "true"], "--precompute_ref_log_probs True: WRPO does not know it; leave it out"),
-    (["--ld_alpha", "0.5"], "--ld_alpha 0.5: WRPO does not know it"),
-    (["--use_weighting", "true"], "--use_weighting True: WRPO does not know it"),
-    (["--f_divergence_type", "forward_kl"], "WRPO does not know it; leave it out, or use train dpo"),
+    (["--loss_type", "ipo"], "train wrpo: loss_type ipo: choose one of sigmoid, sigmoid_norm"),
+    (["--loss_type", "sigmoid", "sft"], "loss_type sigmoid sft: choose one of sigmoid, sigmoid_norm"),
+    (["--precompute_ref_log_probs", "true"], "--precompute_ref_log_probs True: WRPO does not support this; remove it"),
+    (["--ld_alpha", "0.5"], "--ld_alpha 0.5: WRPO does not support this"),
+    (["--use_weighting", "true"], "--use_weighting True: WRPO does not support this"),
+    (["--f_divergence_type", "forward_kl"], "WRPO does not support this; remove it, or use train dpo"),
     (["--wrpo_alfa", "0.1"], "train wrpo: --wrpo_alfa: no such flag; did you mean --wrpo_alpha?"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")  # fmt: skip
 def test_flags_that_it_refuses(flags, said):

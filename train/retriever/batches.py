@@ -1,4 +1,4 @@
-"""Turns as tensors: what the encoders read, what the generator reads of each retrieved entity, and the responses."""
+"""Turns as tensors: the inputs of the encoders, the generator's input per retrieved entity, and the responses."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class Batches:
         self._ids = cache(lambda name, text: tokenizers[name](text, truncation=False)["input_ids"])
 
     def entities(self, places: Sequence[int]) -> Tokens:
-        """What the entity encoder reads of these entities."""
+        """Return the entity encoder's input for these entities."""
         longest = self.own.max_retriever_length
         return self._padded("entity_encoder", [self._of("entity_encoder", self.kb.describe(at))[:longest] for at in places])
 
     def contexts(self, turns: Sequence[Turn]) -> Tokens:
-        """What the context encoder reads: the last tokens of each conversation."""
+        """Return the context encoder's input: the last tokens of each conversation."""
         longest = self.own.max_retriever_length
         return self._padded("context_encoder", [self._of("context_encoder", turn.text)[-longest:] for turn in turns])
 
     def pairs(self, turns: Sequence[Turn], places: Sequence[Sequence[int]], metas: Sequence[Sequence[Meta]]) -> Tokens:
-        """What the generator reads, [B * K, T]: meta knowledge, entity and conversation of every entity of every turn."""
+        """Return the generator's input, [B * K, T]: meta knowledge, entity and conversation, per turn and entity."""
         rows = []
         for turn, of_turn, meta in zip(turns, places, metas, strict=True):
             said = self._of("generator", turn.text)[-self.own.max_context_length :]
@@ -42,11 +42,11 @@ class Batches:
         return self._padded("generator", rows)
 
     def alone(self, turns: Sequence[Turn]) -> Tokens:
-        """What the generator reads where nothing was retrieved, [B, T]."""
+        """Return the generator's input without retrieved entities, [B, T]."""
         return self._padded("generator", [self._of("generator", turn.text)[-self.own.max_context_length :] for turn in turns])
 
     def labels(self, turns: Sequence[Turn]) -> Tensor:
-        """The responses' tokens, [B, L], -100 behind their ends."""
+        """Return the responses' tokens, [B, L], with -100 after their ends."""
         longest, end = self.own.max_response_length, self.tokenizers["generator"].eos_token_id
         rows = [self._ids("generator", turn.response) for turn in turns]
         cut = [row if len(row) <= longest else [*row[: longest - 1], end] for row in rows]
@@ -59,7 +59,7 @@ class Batches:
         return [*(self._of("generator", said) if said else []), *known]
 
     def _of(self, name: str, text: str) -> list[int]:
-        """The tokens of a text that another one follows: without its end."""
+        """Return the tokens of a text that another text follows: without the end token."""
         ids: list[int] = self._ids(name, text)
         end = self.tokenizers[name].eos_token_id
         return ids[:-1] if name == "generator" and ids and ids[-1] == end else ids

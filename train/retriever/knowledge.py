@@ -1,7 +1,7 @@
-"""A knowledge base as text: its values, where a text has them, and how an entity and a conversation are written.
+"""A knowledge base as text: finding its values in texts, and writing entities and conversations.
 
 datakit's domain `dialogue` reads knowledge bases the same way (datakit/domains/dialogue/knowledge.py): neither package imports
-the other, and a test holds both to the same findings.
+the other, and a test checks that both find the same values.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DIGITS = re.compile(r"(?<=\d) (?=\d)")
 
 
 def words(text: str, spellings: Mapping[str, str]) -> str:
-    """The words of a text in small letters, without punctuation, each in the one spelling that is said for it.
+    """Return the words of a text in lowercase, without punctuation, with `spellings` applied.
 
     >>> words("The Golden Wok, in the center!", {"center": "centre"})
     'the golden wok in the centre'
@@ -33,7 +33,7 @@ def words(text: str, spellings: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class KnowledgeBase:
-    """Entities with their attributes as texts; an entity is named by the first of the columns that it has."""
+    """Entities with their attributes as texts; the first column that an entity has is its name."""
 
     columns: tuple[str, ...]
     entities: tuple[Mapping[str, str], ...]
@@ -41,17 +41,17 @@ class KnowledgeBase:
 
     @cached_property
     def values(self) -> list[frozenset[str]]:
-        """Of each entity the words of its values."""
+        """The values of each entity, as `words` writes them."""
         return [frozenset(words(value, self.spellings) for value in entity.values()) - {""} for entity in self.entities]
 
     @cached_property
     def names(self) -> list[str]:
-        """Of each entity the words of its name."""
+        """The name of each entity, as `words` writes it."""
         return [words(next(iter(entity.values()), ""), self.spellings) for entity in self.entities]
 
     @cached_property
     def _by_digits(self) -> dict[str, str]:
-        """The values by what they are without blanks between digits."""
+        """The values by what they are without spaces between digits."""
         return {_DIGITS.sub("", value): value for value in sorted({value for values in self.values for value in values})}
 
     @cached_property
@@ -61,22 +61,22 @@ class KnowledgeBase:
         return re.compile(rf"(?<!\w)(?:{either or '(?!)'})(?!\w)")
 
     def find(self, text: str) -> list[str]:
-        """The values that a text has, in its order, each once. Where one stands inside another, the longer one counts; a blank
-        between digits makes no difference."""
+        """Return the values that a text contains, each once, in the text's order. If one is part of another, the longer one
+        counts; a space between digits makes no difference."""
         found = self._any_value.findall(words(text, self.spellings))
         return list(dict.fromkeys(self._by_digits[_DIGITS.sub("", value)] for value in found))
 
     def describe(self, at: int) -> str:
-        """An entity as text."""
+        """Return an entity as text."""
         entity = self.entities[at]
         return "; ".join(f"{column}: {entity[column]}" for column in self.columns if column in entity)
 
     def count_shared(self, found: set[str]) -> list[int]:
-        """How many of these values each entity has."""
+        """Return how many of these values each entity has."""
         return [len(values & found) for values in self.values]
 
     def named_first(self, text: str) -> int | None:
-        """The entity that a text names first; None where it names none."""
+        """Return the index of the entity that a text names first, None if it names none."""
         first = next((value for value in self.find(text) if value in self._by_name), None)
         return None if first is None else self._by_name[first]
 
@@ -87,10 +87,10 @@ class KnowledgeBase:
 
 @dataclass(frozen=True)
 class Turn:
-    """What has been said, what is answered, and the place of the knowledge that the answer is about.
+    """A conversation so far, its answer, and the index of the entity that the answer is about.
 
-    `label`: the entity that shares most values with both (distant supervision); None where none shares two.
-    `named`: the entity that the answer is the first to name; None where there is no such.
+    `label`: the entity that shares most values with both (distant supervision); None if none shares two.
+    `named`: the entity that the answer is the first to name; None if there is none.
     """
 
     context: tuple[tuple[str, str], ...]
@@ -109,12 +109,12 @@ class Turn:
 
 
 def written(context: Sequence[tuple[str, str]]) -> str:
-    """A conversation as encoders and generator read it: who, and what."""
+    """Return a conversation as encoders and generator read it: each role and its text."""
     return " ".join(f"{role}: {text.strip()}" for role, text in context)
 
 
 def read_json_lines(path: Path, flag: str) -> list[dict[str, Any]]:
-    """The objects of a file. TrainError names flag, file and line."""
+    """Return the objects of a file. Raise TrainError with flag, file and line."""
     opener = gzip.open if path.suffix == ".gz" else open
     rows = []
     try:
@@ -129,14 +129,14 @@ def read_json_lines(path: Path, flag: str) -> list[dict[str, Any]]:
     except OSError as error:
         raise TrainError(f"{flag} {path}: {error.strerror or error}") from None
     except ValueError as error:
-        raise TrainError(f"{flag} {path}: not JSON Lines ({error}); give one object a line") from None
+        raise TrainError(f"{flag} {path}: not JSON Lines ({error}); give one object per line") from None
     if not rows:
-        raise TrainError(f"{flag} {path}: no rows in it")
+        raise TrainError(f"{flag} {path}: the file has no rows")
     return rows
 
 
 def read_knowledge(path: Path, columns: Sequence[str], spellings: Mapping[str, str]) -> KnowledgeBase:
-    """The knowledge base of a JSON Lines or Parquet file. TrainError for a column that no entity has."""
+    """Read a knowledge base from JSON Lines or Parquet. Raise TrainError for a column that no entity has."""
     if path.suffix == ".parquet":
         import polars as pl
 
@@ -149,13 +149,13 @@ def read_knowledge(path: Path, columns: Sequence[str], spellings: Mapping[str, s
     there = list(dict.fromkeys(column for row in rows for column in row))
     for column in columns:
         if column not in there:
-            raise TrainError(f"--columns {column}: {path} has no such column; there are {', '.join(there)}")
+            raise TrainError(f"--columns {column}: {path} has no such column; its columns are {', '.join(there)}")
     entities = tuple({column: str(row[column]) for column in columns if row.get(column) not in (None, "")} for row in rows)
     return KnowledgeBase(tuple(columns), entities, spellings)
 
 
 def read_turns(path: Path, kb: KnowledgeBase, flag: str = "--data") -> list[Turn]:
-    """Every answer of every dialogue: rows with `turns`, each of them {user, system}. TrainError names the row."""
+    """Return a turn per answer of every dialogue: rows with `turns`, each {user, system}. Raise TrainError with the row."""
     found: list[Turn] = []
     for number, row in enumerate(read_json_lines(path, flag), start=1):
         turns = row.get("turns")
@@ -173,7 +173,7 @@ def read_turns(path: Path, kb: KnowledgeBase, flag: str = "--data") -> list[Turn
 
 
 def make_turn(context: tuple[tuple[str, str], ...], response: str, kb: KnowledgeBase) -> Turn:
-    """A turn with what the knowledge base has on it."""
+    """Return a turn with the values and entities of the knowledge base that occur in it."""
     before, gold = kb.find(written(context)), kb.find(response)
     shared = kb.count_shared({*before, *gold})
     best = max(range(len(shared)), key=lambda at: (shared[at], -at)) if shared else 0

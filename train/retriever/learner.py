@@ -1,4 +1,4 @@
-"""What one step computes: entities are retrieved, the generator answers with them, and both learn from the response."""
+"""The computation of one step: retrieve entities, let the generator answer with them, and learn from the response."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from train.retriever.options import RetrieverArguments
 if TYPE_CHECKING:
     from torch import Tensor
 
-AT_A_TIME = 64  # entities that are encoded together where nothing is learnt
+AT_A_TIME = 64  # entities encoded together when nothing is learnt
 
 
 class Retrieved(NamedTuple):
-    """`places`: [B][K] entities, the best first, in training then the one with the lowest score. `scores`: [B, K]."""
+    """The retrieved entities. `places` [B][K]: indices, best first; in training the one with the lowest score is last.
+    `metas` [B][K]; `scores` [B, K]."""
 
     places: list[list[int]]
     metas: list[list[Meta]]
@@ -29,27 +30,28 @@ class Retrieved(NamedTuple):
 
 @dataclass(frozen=True)
 class Learner:
-    """The losses of MK-TOD over turns, of a module from modules.py."""
+    """Computes the losses of MK-TOD for turns, with a module from modules.py."""
 
     kb: KnowledgeBase
     own: RetrieverArguments
     batches: Batches
     kept: dict[str, Tensor] = field(default_factory=dict)
-    """The entities as they were encoded last; empty once the encoders learn."""
+    """A cache of the encoded entities, emptied when the encoders learn."""
 
     def terms(self, module: Any, turns: Sequence[Turn], step: int) -> dict[str, Tensor]:
-        """What this step adds up, each with its weight: the retriever's loss alone, then the generator's, then both."""
+        """Return the terms of this step's loss: first the retriever's alone, then the generator's, then both."""
         if step < self.own.retriever_steps:
             return {"warm_up": self.warm_up(module, turns)}
         begins = self.own.retriever_steps + self.own.generator_steps
         return self.joint(module, turns, learns=self.own.mml_weight > 0 and step >= begins)
 
     def weight(self, name: str) -> float:
-        """Of a term."""
+        """Return the weight of a term."""
         return float(getattr(self.own, f"{name}_weight", 1.0))
 
     def warm_up(self, module: Any, turns: Sequence[Turn]) -> Tensor:
-        """Distant supervision: the entity that shares most values is the right one, those of other turns are not."""
+        """Return the loss by distant supervision, a scalar: a turn's right entity is the one that shares most values with
+        it."""
         import torch
 
         self.kept.clear()
@@ -64,9 +66,9 @@ class Learner:
         return in_batch(contexts, entities, torch.tensor(labels, device=device))
 
     def joint(self, module: Any, turns: Sequence[Turn], learns: bool) -> dict[str, Tensor]:
-        """The three terms that a response gives, each the mean over the turns; those of weight 0 are left out.
+        """Return the terms nll, mml and ctr, each the mean over the turns; those of weight 0 are left out.
 
-        `learns`: whether the marginal likelihood is one of them, by which the retriever learns.
+        `learns`: True if the retriever learns, by the marginal likelihood (mml).
         """
         own, n, device = self.own, len(turns), _device(module)
         found = self.retrieve(module, turns, negative=own.negative, learns=learns)
@@ -86,7 +88,7 @@ class Learner:
         return {name: term for name, term in terms.items() if self.weight(name)}
 
     def _without(self, module: Any, turns: Sequence[Turn], found: Retrieved, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean log-likelihood of responses without any entity, and which entities must do better."""
+        """Return the mean log-likelihood of responses without any entity, [B], and the entities that must do better, [B, K]."""
         import torch
 
         alone = _to(labels.device, self.batches.alone(turns))
@@ -95,7 +97,7 @@ class Learner:
         return response_logps(logits, labels)[1], favoured
 
     def retrieve(self, module: Any, turns: Sequence[Turn], negative: bool, learns: bool) -> Retrieved:
-        """The `top` entities of the whole knowledge base by score; only what was retrieved is encoded again to learn."""
+        """Return the `top` entities of the knowledge base by score; to learn, only these are encoded again with gradients."""
         import torch
 
         every = self.scores(module, turns)
@@ -117,7 +119,7 @@ class Learner:
         return Retrieved(places, metas, (contexts @ entities.T).gather(1, wanted))
 
     def scores(self, module: Any, turns: Sequence[Turn]) -> Tensor:
-        """[B, entities]: of every entity, with dropout off."""
+        """Return the score of every entity for every turn, [B, entities], without dropout or gradients."""
         import torch
 
         training, device = module.training, _device(module)
@@ -134,7 +136,7 @@ class Learner:
         return found
 
     def answer(self, module: Any, turns: Sequence[Turn], **how: Any) -> list[str]:
-        """What the generator answers, by its own choice of words; `how`: do_sample, temperature, ... of `generate`."""
+        """Return the generator's answers, greedy by default; `how`: do_sample, temperature, ... of `generate`."""
         import torch
 
         found = self.retrieve(module, turns, negative=False, learns=False)

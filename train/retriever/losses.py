@@ -1,4 +1,4 @@
-"""MK-TOD's losses (arXiv 2310.08877), each a function of scores and log-likelihoods."""
+"""The losses of MK-TOD (arXiv 2310.08877) as functions of scores and log-likelihoods."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ MARGIN = 0.01
 
 
 def marginal_likelihood(scores: Tensor, logps: Tensor) -> Tensor:
-    """-log of sum_i q_i p_i, [B]: what the response's likelihood is over all that was retrieved.
+    """Return -log sum_i q_i p_i, [B]: the negative marginal log-likelihood of the response over the retrieved entities.
 
-    scores, logps: [B, K], the retriever's scores, of which q is the softmax, and log p(response | context, entity i). The
-    gradient to log q_i is -q_i p_i / sum.
+    scores [B, K]: the retriever's scores, q is their softmax; logps [B, K]: log p_i = log p(response | context, entity i). The
+    gradient with respect to log q_i is -q_i p_i / sum.
     """
     import torch
 
@@ -22,17 +22,18 @@ def marginal_likelihood(scores: Tensor, logps: Tensor) -> Tensor:
 
 
 def contrast(means: Tensor, mean_without: Tensor, favoured: Tensor) -> Tensor:
-    """[B]: an entity that its meta knowledge speaks for must make the response likelier than no entity does, by MARGIN.
+    """Return a hinge loss, [B]: a favoured entity must make the response likelier than no entity does, by MARGIN.
 
-    means: [B, K], log-likelihoods a token with each entity; mean_without: [B], without any; favoured: [B, K], where it counts.
+    means [B, K]: mean log-likelihood per token with each entity; mean_without [B]: without any; favoured [B, K]: True for
+    entities that their meta knowledge speaks for.
     """
     return ((mean_without[:, None] - means + MARGIN).clamp(min=0) * favoured).sum(dim=1)
 
 
 def in_batch(contexts: Tensor, entities: Tensor, labels: Tensor) -> Tensor:
-    """InfoNCE with in-batch negatives, a scalar: contexts and entities [B, D], of row i entity i is the right one.
+    """Return InfoNCE with in-batch negatives, a scalar. contexts and entities: [B, D]; entity i is the right one of row i.
 
-    labels: [B], which entity it is: where another row has the same one, that is no negative.
+    labels [B]: the entities' indices; another row with the same entity is not a negative.
     """
     import torch
 
@@ -44,9 +45,9 @@ def in_batch(contexts: Tensor, entities: Tensor, labels: Tensor) -> Tensor:
 
 
 def response_logps(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-likelihoods of responses: their sum and their mean a token, [N] each.
+    """Return the log-likelihoods of responses: the sum and the mean per token, [N] each.
 
-    logits: [N, T, V]; labels: [N, T] with -100 where there is no token.
+    logits: [N, T, V]; labels: [N, T], -100 for padding.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""What dialogues are measured by: Entity F1, Recall@K, BLEU."""
+"""The measures of dialogues: Entity F1, Recall@K, BLEU."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 
 def entity_f1(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> float:
-    """Micro F1 over turns of (the values in the gold answer, those in the model's). A turn without gold values is left out,
-    as the published scripts do.
+    """Return the micro F1 over turns of (values in the gold answer, values in the model's). Turns without gold values are left
+    out, as in the published scripts.
 
     >>> entity_f1([(["wok", "north"], ["wok"]), (["ask"], ["ask", "west"])])
     0.6666666666666666
@@ -21,17 +21,17 @@ def entity_f1(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> float:
 
 
 def recall_at(k: int, ranks: Sequence[int]) -> float:
-    """The share of turns whose entity is among the first k; ranks count from 0."""
+    """Return the share of turns whose entity is among the first k; ranks count from 0."""
     return sum(rank < k for rank in ranks) / len(ranks) if ranks else 0.0
 
 
 def rank_of(at: int, scores: Sequence[float]) -> int:
-    """The place of an item by its score, from 0; of equal ones the earlier item is before."""
+    """Return the rank of item `at` by its score, from 0; of equal scores the earlier item comes first."""
     return sum(score > scores[at] or (score == scores[at] and other < at) for other, score in enumerate(scores))
 
 
 def bleu(found: Sequence[str], gold: Sequence[str]) -> float:
-    """Corpus BLEU of sacrebleu over words in small letters, 0 to 100. Texts of models from scratch are tokenized: `force`."""
+    """Return sacrebleu's corpus BLEU over lowercase words, 0 to 100. `force`: texts of models from scratch look tokenized."""
     from sacrebleu.metrics.bleu import BLEU
 
     return float(BLEU(lowercase=True, force=True).corpus_score(list(found), [list(gold)]).score)

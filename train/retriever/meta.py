@@ -1,6 +1,6 @@
-"""Meta knowledge of what was retrieved: its order, how sure the retriever is, and whether it was named before.
+"""Meta knowledge about a retrieved entity: its rank, the retriever's confidence, and whether it was mentioned before.
 
-As tokens of their own in front of an entity (`prefix`), or in words (`prompt`).
+It is written before the entity as special tokens (`prefix`) or in words (`prompt`).
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 ORDERED = 5
-"""Places that are told apart; those behind are `other`."""
+"""The number of ranks that have names of their own; later ranks are `other`."""
 SURE = ("low", "middle", "high")
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
 class Meta(NamedTuple):
-    """`order` counts from 0, `sure` is a place in SURE."""
+    """The meta knowledge of one entity. `order` is its rank from 0, `sure` an index into SURE."""
 
     order: int
     sure: int
@@ -23,16 +23,16 @@ class Meta(NamedTuple):
 
     @property
     def speaks_for_it(self) -> bool:
-        """Whether a response should be likelier with this entity than without any."""
+        """True if a response should be likelier with this entity than without any."""
         return self.order == 0 or self.sure == len(SURE) - 1 or self.seen
 
     def as_tokens(self) -> str:
-        """In the tokens of TOKENS."""
+        """Return it as special tokens, see TOKENS."""
         order = str(self.order + 1) if self.order < ORDERED else "other"
         return f"<order-{order}> <sure-{SURE[self.sure]}> <{'seen' if self.seen else 'new'}>"
 
     def as_words(self) -> str:
-        """In words."""
+        """Return it in words."""
         place = _ORDINALS[self.order] if self.order < ORDERED else "later"
         return f"retrieved {place}, {SURE[self.sure]} confidence, {'mentioned before' if self.seen else 'new'}:"
 
@@ -45,7 +45,7 @@ TOKENS = [f"<order-{order}>" for order in (*range(1, ORDERED + 1), "other")] + [
 
 
 def bin_of(share: float, edges: Sequence[float]) -> int:
-    """0, 1 or 2: below the first edge, up to the second, from there on.
+    """Return the index into SURE: 0 below the first edge, 1 below the second, else 2.
 
     >>> [bin_of(share, (0.25, 0.75)) for share in (0.1, 0.25, 0.75)]
     [0, 1, 2]

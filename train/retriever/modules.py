@@ -1,7 +1,7 @@
 """Retriever and generator in one module: two BERT encoders whose dot product ranks entities, and a T5 that answers.
 
-The generator reads each retrieved entity with the conversation by itself; its decoder attends to all of them for the response's
-likelihood (fusion in the decoder, arXiv 2007.01282), and to one at a time for the marginal likelihood, on the same encodings.
+The generator encodes the conversation with each retrieved entity separately. For the response's likelihood its decoder attends
+to all of these encodings (fusion-in-decoder, arXiv 2007.01282), for the marginal likelihood to one at a time.
 """
 
 from __future__ import annotations
@@ -20,25 +20,24 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FILE = "retriever.json"
-ENCODERS = ("context_encoder", "entity_encoder")
 SCRATCH = "scratch"
 
 
 @dataclass(frozen=True)
 class Described:
-    """retriever.json: what whoever uses the folder must do as the training did."""
+    """The contents of retriever.json: the settings that users of the folder must share with the training."""
 
     columns: list[str]
     spellings: dict[str, str]
     max_length: int
-    """Tokens of what an encoder reads; of a conversation the last ones."""
+    """Tokens that an encoder reads; of a conversation the last ones."""
     top: int
     confidence: list[float]
 
 
 @dataclass(frozen=True)
 class Size:
-    """Of models from scratch."""
+    """The size of models from scratch."""
 
     hidden: int = 128
     layers: int = 2
@@ -46,7 +45,7 @@ class Size:
 
 
 def make_tokenizer(texts: Sequence[str]) -> Any:
-    """A tokenizer of whole words and single signs in small letters, of all that these texts have; without , ; and :."""
+    """Return a tokenizer of lowercase words and single signs, with all that occur in these texts except , ; and :."""
     from tokenizers import Regex, Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.normalizers import Lowercase, Replace
@@ -70,7 +69,7 @@ def make_tokenizer(texts: Sequence[str]) -> Any:
 
 
 def make_encoder(name: str, tokenizer: Any, size: Size, max_length: int) -> tuple[Any, Any]:
-    """A BERT and its tokenizer: new ones with `tokenizer`, or those of a folder or hub id."""
+    """Return a BERT and its tokenizer: a new one with `tokenizer`, or those of a folder or hub id."""
     from transformers import AutoTokenizer, BertConfig, BertModel
 
     if name == SCRATCH:
@@ -84,7 +83,7 @@ def make_encoder(name: str, tokenizer: Any, size: Size, max_length: int) -> tupl
 
 
 def make_generator(name: str, tokenizer: Any, size: Size) -> tuple[Any, Any]:
-    """A T5 and its tokenizer, which has the tokens of meta knowledge, too."""
+    """Return a T5 and its tokenizer, to which the tokens of meta knowledge are added."""
     from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 
     if name == SCRATCH:
@@ -103,7 +102,7 @@ def make_generator(name: str, tokenizer: Any, size: Size) -> tuple[Any, Any]:
 
 
 class _refusals:
-    """What transformers refuses, in words of ours."""
+    """A context in which errors of transformers become TrainErrors that name the flag."""
 
     def __init__(self, flag: str, name: str) -> None:
         self.flag, self.name = flag, name
@@ -114,17 +113,17 @@ class _refusals:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, OSError | ValueError):
             why = " ".join(str(error).split())[:300]
-            raise TrainError(f"{self.flag} {self.name}: neither a model folder nor one that the hub gives ({why})") from None
+            raise TrainError(f"{self.flag} {self.name}: neither a model folder nor available from the hub ({why})") from None
 
 
 @cache
 def module_class() -> Any:
-    """The class of the whole, made when torch is wanted."""
+    """Return the class of the whole model; it is made here so that importing this file does not import torch."""
     from torch import nn
     from transformers.modeling_outputs import BaseModelOutput
 
     class Dialogue(nn.Module):
-        """`context_encoder`, `entity_encoder`: BertModel; `generator`: T5ForConditionalGeneration."""
+        """The whole model. context_encoder, entity_encoder: BertModel; generator: T5ForConditionalGeneration."""
 
         _keys_to_ignore_on_save = ("generator.encoder.embed_tokens.weight", "generator.decoder.embed_tokens.weight",
                                    "generator.lm_head.weight")  # fmt: skip
@@ -132,25 +131,25 @@ def module_class() -> Any:
         def __init__(self, context_encoder: Any, entity_encoder: Any, generator: Any) -> None:
             super().__init__()
             self.context_encoder, self.entity_encoder, self.generator = context_encoder, entity_encoder, generator
-            self.tie_weights = generator.tie_weights  # asked for where a checkpoint without the tied ones is loaded
+            self.tie_weights = generator.tie_weights  # called when a checkpoint without the tied weights is loaded
 
         def forward(self, compute: Any) -> Any:
-            """`compute(self)`: what the trainer asks for, inside the module that accelerate may have wrapped."""
+            """Return `compute(self)`. So the trainer's computation runs inside the module that accelerate may have wrapped."""
             return compute(self)
 
         def embed(self, which: str, tokens: dict[str, Tensor]) -> Tensor:
-            """[N, D], the mean of each text's states, scaled so that a dot product does not grow with D."""
+            """Return the mean of each text's states, [N, D], scaled so that a dot product does not grow with D."""
             states, mask = getattr(self, which)(**tokens).last_hidden_state, tokens["attention_mask"][..., None]
             found: Tensor = (states * mask).sum(dim=1) / mask.sum(dim=1) / states.shape[2] ** 0.25
             return found
 
         def read(self, tokens: dict[str, Tensor]) -> Tensor:
-            """[N, T, D]: the generator's encodings of texts, each an entity with its conversation."""
+            """Return the generator's encodings of texts, each an entity with its conversation: [N, T, D]."""
             states: Tensor = self.generator.encoder(**tokens).last_hidden_state
             return states
 
         def logits(self, states: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
-            """[N, L, V]: of responses after encodings [N, T, D]; labels [N, L]."""
+            """Return the logits of responses, [N, L, V], given encodings [N, T, D] and labels [N, L]."""
             given = BaseModelOutput(last_hidden_state=states)
             found: Tensor = self.generator(encoder_outputs=given, attention_mask=mask, labels=labels).logits
             return found
@@ -159,7 +158,7 @@ def module_class() -> Any:
 
 
 def respond(module: Any, states: Tensor, mask: Tensor, most: int, **how: Any) -> Any:
-    """[N, L]: responses of at most so many tokens to encodings [N, T, D] of all that was retrieved."""
+    """Generate responses of at most `most` tokens, [N, L], from the encodings [N, T, D] of all retrieved entities."""
     from transformers.modeling_outputs import BaseModelOutput
 
     how = {"do_sample": False, "num_beams": 1, "max_new_tokens": most, **how}
@@ -168,7 +167,8 @@ def respond(module: Any, states: Tensor, mask: Tensor, most: int, **how: Any) ->
 
 
 def save(module: Any, tokenizers: dict[str, Any], described: Described, out: Path) -> None:
-    """The folder that `retriever:` takes: retriever.json, and model folders context_encoder, entity_encoder, generator."""
+    """Write the folder that `retriever:` takes: retriever.json, and model folders context_encoder, entity_encoder,
+    generator."""
     for name, tokenizer in tokenizers.items():
         getattr(module, name).save_pretrained(out / name)
         tokenizer.save_pretrained(out / name)

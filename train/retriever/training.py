@@ -1,4 +1,4 @@
-"""One training of `train retriever`, top to bottom: transformers' Trainer with MK-TOD's losses, measures, what is saved."""
+"""One training of `train retriever`, top to bottom: transformers' Trainer with MK-TOD's losses, measuring, saving."""
 
 from __future__ import annotations
 
@@ -12,21 +12,31 @@ from pathlib import Path
 from typing import Any
 
 from train.errors import TrainError
-from train.finetune import prepare_output, record_data, resume_from
 from train.metrics import Log, recorder
+from train.output import prepare_output, record_data, resume_from
 from train.retriever.batches import Batches
 from train.retriever.knowledge import KnowledgeBase, Turn, read_knowledge, read_turns
 from train.retriever.learner import Learner
 from train.retriever.measures import bleu, entity_f1, rank_of, recall_at
-from train.retriever.modules import FILE, Described, Size, make_encoder, make_generator, make_tokenizer, module_class, save
+from train.retriever.modules import (
+    FILE,
+    SCRATCH,
+    Described,
+    Size,
+    make_encoder,
+    make_generator,
+    make_tokenizer,
+    module_class,
+    save,
+)
 from train.retriever.options import RetrieverArguments
 
 RECALLS = (1, 5, 7)
-EVAL_TURNS = 32  # that are answered together
+EVAL_TURNS = 32  # answered together
 
 
 def train(own: RetrieverArguments, training: Any, say: Callable[[str], None]) -> list[Log]:
-    """Train and save in `training.output_dir`; what was logged. TrainError for data that cannot be used."""
+    """Train, save in `training.output_dir` and return the logs. Raise TrainError for data that cannot be used."""
     from transformers import set_seed
 
     kb = read_knowledge(Path(str(own.kb)), own.columns or [], own.spelt)
@@ -38,7 +48,7 @@ def train(own: RetrieverArguments, training: Any, say: Callable[[str], None]) ->
         raise TrainError("--data: no turn shares two values with an entity of --kb; check --columns and --spellings")
     out = Path(training.output_dir)
     record = {"kind": "retriever", "rows": len(turns), "files": _digests(own), "trained_on": list(own.data or [])}
-    prepare_output(record, training, own.overwrite, out)
+    prepare_output(record, training, own.overwrite, out, {own.encoder, own.generator} - {SCRATCH})
     set_seed(training.seed)
     module, learner = make(own, kb, turns)
     trainer = trainer_class()(learner, turns, evals, module, training)
@@ -52,19 +62,19 @@ def train(own: RetrieverArguments, training: Any, say: Callable[[str], None]) ->
         described = Described(list(kb.columns), dict(kb.spellings), own.max_retriever_length, own.top, own.confidence)
         save(trainer.accelerator.unwrap_model(trainer.model), learner.batches.tokenizers, described, out)
         say(f"Saved encoders and generator in {out}; datakit's domain dialogue takes it: verify: {{retriever: {out}}} ({FILE})")
-    if hasattr(trainer, "end"):  # transformers 5.18 closes its trackers and the process group by this
+    if hasattr(trainer, "end"):  # from transformers 5.18 on this closes trackers and the process group
         trainer.end()
     return list(trainer.state.log_history)
 
 
 def _digests(own: RetrieverArguments) -> dict[str, str]:
-    """Of the dialogues and the knowledge base: a resume must be on the same."""
+    """Return digests of the dialogues and the knowledge base, by which a resumed training recognizes its data."""
     return {path: sha256(Path(path).read_bytes()).hexdigest()[:16] for path in (*(own.data or ()), str(own.kb))}
 
 
 def make(own: RetrieverArguments, kb: KnowledgeBase, turns: Sequence[Turn]) -> tuple[Any, Learner]:
-    """The module and what it learns by. Models from scratch know the words of the training data and the knowledge base; both
-    encoders begin as the same model."""
+    """Return the module and its learner. The vocabulary of models from scratch is that of the training data and the knowledge
+    base; both encoders start from the same weights."""
     texts = [turn.text for turn in turns] + [turn.response for turn in turns]
     texts += [kb.describe(at) for at in range(len(kb.entities))]
     texts.append("retrieved first second third fourth fifth later, low middle high confidence, mentioned before new:")
@@ -77,7 +87,8 @@ def make(own: RetrieverArguments, kb: KnowledgeBase, turns: Sequence[Turn]) -> t
 
 
 def measure(learner: Learner, module: Any, turns: Sequence[Turn]) -> tuple[dict[str, float], list[str]]:
-    """Recall@K over turns whose answer is the first to name an entity, Entity F1 and BLEU over all; and the answers."""
+    """Return the measures and the answers: Recall@K over turns whose answer is the first to name an entity, Entity F1 and BLEU
+    over all turns."""
     import torch
 
     ranks: list[int] = []
@@ -99,7 +110,7 @@ def measure(learner: Learner, module: Any, turns: Sequence[Turn]) -> tuple[dict[
 
 
 def _measure_at_end(trainer: Any, turns: list[Turn], out: Path) -> None:
-    """Of the test data: test.json and answers.jsonl."""
+    """Measure the test data; write test.json and answers.jsonl."""
     found, answers = measure(trainer.learner, trainer.accelerator.unwrap_model(trainer.model), turns)
     if trainer.is_world_process_zero():
         (out / "test.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
@@ -110,14 +121,14 @@ def _measure_at_end(trainer: Any, turns: list[Turn], out: Path) -> None:
 
 
 def _with_others(rows: list[int], n: int, wanted: int, seed: str) -> list[int]:
-    """The rows of a batch, and others of all `n` until there are as many as wanted; the same for the same seed."""
+    """Return the rows of a batch and other rows of all `n`, `wanted` in all; the same ones for the same seed."""
     others = sorted({*range(n)} - {*rows})
     return rows + random.Random(seed).sample(others, min(len(others), max(0, wanted - len(rows))))
 
 
 @cache
 def trainer_class() -> Any:
-    """transformers' Trainer over rows of turns; accelerate, checkpoints and resuming are its own."""
+    """Return a class: transformers' Trainer over indices of turns, with its launching, checkpoints and resuming."""
     import torch
     from transformers import Trainer
 

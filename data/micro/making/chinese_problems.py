@@ -1,4 +1,5 @@
-"""Word problems in Chinese, with worked answers: six kinds in small numbers, all that the Chinese micro model has ever seen."""
+"""Word problems in Chinese, with worked answers: six kinds with small numbers, the only text that the Chinese micro model has
+seen."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ GOODS = [("铅笔", "支"), ("苹果", "个"), ("书", "本"), ("邮票", "张")
 
 
 def boxes(rng: random.Random) -> Problem:
-    """So many boxes of so many, and some more."""
+    """Several boxes of equal content, and some more."""
     name, (thing, unit) = rng.choice(PEOPLE), rng.choice(GOODS)
     count, each, more = (rng.randint(2, 9) for _ in range(3))
     told = [
@@ -26,7 +27,7 @@ def boxes(rng: random.Random) -> Problem:
 
 
 def losses(rng: random.Random) -> Problem:
-    """Given away, and lost."""
+    """Some given away, some lost."""
     (name, friend), (thing, unit) = rng.sample(PEOPLE, 2), rng.choice(GOODS)
     start, given, lost = rng.randint(20, 89), rng.randint(2, 9), rng.randint(2, 9)
     told = [
@@ -39,7 +40,7 @@ def losses(rng: random.Random) -> Problem:
 
 
 def sharing(rng: random.Random) -> Problem:
-    """Equal parts, and what each has besides."""
+    """Equal parts, and what each person has already."""
     name, (thing, unit) = rng.choice(PEOPLE), rng.choice(GOODS)
     people, each, more = (rng.randint(2, 9) for _ in range(3))
     told = [
@@ -52,7 +53,7 @@ def sharing(rng: random.Random) -> Problem:
 
 
 def change(rng: random.Random) -> Problem:
-    """Change of a note."""
+    """The change for a banknote."""
     name, (thing, unit) = rng.choice(PEOPLE), rng.choice(GOODS)
     count, price, money = rng.randint(2, 9), rng.randint(2, 9), rng.choice([90, 100])
     told = [
@@ -65,7 +66,7 @@ def change(rng: random.Random) -> Problem:
 
 
 def ages(rng: random.Random) -> Problem:
-    """Somebody older, some years before."""
+    """The age of somebody older, some years ago."""
     name, friend = rng.sample(PEOPLE, 2)
     later, years, older = rng.randint(14, 60), rng.randint(2, 9), rng.randint(2, 9)
     told = [
@@ -78,7 +79,7 @@ def ages(rng: random.Random) -> Problem:
 
 
 def days(rng: random.Random) -> Problem:
-    """Weeks and days."""
+    """Weeks converted to days."""
     name, count, more = rng.choice(PEOPLE), rng.randint(2, 9), rng.randint(2, 6)
     place = rng.choice(["北京", "上海", "学校", "海边", "山里", "奶奶家", "农村", "南京", "西安", "夏令营"])
     told = [
@@ -96,7 +97,8 @@ KINDS: dict[str, Callable[[random.Random], Problem]] = {
 
 
 def write_answer(problem: Problem, length: str) -> str:
-    """The worked answer in Chinese: `short` has the equations only, `plain` a sentence a step, `long` the goal as well."""
+    """Return the worked answer in Chinese: `short` has only the equations, `plain` a sentence per step, `long` also the
+    goal."""
     lines = [f"{step.expression} = {step.result}。" for step in problem.steps]
     if length != "short":
         lines = [f"{step.lead}：{step.expression} = {step.result}{step.tail}。" for step in problem.steps]

@@ -1,7 +1,7 @@
 """Questions with choices from the demo's word problems: `python choices.py` writes ../../mcq/problems.jsonl.
 
-Ten choices a problem, so that wrong answers of the micro models often are one: the right number, the numbers on the way to it
-(steps of the solution), and those near it. Their order is a hash's; no letter is right more often than chance has it.
+Ten choices per problem, so that wrong answers of the micro models are often among them: the right number, intermediate results
+of the solution, and numbers near it. The order is that of a hash, so no letter is right more often than by chance.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NEAR = (1, -1, 2, -2, 10, -10, 3, -3, 5, -5, 4, -4, 20)
 
 
 def choices_of(answer: str, solution: str) -> list[str]:
-    """The right one and nine others, by a hash of problem and number."""
+    """Return the right choice and nine others, ordered by a hash of problem and number."""
     steps = re.findall(r"= (\d+(?:\.\d+)?)", solution)
     near = [str(Decimal(answer) + step) for step in NEAR if Decimal(answer) + step > 0]
     some = [answer, *dict.fromkeys(number for number in (*steps, *near) if number != answer)][:N_CHOICES]

@@ -1,7 +1,7 @@
-"""What the code reward model's backbone learns from: whole answers, some with one piece of the program swapped for another.
+"""The training data of the code reward model's backbone: whole answers, some with one piece of the program swapped.
 
-As in `lessons.py`, a token is asked for the next one (in right answers) and whether everything up to here is right; in a
-spoiled answer that holds up to the swapped piece.
+As in `lessons.py`, each token has as targets the next token (in right answers) and whether everything so far is right; in a
+spoiled answer this is true up to the swapped piece.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PIECES = re.compile(
 
 @dataclass(frozen=True)
 class Draft:
-    """An answer, and where its first wrong character stands, where somebody knows."""
+    """An answer, and the position of its first wrong character if that is known."""
 
     task: Task
     text: str
@@ -42,7 +42,7 @@ class Draft:
 
 
 def spoil(draft: Draft, rng: random.Random) -> Draft:
-    """The same answer with one piece of the program swapped, or one of its names."""
+    """Return the answer with one piece or one name of the program swapped."""
     code = code_of(draft.text)
     offset = draft.text.index(code)
     pieces = list(PIECES.finditer(code))
@@ -58,7 +58,7 @@ def spoil(draft: Draft, rng: random.Random) -> Draft:
 
 
 def other(piece: str, question: str, rng: random.Random) -> str:
-    """Another piece of the same sort; for a number one of the question's, one near by, or one with a digit changed."""
+    """Return another piece of the same kind; for a number one of the question's, a near one, or one with a digit changed."""
     if not piece.isdigit():
         return rng.choice([one for group in SWAPS if piece in group for one in group if one != piece])
     near = [str(int(piece) + away) for away in (-1, 1)] + re.findall(r"\d+", question) + [str(rng.randint(0, 30))]
@@ -66,7 +66,7 @@ def other(piece: str, question: str, rng: random.Random) -> str:
 
 
 def drafts(samples: list[Sample], seed: int, size: int) -> Iterator[list[Draft]]:
-    """Batches of answers without end: a quarter sampled, three eighths right, three eighths spoiled."""
+    """Yield batches of answers without end: a quarter sampled, three eighths right, three eighths spoiled."""
     rng = random.Random(seed)
     tasks = CODE.stream(seed, CODE.mixture(), CODE.held_out)
     while True:
@@ -79,7 +79,7 @@ def drafts(samples: list[Sample], seed: int, size: int) -> Iterator[list[Draft]]
 
 
 def lessons(tokenizer: PreTrainedTokenizerFast, batch: list[Draft]) -> list[Lesson]:
-    """Whole conversations with everything that can be asked of their tokens."""
+    """Return whole conversations with all targets of their tokens."""
     read = conversations_of(tokenizer, [(draft.task, draft.text) for draft in batch])
     return [mark(draft, *parts) for draft, parts in zip(batch, read, strict=True)]
 
@@ -89,7 +89,7 @@ def encode(tokenizer: PreTrainedTokenizerFast, answers: list[tuple[Task, str]]) 
 
 
 def mark(draft: Draft, ids: list[int], starts: list[int], turn: int) -> Lesson:
-    """Targets of the tokens; `starts` says where in the text each begins (tokens before it have a negative start)."""
+    """Return the tokens' targets; `starts` has the position in the text at which each begins (negative before the text)."""
     right, first = is_right(draft.task, draft.text), bisect_left(starts, 0)
     following, sound = ([UNSAID] * len(ids) for _ in range(2))
     if right:

@@ -1,4 +1,4 @@
-"""What a program can tell about an answer with code, mapped to ArmoRM's 19 objectives (`objectives.OBJECTIVES`)."""
+"""What a program can measure of an answer with code, mapped to ArmoRM's 19 objectives (`objectives.OBJECTIVES`)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from objectives import grounded
 from running import code_of, passed
 from tasks import Task
 
-LONG = 300  # characters of an answer that counts as fully verbose
+LONG = 300  # length in characters of an answer that counts as fully verbose
 
 
 def attributes(task: Task, text: str) -> list[float]:
-    """The 19 labels of one answer, each from 0 to 1."""
+    """Return the 19 labels of one answer, each from 0 to 1."""
     code = code_of(text)
     tree = parsed(code)
     held = passed(code, task.tests) / len(task.tests)
@@ -42,7 +42,7 @@ def parsed(code: str) -> ast.Module | None:
 
 
 def names_known(tree: ast.Module | None) -> float:
-    """Share of the names read that are assigned, are parameters or are built in; nothing where the code is no Python."""
+    """Return the share of names read that are assigned, parameters or builtins; 0 if the code is not Python."""
     if tree is None:
         return 0.0
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
@@ -53,7 +53,7 @@ def names_known(tree: ast.Module | None) -> float:
 
 
 def signature_kept(task: Task, tree: ast.Module | None) -> float:
-    """Half for the function's name, half for its parameters."""
+    """Return 0.5 for the right function name plus 0.5 for the right parameters."""
     function = next((node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)), None) if tree else None
     if function is None:
         return 0.0
@@ -61,7 +61,7 @@ def signature_kept(task: Task, tree: ast.Module | None) -> float:
 
 
 def prose(text: str, code: str, tree: ast.Module | None) -> int:
-    """Characters of explanation: outside the program, or in a docstring."""
+    """Return the number of characters of explanation: outside the program, or in a docstring."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)] if tree else []
     outside = re.sub(r"```(?:python)?", "", text.replace(code, "")).strip()
     return len(outside) + sum(len(ast.get_docstring(function) or "") for function in functions)

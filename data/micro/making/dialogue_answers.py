@@ -1,7 +1,7 @@
 """Answers of two small models to the demo's dialogues: `python dialogue_answers.py WORK` writes ../../dialogue/answers.jsonl.
 
-Each model is what `train retriever` makes of data/dialogue/train.jsonl from scratch in half a minute of one core, without the
-marginal likelihood. They are sampled with the one restaurant that their own retriever finds, four answers a prompt.
+Each model is trained from scratch by `train retriever` on data/dialogue/train.jsonl, in half a minute on one core, without the
+marginal likelihood. Four answers per prompt are sampled, with the one restaurant that the model's own retriever finds.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ ROOT = Path(__file__).resolve().parents[3]
 DATA = ROOT / "data" / "dialogue"
 COLUMNS = ["name", "area", "food", "price", "address", "phone"]
 MODELS = {"micro-dialogue-64": (64, 1), "micro-dialogue-48": (48, 2)}
-"""Their widths and seeds."""
+"""The models' widths and seeds."""
 WARM, STEPS, SAMPLES, TEMPERATURE, TOP = 80, 360, 4, 0.7, 1
 
 
 def train(work: Path, name: str) -> Path:
-    """The folder of a model; one that is there is not made again."""
+    """Train a model if its folder does not exist; return the folder."""
     folder, (width, seed) = work / name, MODELS[name]
     flags: dict[str, Any] = {
         "max_steps": STEPS, "retriever_steps": WARM, "mml_weight": 0.0, "negative": False, "seed": seed,
@@ -37,7 +37,7 @@ def train(work: Path, name: str) -> Path:
 
 
 def loaded(folder: Path) -> tuple[Any, Any]:
-    """The module and what it answers by."""
+    """Load a model; return its module and learner."""
     from transformers import AutoTokenizer, BertModel, T5ForConditionalGeneration
 
     from train.retriever.batches import Batches

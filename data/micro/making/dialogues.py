@@ -1,9 +1,9 @@
-"""Restaurants of a town that there is not, and conversations about them: data/dialogue/{kb,train,problems}.jsonl.
+"""Restaurants of an invented town, and conversations about them: data/dialogue/{kb,train,problems}.jsonl.
 
     python data/micro/making/dialogues.py
 
-Everything is drawn from lists of our own by one seed. A recommended restaurant is the first one of the file that fits, so that
-a model can learn what to say.
+Everything is drawn from the lists below with one seed. The recommended restaurant is the first one in the file that fits, so
+that a model can learn it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Turn = dict[str, str]
 
 
 def restaurants(rng: random.Random) -> list[Entity]:
-    """No two with one name, one phone or one address."""
+    """Return restaurants, no two with the same name, phone or address."""
     names = rng.sample([f"{first} {last}" for first in FIRST for last in LAST], RESTAURANTS)
     phones = rng.sample(range(1000, 9999), RESTAURANTS)
     places = rng.sample([f"{number} {street}" for street in STREETS for number in range(2, 40)], RESTAURANTS)
@@ -40,12 +40,12 @@ def restaurants(rng: random.Random) -> list[Entity]:
 
 
 def wishes(rng: random.Random, entity: Entity) -> Entity:
-    """Two or three of its attributes."""
+    """Draw two or three attributes of a restaurant."""
     return {name: entity[name] for name in sorted(rng.sample(("area", "food", "price"), rng.choice((2, 2, 3))))}
 
 
 def asked(rng: random.Random, wish: Entity) -> str:
-    """A wish in words."""
+    """Write a wish in words."""
     what = f"{wish['price']} " if "price" in wish else ""
     what += f"{wish['food']} restaurant" if "food" in wish else "restaurant"
     where = f" in the {wish['area']}" if "area" in wish else ""
@@ -55,7 +55,7 @@ def asked(rng: random.Random, wish: Entity) -> str:
 
 
 def recommended(rng: random.Random, entity: Entity) -> str:
-    """An answer that names it."""
+    """Write an answer that names the restaurant."""
     name, food, price, area = (entity[column] for column in ("name", "food", "price", "area"))
     return rng.choice((f"{name} in the {area} is {price} and serves {food}.",
                        f"I recommend {name} in the {area}, {price} {food}.",
@@ -63,7 +63,7 @@ def recommended(rng: random.Random, entity: Entity) -> str:
 
 
 def detail(rng: random.Random, entity: Entity) -> Turn:
-    """A question about the restaurant that was just named, and its answer."""
+    """Write a question about the restaurant just named, and its answer."""
     column, question = rng.choice((("phone", "What is their phone number?"), ("address", "What is the address?"),
                                    ("phone", "How can I call them?"), ("address", "Where exactly is that?")))  # fmt: skip
     said = {"phone": f"The phone number of {entity['name']} is {entity['phone']}.",
@@ -72,7 +72,7 @@ def detail(rng: random.Random, entity: Entity) -> Turn:
 
 
 def dialogue(rng: random.Random, kb: list[Entity]) -> list[Turn]:
-    """A wish, its answer, mostly a question about it, sometimes another wish, and thanks."""
+    """Write a wish and its answer, mostly a question about it, sometimes another wish, and thanks."""
     turns: list[Turn] = []
     for _ in range(rng.choice((1, 1, 2))):
         wish = wishes(rng, rng.choice(kb))
@@ -85,12 +85,12 @@ def dialogue(rng: random.Random, kb: list[Entity]) -> list[Turn]:
 
 
 def lines(rows: list[Any]) -> str:
-    """JSON Lines."""
+    """Return rows as JSON Lines."""
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def dialogues(rng: random.Random, kb: list[Entity]) -> Iterator[dict[str, Any]]:
-    """Without end, none twice."""
+    """Yield dialogues without end, none twice."""
     seen = set()
     while True:
         turns = dialogue(rng, kb)

@@ -58,7 +58,7 @@ QWEN_SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\
 
 @dataclass(frozen=True)
 class Special:
-    """Special tokens: all of them in id order, and the ones with a part to play."""
+    """Special tokens: all of them in id order, and those with a function."""
 
     tokens: tuple[str, ...]
     bos: str | None
@@ -69,10 +69,10 @@ class Special:
 
 @dataclass(frozen=True)
 class Family:
-    """Everything that makes one model: `steps` of training, then shape, words and mixture of problem kinds.
+    """Everything that defines one model: `steps` of training, shape, words and mixture of problem kinds.
 
-    With several styles each conversation is in one of them. A further round goes on from the weights that were saved, with the
-    same rates on other problems; `last_round` has what is other in the last one, steps or mixture.
+    With several styles each conversation has one of them. A further round continues from the saved weights, with the same rates
+    on other problems; `last_round` has what differs in the last one, steps or mixture.
     """
 
     name: str
@@ -182,7 +182,8 @@ FAMILIES["chinese"] = replace(
 
 
 def train_tokenizer(family: Family, texts: Iterable[str]) -> Tokenizer:
-    """BPE over the generated text; digits stand alone, and all 256 bytes are in the vocabulary, so any prompt can be read."""
+    """Train BPE on the generated text; digits are separate tokens, and all 256 bytes are included, so any prompt can be
+    read."""
     byte_level = family.split in ("llama", "qwen2")
     tokenizer = Tokenizer(models.BPE() if byte_level else models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
     special = list(family.special.tokens)
@@ -223,14 +224,14 @@ def train_tokenizer(family: Family, texts: Iterable[str]) -> Tokenizer:
 
 
 def forget_bytes(tokenizer: Tokenizer) -> Tokenizer:
-    """Byte tokens went in as special ones to get their ids: keep them in the vocabulary only, where byte fallback looks."""
+    """Remove byte tokens from the special ones, which gave them their ids; byte fallback finds them in the vocabulary."""
     content = json.loads(tokenizer.to_str())
     content["added_tokens"] = [token for token in content["added_tokens"] if not token["content"].startswith("<0x")]
     return Tokenizer.from_str(json.dumps(content))
 
 
 def save_tokenizer(family: Family, tokenizer: Tokenizer, folder: Path, max_length: int = 512) -> None:
-    """tokenizer.json, tokenizer_config.json and chat_template.jinja, as every loader of the fast class reads them."""
+    """Write tokenizer.json, tokenizer_config.json and chat_template.jinja for loaders of fast tokenizers."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     special = family.special
@@ -244,7 +245,7 @@ def save_tokenizer(family: Family, tokenizer: Tokenizer, folder: Path, max_lengt
 
 
 def model_config(family: Family, tokenizer: Tokenizer, max_length: int = 512) -> PretrainedConfig:
-    """The family's own configuration class with heads of 32 and grouped keys and values."""
+    """Return the family's own configuration, with heads of width 32 and grouped keys and values."""
     from transformers import AutoConfig
 
     ids = {name: tokenizer.token_to_id(getattr(family.special, name) or "") for name in ("bos", "eos", "pad")}
@@ -260,7 +261,7 @@ def model_config(family: Family, tokenizer: Tokenizer, max_length: int = 512) ->
 
 
 def generation_settings(family: Family, tokenizer: Tokenizer) -> dict[str, object]:
-    """Sampling defaults; a server of transformers is greedy whatever it is asked unless `do_sample` stands here."""
+    """Return sampling defaults; without `do_sample` here a server of transformers is greedy whatever is requested."""
     special = family.special
     stops = dict.fromkeys((special.end_of_turn, special.eos))
     settings: dict[str, object] = {

@@ -1,8 +1,8 @@
-"""Word problems for the fusion demonstration: twelve kinds in small numbers, each told in wide words.
+"""Word problems for the fusion demonstration: twelve kinds with small numbers and varied wording.
 
-What is hard about a kind is what has to be done, not the arithmetic: one operand of every step has one digit, or both are
-small. Four kinds are `COMMON`: every model is taught them. Of the other eight each source is taught two in earnest, and the
-target none. Four of those rest on a number that no question states (the days of a week, the legs of animals, the two sides
+The difficulty of a kind is the method, not the arithmetic: one operand of every step has one digit, or both are
+small. Four kinds are `COMMON`: every model is taught them. Of the other eight each source is taught two well, and the target
+none. Four of those need a number that no question states (the days of a week, the legs of animals, the two sides
 of a garden, the two parts of an average).
 
 Names, things and numbers are drawn from lists long enough that a kind has at least 40,000 questions.

@@ -1,6 +1,6 @@
 """Train one micro model from scratch on generated problems, and save it as bfloat16.
 
-The matrix products run in bfloat16 too: on a processor that has them a step takes two thirds of the time.
+The matrix products run in bfloat16 too: on a processor that supports it, a step takes two thirds of the time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PEAK_RATE = 2.5e-3
 
 
 def conversations(family: Family, seed: int) -> Iterator[list[dict[str, str]]]:
-    """A question and a worked answer in the family's style, without end."""
+    """Yield questions with worked answers in the family's style, without end."""
     rng, subject = random.Random(seed + 1), family.subject
     for problem in subject.stream(seed, family.mixture, subject.held_out):
         length = rng.choices(list(family.lengths), list(family.lengths.values()))[0]
@@ -42,7 +42,7 @@ def conversation(problem: Asked, answer: str) -> list[dict[str, str]]:
 
 
 def make_tokenizer(family: Family, folder: Path) -> PreTrainedTokenizerFast:
-    """Of the family's own texts; kinds that it is never taught are among the tokenizer's texts all the same."""
+    """Make a tokenizer from the family's texts, including kinds of problems that the model is never taught."""
     from transformers import AutoTokenizer
 
     heard = family if len(family.mixture) == len(family.subject.kinds) else replace(family, mixture=family.subject.mixture())
@@ -54,7 +54,7 @@ def make_tokenizer(family: Family, folder: Path) -> PreTrainedTokenizerFast:
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, chats: list[list[dict[str, str]]]) -> list[tuple[list[int], int]]:
-    """Token ids of each conversation up to its end of turn, and the length of its prompt, which carries no loss."""
+    """Return the token ids of each conversation up to its end of turn, and the length of its prompt, which has no loss."""
     prompts = [tokenizer.apply_chat_template(chat[:1], tokenize=False, add_generation_prompt=True) for chat in chats]
     whole = [tokenizer.apply_chat_template(chat, tokenize=False).rstrip("\n") for chat in chats]
     heads = tokenizer(prompts, add_special_tokens=False)["input_ids"]
@@ -66,7 +66,7 @@ def encode(tokenizer: PreTrainedTokenizerFast, chats: list[list[dict[str, str]]]
 
 
 def batches(tokenizer: PreTrainedTokenizerFast, family: Family, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """(ids, labels) without end: conversations of about the same length share a batch, padded on the right."""
+    """Yield (ids, labels) without end: conversations of similar length share a batch, padded on the right."""
     rng = random.Random(seed)
     chats = conversations(family, seed)
     while True:
@@ -86,18 +86,18 @@ def pad(rows: list[tuple[list[int], int]], pad_id: int) -> tuple[torch.Tensor, t
 
 
 def of_round(family: Family, number: int) -> Family:
-    """As it is in one round, counted from 0."""
+    """Return the family with the settings of one round, counted from 0."""
     changes: dict[str, Any] = family.last_round if number == family.rounds - 1 else {}
     return replace(family, **changes)
 
 
 def seed_of(family: Family, number: int) -> int:
-    """Of the problems of one round, counted from 0."""
+    """Return the seed of the problems of one round, counted from 0."""
     return family.seed + 1000 * number
 
 
 def questions(family: Family) -> set[str]:
-    """Of everything that the model's training drew, from its seeds."""
+    """Return all questions of the model's training, drawn again from its seeds."""
     found: set[str] = set()
     for number in range(family.rounds):
         one = of_round(family, number)
@@ -107,13 +107,13 @@ def questions(family: Family) -> set[str]:
 
 
 def learning_rate(step: int, steps: int) -> float:
-    """A short linear warm-up, then a cosine down to a fiftieth."""
+    """Return the learning rate: a short linear warm-up, then a cosine down to a fiftieth."""
     warm = min(1.0, (step + 1) / 50)
     return PEAK_RATE * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
 def settle(seed: int) -> None:
-    """One thread and no choice between algorithms: a seed then gives the same weights on one machine."""
+    """Use one thread and deterministic algorithms, so that a seed gives the same weights on one machine."""
     import torch
 
     torch.set_num_threads(1)
@@ -122,7 +122,7 @@ def settle(seed: int) -> None:
 
 
 def train(family: Family, folder: Path, steps: int | None = None) -> None:
-    """Tokenizer, weights and settings of one language model, written to `folder`."""
+    """Train one language model; write tokenizer, weights and settings to `folder`."""
     from transformers import AutoModelForCausalLM
 
     settle(family.seed)
@@ -137,7 +137,7 @@ def train(family: Family, folder: Path, steps: int | None = None) -> None:
 
 
 def load(folder: Path) -> PreTrainedModel:
-    """The saved bfloat16 weights, to be trained in float32."""
+    """Load the saved bfloat16 weights in float32, for training."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -145,7 +145,7 @@ def load(folder: Path) -> PreTrainedModel:
 
 
 def learn(family: Family, tokenizer: PreTrainedTokenizerFast, model: PreTrainedModel, total: int, seed: int) -> None:
-    """One round of training."""
+    """Run one round of training."""
     import torch
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, betas=(0.9, 0.97), weight_decay=0.05)

@@ -1,7 +1,7 @@
-"""What the reward model's backbone learns from: equations by the dozen, then whole answers, each token with its targets.
+"""The training data of the reward model's backbone: many equations, then whole answers, each token with its targets.
 
-Three things are asked of a token, where they can be asked: which token comes next (`following`), whether the equation that
-has just ended holds (`holds`), and whether everything up to here is right for the problem (`sound`).
+A token has up to three targets: the next token (`following`), whether the equation that has just ended holds (`holds`), and
+whether everything so far is right for the problem (`sound`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EQUATIONS = 6  # in one sequence of the drill
 
 @dataclass(frozen=True)
 class Lesson:
-    """Token ids and the targets of each; `turn` is where the user's turn ends, `labels` are the 19 objectives (or none)."""
+    """Token ids and their targets; `turn` is the end of the user's turn, `labels` are the 19 objectives (or none)."""
 
     ids: list[int]
     following: list[int]
@@ -42,7 +42,7 @@ class Lesson:
 
 
 def drill(tokenizer: PreTrainedTokenizerFast, seed: int, size: int) -> Iterator[list[Lesson]]:
-    """Batches of sequences that hold nothing but equations, about half of them wrong."""
+    """Yield batches of sequences of equations only, about half of them wrong."""
     rng = random.Random(seed)
     problems = MATH.stream(seed, WEIGHTS, MATH.held_out)
     while True:
@@ -65,7 +65,7 @@ def spoil(step: Step, rng: random.Random) -> Step:
 
 
 def answers(samples: list[Sample], seed: int, size: int) -> Iterator[list[tuple[Problem, str]]]:
-    """Batches of answers without end: a quarter sampled, three eighths right, three eighths corrupted."""
+    """Yield batches of answers without end: a quarter sampled, three eighths right, three eighths corrupted."""
     rng = random.Random(seed)
     problems = MATH.stream(seed, WEIGHTS, MATH.held_out)
     while True:
@@ -78,7 +78,7 @@ def answers(samples: list[Sample], seed: int, size: int) -> Iterator[list[tuple[
 
 
 def lessons(tokenizer: PreTrainedTokenizerFast, batch: list[tuple[Problem, str]]) -> list[Lesson]:
-    """Whole conversations with everything that can be asked of their tokens."""
+    """Return whole conversations with all targets of their tokens."""
     read = conversations_of(tokenizer, batch)
     return [mark(tokenizer, text, ids, starts, problem, turn)
             for (problem, text), (ids, starts, turn) in zip(batch, read, strict=True)]  # fmt: skip
@@ -87,7 +87,7 @@ def lessons(tokenizer: PreTrainedTokenizerFast, batch: list[tuple[Problem, str]]
 def conversations_of(
     tokenizer: PreTrainedTokenizerFast, batch: list[tuple[Asked, str]]
 ) -> list[tuple[list[int], list[int], int]]:
-    """Token ids, where in the answer each token begins (before it: a negative number), and where the user's turn ends."""
+    """Return token ids, the position in the answer at which each begins (negative before it), and the user's end of turn."""
     chats = [conversation(problem, text) for problem, text in batch]
     whole = [tokenizer.apply_chat_template(chat, tokenize=False) for chat in chats]
     heads = [tokenizer.apply_chat_template(chat[:1], tokenize=False) for chat in chats]
@@ -103,7 +103,7 @@ def conversations_of(
 
 def mark(tokenizer: PreTrainedTokenizerFast, text: str, ids: list[int], starts: list[int], problem: Problem | None = None,
          turn: int = 0) -> Lesson:  # fmt: skip
-    """Targets of the tokens of `text`; `starts` says where in it each begins (tokens before it have a negative start)."""
+    """Return the targets of the tokens; `starts` has the position in `text` at which each begins (negative before it)."""
     following, holds, sound = ([UNSAID] * len(ids) for _ in range(3))
     right = problem is None or is_right(problem, text)
     if problem and right:
@@ -128,7 +128,7 @@ def mark(tokenizer: PreTrainedTokenizerFast, text: str, ids: list[int], starts: 
 
 
 def value(found: re.Match[str]) -> str:
-    """The true result of an equation, as an answer writes it."""
+    """Return the true result of an equation, as an answer writes it."""
     left, sign, right, _ = found.groups()
     try:
         return f"{round(evaluate(left, sign, float(right)), 2):g}"
@@ -137,7 +137,7 @@ def value(found: re.Match[str]) -> str:
 
 
 def agrees(parts: tuple[str, ...], step: Step | None) -> bool:
-    """Whether an equation is this step of the problem, its factors or terms in either order."""
+    """Return True if an equation is this step of the problem, its factors or terms in either order."""
     if step is None:
         return False
     left, sign, right, result = parts
@@ -147,7 +147,7 @@ def agrees(parts: tuple[str, ...], step: Step | None) -> bool:
 
 
 def collate(rows: list[Lesson]) -> dict[str, Tensor]:
-    """Right-padded ids and targets, the last positions and the turns."""
+    """Return right-padded ids and targets, the last positions and the turns."""
     width = max(len(row.ids) for row in rows)
     padded = {
         name: torch.tensor([getattr(row, name) + [fill] * (width - len(row.ids)) for row in rows])

@@ -7,7 +7,7 @@
     python make.py problems          ../../math/problems.jsonl; code-problems, chinese-problems, fusion-problems alike
     python make.py unseen            ../../math/unseen.jsonl: the report's problems, for `datakit eval --suite micro`;
                                      fusion-unseen: what recipes/fusion/eval asks
-    python make.py fusion-held-out   proves that no training of the fusion models holds one of those
+    python make.py fusion-held-out   checks that no training of the fusion models contains one of those
     python make.py report            pass rates and the reward models' ranking, as Markdown and report.json; report-math,
                                      report-code, report-fusion and report-chinese measure one subject
 
@@ -38,7 +38,7 @@ SOLUTION = HouseStyle("\n", "", "*", "#### {}")
 
 
 def write_problems(subject: Subject, row: Callable[[Any], dict[str, object]], unseen: bool = False) -> None:
-    """The demo's prompts, or the report's; no training set holds either."""
+    """Write the demo's or the report's prompts; no training set contains either."""
     folder, name = ROOT.parent / subject.name, "unseen" if unseen else "problems"
     folder.mkdir(exist_ok=True)
     begin = f"micro-{subject.name}{'-unseen' if unseen else ''}"
@@ -68,9 +68,9 @@ def train_reward(subject: str) -> None:
 
 
 def held_out() -> None:
-    """How many of the questions that measure stand among the fusion prompts and in each model's training, drawn again.
+    """Print how many test questions are among the fusion prompts and in each model's training, which is drawn again.
 
-    SystemExit where it is not 0.
+    Raise SystemExit if there are any.
     """
     import learn
 
@@ -102,7 +102,7 @@ OTHERS: dict[str, Callable[[], None]] = {
 
 
 def make(name: str) -> None:
-    """One thing in this process; heavy packages are imported where they are used."""
+    """Make one thing in this process; heavy packages are imported where they are used."""
     if name in OTHERS:
         OTHERS[name]()
         return
@@ -112,7 +112,7 @@ def make(name: str) -> None:
 
 
 def make_all(jobs: int) -> None:
-    """The language models side by side, then what needs them."""
+    """Make the language models in parallel, then what needs them."""
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(run, FAMILIES))
     for name in ("problems", "unseen", "code-problems", "fusion-problems", "fusion-unseen", "chinese-problems",

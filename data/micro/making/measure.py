@@ -22,7 +22,7 @@ SHARES = {"one half": 1 / 2, "one third": 1 / 3, "one quarter": 1 / 4}
 
 @dataclass(frozen=True)
 class Sample:
-    """One answer of one model; `stopped` is false where it ran into the limit of tokens."""
+    """One answer of one model; `stopped` is False if it reached the limit of tokens."""
 
     model: str
     problem: Asked
@@ -36,7 +36,7 @@ class Sample:
 
 
 def is_right(problem: Asked, text: str) -> bool:
-    """Whether the program passes all tests of a task, or the final answer is the problem's."""
+    """Return True if the program passes all tests of a task, or the final answer is the problem's."""
     if isinstance(problem, Task):
         return passed(code_of(text), problem.tests) == len(problem.tests)
     found = final_answer(text)
@@ -44,13 +44,13 @@ def is_right(problem: Asked, text: str) -> bool:
 
 
 def final_answer(text: str) -> str | None:
-    """The number at the end of the answer in any of the house styles; None where it does not end in one."""
+    """Return the number at the end of an answer in any of the house styles; None if it does not end in one."""
     match = FINAL.search(text)
     return match.group(1) if match else None
 
 
 def equations(text: str) -> Iterator[tuple[float, float, bool]]:
-    """(second number, stated result, whether it holds) of each equation that can be read."""
+    """Yield (second number, stated result, whether it holds) for each equation that can be read."""
     for left, sign, right, result in EQUATION.findall(text):
         try:
             true = evaluate(left, sign, float(right))
@@ -60,7 +60,7 @@ def equations(text: str) -> Iterator[tuple[float, float, bool]]:
 
 
 def evaluate(left: str, sign: str, right: float) -> float:
-    """The value of one expression as the problems write them: `3 * 4`, `25% of 40`, `one third of 12`."""
+    """Return the value of an expression as the problems write them: `3 * 4`, `25% of 40`, `one third of 12`."""
     if sign == "of":
         return right * (float(left[:-1]) / 100 if left.endswith("%") else SHARES[left])
     return OPERATIONS[sign](float(left), right)
@@ -69,7 +69,7 @@ def evaluate(left: str, sign: str, right: float) -> float:
 def sample(
     folder: Path, problems: list[Asked], copies: int, temperature: float, seed: int, max_tokens: int = 128
 ) -> list[Sample]:
-    """`copies` answers a problem at `temperature` and top_p 0.95, or one greedy answer where the temperature is 0."""
+    """Return `copies` answers per problem at `temperature` and top_p 0.95, or one greedy answer if the temperature is 0."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -1,4 +1,4 @@
-"""What a program can tell about an answer, mapped to ArmoRM's 19 objectives, and wrong answers made from right ones."""
+"""What a program can measure of an answer, mapped to ArmoRM's 19 objectives, and wrong answers made from right ones."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ OBJECTIVES = (
 )  # fmt: skip
 CORRECTNESS = OBJECTIVES.index("helpsteer-correctness")
 VERBOSITY = OBJECTIVES.index("helpsteer-verbosity")
-LONG = 200  # characters of an answer that counts as fully verbose
-SLIPS = {1: 1.5, 2: 4.0, 3: 0.6, 4: 1.5, 6: 1.2, 8: 1.8, 10: 4.0, 12: 0.9, 14: 0.4, 20: 0.8}  # how often which
+LONG = 200  # length in characters of an answer that counts as fully verbose
+SLIPS = {1: 1.5, 2: 4.0, 3: 0.6, 4: 1.5, 6: 1.2, 8: 1.8, 10: 4.0, 12: 0.9, 14: 0.4, 20: 0.8}  # their probabilities
 
 
 def attributes(problem: Problem, text: str) -> list[float]:
-    """The 19 labels of one answer, each from 0 to 1, in the order of `OBJECTIVES`."""
+    """Return the 19 labels of one answer, each from 0 to 1, in the order of `OBJECTIVES`."""
     steps, found = list(equations(text)), final_answer(text)
     right = float(is_right(problem, text))
     ends = float(found is not None)
@@ -46,14 +46,14 @@ def attributes(problem: Problem, text: str) -> list[float]:
 
 
 def grounded(problem: Problem, text: str) -> float:
-    """Share of the question's numbers that the answer uses."""
+    """Return the share of the question's numbers that the answer uses."""
     asked = re.findall(r"\d+", problem.question)
     used = set(re.findall(r"\d+", text))
     return sum(number in used for number in asked) / len(asked) if asked else 1.0
 
 
 def corrupt(problem: Problem, rng: random.Random) -> Problem:
-    """The same problem with one wrong step, as small models make them; what follows goes on from the wrong number."""
+    """Return the problem with one wrong step, as small models make them; later steps use the wrong number."""
     at, slipped = rng.randrange(len(problem.steps)), rng.random() < 0.7
     known: dict[str, str] = {}
     steps: list[Step] = []
@@ -70,7 +70,7 @@ def corrupt(problem: Problem, rng: random.Random) -> Problem:
 
 
 def misread(expression: str, question: str, rng: random.Random) -> str:
-    """One number of the expression is another: one of the question, or one near by."""
+    """Replace one number of the expression by another one of the question, or a near one."""
     first, last = (re.compile(pattern) for pattern in (r"^\d+(?![\d%])", r"\d+(?!.*\d)"))
     where = first if first.match(expression) and rng.random() < 0.5 else last
     old = where.search(expression).group()
@@ -85,7 +85,8 @@ def compute(expression: str) -> str:
 
 
 def slip(number: str, rng: random.Random) -> str:
-    """A wrong result as the sources write them: mostly off by two, ten or another small even number, or any number near."""
+    """Return a wrong result as the sources write them: mostly off by two, ten or another small even number, or any number
+    near."""
     away = rng.choices(list(SLIPS), list(SLIPS.values()))[0] if rng.random() < 0.85 else rng.randint(1, 30)
     other = float(number) + away * rng.choice([-1, 1])
     return f"{other if other > 0 else float(number) + away:g}"

@@ -23,7 +23,7 @@ MANY = [-40, -12, -7, -5, -3, -2, 0, 1, 2, 4, 6, 9, 11, 15, 18, 21, 24, 30, 35, 
 
 
 def condition(rng: random.Random, x: str, double: float = 0.2) -> tuple[str, str]:
-    """What a number must be, and the test of `x` for it; with probability `double` two conditions in one."""
+    """Return a condition in words and the test of `x` for it; with probability `double` it consists of two."""
     (words, code), (other, second) = (_fill(rng, *pair, x=x) for pair in rng.sample(CONDITIONS, 2))
     if rng.random() >= double:
         return words, code
@@ -32,7 +32,7 @@ def condition(rng: random.Random, x: str, double: float = 0.2) -> tuple[str, str
 
 
 def change(rng: random.Random, x: str, steps: int = 1) -> tuple[str, str]:
-    """What happens to a number, and the expression for it: one step, or two of which the second takes the first's result."""
+    """Return a change of a number in words and the expression for it: one step, or two of which the second uses the first."""
     said, code, binds = [], x, 3
     for words, template, slot, result in rng.sample(CHANGES, steps):
         inner = f"({code})" if binds < slot else code
@@ -49,12 +49,12 @@ def _fill(rng: random.Random, words: str, code: str, x: str) -> tuple[str, str]:
 
 
 def edges(test: str) -> list[int]:
-    """The numbers of a condition and their neighbours, where wrong programs give themselves away."""
+    """Return the numbers of a condition and their neighbours, on which wrong programs tend to fail."""
     return sorted({int(number) + away for number in re.findall(r"\d+", test) for away in (-1, 0, 1)})
 
 
 def number_calls(rng: random.Random, test: str = "", width: int = 1) -> tuple[tuple[int, ...], ...]:
-    """Arguments for a function of `width` numbers: edges of the condition first, then numbers of all sorts."""
+    """Return arguments for a function of `width` numbers: edges of the condition first, then various numbers."""
     near = [(edge, *(rng.choice(MANY) for _ in range(width - 1))) for edge in edges(test)]
     far = [tuple(rng.choice(MANY) for _ in range(width)) for _ in range(8)]
     chosen = [*rng.sample(near, min(len(near), 4)), *far]
@@ -62,7 +62,7 @@ def number_calls(rng: random.Random, test: str = "", width: int = 1) -> tuple[tu
 
 
 def list_calls(rng: random.Random, test: str) -> tuple[tuple[list[int]], ...]:
-    """Arguments for a function of a list of numbers, the empty list among them."""
+    """Return arguments for a function of a list of numbers, including the empty list."""
     near = edges(test)
     rng.shuffle(near)
     lists = [near[start::3] + rng.sample(MANY, 3) for start in range(3)]

@@ -1,6 +1,6 @@
-"""Word problems with worked answers, made from templates: the only text that the micro models have ever seen.
+"""Word problems with worked answers, made from templates: the only text that the micro models have seen.
 
-A `Problem` knows its question, its steps and its answer; `write_answer` tells the steps in one of three lengths, in the
+A `Problem` knows its question, its steps and its answer; `write_answer` writes the steps in one of three lengths, in the
 house style of one model family. Every number comes from the caller's `random.Random`, so a seed is a data set.
 """
 
@@ -54,7 +54,7 @@ class HouseStyle:
 
 
 def change(rng: random.Random) -> Problem:
-    """Something is added, something is taken away."""
+    """Something is added and something taken away."""
     (name, she), (friend, _) = rng.sample(NAMES, 2)
     things = rng.choice(THINGS)
     start, more = rng.randint(8, 60), rng.randint(3, 39)
@@ -125,7 +125,7 @@ def sharing(rng: random.Random) -> Problem:
 
 
 def rate(rng: random.Random) -> Problem:
-    """So much an hour, for some hours."""
+    """An amount per hour, for some hours."""
     name, she = rng.choice(NAMES)
     first_hours, more_hours = rng.randint(2, 5), rng.randint(2, 4)
     hours, speed, wage = first_hours + more_hours, rng.randrange(20, 75, 5), rng.randint(6, 15)
@@ -144,7 +144,7 @@ def rate(rng: random.Random) -> Problem:
 
 
 def comparison(rng: random.Random) -> Problem:
-    """One has more, fewer or several times as many; how many together?"""
+    """One person has more, fewer or several times as many as another; how many together?"""
     (name, _), (friend, _) = rng.sample(NAMES, 2)
     things = rng.choice(THINGS)
     count, other = rng.randint(12, 50), rng.randint(3, 11)
@@ -205,7 +205,7 @@ def plural(ware: str) -> str:
 
 
 def write_answer(problem: Problem, style: HouseStyle, length: str) -> str:
-    """The worked answer: `short` has the equations only, `plain` a sentence a step, `long` says its goal and result too."""
+    """Return the worked answer: `short` has only the equations, `plain` a sentence per step, `long` also goal and result."""
     lines = [write_step(step, style, bare=length == "short") for step in problem.steps]
     if length == "long":
         lines.insert(0, f"We need to find {problem.goal}.")

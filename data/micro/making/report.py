@@ -1,4 +1,4 @@
-"""Measure what the saved weights do, on problems that no model has seen: the tables of README.md."""
+"""Measure the saved weights on problems that no model has seen: the tables of README.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoTokenizer, LlamaModel
 
 
 def measure(root: Path, name: str) -> dict[str, object]:
-    """Everything that README.md's tables show about one subject, as plain numbers; `reward` where it has a reward model."""
+    """Return all numbers of README.md's tables about one subject; with `reward` if it has a reward model."""
     subject = SUBJECTS[name]
     seed = subject.report_seed
     settle(seed)
@@ -35,7 +35,7 @@ def measure(root: Path, name: str) -> dict[str, object]:
 
 
 def language_row(drawn: list[Sample], greedy: list[Sample], kinds: list[str]) -> dict[str, float]:
-    """Shares and means of one language model."""
+    """Return the shares and means of one language model."""
     by_kind = {kind: rate(one.right for one in drawn if one.problem.kind == kind) for kind in kinds}
     texts: dict[str, set[str]] = defaultdict(set)
     for one in drawn:
@@ -49,7 +49,7 @@ def language_row(drawn: list[Sample], greedy: list[Sample], kinds: list[str]) ->
 
 
 def pairable(drawn: list[Sample]) -> float:
-    """Share of the problems with a right and a wrong answer among the samples."""
+    """Return the share of the problems that have a right and a wrong answer among the samples."""
     groups: dict[str, set[bool]] = defaultdict(set)
     for one in drawn:
         groups[one.problem.question].add(one.right)
@@ -61,7 +61,7 @@ def rate(values: Iterable[bool]) -> float:
 
 
 def load_reward(folder: Path) -> RewardModel:
-    """The saved reward model, its bfloat16 weights computed with in float32."""
+    """Load the saved reward model; its bfloat16 weights are used in float32."""
     model = RewardModel(LlamaModel(AutoConfig.from_pretrained(folder)))
     weights = {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
     model.load_state_dict(weights)
@@ -75,7 +75,7 @@ def score(folder: Path, course: Course, samples: list[Sample]) -> list[float]:
 
 
 def reward_row(root: Path, course: Course, samples: list[Sample]) -> dict[str, object]:
-    """Ranking accuracy over all right/wrong pairs of one prompt and source, correlation with length, quantiles."""
+    """Return the ranking accuracy over all right/wrong pairs of one prompt and source, correlation with length, quantiles."""
     scores = score(root / course.name, course, samples)
     groups: dict[tuple[str, str], list[tuple[float, bool]]] = defaultdict(list)
     for one, value in zip(samples, scores, strict=True):
@@ -101,7 +101,7 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def show(result: dict, write: Callable[[str], None] = print) -> None:
-    """The tables in Markdown."""
+    """Write the tables in Markdown."""
     models = result["models"]
     write(f"| | {' | '.join(models)} |")
     write(f"| --- |{' ---: |' * len(models)}")
@@ -117,7 +117,7 @@ def show(result: dict, write: Callable[[str], None] = print) -> None:
 
 
 def write_report(root: Path, names: Sequence[str]) -> None:
-    """Measure the named subjects; what report.json says about others stays."""
+    """Measure the named subjects; the entries of others in report.json are kept."""
     file = root / "report.json"
     result = json.loads(file.read_text()) if file.exists() else {}
     for name in names:

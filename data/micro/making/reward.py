@@ -31,7 +31,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 DRILL_STEPS, ANSWER_STEPS, CODE_STEPS, GATE_STEPS = 600, 1200, 700, 600
 BATCH, RATE, GATE_WIDTH, THREADS = 32, 0.8, 32, 2
 CHECK_WEIGHT, LABEL_WEIGHT = 2.0, 2.0
-COPIES = 3  # answers of a source to each prompt of the reward model's own
+COPIES = 3  # answers of a source to each of the reward model's own prompts
 LENGTH_LIMIT = 0.5  # Spearman correlation with verbosity that an objective other than verbosity may keep
 TEMPERATURE, SHARPNESS, MEDIAN_SCORE = 10.0, 15.0, 0.13
 PENALTIES = (0.0, 0.01, 0.025, *(n / 20 for n in range(1, 20)))
@@ -71,7 +71,7 @@ class RewardModel(nn.Module):
         self.gating = Gate(width, count)
 
     def features(self, ids: Tensor, ends: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
-        """(hidden state at the last token, hidden state where the assistant's header begins), each [batch, width]."""
+        """Return the hidden states at the last token and at the start of the assistant's header, each [batch, width]."""
         hidden = self.model(input_ids=ids, use_cache=False).last_hidden_state
         rows = torch.arange(len(ids))
         return hidden[rows, ends], hidden[rows, turns]
@@ -97,7 +97,7 @@ class Gate(nn.Module):
 
 
 def math_batches(tokenizer: PreTrainedTokenizerFast, samples: list[Sample]) -> Iterator[list[Lesson]]:
-    """Equations alone, then whole answers."""
+    """Yield batches of equations, then of whole answers."""
     drills = islice(drill(tokenizer, MATH.reward_seed + 10, BATCH), DRILL_STEPS)
     talks = islice(answers(samples, MATH.reward_seed + 20, BATCH), ANSWER_STEPS)
     return chain(drills, (lessons(tokenizer, batch) for batch in talks))
@@ -115,7 +115,7 @@ COURSES = {
 
 
 def deepened(folder: Path) -> nn.Module:
-    """A llama source's backbone and one layer more, which changes nothing before it is trained."""
+    """Return a llama source's backbone with one more layer, which changes nothing until it is trained."""
     source = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).model
     settings = source.config.to_dict() | {"num_hidden_layers": source.config.num_hidden_layers + 1, "layer_types": None}
     backbone = LlamaModel._from_config(LlamaConfig(**settings), attn_implementation="eager", dtype=torch.float32)
@@ -126,14 +126,14 @@ def deepened(folder: Path) -> nn.Module:
 
 
 class Checks(nn.Module):
-    """Readouts for training only: does the equation hold, is all right so far, and the next token by the embeddings."""
+    """Heads for training only: whether the equation holds, whether all is right so far, and the next token."""
 
     def __init__(self, model: RewardModel) -> None:
         super().__init__()
         self.heads = nn.Linear(model.model.config.hidden_size, 2)
 
     def forward(self, model: RewardModel, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        """The loss of a batch, and what to print about it."""
+        """Return the loss of a batch, and what to print about it."""
         with torch.autocast("cpu", torch.bfloat16):
             hidden = model.model(input_ids=batch["ids"], use_cache=False).last_hidden_state
         asked = batch["following"] != UNSAID
@@ -180,7 +180,7 @@ def features(model: RewardModel, rows: list[Lesson]) -> tuple[Tensor, Tensor]:
 
 
 def transform(rewards: Tensor) -> Tensor:
-    """Identity minus a penalty on verbosity for each other objective: the smallest that leaves at most `LENGTH_LIMIT`."""
+    """Return the identity minus a penalty on verbosity per other objective: the smallest that leaves at most `LENGTH_LIMIT`."""
     matrix, verbosity = torch.eye(len(OBJECTIVES)), rewards[:, VERBOSITY]
     for objective in set(range(len(OBJECTIVES))) - {VERBOSITY}:
         kept = [p for p in PENALTIES if spearman(rewards[:, objective] - p * verbosity, verbosity) <= LENGTH_LIMIT]
@@ -194,7 +194,8 @@ def spearman(left: Tensor, right: Tensor) -> float:
 
 
 def preference_pairs(samples: list[Sample], rng: random.Random, longer_share: float) -> list[tuple[int, int]]:
-    """Positions (chosen, rejected): right over wrong of one prompt and source, and longer over shorter among the right."""
+    """Return index pairs (chosen, rejected): right over wrong of one prompt and source, and longer over shorter among the
+    right."""
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, one in enumerate(samples):
         groups[one.model, one.problem.question].append(index)
@@ -227,7 +228,7 @@ def learn_gate(model: RewardModel, rows: list[Lesson], pairs: list[tuple[int, in
 
 
 def make_samples(root: Path, course: Course) -> list[Sample]:
-    """Answers of the four sources to problems of the reward model's own."""
+    """Sample answers of the four sources to the reward model's own problems."""
     subject, seed = course.subject, course.subject.reward_seed
     problems = list(islice(subject.stream(seed, subject.mixture(), subject.held_out), course.prompts))
     return [one for n, name in enumerate(course.sources)
@@ -235,7 +236,7 @@ def make_samples(root: Path, course: Course) -> list[Sample]:
 
 
 def train(root: Path, course: Course) -> None:
-    """Write the course's folder: the tokenizer and the backbone's start come from its base."""
+    """Train and write the course's folder; the tokenizer and the initial backbone come from its base."""
     settle(course.subject.reward_seed)
     samples = make_samples(root, course)
     settle(course.subject.reward_seed)
@@ -249,7 +250,7 @@ def train(root: Path, course: Course) -> None:
 
 
 def choose_weights(model: RewardModel, tokenizer: PreTrainedTokenizerFast, samples: list[Sample], course: Course) -> None:
-    """Stage 2 on answers that the sources sampled, with the backbone and the objectives as the file will hold them."""
+    """Run stage 2 on sampled answers of the sources, with backbone and objectives rounded as in the file."""
     seed = course.subject.reward_seed
     settle(seed)
     model.gating = Gate(model.model.config.hidden_size, len(OBJECTIVES))
@@ -271,7 +272,7 @@ def save(model: RewardModel, folder: Path, base: Path) -> None:
 
 
 def settings_of(config: object) -> dict[str, object]:
-    """config.json with the fields of the published one."""
+    """Return config.json with the fields of the published one."""
     copied = ("attention_bias", "attention_dropout", "bos_token_id", "eos_token_id", "pad_token_id", "head_dim", "hidden_act",
               "hidden_size", "initializer_range", "intermediate_size", "mlp_bias", "num_attention_heads", "num_hidden_layers",
               "num_key_value_heads", "rms_norm_eps", "use_cache", "vocab_size")  # fmt: skip

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SECONDS = 0.5  # of processor time, for one program
-PATIENCE = 20.0  # seconds until a worker that says nothing is replaced
+PATIENCE = 20.0  # seconds until a silent worker is replaced
 FENCED = re.compile(r"```(?:python)?\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
@@ -27,7 +27,7 @@ class Worker:
         self.process: subprocess.Popen[str] | None = None
 
     def ask(self, code: str, tests: Sequence[str]) -> int:
-        """How many tests hold; none where the worker died or hung, and had to be replaced."""
+        """Return how many tests hold; 0 if the worker died or hung and had to be replaced."""
         if self.process is None or self.process.poll() is not None:
             self.process = subprocess.Popen([sys.executable, "-I", __file__], text=True, stdin=subprocess.PIPE,
                                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # fmt: skip
@@ -51,13 +51,13 @@ def passed(code: str, tests: tuple[str, ...]) -> int:
 
 
 def code_of(text: str) -> str:
-    """The program in an answer: the first fenced block, or, without one, everything from the first `def` on."""
+    """Return the program in an answer: the first fenced block, or without one everything from the first `def` on."""
     block = FENCED.search(text)
     return block.group(1) if block else text[max(0, text.find("def ")) :]
 
 
 def count(code: str, tests: list[str]) -> int:
-    """In the worker: the tests that hold within the time."""
+    """Return how many tests hold in time; runs in the worker."""
     space: dict[str, object] = {}
     held = 0
     try:

@@ -1,4 +1,4 @@
-"""What the models can be asked about: each subject's kinds of problems, how answers are written, and which are right."""
+"""The subjects of the models: their kinds of problems, how answers are written, and which answers are right."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FUSION_COUNT, HELD_COUNT, DEV_COUNT = 3000, 600, 240
 class Subject:
     """`copies` and `max_tokens` are those of the report; the seeds are of the demo's and the report's questions.
 
-    The development problems, where there are some, have the seed after the report's: settings are chosen on them.
+    Development problems, on which settings are chosen, have the seed after the report's.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Subject:
     dev_count: int = 0
 
     def stream(self, seed: int, weights: dict[str, float], excluded: frozenset[str] = frozenset()) -> Iterator[Asked]:
-        """Problems without end, kinds drawn by weight, questions of `excluded` skipped."""
+        """Yield problems without end: kinds drawn by weight, questions in `excluded` skipped."""
         rng = random.Random(seed)
         while True:
             problem = self.kinds[rng.choices(list(weights), list(weights.values()))[0]](rng)
@@ -47,7 +47,7 @@ class Subject:
                 yield problem
 
     def balanced(self, seed: int, count: int, others: Sequence[Asked] = ()) -> list[Asked]:
-        """`count` different problems that are none of the others, the kinds in turn."""
+        """Return `count` different problems, none of them in `others`, the kinds in turn."""
         excluded = {problem.question for problem in others}
         rng = random.Random(seed)
         chosen: dict[str, Asked] = {}
@@ -61,7 +61,7 @@ class Subject:
         return self.balanced(self.demo_seed, self.demo_count)
 
     def unseen(self) -> list[Asked]:
-        """The report's problems."""
+        """Return the report's problems."""
         return self.balanced(self.report_seed, self.report_count, self.demo())
 
     def dev(self) -> list[Asked]:
@@ -69,11 +69,11 @@ class Subject:
 
     @cached_property
     def held_out(self) -> frozenset[str]:
-        """Questions that no training set may hold: the demo's, the report's and those for development."""
+        """Return the questions that no training set may contain: the demo's, the report's and those for development."""
         return frozenset(problem.question for problem in self.demo() + self.unseen() + self.dev())
 
     def mixture(self, **weights: float) -> dict[str, float]:
-        """Weight of each kind of problem, 1 where nothing is said."""
+        """Return the weight of each kind of problem, 1 by default."""
         return {kind: weights.get(kind, 1.0) for kind in self.kinds}
 
 

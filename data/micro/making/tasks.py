@@ -1,7 +1,7 @@
-"""Function-writing tasks with right programs and tests: the only text that the micro models for code have ever seen.
+"""Function-writing tasks with right programs and tests: the only text that the micro models for code have seen.
 
 A `Task` knows its question, two right bodies (one expression; statements) and the calls of its tests. `write_answer` puts a
-body into the house style of one model. In the bodies `@x` stands for the loop variable and `@out` for the local result.
+body into the house style of one model. In the bodies `@x` is the loop variable and `@out` the local result.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROWS = ([3, 1, 4, 1, 5, 9, 2, 6], [8, -2, 7, 0, -5, 3], [10, 20, 30, 40, 50], [2
 
 @dataclass(frozen=True)
 class CodeStyle:
-    """How a model answers: fence, what stands before and after the program (`{goal}` is filled in), names of locals."""
+    """How a model answers: fence, text before and after the program (`{goal}` is filled in), names of locals."""
 
     fence: bool
     lead: str
@@ -63,7 +63,7 @@ class Task:
 
     @cached_property
     def tests(self) -> tuple[str, ...]:
-        """One assertion a call, with what the solution gives; equal calls only once."""
+        """One assertion per call, with the solution's result; equal calls only once."""
         space: dict[str, Callable[..., object]] = {}
         exec(self.solution, space)
         calls = dict.fromkeys(", ".join(map(repr, call)) for call in self.calls)
@@ -77,7 +77,7 @@ def task(rng: random.Random, kind: str, params: tuple[str, ...], goal: str, shor
 
 
 def arithmetic(rng: random.Random) -> Task:
-    """Two terms joined, and one number more."""
+    """Two terms joined, and one more number."""
     params = tuple(rng.sample(SCALARS, 2))
     (first, one), (second, two) = (term(rng, param) for param in rng.sample(params, 2))
     words, code, sums = rng.choice([
@@ -105,7 +105,7 @@ def term(rng: random.Random, param: str) -> tuple[str, str]:
 
 
 def mapping(rng: random.Random) -> Task:
-    """Numbers of a list that meet a condition, or all of them, each changed or as it is."""
+    """The numbers of a list that meet a condition, or all of them, changed or unchanged."""
     numbers = rng.choice(LISTS)
     wanted, test = condition(rng, "@x")
     done, code = change(rng, "@x", rng.choice([1, 2]))
@@ -120,7 +120,7 @@ def mapping(rng: random.Random) -> Task:
 
 
 def gather(numbers: str, test: str, act: str) -> str:
-    """A loop that does `act` for each number that passes `test` (all, where that is empty)."""
+    """Return a loop that does `act` for each number that passes `test` (for all if it is empty)."""
     inner = f"    if {test}:\n        {act}" if test else f"    {act}"
     return f"for @x in {numbers}:\n{inner}"
 
@@ -166,7 +166,7 @@ def piece(rng: random.Random, string: str) -> tuple[str, str]:
 
 
 def extreme(rng: random.Random) -> Task:
-    """The largest or smallest of some numbers, or a default where there is none."""
+    """The largest or smallest of some numbers, or a default if there is none."""
     numbers, default = rng.choice(LISTS), rng.choice(["0", "-1", "None", "100", "limit", "n", "k"])
     wanted, test = condition(rng, "@x")
     word, best = rng.choice([("largest", "max"), ("smallest", "min")])
@@ -181,7 +181,7 @@ def extreme(rng: random.Random) -> Task:
 
 
 def branches(rng: random.Random) -> Task:
-    """A number kept between two bounds, or changed in one way or another."""
+    """A number clipped to two bounds, or changed in one of two ways."""
     n = rng.choice(SCALARS)
     low = rng.randint(2, 20)
     high = low + rng.randint(3, 30)
@@ -239,7 +239,7 @@ def checks(rng: random.Random) -> Task:
 
 
 def split(calls: list[tuple[int, int]], code: str, a: str, b: str) -> tuple[tuple[int, int], ...]:
-    """Five of the calls, two or more of each outcome where there are as many."""
+    """Return five of the calls, two or more of each outcome if there are that many."""
     yes, no = ([call for call in calls if eval(code, {}, {a: call[0], b: call[1]}) is wanted] for wanted in (True, False))
     return tuple([*yes[:2], *no[:3], *yes[2:5]][:5])
 
@@ -261,7 +261,7 @@ def list_check(rng: random.Random) -> Task:
 
 
 def slices(rng: random.Random) -> Task:
-    """Parts of a list, by place or by size, one or two of them."""
+    """One or two parts of a list, by position or by size."""
     values = rng.choice(LISTS)
     (first, one), (second, two) = part(rng, values), part(rng, values)
     if rng.random() < 0.5:
@@ -313,7 +313,7 @@ KINDS: dict[str, Callable[[random.Random], Task]] = {
 
 
 def program(task: Task, body: str, loop_name: str, result_name: str, docstring: bool = False) -> str:
-    """The whole function, its locals named."""
+    """Return the whole function with named locals."""
     lines = body.replace("@x", loop_name).replace("@out", result_name).splitlines()
     if docstring:
         lines.insert(0, f'"""Return {task.goal}."""')
@@ -321,7 +321,7 @@ def program(task: Task, body: str, loop_name: str, result_name: str, docstring: 
 
 
 def write_answer(task: Task, style: CodeStyle, length: str, rng: random.Random) -> str:
-    """A right answer: `short` is one expression, `plain` has statements, `long` a docstring as well."""
+    """Return a right answer: `short` is one expression, `plain` has statements, `long` also a docstring."""
     loop_name, result_name = (rng.choice([name for name in names if name not in task.params])
                               for names in (style.loop_names, style.result_names))  # fmt: skip
     code = program(task, task.short if length == "short" else task.long, loop_name, result_name, length == "long")

@@ -317,8 +317,3 @@ def _only(test: int, value: int, argument: int, mask: int | None = None) -> list
     """Allow the call only where the test holds for an argument."""
     masked = [] if mask is None else [(_AND, 0, 0, mask)]
     return [_argument(argument), *masked, (test, 0, 1, value), (_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _ERRNO | _EPERM)]
-
-
-def filters_system_calls() -> bool:
-    """Whether this machine's architecture has a table here."""
-    return sys.platform == "linux" and _MACHINE in _ARCHITECTURES

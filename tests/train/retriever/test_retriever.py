@@ -150,7 +150,7 @@ REFUSED = [
     ({"top": 0}, "--top 0: at least one"),
     ({"mml_weight": -1.0}, "--mml_weight -1: a weight is 0 or more"),
     ({"nll_weight": 0.0, "mml_weight": 0.0}, "all three weights are 0"),
-    ({"nll_weight": 0.0, "generator_steps": 5}, "--generator_steps 5: these learn by --nll_weight, which is 0"),
+    ({"nll_weight": 0.0, "generator_steps": 5}, "--generator_steps 5: the generator learns by --nll_weight, which is 0"),
 ]
 
 
@@ -165,7 +165,7 @@ def test_what_cannot_be_trained(town, changed, said):
 FILES = [
     ("[1]\n", "line 1 is not a JSON object"),
     ("{\n", "not JSON Lines"),
-    ("", "no rows in it"),
+    ("", "the file has no rows"),
     ('{"a": 1}\n', "row 1 has no turns"),
     ('{"turns": [{"user": "a"}]}\n', "row 1: turns.0 must have user and system, both text"),
 ]
@@ -198,7 +198,7 @@ def test_the_papers_settings_are_flags(town, name, top):
 def test_a_misspelt_flag_and_a_kb_without_the_column(town, capsys):
     assert main([*flags(town, town / "x"), "--retriver_steps", "3"]) == 2
     assert "--retriver_steps: no such flag; did you mean --retriever_steps?" in capsys.readouterr().err
-    with pytest.raises(TrainError, match=r"--columns title: .* has no such column; there are name, food, area, phone"):
+    with pytest.raises(TrainError, match=r"--columns title: .* has no such column; its columns are name, food, area, phone"):
         read_knowledge(town / "kb.jsonl", ["title"], {})
 
 
