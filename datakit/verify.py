@@ -1,4 +1,4 @@
-"""Answers through a domain's verifier, in worker processes."""
+"""Runs answers through a domain's verifier, in worker processes."""
 
 from __future__ import annotations
 
