@@ -277,7 +277,7 @@ def test_strange_lines_in_results_are_counted_and_no_line_counts_twice(fake, bat
 
     fake._keep = add_lines
     assert batching.go(n=N) is None and batching.rows == undisturbed and batching.paid_once
-    assert batching.said == ["fake/one: 4 lines in the results of batch_2 of no request of that batch"]
+    assert batching.said == ["fake/one: 4 lines in the results of batch_2 match no request of that batch"]
 
 
 # ------------------------------------------------------------------------------------------------------------------- budgets
