@@ -92,8 +92,8 @@ def test_the_command_line_has_every_field(tmp_path, source, words):
     ("source", "message"),
     [
         ({"engine": "transformers", "tensor_parallel_size": 2}, "sources.0.tensor_parallel_size: 2: only vllm has it"),
-        ({"args": ["--dtype", "half"]}, "sources.0.args: --dtype: datakit gives this itself"),
-        ({"args": ["--port=1"]}, "sources.0.args: --port: datakit gives this itself"),
+        ({"args": ["--dtype", "half"]}, "sources.0.args: --dtype: datakit sets this itself"),
+        ({"args": ["--port=1"]}, "sources.0.args: --port: datakit sets this itself"),
         ({"pass_env": ["NO_SUCH_TOKEN"]}, "sources.0.pass_env: the environment variable NO_SUCH_TOKEN is not set"),
         ({"python": "no/python"}, "sources.0.python: no such interpreter: no/python"),
         ({"python": "without-vllm"}, "sources.0.python: without-vllm has no package 'vllm'"),
