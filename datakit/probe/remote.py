@@ -26,9 +26,7 @@ from datakit.tokens import Vocabulary, locate, row_of
 
 MOST_IN_FLIGHT = 8
 PATH = "/chat/completions"
-NOT_FOUND = (
-    "the server's tokens are not those of the text: its chat template writes it differently, or `tokenizer` is wrong"
-)
+NOT_FOUND = "the server's tokens are not those of the text: its chat template writes it differently, or `tokenizer` is wrong"
 NO_LOGPROBS = (
     "the answer has no prompt_logprobs and prompt_token_ids, which vLLM gives; for another server's model give its folder as a "
     "source of type local"

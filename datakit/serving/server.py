@@ -131,7 +131,7 @@ class Server:
             self._trouble = f"{ending}; no restart is left of {self._launch.restarts} (restarts); {self._log_end()}"
 
     def _start_again(self) -> bool:
-        """Start the server and wait until it answers or ends (a hanging one is ended). Return False if it is unwanted by now."""
+        """Start the server and wait until it answers or ends (a hanging one is ended). Return False if it is not wanted now."""
         try:
             with self._starting:
                 if self._unwanted.is_set():
