@@ -116,7 +116,7 @@ def needs_extra(extra: str, purpose: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        where = " in another environment, for vLLM is installed here and the two exclude one another (transformers)"
+        where = " in another environment: vLLM is installed here, and it needs another version of transformers"
         beside_vllm = extra == "local" and importlib.util.find_spec("vllm") is not None
         raise MissingExtra(
             f"{purpose} needs the package '{error.name}', which is not installed: pip install '{DISTRIBUTION}[{extra}]'"

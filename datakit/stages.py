@@ -355,7 +355,7 @@ def merge(folder: Path, shards: Sequence[Path], monitor: Monitor) -> Merged:
         with run.abandoned_if_new():
             merged = merge_shards(run, opened)
     for shard in merged.waiting:
-        monitor.say(f"{shard}: batches are on their way there; build it once more, and merge again", warning=True)
+        monitor.say(f"{shard}: its batches are not finished; build it again, and merge again", warning=True)
     if merged.lacking:
         lacking = counted(merged.lacking, "prompts of other shards")
         monitor.say(f"{lacking} are not among these; the next build of {folder} asks them", warning=True)

@@ -27,8 +27,8 @@ UNUSABLE = {
     404: "answers that this is not found (HTTP 404: {said}); check the model's name and that the URL ends in /v1",
 }
 KEYLESS = {
-    401: "wants a key, and was shown none (HTTP 401: {said}); name the variable that holds it as api_key_env",
-    403: "forbids the request, and was shown no key (HTTP 403: {said}); if it wants one, name its variable as api_key_env",
+    401: "requires a key, and none was sent (HTTP 401: {said}); name the variable that holds it as api_key_env",
+    403: "forbids the request, and no key was sent (HTTP 403: {said}); if it requires one, name its variable as api_key_env",
 }
 _TRIES_AGAIN = (409, 425)
 _NEVER_THE_ACCOUNT = (404, 413, 422)

@@ -121,7 +121,7 @@ def _check_row(row: Any, text: str, place: str) -> Row:
         try:
             canonical_json(row).encode()
         except UnicodeEncodeError as error:
-            raise BadRow(place, "contains half a character", f" ({error.object[error.start]!r}); fix or remove it") from None
+            raise BadRow(place, "contains a lone surrogate", f" ({error.object[error.start]!r}); fix or remove it") from None
     return row
 
 

@@ -114,7 +114,7 @@ class _Importing:
             self._add(found, met)
 
     def _several(self) -> BadInput:
-        return BadInput(f"{self.source.name}: a row is a whole dialogue; a response answers one prompt, give what it answers")
+        return BadInput(f"{self.source.name}: a row is a whole dialogue; a response answers one prompt, so give that prompt")
 
     def _add_columns(self, frame: pl.DataFrame) -> bool:
         """Add a stretch. Return False, with nothing done, if one of its rows must be read by itself."""

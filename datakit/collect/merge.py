@@ -51,7 +51,7 @@ def check_shards(folder: Path, shards: Sequence[Run]) -> None:
         if (both := prompts.filter("kept").join(others.filter("kept"), on="prompt_id", how="semi")).height:
             raise RunError(
                 f"{one} and {other} overlap: both ask {counted(both.height, 'prompts')} ('{both['prompt_id'][0]}'); "
-                "leave one out, or build them with --shard of one N"
+                "leave one out, or build them with the same N in --shard"
             )
 
 

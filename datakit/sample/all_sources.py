@@ -82,7 +82,7 @@ class Gathering:
             one = known.get(batch.source)
             if one is None and batch.may_be_paid:
                 self.monitor.say(
-                    f"batch {batch.batch_id} of {batch.model} is left alone: this recipe misses nothing of such samples "
+                    f"batch {batch.batch_id} of {batch.model} is left alone: this recipe does not need its samples "
                     f"({folder.note_path(batch)})",
                     warning=True,
                 )

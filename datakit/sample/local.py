@@ -139,7 +139,7 @@ def check(source: LocalSource, where: str) -> None:
 def model_folder(source: LocalSource, where: str) -> Path:
     """Return the source's model folder. Raise BadInput if there is none."""
     if source.location is None:
-        raise BadInput(f"{where}.model: {source.model}: no such folder; say folder: PATH, or type: serve for one of the hub")
+        raise BadInput(f"{where}.model: {source.model}: no such folder; write folder: PATH, or type: serve for a hub model")
     return source.location
 
 

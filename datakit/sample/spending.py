@@ -136,7 +136,7 @@ def within(recipe: Recipe, budget: Budget) -> Recipe:
 def over_budget(budget: Budget, spent: Spent) -> str | None:
     """Return a message for the user if the budget is used up, else None."""
     tokens = f"{spent.prompt_tokens:,} tokens in, {spent.completion_tokens:,} out"
-    go_on = "what was received is stored; a larger budget goes on, --keep-going finishes with what there is"
+    go_on = "what was received is stored; raise the budget to go on, or use --keep-going to finish with the rows so far"
     if budget.tokens is not None and spent.tokens >= budget.tokens:
         took = f"this run has taken {spent.tokens:,} tokens of {budget.tokens:,}"
         return f"budget.tokens: {took} ({tokens}); {go_on}"

@@ -52,7 +52,7 @@ def end_orphans(logs: Path, say: Say) -> None:
         named = ", ".join(f"{pid} ({_title(pid)}; {Path(value.partition(' ')[2]).name})" for pid, value in found.items())
         say(f"left by a datakit that was killed, ended now: processes {named}", warning=True)
         if left := end_marked(orphaned):
-            say(f"they do not end, not by SIGKILL either: processes {', '.join(map(str, left))}", warning=True)
+            say(f"even SIGKILL did not end them: processes {', '.join(map(str, left))}", warning=True)
 
 
 def end_marked(wanted: Callable[[str], bool]) -> list[int]:

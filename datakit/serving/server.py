@@ -128,7 +128,7 @@ class Server:
                 if not self._start_again():
                     return
         if not self._unwanted.is_set():
-            self._trouble = f"{ending}; no restart is left of {self._launch.restarts} (restarts); {self._log_end()}"
+            self._trouble = f"{ending}; no restarts left (restarts: {self._launch.restarts}); {self._log_end()}"
 
     def _start_again(self) -> bool:
         """Start the server and wait until it answers or ends (a hanging one is ended). Return False if it is not wanted now."""

@@ -117,7 +117,7 @@ class Tables:
         except (duckdb.Error, pl.exceptions.PolarsError) as error:
             raise BadInput(self._say(str(error).strip())) from error
         if frame is None:
-            raise BadInput(self._say("no rows come from this; give one SELECT"))
+            raise BadInput(self._say("this returns no rows; give one SELECT"))
         return frame
 
     def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None, as_written: bool = False) -> None:

@@ -17,7 +17,7 @@ from datakit.tables.measured import measured
 
 ROWS_AT_A_TIME = 5_000  # rows of a row group: the most that are in memory at once where rows are streamed
 COMPARED_BY = "datakit.compared"
-MOVE_AWAY = "move it away and build again: only the rows in it are made anew"
+MOVE_AWAY = "move it away and build again: only the rows in it are made again"
 
 
 def parts_in(folder: Path) -> list[Path]:

@@ -106,8 +106,8 @@ def _copy(remote: Remote, folder: Path, files: Mapping[str, Content], copied: Ca
             remote.get(name, temporary, files[path].size)
         except FileNotFoundError as error:
             raise BadInput(
-                f"{remote.url}: {name} is not there, though the manifest names it; pull again, and where that says the same, "
-                "datakit mirror RUN where the run was made copies it again"
+                f"{remote.url}: {name} is not there, though the manifest names it; pull again; if that fails too, "
+                "datakit mirror RUN on the machine that made the run copies it again"
             ) from error
         return Content.of(temporary)
 
@@ -118,7 +118,7 @@ def _copy(remote: Remote, folder: Path, files: Mapping[str, Content], copied: Ca
                     raise BadInput(
                         f"{remote.url}: {object_of(path, files[path])} has {got.size:,} bytes with SHA-256 {got.sha256[:16]}, "
                         f"the manifest says {files[path].size:,} with {files[path].sha256[:16]}; remove that object, and "
-                        "datakit mirror RUN where the run was made copies it again"
+                        "datakit mirror RUN on the machine that made the run copies it again"
                     )
                 _put_in_place(folder, path, temporaries[path])
                 copied(path)

@@ -293,7 +293,7 @@ class Run:
         return values
 
     def _unreadable(self, error: Exception) -> RunError:
-        return RunError(f"{self.folder / 'recipe.json'}: cannot be read ({error}); build again with --recipe to write it anew")
+        return RunError(f"{self.folder / 'recipe.json'}: cannot be read ({error}); build again with --recipe to rewrite it")
 
     def missing(self, table: str, wanted: pl.DataFrame) -> pl.DataFrame:
         """Return the rows of `wanted` whose key (the columns that it shares with the table's key) has no row yet."""

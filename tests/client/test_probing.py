@@ -83,7 +83,7 @@ def test_one_that_lists_nothing_is_asked_by_a_request_without_messages(status):
         assert probed.trouble is None and not probed.lists
     odd["/v1/chat/completions"] = partial(error, 401, "who are you?")
     with running(Odd(odd)) as fake:
-        assert "wants a key, and was shown none (HTTP 401: who are you?)" in (trouble(fake.url) or "")
+        assert "requires a key, and none was sent (HTTP 401: who are you?)" in (trouble(fake.url) or "")
     odd["/v1/chat/completions"] = partial(error, 404, "no such model")
     with running(Odd(odd)) as fake:
         said = trouble(fake.url) or ""

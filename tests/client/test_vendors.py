@@ -314,7 +314,7 @@ def test_a_query_stays_at_the_end_also_of_probes(quick, monkeypatch):
         assert all(path.endswith("?api-version=2024-10-21") for path in fake.asked_for) and len(fake.asked_for) > 3
         assert "/openai/deployments/one/chat/completions?api-version=2024-10-21" in fake.asked_for
         [probed] = probe_endpoint([url], Access(), "fake/one")
-        assert "wants a key" in (probed.trouble or "")
+        assert "requires a key" in (probed.trouble or "")
         [probed] = probe_endpoint([url], Access({"api-key": "another"}), "fake/one")
         assert "does not accept the key" in (probed.trouble or "")
 

@@ -320,7 +320,7 @@ def test_a_row_without_what_it_needs_is_dropped_and_counted(tmp_path: Path, row:
 BROKEN: dict[str, tuple[bytes, str]] = {
     "r.jsonl": (as_json_lines([GOOD]) + b'{"prompt": "x\n', "line 2: not valid JSON"),
     "list.jsonl": (as_json_lines([GOOD]) + b"[1]\n", "line 2: not a JSON object"),
-    "half.jsonl": (as_json_lines([GOOD]) + b'{"prompt": "\\ud800"}\n', "line 2: contains half a character"),
+    "half.jsonl": (as_json_lines([GOOD]) + b'{"prompt": "\\ud800"}\n', "line 2: contains a lone surrogate"),
     "type.jsonl": (as_json_lines([GOOD, GOOD | {"prompt": 5}]), r"line 2 \(prompt_id a\): prompt must be text \(got 5\)"),
     "text.jsonl": (as_json_lines([GOOD, GOOD | {"text": 5}]), r"line 2 \(prompt_id a\): text must be text \(got 5\)"),
     "score.jsonl": (

@@ -126,8 +126,8 @@ def test_an_outage_is_waited_for(fake, batching, status):
 @pytest.mark.parametrize(
     "status, said",
     [
-        (401, "wants a key, and was shown none (HTTP 401"),
-        (403, "forbids the request, and was shown no key (HTTP 403"),
+        (401, "requires a key, and none was sent (HTTP 401"),
+        (403, "forbids the request, and no key was sent (HTTP 403"),
         (402, "does not answer for this account"),
     ],
 )
