@@ -36,7 +36,7 @@ Verdict = Literal["holds", "may stop the build", "would stop the build", "unknow
 
 @dataclass(frozen=True)
 class SourcePlan:
-    """What a build would ask of one source."""
+    """The requests that a build would send to one source."""
 
     source: str
     model: str
@@ -64,7 +64,7 @@ class SourcePlan:
 
 @dataclass(frozen=True)
 class JudgePlan:
-    """What a build would ask of a judge that compares two answers or grades one with its own prompt."""
+    """The requests that a build would send to a judge that compares two answers or grades one with its own prompt."""
 
     judge: str
     wanted: int
@@ -80,7 +80,7 @@ class JudgePlan:
 
 @dataclass(frozen=True)
 class BudgetPlan:
-    """Whether the budget covers what is spent and what is planned."""
+    """A budget, compared with what is spent and planned."""
 
     limit: float
     spent: float
@@ -91,7 +91,7 @@ class BudgetPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a build would ask for."""
+    """The requests that a build would send."""
 
     prompts: int
     """Number of prompts that are not dropped."""
@@ -99,13 +99,13 @@ class Plan:
     spent: Spent
     """Tokens and cost of the run's samples and judgements so far."""
     judged: dict[str, int]
-    """How many answers each judge behind a URL would score, at most. They count in no sum and no budget."""
+    """The number of answers that each judge behind a URL would score, at most. They count in no sum and no budget."""
     judging: list[JudgePlan]
     """Judges whose tokens count in the budgets."""
     budgets: dict[str, BudgetPlan]
     """The budgets that the recipe sets, by name: tokens, cost."""
     readings: list[ReadingPlan]
-    """What the models of the probe stage would read. It counts in no sum and no budget."""
+    """The texts that the models of the probe stage would read. They count in no sum and no budget."""
 
     @property
     def planned(self) -> Spent:

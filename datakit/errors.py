@@ -86,16 +86,16 @@ class BudgetSpent(DatakitError):
 
 
 class Origin(NamedTuple):
-    """Where the settings of a model are written, for the messages that send the user back there."""
+    """The place where a model's settings are written, for the messages that send the user back there."""
 
     section: str = ""
     """The section of the recipe, such as sources.0."""
     url: str = "base_urls"
     """The field or option that holds the model's URL, such as sources.0.base_urls."""
     settings: str = "the recipe"
-    """Where the model's other fields are written."""
+    """The place of the model's other fields."""
     again: str = "build again"
-    """What the user does once that is corrected."""
+    """The next step after the correction."""
 
     @classmethod
     def of_section(cls, section: str) -> Origin:

@@ -43,7 +43,7 @@ class Options:
     keep_going: bool = False
     """Let an unusable source or a spent budget end only its own sampling; the rows so far go through all stages."""
     grace_s: float = 20.0
-    """How many seconds to wait for answers in flight when the build is to end."""
+    """Seconds to wait for answers in flight when the build is to end."""
     recipe_select: bool = False
     """Select by the recipe's own rule if `datakit select --set` has changed the rule of the run."""
     selfcheck: bool = False

@@ -16,14 +16,14 @@ class ReplicaProgress:
     """resting: it asked for a pause, or it fails; down: it cannot be reached and is probed until it answers."""
     in_flight: int
     window: int
-    """How many requests it may have in flight now; adapts between 1 and the recipe's max_in_flight."""
+    """The number of requests that it may have in flight now; adapts between 1 and the recipe's max_in_flight."""
     waiting: int | None = None
     """Requests in the server's own queue, if it reports them (vLLM's /metrics)."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What one part of a stage has done since the stage began; the counts only grow."""
+    """The work of one part of a stage since the stage began; the counts only grow."""
 
     done: int = 0
     failed: int = 0

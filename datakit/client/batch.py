@@ -44,7 +44,7 @@ class BatchState:
     files: tuple[str, ...]
     """The ids of its output file and its error file, if they exist yet."""
     refusal: Fault | None
-    """Why the file as a whole was rejected; then no line was answered."""
+    """The reason why the file as a whole was rejected, if it was; then no line was answered."""
 
     @property
     def ended(self) -> bool:

@@ -72,7 +72,7 @@ class Client:
         self.patience_s = patience_s
         self.answered = proven
         self.retries_refused = False
-        """True if only requests that were refused before are sent: many refusals must not stop the source then."""
+        """True if refused requests are being retried: many refusals must not stop the source then."""
         self._answered_now = False
         self.requests = 0
         self.retries = 0

@@ -21,7 +21,7 @@ class Content(NamedTuple):
     text: str
     thinking: str
     form: str | None = None
-    """Where the thought was: the field of the message, or `parts` of its content."""
+    """The place of the thought: a field of the message, or `parts` of its content."""
 
 
 def read_content(choice: dict[str, Any]) -> Content:

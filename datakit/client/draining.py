@@ -28,7 +28,7 @@ class Drain:
     """The clients and tasks of one piece of work, as an async context manager; leaving it cancels the remaining tasks."""
 
     grace_s: float
-    """How many seconds to wait for answers in flight after a signal."""
+    """Seconds to wait for answers in flight after a signal."""
     say: Callable[[str], None]
     clients: list[Drainable] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)

@@ -17,7 +17,7 @@ from datakit.client.faults import of_status
 from datakit.client.models import models_of, what_is_served
 from datakit.client.replica import CONNECT_S, LOCAL
 
-NO_LIST = (301, 302, 303, 307, 308, 404, 405, 501)  # to a GET of /models: a proxy may not list its models,
+NO_LIST = (301, 302, 303, 307, 308, 404, 405, 501)  # to a GET of /models: a proxy, for example, may not list its models
 NO_KEY = (401, 403)  # also from a server that lists its models to everybody
 NOT_THERE = (*NO_LIST, *NO_KEY)  # to a chat request: no request will be answered
 NO_ANSWER = (OSError, http.client.HTTPException, ValueError, LookupError, TypeError)  # URLError and HTTPError are OSErrors
@@ -27,11 +27,11 @@ TAILS = ("/chat/completions", "/completions", "/models", "/classify", "/pooling"
 
 @dataclass(frozen=True)
 class Probed:
-    """What a URL has said about one model."""
+    """The findings about one model at one URL."""
 
     url: str
     trouble: str | None
-    """Why no request will be answered there; None if it is fine."""
+    """The reason why no request will be answered there; None if it is fine."""
     lists: bool = False
     """True if it lists the model; a server that lists no models may still serve it."""
 
@@ -93,7 +93,7 @@ def _refusal(url: str, access: Access, model: str, listed: bool) -> str | None:
 def _is_there(url: str, written: str, access: Access) -> bool:
     """True if `url`, tried instead of the one in the recipe, lists models.
 
-    The key of an https URL is never sent over http; a server that asks for a key there is taken to be right."""
+    The key of an https URL is never sent over http; a server there that asks for a key counts as one."""
     is_open = urlsplit(url).scheme == "http" != urlsplit(written).scheme
     try:
         _list(url, OPEN if is_open else access)

@@ -106,7 +106,7 @@ def said_in(value: Any, text: str = "") -> Said:
 
 @dataclass
 class _Found:
-    """What was found on the way down to the words."""
+    """The findings on the way down to the words."""
 
     kinds: set[str] = field(default_factory=set)
     named: set[str] = field(default_factory=set)

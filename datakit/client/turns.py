@@ -24,7 +24,7 @@ class Turn:
     tried: set[Replica] = field(default_factory=set)
     """Replicas that are used only if no other has a place."""
     handed: asyncio.Future[Replica | None] | None = None
-    """What it waits for: the replica with a place for it, or None if there will be none."""
+    """The replica with a place for it, once there is one; None if there will be none."""
 
 
 class Turns:

@@ -17,7 +17,7 @@ from datakit.tables import FLAGGED, FLAGS, TABLES, Row, Rows, Target
 from datakit.wording import counted, did_you_mean
 
 SKEW = timedelta(minutes=5)
-"""How far another machine's clock may be ahead."""
+"""The most that another machine's clock may be ahead."""
 SHOWN = 3
 _IDS = ("prompt_id", "response_id", "chosen_id", "rejected_id")
 

@@ -80,7 +80,7 @@ class _Importing:
     counted: Counts = field(init=False)
     """Counts by model and prompt, which give the next sample_index."""
     met: dict[int, Met] = field(default_factory=dict)
-    """By the hash of what a row says about its prompt."""
+    """The prompts of rows, by the hash of what a row says about its prompt."""
 
     def __post_init__(self) -> None:
         self.counted = {model: array("I", counts) for model, counts in self.reading.given.items()}

@@ -23,7 +23,7 @@ ReadPrompts = Callable[[Iterable[Row], str], Iterator[Prompt]]
 for a whole dialogue."""
 
 Counts: TypeAlias = dict[str, "array[int]"]
-"""By model: a number for each prompt, in the order in which they were read."""
+"""Numbers by model, one for each prompt, in the order in which prompts were read."""
 
 Store = Callable[[str, Row | pl.DataFrame], None]
 """Takes the name of a table, and a row of it or a frame of several."""
@@ -32,7 +32,7 @@ NOT_WANTED = "not in the recipe"
 
 
 class Known(NamedTuple):
-    """What is kept in memory about a prompt that may have responses: little, because there may be a million prompts."""
+    """The facts about a prompt that are kept for its responses: few, because there may be a million prompts."""
 
     number: int
     prompt_id: str
@@ -54,7 +54,7 @@ class Note:
     """A fact about the inputs that the user should know."""
 
     things: str
-    """What it is about, in the plural: rows, prompts."""
+    """The things it is about, in the plural: rows, prompts."""
     what: str
     """The rest of the sentence, which must fit one thing and many."""
     first: str = field(default="", compare=False)
@@ -67,7 +67,7 @@ class Note:
 
 @dataclass
 class Inputs:
-    """What was read, except for the rows themselves."""
+    """The result of reading, except for the rows themselves."""
 
     prompt_ids: set[str] = field(default_factory=set)
     known: dict[str, Known] = field(default_factory=dict)
@@ -75,16 +75,16 @@ class Inputs:
     dropped: Counter[str] = field(default_factory=Counter)
     """The number of dropped prompts, by reason."""
     n_samples: dict[str, int] = field(default_factory=dict)
-    """By model that came with responses: the largest number of samples of a prompt."""
+    """The models that came with responses: the largest number of samples of a prompt."""
     complete: dict[str, set[str]] = field(default_factory=dict)
-    """By model that came with responses: the finish reasons that its sources count as complete."""
+    """The models that came with responses: the finish reasons that their sources count as complete."""
     residue: dict[str, str] = field(default_factory=dict)
-    """By model that came with responses: how residue is treated, the strictest of its sources."""
+    """The models that came with responses: how residue is treated, the strictest of their sources."""
     n_responses: int = 0
     chooses_index: bool = False
     """True if a response came with its sample_index: two may then have the same."""
     notes: Counter[Note] = field(default_factory=Counter)
-    """How often each note applies."""
+    """The notes, and how often each applies."""
     repeated: dict[tuple[str, str], str] = field(default_factory=dict)
     """Prompts that repeat an earlier one: its id and the digest of their own reference -> the place of the first such."""
     later: dict[str, Prompt] = field(default_factory=dict)
@@ -152,7 +152,7 @@ def reference_digest(prompt: Prompt) -> str:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the reading of several inputs shares."""
+    """The state that the reading of several inputs shares."""
 
     inputs: Inputs
     read: ReadPrompts
@@ -171,13 +171,13 @@ class Reading:
     unusable: dict[str, str] = field(default_factory=dict)
     """The reasons for leaving out prompts that their domain cannot use, by id."""
     shares_messages: dict[str, bool] = field(default_factory=dict)
-    """By id, for prompts whose imported responses the run already has."""
+    """The prompts whose imported responses the run already has: True if an earlier one has the same messages."""
     given: Counts = field(default_factory=dict)
-    """How many responses of a model each prompt has, in all inputs so far; counted only if there are `several`."""
+    """The number of responses of a model that each prompt has, in all inputs so far; counted only if there are `several`."""
     asked: set[str] = field(default_factory=set)
     """The digests of all prompts' messages."""
     by_question: dict[int, Known | None] = field(default_factory=dict)
-    """By the hash of the question; None if several prompts ask it. Made only if responses have ids that no prompt has."""
+    """The prompts by the hash of the question; None if several ask it. Made only if responses have ids that no prompt has."""
 
     @property
     def full(self) -> bool:

@@ -50,7 +50,7 @@ def read_rows(given: Input, tally: Tally, labels: Sequence[str] = ()) -> Iterato
 
 @dataclass(frozen=True)
 class Names:
-    """How an input's columns map to ours."""
+    """The mapping of an input's columns to ours."""
 
     wanted: dict[str, list[tuple[str, ...]]]
     """Our columns, and `{question}` of a template -> the paths of their source columns; a path is one name unless nested."""

@@ -50,9 +50,9 @@ class Stretch:
     """Some consecutive rows."""
 
     columns: pl.DataFrame | None
-    """With our names, without empty columns; None if a row must be read by itself."""
+    """The columns, with our names and without empty ones; None if a row must be read by itself."""
     rows: Callable[[], Iterator[Found]]
-    """The same rows one by one; to be read before the next stretch is asked for."""
+    """Yields the same rows one by one; call it before the next stretch is asked for."""
 
 
 def read_stretches(given: Input, tally: Tally) -> Iterator[Stretch]:

@@ -38,7 +38,7 @@ class Tally:
     """Gets the first rows that a build stops at, where all are looked for; None: the first of them is raised."""
     n_rows: int = 0
     dropped: dict[str, Dropped] = field(default_factory=dict)
-    """By reason."""
+    """The dropped rows by reason."""
     columns: list[str] = field(default_factory=list)
     """The columns seen in the file."""
 

@@ -104,7 +104,7 @@ class _Deciding:
         self._overlaps.add(_overlap(prompt_id, reason, met[:SHOWN], None, None))
 
     def twins(self) -> dict[int, tuple[str, Twin]]:
-        """Return the duplicates by number, with their reason. A copy of a benchmark prompt counts as a duplicate."""
+        """Return the duplicates by number, with their reason. A copy of a contaminated prompt counts as a duplicate."""
         exact = {twin.number: ("duplicate", twin) for twin in self._comparison.exact()}
         near = self._comparison.near([*self._reasons, *exact])
         return exact | {twin.number: ("near duplicate", twin) for twin in near}

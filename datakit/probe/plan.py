@@ -13,7 +13,7 @@ from datakit.store import Run, load_sql
 
 @dataclass(frozen=True)
 class ReadingPlan:
-    """What one model would read."""
+    """The texts that one model would read, counted."""
 
     model: str
     way: Way

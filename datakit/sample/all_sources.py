@@ -43,7 +43,7 @@ class Gathering:
     options: Options
     monitor: Monitor
     readers: Mapping[str, SampledReader] = field(default_factory=dict)
-    """What reads the distributions that come with samples, by model."""
+    """The readers of the distributions that come with samples, by model."""
     stopped: list[DatakitError] = field(default_factory=list)
     """The errors of unusable sources, and of a spent budget."""
     _meter: Meter = field(init=False)

@@ -37,7 +37,7 @@ class Harvest:
     """True if the source has answered before. Until it has, a refusal may be its fault and not the request's."""
     n_done: int = field(default=0, init=False)
     account: str | None = field(default=None, init=False)
-    """What a line says about the account, if anything: nothing more should be sent then."""
+    """The message of a line about the account, if any: nothing more should be sent then."""
     last_fault: str | None = field(default=None, init=False)
     """The error of the last line without an answer."""
 

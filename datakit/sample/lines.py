@@ -28,7 +28,7 @@ class LineId(NamedTuple):
 
     response_id: str
     attempt: int = 0
-    """How many earlier tries came back without text."""
+    """The number of earlier tries that came back without text."""
 
     def __str__(self) -> str:
         return f"{self.response_id}-{self.attempt}" if self.attempt else self.response_id

@@ -135,7 +135,7 @@ class Sampler:
 
 
 def asks_singly(source: Sampled) -> bool:
-    """Return True if a source is known to get one request per sample: `transformers serve` ignores n."""
+    """Return True if a source is known, before it answers, to need one request per sample (`transformers serve` ignores n)."""
     if not isinstance(source, Requested):
         return True
     ignores_n = isinstance(source, ServeSource) and source.engine == "transformers"

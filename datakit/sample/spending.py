@@ -68,7 +68,7 @@ def is_priced(price: Price) -> bool:
 
 @dataclass(frozen=True)
 class SourceSpent:
-    """What the samples of one source took, over all builds of the run."""
+    """The samples of one source, with their tokens and cost, over all builds of the run."""
 
     model: str
     revision: str | None
@@ -165,7 +165,7 @@ def money(amount: float) -> str:
 
 
 class Meter:
-    """What a run's samples have taken, in this build and in earlier ones, and what running batches may still take."""
+    """The tokens and cost of a run's samples, in this build and earlier ones, and the most that running batches may add."""
 
     def __init__(self, budget: Budget, before: Spent) -> None:
         self._budget = budget

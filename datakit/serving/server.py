@@ -20,14 +20,14 @@ from datakit.serving import guard
 from datakit.serving.orphans import MARK, Say, end_marked, mark
 
 LINE_EVERY_S = 30.0
-"""How often, while waiting for a server, the last line of its log is shown."""
+"""Seconds between lines of the log that are shown while waiting for a server."""
 _LOG_END = 100_000  # bytes at the end of a log that are read
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never a proxy for this machine
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What is needed to start a server, once or again."""
+    """The parameters to start a server, once or again."""
 
     name: str
     """The name for the user: the model."""

@@ -60,7 +60,7 @@ class Manifest:
     """The machine that wrote it."""
     at: str
     files: Mapping[str, Content]
-    """By path in the run folder, in the order in which they must be copied."""
+    """The files by path in the run folder, in the order in which they must be copied."""
 
     @classmethod
     def now(cls, run: str, number: int, files: Mapping[str, Content]) -> Manifest:
@@ -108,7 +108,7 @@ def newest(remote: Remote, names: Mapping[str, int]) -> tuple[str, Manifest] | N
 
 @dataclass
 class Note:
-    """What a run folder knows about its mirror (mirror.json)."""
+    """A run folder's record of its mirror (mirror.json)."""
 
     url: str
     run: str

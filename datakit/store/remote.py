@@ -14,7 +14,7 @@ from datakit.errors import BadInput, DatakitError, MissingExtra, needs_extra
 _FLAT = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss"}
 """Object stores, which have no folders; making one may create a bucket."""
 ANSWERS_S = 60.0
-SLOWEST = 50_000  # bytes a second
+SLOWEST = 50_000  # bytes per second
 """A call is given up after ANSWERS_S seconds, plus the time that its bytes take at SLOWEST."""
 T = TypeVar("T")
 

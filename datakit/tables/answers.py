@@ -36,13 +36,13 @@ class Parts(NamedTuple):
 
 
 class _Tags(NamedTuple):
-    """How a family of models marks a thought."""
+    """The tags by which a family of models marks a thought."""
 
     opening: str
     closing: str
     """A regular expression."""
     always_closed: bool = False
-    """True if the opening is an ordinary word: it marks a thought only together with the closing, and never the reverse."""
+    """True if the opening is an ordinary word: then both tags are needed to mark a thought, and either alone marks nothing."""
 
 
 _TAGS = (

@@ -52,7 +52,7 @@ _REFUSAL = re.compile(
 )
 _SIGNS = r"<\||<s>|</s>|<bos>|<eos>|<\x{FF5C}|_of_turn>|INST\]|SYS>>|(?:Response|Assistant|Instruction|Human|Input):"
 _BEGINNINGS = rf"^(?:assistant|ASSISTANT|Assistant:|{_REFUSAL.pattern})"
-"""A text with residue other than a loop contains the first or begins with the second: patterns of Rust's regex."""
+"""Patterns of Rust's regex: a text with residue other than a loop matches _SIGNS or _BEGINNINGS."""
 
 
 def find_residue(text: str | None, reasoning: str | None = None) -> str | None:

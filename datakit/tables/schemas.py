@@ -39,7 +39,7 @@ FLAGGED: dict[Target, tuple[str, ...]] = {
     "response": ("response_id",),
     "pair": ("chosen_id", "rejected_id"),
 }
-"""What can be flagged, and the columns that identify it."""
+"""The kinds of things that can be flagged, and the columns that identify each."""
 EXPORTED: dict[Phase, str] = {"sft": "demos", "dpo": "pairs"}
 """The table from which the folder of a phase is made."""
 

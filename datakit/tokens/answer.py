@@ -23,7 +23,7 @@ class Answer:
 
 
 def locate(ids: Sequence[int], vocabulary: Vocabulary, text: bytes) -> Answer | None:
-    """Return the tokens of `text`, which has no white space at its ends, as the last turn of a conversation.
+    """Return the place of `text`, which has no white space at its ends, as the last turn of a conversation.
 
     White space that the template puts before it does not belong to it, even if its first token contains some. Return None if
     the tokens do not spell this text: the template writes it differently, or a token reaches beyond its end.
