@@ -132,8 +132,8 @@ class _Importing:
         return True
 
     def _meet_all(self, frame: pl.DataFrame, keys: list[int]) -> bool:
-        """Read prompts, each from its first row. Return False if one of them cannot be read, or is another prompt with an id that
-        is taken: the stretch must then be read row by row.
+        """Read prompts, each from its first row. Return False if one of them cannot be read, or differs from the known
+        prompt of its id: the stretch must then be read row by row.
         """
         new: dict[int, int] = {}
         for at, key in enumerate(keys):
@@ -219,7 +219,7 @@ class _Importing:
         return True
 
     def _meet(self, row: Row, prompt: Prompt) -> Met:
-        """Return the known prompt that the row belongs to, with notes. Raise BadRow if that prompt asks something else."""
+        """Return the known prompt that the row belongs to, with notes. Raise BadRow if the row asks something else."""
         inputs, name = self.reading.inputs, self.source.name
         said: Row = {} if self.bring_prompts and "template" in row else row  # what else a template says is asked, too
         if self.bring_prompts and prompt.prompt_id not in inputs.known and not self.reading.full:
