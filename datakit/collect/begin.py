@@ -148,7 +148,7 @@ def _read(run: Run, recipe: Recipe, domain: Domain, limit: int | None, earlier: 
 
 
 def _with_later_references(run: Run, prompts: Spool, inputs: Inputs) -> Spool:
-    """Prompts whose first row has no reference, with that of the first row that has one."""
+    """Return the prompts; those whose first row has no reference get it from the first row that has one."""
     if not inputs.later:
         return prompts
     columns = ["prompt_id", "reference", "reference_digest", "solution", "test_style", "entry_point"]
@@ -191,7 +191,7 @@ def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
 
 
 def warn_of_gone(run: Run, begun: Begun, monitor: Monitor) -> None:
-    """Say how many prompts leave the run's dataset with this build."""
+    """Warn of prompts that leave the run's dataset with this build."""
     gone = f"prompt_id NOT IN (SELECT prompt_id FROM {begun.prompts.relation})"
     n_gone, n = run.query(f"SELECT count(*) FILTER ({gone}), count(*) FROM prompts WHERE dropped IS NULL").row(0)
     if n_gone:
@@ -199,8 +199,8 @@ def warn_of_gone(run: Run, begun: Begun, monitor: Monitor) -> None:
 
 
 def name_gone(n_gone: int, n: int, cut_at: int | None) -> str:
-    """That so many of the prompts of a run are out of its dataset, why, and what brings them back. `cut_at`: Begun's."""
-    why = "not in the recipe any more" if cut_at is None else f"beyond --limit {cut_at}"
+    """Return a message: how many prompts of a run are out of its dataset, why, and what brings them back. `cut_at`: Begun's."""
+    why = "no longer in the recipe" if cut_at is None else f"beyond --limit {cut_at}"
     back = "once a build reads them again" if cut_at is None else "with a build without --limit"
     are = "is" if n_gone == 1 else "are"
     return (

@@ -64,7 +64,7 @@ def _all_gone(run: Run, recipe: Recipe, begun: Begun) -> list[str]:
 
 
 def name_shrunk(run: Run, begun: Begun) -> list[str]:
-    """What a build ends with that has left fewer demos or pairs than there were, where prompts of the run are out of it."""
+    """Return a message if there are fewer demos or pairs than before this build, and prompts have left the dataset."""
     n_gone, n = run.query(
         "SELECT count(*) FILTER (dropped = $reason), count(*) FILTER (dropped IS NULL OR dropped = $reason) FROM prompts",
         {"reason": NOT_WANTED},

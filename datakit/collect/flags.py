@@ -57,7 +57,7 @@ def import_flags(folder: Path, path: Path, who: str) -> Imported:
 
 
 def near_id(run: Run, field: str, unknown: str) -> str:
-    """The end of a sentence about an id that the run does not have, where one may be meant. `field`: what it stands for."""
+    """Return the end of a message about an id that the run lacks: the id that may be meant. `field`: the id's column."""
     hint = ""
     for other, near in run.query(load_sql("collect/near_id"), {"field": field, "id": unknown}).iter_rows():
         is_of_its_kind = (other == "prompt_id") == (field == "prompt_id")

@@ -36,7 +36,7 @@ _OTHER_IDS = {
     True: "; map prompt_id to a column that tells questions apart, or leave it out: then the questions do",
     False: "; map prompt_id to the column with the ids of the prompts section, or to the question's: that finds prompts, too",
 }
-"""What is to be done, by whether the rows bring the prompts."""
+"""The next step for the user, by whether the rows bring the prompts."""
 
 
 def read_responses(reading: Reading, tally: Tally, source: ResponsesSource, bring_prompts: bool, judge: str | None) -> None:
@@ -221,7 +221,7 @@ class _Importing:
     def _meet(self, row: Row, prompt: Prompt) -> Met:
         """Return the known prompt that the row belongs to, with notes. Raise BadRow if the row asks something else."""
         inputs, name = self.reading.inputs, self.source.name
-        said: Row = {} if self.bring_prompts and "template" in row else row  # what else a template says is asked, too
+        said: Row = {} if self.bring_prompts and "template" in row else row  # the rest of a template is part of the question
         if self.bring_prompts and prompt.prompt_id not in inputs.known and not self.reading.full:
             self.reading.take(prompt, said)
         known = inputs.known.get(prompt.prompt_id)
@@ -240,7 +240,7 @@ class _Importing:
         return known, (Note("rows", what, f"prompt_id {known.prompt_id}"),) if is_other else ()
 
     def _asks_else(self, said: Row, prompt: Prompt, known: Known) -> bool:
-        """Whether it is another question. One with something around it is none, where the prompts section has the whole."""
+        """Return True if the row asks another question: neither contains the other, by the text in the prompts section."""
         asks = question_in(said, prompt)
         if asks == known.asks or 0 in (asks, known.asks):
             return False

@@ -69,7 +69,7 @@ def read_inputs(
 
 
 def _check_usable(reading: Reading, recipe: Recipe) -> None:
-    """BadInput where there are no prompts, or none that can be used."""
+    """Raise BadInput if there are no prompts, or none that can be used."""
     names = ", ".join(given.name for given in (*recipe.prompts, *recipe.imported))
     if not reading.inputs.prompt_ids:
         raise BadInput(f"{names}: no prompts found; check the path and the split")
@@ -100,7 +100,7 @@ def _read_prompts(reading: Reading, tally: Tally) -> None:
 
 
 def find_places(recipe: Recipe, read: ReadPrompts, ids: Collection[str]) -> dict[str, str]:
-    """Where the first rows of these prompts stand, as messages say it. Reads the inputs once more, as far as needed."""
+    """Return the places of the first rows of these prompts, for messages. Reads the inputs again, as far as needed."""
     places: dict[str, str] = {}
     for found, prompt in _once_more(recipe.prompts or recipe.imported, read):
         if prompt.prompt_id in ids:
@@ -111,7 +111,7 @@ def find_places(recipe: Recipe, read: ReadPrompts, ids: Collection[str]) -> dict
 
 
 def _once_more(inputs: Iterable[Input], read: ReadPrompts) -> Iterator[tuple[Found, Prompt]]:
-    """The rows that can be used, and their prompts."""
+    """Yield the usable rows, and their prompts."""
     for given in inputs:
         tally = Tally(given.model_copy(update={"on_bad_row": "drop"}))
         yield from with_prompts(read_rows(given, tally), tally, read)

@@ -204,7 +204,7 @@ class Reading:
         self.keep(prompt)
 
     def complete(self, prompt: Prompt) -> None:
-        """Take the reference of a later row with a prompt's messages, where those before it have none."""
+        """Take the reference from a later row with a prompt's messages, if the rows before it have none."""
         inputs, prompt_id = self.inputs, prompt.prompt_id
         known, reason = inputs.known.get(prompt_id), self.unusable.get(prompt_id)
         lacks = reason is not None or (known is not None and known.reference == hash(None))

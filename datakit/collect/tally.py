@@ -11,7 +11,7 @@ from datakit.wording import counted
 
 Input: TypeAlias = FilePrompts | HubPrompts | ResponsesSource
 """A section of the recipe that names a file or a dataset."""
-SHOWN = 5  # of the rows at which a build stops
+SHOWN = 5  # rows at which a build stops
 
 
 @dataclass
@@ -33,9 +33,9 @@ class Tally:
 
     given: Input
     section: str = ""
-    """Of the recipe: sources.0."""
+    """The section of the recipe, such as sources.0."""
     faults: list[str] | None = None
-    """Gets the first rows that a build stops at, where all are looked for; None: the first of them is raised."""
+    """Collects the first faults at which a build would stop; None to raise the first one."""
     n_rows: int = 0
     dropped: dict[str, Dropped] = field(default_factory=dict)
     """The dropped rows by reason."""
@@ -48,11 +48,11 @@ class Tally:
         return sum(one.n for one in self.dropped.values())
 
     def field(self, name: str) -> str:
-        """How messages call a field of its section: sources.0.columns.text."""
+        """Return the name of a field for messages: sources.0.columns.text."""
         return f"{self.section}.{name}" if self.section else f"{self.given.name}: {name}"
 
     def beside(self) -> Tally:
-        """Another one, for reading the same input once more."""
+        """Return a new tally, for reading the same input again."""
         return Tally(self.given, self.section, None if self.faults is None else [])
 
     def drop(self, place: str, error: BadRow) -> None:

@@ -84,9 +84,7 @@ class BatchSampler:
                     await self.client.pause(self.source.batch.poll_s)
         except Drained:
             if running := [batch.batch_id for batch in self._batches.values() if batch.batch_id]:
-                self.say(
-                    f"{self.source.model}: {', '.join(running)} runs on; {self.source.origin.again} to store what comes of it"
-                )
+                self.say(f"{self.source.model}: {', '.join(running)} runs on; {self.source.origin.again} to store its results")
 
     def _begin(self, asks: Iterable[Ask]) -> None:
         """Collect the batches of earlier builds that may be paid for, and write new ones for the samples in none of them.

@@ -77,7 +77,7 @@ class SourceSpent:
     """Samples that the recipe wants; None for a source whose settings it no longer has."""
     n_responses: int
     n_there: int
-    """Of them, those that the recipe wants now."""
+    """The responses among them that the recipe wants now."""
     n_requests: int
     n_uncounted: int
     """Responses without a token count."""
