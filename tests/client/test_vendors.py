@@ -342,7 +342,7 @@ def test_headers_have_what_the_environment_says(monkeypatch):
     [
         ("NOT_SET", {}, r"sources\.0\.api_key_env: the environment variable NOT_SET is not set"),
         (None, {"x": "${NOT_SET}"}, r"sources\.0\.headers\.x: the environment variable NOT_SET is not set; export NOT_SET="),
-        (None, {"x": "${ODD}"}, r"sources\.0\.headers\.x: the environment variable ODD holds characters"),
+        (None, {"x": "${ODD}"}, r"sources\.0\.headers\.x: the environment variable ODD has characters"),
     ],
 )
 def test_a_variable_that_is_not_set_is_named(monkeypatch, key_env, headers, said):

@@ -115,7 +115,7 @@ def test_where_vllm_and_the_extra_local_are_both_asked_for_it_says_that_they_exc
     monkeypatch.delitem(sys.modules, "vllm")
     (tmp_path / "vllm.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    there = r"\[local\]' in another environment, for vLLM is installed"
+    there = r"\[local\]' in another environment: vLLM is installed"
     with pytest.raises(MissingExtra, match=there), needs_extra("local", "x"):
         raise ModuleNotFoundError(name="gone")
     with pytest.raises(MissingExtra, match=r"\[hub\]'$"), needs_extra("hub", "x"):
