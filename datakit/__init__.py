@@ -17,7 +17,7 @@ __all__ = ["OpenRun", "build", "evaluate", "open_run"]
 
 
 def __getattr__(name: str) -> Any:
-    """The library is loaded when it is first asked for: the command line, and `import datakit` alone, stay light."""
+    """Load the library on first use: the command line, and `import datakit` alone, stay light."""
     if name in __all__:
         return getattr(import_module("datakit.library"), name)
     raise AttributeError(f"module 'datakit' has no attribute {name!r}")

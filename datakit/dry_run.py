@@ -1,7 +1,7 @@
-"""`datakit build --dry-run`: what a build would ask for, and roughly what that takes. Needs no key and no server.
+"""`datakit build --dry-run`: what a build would ask for, and roughly how many tokens that takes. Needs no key and no server.
 
-Nothing is written to the run folder: the run as the build would begin with it is put together in a temporary one, and asked
-with the same SQL.
+Nothing is written to the run folder: the state in which the build would begin is put together in a temporary run, and
+queried with the same SQL as a build.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Verdict = Literal["holds", "may stop the build", "would stop the build", "unknow
 
 @dataclass(frozen=True)
 class SourcePlan:
-    """What one source would be asked for."""
+    """The requests that a build would send to one source."""
 
     source: str
     model: str
@@ -44,68 +44,68 @@ class SourcePlan:
     wanted: int
     there: int
     refused: int
-    """Failed for good in an earlier build, and not asked for again."""
+    """Samples that failed for good in an earlier build and are not asked for again."""
     missing: int
     requests: int
     requests_at_least: bool
-    """`request: auto` of an endpoint: one that ignores `n` is asked once a sample."""
+    """True if there may be more requests: with `request: auto`, an endpoint that ignores `n` is asked once per sample."""
     in_batches: bool
-    """`request: batch`: requests are lines, and the vendor's price of batches is another one."""
+    """True with `request: batch`: requests are lines of a file, and the vendor has another price for them."""
     prompt_tokens: int
     prompt_tokens_by: Literal["run", "characters"]
-    """run: at the rate of this model's requests in this run. characters: 4 a token, 1.5 of Chinese, Japanese and Korean."""
+    """run: from the token rate of this model's requests here. characters: 4 per token, 1.5 for Chinese, Japanese, Korean."""
     completion_tokens: int | None
-    """None where nothing says how long an answer may get."""
+    """None if nothing says how long an answer may get."""
     completion_tokens_by: Literal["run", "max_tokens", "unknown"]
-    """run: the mean of this source's answers in this run. max_tokens: at most so many."""
+    """run: from the mean of this source's answers in this run. max_tokens: an upper bound."""
     cost: float | None
-    """None where the recipe has no price for the source."""
+    """None if the recipe has no price for the source."""
 
 
 @dataclass(frozen=True)
 class JudgePlan:
-    """What a judge that sees two answers, or grades one by a prompt of its own, would be asked for."""
+    """The requests that a build would send to a judge that compares two answers or grades one with its own prompt."""
 
     judge: str
     wanted: int
     there: int
     missing: int
     prompt_tokens: int
-    """At 4 characters a token; answers that are not there yet at most max_tokens each."""
+    """At 4 characters per token; an answer that does not exist yet counts as max_tokens."""
     completion_tokens: int | None
-    """At most; None without max_tokens."""
+    """An upper bound; None without max_tokens."""
     cost: float | None
-    """None where the recipe has no price for it."""
+    """None if the recipe has no price for the judge."""
 
 
 @dataclass(frozen=True)
 class BudgetPlan:
-    """Whether a budget holds for what is spent and what is planned."""
+    """A budget, compared with what is spent and planned."""
 
     limit: float
     spent: float
     planned: float
     verdict: Verdict
-    """may: what is planned is an upper bound. unknown: it leaves out answers of no known length."""
+    """may: the plan is an upper bound. unknown: the plan leaves out answers of unknown length."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a build would ask for."""
+    """The requests that a build would send."""
 
     prompts: int
-    """Those that are not dropped."""
+    """Number of prompts that are not dropped."""
     sources: list[SourcePlan]
     spent: Spent
-    """What the run's samples and judgements have taken so far."""
+    """Tokens and cost of the run's samples and judgements so far."""
     judged: dict[str, int]
-    """How many answers each judge behind a URL would be asked to score, at most. They are in no sum and no budget."""
+    """The number of answers that each judge behind a URL would score, at most. They count in no sum and no budget."""
     judging: list[JudgePlan]
-    """Judges whose tokens budgets count."""
+    """Judges whose tokens count in the budgets."""
     budgets: dict[str, BudgetPlan]
-    """By name: tokens, cost; only those that the recipe sets."""
+    """The budgets that the recipe sets, by name: tokens, cost."""
     readings: list[ReadingPlan]
-    """What the models of the probe stage would read. It is in no sum and no budget."""
+    """The texts that the models of the probe stage would read. They count in no sum and no budget."""
 
     @property
     def planned(self) -> Spent:
@@ -118,7 +118,7 @@ class Plan:
 
 
 def plan(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Plan:
-    """What `build` would ask for with the same arguments. RunError where the build would refuse the run folder."""
+    """Return what `build` would ask for with the same arguments. Raise RunError if the build would refuse the run folder."""
     with recipe.named():
         recipe = resolve(recipe)
     labels = source_labels(recipe)
@@ -143,7 +143,7 @@ def plan(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Pl
 
 @contextmanager
 def _begun(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Iterator[Run]:
-    """The run as the build would have it before the first request, without the texts of its answers, in a temporary folder."""
+    """Yield, in a temporary folder, the run as the build would have it before its first request, without its answers' texts."""
     with ExitStack() as stack:
         run = stack.enter_context(Run.create(Path(stack.enter_context(TemporaryDirectory(prefix="datakit-")))))
         old = stack.enter_context(Run.open(folder)) if (folder / "recipe.json").is_file() else None
@@ -171,7 +171,7 @@ def _source_plan(label: str, source: Sampled, samples: Rows, rates: Rows) -> Sou
     all_dropped: Row = dict.fromkeys(columns, 0)
     asked = next((row for row in samples if _is_of(row, source)), all_dropped)
     singly = asks_singly(source)
-    # What the model's requests took over what was guessed of them.
+    # Measured prompt tokens of the model's requests, divided by the estimate for them.
     known = [row for row in rates if row["model"] == source.model and row["rough"]]
     factor = sum(row["prompt_tokens"] for row in known) / sum(row["rough"] for row in known) if known else 1.0
     prompt_tokens = round(asked["singly" if singly else "together"] * factor)
@@ -199,7 +199,7 @@ def _source_plan(label: str, source: Sampled, samples: Rows, rates: Rows) -> Sou
 
 
 def judge_plan(run: Run, recipe: Recipe, reward: ChatJudge, options: Options) -> JudgePlan:
-    """Of all answers that the recipe wants, those that are not there yet too."""
+    """Return the plan of one judge; it includes answers that the recipe wants and that do not exist yet."""
     missing, there = count_judgements(run, recipe, reward, options.retry_failures, "judge/plan_answers")
     means = run.query(load_sql("plan/judged")).to_dicts()[0]
     most = [way.source.sampling.max_tokens or 0 for way in recipe.ways]
@@ -238,7 +238,7 @@ def _budget_plans(budget: Budget, planned: Plan) -> dict[str, BudgetPlan]:
 
 
 def as_json(plan: Plan) -> Row:
-    """The plan as one object, with its sum."""
+    """Return the plan as one JSON object, with its sum."""
     return {**asdict(plan), "planned": asdict(plan.planned)}
 
 

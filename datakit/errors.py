@@ -1,6 +1,6 @@
-"""Every error a user can meet. A bad row is data, not an error: it becomes a row of `failures` and the build goes on.
+"""Every error that a user can meet. A bad row is data and no error: it becomes a row of `failures` and the build goes on.
 
-    DatakitError                 exit status 2 unless said otherwise
+    DatakitError                 exit status 2 unless stated
     ├── BadInput                 something the user gave: a file, a field, a value, an option
     │   ├── RecipeError          the recipe (file, field, value, what to write instead)
     │   ├── BadRow               one row of a file: may be dropped and counted
@@ -28,7 +28,7 @@ UNREADABLE = (OSError, EOFError, UnicodeDecodeError, zlib.error)
 
 
 def command(*words: object) -> str:
-    """A datakit command as it can be pasted into a shell.
+    """Return a datakit command that can be pasted into a shell.
 
     >>> command("inspect", "my runs/math")
     "datakit inspect 'my runs/math'"
@@ -37,7 +37,7 @@ def command(*words: object) -> str:
 
 
 class DatakitError(Exception):
-    """The root: `str(error)` is the whole message for the user."""
+    """The base class: `str(error)` is the whole message for the user."""
 
     exit_status = 2
 
@@ -51,10 +51,10 @@ class RecipeError(BadInput):
 
 
 class BadRow(BadInput):
-    """One row of an input cannot be used. Where the input drops such rows, they are counted by `what`.
+    """One row of an input cannot be used. If the input drops such rows, they are counted under `what`.
 
-    `may_drop`: that is so where the input does not say. It has nothing where something must be, or is no answer to its prompt;
-    what is merely wrong stops.
+    `may_drop`: True if the row is dropped when the input does not say what to do: a value is missing, or it is no answer to
+    its prompt. Any other fault stops the build.
     """
 
     def __init__(self, where: str, what: str, detail: str = "", may_drop: bool = False) -> None:
@@ -97,20 +97,20 @@ def raise_all(stopped: Sequence[DatakitError]) -> None:
 
 
 class Origin(NamedTuple):
-    """Where somebody said how a model is asked, for the messages that send him back there."""
+    """The place where a model's settings are written, for the messages that send the user back there."""
 
     section: str = ""
-    """Of the recipe: sources.0."""
+    """The section of the recipe, such as sources.0."""
     url: str = "base_urls"
-    """What says where the model is: sources.0.base_urls, or an option."""
+    """The field or option that holds the model's URL, such as sources.0.base_urls."""
     settings: str = "the recipe"
-    """Where its other fields are written."""
+    """The place of the model's other fields."""
     again: str = "build again"
-    """What goes on once that is corrected."""
+    """The next step after the correction."""
 
     @classmethod
     def of_section(cls, section: str) -> Origin:
-        """A section of the recipe."""
+        """Return the origin of a model in this section of the recipe."""
         return cls(section, f"{section}.base_urls", f"the recipe: {section}")
 
 
@@ -119,7 +119,7 @@ SOME_RECIPE = Origin()
 
 @contextmanager
 def needs_extra(extra: str, purpose: str) -> Iterator[None]:
-    """Turn a failed import inside the block into a MissingExtra that names the pip command.
+    """Turn a failed import in the block into a MissingExtra that names the pip command.
 
     >>> with needs_extra("local", "the ArmoRM reward model"):
     ...     import json
@@ -127,7 +127,7 @@ def needs_extra(extra: str, purpose: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        where = " in another environment, for vLLM is installed here and the two exclude one another (transformers)"
+        where = " in another environment: vLLM is installed here, and it needs another version of transformers"
         beside_vllm = extra == "local" and importlib.util.find_spec("vllm") is not None
         raise MissingExtra(
             f"{purpose} needs the package '{error.name}', which is not installed: pip install '{DISTRIBUTION}[{extra}]'"

@@ -1,4 +1,4 @@
-"""What this process may use of its machine: cores, open files, memory; and an environment without secrets."""
+"""What this process may use of the machine: cores, open files, memory; and an environment without secrets."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _SECRETS = ("_KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD")
 
 
 def available_cores() -> int:
-    """Cores that this process may use: a container or a scheduler may allow fewer than there are."""
+    """Return how many cores this process may use; a container or a scheduler may allow fewer than there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def user_name() -> str:
-    """Who runs this process, as the machine knows them."""
+    """Return the name of the user who runs this process."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container may have no name for its user
@@ -27,12 +27,12 @@ def user_name() -> str:
 
 
 def has_gpu() -> bool:
-    """Whether a driver of NVIDIA or AMD shows one; without loading what would use it."""
+    """Return True if there is a device of an NVIDIA or AMD driver, without loading a library that uses it."""
     return any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/kfd"))
 
 
 def environment_without_secrets() -> dict[str, str]:
-    """This process's environment for a child that has no use for its keys."""
+    """Return this process's environment for a child that does not need its keys."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -41,14 +41,14 @@ def environment_without_secrets() -> dict[str, str]:
 
 
 def limit_memory(megabytes: int) -> None:
-    """Bound this process's address space, where the platform can (macOS refuses)."""
+    """Limit this process's address space to this many MB, if the platform can (macOS refuses)."""
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (megabytes * 2**20, megabytes * 2**20))
 
 
 @contextmanager
 def collecting_rarely() -> Iterator[None]:
-    """For work that makes many objects and no cycles: looking for cycles as often as Python does takes a tenth of its time."""
+    """Look for reference cycles rarely: for work with many objects and no cycles, the default costs a tenth of the time."""
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
@@ -61,7 +61,7 @@ def collecting_rarely() -> Iterator[None]:
 
 @contextmanager
 def many_open_files() -> Iterator[None]:
-    """As many open files as this process may have at all: with the usual 1,024, a few replicas' connections do not fit."""
+    """Raise the limit of open files to the hard limit: the usual 1,024 is too low for the connections of a few replicas."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,4 +1,4 @@
-"""How one build is run beside its recipe, and the names of the stages."""
+"""The options of one build, which its recipe does not hold, and the names of the stages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 class Shard(NamedTuple):
-    """One of n parts of the prompts, by a hash of their messages: prompts that ask the same are in one."""
+    """One of n parts of the prompts, chosen by a hash of their messages: equal prompts are in the same part."""
 
     number: int
     """From 0 to n - 1."""
@@ -21,7 +21,7 @@ class Shard(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """Of "0/4". BadInput for what is none."""
+        """Parse "0/4". Raise BadInput if `text` is not of that form."""
         number, _, n = text.partition("/")
         if not (number.isdecimal() and n.isdecimal() and int(number) < int(n)):
             raise BadInput(f"--shard {text}: write it as I/N, the first of four as 0/4 and the last as 3/4")
@@ -30,35 +30,35 @@ class Shard(NamedTuple):
 
 @dataclass(frozen=True)
 class Options:
-    """How one build is run, beside its recipe."""
+    """The options of one build, which its recipe does not hold."""
 
     until: Stage = "export"
     _: KW_ONLY
     limit: int | None = None
-    """Keep only the first so many prompts; those that are dropped do not count."""
+    """Keep only this many prompts, the first ones; dropped prompts do not count."""
     resample: bool = False
-    """Go on in a run whose sampled settings differ; its old rows stay."""
+    """Go on in a run whose sampling settings differ; its old rows stay."""
     retry_failures: bool = False
-    """Ask again also for what failed for good."""
+    """Also retry what failed for good."""
     keep_going: bool = False
-    """A source that cannot be used, or a spent budget, ends its own sampling only; what there is goes through all stages."""
+    """Let an unusable source or a spent budget end only its own sampling; the rows so far go through all stages."""
     grace_s: float = 20.0
-    """How long answers on their way are waited for when the build is to end."""
+    """Seconds to wait for answers in flight when the build is to end."""
     recipe_select: bool = False
-    """Select by the recipe's own rule, where `datakit select --set` has changed that of the run."""
+    """Select by the recipe's own rule if `datakit select --set` has changed the rule of the run."""
     selfcheck: bool = False
-    """Check the reward models first, on the devices that they will run on."""
+    """First check the reward models, on the devices that they will run on."""
     signals: Signals = field(default_factory=Signals)
     report: bool = False
-    """At the end also count what the report's plots are drawn of."""
+    """At the end, also compute the data of the report's plots."""
     shard: Shard | None = None
-    """Ask only the prompts of this one; the others stand in the run as dropped."""
+    """Ask only the prompts of this shard; the others are in the run as dropped."""
 
     cluster: str | None = None
-    """The address of a Ray cluster that verifies and scores, where it is not that of the recipe."""
+    """The address of the Ray cluster that verifies and scores; None for the one of the recipe."""
 
     mirror: str | None = None
-    """The URL to which the run is copied while it is built, where it is not that of the recipe."""
+    """The URL to which the run is copied while it is built; None for the one of the recipe."""
 
     def __post_init__(self) -> None:
         if self.shard is not None and self.until in ("select", "export"):
@@ -68,12 +68,12 @@ class Options:
             )
 
     def mirror_url(self, of_recipe: str | None) -> str | None:
-        """Where the run is mirrored; shards that share a recipe have places of their own."""
+        """Return the URL of the run's mirror; shards that share a recipe get one folder each."""
         if self.mirror is not None or of_recipe is None or self.shard is None:
             return self.mirror or of_recipe
         return f"{of_recipe.rstrip('/')}/shards/{self.shard.number}"
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The stages that are to run, in order."""
+        """The stages to run, in order."""
         return STAGES[: STAGES.index(self.until) + 1]

@@ -1,4 +1,4 @@
-"""What a sampling source or a judge tells of its work while it goes on: snapshots, polled by whoever shows them."""
+"""Progress of sources and judges: snapshots that a display polls while the work goes on."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Literal, Protocol, TypeAlias
 
 @dataclass(frozen=True)
 class ReplicaProgress:
-    """One URL of a model."""
+    """The state of one URL of a model."""
 
     url: str
     state: Literal["up", "resting", "down"]
-    """resting: it asked for a pause, or fails; down: it cannot be reached, and is probed until it answers."""
+    """resting: it asked for a pause, or it fails; down: it cannot be reached and is probed until it answers."""
     in_flight: int
     window: int
-    """Requests that it may have in flight now; adapts between 1 and the recipe's max_in_flight."""
+    """The number of requests that it may have in flight now; adapts between 1 and the recipe's max_in_flight."""
     waiting: int | None = None
-    """Requests waiting in the server's own queue, where it says so (vLLM's /metrics)."""
+    """Requests in the server's own queue, if it reports them (vLLM's /metrics)."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What one part of a stage has done since the stage began; counts only grow."""
+    """The work of one part of a stage since the stage began; the counts only grow."""
 
     done: int = 0
     failed: int = 0
     requests: int = 0
-    """Those that were answered."""
+    """Requests that were answered."""
     retries: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -39,7 +39,7 @@ Poll: TypeAlias = Callable[[], Progress]
 
 
 class Monitor(Protocol):
-    """What a build tells whoever watches it."""
+    """The interface to which a build reports."""
 
     def stage(
         self,
@@ -48,16 +48,16 @@ class Monitor(Protocol):
         polls: Mapping[str, Poll] | None = None,
         there: Mapping[str, int] | None = None,
     ) -> None:
-        """A stage begins; for each of its parts (a source model, a judge) how many rows it is to make, and how many are there.
+        """Begin a stage; `missing` and `there` count the rows to make and the rows present, per part (a source model, a judge).
 
-        A part with a poll is asked by it, from another thread; the others are told with `advance`.
+        A part with a poll is read by calling it, from another thread; the others are reported with `advance`.
         """
         ...
 
     def advance(self, part: str, done: int, failed: int, note: str) -> None:
-        """Rows of a part were made, or became failures; `note` says what else there is to see of it now."""
+        """Report that rows of a part were made or have failed; `note` is anything else to show beside the part now."""
         ...
 
     def say(self, text: str, warning: bool = False) -> None:
-        """A sentence that stays on the screen."""
+        """Show a sentence that stays on the screen."""
         ...

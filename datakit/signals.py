@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM: the first asks the work to end well where it can, else it ends at once; a second always does.
+"""Ctrl-C and SIGTERM. The first signal drains the work if it can, and otherwise ends it; a second one always ends it.
 
-While `draining` is in force the first signal only calls its function. What the process then exits with is the signal's own
-status (130, 143), whatever a library made of the exception on the way.
+Inside `draining` the first signal only calls its function. The process then exits with the status of the signal (130,
+143), whatever a library made of the exception on the way.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from types import FrameType
 
 
 class Signals:
-    """The signals that asked this process to end, in order."""
+    """The signals that asked this process to end, in order of arrival."""
 
     def __init__(self) -> None:
         self.received: list[int] = []
         self._drain: Callable[[], None] | None = None
 
     def listen(self) -> None:
-        """Take both signals from now on (in the main thread)."""
+        """Handle both signals from now on (call it in the main thread)."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._take)
 
     @property
     def exit_status(self) -> int | None:
-        """128 + the first signal; None where none came."""
+        """128 + the number of the first signal; None if there was none."""
         return 128 + self.received[0] if self.received else None
 
     @contextmanager
     def draining(self, drain: Callable[[], None]) -> Iterator[None]:
-        """Inside the block the first signal calls `drain` (at any moment: it should only leave a note); the block ends by
-        itself then, and leaving it raises what the signal would have."""
+        """Inside the block, let the first signal call `drain`, at any moment: it should only set a flag. The block then has to
+        end by itself; leaving it raises the exception of the signal."""
         if self.received:
             self._leave()
         self._drain = drain
@@ -51,7 +51,7 @@ class Signals:
             self._leave()
 
     def _leave(self) -> None:
-        """On the way out every `finally` runs. asyncio lets only these two exceptions through its callbacks."""
+        """Raise the exception of the signal, so that every `finally` runs. asyncio lets only these two out of its callbacks."""
         if self.received[-1] == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + self.received[0])

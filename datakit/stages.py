@@ -5,8 +5,8 @@
     select   SQL -> demos (SFT), pairs (DPO)     probe    texts x models -> distributions (off unless the recipe has it)
     export   demos | pairs | distributions -> folders that TRL takes
 
-Every stage asks only for what is missing (an anti-join of wanted against present ids), so a build goes on wherever it
-stopped. The inside of a stage is the room of its name. Stages tell a Monitor what they do; they never print.
+Each stage asks only for what is missing (an anti-join of wanted ids against present ids), so a build resumes wherever it
+stopped. The code of a stage is in the room of its name. Stages report to a Monitor; they never print.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ from datakit.wording import counted, did_you_mean
 
 
 def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Summary:
-    """Run the stages up to `options.until`, going on where an earlier build of the run folder stopped. What ended sampling
-    early is in the summary's `stopped`; without `keep_going` nothing after that stage was done."""
+    """Run the stages up to `options.until`, resuming where an earlier build of the run folder stopped. The summary's `stopped`
+    has the errors that ended sampling early; without `keep_going` no later stage was run."""
     for note in recipe.notes:
         monitor.say(note, warning=True)
     cluster = options.cluster or (recipe.cluster.address if recipe.cluster is not None else None)
@@ -110,8 +110,9 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
 def _writing(
     folder: Path, recipe: Recipe | None, options: Options, monitor: Monitor
 ) -> Iterator[tuple[Run, list[DatakitError]]]:
-    """The run, open for writing, while its mirror is kept up; with the list of what that lacks, which is filled at
-    the end. `recipe`: where it names one."""
+    """Open the run for writing and keep its mirror up to date; yield the run and a list.
+
+    At the end the list holds the error that kept the mirror behind, if there was one. `recipe` may name the mirror."""
     mirror = recipe.mirror if recipe is not None else None
     url = options.mirror_url(mirror.url if mirror is not None else None)
     every_s = mirror.every_s if mirror is not None else None
@@ -120,7 +121,7 @@ def _writing(
 
 
 def _begin(run: Run, recipe: Recipe, domain: Domain, options: Options) -> Begun:
-    """Read the inputs. A run that was made with others is left as it is, and a new one is not left behind."""
+    """Read the inputs. If they do not fit the run, an old run is left unchanged and a new one is removed."""
     with recipe.named(), run.abandoned_if_new():
         begun = begin(run, recipe, domain, options, curator(recipe))
         check_same(run, recipe, begun, options.resample)
@@ -128,7 +129,7 @@ def _begin(run: Run, recipe: Recipe, domain: Domain, options: Options) -> Begun:
 
 
 def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[DatakitError]:
-    """prompts x models x n -> responses. Returns what ended it early: sources that cannot be used, a spent budget."""
+    """prompts x models x n -> responses. Return the errors that ended it early: an unusable source, a spent budget."""
     with closing(Gathering(run, recipe, options, monitor, sampled_readers(recipe))) as gathering:
         gathering.end_orphans()
         asked = gathering.asked()
@@ -144,13 +145,13 @@ def sample(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list
                 break
         else:
             gathering.name_copies()
-            if "select" not in options.stages:  # else the warnings at the end of the build say it
+            if "select" not in options.stages:  # otherwise the warnings at the end of the build include this
                 gathering.name_endings()
     return gathering.stopped
 
 
 def verify(run: Run, domain: Domain, monitor: Monitor, engines: Engines) -> None:
-    """responses -> verdicts. A checker that runs out of time or dies costs its own row only."""
+    """responses -> verdicts. A checker that times out or dies loses only its own row."""
     if domain.verifier is None:
         return
     verifier = domain.verifier.name
@@ -167,7 +168,7 @@ def verify(run: Run, domain: Domain, monitor: Monitor, engines: Engines) -> None
 
 
 def score(run: Run, recipe: Recipe, options: Options, monitor: Monitor, engines: Engines) -> list[DatakitError]:
-    """responses -> scores or judgements of every judge. Returns what ended some early: no use of a URL, a spent budget."""
+    """responses -> scores or judgements of every judge. Return what ended some early: an unusable URL, a spent budget."""
     stopped: list[DatakitError] = []
     for reward in recipe.score:
         if isinstance(reward, EntityF1):
@@ -178,10 +179,10 @@ def score(run: Run, recipe: Recipe, options: Options, monitor: Monitor, engines:
 
 
 def select(run: Run, rule: Rule, monitor: Monitor) -> Selected:
-    """Replace demos and pairs by what the recipe's rule selects."""
+    """Replace demos and pairs with what the recipe's rule selects."""
     monitor.stage("select", {})
     before = run.query(COUNT_SELECTED).row(0)
-    selected = select_answers(run, rule, whole=True)  # what the command ends with looks at the same answers
+    selected = select_answers(run, rule, whole=True)  # the summary at the end reads the same answers
     run.replace("demos", selected.demos)
     run.replace("pairs", selected.pairs)
     n_demos, n_pairs = selected.demos.height, selected.pairs.height
@@ -191,8 +192,9 @@ def select(run: Run, rule: Rule, monitor: Monitor) -> Selected:
 
 
 def export(run: Run, recipe: Recipe, rule: Rule, monitor: Monitor, selected: Selected | None) -> dict[Phase, int]:
-    """demos and pairs -> sft/ and dpo/ (or wrpo/) in the run folder, distributions -> fusion/; returns how many rows the first
-    have. `selected`: what was just made."""
+    """demos and pairs -> sft/ and dpo/ (or wrpo/) in the run folder, distributions -> fusion/; return the rows of sft and dpo.
+
+    `selected` is the selection that was just made, if any."""
     monitor.stage("export", {})
     given = read_given(run, recipe, rule, selected=selected)
     counts = write_exports(given, run.folder)
@@ -206,42 +208,43 @@ def export(run: Run, recipe: Recipe, rule: Rule, monitor: Monitor, selected: Sel
     return counts
 
 
-# ------------------------------------------------------------------------------------------------- without a whole build
+# --------------------------------------------------------------------------------------------- outside of a whole build
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What an evaluation is asked for."""
+    """The arguments of one evaluation."""
 
     suite: str
-    """A suite or a benchmark, by name or file."""
+    """The name or the file of a suite or a benchmark."""
     models: list[Model]
     _: KW_ONLY
     out: Path | None = None
-    """Gets a run folder a benchmark; by default runs/eval/<suite>."""
+    """The folder that gets one run folder per benchmark; by default runs/eval/<suite>."""
     base: str | None = None
-    """Whom the other models are compared with; by default the first."""
+    """The model that the others are compared with; by default the first."""
     data: Sequence[Path] = ()
-    """Runs and exports, of whose prompts is said how many are in the benchmarks."""
+    """Runs and exports that are checked for benchmark prompts."""
     flips: bool = False
-    """With what the base got right and a model wrong, and back."""
+    """True to list also the prompts that the base got right and a model wrong, and the reverse."""
     judge: Row | None = None
-    """Where the judge is, for benchmarks whose answers are judged."""
+    """The judge's address, for benchmarks whose answers are judged."""
     baseline: Model | None = None
-    """Whose answers a judge of two holds the others' against; by default the benchmark's own."""
+    """The model whose answers a pairwise judge compares the others with; by default the benchmark's own."""
     budget: Budget = field(default_factory=Budget)
-    """What all of it may spend."""
+    """The budget of the whole evaluation."""
 
 
 def evaluate(
     asked: Asked, options: Options, monitor: Monitor, ended: Callable[[Summary], object]
 ) -> tuple[Evaluation, list[DatakitError]]:
-    """One ordinary build a benchmark (`ended` gets its summary), and what each says; with what stopped some of them. Also
-    written as eval.json. All that can be wrong with files is met before the first request."""
+    """Build each benchmark; return the evaluation, which is also written to eval.json, and the errors that stopped some builds.
+
+    `ended` is called with the summary of each build. Faulty files are reported before the first request."""
     models, names = asked.models, [model.name for model in asked.models]
     base = asked.base or names[0]
     if base not in names:
-        raise BadInput(f"--base {base}: no --model is called so; there are {', '.join(names)}{did_you_mean(base, names)}")
+        raise BadInput(f"--base {base}: no --model has this name; known: {', '.join(names)}{did_you_mean(base, names)}")
     suite, found = load_suite(asked.suite)
     contests = [contest_for(one, models, asked.judge, asked.baseline) for one in found]
     if asked.budget.cost is not None and not any(contest.recipe.is_priced for contest in contests):
@@ -281,7 +284,7 @@ def evaluate(
 
 
 def plan_evaluation(asked: Asked, options: Options, monitor: Monitor) -> dict[str, Plan]:
-    """By benchmark, what an evaluation would ask for; nothing is asked or written. Of second turns nothing is known yet."""
+    """Return what an evaluation would ask for, by benchmark, without asking or writing. Second turns cannot be planned yet."""
     suite, found = load_suite(asked.suite)
     folder, options = asked.out or Path("runs") / "eval" / suite, replace(options, resample=True)
     plans = {}
@@ -295,20 +298,20 @@ def plan_evaluation(asked: Asked, options: Options, monitor: Monitor) -> dict[st
 
 @dataclass
 class Series:
-    """The runs of an evaluation, one after the other, under one budget."""
+    """The runs of an evaluation, one after the other, with one budget for all."""
 
     folder: Path
     budget: Budget
     options: Options
     monitor: Monitor
     ended: Callable[[Summary], object]
-    """Gets each build's summary."""
+    """Called with the summary of each build."""
     stopped: list[DatakitError] = field(default_factory=list)
     _spent: Spent = field(default_factory=Spent)
 
     @contextmanager
     def built(self, recipe: Recipe, name: str) -> Iterator[Run]:
-        """The run, built as far as answers are judged. Raises what stopped it, unless what there is is to be gone on with."""
+        """Build a run up to the judging of its answers, and yield it. Without `keep_going`, raise what stopped the build."""
         until: Stage = "score" if recipe.score else "verify"
         recipe = within(recipe, left_of(self.budget, self._spent))
         summary = build(recipe, self.folder / name, replace(self.options, until=until, resample=True), self.monitor)
@@ -321,7 +324,7 @@ class Series:
             yield run
 
     def verdicts(self, contest: Contest, run: Run) -> Verdicts:
-        """What the judge says of a benchmark's answers, of second turns too: a run more for each model."""
+        """Return the judge's verdicts on a benchmark, including second turns, for which each model has a run of its own."""
         benchmark, turn = contest.benchmark, contest.benchmark.second
         baseline = None if contest.baseline is None else contest.baseline.name
         found = read_verdicts(run, benchmark, contest.contestants, baseline)
@@ -337,7 +340,7 @@ class Series:
 
 
 def curate(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Curation | None:
-    """The collect stage alone, in a run folder, new or not: which prompts are kept, decided anew. No model is asked."""
+    """Run the collect stage alone, in a new or existing run folder: decide again which prompts are kept. No model is asked."""
     check_run_folder(folder)
     with recipe.named():
         recipe, domain = resolve(recipe), domain_of(recipe)
@@ -348,7 +351,7 @@ def curate(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> 
 
 
 def merge(folder: Path, shards: Sequence[Path], monitor: Monitor) -> Merged:
-    """Make the runs of shards (Options.shard) one run, or add them to it. Selection waits for the next build of it."""
+    """Merge the runs of shards (Options.shard) into one run, new or existing. Selection waits for its next build."""
     check_run_folder(folder)
     with ExitStack() as stack:
         opened = [stack.enter_context(Run.open(shard)) for shard in shards]
@@ -357,7 +360,7 @@ def merge(folder: Path, shards: Sequence[Path], monitor: Monitor) -> Merged:
         with run.abandoned_if_new():
             merged = merge_shards(run, opened)
     for shard in merged.waiting:
-        monitor.say(f"{shard}: batches are on their way there; build it once more, and merge again", warning=True)
+        monitor.say(f"{shard}: its batches are not finished; build it again, and merge again", warning=True)
     if merged.lacking:
         lacking = counted(merged.lacking, "prompts of other shards")
         monitor.say(f"{lacking} are not among these; the next build of {folder} asks them", warning=True)
@@ -365,8 +368,8 @@ def merge(folder: Path, shards: Sequence[Path], monitor: Monitor) -> Merged:
 
 
 def reselect(folder: Path, settings: list[str], monitor: Monitor) -> Summary:
-    """Select and export anew in a finished run, with `--set` kept in its recipe.json. No model and no GPU is needed."""
-    Run.open(folder).close()  # a misspelt folder is not made
+    """Select and export again in a finished run, and keep the `--set` values in its recipe.json. Needs no model and no GPU."""
+    Run.open(folder).close()  # fails for a misspelt folder, which would be created below
     with _writing(folder, None, Options(), monitor) as (run, _):
         for note in run.recipe().notes:
             monitor.say(note, warning=True)
@@ -379,7 +382,7 @@ def reselect(folder: Path, settings: list[str], monitor: Monitor) -> Summary:
 def write_batch(
     folder: Path, recipe: Recipe | None, path: Path, max_lines: int | None, options: Options, monitor: Monitor
 ) -> list[Written]:
-    """Write what the run misses as lines of the batch format. With a recipe its prompts are read first; nothing is asked."""
+    """Write the run's missing requests as lines of the batch format. If a recipe is given, its prompts are read first."""
     if recipe is None:
         with Run.open(folder) as run:
             return write_lines(run, run.recipe(), path, max_lines, options.retry_failures)

@@ -1,4 +1,4 @@
-"""Answers through a domain's verifier, in worker processes."""
+"""Runs answers through a domain's verifier, in worker processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Judged = Generator[tuple[Row, Row, float], None, None]
 def verdicts(domain: Domain, batches: Iterable[Rows], monitor: Monitor, engines: Engines) -> Judged:
     """Yield every row with its verdict, in any order.
 
-    If the verifier says so, rows that time out are tried once more at the end, alone: slow, or only crowded out?
+    If the verifier asks for it, rows that time out are retried at the end, alone, to tell a slow answer from a crowded machine.
     """
     verifier = domain.verifier
     if verifier is None:

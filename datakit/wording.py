@@ -1,4 +1,4 @@
-"""How numbers, names and texts that others wrote are put before a reader, on a terminal and on a page."""
+"""How numbers, names and other people's texts are formatted for a reader, in a terminal and on a page."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import PurePosixPath
 NAME_CHARS = 24
 _PLURAL = re.compile(r"s\b")
 UNSEEN = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls but tab and line feed
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls except tab and line feed
     r"\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0e"
-    r"\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"  # Unicode's Default_Ignorable_Code_Point but U+FE0F, which makes emoji
-    r"\ud800-\udfff]"  # halves of a pair
+    r"\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"  # Unicode's Default_Ignorable_Code_Point except U+FE0F, which makes emoji
+    r"\ud800-\udfff]"  # lone surrogates
 )
-"""Characters that are not seen, or that move others about: controls, bidirectional marks, zero-width ones."""
+"""Characters that are invisible or reorder others: controls, bidirectional marks, zero-width characters."""
 
 
 def short_names(models: Iterable[str], most: int = NAME_CHARS) -> dict[str, str]:
-    """Each model's last path parts, as many as tell it from the others.
+    """Return each model's last path parts, as many as distinguish it from the others.
 
-    Of one with more than `most` characters beginning and end, where these tell it from the others.
+    A name longer than `most` characters is cut to its beginning and end, if these still distinguish it.
 
     >>> short_names(["../data/micro/llama", "../data/micro/qwen2"])
     {'../data/micro/llama': 'llama', '../data/micro/qwen2': 'qwen2'}
@@ -42,7 +42,7 @@ def short_names(models: Iterable[str], most: int = NAME_CHARS) -> dict[str, str]
 
 
 def shorten_name(name: str, most: int) -> str:
-    """Beginning and end of a long name: models differ in both.
+    """Return the beginning and the end of a long name: models differ in both.
 
     >>> shorten_name("Mistral-Large-Instruct-2407", 16)
     'Mistral..ct-2407'
@@ -52,7 +52,7 @@ def shorten_name(name: str, most: int) -> str:
 
 
 def shorten(text: str, most: int) -> str:
-    """Beginning and end of a long text: the end has the answer."""
+    """Return the beginning and the end of a long text: the answer is at the end."""
     text = text.strip()
     if len(text) <= most:
         return text
@@ -61,7 +61,7 @@ def shorten(text: str, most: int) -> str:
 
 
 def span(low: float | None, high: float | None, written: Callable[[float], str]) -> str:
-    """From one end to the other; an end that is None is open.
+    """Format an interval; an end that is None is open.
 
     >>> span(0.01, None, str)
     '0.01..inf'
@@ -70,7 +70,7 @@ def span(low: float | None, high: float | None, written: Callable[[float], str])
 
 
 def counted(n: int, things: str) -> str:
-    """So many things, which are named in the plural: of one the first word that ends in s loses it.
+    """Format a number of things. `things` is in the plural: for one, the first word that ends in s loses it.
 
     >>> counted(1_000, "pairs"), counted(1, "lines of another recipe")
     ('1,000 pairs', '1 line of another recipe')
@@ -79,7 +79,7 @@ def counted(n: int, things: str) -> str:
 
 
 def did_you_mean(given: object, known: Iterable[str]) -> str:
-    """The end of a sentence about a word that is none of those that may stand there; empty where none is near.
+    """Return the end of a message about an unknown word: the nearest known word, or nothing if none is near.
 
     >>> did_you_mean("same_sorce", ["same_source", "any_source"])
     "; did you mean 'same_source'?"
@@ -103,7 +103,7 @@ def number(value: float | None) -> str:
 
 
 def compact(value: float) -> str:
-    """At most six characters for anything below a million millions.
+    """Format a number in at most six characters, up to a million millions.
 
     >>> [compact(value) for value in (0, 0.25, 12.34, 512.0, 9999, 12_345, 1_234_567, 5_000_000_000)]
     ['0', '0.2', '12', '512', '9,999', '12.3k', '1.23M', '5.00G']
@@ -118,7 +118,7 @@ def compact(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """As a clock shows it.
+    """Format seconds as a clock does.
 
     >>> [duration(seconds) for seconds in (7, 83.4, 3_725, 200_000)]
     ['0:07', '1:23', '1:02:05', '2d 07h']

@@ -205,7 +205,7 @@ def test_a_source_that_answers_nothing_but_503_stops_the_build(fake, tmp_path):
 @pytest.mark.parametrize(
     "trouble, said",
     [
-        ({"key": "sesame"}, "wants a key, and was shown none (HTTP 401"),
+        ({"key": "sesame"}, "requires a key, and none was sent (HTTP 401"),
         ({"models": ("another",)}, "not found (HTTP 404"),
     ],
 )

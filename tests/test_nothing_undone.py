@@ -132,7 +132,7 @@ LIMITED = (
     "8 of the 12 prompts of this run are beyond --limit 4, and out of its dataset; their answers stay, and come back with a"
 )
 SHORTER = (
-    "9 of the 12 prompts of this run are not in the recipe any more, and out of its dataset; their answers stay, and come back"
+    "9 of the 12 prompts of this run are no longer in the recipe, and out of its dataset; their answers stay, and come back"
 )
 
 

@@ -1,22 +1,21 @@
-"""HTTP to model servers. Sampling and served reward models stand on it.
+"""HTTP clients of model servers, for sampling and for served reward models.
 
-    calls      Client: requests to one model over its replicas, retried, stopped where the source cannot be used
+    calls      Client: requests to one model over its replicas, retried; stops a source that cannot be used
     sections   a Client with the limits of a recipe's section
-    turns      whose request goes out next, and at which replica
-    content    what the message of a choice says: text and thought
+    turns      which request goes out next, and to which replica
+    content    the message of a choice: text and thought
     replica    one URL: connections, health
-    draining   the end of work before all is answered
-    window     how many requests it may have in flight
+    draining   ending work before everything is answered
+    window     how many requests a URL may have in flight
     faults     what can go wrong, and what it means
-    said       what a server says of an error, in whose words ever
-    access     the key and headers of requests, and what is never shown; a path below a base URL
-    content    what the message of a choice says: text and thought
+    said       what a server says about an error, in any vendor's format
+    access     the key and headers of requests, and secrets that are never shown; a path below a base URL
     models     the models that a server lists
     batch      a vendor's files and batches, through the openai package
-    probing    `datakit check`: does a URL answer, does it serve the model, and which one would?
+    probing    `datakit check`: whether a URL answers and serves the model, and which URL would
 
-It speaks HTTP itself, through aiohttp, for the SDK's cost of a request is building and checking models of it (benchmarks/);
-batches are few.
+Requests are sent with aiohttp: the cost of a request with the SDK is building and checking its models (benchmarks/). Batches
+are few and use the SDK.
 """
 
 from datakit.client.access import OPEN, Access, at, read_access, server_url

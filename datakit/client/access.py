@@ -1,4 +1,4 @@
-"""What a server wants to know of us (key, headers), where a path stands in its URL, and what is never to be shown again."""
+"""What a server asks of a client (key, headers), URLs of paths below a base URL, and secrets that are never shown."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ from datakit.errors import BadInput
 
 MASK = "[the key]"
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
-_NO_SECRET = 3  # so few characters are masked nowhere: they stand in every second word
+_NO_SECRET = 3  # texts of at most this many characters are not masked: they occur in ordinary words
 
 
 @dataclass(frozen=True)
 class Access:
-    """Headers of every request, and the texts in them that came from the environment."""
+    """The headers of every request, and the secrets in them that came from the environment."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
 
     @property
     def has_key(self) -> bool:
-        """Whether a key is among the headers."""
+        """True if a key is among the headers."""
         return bool(self.secrets) or any(word in name.lower() for name in self.headers for word in ("auth", "key", "token"))
 
     def hide(self, said: bytes) -> bytes:
-        """What a server said without our secrets. Of the whole, before it is cut short: half a key is most of a key."""
+        """Return what a server said without our secrets. Give it the whole text, not yet cut: half a key is still a secret."""
         for secret in self.secrets:
             said = said.replace(secret.encode(), MASK.encode())
         return said
 
     def hide_text(self, text: str) -> str:
-        """The same for a sentence."""
+        """Return a message without our secrets."""
         for secret in self.secrets:
             text = text.replace(secret, MASK)
         return text
 
 
 OPEN = Access()
-"""To a server that asks for no key."""
+"""The access of a server that asks for no key."""
 
 
 def read_access(api_key_env: str | None, headers: Mapping[str, str], where: str) -> Access:
-    """The access of a section of the recipe, or of an option that names the key's variable, which messages call `where`.
-    BadInput where a variable is not set.
+    """Return the access of a section of the recipe, or of an option that names the key's variable.
 
-    A header of the section's own takes the place of the key's.
+    `where` names the section or option in messages. Raise BadInput if a variable is not set. An Authorization header of the
+    section replaces the one made from the key.
     """
     secrets: set[str] = set()
 
@@ -74,13 +74,13 @@ def _read_variable(env: str, field: str, instead: str) -> str:
     if not value:
         raise BadInput(f"{field}: the environment variable {env} is not set; export {env}=... or {instead}")
     if not value.isascii() or not value.isprintable():
-        raise BadInput(f"{field}: the environment variable {env} holds characters that no HTTP header may have; set it anew")
+        raise BadInput(f"{field}: the environment variable {env} has characters that no HTTP header may have; set it again")
     return value
 
 
 @functools.lru_cache
 def at(base_url: str, path: str) -> str:
-    """The URL of a path below a base URL, whose query stays at the end.
+    """Return the URL of a path below a base URL; the query stays at the end.
 
     >>> at("http://h/v1/?api-version=2024-10-21", "/models")
     'http://h/v1/models?api-version=2024-10-21'
@@ -90,7 +90,7 @@ def at(base_url: str, path: str) -> str:
 
 
 def server_url(base_url: str) -> str:
-    """The server's own URL, where its /health, /metrics and /classify stand: beside /v1, not below it.
+    """Return the server's own URL, which has /health, /metrics and /classify beside /v1, not below it.
 
     >>> server_url("http://h:8000/v1?key=1")
     'http://h:8000?key=1'

@@ -1,6 +1,6 @@
 """A vendor's batch interface, through the `openai` package: files of requests that are answered within a day, for less.
 
-Nothing here asks twice by itself: a second file or batch would be a second bill. What failed is a Fault, and who asked decides,
+Nothing here retries by itself: a second file or batch would be a second bill. A failure is a Fault, and the caller decides,
 after looking for what the first try may have made (`file_named`, `batch_of`).
 """
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 Given = TypeVar("Given")
 ENDED = ("completed", "failed", "expired", "cancelled")
 MAY_PASS = ("away", "broken", "overload", "slow")
-PAGE = 100  # objects of a list at a time: the most that is documented for batches
+PAGE = 100  # objects per page of a list: the documented maximum for batches
 
 
 @dataclass(frozen=True)
 class BatchState:
-    """A batch as the vendor has it at one moment."""
+    """A vendor's batch at one moment; counts are in lines."""
 
     batch_id: str
     status: str
@@ -42,24 +42,24 @@ class BatchState:
     failed: int
     total: int
     files: tuple[str, ...]
-    """The ids of its output file and its error file, as far as it has them."""
+    """The ids of its output file and its error file, if they exist yet."""
     refusal: Fault | None
-    """Why the file as a whole was not taken: nothing of it was asked."""
+    """The reason why the file as a whole was rejected, if it was; then no line was answered."""
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more comes of it."""
+        """True if no more lines will be answered."""
         return self.status in ENDED
 
 
 def check_package() -> None:
-    """MissingExtra where the openai package is not installed."""
+    """Raise MissingExtra if the openai package is not installed."""
     with needs_extra("batch", "request: batch"):
         import openai  # noqa: F401
 
 
 class BatchClient:
-    """Files and batches at one URL. Use as `async with`. Every method but `patiently` and `pause` may raise a Fault."""
+    """Files and batches at one URL, as an async context manager. All methods but `patiently` and `pause` may raise a Fault."""
 
     def __init__(
         self,
@@ -71,10 +71,10 @@ class BatchClient:
         proven: bool,
         origin: Origin = SOME_RECIPE,
     ) -> None:
-        """`proven`: the source has answered before. `origin`: where the section was written. See calls.Client."""
+        """`proven`: True if the source has answered before. `origin`: where the section was written. See calls.Client."""
         self.model, self.url, self.patience_s = model, base_url, patience_s
         self.in_flight = 0
-        """Requests that one may wait for: a batch goes on by itself."""
+        """Requests to wait for when work ends: none, because a batch goes on by itself."""
         self.answered = proven
         self._access, self._timeout_s = access, timeout_s
         self._again = AGAIN.format(again=origin.again)
@@ -90,25 +90,25 @@ class BatchClient:
         named = {name.lower() for name in self._access.headers}
         self._headers = {**({} if "authorization" in named else {"Authorization": Omit()}), **self._access.headers}
         self._api = AsyncOpenAI(
-            api_key="in the headers",  # where there is none, no variable of the environment takes its place
+            api_key="in the headers",  # if there is none, so that no variable of the environment is used
             base_url=urlunsplit(url._replace(query="")),
             default_query=dict(parse_qsl(url.query)),
             timeout=Timeout(self._timeout_s, connect=min(CONNECT_S, self._timeout_s)),
             max_retries=0,
             http_client=DefaultAsyncHttpxClient(trust_env=url.hostname not in LOCAL),
         )
-        self._api.organization = self._api.project = self._api.admin_api_key = None  # the environment's; a recipe has headers
+        self._api.organization = self._api.project = self._api.admin_api_key = None  # a recipe has headers for these
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         await self._api.close()
 
     def drain(self) -> None:
-        """Whoever waits gets Drained; what is being sent may still arrive."""
+        """Make every waiting caller raise Drained; a request that is being sent may still arrive."""
         self._draining.set()
 
     async def pause(self, seconds: float) -> None:
-        """Wait. Raises Drained as soon as the work is to end."""
+        """Wait. Raise Drained as soon as the work is to end."""
         try:
             await asyncio.wait_for(self._draining.wait(), seconds)
         except TimeoutError:
@@ -116,9 +116,9 @@ class BatchClient:
         raise Drained
 
     async def patiently(self, step: Callable[[], Awaitable[Given]]) -> Given:
-        """What the step gives. It is tried again where a Fault may pass, so it must look for what it has made itself.
+        """Run the step and return its result. It is retried after a Fault that may pass, so it must look for what it has made.
 
-        Raises SourceStopped for any other Fault, and where none passes for `patience_s`; Drained.
+        Raise SourceStopped for any other Fault, or if the step has not succeeded for `patience_s` seconds; Drained if draining.
         """
         since, tries = time.monotonic(), 0
         while True:
@@ -138,21 +138,21 @@ class BatchClient:
                 return given
 
     def hide(self, text: str) -> str:
-        """A text without our secrets."""
+        """Return a text without our secrets."""
         return self._access.hide_text(text)
 
     def stop(self, said: str) -> SourceStopped:
-        """The error of a source that cannot go on."""
+        """Return the error of a source that cannot go on."""
         return SourceStopped(self.hide(f"{self.model} at {self.url}: {said}; {self._again}"))
 
     async def upload(self, path: Path, name: str) -> str:
-        """The id of a file of requests."""
+        """Upload a file of requests and return its id."""
         with path.open("rb") as file:
             async with self._faults():
                 return (await self._api.files.create(file=(name, file), purpose="batch", extra_headers=self._headers)).id
 
     async def file_named(self, name: str) -> str | None:
-        """The id of a file that was uploaded under this name; None where there is none, or no list to look in."""
+        """Return the id of a file that was uploaded under this name; None if there is none, or no list of files."""
         try:
             async with self._faults():
                 async for file in self._api.files.list(purpose="batch", extra_headers=self._headers):
@@ -164,7 +164,7 @@ class BatchClient:
         return None
 
     async def create(self, file_id: str, url: str, window: str, metadata: Mapping[str, str]) -> BatchState:
-        """Begin a batch: from here on its lines are answered, and paid for."""
+        """Create a batch: from now on its lines are answered, and paid for."""
         async with self._faults():
             made = await self._api.batches.create(
                 input_file_id=file_id,
@@ -176,7 +176,7 @@ class BatchClient:
         return _state_of(made)
 
     async def batch_of(self, file_id: str, metadata: Mapping[str, str]) -> BatchState | None:
-        """The batch that was made of this file or with this metadata, where there is one that was not refused."""
+        """Return the batch that was made from this file or with this metadata, or None; refused batches do not count."""
         async with self._faults():
             async for batch in self._api.batches.list(limit=PAGE, extra_headers=self._headers):
                 if batch.input_file_id == file_id or (batch.metadata or {}).items() >= metadata.items():
@@ -186,7 +186,7 @@ class BatchClient:
         return None
 
     async def look(self, batch_id: str) -> BatchState:
-        """How it fares."""
+        """Return the state of a batch."""
         async with self._faults():
             return _state_of(await self._api.batches.retrieve(batch_id, extra_headers=self._headers))
 
@@ -202,7 +202,7 @@ class BatchClient:
 
     @asynccontextmanager
     async def _faults(self) -> AsyncIterator[None]:
-        """What the package and its HTTP library raise, as a Fault without our secrets."""
+        """Turn what the package and its HTTP library raise into a Fault without our secrets."""
         import httpx2
         import openai
 
@@ -224,14 +224,14 @@ class BatchClient:
 
 
 async def _body_of(error: Any) -> bytes:
-    """What the server said; of a streamed answer it has not been read yet."""
+    """Return what the server said; the body of a streamed answer has not been read yet."""
     if error.body is not None:
         return json.dumps({"error": error.body} if isinstance(error.body, dict) else error.body).encode()
     return bytes(await error.response.aread())
 
 
 def has_no_list(fault: Fault) -> bool:
-    """Whether the server cannot say what it has."""
+    """True if the server has no such list."""
     return fault.error in ("http_404", "http_405", "http_501")
 
 
@@ -244,7 +244,7 @@ def _state_of(batch: Batch) -> BatchState:
 
 
 def _refusal(batch: Batch) -> Fault:
-    """Why a file was not taken: the same classes as of a request, and no room in the vendor's queue is an overload."""
+    """Return why a file was rejected, classed like a request's fault; a full queue at the vendor is an overload."""
     errors = (batch.errors.data if batch.errors is not None else None) or []
     said = [{name: value for name, value in error.model_dump().items() if value is not None} for error in errors]
     first: dict[str, Any] = {"message": "the vendor gives no reason"} | (said[0] if said else {})

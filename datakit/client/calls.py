@@ -1,8 +1,8 @@
-"""Requests to one model over its replicas: bounded, retried, and stopped where the source cannot be used.
+"""Requests to one model over its replicas: bounded, retried, and stopped if the source cannot be used.
 
-A request gets a place at the replica with the least to do, when there is one: so a slow replica does not hold the others. What
-is transient is asked again, on another replica first. An outage or an overload costs no attempt: requests wait until a replica
-has time for them, and the source is given up when none has answered for `patience_s`.
+A request waits for a place and takes the replica with the least to do, so a slow replica does not hold up the others. Transient
+faults are retried, on another replica first. An outage or an overload costs no attempt: requests wait until a replica has
+time for them, and the source is given up if no request was answered for `patience_s` seconds.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from datakit.progress import Progress, ReplicaProgress
 
 Item = TypeVar("Item")
 ATTEMPTS = {"broken": 6, "slow": 3, "forbidden": 3}
-OVERLOADS = 20  # so many of one request, and for patience_s, while others are answered: it will never be its turn
-FORBIDDEN = 10  # so many requests one after the other, of a source that answered before: it is the key
-FIRST_PATIENCE_S = 25.0  # for a source that has never answered
-NOTHING_THERE_S = 3.0  # where nothing listens at any of its URLs
-REFUSED_ALIKE = 20  # so many requests refused in the same words before any was answered,
-REFUSED = 500  # or in any words: nothing new is sent until all that were sent have ended
-PATIENCE_AFTER = 20  # failures without an answer between them
+OVERLOADS = 20  # a request that meets this many, over more than patience_s, fails, though others are answered
+FORBIDDEN = 10  # forbidden requests in a row, from a source that answered before, that mean a bad key
+FIRST_PATIENCE_S = 25.0  # seconds for a source that has never answered
+NOTHING_THERE_S = 3.0  # seconds if nothing listens at any of its URLs
+REFUSED_ALIKE = 20  # identical refusals before the first answer that stop the source, once all in flight have ended
+REFUSED = 500  # refusals of any kind that do
+PATIENCE_AFTER = 20  # failures in a row after which patience is checked
 WATCH_EVERY_S = 2.0
-QUIET_S = 5.0  # a replica with requests on their way that is silent for so long is probed
-MISSES = 2  # probes without an answer, one after the other: it hangs
+QUIET_S = 5.0  # a replica with requests in flight that is silent for this long is probed
+MISSES = 2  # failed probes in a row that mean that it hangs
 AGAIN = "then {again}: what was received is stored"
 
 
 class Answer(NamedTuple):
-    """The JSON of an answer, and the seconds from sending to the last byte."""
+    """The JSON of an answer, and the seconds from sending the request to the last byte."""
 
     content: Any
     latency_s: float
 
 
 class Client:
-    """JSON requests to one model. Use as `async with`."""
+    """JSON requests to one model, as an async context manager."""
 
     def __init__(
         self,
@@ -62,15 +62,17 @@ class Client:
         origin: Origin = SOME_RECIPE,
         omit: Collection[str] = (),
     ) -> None:
-        """`max_in_flight` bounds each URL. `proven`: the source has answered before. `trouble`: why a server of ours will never
-        come back. `origin`: where the section was written. `omit`: fields that no request has."""
+        """`max_in_flight` is a limit per URL. `timeout_s` bounds each attempt, `patience_s` the time without any answer.
+
+        `proven`: True if the source has answered before. `trouble`: returns the reason if a server that we started is gone for
+        good, else None. `origin`: where the section was written. `omit`: fields that are left out of every request."""
         self.model = model
         self.replicas = [Replica(url, access, max_in_flight, timeout_s) for url in base_urls]
         self.capacity = max_in_flight * len(self.replicas)
         self.patience_s = patience_s
         self.answered = proven
         self.retries_refused = False
-        """Whether it is known that requests were refused before: then that all are says nothing of the source."""
+        """True if refused requests are being retried: many refusals must not stop the source then."""
         self._answered_now = False
         self.requests = 0
         self.retries = 0
@@ -80,11 +82,11 @@ class Client:
         self._again = AGAIN.format(again=origin.again)
         self._omit = frozenset(omit)
         self._heard_at = time.monotonic()
-        self._refused: Counter[str] = Counter()  # by what was said, until something is answered
-        self._doubt = ""  # why the source is stopped where nothing that is on its way is answered
+        self._refused: Counter[str] = Counter()  # by message, since the last answer
+        self._doubt = ""  # the error to raise if no request in flight succeeds
         self._failed = 0  # attempts since the last answer
         self._forbidden: set[int] = set()  # requests since the last answer, by their turn's number
-        self._crowded = False  # whether it said last that it has too much to do: it is there
+        self._crowded = False  # True if its last fault was an overload: the server is there
         self.last_fault = "no answer"
         self._stopped: SourceStopped | None = None
         self._draining = asyncio.Event()
@@ -106,18 +108,18 @@ class Client:
 
     @property
     def in_flight(self) -> int:
-        """Requests on their way now, over all replicas."""
+        """Requests in flight now, over all replicas."""
         return sum(replica.in_flight for replica in self.replicas)
 
     def drain(self) -> None:
-        """Send nothing more: whoever waits for a place gets Drained. What is on its way may still be answered."""
+        """Send nothing more: a request that waits for a place raises Drained. Requests in flight may still be answered."""
         self._draining.set()
         self._turns.close()
 
     async def post(self, path: str, body: dict[str, Any], check: Callable[[Any], None]) -> Answer:
-        """The answer to one request. `check` raises ValueError for a body that is none.
+        """Return the answer to one request. `check` raises ValueError if the body is not a valid answer.
 
-        Raises RequestFailed, SourceStopped, Drained.
+        Raise RequestFailed, SourceStopped or Drained.
         """
         turn = self._turns.join()
         if self._omit:
@@ -130,10 +132,10 @@ class Client:
                 self._end(self._doubt)
 
     async def work_through(self, items: Iterator[Item], work: Callable[[Item], Coroutine[Any, Any, None]]) -> None:
-        """Do the work of every item, as many at a time as there may be requests; items are read lazily.
+        """Run `work` on every item, with as many tasks as there may be requests; items are read lazily.
 
-        Ends early once the client is drained. Raises what `work` raises, but for Drained; from that moment nothing is sent.
-        Where the source is stopped, what is on its way is waited for: it may be paid for.
+        End early once the client is drained. Raise what `work` raises, except Drained; from that moment nothing is sent. If the
+        source is stopped, wait for the requests in flight: they may be paid for.
         """
 
         async def take() -> None:
@@ -143,10 +145,10 @@ class Client:
             except Drained:
                 return
             except BaseException:
-                self.drain()  # before whoever has the place next: what is answered now may be lost
+                self.drain()  # before another task sends a request whose answer may be lost
                 raise
 
-        # More than can be in flight: some wait before they ask again.
+        # More than can be in flight: some wait before they retry.
         workers = [asyncio.create_task(take()) for _ in range(self.capacity * 5 // 4 + 8)]
         try:
             await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
@@ -160,7 +162,7 @@ class Client:
             await asyncio.gather(*workers, return_exceptions=True)
 
     def check_answered(self, failed: int, what: str) -> None:
-        """SourceStopped where so many requests (`what`: samples, answers) failed and none was ever answered."""
+        """Raise SourceStopped if this many requests (`what`: samples, answers) failed and none was ever answered."""
         if failed and not self.answered:
             raise SourceStopped(
                 f"{self.model}: answered none of {failed:,} {what} ({self.last_fault}); "
@@ -168,7 +170,7 @@ class Client:
             )
 
     def progress(self, done: int, failed: int, prompt_tokens: int, completion_tokens: int) -> Progress:
-        """Whoever uses the client says what was done; may be called from another thread."""
+        """Return the progress, with the caller's own counts; may be called from another thread."""
         replicas = (
             ReplicaProgress(replica.url, replica.state, replica.in_flight, replica.window.size, replica.waiting)
             for replica in self.replicas
@@ -176,9 +178,9 @@ class Client:
         return Progress(done, failed, self.requests, self.retries, prompt_tokens, completion_tokens, tuple(replicas))
 
     async def _ask(self, turn: Turn, path: str, data: bytes, check: Callable[[Any], None]) -> Answer:
-        """One request, asked until it is answered or given up."""
+        """Send one request until it is answered or given up."""
         counts = dict.fromkeys(ATTEMPTS, 0)
-        overloads: list[float] = []  # when it met them
+        overloads: list[float] = []  # when it met each
         while True:
             replica = await self._turns.place(turn)
             if replica is None:
@@ -192,10 +194,10 @@ class Client:
             attempts = sum(counts.values())
             if failure.meaning == "refused":
                 raise RequestFailed(failure.error, self.last_fault, attempts + 1, permanent=True, field=field)
-            if charged:  # an outage is nobody's attempt
+            if charged:  # an outage costs no attempt
                 counts[failure.meaning] += 1
                 attempts += 1
-            elif failure.meaning == "overload":  # nor is an overload
+            elif failure.meaning == "overload":  # nor does an overload
                 overloads.append(time.monotonic())
             if (charged and counts[failure.meaning] >= ATTEMPTS[failure.meaning]) or self._is_hopeless(overloads):
                 raise RequestFailed(failure.error, self.last_fault, attempts + len(overloads), permanent=False)
@@ -204,12 +206,12 @@ class Client:
             turn.tried.add(replica)
             if again or len(turn.tried) == len(self.replicas):
                 turn.tried.clear()
-                if failure.meaning != "away":  # there is no place until the outage is over
+                if failure.meaning != "away":  # no place is given until the outage is over
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._draining.wait(), backoff(attempts + len(overloads)))
 
     async def _once(self, replica: Replica, path: str, data: bytes, check: Callable[[Any], None]) -> Answer:
-        """One attempt, in the place that it has."""
+        """Make one attempt, in the place that it was given."""
         started = time.monotonic()
         try:
             raw, headers = await replica.post(path, data)
@@ -233,31 +235,31 @@ class Client:
             fault.message = self._access.hide_text(fault.message)
             fault.sent_at = started
             if fault.meaning == "unusable" and fault.error != "http_401" and replica.has_answered:
-                # It has answered others: this is about one request, or will pass.
+                # It has answered other requests: the fault is about this one, or will pass.
                 fault.meaning = "forbidden" if fault.error == "http_403" else "broken"
             raise
         finally:
             self._turns.give_back(replica)
 
     def _is_hopeless(self, overloads: list[float]) -> bool:
-        """Whether a request meets nothing but overloads for so long that it is not the others' fault."""
+        """True if a request has met nothing but overloads for so long that it will not be answered."""
         return len(overloads) >= OVERLOADS and overloads[-1] - overloads[0] > self.patience_s
 
     def _refused_field(self, fault: Fault, data: bytes) -> str | None:
-        """The request's field that the server does not take, as far as it says so; the message then says what to write."""
+        """Return the request field that the server rejects, if it names one; the message then says what to write."""
         if fault.meaning != "refused" or fault.said is None:
             return None
         field = fault.said.refused_field([name for name in json.loads(data) if name not in ("model", "messages")], data)
         if field is not None:
-            fault.message += f"; where it does not take {field}, write into {self._origin.settings}: omit: [{field}]"
+            fault.message += f"; if it does not support {field}, write into {self._origin.settings}: omit: [{field}]"
         return field
 
     # ------------------------------------------------------------------------------------------- what a failure means
 
     async def _learn(self, replica: Replica, fault: Fault, turn: Turn, field: str | None) -> None:
-        """What one failure says of its replica and of the source. Raises SourceStopped where it cannot be used."""
+        """Apply what a failure says about its replica and the source. Raise SourceStopped if the source cannot be used."""
         self.last_fault = f"{replica.url}: {fault.message}"
-        if fault.meaning == "refused" and field != "n":  # whoever is refused n asks one by one
+        if fault.meaning == "refused" and field != "n":  # a caller that is refused n goes on with single samples
             self._refuse(replica, fault)
         if fault.meaning == "refused" or not replica.up:
             return
@@ -281,22 +283,22 @@ class Client:
             self._check_patience()
 
     async def _name_models(self, replica: Replica, fault: Fault) -> None:
-        """Say what it serves instead. Meanwhile nothing new goes out."""
+        """Add what the server serves instead to the message. Meanwhile no new request goes out."""
         self._turns.holding, self._doubt = True, f"{self.model} at {replica.url}: the server {fault.message}, {self._again}"
         known = await replica.models()
         if known and self.model not in known:
             fault.message += f": {self._access.hide_text(what_is_served(self.model, known))}"
 
     def _forbid(self, replica: Replica, fault: Fault, turn: Turn) -> None:
-        """One request was forbidden by a source that answers: a firewall may do so. Where nothing else comes, it is the key."""
+        """Count a forbidden request of a source that answers: a firewall may do that. If all others fail too, it is the key."""
         self._forbidden.add(turn.number)
         if len(self._forbidden) >= FORBIDDEN:
             self._stop(f"{self.model} at {replica.url}: the server {fault.message}, {self._again}")
 
     def _refuse(self, replica: Replica, fault: Fault) -> None:
-        """One request was refused. Where all are, it is the source; what is on its way may be answered yet.
+        """Count a refused request. If all are refused, stop the source, but not before the requests in flight have ended.
 
-        What is said in other words each time (so many tokens) is rather about the requests.
+        Refusals whose words differ each time (a number of tokens) are more likely about the requests.
         """
         if self._answered_now or self.retries_refused:
             return
@@ -309,7 +311,7 @@ class Client:
             )
 
     def _check_patience(self) -> None:
-        """Stop where nothing has answered for too long."""
+        """Stop the source if nothing has answered for too long."""
         if self._trouble is not None and (trouble := self._trouble()) is not None:
             self._stop(f"{self.model}: {trouble}")
         nothing_there = self._trouble is None and all(replica.away for replica in self.replicas)
@@ -325,11 +327,11 @@ class Client:
         self._stop(f"{self.model}: {said} ({self.last_fault}); {fix}, or correct {self._origin.url}, {self._again}")
 
     def _stop(self, message: str) -> None:
-        """From now on every request raises this, the one at hand too."""
+        """Stop the source: every request raises this error from now on, also the current one."""
         raise self._end(message)
 
     def _end(self, message: str) -> SourceStopped:
-        """From now on every request raises what this gives."""
+        """Stop the source and return the error that every request raises from now on."""
         self._stopped = self._stopped or SourceStopped(self._access.hide_text(message))
         self._turns.close()
         return self._stopped
@@ -342,7 +344,7 @@ class Client:
         task.add_done_callback(self._tasks.discard)
 
     async def _revive(self, replica: Replica) -> None:
-        """Probe a replica that is down until it answers, or until patience ends."""
+        """Probe a replica that is down until it answers or patience ends."""
         try:
             while True:
                 if not any(other.up for other in self.replicas):
@@ -353,10 +355,10 @@ class Client:
                     self._turns.hand_out()
                     return
         except SourceStopped:
-            return  # whoever waits for a place raises it
+            return  # raised by the requests that wait for a place
 
     async def _watch(self, replica: Replica) -> None:
-        """Read the server's queue where it shows one; find out a replica that hangs."""
+        """Read the server's queue, if it shows one, and detect a replica that hangs."""
         has_queue, misses = True, 0
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
@@ -367,18 +369,18 @@ class Client:
             silent = replica.in_flight and time.monotonic() - replica.heard_at > QUIET_S
             misses = misses + 1 if silent and not await replica.is_alive() else 0
             if misses >= MISSES and replica.up:
-                self.last_fault = f"{replica.url}: hangs (takes requests, and neither answers them nor says that it is alive)"
+                self.last_fault = f"{replica.url}: hangs (accepts requests, but answers neither them nor a health check)"
                 await replica.go_down()
                 self._start(self._revive(replica))
 
 
 def _errors(tasks: Sequence[asyncio.Task[None]]) -> list[BaseException]:
-    """What those that have ended have raised."""
+    """Return the exceptions of the tasks that have ended."""
     return [error for task in tasks if task.done() and (error := task.exception()) is not None]
 
 
 def count_of(answer: dict[str, Any], name: str) -> int | None:
-    """A whole number of an answer's `usage`, or None where the server says something else there."""
+    """Return a whole number of an answer's `usage`, or None if the server has something else there."""
     usage = answer.get("usage")
     value = usage.get(name) if isinstance(usage, dict) else None
     return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,9 +1,9 @@
-"""What the message of a choice has for its reader: the answer's text, and apart from it what the model thought first.
+"""The message of a choice: the text of the answer and, separately, the model's thought.
 
-Servers write both in several ways, all met in the wild: `content` is a text (OpenAI), or a list of parts (Mistral's thinking
-models, Anthropic's layout behind proxies); a thought is a part of type `thinking` or `reasoning`, or a field beside them:
-`reasoning_content` (DeepSeek, SGLang, vLLM until 0.11) or `reasoning` (vLLM since, OpenRouter, Groq). Where a server gives one
-thought in two of these ways it counts once.
+Servers write both in several ways, all seen in practice: `content` is a text (OpenAI) or a list of parts (Mistral's thinking
+models, Anthropic's layout behind proxies); a thought is a part of type `thinking` or `reasoning`, or another field of the
+message: `reasoning_content` (DeepSeek, SGLang, vLLM until 0.11) or `reasoning` (vLLM since, OpenRouter, Groq). A thought that
+is given in two of these ways counts once.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from typing import Any, NamedTuple
 
 THINKING = ("thinking", "reasoning", "reasoning_content")
 UNFINISHED = ("error", "abort")
-"""What `finish_reason` says where the server itself broke the answer off."""
+"""Values of `finish_reason` that mean that the server itself broke off the answer."""
 
 
 class Content(NamedTuple):
-    """Each the empty string where there is none but white space; both can be stored (no lone surrogates)."""
+    """An answer's text and thought: empty if there is only white space, and without lone surrogates, so they can be stored."""
 
     text: str
     thinking: str
     form: str | None = None
-    """Where the thought came beside the text: the field of the message, or `parts` of its content."""
+    """The place of the thought: a field of the message, or `parts` of its content."""
 
 
 def read_content(choice: dict[str, Any]) -> Content:
-    """What one choice of a chat completion says, whatever else it has."""
+    """Return the content of one choice of a chat completion, whatever else the choice has."""
     message = choice.get("message")
     if not isinstance(message, dict):
         return Content("", "")
     content = message.get("content")
     if isinstance(content, str):
-        if not (message.get("reasoning_content") or message.get("reasoning")):  # as most messages are
+        if not (message.get("reasoning_content") or message.get("reasoning")):  # the usual case
             return Content(_storable(content), "")
         text, thought = content, ""
     else:
@@ -47,7 +47,7 @@ def read_content(choice: dict[str, Any]) -> Content:
 
 
 def is_withheld(choice: dict[str, Any]) -> bool:
-    """Whether the server keeps the answer back, for its content; a part of it may have come."""
+    """True if the server withholds the answer because of its content; a part of it may be there."""
     message = choice.get("message")
     if choice.get("finish_reason") == "content_filter":
         return True
@@ -60,7 +60,7 @@ def is_withheld(choice: dict[str, Any]) -> bool:
 
 
 def is_unfinished(choice: dict[str, Any]) -> bool:
-    """Whether the server failed in the middle: what came is no answer, and another try may give one."""
+    """True if the server failed in the middle: the text so far is no answer, and another try may give one."""
     return bool(choice.get("error")) or choice.get("finish_reason") in UNFINISHED
 
 
@@ -69,7 +69,7 @@ def _is_thinking(part: Any) -> bool:
 
 
 def _text_of(part: Any) -> str:
-    """The text of a part. A part's `thinking` may itself be a list of parts (Mistral)."""
+    """Return the text of a part. A part's `thinking` may itself be a list of parts (Mistral)."""
     if isinstance(part, str):
         return part
     if isinstance(part, list):

@@ -1,4 +1,4 @@
-"""How work over clients ends early: no new requests, and what is on its way is waited for, but not for ever."""
+"""Early ends of work over clients: no new requests, and a bounded wait for those in flight."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from datakit.wording import counted
 
 
 class Drainable(Protocol):
-    """A client of either kind."""
+    """A client of either kind (Client, BatchClient)."""
 
     @property
     def in_flight(self) -> int:
-        """Requests on their way now."""
+        """Requests in flight now."""
         ...
 
     def drain(self) -> None:
-        """Send nothing more."""
+        """Send no more requests."""
         ...
 
 
 @dataclass
 class Drain:
-    """The clients and tasks of one piece of work. Use as `async with`: leaving cancels the tasks that are left."""
+    """The clients and tasks of one piece of work, as an async context manager; leaving it cancels the remaining tasks."""
 
     grace_s: float
-    """How long answers on their way are waited for after a signal."""
+    """Seconds to wait for answers in flight after a signal."""
     say: Callable[[str], None]
     clients: list[Drainable] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -49,13 +49,13 @@ class Drain:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
     def soon(self) -> None:
-        """Begin, with `grace_s` to end in; called by a signal, at any moment, also before there is anything to drain."""
+        """Begin to end, within `grace_s` seconds. Called by a signal, at any moment, even before there is anything to drain."""
         self._wished = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.begin, "interrupted; once more leaves at once", self.grace_s)
 
     def begin(self, why: str, grace_s: float | None = None) -> None:
-        """No new requests. Those on their way are waited for, as long as their own time limit or `grace_s` allows."""
+        """Send no new requests, and wait for those in flight as long as their own time limit or `grace_s` allows."""
         if grace_s is not None:
             asyncio.get_running_loop().call_later(grace_s, lambda: [task.cancel() for task in self.tasks])
         elif self.begun:
@@ -68,6 +68,6 @@ class Drain:
         self.send_no_more()
 
     def send_no_more(self) -> None:
-        """No new requests, at any of the clients."""
+        """Send no new requests, at any of the clients."""
         for client in self.clients:
             client.drain()

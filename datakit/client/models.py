@@ -1,4 +1,4 @@
-"""The models that a server lists at /models, and what that says to somebody who asked for another one."""
+"""The models that a server lists at /models, and a hint for a user who asked for another one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ SHOWN = 5
 
 
 def models_of(body: bytes) -> list[str]:
-    """Their names. ValueError, LookupError or TypeError where the body is no such list."""
+    """Return the names in a list of models. Raise ValueError, LookupError or TypeError if the body is no such list."""
     return [str(entry["id"]) for entry in json.loads(body)["data"]]
 
 
 def what_is_served(model: str, known: Sequence[str]) -> str:
-    """The end of a sentence about a model that is not among them: the nearest name, else some names.
+    """Return the end of a message about a model that is not served: some names, and the nearest one.
 
     >>> what_is_served("org/modle", ["org/model", "other"])
     "it serves org/model, other; did you mean 'org/model'?"

@@ -1,4 +1,4 @@
-"""Whether an endpoint answers before anything is asked of it, and by which URL it would."""
+"""Checks whether an endpoint answers before it is used, and which URL would."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from datakit.client.faults import of_status
 from datakit.client.models import models_of, what_is_served
 from datakit.client.replica import CONNECT_S, LOCAL
 
-NO_LIST = (301, 302, 303, 307, 308, 404, 405, 501)  # to a GET of /models: a proxy may not list its models,
-NO_KEY = (401, 403)  # also from who lists its models to everybody
-NOT_THERE = (*NO_LIST, *NO_KEY)  # but whoever answers a request so will answer none
+NO_LIST = (301, 302, 303, 307, 308, 404, 405, 501)  # to a GET of /models: a proxy, for example, may not list its models
+NO_KEY = (401, 403)  # also from a server that lists its models to everybody
+NOT_THERE = (*NO_LIST, *NO_KEY)  # to a chat request: no request will be answered
 NO_ANSWER = (OSError, http.client.HTTPException, ValueError, LookupError, TypeError)  # URLError and HTTPError are OSErrors
 TAILS = ("/chat/completions", "/completions", "/models", "/classify", "/pooling")
-"""What belongs to a request's URL, and is pasted with it."""
+"""Paths of requests, which users paste together with the base URL."""
 
 
 @dataclass(frozen=True)
 class Probed:
-    """What a URL has said of one model."""
+    """The findings about one model at one URL."""
 
     url: str
     trouble: str | None
-    """Why no request will be answered there; None where all is well."""
+    """The reason why no request will be answered there; None if it is fine."""
     lists: bool = False
-    """Whether it lists the model; one that lists nothing may serve it all the same."""
+    """True if it lists the model; a server that lists no models may still serve it."""
 
 
 def probe_endpoint(base_urls: Sequence[str], access: Access, model: str, beside: str | None = None) -> list[Probed]:
-    """What each URL says, asked for its models, and then by a request without messages, which shows whether the key is right:
-    lists are often open to everybody. Ten seconds a request at most. `beside`: the path beside /v1 where requests go, of
-    reward models; by default they are a chat model's."""
+    """Ask each URL for its models, and then with a request without messages, which shows whether the key is right: lists are
+    often open to everybody. Ten seconds per request at most. `beside`: the path beside /v1 of a reward model's requests; by
+    default they are a chat model's."""
     return [_probe(url, access, model, beside) for url in base_urls]
 
 
 def list_models(base_url: str, access: Access) -> list[str]:
-    """The models that a URL lists; none where it does not answer so: who then asks it for an answer hears why."""
+    """Return the models that a URL lists; empty if it does not: a later request then tells the user why."""
     try:
         return _list(base_url, access)
     except NO_ANSWER:
@@ -73,14 +73,14 @@ def _probe(url: str, access: Access, model: str, beside: str | None) -> Probed:
 
 
 def _beside(url: str, path: str) -> tuple[str, str]:
-    """The base URL of a server's list, and where its reward model is asked, whether what is written ends in /v1 or not."""
+    """Return the base URL of a server's list, and the URL of its reward model, whether or not `url` ends in /v1."""
     server = server_url(url)
     return at(server, "/v1"), at(server, path)
 
 
 def _refusal(url: str, access: Access, model: str, listed: bool) -> str | None:
-    """Why requests are not answered at a URL, by one that has no messages; None where it is refused for that, or answered.
-    `listed`: the model is served there, and only a refused key is news."""
+    """Send a request without messages. Return why the URL answers no requests; None if it answers or rejects only this one.
+    `listed`: True if the model is served there, so that only a rejected key is news."""
     try:
         _open(url, access, {"model": model, "messages": [], "max_tokens": 1}).close()
     except urllib.error.HTTPError as error:
@@ -91,8 +91,9 @@ def _refusal(url: str, access: Access, model: str, listed: bool) -> str | None:
 
 
 def _is_there(url: str, written: str, access: Access) -> bool:
-    """Whether a URL in the place of the one that is written lists models. No key of an https URL goes out over http: whoever
-    asks for one is there."""
+    """True if `url`, tried instead of the one in the recipe, lists models.
+
+    The key of an https URL is never sent over http; a server there that asks for a key counts as one."""
     is_open = urlsplit(url).scheme == "http" != urlsplit(written).scheme
     try:
         _list(url, OPEN if is_open else access)
@@ -104,7 +105,7 @@ def _is_there(url: str, written: str, access: Access) -> bool:
 
 
 def _likely(url: str) -> Iterator[str]:
-    """The URLs that somebody may have meant with one at which there is nothing.
+    """Yield the URLs that may have been meant instead of one at which there is nothing.
 
     >>> list(_likely("http://h:1/api/chat/completions"))
     ['http://h:1/api', 'http://h:1/api/v1', 'http://h:1/v1']
@@ -116,14 +117,14 @@ def _likely(url: str) -> Iterator[str]:
 
 
 def _without_tail(url: str) -> str:
-    """The base URL of a request's."""
+    """Return the base URL of a request's URL."""
     parts = urlsplit(url)
     path = parts.path.rstrip("/")
     return parts._replace(path=next((path.removesuffix(tail) for tail in TAILS if path.endswith(tail)), path)).geturl()
 
 
 def _other_scheme(url: str, error: Exception) -> Iterator[str]:
-    """http for https and the other way round, where the error may come from that."""
+    """Yield the URL with http for https, or the reverse, if the error may come from that."""
     parts = urlsplit(url)
     reason = getattr(error, "reason", error)
     is_plain = isinstance(reason, ssl.SSLError) and not isinstance(reason, ssl.SSLCertVerificationError)
@@ -142,7 +143,7 @@ def _other_scheme(url: str, error: Exception) -> Iterator[str]:
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """None is followed: the requests of a build follow none either."""
+        """Follow none: the requests of a build do not follow redirects either."""
 
 
 def _list(base_url: str, access: Access) -> list[str]:

@@ -1,7 +1,7 @@
 """One URL of a model: its connections, its window, and whether it is up.
 
-A replica that cannot be reached or fails again and again is down: it gets no requests, and is probed until it answers.
-One that is silent while requests are on their way is probed too; where it hangs, they are given up and asked elsewhere.
+A replica that cannot be reached or fails repeatedly is down: it gets no requests, and is probed until it answers. One that is
+silent while requests are in flight is probed too; if it hangs, they are given up and sent elsewhere.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 CONNECT_S = 10.0  # an address that swallows packets is away, however long an answer may take
 KEEP_ALIVE_S = 4.0  # servers close idle connections after five seconds or later
 PROBE_S = 3.0
-FAILURES = 5  # one after the other, with no answer between them: down
+FAILURES = 5  # in a row that mean that it is down
 LONGEST_PAUSE_S = 30.0
 LOCAL = ("127.0.0.1", "localhost", "::1")  # never through a proxy
 _WAITING = re.compile(rb"^vllm:num_requests_waiting(?:\{[^}]*\})? ([0-9.e+]+)", re.MULTILINE)
 
 
 class Replica:
-    """One base URL. The client takes and gives back places in its window, and tells it what became of requests."""
+    """One base URL. The client takes and returns places in its window, and reports the outcome of requests."""
 
     def __init__(self, url: str, access: Access, cap: int, timeout_s: float) -> None:
         self.url = url.rstrip("/")
@@ -41,9 +41,9 @@ class Replica:
         self.up = True
         self.has_answered = False
         self.locked = False
-        """Whether it does not answer us, of all people: its last answer was about the key or the account."""
+        """True if its last answer rejected our key or account."""
         self.away = False
-        """Whether nothing was there when it was asked last."""
+        """True if nothing was there at the last request."""
         self._failures = self._overloads = 0  # since the last answer
         self.resting_until = 0.0
         self.heard_at = time.monotonic()
@@ -52,7 +52,7 @@ class Replica:
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
         self._reading: set[aiohttp.ClientResponse] = set()
-        """Answers that have begun."""
+        """Answers that are being read."""
 
     @property
     def state(self) -> Literal["up", "resting", "down"]:
@@ -63,16 +63,16 @@ class Replica:
 
     @property
     def in_flight(self) -> int:
-        """Requests on their way now."""
+        """Requests in flight now."""
         return self.window.in_flight
 
     @property
     def usable(self) -> bool:
-        """Whether it may get a request now."""
+        """True if it may get a request now."""
         return self.up and self.window.free and self.resting_until <= time.monotonic()
 
     async def post(self, path: str, data: bytes) -> tuple[bytes, Mapping[str, str]]:
-        """Body and headers of a 200. Raises Fault for everything else."""
+        """Return body and headers of a 200. Raise a Fault for everything else."""
         import aiohttp
 
         try:
@@ -89,19 +89,19 @@ class Replica:
             raise of_exception(error) from error
 
     def answered(self, now: float) -> None:
-        """It gave a usable answer."""
+        """Record a usable answer, at `now` (seconds, monotonic)."""
         self.heard_at, self.has_answered, self.locked, self.away = now, True, False, False
         self._failures = self._overloads = self._outages = 0
         self.window.answered(now)
 
     def failed(self, fault: Fault) -> bool:
-        """It failed. Whether that means that it is down: nothing is there, or it failed too often in a row."""
+        """Record a failure. Return True if the replica is down: nothing is there, or it failed too often in a row."""
         self.away, self.locked = fault.meaning == "away", fault.meaning in ("unusable", "account")
         self._failures += fault.meaning not in ("overload", "forbidden")
         return self.away or self.locked or self._failures >= FAILURES
 
     def overloaded(self, fault: Fault, sent_at: float) -> float:
-        """It had too much. Seconds without new requests: what it asks for (Retry-After), else longer each time; 0 for none."""
+        """Record an overload. Return the seconds without new requests: its Retry-After, else longer each time; 0 for none."""
         news = self.window.overloaded(sent_at, time.monotonic())
         self._overloads += news
         if fault.retry_after_s is not None:
@@ -109,43 +109,43 @@ class Replica:
         return backoff(self._overloads) if news else 0.0
 
     def rest(self, seconds: float) -> None:
-        """No new requests for so long."""
+        """Send no new requests for this many seconds."""
         self.resting_until = max(self.resting_until, time.monotonic() + seconds)
 
     async def go_down(self) -> None:
-        """No requests any more; those on their way fail now."""
+        """Stop sending requests; those in flight fail now."""
         self.up = False
         await self.close()
 
     def come_back(self) -> None:
-        """One request, and more when it is answered."""
+        """Allow one request, and more once it is answered."""
         self.up, self.heard_at, self.resting_until = True, time.monotonic(), 0.0
         self.window.restart()
 
     def next_pause(self) -> float:
-        """Seconds until it is probed again: longer each time, with jitter."""
+        """Return the seconds until the next probe: longer each time, with jitter."""
         self._outages += 1
         return backoff(self._outages)
 
     async def is_alive(self) -> bool:
-        """Whether anything there answers: /health (vLLM's knows of a dead engine), or the list of models."""
+        """Return True if it answers /health (vLLM's reports a dead engine) or, without one, the list of models."""
         status, _ = await self._get(at(server_url(self.url), "/health"))
         if status is None or (not 200 <= status < 300 and status < 500):
             status, _ = await self._get(at(self.url, "/models"))
         return status is not None and status < 500
 
     async def read_queue(self) -> bool:
-        """Take the length of its queue from vLLM's /metrics; False where it has none."""
+        """Read the length of its queue from vLLM's /metrics; return False if it has none."""
         status, body = await self._get(at(server_url(self.url), "/metrics"))
         found = _WAITING.findall(body) if status == 200 else []
         if not found:
-            return status is None or status >= 500  # this time it did not say; ask again
+            return status is None or status >= 500  # it did not say this time; try again
         self.waiting = int(sum(map(float, found)))
         self.window.queue(self.waiting, time.monotonic())
         return True
 
     async def models(self) -> list[str]:
-        """The names of the models that it lists; empty where it lists none."""
+        """Return the names of the models that it lists; empty if it lists none."""
         status, body = await self._get(at(self.url, "/models"))
         try:
             return models_of(body) if status == 200 else []
@@ -153,7 +153,7 @@ class Replica:
             return []
 
     async def close(self) -> None:
-        """Close its connections, those in use too."""
+        """Close its connections, including those in use."""
         import aiohttp
 
         for response in self._reading:  # aiohttp forgets them: they would wait until timeout_s
@@ -163,7 +163,7 @@ class Replica:
             await session.close()
 
     async def _get(self, url: str) -> tuple[int | None, bytes]:
-        """Status and body, None where it does not answer."""
+        """Return status and body; the status is None if it does not answer."""
         import aiohttp
 
         timeout = aiohttp.ClientTimeout(total=PROBE_S)
@@ -174,7 +174,7 @@ class Replica:
             return None, b""
 
     def _open(self) -> aiohttp.ClientSession:
-        """A session with as many connections as there are places (the window is what bounds them)."""
+        """Return the session, which has no limit of connections of its own: the window is the limit."""
         import aiohttp
 
         if self._session is None:
@@ -185,12 +185,12 @@ class Replica:
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=min(CONNECT_S, self._timeout_s)),
                 headers={"Content-Type": "application/json", **self._access.headers},
-                # Read here, for trust_env would also send what ~/.netrc has for the host.
+                # Read here, because trust_env would also send what ~/.netrc has for the host.
                 proxy=None if direct else urllib.request.getproxies().get(parts.scheme),
             )
         return self._session
 
 
 def backoff(times: int) -> float:
-    """Seconds after so many failures: doubling, with jitter, at most LONGEST_PAUSE_S."""
+    """Return the seconds to wait after `times` failures: doubling, with jitter, at most LONGEST_PAUSE_S."""
     return min(LONGEST_PAUSE_S, 0.25 * 2.0 ** min(times, 10)) * random.uniform(0.5, 1.0)

@@ -1,4 +1,4 @@
-"""What a server says of an error, taken apart. Vendors agree on little more than that it is JSON, and not all on that."""
+"""Reads what a server says about an error. Vendors agree on little more than JSON, and not all on that."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ACCOUNT_WORDS = re.compile(
 )
 _SOON = re.compile(
     r"per[ _-]?(minute|second)|\b[rt]pm\b|(try again|retry) (in|after) [0-9.]+ ?(ms|s|m)", re.IGNORECASE
-)  # a rate, which passes; Gemini calls it a quota, too
+)  # a rate, which passes; Gemini also calls it a quota
 _REFUSES = re.compile(
     r"not? (a )?(support|permit|allow|accept|recogni|valid|available|compatible)|unsupported|unknown|unrecogni[sz]ed|unexpected"
     r"|does ?n.t (support|allow|accept|take)|cannot find|extra(neous|_forbidden)?\b|deprecated"
@@ -50,34 +50,34 @@ OVERLOADS = (408, 429, 503, 529)
 
 @dataclass(frozen=True)
 class Said:
-    """An error in short: its words, and what its body says beside them."""
+    """An error in short: its words, and what else its body says."""
 
     words: str
     kinds: frozenset[str] = frozenset()
-    """Its `code` and `type`, in small letters."""
+    """Its `code` and `type`, in lower case."""
     status: int | None = None
-    """The HTTP status that the body itself has: of a proxy's upstream, or in a 200."""
+    """The HTTP status given in the body: that of a proxy's upstream, or one in a 200."""
     named: frozenset[str] = frozenset()
-    """The request fields that it names in a place of their own (OpenAI's `param`, FastAPI's `loc`)."""
+    """The request fields that it names in a field of their own (OpenAI's `param`, FastAPI's `loc`)."""
 
     @property
     def text(self) -> str:
-        """In short, as messages have it."""
-        return self.words[:_MOST_SAID].encode("utf-8", "replace").decode("utf-8")  # half a character cannot be stored
+        """The words, shortened for messages."""
+        return self.words[:_MOST_SAID].encode("utf-8", "replace").decode("utf-8")  # half of a surrogate pair cannot be stored
 
     @property
     def is_overload(self) -> bool:
-        """Whether it says of itself that there was too much to do."""
+        """True if it says itself that there was too much to do."""
         return self.status in OVERLOADS or not self.kinds.isdisjoint(_OVERLOADED)
 
     def is_about_the_account(self, asked: bytes) -> bool:
-        """Whether nothing of this account is answered until somebody pays for it or mends it."""
+        """True if nothing of this account is answered until somebody pays for it or repairs it."""
         if not self.kinds.isdisjoint(_ACCOUNT_KINDS):
             return True
         return not _SOON.search(self.words) and _says(_ACCOUNT_WORDS, self.words, asked)
 
     def refused_field(self, sent: Iterable[str], asked: bytes) -> str | None:
-        """The request field, one of those that were sent, that the server says it does not take."""
+        """Return the request field, out of those `sent`, that the server says it rejects."""
         whole = " ".join([*sorted(self.kinds), self.words])
         for name in sent:
             if name == "n":
@@ -89,7 +89,7 @@ class Said:
 
 
 def read_error(body: bytes) -> Said:
-    """What the body of an error says."""
+    """Read the body of an error."""
     text = body.decode("utf-8", "replace")
     try:
         return said_in(json.loads(text), text)
@@ -98,7 +98,7 @@ def read_error(body: bytes) -> Said:
 
 
 def said_in(value: Any, text: str = "") -> Said:
-    """The same of JSON: OpenAI's error.message where there is one, else `text`."""
+    """Read an error in JSON: the words are OpenAI's error.message if there is one, else `text`."""
     found = _Found()
     shown = found.look(value, _DEEPEST)
     return Said(_line(shown if shown is not None else text), frozenset(found.kinds), found.status, frozenset(found.named))
@@ -106,14 +106,14 @@ def said_in(value: Any, text: str = "") -> Said:
 
 @dataclass
 class _Found:
-    """What was seen on the way down to the words."""
+    """The findings on the way down to the words."""
 
     kinds: set[str] = field(default_factory=set)
     named: set[str] = field(default_factory=set)
     status: int | None = None
 
     def look(self, value: Any, deep: int) -> str | None:
-        """The words in it; None where there are none."""
+        """Return the words in a value; None if there are none."""
         if isinstance(value, str):
             return value
         if isinstance(value, list):  # FastAPI's details, Gemini's list of one error
@@ -142,7 +142,7 @@ class _Found:
 
 
 def _says(what: re.Pattern[str], words: str, asked: bytes) -> bool:
-    """Whether it stands there, and not in the request, too: a server that quotes a prompt says nothing by it."""
+    """True if the pattern occurs in the words, other than in text that the server quotes from the request."""
     return any(found[0].lower().encode("utf-8", "replace") not in asked.lower() for found in what.finditer(words))
 
 

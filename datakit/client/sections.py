@@ -11,7 +11,7 @@ from datakit.errors import Origin
 
 
 class Section(Protocol):
-    """What a section of a recipe says of how its model is asked."""
+    """The fields of a recipe's section that say how its model is asked."""
 
     model: str
     max_in_flight: int
@@ -21,7 +21,7 @@ class Section(Protocol):
 
     @property
     def origin(self) -> Origin:
-        """Where the section was written."""
+        """The place where the section was written."""
         ...
 
 
@@ -33,7 +33,7 @@ def client_for(
     trouble: Callable[[], str | None] | None = None,
     most: int | None = None,
 ) -> Client:
-    """Return a client with the section's limits; with at most `most` requests in flight at each URL. See Client."""
+    """Return a client with the section's limits, and at most `most` requests in flight at each URL. See Client."""
     return Client(
         section.model,
         base_urls,

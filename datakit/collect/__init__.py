@@ -1,1 +1,1 @@
-"""The inside of the collect stage: prompts and responses that exist already."""
+"""The collect stage: prompts, and responses that exist already."""

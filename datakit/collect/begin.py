@@ -1,4 +1,4 @@
-"""The run as a build begins with it: its prompts, and the responses that exist already."""
+"""The start of a build: it reads the prompts, and the responses that exist already."""
 
 from __future__ import annotations
 
@@ -29,55 +29,55 @@ COUNT_SELECTED = "SELECT (SELECT count(*) FROM demos), (SELECT count(*) FROM pai
 
 
 class Curated(Protocol):
-    """What curation made of a spool of prompts."""
+    """The result of curating a spool of prompts."""
 
     @property
     def prompts(self) -> Spool:
-        """The same with `dropped` set."""
+        """The prompts with `dropped` set."""
         ...
 
     @property
     def overlaps(self) -> Spool:
-        """What dropped and near prompts met."""
+        """The matches of dropped and near prompts."""
         ...
 
     @property
     def dropped(self) -> Counter[str]:
-        """How many, by reason."""
+        """The number of dropped prompts, by reason."""
         ...
 
     @property
     def kept_at(self) -> list[int]:
-        """The places of the prompts that are kept."""
+        """The row numbers of the prompts that are kept."""
         ...
 
 
 Curate: TypeAlias = Callable[[Iterable[Item]], Callable[[Run, Spool], Curated]]
-"""Made ready with the items of benchmarks, it decides of the prompts of a spool which are kept."""
+"""Takes the items of benchmarks and returns a function that decides which prompts of a spool are kept."""
 
 
 @dataclass(frozen=True)
 class Begun:
-    """All that the recipe names, read and not yet part of the run."""
+    """Everything that the recipe names, read but not yet part of the run."""
 
     inputs: Inputs
     prompts: Spool
     imported: dict[str, Spool]
-    """Rows of responses, scores and failures that come with the inputs; those of a response without text are failures."""
+    """Rows of responses, scores and failures that come with the inputs; a response without text is a failure."""
     overlaps: Spool | None = None
-    """What dropped and near prompts met; None where the recipe has no curation."""
+    """The matches of dropped and near prompts; None if the recipe has no curation."""
     curated: Counter[str] = field(default_factory=Counter)
     """Prompts dropped by curation, by reason."""
     n_elsewhere: int = 0
-    """Prompts that are kept, in another shard."""
+    """Prompts that another shard keeps."""
     limit: int | None = None
-    """Of how many prompts there were to be at most."""
+    """The most prompts that were to be kept."""
     selected: tuple[int, int] = (0, 0)
-    """The demos and pairs that the run had."""
+    """The numbers of demos and pairs that the run had."""
 
     @property
     def cut_at(self) -> int | None:
-        """The limit, where the inputs may have more prompts than it lets in."""
+        """The limit, if the inputs may have more prompts than it lets in, else None."""
         n_kept = self.inputs.n_kept - self.curated.total()
         return self.limit if self.limit is not None and n_kept >= self.limit else None
 
@@ -85,11 +85,11 @@ class Begun:
 def begin(
     run: Run, recipe: Recipe, domain: Domain, options: Options, curate: Curate | None = None, earlier: Run | None = None
 ) -> Begun:
-    """Read all that the recipe names into spools: errors are met before anything is changed.
+    """Read everything that the recipe names into spools, so that errors are met before anything is changed.
 
-    `options.limit` counts the prompts that are kept, of all shards. `curate` decides which are; what it says of a prompt
-    depends on those before it alone, so with a limit more are read until there are enough, and then as many as that takes.
-    `earlier`: the run whose responses' ids are to stay, where it is another one.
+    `options.limit` counts the kept prompts of all shards. `curate` decides which are kept, each by itself and earlier prompts
+    alone, so with a limit more are read until there are enough, and then only as many as that takes. `earlier`: another run, if
+    the ids of its responses must stay the same.
     """
     begun = _begin(run, recipe, domain, options.limit, curate, earlier)
     n_demos, n_pairs = run.query(COUNT_SELECTED).row(0)
@@ -116,7 +116,7 @@ def _begin(run: Run, recipe: Recipe, domain: Domain, limit: int | None, curate: 
 
 
 def _n_usable(curated: Curated, limit: int) -> int:
-    """How many prompts that can be used are to be read for so many of them to be kept."""
+    """Return how many usable prompts must be read for `limit` of them to be kept."""
     last, of_curation, n_usable = curated.kept_at[limit - 1], {None, *curated.dropped}, 0
     for first, frame in curated.prompts.frames(ROWS_AT_A_TIME):
         n_usable += sum(reason in of_curation for at, reason in enumerate(frame["dropped"], start=first) if at <= last)
@@ -148,7 +148,7 @@ def _read(run: Run, recipe: Recipe, domain: Domain, limit: int | None, earlier: 
 
 
 def _with_later_references(run: Run, prompts: Spool, inputs: Inputs) -> Spool:
-    """Prompts whose first row has no reference, with that of the first row that has one."""
+    """Return the prompts; those whose first row has no reference get it from the first row that has one."""
     if not inputs.later:
         return prompts
     columns = ["prompt_id", "reference", "reference_digest", "solution", "test_style", "entry_point"]
@@ -163,7 +163,7 @@ def _with_later_references(run: Run, prompts: Spool, inputs: Inputs) -> Spool:
 
 
 def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
-    """inputs -> prompts, and the responses that exist already. Prompts that are no longer wanted stay, marked as dropped."""
+    """inputs -> prompts, and responses that exist already. Prompts that the recipe no longer wants stay, marked as dropped."""
     inputs = begun.inputs
     warn_of_gone(run, begun, monitor)
     run.replace_by(_with_old_prompts(run, begun.prompts))
@@ -184,14 +184,14 @@ def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
     if begun.n_elsewhere:
         monitor.say(f"{counted(begun.n_elsewhere, 'prompts')} in other shards")
     elif not kept:
-        monitor.say("curate drops every prompt: nothing is asked; datakit inspect shows what each of them met", warning=True)
+        monitor.say("curate drops every prompt: nothing is asked; datakit inspect shows why each was dropped", warning=True)
     known = f" ({n_new['responses']:,} of them new)" if inputs.n_responses and n_new["responses"] < inputs.n_responses else ""
     imported = f", {counted(inputs.n_responses, 'responses')} imported{known}" if inputs.n_responses else ""
     monitor.say(f"{counted(kept, 'prompts')}{imported}")
 
 
 def warn_of_gone(run: Run, begun: Begun, monitor: Monitor) -> None:
-    """Say how many prompts leave the run's dataset with this build."""
+    """Warn of prompts that leave the run's dataset with this build."""
     gone = f"prompt_id NOT IN (SELECT prompt_id FROM {begun.prompts.relation})"
     n_gone, n = run.query(f"SELECT count(*) FILTER ({gone}), count(*) FROM prompts WHERE dropped IS NULL").row(0)
     if n_gone:
@@ -199,8 +199,8 @@ def warn_of_gone(run: Run, begun: Begun, monitor: Monitor) -> None:
 
 
 def name_gone(n_gone: int, n: int, cut_at: int | None) -> str:
-    """That so many of the prompts of a run are out of its dataset, why, and what brings them back. `cut_at`: Begun's."""
-    why = "not in the recipe any more" if cut_at is None else f"beyond --limit {cut_at}"
+    """Return a message: how many prompts of a run are out of its dataset, why, and what brings them back. `cut_at`: Begun's."""
+    why = "no longer in the recipe" if cut_at is None else f"beyond --limit {cut_at}"
     back = "once a build reads them again" if cut_at is None else "with a build without --limit"
     are = "is" if n_gone == 1 else "are"
     return (
@@ -218,7 +218,7 @@ def _judges_frame(recipe: Recipe) -> pl.DataFrame:
 
 
 def _first_references(run: Run, prompts: Spool, inputs: Inputs) -> dict[str, str]:
-    """Of the prompts that are there more than once: the digest of the reference that counts, by id."""
+    """Return the reference digest that counts for prompts that occur more than once, by id."""
     if not inputs.repeated:
         return {}
     run.keep("repeated", pl.DataFrame({"prompt_id": [prompt_id for prompt_id, _ in inputs.repeated]}))
@@ -227,9 +227,9 @@ def _first_references(run: Run, prompts: Spool, inputs: Inputs) -> dict[str, str
 
 
 def _check_once(run: Run, recipe: Recipe, responses: Spool) -> None:
-    """BadInput where two rows are the same sample.
+    """Raise BadInput if two rows are the same sample.
 
-    Found by a hash of 64 bits first: of strings, millions of groups would take gigabytes.
+    They are found by a 64-bit hash first: with strings, millions of groups would take gigabytes.
     """
     with run.snapshot() as snapshot:
         rows = responses.relation
@@ -247,7 +247,7 @@ def _check_once(run: Run, recipe: Recipe, responses: Spool) -> None:
 
 
 def _check_asked_by(run: Run, source: Sampled, prompts: Spool, inputs: Inputs) -> None:
-    """Where prompts are asked by their category: BadInput where one question is in two, a note of one that no prompt has."""
+    """Check prompts that are asked by category: BadInput if one question is in two, a note if no prompt has the category."""
     for column, by_value in source.sampling_by.items():
         with run.snapshot() as snapshot:
             there = snapshot.query(f"SELECT DISTINCT {column} FROM {prompts.relation} WHERE {column} IS NOT NULL ORDER BY 1")
@@ -261,12 +261,12 @@ def _check_asked_by(run: Run, source: Sampled, prompts: Spool, inputs: Inputs) -
         known = there[column].to_list()
         for value in sorted(set(by_value) - set(known)):
             there_are = ", ".join(known)[:200]
-            what = f"in sampling_by.{column} of {source.model} of no prompt: '{value}' (there are: {there_are})"
+            what = f"in sampling_by.{column} of {source.model} that no prompt has: '{value}' (prompts have: {there_are})"
             inputs.notes[Note("values", what)] += 1
 
 
 def _with_old_prompts(run: Run, new: Spool) -> Spool:
-    """The new prompts, and those of earlier builds that the recipe has no longer."""
+    """Return the new prompts, and those of earlier builds that the recipe no longer has."""
     gone = f"FROM prompts WHERE prompt_id NOT IN (SELECT prompt_id FROM {new.relation})"
     if not run.query(f"SELECT 1 {gone} LIMIT 1").height:
         return new

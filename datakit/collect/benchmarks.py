@@ -1,4 +1,4 @@
-"""The items of the benchmarks that a recipe names, which no prompt may be."""
+"""The items of the benchmarks that a recipe names, which no prompt may repeat."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from datakit.tables import Item, Row
 
 
 def read_items(recipe: Recipe) -> Iterator[Item]:
-    """Every item of every benchmark. BadInput for a file or a column that is not there, RecipeError for an unknown name."""
+    """Yield every item of every benchmark. Raise BadInput for a missing file or column, RecipeError for an unknown name."""
     for given in recipe.curate.benchmarks:
         if given.section is not None:
             yield from _some(_read(given, given.section), given.name)
@@ -28,13 +28,13 @@ def read_items(recipe: Recipe) -> Iterator[Item]:
 def _some(items: Iterator[Item], name: str) -> Iterator[Item]:
     first = next(items, None)
     if first is None:
-        raise BadInput(f"{name}: no items in there; check the path and the split")
+        raise BadInput(f"{name}: no items found; check the path and the split")
     yield first
     yield from items
 
 
 def _read(given: Against, section: FilePrompts | HubPrompts) -> Iterator[Item]:
-    """By columns of the file's own."""
+    """Yield items by the column names of the file itself."""
     for where, number, row in read_raw(section, Tally(section)):
         texts = tuple(text for column in given.texts if (text := _joined(row, column)))
         if not texts:
@@ -49,7 +49,7 @@ def _read(given: Against, section: FilePrompts | HubPrompts) -> Iterator[Item]:
 
 
 def items_of(benchmark: Benchmark) -> Iterator[Item]:
-    """The items of a benchmark, by our columns as its own file maps them; of code once more with their tests."""
+    """Yield the items of a benchmark, with the columns mapped as in its own file; for code, once more with their tests."""
     columns = [*benchmark.text, *([f"{benchmark.text[0]} + reference"] if benchmark.domain == "code" else [])]
     for section in benchmark.prompts:
         for _, number, row in read_rows(section, Tally(section)):
@@ -59,12 +59,12 @@ def items_of(benchmark: Benchmark) -> Iterator[Item]:
 
 
 def _joined(row: Row, columns: str) -> str:
-    """The texts of `question + options`, one a line."""
+    """Return the texts of columns such as `question + options`, one per line."""
     return "\n".join(text for column in columns.split("+") for text in _texts(value_at(row, column.strip())))
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All texts in a value, in order: a text, a list of them (options), of messages or of turns, several columns."""
+    """Yield all texts in a value, in order: a text, a list of texts (options), of messages or of turns, or several columns."""
     if isinstance(value, str):
         if value.strip():
             yield value

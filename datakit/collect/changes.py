@@ -1,7 +1,7 @@
-"""What may change between two builds of one run folder, and what stops the second with the fields that differ.
+"""What may change between two builds of a run folder, and what stops the second build with the fields that differ.
 
 Whatever shapes a response (messages, model, revision, sampling) must stay, and so must some of the prompts and of the sources:
-else it is another dataset. n, added, removed or reordered prompts, URLs, key names, verify, score, select and limits may
+otherwise it is another dataset. n, added, removed or reordered prompts, URLs, key names, verify, score, select and limits may
 change.
 """
 
@@ -19,7 +19,7 @@ SHOWN = 8
 
 
 def check_same(run: Run, recipe: Recipe, begun: Begun, resample: bool) -> None:
-    """RunError with the fields that differ where the run was made with other messages, models, revisions or sampling."""
+    """Raise RunError with the fields that differ if the run has other messages, models, revisions or sampling settings."""
     if not run.has_recipe:
         return
     old = run.recipe()
@@ -44,7 +44,7 @@ def check_same(run: Run, recipe: Recipe, begun: Begun, resample: bool) -> None:
 
 
 def _all_gone(run: Run, recipe: Recipe, begun: Begun) -> list[str]:
-    """What nothing is left of: then the recipe is of another dataset, and would take this one's place."""
+    """Return the kinds of which nothing is left: the recipe is then of another dataset, which would replace this one."""
     there = "in the recipe"
     if begun.cut_at is not None:
         there = f"in the first {counted(begun.cut_at, 'prompts')} of the recipe, and --limit reads no more"
@@ -64,7 +64,7 @@ def _all_gone(run: Run, recipe: Recipe, begun: Begun) -> list[str]:
 
 
 def name_shrunk(run: Run, begun: Begun) -> list[str]:
-    """What a build ends with that has left fewer demos or pairs than there were, where prompts of the run are out of it."""
+    """Return a message if there are fewer demos or pairs than before this build, and prompts have left the dataset."""
     n_gone, n = run.query(
         "SELECT count(*) FILTER (dropped = $reason), count(*) FILTER (dropped IS NULL OR dropped = $reason) FROM prompts",
         {"reason": NOT_WANTED},
@@ -82,9 +82,9 @@ def _listed(differences: list[str]) -> str:
 
 
 def differences(run: Run, old: Recipe, new: Recipe) -> list[str]:
-    """Fields of old and new sources that differ, matched by model, the rest in order.
+    """Return the fields of old and new sources that differ; sources are matched by model, the rest in order.
 
-    Sources may be added at will, and one that has given nothing yet may change.
+    Sources may always be added, and a source without any response may change.
     """
     stored = set(run.query("SELECT DISTINCT model, revision, sampling FROM responses").iter_rows())
     known, kept = ({way for source in recipe.sampled for way in _ways(source)} for recipe in (old, new))
@@ -104,19 +104,19 @@ def differences(run: Run, old: Recipe, new: Recipe) -> list[str]:
     found = []
     for at, before, after in pairs:
         for name in ("model", "revision", "system", "template", "prefill", "sampling", "sampling_by", "extra_body", "omit"):
-            was, now = getattr(before, name, None), getattr(after, name, None)  # of a local source there are no requests
+            was, now = getattr(before, name, None), getattr(after, name, None)  # a local source has no requests
             if was != now:
                 found.append(f"sources.{at}.{name}: {_short(was)} -> {_short(now)}")
     return found
 
 
 def _ways(source: Sampled) -> set[tuple[str, str | None, str, str]]:
-    """What tells the responses of a source, and the prompts that are asked so."""
+    """Return the identities of a source's responses, with the prompts that are asked that way."""
     return {(way.source.model, way.source.revision, way.source.sampling_text, canonical_json(way.asks)) for way in source.ways}
 
 
 def _imported_differences(run: Run, begun: Begun) -> list[str]:
-    """Stored responses that the files have otherwise, or no longer: an id does not say the text, so the old would stay."""
+    """Return stored responses whose file row has changed or is gone: ids do not cover texts, so the old would stay."""
     if not begun.imported or not run.query("SELECT 1 FROM responses WHERE sampling = 'imported' LIMIT 1").height:
         return []
     params = {"models": list(begun.inputs.n_samples)}

@@ -1,4 +1,4 @@
-"""Flags from files: what people said of prompts, responses and pairs, also in a spreadsheet."""
+"""Flags from files: what people said about prompts, responses and pairs, for example in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from datakit.tables import FLAGGED, FLAGS, TABLES, Row, Rows, Target
 from datakit.wording import counted, did_you_mean
 
 SKEW = timedelta(minutes=5)
-"""How far the clock of another machine may be ahead."""
+"""The most that another machine's clock may be ahead."""
 SHOWN = 3
 _IDS = ("prompt_id", "response_id", "chosen_id", "rejected_id")
 
 
 class Imported(NamedTuple):
-    """What a file of flags gave."""
+    """The result of reading a file of flags, in rows."""
 
     read: int
     new: int
     unknown: int
-    """Those that name an id which the run does not have now. They stay: it may have it again."""
+    """Flags with an id that the run does not have now. They are stored: it may have the id again."""
     named: list[str]
-    """The first of these ids, each with the one that may be meant."""
+    """The first of these ids, each with a suggestion."""
 
 
 def import_flags(folder: Path, path: Path, who: str) -> Imported:
-    """Add the flags of a file (JSON Lines, JSON, CSV, TSV, Parquet) to a run. `who`: of rows that do not say.
+    """Add the flags of a file (JSON Lines, JSON, CSV, TSV, Parquet) to a run. `who`: for rows that do not say.
 
-    BadInput names the first row that cannot be used; then none is added.
+    Raise BadInput, and add none, for the first row that cannot be used.
     """
     with Run.open(folder) as run:
         tally = Tally(FilePrompts(type="file", path=str(path), on_bad_row="stop"))
@@ -57,7 +57,7 @@ def import_flags(folder: Path, path: Path, who: str) -> Imported:
 
 
 def near_id(run: Run, field: str, unknown: str) -> str:
-    """The end of a sentence about an id that the run does not have, where one may be meant. `field`: what it stands for."""
+    """Return the end of a message about an id that the run lacks: the id that may be meant. `field`: the id's column."""
     hint = ""
     for other, near in run.query(load_sql("collect/near_id"), {"field": field, "id": unknown}).iter_rows():
         is_of_its_kind = (other == "prompt_id") == (field == "prompt_id")
@@ -66,10 +66,10 @@ def near_id(run: Run, field: str, unknown: str) -> str:
 
 
 def read_flag(row: Row, place: str, who: str) -> Row:
-    """A row of the table `flags`, of one with (some of) its columns.
+    """Return a row of the table `flags` from a row with (some of) its columns.
 
-    `target` may be left out: chosen_id and rejected_id are a pair's, a response_id is a response's, else it is the prompt's.
-    Other columns, and ids beside those of the target, are for the reader. BadRow where it cannot be used.
+    `target` may be left out: chosen_id and rejected_id mean a pair, a response_id means a response, else it is the prompt.
+    Other columns, and ids other than those of the target, are ignored. Raise BadRow if the row cannot be used.
     """
     texts = {name: str(row[name]).strip() for name in (*_IDS, "target", "flag", "note", "who") if row.get(name) is not None}
     flag = texts.get("flag", "").lower()
@@ -82,7 +82,7 @@ def read_flag(row: Row, place: str, who: str) -> Row:
         raise BadRow(place, lacking[0], f" is empty; {needed}{_unknown(row, lacking[0])}")
     note = texts.get("note") or None
     if flag == "note" and note is None:
-        raise BadRow(place, "note", " is empty; a flag `note` says something")
+        raise BadRow(place, "note", " is empty; a flag `note` needs a text")
     ids = {name: texts[name] if name in FLAGGED[target] else None for name in _IDS}
     return {
         "target": target,
@@ -95,11 +95,11 @@ def read_flag(row: Row, place: str, who: str) -> Row:
 
 
 def _unknown(row: Row, wanted: str) -> str:
-    """The end of a sentence about a column that is not there: one with another name that may be meant, or all others."""
+    """Return the end of a message about a missing column: the column that may be meant, or all unknown ones."""
     others = [name for name in row if name not in TABLES["flags"].schema]
     if near := difflib.get_close_matches(wanted, others, n=1):
-        return f"; the column '{near[0]}' is none of ours: is it {wanted}?"
-    return f"; not known are the columns {', '.join(others)[:100]}" if others else ""
+        return f"; the column '{near[0]}' is not a column of flags: is it {wanted}?"
+    return f"; unknown columns: {', '.join(others)[:100]}" if others else ""
 
 
 def _target_of(texts: dict[str, str], place: str) -> Target:
@@ -116,7 +116,7 @@ def _target_of(texts: dict[str, str], place: str) -> Target:
 
 
 def _time(value: object, place: str) -> datetime | None:
-    """In UTC, which is meant where no zone is said; None for now."""
+    """Return the time in UTC, which is assumed if no zone is given; None for the current time."""
     if value is None or value == "":
         return None
     try:
@@ -125,12 +125,12 @@ def _time(value: object, place: str) -> datetime | None:
         raise BadRow(place, "at", f" must be a time like 2026-01-31T12:00:00Z, or left out (got {value!r:.60})") from None
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     if at > datetime.now(UTC) + SKEW:
-        raise BadRow(place, "at", f" is in the future ({at.isoformat()}), and the last flag counts; mend it")
+        raise BadRow(place, "at", f" is in the future ({at.isoformat()}); correct the time: the latest flag counts")
     return at
 
 
 def export_flags(folder: Path, path: Path) -> int:
-    """Write all flags of a run as .jsonl or .csv, as import_flags reads them; returns how many."""
+    """Write all flags of a run as .jsonl or .csv, in the format of import_flags; return how many."""
     if path.suffix not in (".jsonl", ".csv"):
         raise BadInput(f"--export {path}: end it with .jsonl or .csv")
     with Run.open(folder) as run:

@@ -1,4 +1,4 @@
-"""Files as people have them: JSON Lines, JSON arrays, CSV, TSV (each also as .gz), Parquet and Arrow, read row by row."""
+"""Common file formats, read row by row: JSON Lines, JSON arrays, CSV, TSV (each also as .gz), Parquet and Arrow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from datakit.errors import UNREADABLE, BadInput, BadRow
 from datakit.tables import Row, canonical_json
 
 Found: TypeAlias = tuple[str, int, Row]
-"""A row and where it stands: ("rows.jsonl: line", 7, {...})."""
+"""A row and its place: ("rows.jsonl: line", 7, {...})."""
 
 ROWS_AT_A_TIME = 5_000
 CHARACTERS_AT_A_TIME = 1 << 20
@@ -27,12 +27,12 @@ _decode = json.JSONDecoder().decode
 
 
 def place_of(where: str, number: int) -> str:
-    """As messages say it: rows.jsonl: line 7."""
+    """Return a place for messages: rows.jsonl: line 7."""
     return f"{where} {number}"
 
 
 def read_file(path: Path, name: str, tally: Tally) -> Iterator[Found]:
-    """The rows of one file, lazily. BadInput where it cannot be read; rows that are none go to the tally."""
+    """Yield the rows of one file, lazily. Raise BadInput if it cannot be read; malformed rows go to the tally."""
     if not path.exists():
         raise BadInput(f"{name}: no such file")
     if path.suffix == ".parquet":
@@ -46,7 +46,7 @@ def read_file(path: Path, name: str, tally: Tally) -> Iterator[Found]:
 
 
 def kind_of(path: Path) -> str:
-    """Its suffix, .gz left out."""
+    """Return the suffix of a file, without .gz."""
     return Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
 
 
@@ -65,7 +65,7 @@ def _read_parquet(path: Path, name: str) -> Iterator[Found]:
 
 
 def _read_arrow(path: Path, name: str) -> Iterator[Found]:
-    """As the `datasets` library saves a dataset: a stream of record batches."""
+    """Yield the rows of a stream of record batches, the format in which the `datasets` library saves a dataset."""
     from pyarrow import ArrowException, ipc
 
     where, number = f"{name}: row", 0
@@ -83,7 +83,7 @@ def _read_text(path: Path, name: str, tally: Tally, read: TextFormat) -> Iterato
     opener = gzip.open if path.suffix == ".gz" else open
     where, number = "line", 0
     try:
-        # utf-8-sig: with or without a byte order mark; newline: line ends inside a cell or a text stay as they are
+        # utf-8-sig: with or without a byte order mark; newline: keep line ends inside a cell or a text
         with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
             for found in read(file, name, tally):
                 where, number, _ = found
@@ -93,7 +93,7 @@ def _read_text(path: Path, name: str, tally: Tally, read: TextFormat) -> Iterato
 
 
 def read_json_lines(file: IO[str], name: str, tally: Tally, before: int = 0) -> Iterator[Found]:
-    """JSON Lines. `before`: how many lines of the file stand before these."""
+    """Yield the rows of JSON Lines. `before`: the number of lines in the file before these."""
     where = f"{name}: line"
     for number, line in enumerate(file, start=before + 1):
         if not line or line.isspace():
@@ -114,19 +114,19 @@ def _parse(line: str, place: str) -> Row:
 
 
 def _check_row(row: Any, text: str, place: str) -> Row:
-    """The row, where it is one that can be stored."""
+    """Return the row if it can be stored; raise BadRow otherwise."""
     if not isinstance(row, dict):
         raise BadRow(place, "not a JSON object", f": {text.strip()[:60]!r}")
-    if "\\u" in text:  # only so can half a character stand in a file of UTF-8
+    if "\\u" in text:  # the only way to a lone surrogate in a file of UTF-8
         try:
             canonical_json(row).encode()
         except UnicodeEncodeError as error:
-            raise BadRow(place, "holds half a character", f" ({error.object[error.start]!r}); fix or remove it") from None
+            raise BadRow(place, "contains a lone surrogate", f" ({error.object[error.start]!r}); fix or remove it") from None
     return row
 
 
 def _read_json(file: IO[str], name: str, tally: Tally) -> Iterator[Found]:
-    """An array of objects; a file that does not begin with one has JSON Lines."""
+    """Yield the objects of an array; a file that does not begin with an array is read as JSON Lines."""
     start = file.read(1)
     while start and start.isspace():
         start = file.read(1)
@@ -145,7 +145,7 @@ def _read_json(file: IO[str], name: str, tally: Tally) -> Iterator[Found]:
 
 
 def _items(file: IO[str], where: str) -> Iterator[tuple[str, Any]]:
-    """The items of an array whose bracket was read, each with its text. Of the file only what an item needs is in memory."""
+    """Yield the items of an array after its bracket, each with its text. Only what an item needs is held in memory."""
     decoder, buffer, at, number = json.JSONDecoder(), "", 0, 0
     size, more = CHARACTERS_AT_A_TIME, True
     while True:
@@ -181,7 +181,7 @@ def _after_space(text: str, at: int) -> int:
 
 
 def _read_table(file: IO[str], name: str, tally: Tally, delimiter: str) -> Iterator[Found]:
-    """A cell is text; an empty one is nothing. The number is that of the line on which the row begins."""
+    """Yield the rows of a table of texts; an empty cell is null. A row's number is that of its first line."""
     csv.field_size_limit(sys.maxsize)
     cells = csv.reader(file, delimiter=delimiter, strict=True)
     where = f"{name}: line"
@@ -195,10 +195,10 @@ def _read_table(file: IO[str], name: str, tally: Tally, delimiter: str) -> Itera
             if header is None:
                 header = row or None
                 if twice := sorted({column for column in row if row.count(column) > 1}):
-                    raise BadInput(f"{name}: its first line names the column '{twice[0]}' twice")
+                    raise BadInput(f"{name}: its first line has the column '{twice[0]}' twice")
                 continue
             if row and len(row) != len(header):
-                what = f"not as many cells as the first line has ({len(header)})"
+                what = f"not as many cells as the first line ({len(header)})"
                 raise BadRow(where, what, f": {len(row)}; fix or remove it")
         except csv.Error as error:
             tally.n_rows += 1

@@ -1,9 +1,9 @@
-"""Datasets of the hub: a copy on this machine first, then what the `datasets` library loads.
+"""Datasets of the hub: from a copy on this machine, else loaded by the `datasets` library.
 
-$DATAKIT_DATA names a folder of copies, each under its name on the hub, as `hf download --repo-type dataset openai/gsm8k
---local-dir $DATAKIT_DATA/openai/gsm8k` makes it. Of a copy those files are read whose path says the configuration and whose
-name says the split, or no split at all: main/test-00000-of-00001.parquet, data/test.jsonl, gpqa_diamond.csv. A copy has no
-revision: it is as it is.
+$DATAKIT_DATA names a folder of copies, each under its name on the hub, as made by `hf download --repo-type dataset openai/gsm8k
+--local-dir $DATAKIT_DATA/openai/gsm8k`. Files of a copy are read if their path contains the configuration, and their name the
+split or no split at all: main/test-00000-of-00001.parquet, data/test.jsonl, gpqa_diamond.csv. A copy has no revision: it is
+read as it is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SUFFIXES = (".parquet", ".arrow", ".jsonl", ".jsonl.gz", ".json", ".json.gz", "
 
 
 def read_dataset(given: HubPrompts | ResponsesSource, tally: Tally) -> Iterator[Found]:
-    """The rows of its configurations, one after the other. BadInput where there are none."""
+    """Return the rows of its configurations, one after the other. Raise BadInput if there are none."""
     configs = given.config if isinstance(given.config, list) else [given.config]
     copy = copy_of(given.name) if given.location is None else None
     if copy is None:
@@ -39,14 +39,14 @@ def read_dataset(given: HubPrompts | ResponsesSource, tally: Tally) -> Iterator[
 
 
 def copy_of(name: str) -> Path | None:
-    """The copy of a dataset in $DATAKIT_DATA, where there is one."""
+    """Return the folder of a dataset's copy in $DATAKIT_DATA, or None."""
     folder = os.environ.get(COPIES, "")
     copy = Path(folder).expanduser() / name if folder else None
     return copy if copy is not None and copy.is_dir() else None
 
 
 def _files_of(given: HubPrompts | ResponsesSource, copy: Path, config: str | None) -> list[Path]:
-    """Those of a configuration and split, in the order of their names."""
+    """Return the files of a configuration and split, sorted by name."""
     files = sorted(path for path in copy.rglob("*") if path.name.endswith(_SUFFIXES) and path.is_file())
     inside = {path: path.relative_to(copy) for path in files}
     if config is not None:
@@ -61,7 +61,7 @@ def _files_of(given: HubPrompts | ResponsesSource, copy: Path, config: str | Non
 
 
 def _splits_in(path: Path, asked: str) -> set[str]:
-    """The splits that a file's name says, or its folder's; `asked` is one, whatever it is called."""
+    """Return the splits in a file's name or its folder's; `asked` is a split, whatever its name."""
     known = {asked, *_SPLITS}
     said = re.findall(rf"(?:^|[-_.])({'|'.join(map(re.escape, sorted(known, key=len, reverse=True)))})(?=[-.]|$)", path.name)
     return {*said} | ({*path.parts[-2:-1]} & known)
@@ -72,7 +72,7 @@ def _stem(path: Path) -> str:
 
 
 def _loaded(given: HubPrompts | ResponsesSource, config: str | None) -> Iterator[Found]:
-    """Rows of `datasets.load_dataset`; a dataset's name that is a folder means that folder."""
+    """Return the rows of `datasets.load_dataset`; if the dataset's name is a folder, that folder is loaded."""
     name = given.name
     with needs_extra("hub", f"the dataset {name}"):
         import datasets

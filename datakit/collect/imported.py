@@ -1,7 +1,7 @@
-"""Responses that exist already: none of them is remembered, for they may be more than memory holds.
+"""Reads responses that exist already; none is remembered, because there may be more than fit in memory.
 
-A stretch of plain rows is taken as columns (imported_columns.py), and row by row where one of them is wrong, or of another kind
-than the first of the file. Both make the same of the same rows.
+A stretch of plain rows is read as columns (imported_columns.py). It is read row by row if one of its rows is faulty or differs
+in type from the first rows of the file. Both ways give the same for the same rows.
 """
 
 from __future__ import annotations
@@ -36,14 +36,15 @@ _OTHER_IDS = {
     True: "; map prompt_id to a column that tells questions apart, or leave it out: then the questions do",
     False: "; map prompt_id to the column with the ids of the prompts section, or to the question's: that finds prompts, too",
 }
-"""What is to be done, by whether the rows bring the prompts."""
+"""The next step for the user, by whether the rows bring the prompts."""
 
 
 def read_responses(reading: Reading, tally: Tally, source: ResponsesSource, bring_prompts: bool, judge: str | None) -> None:
-    """The rows of one prompt id are one prompt: those that ask something else are dropped, and the first reference wins.
+    """Read a source of responses. Rows with one prompt id are one prompt: those that ask something else are dropped, and the
+    first reference counts.
 
-    `judge` is whose scores the rows have, if any. BadInput where half of the rows ask something else: their ids number what
-    they should name.
+    `judge` is the judge whose scores the rows have, if any. Raise BadInput if half of the rows ask something else: their ids
+    number the rows instead of naming prompts.
     """
     importing = _Importing(reading, tally, source, bring_prompts, judge)
     importing.read()
@@ -63,12 +64,12 @@ def read_responses(reading: Reading, tally: Tally, source: ResponsesSource, brin
 _OF_KNOWN = {"prompt_id": pl.String, "messages_digest": pl.String, "own_id": pl.String, "sample_index": pl.Int64}
 
 Met: TypeAlias = tuple[Known | None, tuple[Note, ...]]
-"""The prompt that rows belong to, and what is noted of each of them."""
+"""The prompt of some rows, and the notes on each of them."""
 
 
 @dataclass
 class _Importing:
-    """One source of responses, while it is read."""
+    """One source of responses while it is read."""
 
     reading: Reading
     tally: Tally
@@ -77,15 +78,15 @@ class _Importing:
     judge: str | None
     n_scores: int = 0
     counted: Counts = field(init=False)
-    """From which the next sample_index of a prompt and model comes."""
+    """Counts by model and prompt, which give the next sample_index."""
     met: dict[int, Met] = field(default_factory=dict)
-    """By the hash of what a row says of its prompt."""
+    """The prompts of rows, by the hash of what a row says about its prompt."""
 
     def __post_init__(self) -> None:
         self.counted = {model: array("I", counts) for model, counts in self.reading.given.items()}
 
     def read(self) -> None:
-        """All rows. A prompt is read by the domain where a row is the first that says this of it, not a row."""
+        """Read all rows. The domain reads a prompt from the first row that describes it, not from every row."""
         labels = self.reading.labels if self.bring_prompts else ()
         if labels:
             rows = read_rows(self.source, self.tally, labels)
@@ -96,7 +97,7 @@ class _Importing:
                 self._add_rows(stretch.rows())
 
     def _add_rows(self, rows: Iterator[Found]) -> None:
-        """Hand on rows one by one. BadInput where one is a whole dialogue."""
+        """Add rows one by one. Raise BadInput if one is a whole dialogue."""
         last: Row | None = None
         for found, prompt in with_prompts(rows, self.tally, self.reading.read, self._is_done):
             row = found[2]
@@ -113,10 +114,10 @@ class _Importing:
             self._add(found, met)
 
     def _several(self) -> BadInput:
-        return BadInput(f"{self.source.name}: a row is a whole dialogue; a response answers one prompt, give what it answers")
+        return BadInput(f"{self.source.name}: a row is a whole dialogue; a response answers one prompt, so give that prompt")
 
     def _add_columns(self, frame: pl.DataFrame) -> bool:
-        """Hand on a stretch. False, with nothing done, where one of its rows has to be looked at by itself."""
+        """Add a stretch. Return False, with nothing done, if one of its rows must be read by itself."""
         if not is_plain(frame, self.source, self.judge is not None):
             return False
         if self.source.model is not None:
@@ -131,8 +132,8 @@ class _Importing:
         return True
 
     def _meet_all(self, frame: pl.DataFrame, keys: list[int]) -> bool:
-        """Meet prompts, by the row that is the first of theirs. False where one of them cannot be read, or is another one under
-        an id that is taken: then the stretch is to be read row by row.
+        """Read prompts, each from its first row. Return False if one of them cannot be read, or differs from the known
+        prompt of its id: the stretch must then be read row by row.
         """
         new: dict[int, int] = {}
         for at, key in enumerate(keys):
@@ -153,15 +154,15 @@ class _Importing:
         return True
 
     def _named(self, row: Row) -> Known | None:
-        """The prompt of a row that has its id, and does not say again what is asked."""
+        """Return the prompt of a row that has its id and does not repeat the question, or None."""
         if self.bring_prompts or any(row.get(column) is not None for column in (*OF_PROMPT[1:], "template")):
             return None
         return self.reading.inputs.known.get(str(number_as_text(row.get("prompt_id"))))
 
     def _numbered(self, frame: pl.DataFrame, keys: list[int]) -> pl.DataFrame:
-        """The rows of known prompts, with what is known of these, and sample_index.
+        """Return the rows of known prompts, with the prompts' columns and sample_index.
 
-        Where none is given it is one more than the prompt and model had so far.
+        A missing sample_index is the number of responses that the prompt and model have so far.
         """
         reading, has_index = self.reading, "sample_index" in frame.columns
         reading.inputs.chooses_index |= has_index
@@ -183,7 +184,7 @@ class _Importing:
         return (frame if len(kept) == len(keys) else frame[kept]).with_columns(known_of)
 
     def _store(self, rows: pl.DataFrame) -> None:
-        """The responses, failures and scores of a stretch."""
+        """Store the responses, failures and scores of a stretch."""
         reading, inputs = self.reading, self.reading.inputs
         responses = make_responses(rows)
         for model, highest in responses.group_by("model", maintain_order=True).agg(pl.col("sample_index").max()).iter_rows():
@@ -200,7 +201,7 @@ class _Importing:
             reading.store("scores", scores.filter(pl.col("text").is_not_null()))
 
     def _note_model(self, model: str, index: int) -> None:
-        """A response of this model has this sample_index."""
+        """Record that a response of this model has this sample_index."""
         inputs = self.reading.inputs
         inputs.n_samples[model] = max(inputs.n_samples.get(model, 0), index + 1)
         inputs.complete.setdefault(model, set()).update(self.source.complete)
@@ -218,13 +219,13 @@ class _Importing:
         return True
 
     def _meet(self, row: Row, prompt: Prompt) -> Met:
-        """The known prompt that the row belongs to, with what is to be noted. BadRow where that asks something else."""
+        """Return the known prompt that the row belongs to, with notes. Raise BadRow if the row asks something else."""
         inputs, name = self.reading.inputs, self.source.name
-        said: Row = {} if self.bring_prompts and "template" in row else row  # what else a template says is asked, too
+        said: Row = {} if self.bring_prompts and "template" in row else row  # the rest of a template is part of the question
         if self.bring_prompts and prompt.prompt_id not in inputs.known and not self.reading.full:
             self.reading.take(prompt, said)
         known = inputs.known.get(prompt.prompt_id)
-        if known is None and not self.bring_prompts:  # of other ids than the prompts': by what is asked
+        if known is None and not self.bring_prompts:  # the ids differ from the prompts': compare what is asked
             known = self.reading.asking(question_in(said, prompt))
         if known is None:
             place = "--limit" if self.bring_prompts or self.reading.full else "the prompts section"
@@ -239,7 +240,7 @@ class _Importing:
         return known, (Note("rows", what, f"prompt_id {known.prompt_id}"),) if is_other else ()
 
     def _asks_else(self, said: Row, prompt: Prompt, known: Known) -> bool:
-        """Whether it is another question. One with something around it is none, where the prompts section has the whole."""
+        """Return True if the row asks another question: neither contains the other, by the text in the prompts section."""
         asks = question_in(said, prompt)
         if asks == known.asks or 0 in (asks, known.asks):
             return False
@@ -248,7 +249,7 @@ class _Importing:
         return whole is None or not (one in other or other in one)
 
     def _add(self, found: Found, met: Met) -> None:
-        """Hand on the rows that one row of the input becomes, or count it as dropped."""
+        """Add the rows that come from one row of the input, or count it as dropped."""
         (known, notes), row = met, found[2]
         reading, inputs = self.reading, self.reading.inputs
         for note in notes:
@@ -278,7 +279,7 @@ class _Importing:
 
 
 def _key(row: Row) -> int | None:
-    """A hash of what a row says of its prompt; None where that is no plain text."""
+    """Return a hash of what a row says about its prompt; None if a value cannot be hashed."""
     of_template = [value for name, value in row.items() if name.startswith("{")] if "template" in row else ()
     try:
         return hash((*[row.get(column) for column in OF_PROMPT], repr(row.get("choices")), *of_template))
@@ -291,7 +292,7 @@ def _empty(response_id: str, model: str) -> Row:
 
 
 def _score(source: ResponsesSource, row: Row) -> float | None:
-    """The score that came with a response; a missing one is just missing."""
+    """Return the score of a response; None if there is none."""
     value = _as_number(row.get("score"))
     if value is None:
         return None
@@ -342,7 +343,7 @@ def _integer(name: str, row: Row, column: str) -> int | None:
 
 
 def _as_number(value: Any) -> Any:
-    """A number that is written as text, as every cell of a CSV file is, or as a Decimal."""
+    """Return a number that is written as text, like every cell of a CSV file, or as a Decimal; any other value as it is."""
     if isinstance(value, str | Decimal):
         for kind in (int, float) if isinstance(value, str) else (float,):
             with suppress(ValueError):
@@ -351,7 +352,7 @@ def _as_number(value: Any) -> Any:
 
 
 def _count(counts: Counts, model: str, number: int, n: int = 1) -> int:
-    """How many there were, and so many more from now on."""
+    """Return the count so far, and add n to it."""
     of_model = counts.get(model)
     if of_model is None:
         of_model = counts[model] = array("I")

@@ -1,4 +1,4 @@
-"""A stretch of imported responses as columns: what imported.py makes of rows one by one, of thousands at once."""
+"""A stretch of imported responses as columns: what imported.py does with rows one by one, for thousands at once."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from datakit.tables import IMPORTED, TABLES, Row, Rows, make_response_ids
 from datakit.tables.answers import MAY_THINK, Parts, join
 
 OF_PROMPT = ("prompt_id", "prompt", "messages", "knowledge", "reference", "solution", "test_style", "entry_point")
-"""What a row says of its prompt."""
+"""The columns that describe a row's prompt."""
 NOT_BLANK = r"[^\s\x1c-\x1f]"
-"""In a pattern of Rust's regex, what str.isspace is false of."""
+"""A pattern of Rust's regex for a character for which str.isspace is false."""
 
 
 def is_plain(frame: pl.DataFrame, source: ResponsesSource, with_scores: bool) -> bool:
-    """Whether no row has to be dropped, or to be looked at by itself, for what it says of its response."""
+    """Return True if no row has to be dropped, or read by itself, because of its response."""
     if source.force_reasoning or not of_prompts(frame).width:
         return False
     if source.model is None and (
@@ -30,19 +30,19 @@ def is_plain(frame: pl.DataFrame, source: ResponsesSource, with_scores: bool) ->
 
 
 def of_prompts(frame: pl.DataFrame) -> pl.DataFrame:
-    """The columns that say something of a prompt."""
+    """Return the columns that describe prompts."""
     return frame.select(column for column in OF_PROMPT if column in frame.columns)
 
 
 def as_rows(frame: pl.DataFrame) -> Rows:
-    """Without what is null."""
+    """Return rows without their nulls."""
     return [{column: value for column, value in row.items() if value is not None} for row in frame.iter_rows(named=True)]
 
 
 def make_responses(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows of responses, those with neither text nor thought included.
+    """Return rows of responses, including those with neither text nor thought.
 
-    `rows` has model, sample_index, and of their prompts prompt_id, messages_digest and own_id (tables.make_response_id).
+    `rows` has model, sample_index, and of its prompts prompt_id, messages_digest and own_id (tables.make_response_id).
     """
     rows = rows.with_columns(revision=pl.lit(None, dtype=pl.String), sampling=pl.lit(IMPORTED))
     of_row = [column for column in rows.columns if column in TABLES["responses"].schema and column not in ("text", "reasoning")]
@@ -50,7 +50,7 @@ def make_responses(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _parts(rows: pl.DataFrame) -> pl.DataFrame:
-    """Answers, thoughts and their forms. Most texts have no thought, and are an answer as they are."""
+    """Return answers, thoughts and their forms. Most texts have no thought and are answers as they are."""
     absent = pl.lit(None, dtype=pl.String)
     text, thought = (pl.col(name) if name in rows.columns else absent for name in ("text", "reasoning"))
     apart = text.str.contains(MAY_THINK).fill_null(False) | thought.is_not_null()
@@ -66,6 +66,6 @@ def _parts(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def parts_of(message: Row, forced: bool = False) -> Parts:
-    """Thought and answer of a message with `content` and `reasoning`."""
+    """Return thought and answer of a message with `content` and `reasoning`."""
     content = read_content({"message": message})
     return join(content.text, content.thinking, content.form, forced=forced)

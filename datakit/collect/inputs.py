@@ -1,4 +1,4 @@
-"""What a recipe's files and datasets hold: prompts, and the responses that exist already.
+"""Reads a recipe's files and datasets: prompts, and responses that exist already.
 
 Everything is read and checked before anything is written: a broken line stops the build with nothing half done.
 """
@@ -37,10 +37,10 @@ def read_inputs(
     stored: Iterable[tuple[str, str, bool]] = (),
     faults: list[str] | None = None,
 ) -> Inputs:
-    """Read every prompt and response of the recipe, at most `limit` prompts. BadInput where there are none.
+    """Read every prompt and response of the recipe, at most `limit` prompts. Raise BadInput if there are none.
 
-    Every prompt is handed to `keep`, and every row of what came with prompts to `store`, as it is read: they may be more than
-    memory holds. `stored`: the run's prompts with imported responses (id, messages_digest, shares_messages). `faults`: Tally's.
+    Every prompt is passed to `keep`, and every row that came with prompts to `store`, as it is read: memory may not hold them.
+    `stored`: the run's prompts with imported responses (id, messages_digest, shares_messages). `faults`: see Tally.
     """
     reading = Reading(
         Inputs(),
@@ -69,10 +69,10 @@ def read_inputs(
 
 
 def _check_usable(reading: Reading, recipe: Recipe) -> None:
-    """BadInput where there are no prompts, or none that can be used."""
+    """Raise BadInput if there are no prompts, or none that can be used."""
     names = ", ".join(given.name for given in (*recipe.prompts, *recipe.imported))
     if not reading.inputs.prompt_ids:
-        raise BadInput(f"{names}: no prompts in there; check the path and the split")
+        raise BadInput(f"{names}: no prompts found; check the path and the split")
     if reading.inputs.dropped.total() == len(reading.inputs.prompt_ids) and not reading.full:
         reasons = ", ".join(f"{reason} ({n:,})" for reason, n in reading.inputs.dropped.most_common())
         raise BadInput(f"{names}: none of the prompts can be used: {reasons}; check columns")
@@ -82,7 +82,7 @@ def _check_usable(reading: Reading, recipe: Recipe) -> None:
 
 
 def _read_prompts(reading: Reading, tally: Tally) -> None:
-    """Every row is a prompt of its own."""
+    """Read prompts, one per row."""
     given = tally.given
     for found, prompt in with_prompts(read_rows(given, tally, reading.labels), tally, reading.read):
         if reading.full:
@@ -100,7 +100,7 @@ def _read_prompts(reading: Reading, tally: Tally) -> None:
 
 
 def find_places(recipe: Recipe, read: ReadPrompts, ids: Collection[str]) -> dict[str, str]:
-    """Where the first rows of these prompts stand, as messages say it. Reads the inputs once more, as far as needed."""
+    """Return the places of the first rows of these prompts, for messages. Reads the inputs again, as far as needed."""
     places: dict[str, str] = {}
     for found, prompt in _once_more(recipe.prompts or recipe.imported, read):
         if prompt.prompt_id in ids:
@@ -111,7 +111,7 @@ def find_places(recipe: Recipe, read: ReadPrompts, ids: Collection[str]) -> dict
 
 
 def _once_more(inputs: Iterable[Input], read: ReadPrompts) -> Iterator[tuple[Found, Prompt]]:
-    """The rows that can be used, and their prompts."""
+    """Yield the usable rows, and their prompts."""
     for given in inputs:
         tally = Tally(given.model_copy(update={"on_bad_row": "drop"}))
         yield from with_prompts(read_rows(given, tally), tally, read)

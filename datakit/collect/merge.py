@@ -1,4 +1,4 @@
-"""Runs of shards, made into one: a union of their rows by key. Nothing is selected yet; the next build goes on."""
+"""Merges the runs of shards into one: a union of their rows by key. Nothing is selected; the next build does that."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from datakit.wording import counted
 GROWING = {
     **{table: f"SELECT * FROM {table}" for table in ("responses", "verdicts", "judgements", "distributions", "failures")},
     "scores": "SELECT * FROM scores WHERE judge NOT IN (SELECT judge FROM judgements) "
-    "AND judge NOT IN (SELECT judge FROM judges WHERE verifier IS NOT NULL)",  # others follow from judgements and verdicts
+    "AND judge NOT IN (SELECT judge FROM judges WHERE verifier IS NOT NULL)",  # the others follow from judgements and verdicts
 }
-"""The rows of tables that only grow. Of failures each attempt is a row."""
+"""The rows of tables that only grow. Each attempt is a row of failures."""
 ATTEMPT = ("attempts", "at")
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What came of it."""
+    """The result of a merge."""
 
     added: dict[str, int]
-    """Rows by table; those that were there already do not count."""
+    """New rows by table."""
     lacking: int
-    """Prompts that none of the shards asks."""
+    """Prompts that no shard asks."""
     waiting: list[Path]
-    """Shards with batches that a vendor has not answered."""
+    """Shards with batches that a vendor has not finished."""
 
 
 def check_shards(folder: Path, shards: Sequence[Run]) -> None:
-    """BadInput or RunError, which names the folders, where these are no shards of one build."""
+    """Raise BadInput or RunError, naming the folders, if these are not shards of one build."""
     places = [shard.folder.resolve() for shard in shards]
     for at, place in enumerate(places):
         if place == folder.resolve() or place in places[:at]:
-            raise BadInput(f"{shards[at].folder}: given twice; every shard is merged once, into a run that is none of them")
+            raise BadInput(f"{shards[at].folder}: given twice; merge every shard once, into another run")
     first = shards[0]
     asked = {shard.folder: _prompts_of(shard) for shard in shards}
     for shard in shards[1:]:
@@ -52,29 +52,29 @@ def check_shards(folder: Path, shards: Sequence[Run]) -> None:
         if (both := prompts.filter("kept").join(others.filter("kept"), on="prompt_id", how="semi")).height:
             raise RunError(
                 f"{one} and {other} overlap: both ask {counted(both.height, 'prompts')} ('{both['prompt_id'][0]}'); "
-                "leave one out, or build them with --shard of one N"
+                "leave one out, or build them with the same N in --shard"
             )
 
 
 def _prompts_of(shard: Run) -> pl.DataFrame:
-    """prompt_id, messages_digest and `kept`, of the prompts that are of one shard or another."""
+    """Return prompt_id, messages_digest and `kept` of the prompts that belong to any shard."""
     prompts = "SELECT prompt_id, messages_digest, dropped IS NULL AS kept FROM prompts"
     return shard.query(f"{prompts} WHERE dropped IS NULL OR dropped = $reason ORDER BY ALL", {"reason": ELSEWHERE})
 
 
 def _check_same_prompts(asked: Mapping[Path, pl.DataFrame], one: Path, other: Path) -> None:
-    """RunError where one knows a prompt that the other does not: all shards read all prompts."""
+    """Raise RunError if one shard has a prompt that the other lacks: every shard reads all prompts."""
     for has, lacks in ((one, other), (other, one)):
         unknown = asked[has].join(asked[lacks], on=["prompt_id", "messages_digest"], how="anti")
         if unknown.height:
             raise RunError(
-                f"{has}: has {counted(unknown.height, 'prompts')} ('{unknown['prompt_id'][0]}') that {lacks} has not, or asks "
-                "otherwise: they are shards of different prompts, or one has a --limit"
+                f"{has}: has {counted(unknown.height, 'prompts')} ('{unknown['prompt_id'][0]}') that {lacks} lacks, or asks "
+                "differently: they are shards of different prompts, or one has a --limit"
             )
 
 
 def check_recipe(run: Run, other: Path, recipe: Recipe) -> None:
-    """RunError where a run's responses were made in other ways than this recipe, of another folder, says."""
+    """Raise RunError if a run's responses were made differently than in this recipe of another folder."""
     old = run.recipe()
     found = [] if old.domain == recipe.domain else [f"domain: {old.domain} -> {recipe.domain}"]
     if found := [*found, *differences(run, old, recipe)]:
@@ -82,7 +82,7 @@ def check_recipe(run: Run, other: Path, recipe: Recipe) -> None:
 
 
 def merge_shards(run: Run, shards: Sequence[Run]) -> Merged:
-    """Add the rows of the shards, which `check_shards` has looked at. A run that is new gets their recipe and prompts, too."""
+    """Add the rows of shards that `check_shards` has accepted. A new run also gets their recipe and prompts."""
     first = shards[0]
     if run.has_recipe:
         check_recipe(run, first.folder, first.recipe())
@@ -102,13 +102,13 @@ def merge_shards(run: Run, shards: Sequence[Run]) -> Merged:
         if flags := Flags(shard.folder).rows():
             Flags(run.folder).add(flags)
     if not run.has_recipe:
-        run.save_recipe(first.recipe())  # last: where this is cut off, there is no run yet
+        run.save_recipe(first.recipe())  # last: if this is interrupted before, there is no run yet
     lacking = run.query("SELECT 1 FROM prompts WHERE dropped = $reason", {"reason": ELSEWHERE}).height
     return Merged(added, lacking, [shard.folder for shard in shards if BatchFolder(shard).notes()])
 
 
 def _take_prompts(run: Run, shards: Sequence[Run]) -> None:
-    """Each prompt as it stands in the shard that asks it; the others as they were, in a new run as in the first shard."""
+    """Take each prompt from the shard that asks it; the others stay, or are taken from the first shard in a new run."""
     prompts, asked = run.spool("prompts"), [pl.DataFrame(schema={"prompt_id": pl.String})]
     for shard in shards:
         for frame in shard.stream("SELECT * FROM prompts WHERE dropped IS NULL", {}, ROWS_AT_A_TIME):

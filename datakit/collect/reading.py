@@ -1,4 +1,4 @@
-"""Reading one input after the other: what is known of their prompts, and what was met on the way."""
+"""The reading of several inputs: what is known about their prompts, and what was noted on the way."""
 
 from __future__ import annotations
 
@@ -19,91 +19,91 @@ from datakit.tables import IMPORTED, TABLES, Prompt, Row, Rows, digest
 from datakit.wording import counted
 
 ReadPrompts = Callable[[Iterable[Row], str], Iterator[Prompt]]
-"""A domain's `read`: rows with our column names and the name of where they come from -> one Prompt a row, of a whole dialogue
-several."""
+"""A domain's `read`: takes rows with our column names and the name of their origin, and yields one Prompt per row, several
+for a whole dialogue."""
 
 Counts: TypeAlias = dict[str, "array[int]"]
-"""By model: a number for each prompt, in the order in which they were met."""
+"""Numbers by model, one for each prompt, in the order in which prompts were read."""
 
 Store = Callable[[str, Row | pl.DataFrame], None]
-"""Takes the name of a table, and a row of it, or several as a frame."""
+"""Takes the name of a table, and a row of it or a frame of several."""
 
 NOT_WANTED = "not in the recipe"
 
 
 class Known(NamedTuple):
-    """What is remembered of a prompt that responses may belong to. It is little: there may be a million of them."""
+    """The facts about a prompt that are kept for its responses: few, because there may be a million prompts."""
 
     number: int
     prompt_id: str
     messages_digest: str
     reference: int
-    """Its hash: only whether another one is the same is asked."""
+    """The hash of its reference, which is only compared."""
     shares_messages: bool
     asks: int
     """The hash of what its row asks."""
 
     @property
     def own_id(self) -> str | None:
-        """What the ids of its imported responses carry, where an earlier prompt asks the same."""
+        """The part of its imported responses' ids that is its own, if an earlier prompt has the same messages."""
         return self.prompt_id if self.shares_messages else None
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something that a user should know of what was read."""
+    """A fact about the inputs that the user should know."""
 
     things: str
-    """A word in the plural: rows, prompts."""
+    """The things it is about, in the plural: rows, prompts."""
     what: str
-    """What is said of them, of one as of many."""
+    """The rest of the sentence, which must fit one thing and many."""
     first: str = field(default="", compare=False)
-    """Where it was met first."""
+    """The place of the first."""
 
     def of(self, n: int) -> str:
-        """The sentence about so many."""
+        """Return the sentence about n things."""
         return f"{counted(n, self.things)} {self.what}" + (f" (the first: {self.first})" if self.first else "")
 
 
 @dataclass
 class Inputs:
-    """What was read, beside the rows themselves."""
+    """The result of reading, except for the rows themselves."""
 
     prompt_ids: set[str] = field(default_factory=set)
     known: dict[str, Known] = field(default_factory=dict)
-    """The prompts by id, where the recipe has responses that belong to them."""
+    """The prompts by id, if the recipe has responses for them."""
     dropped: Counter[str] = field(default_factory=Counter)
-    """Why prompts are left out, with how often."""
+    """The number of dropped prompts, by reason."""
     n_samples: dict[str, int] = field(default_factory=dict)
-    """The models that came with responses: the number of samples that a prompt has at most."""
+    """The models that came with responses: the largest number of samples of a prompt."""
     complete: dict[str, set[str]] = field(default_factory=dict)
-    """By model that came with responses: the finish reasons that its sources say mean complete."""
+    """The models that came with responses: the finish reasons that their sources count as complete."""
     residue: dict[str, str] = field(default_factory=dict)
-    """By model that came with responses: what is done with residue, the most of what its sources say."""
+    """The models that came with responses: how residue is treated, the strictest of their sources."""
     n_responses: int = 0
     chooses_index: bool = False
-    """Whether a response came with its sample_index: then two may have the same."""
+    """True if a response came with its sample_index: two may then have the same."""
     notes: Counter[Note] = field(default_factory=Counter)
-    """With how often each was met."""
+    """The notes, and how often each applies."""
     repeated: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Prompts that an earlier one asks already: its id and their own reference's digest -> where the first of them stands."""
+    """Prompts that repeat an earlier one: its id and the digest of their own reference -> the place of the first such."""
     later: dict[str, Prompt] = field(default_factory=dict)
-    """Prompts whose first row lacks a reference, by id, as the first row has them that says one (Reading.complete)."""
+    """Prompts whose first row lacks a reference, by id, as in the first row that has one (Reading.complete)."""
     labels_seen: set[str] = field(default_factory=set)
-    """The columns of `labels` that some prompt has something in."""
+    """The columns of `labels` for which some prompt has a value."""
     n_rows: int = 0
     n_dropped: int = 0
     """Rows that were read, and those of them that cannot be used."""
 
     @property
     def n_kept(self) -> int:
-        """The prompts that are not dropped."""
+        """The number of prompts that are not dropped."""
         return len(self.prompt_ids) - self.dropped.total()
 
     def note_other_references(self, first: Mapping[str, str]) -> None:
-        """Prompts that ask what an earlier one asks, and call another answer right: one of the two is wrong.
+        """Note the prompts that repeat an earlier one with another reference: one of the two is wrong.
 
-        `first`: of the prompts that are `repeated`, the digest of the reference that counts, by id.
+        `first`: the digest of the reference that counts, by id, for the prompts in `repeated`.
         """
         what = "with the messages of an earlier one and another reference; the first one counts"
         self.notes.update(
@@ -111,7 +111,7 @@ class Inputs:
         )
 
     def source_frame(self, recipe: Recipe) -> pl.DataFrame:
-        """The rows of `sources`: what the recipe samples, and the models that came with responses."""
+        """Return the rows of `sources`: what the recipe samples, and the models that came with responses."""
         rows: Rows = [
             {
                 "model": way.source.model,
@@ -141,18 +141,18 @@ class Inputs:
 
 
 def prompt_row(prompt: Prompt) -> Row:
-    """The row of `prompts`."""
+    """Return a row of `prompts`."""
     return vars(prompt) | {"messages_digest": prompt.messages_digest, "reference_digest": reference_digest(prompt)}
 
 
 def reference_digest(prompt: Prompt) -> str:
-    """What tells what makes an answer to it right."""
+    """Return the digest of everything that decides which answers are right."""
     return digest(prompt.reference, prompt.test_style, prompt.entry_point)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What reading one input after the other shares."""
+    """The state that the reading of several inputs shares."""
 
     inputs: Inputs
     read: ReadPrompts
@@ -160,32 +160,32 @@ class Reading:
     keep: Callable[[Prompt], None]
     store: Store
     remembers: bool
-    """Whether there are responses that belong to the prompts."""
+    """True if the recipe has responses for the prompts."""
     several: bool
     labels: tuple[str, ...] = ()
-    """The columns that curation looks at."""
+    """The columns that curation reads."""
     questions: Callable[[], Mapping[str, str]] = dict
-    """What the prompts of the prompts section ask (words_in), by id; they are read once more for it."""
+    """Returns what the prompts of the prompts section ask (words_in), by id; that reads them once more."""
     faults: list[str] | None = None
     """See Tally."""
     unusable: dict[str, str] = field(default_factory=dict)
-    """Why prompts are left out that their domain cannot use, by id."""
+    """The reasons for leaving out prompts that their domain cannot use, by id."""
     shares_messages: dict[str, bool] = field(default_factory=dict)
-    """The prompts of which the run says it already."""
+    """The prompts whose imported responses the run already has: True if an earlier one has the same messages."""
     given: Counts = field(default_factory=dict)
-    """How many responses each prompt has of a model, of all inputs so far; counted where there are `several`."""
+    """The number of responses of a model that each prompt has, in all inputs so far; counted only if there are `several`."""
     asked: set[str] = field(default_factory=set)
-    """The digests of the messages that some prompt has."""
+    """The digests of all prompts' messages."""
     by_question: dict[int, Known | None] = field(default_factory=dict)
-    """By the hash of what is asked; None where several ask it. Made where responses have ids that the prompts do not know."""
+    """The prompts by the hash of the question; None if several ask it. Made only if responses have ids that no prompt has."""
 
     @property
     def full(self) -> bool:
-        """Whether as many prompts are kept as are wanted."""
+        """True if as many prompts are kept as are wanted."""
         return self.limit is not None and self.inputs.n_kept >= self.limit
 
     def take(self, prompt: Prompt, row: Row) -> None:
-        """One more prompt, and what the row that it was read from says that it asks."""
+        """Add a prompt, with the row that it was read from, which says what it asks."""
         self.inputs.prompt_ids.add(prompt.prompt_id)
         if self.remembers:
             asked = prompt.messages_digest
@@ -204,7 +204,7 @@ class Reading:
         self.keep(prompt)
 
     def complete(self, prompt: Prompt) -> None:
-        """Take the reference of a later row with a prompt's messages, where those before it have none."""
+        """Take the reference from a later row with a prompt's messages, if the rows before it have none."""
         inputs, prompt_id = self.inputs, prompt.prompt_id
         known, reason = inputs.known.get(prompt_id), self.unusable.get(prompt_id)
         lacks = reason is not None or (known is not None and known.reference == hash(None))
@@ -218,14 +218,14 @@ class Reading:
             inputs.dropped -= Counter([reason])
 
     def asking(self, question: int) -> Known | None:
-        """The one prompt that asks this."""
+        """Return the only prompt that asks this, or None."""
         if not self.by_question:
             for known in self.inputs.known.values():
                 self.by_question[known.asks] = None if known.asks in self.by_question else known
         return self.by_question.get(question)
 
     def end(self, tally: Tally) -> None:
-        """An input was read: what was dropped of it."""
+        """Finish an input: note what was dropped."""
         inputs, name = self.inputs, tally.given.name
         if not self.full:
             tally.check_some_used()
@@ -243,7 +243,7 @@ class Reading:
 def with_prompts(
     found: Iterator[Found], tally: Tally, read: ReadPrompts, is_done: Callable[[Found], bool] = lambda found: False
 ) -> Iterator[tuple[Found, Prompt]]:
-    """Each row that can be used, where it stands, and the prompt that the domain reads from it; but what `is_done` takes."""
+    """Yield each usable row, with its place and the prompt that the domain reads from it, except those that `is_done` takes."""
     last: list[Found] = []
 
     def rows() -> Iterator[Row]:
@@ -257,20 +257,20 @@ def with_prompts(
             for prompt in read(rows(), tally.given.name):
                 yield last[0], prompt
             return
-        except BadRow as error:  # the domain's reader has ended with it; another one goes on behind the row
+        except BadRow as error:  # the domain's reader ends with it; start another one after the row
             tally.drop(row_place(*last[0]), error)
 
 
 def question_in(row: Row, prompt: Prompt) -> int:
-    """The hash of what a row asks; 0 where it asks nothing."""
+    """Return the hash of what a row asks; 0 if it asks nothing."""
     words = words_in(row, prompt)
     return hash(words) if words else 0
 
 
 def words_in(row: Row, prompt: Prompt) -> str:
-    """What a row asks, before a template has put it into other words.
+    """Return what a row asks, before a template rewords it.
 
-    With single blanks, for white space makes no other question; nor does a system prompt.
+    White space is reduced to single blanks and system prompts are left out: neither makes another question.
     """
     asked = None if "messages" in row and "template" not in row else row.get("prompt")
     if isinstance(asked, str):
@@ -279,7 +279,7 @@ def words_in(row: Row, prompt: Prompt) -> str:
 
 
 def _spaced(text: str) -> str:
-    """Most texts have no white space but single blanks."""
+    """Reduce white space to single blanks, which is all that most texts have."""
     return text.strip() if text.isprintable() and "  " not in text else " ".join(text.split())
 
 

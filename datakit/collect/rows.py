@@ -1,4 +1,4 @@
-"""Rows of what exists already: files of several kinds and hub datasets, all under our own column names."""
+"""Rows of existing files of several formats and of hub datasets, all with our own column names."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ COLUMNS = (
     ),
     *("text", "reasoning", "model", "sample_index", "finish_reason", "n_prompt_tokens", "n_tokens", "seed", "score"),
 )
-PEEK = 1000  # a mapped column must be seen in this many rows; JSON rows may leave out what is null
+PEEK = 1000  # rows in which a mapped column must occur at least once; JSON rows may leave out nulls
 _PLAIN = (str, int, list, dict)
 
 
 def read_rows(given: Input, tally: Tally, labels: Sequence[str] = ()) -> Iterator[Found]:
-    """The rows, lazily, with our column names only. BadInput where the file, a line or a mapped column is not there.
+    """Return the rows, lazily, with our column names only. Raise BadInput if the file, a line or a mapped column is missing.
 
-    Where there is a template each row has it, too, and the file's columns that it names: `{question}`. `labels`: columns of the
-    file's own that are kept together, under the name `labels`.
+    With a template each row has it too, and the file's columns that it names: `{question}`. `labels`: columns of the file that
+    are kept together, as the column `labels`.
     """
     raw = read_raw(given, tally)
     first = list(islice(raw, PEEK))
@@ -50,21 +50,21 @@ def read_rows(given: Input, tally: Tally, labels: Sequence[str] = ()) -> Iterato
 
 @dataclass(frozen=True)
 class Names:
-    """Which of an input's columns is which of ours."""
+    """The mapping of an input's columns to ours."""
 
     wanted: dict[str, list[tuple[str, ...]]]
-    """Ours, and `{question}` of a template: the steps to each column that it is made of; one to a column of the file itself."""
+    """Our columns, and `{question}` of a template -> the paths of their source columns; a path is one name unless nested."""
     template: str | None
 
     @classmethod
     def of(cls, given: Input, tally: Tally, first: list[Found]) -> Names:
-        """By what the first rows have. BadInput where a mapped column is not there."""
+        """Map the columns, given the first rows. Raise BadInput if a mapped column is missing."""
         for ours in given.columns:
             if ours not in COLUMNS:
                 hint = did_you_mean(ours, COLUMNS) or f"; known are {', '.join(COLUMNS)}"
-                raise BadInput(f"{tally.field(f'columns.{ours}')}: not a column of ours{hint}")
+                raise BadInput(f"{tally.field(f'columns.{ours}')}: not one of datakit's columns{hint}")
         tally.columns = sorted({column for _, _, row in first for column in row})
-        # A dot leads into a column of objects, unless a column is called so.
+        # A dot leads into a column of objects, unless a column has that name.
         templated = {f"{{{name}}}": name for name in _file_columns(given)}
         wanted = {
             ours: [(name,) if name in tally.columns else tuple(name.split(".")) for name in _listed(theirs)]
@@ -84,7 +84,7 @@ class Names:
 
 
 def renamed(raw: Iterable[Found], names: Names, tally: Tally, labels: Sequence[str] = ()) -> Iterator[Found]:
-    """The same rows with our column names only; they are counted."""
+    """Yield the same rows with our column names only, and count them."""
     template: Row = {} if names.template is None else {"template": names.template}
     plain: dict[str, list[str]] = {}
     for ours, places in names.wanted.items():
@@ -100,7 +100,7 @@ def renamed(raw: Iterable[Found], names: Names, tally: Tally, labels: Sequence[s
 
 
 def _file_columns(given: Input) -> list[str]:
-    """What a template names that is no column of ours: it is one of the file's."""
+    """Return the names in a template that are not our columns, and therefore the file's."""
     named = [] if given.template is None else [name for name, _ in placeholders(given.template)]
     return [name for name in dict.fromkeys(named) if name not in given.columns and name not in CHOICES]
 
@@ -110,7 +110,7 @@ def _listed(names: str | list[str]) -> list[str]:
 
 
 def read_raw(given: Input, tally: Tally) -> Iterator[Found]:
-    """The rows as the file has them, those that the section asks for."""
+    """Yield the rows as they are in the file, filtered as the section says."""
     if isinstance(given, HubPrompts) or given.path is None:
         found = read_dataset(given, tally)
     else:
@@ -119,7 +119,7 @@ def read_raw(given: Input, tally: Tally) -> Iterator[Found]:
 
 
 def files_of(given: Input) -> list[tuple[Path, str]]:
-    """Its files, each with what messages call it; none of a dataset. BadInput where there is no such file."""
+    """Return its files, each with its name for messages; none for a dataset. Raise BadInput if there is no such file."""
     if isinstance(given, HubPrompts) or given.path is None:
         return []
     if not given.files:
@@ -132,7 +132,7 @@ def files_of(given: Input) -> list[tuple[Path, str]]:
 
 
 def _ours(row: Row, names: dict[str, list[str]]) -> Row:
-    """The row with our names, without what is null. `names`: what we call each of the file's columns."""
+    """Return the row with our names and without nulls. `names`: our names for each of the file's columns."""
     found: Row = {}
     for theirs, value in row.items():
         if value is not None and theirs in names:
@@ -142,24 +142,24 @@ def _ours(row: Row, names: dict[str, list[str]]) -> Row:
 
 
 def _ours_elsewhere(row: Row, places: dict[str, list[tuple[str, ...]]]) -> Row:
-    """What stands inside columns of objects or in several columns, with our names, without what is null."""
+    """Return the values in nested or several columns, with our names and without nulls."""
     found: Row = {}
     for ours, several in places.items():
         values = {steps[-1]: value for steps in several if (value := value_of(row, steps)) is not None}
         if ours == "choices" and values and len(several) > 1:
-            found[ours] = [values.get(steps[-1]) for steps in several]  # a hole in it is not closed: letters count
+            found[ours] = [values.get(steps[-1]) for steps in several]  # gaps stay: the letters of choices count
         elif values:
             found[ours] = _joined(ours, values) if len(several) > 1 else next(iter(values.values()))
     return found
 
 
 def value_at(row: Row, column: str) -> Any:
-    """What stands in a column, or where a dot leads into one of objects; None where nothing does."""
+    """Return the value of a column, or of a dotted path into objects; None if there is none."""
     return value_of(row, (column,) if column in row else tuple(column.split(".")))
 
 
 def value_of(row: Row, steps: tuple[str, ...]) -> Any:
-    """What stands where the steps lead; None where nothing does."""
+    """Return the value at a path; None if there is none."""
     value: Any = row
     for step in steps:
         value = _inside_of(value, step)
@@ -167,21 +167,21 @@ def value_of(row: Row, steps: tuple[str, ...]) -> Any:
 
 
 def _inside_of(value: Any, step: str) -> Any:
-    """What is called so in an object, or stands there in a list, from 0 on; None for nothing."""
+    """Return the value under a name in an object, or at an index, from 0, in a list; None if there is none."""
     if isinstance(value, list) and step.isdecimal():
         return value[int(step)] if int(step) < len(value) else None
     return value.get(step) if isinstance(value, dict) else None
 
 
 def _joined(ours: str, values: Row) -> Any:
-    """Several columns as one: texts of a prompt one below the other; all else as an object."""
+    """Join several columns: texts of a prompt one below the other; anything else as an object."""
     if ours == "prompt" and all(isinstance(value, str) for value in values.values()):
         return "\n\n".join(value for value in values.values() if value.strip())
     return values
 
 
 def _plain(value: Any) -> Any:
-    """Numbers and arrays of numpy as those of Python."""
+    """Return numbers and arrays of numpy as Python's."""
     return value.tolist() if hasattr(value, "tolist") else value
 
 
@@ -195,7 +195,7 @@ def _is_there(row: Row, steps: tuple[str, ...]) -> bool:
 
 
 def _names_near(first: list[Found], theirs: str) -> list[str]:
-    """Of a dotted name the names that there are beside its last part."""
+    """Return the existing names beside the last part of a dotted name."""
     above = theirs.rpartition(".")[0]
     steps = tuple(above.split("."))
     inside = {name for _, _, row in first if above and _is_there(row, steps) for name in _inside(row, steps)}

@@ -1,7 +1,7 @@
-"""Prompts in shards: several machines ask one each, and what they were answered is merged into one run.
+"""Prompts in shards: several machines ask one shard each, and their answers are merged into one run.
 
-A shard's run has all prompts, those of the other shards dropped. So nothing else differs between a shard and a whole run, and
-runs that are merged are a union of their rows by key.
+A shard's run has all prompts, with those of other shards dropped. Nothing else differs from a whole run, so merging is a union
+of rows by key.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from datakit.store import Run, Spool
 
 ELSEWHERE = "in another shard"
 OF_SHARD = "('0x' || left(messages_digest, 8))::BIGINT % $n = $number"
-"""SQL over a prompt. Prompts that ask the same are of one shard: they have their answers in common."""
+"""SQL over a prompt. Equal prompts belong to the same shard, because they share their answers."""
 ROWS_AT_A_TIME = 5_000
 
 
 def drop_elsewhere(run: Run, prompts: Spool, shard: Shard) -> tuple[Spool, int]:
-    """The prompts with those of other shards dropped, and how many these are. The spool that was given goes."""
+    """Return the prompts with those of other shards dropped, and the number of these. The given spool is deleted."""
     marked, n_elsewhere = run.spool("prompts", "shard.tmp"), 0
     dropped = f"if(dropped IS NULL AND NOT {OF_SHARD}, $reason, dropped)"
     rows = f"SELECT * REPLACE ({dropped} AS dropped) FROM {prompts.relation}"

@@ -1,7 +1,7 @@
-"""An input in stretches: as columns, which is quick, where its rows are as the first of the file are; else row by row.
+"""An input in stretches: as columns, which is fast, if its rows are like the first of the file; else row by row.
 
-Columns hold what the rows would: the type of each is known from the first rows, or from the schema. Where a value is of
-another, or a line is not one object, the stretch is read again row by row, which is exact about every fault and its place.
+Columns hold the same values as rows; their types follow from the first rows, or from the schema. If a value has another type,
+or a line is not one object, the stretch is read again row by row, which reports every fault with its place.
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BYTES_AT_A_TIME = 2 << 20
-LINES_IN_HAND = 100  # more of them are no longer in the processor's cache when their columns are taken
+LINES_IN_HAND = 100  # with more, they have left the processor's cache when their columns are taken
 INTEGERS = ("sample_index", "seed", "n_prompt_tokens", "n_tokens")
 _AS_NUMBERS = ("prompt_id", "reference")
 _TEXTS = ("prompt", "messages", "solution", "test_style", "entry_point", "text", "reasoning", "model", "finish_reason")
 
 _KINDS: dict[Any, set[type]] = {pl.String: {str}, pl.Int64: {int}, pl.Float64: {int, float}, pl.Null: set()}
-"""What a column of each type is made of."""
+"""The Python types of the values in a column of each type."""
 
 Types: TypeAlias = dict[str, Any]
-"""Of each of our columns one of _KINDS."""
+"""For each of our columns a key of _KINDS."""
 ArrowTypes: TypeAlias = "dict[str, pa.DataType]"
 Places: TypeAlias = dict[str, tuple[str, ...]]
-"""Of each of our columns the steps that lead to it."""
+"""For each of our columns the path to it."""
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Some rows that stand one after the other."""
+    """Some consecutive rows."""
 
     columns: pl.DataFrame | None
-    """Under our names, without those that have nothing; None where a row has to be looked at by itself."""
+    """The columns, with our names and without empty ones; None if a row must be read by itself."""
     rows: Callable[[], Iterator[Found]]
-    """The same one by one; to be read before the next stretch is asked for."""
+    """Yields the same rows one by one; call it before the next stretch is asked for."""
 
 
 def read_stretches(given: Input, tally: Tally) -> Iterator[Stretch]:
-    """All rows of an input, lazily. Raises what read_rows raises."""
+    """Yield all rows of an input, lazily. Raise what read_rows raises."""
     files = files_of(given)
     if not files or given.where:
         yield Stretch(None, partial(read_rows, given, tally))
@@ -75,7 +75,7 @@ def read_stretches(given: Input, tally: Tally) -> Iterator[Stretch]:
 
 
 def _places(names: Names) -> Places | None:
-    """None where one of ours is made of several columns."""
+    """Return the path of each column; None if one of ours is made from several columns."""
     if names.template is not None or any(len(places) > 1 for places in names.wanted.values()):
         return None
     return {ours: places[0] for ours, places in names.wanted.items()}
@@ -100,12 +100,12 @@ def _of_json_lines(path: Path, name: str, tally: Tally, names: Names, places: Pl
                 yield Stretch(columns, partial(_rows_of_lines, lines, name, before, tally, names))
                 before += len(lines) if columns is not None else len(list(_as_text(lines)))
     except UNREADABLE as error:
-        deque(read_file(path, name, tally.beside()), maxlen=0)  # says where
+        deque(read_file(path, name, tally.beside()), maxlen=0)  # raises with the place
         raise BadInput(f"{name}: cannot be read: {error}") from error
 
 
 def _as_text(lines: list[bytes]) -> io.StringIO:
-    """As read_json_lines reads it; there CR alone ends a line, too."""
+    """Return the lines as read_json_lines reads them; there, CR alone also ends a line."""
     return io.StringIO(b"".join(lines).decode(), newline="")
 
 
@@ -114,7 +114,7 @@ def _rows_of_lines(lines: list[bytes], name: str, before: int, tally: Tally, nam
 
 
 def _columns_of(lines: list[bytes], places: Places, types: Types) -> pl.DataFrame | None:
-    """Columns under our names; None where a line is not an object, or a value of another type than the first rows have."""
+    """Return columns with our names; None if a line is not an object, or a value has another type than in the first rows."""
     n_rows, found = 0, {ours: list[Any]() for ours, kind in types.items() if kind != pl.Null}
     absent = [steps for ours, steps in places.items() if ours not in found]
     for at in range(0, len(lines), LINES_IN_HAND):
@@ -132,13 +132,13 @@ def _columns_of(lines: list[bytes], places: Places, types: Types) -> pl.DataFram
         if kinds:
             try:
                 columns.append(pl.Series(ours, values, dtype=types[ours]))
-            except (OverflowError, TypeError):  # a whole number of more than 64 bits
+            except (OverflowError, TypeError):  # an integer of more than 64 bits
                 return None
     return pl.DataFrame(columns, height=n_rows)
 
 
 def _objects(lines: list[bytes]) -> Rows | None:
-    """What the lines hold, blank ones left out; None where one is not an object by itself."""
+    """Return the objects in the lines, without blank lines; None if a line is not exactly one object."""
     if any(line.find(b"\r", 0, -2) >= 0 for line in lines):
         return None
     try:
@@ -159,7 +159,7 @@ def _has_any(rows: Rows, places: list[tuple[str, ...]]) -> bool:
 
 
 def _types_of(places: Places, first: list[Found]) -> Types | None:
-    """The type of each of our columns by what the first rows have; None where one has values of other types."""
+    """Return the type of each of our columns in the first rows; None if one has values of other types."""
     types: Types = {}
     for ours, steps in places.items():
         kinds = {type(value) for _, _, row in first if (value := value_of(row, steps)) is not None}
@@ -195,7 +195,7 @@ def _of_parquet(path: Path, name: str, tally: Tally, names: Names, places: Place
 
 
 def _columns_in(batch: pa.RecordBatch, places: Places, types: ArrowTypes) -> pl.DataFrame | None:
-    """Columns under our names; None where one is of another type."""
+    """Return columns with our names; None if one has another type."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -220,7 +220,7 @@ def _rows_of_batch(batch: pa.RecordBatch, where: str, before: int, tally: Tally,
 
 
 def _types_in(schema: pa.Schema, places: Places) -> ArrowTypes | None:
-    """The type of each of our columns by the file's schema; None where one is of another kind."""
+    """Return the type of each of our columns in the file's schema; None if one has another kind of type."""
     import pyarrow as pa
 
     types: ArrowTypes = {}

@@ -1,4 +1,4 @@
-"""The rows of one input: how many were read, and which of them cannot be used."""
+"""Counts the rows of one input: those that were read, and those that cannot be used."""
 
 from __future__ import annotations
 
@@ -11,52 +11,52 @@ from datakit.wording import counted
 
 Input: TypeAlias = FilePrompts | HubPrompts | ResponsesSource
 """A section of the recipe that names a file or a dataset."""
-SHOWN = 5  # of the rows at which a build stops
+SHOWN = 5  # rows at which a build stops
 
 
 @dataclass
 class Dropped:
-    """Rows that cannot be used for one reason."""
+    """The rows that cannot be used for one reason."""
 
     first: str
-    """Where the first of them stands."""
+    """The place of the first."""
     detail: str
-    """What else is to be said of the first."""
+    """Details on the first."""
     stops: bool
-    """Whether a build stops at it."""
+    """True if a build stops at it."""
     n: int = 0
 
 
 @dataclass
 class Tally:
-    """Counts the rows of one input, and knows what is done with a bad one."""
+    """Counts the rows of one input, and decides what happens to a bad one."""
 
     given: Input
     section: str = ""
-    """Of the recipe: sources.0."""
+    """The section of the recipe, such as sources.0."""
     faults: list[str] | None = None
-    """Gets the first rows that a build stops at, where all are looked for; None: the first of them is raised."""
+    """Collects the first faults at which a build would stop; None to raise the first one."""
     n_rows: int = 0
     dropped: dict[str, Dropped] = field(default_factory=dict)
-    """By reason."""
+    """The dropped rows by reason."""
     columns: list[str] = field(default_factory=list)
-    """Those that were seen in the file."""
+    """The columns seen in the file."""
 
     @property
     def n_dropped(self) -> int:
-        """The rows that cannot be used."""
+        """The number of rows that cannot be used."""
         return sum(one.n for one in self.dropped.values())
 
     def field(self, name: str) -> str:
-        """How messages call a field of its section: sources.0.columns.text."""
+        """Return the name of a field for messages: sources.0.columns.text."""
         return f"{self.section}.{name}" if self.section else f"{self.given.name}: {name}"
 
     def beside(self) -> Tally:
-        """Another one, for reading the same input once more."""
+        """Return a new tally, for reading the same input again."""
         return Tally(self.given, self.section, None if self.faults is None else [])
 
     def drop(self, place: str, error: BadRow) -> None:
-        """Count a row as dropped; BadInput where the input is to stop at such a row."""
+        """Count a row as dropped. Raise BadInput if the input stops at such a row."""
         stops = (self.given.on_bad_row or ("drop" if error.may_drop else "stop")) == "stop"
         if stops and self.faults is None:
             hint = "" if self.given.on_bad_row else "; or leave such rows out: on_bad_row: drop"
@@ -66,7 +66,7 @@ class Tally:
         self.dropped.setdefault(error.what, Dropped(place, error.detail, stops)).n += 1
 
     def check_some_used(self) -> None:
-        """BadInput where every row was dropped: then it is the input that is read wrongly, not a row that is bad."""
+        """Raise BadInput if every row was dropped: the input is then read wrongly, rather than every row bad."""
         if not self.n_rows or self.n_dropped < self.n_rows:
             return
         reason, most = max(self.dropped.items(), key=lambda item: item[1].n)

@@ -1,4 +1,4 @@
-"""Which rows of an input are read: those whose columns have the values that its section asks for."""
+"""Filters the rows of an input by the column values that its section asks for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from datakit.wording import counted, did_you_mean
 
 
 def matching(rows: Iterator[Found], where: Where, tally: Tally) -> Iterator[Found]:
-    """The rows that match, lazily. BadInput where a column is in no row at all."""
+    """Yield the rows that match, lazily. Raise BadInput if a column is in no row at all."""
     unseen = set(where)
     n_rows, n_kept, columns = 0, 0, set[str]()
     for found in rows:
@@ -34,7 +34,7 @@ def matching(rows: Iterator[Found], where: Where, tally: Tally) -> Iterator[Foun
 
 
 def _value(row: dict[str, Any], column: str) -> Any:
-    """A dot leads into a column of objects, unless a column is called so."""
+    """Return a row's value. A dot leads into a column of objects, unless a column has that name."""
     if column in row:
         return row[column]
     value: Any = row
@@ -56,7 +56,7 @@ def _is_before(value: Any, other: Scalar) -> bool:
     if isinstance(other, int | float) and not isinstance(other, bool):
         try:
             return float(value) < other
-        except OverflowError:  # a whole number that no float holds
+        except OverflowError:  # an integer too large for a float
             return bool(value < other)
         except (TypeError, ValueError):
             return False
@@ -64,7 +64,7 @@ def _is_before(value: Any, other: Scalar) -> bool:
 
 
 def _text(value: Any) -> str:
-    """As files spell it: true and 1 of a CSV file are those of JSON."""
+    """Return the text of a value as in files: true and 1 of a CSV file equal those of JSON."""
     if isinstance(value, bool):
         return str(value).lower()
     return value.isoformat() if isinstance(value, date) else str(value)

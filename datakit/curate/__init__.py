@@ -1,4 +1,4 @@
-"""The inside of curation: which prompts are left out, and what each of them met. It sets `prompts.dropped` and nothing else."""
+"""Curation: which prompts are left out, and why. It sets `prompts.dropped` and nothing else."""
 
 from datakit.curate.decide import Curated, Curator, curator
 

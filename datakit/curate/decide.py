@@ -1,7 +1,7 @@
-"""Which prompts of a recipe are kept: filters, then exact duplicates, then benchmarks, then near duplicates.
+"""Decides which prompts of a recipe are kept: filters, then exact duplicates, then benchmarks, then near duplicates.
 
-Prompts are read twice, in batches: once to meet filters and benchmarks and to lay down what duplicates are found by, once to
-write what became of them. The order makes a reason stable: what a filter drops is no earlier twin of anything.
+Prompts are read twice, in batches: first to apply filters and benchmarks and to index them for duplicates, then to write the
+decisions. The order keeps reasons stable: a prompt that a filter drops is never the earlier one of a duplicate.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from datakit.store import Run, Spool
 from datakit.tables import Item, Row
 
 ROWS_AT_A_TIME = 10_000
-SHOWN = 200  # characters of a text in common
+SHOWN = 200  # characters shown of a text in common
 
 
 @dataclass(frozen=True)
 class Curated:
-    """The prompts of a spool with `dropped` set, and why."""
+    """The prompts of a spool with `dropped` set, and the reasons."""
 
     prompts: Spool
     overlaps: Spool
     dropped: Counter[str]
-    """By reason."""
+    """Number of dropped prompts by reason."""
     kept_at: list[int]
-    """The places of those that are kept."""
+    """The row numbers of the prompts that are kept."""
 
 
 def curator(recipe: Recipe) -> Callable[[Iterable[Item]], Curator] | None:
-    """What makes a Curator of the items of the recipe's benchmarks; None where the recipe names nothing that drops a prompt."""
+    """Return a function that makes a Curator from the benchmark items; None if the recipe never drops a prompt."""
     return partial(Curator, recipe) if recipe.curate.prompts else None
 
 
 class Curator:
-    """Decides which prompts of a finished spool are kept. What it says of one depends on those before it alone."""
+    """Decides which prompts of a finished spool are kept. A decision depends only on earlier prompts."""
 
     def __init__(self, recipe: Recipe, items: Iterable[Item]) -> None:
         self._given = given = recipe.curate
@@ -55,7 +55,7 @@ class Curator:
         self._benchmarks = Benchmarks.of(against, list(items), recipe.domain) if against is not None else None
 
     def __call__(self, run: Run, prompts: Spool) -> Curated:
-        """The same prompts with `dropped` set, and what they met, in two new spools."""
+        """Write the prompts with `dropped` set, and their overlaps, to two new spools."""
         given = self._given
         with run.scratch() as folder:
             comparison = Comparison(given.duplicates or Duplicates(exact=False), folder, self._domain, self._verified)
@@ -70,7 +70,7 @@ class Curator:
 
 
 class _Deciding:
-    """What is known of the prompts so far."""
+    """The findings on the prompts so far."""
 
     def __init__(self, given: Curate, comparison: Comparison, benchmarks: Benchmarks | None, overlaps: Spool) -> None:
         self._filters = list(filters_of(given.filters))
@@ -81,7 +81,7 @@ class _Deciding:
         self._reasons: dict[int, str] = {}
 
     def meet(self, batch: pl.DataFrame) -> None:
-        """Hold a batch of prompts against filters and benchmarks."""
+        """Compare a batch of prompts with filters and benchmarks."""
         batch = batch.filter(pl.col("dropped").is_null()).with_columns(text=asked()).with_columns(tokens=tokens(pl.col("text")))
         for name, meets in self._filters:
             met = batch.select("number", "prompt_id", meets.alias("met")).drop_nulls("met")
@@ -104,13 +104,13 @@ class _Deciding:
         self._overlaps.add(_overlap(prompt_id, reason, met[:SHOWN], None, None))
 
     def twins(self) -> dict[int, tuple[str, Twin]]:
-        """The duplicates by number, with their reason. An exact duplicate of a prompt of a benchmark is a duplicate first."""
+        """Return the duplicates by number, with their reason. A copy of a contaminated prompt counts as a duplicate."""
         exact = {twin.number: ("duplicate", twin) for twin in self._comparison.exact()}
         near = self._comparison.near([*self._reasons, *exact])
         return exact | {twin.number: ("near duplicate", twin) for twin in near}
 
     def write(self, prompts: Spool, curated: Spool, twins: dict[int, tuple[str, Twin]]) -> Curated:
-        """The prompts once more, with what became of them."""
+        """Write the prompts again, with the decisions."""
         firsts = {twin.met for _, twin in twins.values()}
         seen: dict[int, tuple[str, list[str]]] = {}
         dropped, kept_at = Counter[str](), list[int]()

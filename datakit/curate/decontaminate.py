@@ -1,8 +1,8 @@
-"""Which prompts are items of a benchmark: whole, inside other words, or a little changed.
+"""Finds prompts that are benchmark items: whole, embedded in other text, or slightly changed.
 
-Two steps. A prompt and an item that share a rare run of five tokens are candidates; then the share of 3-grams in common
-decides, of the item (weighed by how rare they are among items) or of the prompt. Texts that are equal are found whatever their
-length. Items are few and stand in memory; prompts pass by in batches, and what becomes of one does not depend on the others.
+There are two steps. A prompt and an item that share a rare run of five tokens are candidates; then the share of 3-grams in
+common decides, either of the item (weighted by how rare they are among items) or of the prompt. Equal texts are found at any
+length. Items are few and held in memory; prompts are read in batches, and each is decided independently of the others.
 """
 
 from __future__ import annotations
@@ -23,42 +23,42 @@ from datakit.store import Tables, load_sql
 from datakit.tables import Item
 
 N_SHARED, N_CANDIDATE = 3, 5
-MOST_ITEMS = 50  # a run of five tokens that more items have says nothing
+MOST_ITEMS = 50  # a run of five tokens that occurs in more items is ignored
 LEAST_OF_ITEM, LEAST_OF_PROMPT = 4, 6  # shared grams
-LEAST_WORDS = 3  # different words in what a template shares: a formula with masked numbers is everybody's
-LEAST_CALL = 20  # characters: find(10, 3) is a test of many functions
-ENTRY_SHARE = 0.3  # of an item that calls the function that the prompt asks for
-NEAR = 0.1  # from this share on a meeting is kept, to be looked at
+LEAST_WORDS = 3  # different words that a template must share: a formula with masked numbers is too common
+LEAST_CALL = 20  # characters: a call like find(10, 3) tests many functions
+ENTRY_SHARE = 0.3  # share of an item that calls the function which the prompt asks for
+NEAR = 0.1  # from this share on a match is kept, to be looked at
 _ASSERT = re.compile(r"^\s*(assert\s.+)$", re.MULTILINE)
 _CALLED = re.compile(r"([A-Za-z_]\w*)\s*\(")
 
 
 class Met(NamedTuple):
-    """A prompt (its number) and the item of a benchmark that it comes nearest to by one rule."""
+    """A match: a prompt (by number) and the benchmark item that is nearest to it by one rule."""
 
     number: int
     reason: str
-    """contaminated: NAME; template: NAME, of one whose numbers are others; near: NAME, of one that is not near enough."""
+    """contaminated: NAME; template: NAME if the numbers differ; near: NAME if it is not near enough to drop."""
     item: str
     share: float
     text: str
-    """What both have in common."""
+    """The text in common."""
 
 
 @dataclass(frozen=True)
 class Texts:
-    """The texts of all items, ready to be met: tables of one connection, and what is needed of them by number."""
+    """The texts of all items, indexed: tables in one connection, and lists by the texts' numbers."""
 
     tables: Tables
     words: list[list[str]]
     items: list[Item]
-    """Of each text."""
+    """The item of each text."""
     equal: dict[str, int]
-    """The first text that has these tokens, joined by spaces."""
+    """The first text with these tokens, joined by spaces."""
 
     @classmethod
     def of(cls, items: Iterable[Item], mask: bool = False) -> Texts:
-        """`mask`: with all numbers as 0."""
+        """Index the texts of items; `mask`: with every number as 0."""
         owners = [(at, item, text) for at, item in enumerate(items) for text in item.texts]
         frame = pl.DataFrame(
             {"item": [at for at, _, _ in owners], "text": [text for _, _, text in owners]},
@@ -86,7 +86,7 @@ class Texts:
         return cls(tables, words, [item for _, item, _ in owners], equal)
 
     def matches(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """The candidates of a batch (number, and a column of tokens), see sql/curate/match_items.sql."""
+        """Return the candidates of a batch (number, and a column of tokens); see sql/curate/match_items.sql."""
         self.tables.keep("batch_grams", grams(batch, N_SHARED))
         self.tables.keep("batch_fives", grams(batch, N_CANDIDATE))
         return self.tables.query(load_sql("curate/match_items"))
@@ -99,9 +99,9 @@ class Benchmarks:
     given: Decontaminate
     texts: Texts
     masked: Texts | None
-    """Math: the same with all numbers as 0."""
+    """Math: the same texts with every number as 0."""
     asserts: dict[str, int]
-    """Code: a text by what its assert lines say (`asserted`)."""
+    """Code: the number of a text by the content of its assert lines (`asserted`)."""
     functions: list[frozenset[str]]
     """Code: the names that each text calls or defines."""
 
@@ -114,9 +114,9 @@ class Benchmarks:
         return cls(given, texts, Texts.of(items, mask=True) if domain == "math" else None, asserts, functions)
 
     def meet(self, batch: pl.DataFrame) -> list[Met]:
-        """What the prompts of a batch (number, text, tokens, reference, entry_point) meet, the nearest first.
+        """Return the matches of a batch of prompts (number, text, tokens, reference, entry_point), the nearest first.
 
-        A prompt that is an item has a row a benchmark; another one at most one as a template, and one for what is nearest.
+        A contaminated prompt has one per benchmark; any other at most one as a template and one for the nearest item.
         """
         words = dict(zip(batch["number"].to_list(), batch["tokens"].to_list(), strict=True))
         found = [*self._equal(words), *self._with_equal_asserts(batch), *self._sharing(batch, words)]
@@ -185,9 +185,9 @@ class Benchmarks:
 
 
 def asserted(text: str) -> list[str]:
-    """The assert lines of a text without white space, then the calls in them: tests of one function may compare otherwise.
+    """Return the assert lines of a text without white space, then the calls in them: tests may compare differently.
 
-    Those of check(candidate) name no function and say nothing; nor does a call of less than LEAST_CALL characters.
+    Left out are asserts of check(candidate), which name no function, and calls of fewer than LEAST_CALL characters.
 
     >>> asserted("assert set(shared((3, 4, 5), (5, 7, 4))) == set((4, 5))")
     ['assertset(shared((3,4,5),(5,7,4)))==set((4,5))', 'shared((3, 4, 5), (5, 7, 4))']
@@ -198,10 +198,10 @@ def asserted(text: str) -> list[str]:
 
 
 def _call_in(line: str) -> str | None:
-    """The outermost call of a function that is not Python's own, as Python spells it."""
+    """Return the outermost call of a function that is not a builtin, in Python's own formatting; None if there is none."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of escapes in the texts of others
+            warnings.simplefilter("ignore")  # about escapes in other people's texts
             tree = ast.parse(line.strip())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None

@@ -1,8 +1,8 @@
-"""Prompts that say the same as an earlier one, or nearly: exact, and by the true Jaccard similarity of their 3-grams.
+"""Duplicate prompts: equal to an earlier one, or near by the exact Jaccard similarity of their 3-grams.
 
-The first in the order of the recipe stays. Near duplicates are met by a prefix filter, an inverted index and a count of all
-grams of every candidate pair, in SQL over a database on disk; nothing is estimated. What must not be joined never meets: the
-reference (where answers are verified) and, in mathematics, the numbers of a prompt are part of its grams.
+The first in the recipe's order stays. Near duplicates are found with a prefix filter, an inverted index and a count of all
+grams of every candidate pair, in SQL over a database on disk; nothing is estimated. Prompts that must not be joined never
+match: the reference (if answers are verified) and, in mathematics, the numbers of a prompt are part of its grams.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MEMORY = "800MB"
 
 
 class Twin(NamedTuple):
-    """A prompt, the earlier one that it repeats (both as numbers), and how similar they are."""
+    """A prompt, the earlier one that it repeats (both by number), and how similar they are."""
 
     number: int
     met: int
@@ -30,7 +30,7 @@ class Twin(NamedTuple):
 
 
 class Comparison:
-    """All prompts that may be duplicates, on disk. Add them batch by batch, then ask."""
+    """All prompts that may be duplicates, on disk. Add them batch by batch, then query."""
 
     def __init__(self, given: Duplicates, folder: Path, domain: str, verified: bool) -> None:
         self._given = given
@@ -41,7 +41,7 @@ class Comparison:
         self._tables.connection.execute("CREATE TABLE grams (number UINTEGER, gram UBIGINT)")
 
     def add(self, batch: pl.DataFrame) -> None:
-        """Prompts: number, text, tokens, reference_digest."""
+        """Add prompts: number, text, tokens, reference_digest."""
         words = pl.col("tokens").list.join(" ")
         said = pl.when(words == "").then(pl.col("text").str.strip_chars()).otherwise(words)
         apart = [pl.col("reference_digest").fill_null("") if self._verified else pl.lit("")]
@@ -55,13 +55,13 @@ class Comparison:
             self._tables.add("grams", mixed.select("number", pl.col("gram").xor(pl.col("apart"))))
 
     def exact(self) -> list[Twin]:
-        """Those with the tokens and the reference of an earlier one."""
+        """Return the prompts with the tokens and the reference of an earlier one."""
         if not self._given.exact:
             return []
         return [Twin(number, met, 1.0) for number, met in self._tables.query(load_sql("curate/find_exact")).iter_rows()]
 
     def near(self, dropped: list[int]) -> list[Twin]:
-        """Those that are near to an earlier one that stays, of the prompts that are not dropped for another reason."""
+        """Return the prompts near to an earlier one that stays, among those not dropped for another reason."""
         if self._given.near is None:
             return []
         tables, near = self._tables, {"near": self._given.near}
@@ -80,9 +80,9 @@ class Comparison:
         return twins
 
     def pairs(self) -> pl.DataFrame:
-        """Every near pair that `near` met: met (the earlier one), number, similarity."""
+        """Return every near pair that `near` has found: met (the earlier one), number, similarity."""
         return self._tables.query("SELECT met, number, similarity FROM near_pairs ORDER BY number, met")
 
     def close(self) -> None:
-        """The database is no longer needed."""
+        """Close the database."""
         self._tables.close()

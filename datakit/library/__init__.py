@@ -1,4 +1,4 @@
-"""What Python code calls: `datakit.open_run`, `datakit.build`, `datakit.evaluate`. It prints nothing to stdout."""
+"""The Python interface: `datakit.open_run`, `datakit.build`, `datakit.evaluate`. Nothing is printed to stdout."""
 
 from datakit.library.builds import build, evaluate
 from datakit.library.runs import OpenRun, open_run

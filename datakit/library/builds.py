@@ -1,4 +1,4 @@
-"""Builds and evaluations from Python, with the progress that the commands show, on stderr."""
+"""Builds and evaluations from Python; progress is shown on stderr, as by the commands."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from datakit.screen.watch import Watch
 def build(
     recipe: str | Path | Mapping[str, Any] | Recipe, out: str | Path | None = None, options: Options | None = None
 ) -> OpenRun:
-    """Build a dataset, or go on with one; returns its run, open for reading.
+    """Build a dataset, or resume its build, and return its run, open for reading.
 
-    `recipe`: a domain with an embedded recipe ("math"), a YAML file, the same as a dict (paths start from the working folder),
-    or a Recipe. `out`: the run folder, by default runs/<domain>. RecipeError and BadInput for what cannot be built;
-    SourceStopped or BudgetSpent where that ended sampling early, unless `options.keep_going`: what was received is stored, and
-    the same call goes on. MirrorBehind where the run is whole and its mirror is not.
+    `recipe`: a domain with an embedded recipe ("math"), a YAML file, a dict of the same fields (relative paths start from the
+    working folder), or a Recipe. `out`: the run folder, by default runs/<domain>. Raise RecipeError or BadInput if it cannot
+    be built, and SourceStopped or BudgetSpent if that ended sampling early and `options.keep_going` is false: what was
+    received is stored, and the same call resumes. Raise MirrorBehind if the run is complete and its mirror is not.
     """
     loaded = _as_recipe(recipe)
     folder = Path(out) if out is not None else Path("runs") / loaded.domain
@@ -53,11 +53,11 @@ def evaluate(
     baseline: str | None = None,
     budget: Budget | None = None,
 ) -> Evaluation:
-    """What models can do on a suite or a benchmark: scores with intervals, differences to `base` in pairs.
+    """Evaluate models on a suite or a benchmark: scores with intervals, and paired differences to `base`.
 
-    `models`: as `datakit eval --model` has them (["sft=checkpoints/sft"]), or a dict of name and place. `data`: runs and
-    exports, of whose prompts is said how many are in the benchmarks. `judge`, `baseline`: as the options, where a model
-    says how good answers are. A second call asks only for what is missing.
+    `models`: as for `datakit eval --model` (["sft=checkpoints/sft"]), or a dict of name and place. `data`: runs and exports
+    that are checked for benchmark prompts. `judge`, `baseline`: as the options, for benchmarks that a judge model grades.
+    A second call asks only for what is missing.
     """
     named = [f"{name}={place}" for name, place in models.items()] if isinstance(models, Mapping) else list(models)
     known = read_models(named, None, api_key_env)

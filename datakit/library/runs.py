@@ -1,4 +1,4 @@
-"""A run folder in Python: its tables as Polars frames, SQL, the report, and another selection."""
+"""A run folder in Python: its tables as Polars frames, SQL, the report, and selection under other settings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from datakit.wording import did_you_mean
 
 
 class OpenRun:
-    """A run folder, read as it is at each call; nothing of it stays open in between.
+    """A run folder, read anew at each call; nothing stays open between calls.
 
     >>> run = datakit.open_run("runs/math")                                     # doctest: +SKIP
     >>> run["pairs"].group_by("model").len()                                    # doctest: +SKIP
@@ -41,44 +41,44 @@ class OpenRun:
         return f"datakit.open_run({str(self.folder)!r})"
 
     def __getitem__(self, table: str) -> pl.DataFrame:
-        """A whole table, or a view (`pairs_with_texts`). KeyError where there is none of this name."""
+        """Return a whole table or view (`pairs_with_texts`). Raise KeyError if there is none of this name."""
         known = [one.name for one in self.contents()]
         if table not in known:
             raise KeyError(f"{table}: no table or view of a run; there are {', '.join(known)}{did_you_mean(table, known)}")
         return self.sql(f'SELECT * FROM "{table}"')
 
     def contents(self) -> list[Readable]:
-        """The tables and views, with their columns."""
+        """Return the tables and views, with their columns."""
         with Run.open(self.folder) as run:
             return contents(run)
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
-        """The rows of one SELECT (DuckDB) over tables and views; `params` for its $names. BadInput where it cannot be run."""
+        """Return the rows of one SELECT (DuckDB); `params` are the values of its $names. Raise BadInput if it cannot be run."""
         with Run.open(self.folder) as run:
             return run.query(query, params)
 
     @property
     def report(self) -> Report:
-        """What `datakit inspect` says, typed."""
+        """Return what `datakit inspect` prints, typed."""
         with Run.open(self.folder) as run:
             return inspect_run(run)
 
     def diff(self, select: Mapping[str, Any]) -> Diff:
-        """What pairs and demos would be under other settings of the section `select`. Writes nothing."""
+        """Return what pairs and demos would be under other settings of the section `select`, without writing anything."""
         return preview(self.folder, _as_settings(select))
 
     def select(self, select: Mapping[str, Any]) -> OpenRun:
-        """Select and export anew under these settings, which are kept in the run, as `datakit select --set` keeps them."""
+        """Select and export again under these settings, and keep them in the run, as `datakit select --set` does."""
         with Watch() as watch:
             watch.summary(stages.reselect(self.folder, _as_settings(select), watch))
         return self
 
     def export(self, out: str | Path, format: Format = "parquet", test_share: float = 0.0) -> Exported:
-        """Write demos and pairs as a new folder that TRL and `load_dataset` take."""
+        """Write demos and pairs to a new folder that TRL and `load_dataset` read."""
         return export_runs([self.folder], Path(out), Wish(format, test_share))
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the report as a terminal has it."""
+        """Return the report as a terminal shows it, for a notebook."""
         console = Console(file=io.StringIO(), width=WIDTH, highlight=False, color_system=None)
         screen.draw(self.report, console)
         assert isinstance(console.file, io.StringIO)
@@ -86,7 +86,7 @@ class OpenRun:
 
 
 def open_run(folder: str | Path) -> OpenRun:
-    """A finished or unfinished run folder. RunError where there is no run."""
+    """Open a finished or unfinished run folder. Raise RunError if there is no run."""
     Run.open(Path(folder)).close()
     return OpenRun(Path(folder))
 

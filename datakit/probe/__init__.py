@@ -1,1 +1,1 @@
-"""The inside of the probe stage: how models read texts, as the likeliest tokens at each place."""
+"""The probe stage: how models read texts, as the likeliest tokens at each place."""

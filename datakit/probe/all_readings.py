@@ -1,4 +1,4 @@
-"""Every model that reads, one after the other: what it misses is read, and stored as it comes."""
+"""All models that read, one after the other: what each has not read yet is read, and stored as it comes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from datakit.tables import TABLES, Rows
 
 
 def probe_missing(run: Run, recipe: Recipe, options: Options, monitor: Monitor) -> list[DatakitError]:
-    """Distributions of all texts that the recipe wants; what cannot be read is a row of failures.
+    """Store the distributions of all texts that the recipe wants; a text that cannot be read is a row of failures.
 
-    Returns why models could not be used. The others go on only with `options.keep_going`.
+    Return the errors of models that could not be used. The others go on only with `options.keep_going`.
     """
     if recipe.probe is None:
-        if run.parts("readings"):  # of a recipe that had it
+        if run.parts("readings"):  # of a recipe that had a probe section
             run.replace("readings", TABLES["readings"].frame())
         return []
     with closing(_Probing(run, recipe, options, monitor, wanted_texts(recipe, recipe.probe))) as probing:
@@ -48,7 +48,7 @@ class _Probing:
     wanted: dict[str, Any]
     _remote: dict[str, RemoteReading] = field(default_factory=dict)
     _kept: KeptEngine = field(default_factory=KeptEngine)
-    """Of the local reading before: the next one's workers have imports behind them."""
+    """The engine of the previous local reading: its workers have done their imports already."""
 
     def read_all(self, readings: Sequence[Reading]) -> list[DatakitError]:
         """See probe_missing."""
@@ -97,7 +97,7 @@ class _Probing:
 
     @contextmanager
     def _client_of(self, reading: Reading) -> Iterator[Client]:
-        """Of the source's own URLs, or of the server that is started for it."""
+        """Yield a client of the source's own URLs, or of the server that is started for it."""
         source = reading.source
         proven = self.run.query(_HAS_READ, reading.key).height > 0
         if isinstance(source, EndpointSource):
@@ -112,18 +112,18 @@ class _Probing:
                 yield client_for(source, [server.base_url], OPEN, proven, server.trouble, most=MOST_IN_FLIGHT)
 
     def close(self) -> None:
-        """End the workers that are left."""
+        """End the remaining workers."""
         self._kept.close()
 
 
 def _labels(readings: Sequence[Reading]) -> list[str]:
-    """The models' names; where one reads in several ways, with a number."""
+    """Return the models' names, numbered for a model that reads in several ways."""
     names = [reading.model for reading in readings]
     return [f"{name} ({names[:at].count(name) + 1})" if names.count(name) > 1 else name for at, name in enumerate(names)]
 
 
 def _store_readings(run: Run, readings: Sequence[Reading]) -> None:
-    """Who reads now, and what its token ids mean: exports read that, and then need no model."""
+    """Store the current readings and the meaning of their token ids, so that exports need no model."""
     rows = []
     for one in readings:
         spelt = [None if token is None else token.hex() for token in vocabulary_of(one)]

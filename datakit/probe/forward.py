@@ -1,8 +1,8 @@
-"""The worker of a local reading: texts through a model folder, each as the last turn of its conversation.
+"""The worker of a local reading: runs texts through a model folder, each as the last turn of its conversation.
 
-One forward pass a batch gives, for every token of an answer, its log-probability and the likeliest tokens in its place. Rows
-are padded on the right, where causal attention lets nothing of the padding reach them; logits are made only where answers
-stand.
+One forward pass per batch gives, for every token of an answer, its log-probability and the likeliest tokens at its place. Rows
+are padded on the right, where causal attention keeps the padding from affecting them; logits are computed only for the span
+of the answers.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from datakit.tables import Messages, Row, Rows
 
-LOGITS = 2**26  # numbers of one batch's logits at first, padding included: 256 MB in float32
-NOT_FOUND = "the model's chat template or tokenizer writes the text otherwise, so its tokens cannot be told"
+LOGITS = 2**26  # logits in a batch at first, padding included: 256 MB in float32
+NOT_FOUND = "the model's chat template or tokenizer writes the text differently, so its tokens cannot be found"
 OUT_OF_MEMORY = ("out of memory", "ALLOC_FAILED", "DefaultCPUAllocator")  # of CUDA and MPS; of cuBLAS; of the CPU
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """A conversation, and where in it the answer stands."""
+    """A conversation, and the place of the answer in it."""
 
     at: int
     ids: list[int]
@@ -49,13 +49,13 @@ class Reader:
     vocabulary: Vocabulary
     top_k: int
     arguments: Mapping[str, Any]
-    """Of the chat template."""
+    """The arguments of the chat template."""
     numbers: int = LOGITS
 
     def read(self, rows: Rows) -> list[Row]:
-        """One result a row, in order: the columns of `distributions` beside the key, or error and message.
+        """Return one result per row, in order: the columns of `distributions` without the key, or error and message.
 
-        A row has messages, which end with the prompt, and text, without white space at its ends.
+        A row has messages, which end with the prompt, and text without white space at its ends.
         """
         found: dict[int, Row] = {}
         encoded: list[Tokens] = []
@@ -101,7 +101,7 @@ class Reader:
         return Tokens(at, ids, answer, len(answer_bytes))
 
     def _within_memory(self, batch: Sequence[Tokens]) -> list[Row] | None:
-        """The results of one batch. None where it was too much: then batches are half as large from now on."""
+        """Return the results of one batch. Return None if memory ran out: batches are half as large from then on."""
         import torch
 
         try:
@@ -125,7 +125,7 @@ class Reader:
         ids = torch.zeros(len(batch), max(len(row.ids) for row in batch), dtype=torch.long)
         for line, row in zip(ids, batch, strict=True):
             line[: len(row.ids)] = torch.tensor(row.ids)
-        begin = min(row.answer.first for row in batch) - 1  # a row of logits is of the token behind it
+        begin = min(row.answer.first for row in batch) - 1  # the logits at a place are of the next token
         end = max(row.answer.last for row in batch) - 1
         places = torch.arange(begin, end, device=device)
         logits = self.model(input_ids=ids.to(device), use_cache=False, logits_to_keep=places).logits
@@ -150,8 +150,9 @@ def reading_worker(
     arguments: Mapping[str, Any],
     field: str,
 ) -> Worker:
-    """Load the model and give the function that reads rows (Reader.read): the start of an Engine's worker. `field`: where the
-    recipe names the devices."""
+    """Load the model and return the function that reads rows (Reader.read): the start of an Engine's worker.
+
+    `field`: the recipe's field for the devices, for messages."""
     from transformers import AutoModelForCausalLM
 
     device = take_device(devices, field)

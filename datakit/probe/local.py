@@ -1,4 +1,4 @@
-"""A local reading: texts in batches to workers that have the model loaded, one a device, as for sampling here."""
+"""A local reading: sends texts in batches to workers that hold the model, one per device, as local sampling does."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from datakit.rewards.local.devices import devices_for
 from datakit.store import Run
 from datakit.tables import Row, Rows, failure_row
 
-BATCH_ROWS = 64  # texts that go to a worker together; those of like length
-STORE_ROWS = 256  # results that are stored together,
-STORE_EVERY_S = 1.0  # or sooner
-HOPELESS = 64  # texts failed and none read: it is the model
-PASSING = ("out_of_memory", "crash")  # errors that another machine or another build may not have
+BATCH_ROWS = 64  # texts of similar length that go to a worker together
+STORE_ROWS = 256  # store after this many results
+STORE_EVERY_S = 1.0  # or after this many seconds
+HOPELESS = 64  # failed texts, with none read, that mean that the model is at fault
+PASSING = ("out_of_memory", "crash")  # errors that may not occur on another machine or in another build
 
 Store = Callable[[Rows, Rows], None]
 """Takes rows of `distributions` and of `failures`; they are safe when it returns."""
@@ -38,11 +38,11 @@ def read_here(
     store: Store,
     engine_with: Callable[[int], LocalEngine],
 ) -> None:
-    """Read all that is missing. Raises SourceStopped where the model cannot be used. `engine_with`: so many workers."""
+    """Read all that is missing. Raise SourceStopped if the model cannot be used. `engine_with(n)` has n workers."""
     pending = _Pending(reading, store)
     folder = reading.folder
     if folder is None:
-        raise SourceStopped(f"{reading.model}: is no folder here")
+        raise SourceStopped(f"{reading.model}: is not a folder here")
     source = reading.source if isinstance(reading.source, LocalSource) else None
     named, dtype = (source.devices, source.dtype) if source is not None else ([], None)
     devices = devices_for(folder, named)
@@ -76,7 +76,7 @@ def _in_parts(rows: Iterator[Row]) -> Iterator[Rows]:
 
 
 class _Pending:
-    """Results on their way into the tables."""
+    """Results that are not stored yet."""
 
     def __init__(self, reading: Reading, store: Store) -> None:
         self._reading = reading
@@ -87,7 +87,7 @@ class _Pending:
         self._done = self._failed = 0
 
     def take(self, result: Result) -> None:
-        """One result becomes a row. SourceStopped where the first all fail."""
+        """Turn one result into a row. Raise SourceStopped if the first ones all fail."""
         text_id = result.row["text_id"]
         value = result.value or {"error": "crash", "message": result.message}
         if "error" in value:
@@ -106,7 +106,7 @@ class _Pending:
             self.flush()
 
     def flush(self) -> None:
-        """Store what there is."""
+        """Store the pending rows."""
         rows, failures = self._rows, self._failures
         self._rows, self._failures, self._since = [], [], time.monotonic()
         if rows or failures:

@@ -1,4 +1,4 @@
-"""What a model has still to read."""
+"""What a model has not read yet."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from datakit.probe.readings import Reading
 from datakit.recipe import Probe, Recipe
 from datakit.store import Database, Run, load_sql
 
-TEXTS_AT_A_TIME = 1_024  # that are put in order of length together
+TEXTS_AT_A_TIME = 1_024  # texts that are sorted by length together
 
 
 class Counts(NamedTuple):
-    """Texts that are to be read, and texts that are read."""
+    """Numbers of texts to be read, and of texts that have been read."""
 
     missing: int
     there: int
 
 
 def wanted_texts(recipe: Recipe, probe: Probe) -> dict[str, Any]:
-    """The parameters of probe/texts.sql."""
+    """Return the parameters of probe/texts.sql."""
     return {"texts": probe.texts, "keep_reasoning": recipe.export.reasoning == "keep"}
 
 
 def count_missing(run: Run, wanted: dict[str, Any], readings: Sequence[Reading], retry_failures: bool) -> list[Counts]:
-    """Of each reading, in their order. `wanted`: wanted_texts."""
+    """Return the counts of each reading, in order. `wanted`: wanted_texts."""
     with _with_texts(run, wanted) as snapshot:
         sql = load_sql("probe/count_missing")
         return [Counts(*map(int, snapshot.query(sql, _params(one, retry_failures)).row(0))) for one in readings]
@@ -37,7 +37,7 @@ def count_missing(run: Run, wanted: dict[str, Any], readings: Sequence[Reading],
 def stream_missing(
     run: Run, wanted: dict[str, Any], reading: Reading, retry_failures: bool
 ) -> Generator[pl.DataFrame, None, None]:
-    """The texts that the model has not read, in frames of text_id, messages and text, over the run as it is now."""
+    """Yield the texts that the model has not read, in frames of text_id, messages and text, over the run as it is now."""
     with _with_texts(run, wanted) as snapshot:
         params = _params(reading, retry_failures) | {"keep_reasoning": wanted["keep_reasoning"]}
         yield from snapshot.stream(load_sql("probe/missing_texts"), params, TEXTS_AT_A_TIME)

@@ -1,4 +1,4 @@
-"""What the probe stage would read, and roughly what that takes: `build --dry-run`."""
+"""What the probe stage would read, and roughly how many tokens that takes, for `build --dry-run`."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ from datakit.store import Run, load_sql
 
 @dataclass(frozen=True)
 class ReadingPlan:
-    """What one model would read."""
+    """The texts that one model would read, counted."""
 
     model: str
     way: Way
     missing: int
     there: int
     at_most: bool
-    """Answers are selected later: as many as there can be."""
+    """True if `missing` is an upper bound, because answers are selected later."""
     prompt_tokens: int
-    """Rough: prompts and texts."""
+    """A rough estimate for prompts and texts."""
     cost: float | None
-    """None where nothing is paid for: in this process, or without a price."""
+    """None if reading costs nothing (in this process) or has no price."""
 
 
 def plan_readings(
     begun: Run, old: Run | None, recipe: Recipe, means: Mapping[str, float], retry_failures: bool
 ) -> list[ReadingPlan]:
-    """Of each model that reads. `begun`: the run as the build begins with it, with rough_tokens; `old`: as it is; `means`: the
-    tokens of one answer, by model."""
+    """Return a plan per model that reads.
+
+    `begun`: the run as the build begins with it, with rough_tokens; `old`: the run as it is; `means`: the mean tokens of an
+    answer, by model."""
     if recipe.probe is None:
         return []
     readings = readings_of(recipe)

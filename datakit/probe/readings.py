@@ -1,7 +1,7 @@
-"""Who reads the texts, and how: every source under its own template, and the pivot.
+"""The models that read texts, and how: every source with its own template, and the pivot.
 
-A reading is what determines a row of `distributions` beside text, model and revision: how many of the likeliest tokens, what
-the model is asked around the text, which way it is read, and the digest of the tokenizer whose ids are stored.
+A reading is what determines a row of `distributions` in addition to text, model and revision: the number of likeliest tokens,
+what the model is given around the text, the way of reading, and the digest of the tokenizer whose ids are stored.
 """
 
 from __future__ import annotations
@@ -24,49 +24,49 @@ Way = Literal["local", "vllm"]
 
 @dataclass(frozen=True)
 class Reading:
-    """One model that reads texts."""
+    """One model that reads texts, in one way."""
 
     model: str
     revision: str | None
     text: str
-    """The `reading` column: canonical JSON."""
+    """The value of the column `reading`: canonical JSON."""
     way: Way
     """local: a forward pass in a worker of this build; vllm: a server's `prompt_logprobs`."""
     top_k: int
     tokenizer: Path
-    """Its tokenizer.json."""
+    """The path of its tokenizer.json."""
     folder: Path | None = None
     """The model folder of a local reading."""
     source: Sampled | None = None
-    """None for a pivot that is no source."""
+    """None for a pivot that is not a source."""
     by_author: bool = False
     is_pivot: bool = False
 
     @property
     def key(self) -> dict[str, Any]:
-        """Its part of the key of a row."""
+        """Its part of a row's key."""
         return {"model": self.model, "revision": self.revision, "reading": self.text}
 
     @property
     def template_arguments(self) -> dict[str, Any]:
-        """What the chat template is given beside the messages."""
+        """The arguments of the chat template other than the messages."""
         return template_arguments(self.source)
 
     def asked(self, messages: Messages) -> Messages:
-        """What stands in front of a text."""
+        """Return what precedes a text."""
         return messages if self.source is None else self.source.asked(messages)
 
 
 def template_arguments(source: Sampled | None) -> dict[str, Any]:
-    """`extra_body.chat_template_kwargs` of a source that is asked on a server."""
+    """Return `extra_body.chat_template_kwargs` of a source that is asked on a server."""
     found: dict[str, Any] = source.extra_body.get("chat_template_kwargs", {}) if isinstance(source, Requested) else {}
     return found
 
 
 def readings_of(recipe: Recipe) -> list[Reading]:
-    """Every model that reads, each once however many ways it is sampled in, the pivot last where it is no source.
+    """Return every model that reads, once however many ways it is sampled in; the pivot is last if it is not a source.
 
-    BadInput where a model has no tokenizer.json here or on the hub, or cannot be read at all.
+    Raise BadInput if a model has no tokenizer.json here or on the hub, or cannot be read at all.
     """
     probe = recipe.probe
     if probe is None:
@@ -88,7 +88,7 @@ def _of_source(source: Sampled, probe: Probe, folder: Path, where: str) -> Readi
     if isinstance(source, LocalSource) or (isinstance(source, ServeSource) and source.engine == "transformers"):
         way = "local"
         if location is None:
-            raise BadInput(f"{where}.model: {source.model}: probe reads it in this process, and it is no folder here; give one")
+            raise BadInput(f"{where}.model: {source.model}: probe reads it in this process, so it must be a folder here")
     tokenizer = _tokenizer_of(source, location, folder, where)
     asked = {"system": source.system, "template": source.template, "chat_template_kwargs": template_arguments(source)}
     return Reading(
@@ -121,7 +121,7 @@ def _reading_text(way: Way, top_k: int, tokenizer: Path, asked: dict[str, Any]) 
 
 
 def _tokenizer_of(source: Sampled, location: Path | None, folder: Path, where: str) -> Path:
-    """Where the recipe says, else in the model's folder, else on the hub under the model's name."""
+    """Return the tokenizer.json that the recipe names, else the model folder's, else the hub's under the model's name."""
     named = source.tokenizer if isinstance(source, Requested) else None
     if named is None and location is not None:
         return _file_in(location, f"{where}.model")
@@ -136,7 +136,7 @@ def _tokenizer_of(source: Sampled, location: Path | None, folder: Path, where: s
     except (OSError, HFValidationError) as error:
         reason = " ".join(str(error).split())
         raise BadInput(
-            f"{where}.tokenizer: {repository} has no tokenizer.json to fetch ({reason:.200}); name a place that has"
+            f"{where}.tokenizer: {repository} has no tokenizer.json to fetch ({reason:.200}); name one that has"
         ) from error
 
 
@@ -148,13 +148,13 @@ def _file_in(folder: Path, where: str) -> Path:
 
 
 def sampled_readers(recipe: Recipe) -> dict[str, SampledReader]:
-    """By model: what reads the distributions that come with samples, where each model of a vLLM server reads its own."""
+    """Return, by model, what reads the distributions that come with samples, if a vLLM server's model reads its own answers."""
     own = [one for one in readings_of(recipe) if one.by_author and one.way == "vllm"]
     return {one.model: SampledReader(one.key, vocabulary_of(one), one.top_k) for one in own}
 
 
 def check(recipe: Recipe) -> None:
-    """What can be known before the first request. Raises BadInput, and MissingExtra."""
+    """Check what can be known before the first request. Raise BadInput or MissingExtra."""
     for reading in readings_of(recipe):
         vocabulary_of(reading)
         for package in ("torch", "transformers") if reading.way == "local" else ():
@@ -163,5 +163,5 @@ def check(recipe: Recipe) -> None:
 
 
 def vocabulary_of(reading: Reading) -> list[bytes | None]:
-    """The bytes of each token of the model."""
+    """Return the bytes of each token of the model."""
     return read_vocabulary(reading.tokenizer.read_text(encoding="utf-8"), str(reading.tokenizer))

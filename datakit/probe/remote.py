@@ -1,8 +1,8 @@
-"""A reading by a server of vLLM's: each text as the last message, with the log-probabilities of what the prompt already says.
+"""A reading by a vLLM server: each text as the last message, with the log-probabilities of the prompt's own tokens.
 
-The request asks for one token, which is thrown away, and `prompt_logprobs`: for every token of the conversation the likeliest
-ones in its place, and the token itself where it is not among them (layout of vLLM 0.32). Such requests are computed whole,
-past the server's cache of prefixes, and their logits take memory that it did not plan for: few are in flight at a time.
+The request asks for one token, which is thrown away, and for `prompt_logprobs`: at every token of the conversation the
+likeliest ones, and the token itself if it is not among them (layout of vLLM 0.32). The server computes such requests whole,
+without its cache of prefixes, and their logits take memory that it did not plan for: few are in flight at a time.
 """
 
 from __future__ import annotations
@@ -26,21 +26,19 @@ from datakit.tokens import Vocabulary, locate, row_of
 
 MOST_IN_FLIGHT = 8
 PATH = "/chat/completions"
-NOT_FOUND = (
-    "the server's tokens are not those of the text: its chat template writes it otherwise, or `tokenizer` is another one"
-)
+NOT_FOUND = "the server's tokens are not those of the text: its chat template writes it differently, or `tokenizer` is wrong"
 NO_LOGPROBS = (
     "the answer has no prompt_logprobs and prompt_token_ids, which vLLM gives; for another server's model give its folder as a "
     "source of type local"
 )
-TOO_MANY = "vLLM allows so many with --max-logprobs"
+TOO_MANY = "vLLM's --max-logprobs sets the limit"
 ABOUT_LOGPROBS = re.compile(r"(prompt|max)[_ ]logprobs")
 Store = Callable[[Rows, Rows], None]
 
 
 @dataclass
 class RemoteReading:
-    """One reading over a server's URLs, and what it has done."""
+    """One reading over a server's URLs, with its progress."""
 
     run: Run
     reading: Reading
@@ -55,13 +53,13 @@ class RemoteReading:
     _client: Client | None = field(default=None, init=False)
 
     def progress(self) -> Progress:
-        """What it has done so far; may be called from another thread."""
+        """Return the progress so far; may be called from another thread."""
         if self._client is None:
             return Progress()
         return self._client.progress(self.done, self.failed, self.prompt_tokens, 0)
 
     def read(self, client: Client, signals: Signals) -> None:
-        """Read all that is missing. Raises SourceStopped, and what a signal raises."""
+        """Read all that is missing. Raise SourceStopped, and what a signal raises."""
         with signals.draining(self.drain.soon):
             asyncio.run(self._read(client))
 
@@ -82,7 +80,7 @@ class RemoteReading:
         client.check_answered(self.failed, "texts")
 
     async def _read_row(self, client: Client, row: Row) -> None:
-        """One text becomes a row of distributions or of failures."""
+        """Turn one text into a row of distributions or of failures."""
         try:
             answer, _ = await client.post(PATH, self.body(row), check_answer)
             read = read_answer(answer, self.vocabulary, row["text"].encode(), self.reading.top_k)
@@ -100,7 +98,7 @@ class RemoteReading:
         self.done += 1
 
     def body(self, row: Row) -> dict[str, Any]:
-        """The request for one text."""
+        """Return the request for one text."""
         arguments = self.reading.template_arguments
         source = self.reading.source
         return {
@@ -120,7 +118,7 @@ class RemoteReading:
 
 
 def check_answer(answer: Any) -> None:
-    """ValueError for a body that is no chat completion. SourceStopped where it lacks what was asked for."""
+    """Raise ValueError if the body is no chat completion, and SourceStopped if it lacks the log-probabilities."""
     if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):
         raise ValueError("not a chat completion")
     ids, logprobs = answer.get("prompt_token_ids"), answer.get("prompt_logprobs")
@@ -129,7 +127,7 @@ def check_answer(answer: Any) -> None:
 
 
 def read_answer(answer: dict[str, Any], vocabulary: Vocabulary, text: bytes, top_k: int) -> dict[str, Any] | None:
-    """The columns of a row beside its key. None where the answer's tokens do not spell the text."""
+    """Return the columns of a row without its key; None if the answer's tokens do not spell the text."""
     ids = answer["prompt_token_ids"]
     place = locate(ids, vocabulary, text)
     if place is None or place.first == 0:
@@ -144,6 +142,6 @@ def read_answer(answer: dict[str, Any], vocabulary: Vocabulary, text: bytes, top
 
 
 def _even(top: Sequence[list[tuple[int, float]]]) -> list[list[tuple[int, float]]]:
-    """As many in each place as in the one with fewest: a server with a smaller vocabulary gives fewer."""
+    """Cut every place to as many tokens as the shortest has: a server with a smaller vocabulary gives fewer."""
     least = min(map(len, top), default=0)
     return [row[:least] for row in top]

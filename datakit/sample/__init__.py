@@ -1,1 +1,1 @@
-"""The inside of the sample stage: n samples a prompt of every source model."""
+"""The sample stage: n samples per prompt from every source model."""

@@ -1,7 +1,7 @@
-"""Every source of a recipe at once: the clients that ask for it, and where the answers go.
+"""All sources of a recipe together: the clients that sample them, and where the answers are stored.
 
-It ends when all is answered, or early and with everything stored that was on its way: on Ctrl-C or SIGTERM, when the budget is
-spent, and when a source cannot be used (the others go on only where that is wished).
+Sampling ends when everything is answered, or early, with the answers in flight stored: on Ctrl-C or SIGTERM, when the budget
+is spent, and when a source cannot be used (the others go on only with `keep_going`).
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ from datakit.wording import counted
 
 @dataclass
 class Gathering:
-    """All sources of a run: what each misses, asked turn by turn."""
+    """All sources of a run: what each lacks, sampled turn by turn."""
 
     run: Run
     recipe: Recipe
     options: Options
     monitor: Monitor
     readers: Mapping[str, SampledReader] = field(default_factory=dict)
-    """By model: what reads the distributions that come with samples."""
+    """The readers of the distributions that come with samples, by model."""
     stopped: list[DatakitError] = field(default_factory=list)
-    """Sources that cannot be used, and a spent budget."""
+    """The errors of unusable sources, and of a spent budget."""
     _meter: Meter = field(init=False)
     _drain: Drain = field(init=False)
     _budget_spent: bool = False
     _kept: KeptEngine = field(default_factory=KeptEngine)
-    """Of the local source before: the next one's workers have imports behind them."""
+    """The engine of the previous local source: its workers have done their imports already."""
 
     def __post_init__(self) -> None:
         limited = self.recipe.budget != Budget()
@@ -59,22 +59,22 @@ class Gathering:
 
     @property
     def logs(self) -> Path:
-        """Where the servers that are started write."""
+        """The folder of the logs of started servers."""
         return self.run.folder / "logs"
 
     @property
     def is_over(self) -> bool:
-        """Whether no further turn is to be asked."""
+        """True if no further turn is to be sampled."""
         return self._budget_spent or bool(self.stopped and not self.options.keep_going)
 
     def end_orphans(self) -> None:
-        """End what a build that was killed has left of its servers."""
+        """End the servers that a killed build has left."""
         serving.end_orphans(self.logs, self.monitor.say)
 
     def asked(self) -> list[Asked]:
-        """The sources that miss something, in the recipe's order.
+        """Return the sources that lack samples, in the recipe's order.
 
-        RunError where one that is no longer asked in batches has some that run: it would pay twice.
+        Raise RunError if a source that is no longer sampled in batches has a batch running: it would be paid for twice.
         """
         asked = asked_sources(self.run, self.recipe, self.options.retry_failures)
         known, folder = {identity(way.source): one for one in asked for way in one.source.ways}, BatchFolder(self.run)
@@ -82,7 +82,7 @@ class Gathering:
             one = known.get(batch.source)
             if one is None and batch.may_be_paid:
                 self.monitor.say(
-                    f"batch {batch.batch_id} of {batch.model} is left alone: this recipe misses nothing of such samples "
+                    f"batch {batch.batch_id} of {batch.model} is left alone: this recipe does not need its samples "
                     f"({folder.note_path(batch)})",
                     warning=True,
                 )
@@ -94,7 +94,7 @@ class Gathering:
         return asked
 
     def turns(self, asked: list[Asked]) -> Iterator[list[Asked]]:
-        """Who is asked at the same time: servers as serving.in_turns has them, endpoints with the first of them."""
+        """Yield the sources to sample at the same time: servers as in serving.in_turns, endpoints with the first of them."""
         served = [one.source for one in asked if isinstance(one.source, ServeSource)]
         batched = [one for one in asked if one.in_batches] if served else []
         if batched:  # they begin at once, but no server is kept up until a vendor has answered
@@ -107,9 +107,9 @@ class Gathering:
             yield batched
 
     def ask(self, turn: Sequence[Asked]) -> None:
-        """Ask the sources of one turn for all that they miss; their servers run as long as that takes.
+        """Sample what the sources of one turn lack; their servers run for as long as that takes.
 
-        What ends it early is in `stopped` afterwards. Raises what a signal raises.
+        Errors that end it early are added to `stopped`. Raise what a signal raises.
         """
         if self._note_budget():
             return
@@ -131,7 +131,7 @@ class Gathering:
             self.run.journal("failures").close()
 
     def _ask_here(self, asked: Asked, source: LocalSource) -> None:
-        """Sample a model folder in workers of this build; a signal ends that at once, a spent budget after what is stored."""
+        """Sample a model folder in workers of this build. A signal ends it at once, a spent budget after stored rows."""
 
         def store(responses: Rows, failures: Rows) -> None:
             self.run.journal("responses").append(responses)
@@ -155,14 +155,14 @@ class Gathering:
             self.run.journal("failures").close()
 
     def close(self) -> None:
-        """End the workers that are left."""
+        """End the remaining workers."""
         self._kept.close()
 
     def _place_of(self, source: Sampled) -> str:
         return f"sources.{next(at for at, one in enumerate(self.recipe.sources) if one is source)}"
 
     def name_copies(self) -> None:
-        """Name the sources whose samples of a prompt are copies of one text."""
+        """Warn of sources whose samples of a prompt are copies of one text."""
         with self.run.snapshot() as snapshot:
             copied = snapshot.query(load_sql("sample/find_copies"))
         for model, prompts, copies in copied.iter_rows():
@@ -174,17 +174,17 @@ class Gathering:
             )
 
     def name_endings(self) -> None:
-        """Name the finish reasons that make answers neither chosen nor rejected."""
+        """Warn of finish reasons that make answers neither chosen nor rejected."""
         with self.run.snapshot() as snapshot:
             endings = snapshot.query(load_sql("sample/find_endings"))
         for model, reason, n in endings.iter_rows():
-            known = "raise sampling.max_tokens" if reason in CUT_OFF else f"where that means complete: complete: [{reason}]"
+            known = "raise sampling.max_tokens" if reason in CUT_OFF else f"if that means complete: complete: [{reason}]"
             self.monitor.say(
                 f"{model}: {counted(n, 'answers')} ended with '{reason}', neither chosen nor rejected ({known})", warning=True
             )
 
     def _note_budget(self) -> bool:
-        """Whether the budget is spent; the first time it is noted in `stopped`."""
+        """Return True if the budget is spent; the first time, add that to `stopped`."""
         if not self._budget_spent and (said := self._meter.over_budget()) is not None:
             self._budget_spent = True
             self.stopped.append(BudgetSpent(said))
@@ -199,8 +199,8 @@ class Gathering:
             await self._until_all_end()
 
     async def _sampler_of(self, asked: Asked, servers: Iterator[serving.Server], stack: AsyncExitStack) -> AnySampler:
-        """With a client of the source's own URLs, or of the server that was started for it."""
-        source = cast(EndpointSource | ServeSource, asked.source)  # `ask` samples others itself
+        """Return a sampler with a client of the source's own URLs, or of the server that was started for it."""
+        source = cast(EndpointSource | ServeSource, asked.source)  # `ask` samples local ones itself
         if isinstance(source, EndpointSource):
             access = read_access(source.api_key_env, source.headers, source.origin.section)
             if source.request == "batch":
@@ -231,7 +231,7 @@ class Gathering:
                 self.run.journal("distributions").append(read)
                 self.run.journal("failures").append(failures)
             except BaseException:
-                self._drain.send_no_more()  # to the other sources neither: their answers could not be stored
+                self._drain.send_no_more()  # nor to the other sources: their answers could not be stored
                 raise
             if not self._drain.begun and self._note_budget():
                 self._drain.begin("the budget is spent")

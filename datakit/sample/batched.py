@@ -1,8 +1,8 @@
-"""One source through a vendor's batches: missing samples become lines, files, batches; results become responses and failures.
+"""Samples one source through a vendor's batches: missing samples become lines, files, batches; results become rows.
 
-Each batch goes from step to step (store/batches.py), and a step that was begun before looks first for what it may have made. So
-a build that is killed anywhere goes on, and every line is paid for once. What runs is never cancelled: it is paid for, and the
-next build takes it up. A line that came back without an answer is asked again by the next build.
+Each batch goes from step to step (store/batches.py); a step that had begun before looks first for what it may have made. So a
+build that is killed at any moment can resume, and every line is paid for once. A running batch is never cancelled: it is paid
+for, and the next build takes it up. A line that came back without an answer is asked again by the next build.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from datakit.sample.spending import Meter, Spent, identity, spent_at
 from datakit.store import Batch, BatchFolder, Run, Sample, load_sql
 from datakit.wording import counted
 
-LOST_FILES = 3  # times that a file that was uploaded may be unknown to the vendor
+LOST_FILES = 3  # times that the vendor may not know an uploaded file
 
 
 @dataclass
@@ -41,10 +41,10 @@ class BatchSampler:
     run: Run
     meter: Meter
     tell: Callable[[str], None]
-    """Shows how the batches fare, beside the source."""
+    """Shows the state of the batches beside the source."""
     say: Callable[[str], None]
     only_begins: bool = False
-    """Whether it ends as soon as the batches run; somebody waits for them later."""
+    """True if it ends as soon as the batches run, and a later turn waits for them."""
     done: int = field(default=0, init=False)
     failed: int = field(default=0, init=False)
     exchange: Exchange = field(init=False)
@@ -56,12 +56,12 @@ class BatchSampler:
         self._batches: dict[str, Batch] = {}
         self._seen: dict[str, BatchState] = {}
         self._lost: dict[str, int] = {}
-        self._waiting: dict[str, str] = {}  # what keeps a batch from being created, until another one has ended
+        self._waiting: dict[str, str] = {}  # why a batch cannot be created until another one has ended
         self._crowded_since: float | None = None
         self.answered = self.client.answered
 
     def progress(self) -> Progress:
-        """What it has done so far; may be called from another thread."""
+        """Return the progress so far; may be called from another thread."""
         took, running = self.exchange, sum(state.completed for state in list(self._seen.values()))
         n = self.done + self.failed + running
         return Progress(self.done + running, self.failed, n, 0, took.prompt_tokens, took.completion_tokens)
@@ -69,7 +69,7 @@ class BatchSampler:
     async def sample(self, asks: Iterable[Ask], store: Store) -> None:
         """Hand response rows and failure rows to `store` as batches end; lines are written before anything is sent.
 
-        Ends early once the client is drained; the batches run on. Raises SourceStopped, BudgetSpent.
+        End early once the client is drained; the batches run on. Raise SourceStopped or BudgetSpent.
         """
         self._begin(asks)
         try:
@@ -84,21 +84,19 @@ class BatchSampler:
                     await self.client.pause(self.source.batch.poll_s)
         except Drained:
             if running := [batch.batch_id for batch in self._batches.values() if batch.batch_id]:
-                self.say(
-                    f"{self.source.model}: {', '.join(running)} runs on; {self.source.origin.again} to store what comes of it"
-                )
+                self.say(f"{self.source.model}: {', '.join(running)} runs on; {self.source.origin.again} to store its results")
 
     def _begin(self, asks: Iterable[Ask]) -> None:
-        """The batches of earlier builds that may be paid for, and new ones for what is in none of them.
+        """Collect the batches of earlier builds that may be paid for, and write new ones for the samples in none of them.
 
-        Where the source asks some prompts otherwise than others, a batch has those of one manner.
+        If some prompts are sampled with other settings, each batch has prompts with the same settings.
         """
         self.folder.clean()
         for batch in self.folder.notes():
             if batch.source not in self._manners:
                 continue
             if batch.step == "written" or (batch.step == "uploaded" and batch.status is not None):
-                self.folder.discard(batch)  # nothing of it was ever answered: its lines may be cut otherwise now
+                self.folder.discard(batch)  # no line was ever answered: the lines may be divided differently now
             else:
                 self._batches[batch.name] = batch
                 if batch.may_be_paid:
@@ -112,7 +110,7 @@ class BatchSampler:
                 self._batches[batch.name] = batch
 
     def _tokens_each(self, manner: Manner) -> int | None:
-        """What an answer may take: the mean of those that are there, else max_tokens."""
+        """Return the expected tokens per answer: the mean of the present ones, else max_tokens."""
         mean = self.run.query(load_sql("sample/mean_tokens"), manner.of_source)["mean_tokens"][0]
         return manner.settings.get("max_tokens") if mean is None else round(mean)
 
@@ -122,7 +120,7 @@ class BatchSampler:
     # ---------------------------------------------------------------------------------------------------------- step by step
 
     async def _go_on(self, name: str, store: Store) -> None:
-        """All steps of a batch up to the first wait."""
+        """Do all steps of a batch up to the first wait."""
         if self._batches[name].step in ("written", "uploading"):
             await self.client.patiently(lambda: self._upload(name))
         if self._batches[name].step in ("uploaded", "creating") and self._may_create(name):
@@ -146,7 +144,7 @@ class BatchSampler:
         self._save(name, step="uploaded", file_id=file_id)
 
     def _may_create(self, name: str) -> bool:
-        """Whether there is room for it: in the vendor's queue, as far as is known, and in the budget."""
+        """Return True if there is room for it in the vendor's queue, as far as is known, and in the budget."""
         batch = self._batches[name]
         if batch.step == "creating":  # it may be running already
             self.meter.take_on(name, self._may_take(batch))
@@ -166,27 +164,27 @@ class BatchSampler:
         file_id = batch.file_id or ""  # it has one by now
         state = await self._find(batch) if batch.step == "creating" else None
         self._save(name, step="creating")
-        await asyncio.to_thread(self.run.copy_away)  # what is paid for is known wherever the run goes on
+        await asyncio.to_thread(self.run.copy_away)  # wherever the run goes on, the paid batch is known
         try:
             state = state or await self.client.create(file_id, options.url, options.window, batch.metadata)
         except Fault as fault:
             self._lost[name] = self._lost.get(name, 0) + 1
             if file_id not in fault.message or self._lost[name] > LOST_FILES:
                 raise
-            self._save(name, step="written", file_id=None)  # it is not known there (yet, or any more): upload it again
+            self._save(name, step="written", file_id=None)  # not known there (yet, or any more): upload it again
             return
         self._save(name, step="running", batch_id=state.batch_id)
 
     async def _find(self, batch: Batch) -> BatchState | None:
-        """The batch that an earlier try may have made."""
+        """Return the batch that an earlier try may have made, or None."""
         try:
             return await self.client.batch_of(batch.file_id or "", batch.metadata)
         except Fault as fault:
             if not has_no_list(fault):
                 raise
             raise self.client.stop(
-                f"does not list its batches, so whether the one of {batch.file_name} was made is not known: see the vendor's "
-                f"own pages; if it was, write its id as batch_id into {self.folder.note_path(batch)} and step: running, else "
+                f"does not list its batches, so the one of {batch.file_name} may or may not have been made: see the vendor's "
+                f"own pages; if it was, write its id as batch_id and step: running into {self.folder.note_path(batch)}, else "
                 "remove that file"
             ) from fault
 
@@ -199,7 +197,7 @@ class BatchSampler:
         return self._seen[name]
 
     def _gone(self, batch: Batch, fault: Fault, what: str) -> Fault | SourceStopped:
-        """The fault, or where it is that the vendor does not know what was made: what to do."""
+        """Return the fault, or, if the vendor does not know what was made, an error that says what to do."""
         if fault.error not in ("http_404", "http_410"):
             return fault
         return self.client.stop(
@@ -208,7 +206,7 @@ class BatchSampler:
         )
 
     def _refuse(self, name: str, refusal: Fault) -> None:
-        """The vendor did not take the file: nothing was asked. Raises SourceStopped where waiting is of no use."""
+        """Handle a file that the vendor rejected; no line was answered. Raise SourceStopped unless waiting may help."""
         batch = self._batches[name]
         self.meter.settle(name)
         self._seen.pop(name)
@@ -221,7 +219,7 @@ class BatchSampler:
         return sum(batch.step in ("creating", "running") for batch in self._batches.values())
 
     def _check_waiting(self) -> None:
-        """Whether those that wait for room will ever have it, when no other batch of ours takes it."""
+        """Raise an error if no other batch of ours runs, but those that wait for room still have none."""
         if not self._waiting or self._n_running():
             self._crowded_since = None
             return
@@ -236,7 +234,7 @@ class BatchSampler:
             )
 
     def _show(self) -> None:
-        """How the batches fare, beside the source's bar."""
+        """Show the state of the batches beside the source's bar."""
         states = [self._seen[name].status if name in self._seen else batch.step for name, batch in self._batches.items()]
         if not states:
             self.tell("")
@@ -248,7 +246,7 @@ class BatchSampler:
     # --------------------------------------------------------------------------------------------------------------- results
 
     async def _store(self, name: str, state: BatchState, store: Store) -> None:
-        """Rows of all lines of a batch that has ended. Raises SourceStopped where they say that the source cannot be used."""
+        """Store rows for all lines of an ended batch. Raise SourceStopped if they say that the source cannot be used."""
         batch = self._batches[name]
         paths = [self.folder.result_path(batch, number) for number, _ in enumerate(state.files, 1)]
         for file_id, path in zip(state.files, paths, strict=True):
@@ -261,15 +259,15 @@ class BatchSampler:
             line_id = None if line is None else read_id(line.custom_id)
             n_others += line is None or line_id is None or not (harvest.take(line_id, line) or requests.has(line_id))
             if number % ROWS_AT_A_TIME == 0:
-                await asyncio.sleep(0)  # other sources are asked meanwhile
+                await asyncio.sleep(0)  # let other sources go on
         harvest.end(state.status)
         for table in ("responses", "failures"):
-            self.run.journal(table).close()  # on the disk, before the results are let go
+            self.run.journal(table).close()  # on disk, before the results are removed
         self.folder.finish(batch, state.status)
         self._settle(name, harvest)
         if n_others:
             others = counted(n_others, "lines")
-            self.say(f"{self.source.model}: {others} in the results of {state.batch_id} of no request of that batch")
+            self.say(f"{self.source.model}: {others} in the results of {state.batch_id} match no request of that batch")
         self._check_source(harvest)
 
     async def _download(self, batch: Batch, file_id: str, path: Path) -> None:
@@ -279,7 +277,7 @@ class BatchSampler:
             raise self._gone(batch, fault, f"file {file_id}, the results of batch {batch.batch_id}") from fault
 
     def _unsettled(self, batch: Batch) -> dict[str, Sample]:
-        """Whose its lines are, without those that were stored before a build was killed."""
+        """Return the samples of its lines, except those that were stored before a build was killed."""
         samples = self.folder.samples(batch)
         with self.run.snapshot() as snapshot:
             snapshot.keep("some_samples", pl.DataFrame({"response_id": list(samples)}))
@@ -289,7 +287,7 @@ class BatchSampler:
         return samples
 
     def _settle(self, name: str, harvest: Harvest) -> None:
-        """It has ended: what it took is counted now, and there may be room for another one."""
+        """Count what an ended batch took; there may be room for another one now."""
         self.meter.settle(name)
         del self._batches[name], self._seen[name]
         self._waiting.clear()
@@ -308,7 +306,7 @@ class BatchSampler:
 
 
 def _without(asks: Iterable[Ask], keys: set[str]) -> Iterator[Ask]:
-    """The asks without these samples."""
+    """Yield the asks without these samples."""
     for ask in asks:
         if missing := {index: key for index, key in ask.missing.items() if key not in keys}:
             yield replace(ask, missing=missing)

@@ -1,6 +1,6 @@
-"""Batches by hand: files of lines for a machine that datakit does not reach, and what came back from it.
+"""Batches by hand: files of lines for a machine that datakit cannot reach, and the results from there.
 
-Nothing of this is noted in the run: what a file asks for is missing until its results are read.
+The run keeps no record of these files: what they ask for is missing until the results are read.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ class Written:
 
     path: Path
     model: str
-    """As the lines ask for it."""
+    """The model that the lines request."""
     n_lines: int
 
 
 def write_lines(run: Run, recipe: Recipe, path: Path, max_lines: int | None, retry_failures: bool) -> list[Written]:
-    """Write a line for every missing sample of every endpoint and server, but for those in a batch that runs.
+    """Write a line for every missing sample of every endpoint and server, except those in a running batch.
 
-    Where one source misses some they are in `path`, else in a file a source beside it; with `max_lines` these are numbered.
-    BadInput where such a file or a folder is there, or nothing is missing.
+    If one source lacks samples, `path` is written, else a file per source beside it; with `max_lines` files are numbered.
+    Raise BadInput if such a file or a folder exists already, or if nothing is missing.
     """
     if path.is_dir():
         raise BadInput(f"{path}: is a folder; name a file in it")
@@ -62,7 +62,7 @@ def write_lines(run: Run, recipe: Recipe, path: Path, max_lines: int | None, ret
                 target = path.with_name("-".join(names) + path.suffix)
                 written.append(Written(target, one.source.requested_model, _write(target, some)))
     if not written:
-        raise BadInput(f"{run.folder}: no samples are missing but those in batches that run: there is nothing to write")
+        raise BadInput(f"{run.folder}: no samples are missing except those in running batches: there is nothing to write")
     return written
 
 
@@ -71,32 +71,32 @@ def _write(path: Path, lines: Iterable[bytes]) -> int:
         with path.open("xb") as file:
             return sum(file.write(line) > 0 for line in lines)
     except FileExistsError as error:
-        raise BadInput(f"{path}: is there already; give another name") from error
+        raise BadInput(f"{path}: exists already; give another name") from error
     except OSError as error:
         raise BadInput(f"{path}: cannot be written ({error.strerror})") from error
 
 
 @dataclass
 class Read:
-    """What the lines of a file of results were."""
+    """The lines of a file of results, counted."""
 
     stored: int = 0
     failed: int = 0
-    """Without an answer: rows of failures."""
+    """Lines without an answer: rows of failures."""
     there: int = 0
-    """Of samples that are there already."""
+    """Lines of samples that the run has already."""
     foreign: list[str] = field(default_factory=list)
-    """custom_ids as datakit writes them, of no sample that this run's recipe wants: another recipe's, or other prompts'."""
+    """custom_ids in datakit's form, of samples that this run's recipe does not want: another recipe's or other prompts'."""
     unknown: list[str] = field(default_factory=list)
-    """custom_ids of something else."""
+    """custom_ids of any other form."""
     unreadable: int = 0
-    """Not a JSON object with a custom_id, and a response or error."""
+    """Lines that are not a JSON object with a custom_id, and a response or an error."""
 
 
 def store_results(run: Run, recipe: Recipe, path: Path) -> Read:
-    """Store the answers in a file of results, whatever wrote it: each line once, by its custom_id.
+    """Store the answers in a file of results, whatever program wrote it: each line once, by its custom_id.
 
-    BadInput where no line of it is of this run; nothing is stored then.
+    Raise BadInput, and store nothing, if no line of it belongs to this run.
     """
     if not path.is_file():
         raise BadInput(f"{path}: no such file")
@@ -124,15 +124,15 @@ def store_results(run: Run, recipe: Recipe, path: Path) -> Read:
         read.stored += harvest.n_done
         read.failed += harvest.n_failed
     if not (read.stored or read.failed or read.there):
-        raise BadInput(f"{path}: no line is of {run.folder}: {said_of(read) or 'it is empty'}")
+        raise BadInput(f"{path}: no line belongs to {run.folder}: {said_of(read) or 'it is empty'}")
     return read
 
 
 def said_of(read: Read) -> str:
-    """What is to be said of lines that are not of the run; empty where all are."""
+    """Return a message about lines that do not belong to the run; empty if all do."""
     parts = []
     for what, ids in (
-        ("lines of another recipe, or of prompts that this run has not", read.foreign),
+        ("lines of another recipe, or of prompts that this run does not have", read.foreign),
         ("lines with a custom_id that datakit does not write", read.unknown),
     ):
         if ids:
@@ -145,7 +145,7 @@ def said_of(read: Read) -> str:
 
 
 def _harvests(run: Run, recipe: Recipe, snapshot: Database) -> dict[Identity, Harvest]:
-    """One a way in which a source is asked, by its identity."""
+    """Return a harvest per way in which a source is sampled, by its identity."""
 
     def store(responses: Rows, failures: Rows) -> None:
         run.journal("responses").append(responses)
@@ -161,7 +161,7 @@ def _harvests(run: Run, recipe: Recipe, snapshot: Database) -> dict[Identity, Ha
 
 
 def _known(some: Iterable[Result | None], read: Read) -> list[tuple[LineId, Result]]:
-    """Those with a custom_id of ours; the others are counted."""
+    """Return the results with a custom_id in datakit's form; count the others."""
     known = []
     for result in some:
         line_id = None if result is None else read_id(result.custom_id)
@@ -175,7 +175,7 @@ def _known(some: Iterable[Result | None], read: Read) -> list[tuple[LineId, Resu
 
 
 def _wanted(snapshot: Database, keys: list[str]) -> dict[str, tuple[Identity, Sample, bool]]:
-    """Of these samples those that the recipe wants: the source, whose they are, and whether they are there."""
+    """Return those of these samples that the recipe wants: source, sample, and whether the run has it."""
     snapshot.keep("some_samples", pl.DataFrame({"response_id": keys}, schema={"response_id": pl.String}))
     found = snapshot.query("SELECT w.* FROM wanted_lines AS w SEMI JOIN some_samples AS s USING (response_id)")
     return {
@@ -189,6 +189,6 @@ def _wanted(snapshot: Database, keys: list[str]) -> dict[str, tuple[Identity, Sa
 
 
 def _chunks(items: Iterator[Item], size: int | None) -> Iterator[Iterator[Item]]:
-    """The items in turns of at most `size`, each to be used up before the next; all in one turn without a size."""
+    """Yield the items in chunks of at most `size`, each to be used up before the next; in one chunk without a size."""
     for first in items:
         yield chain([first], items if size is None else islice(items, size - 1))

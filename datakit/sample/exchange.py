@@ -1,4 +1,4 @@
-"""What a source is sent for a sample, and the rows that an answer makes: the same one by one, in batches and by hand."""
+"""The request for a sample, and the rows that an answer makes: the same for single requests, batches and batches by hand."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from datakit.tables.answers import join
 from datakit.tokens import SampledReader
 
 CONTINUED = {"continue_final_message": True, "add_generation_prompt": False}
-"""What vLLM, SGLang and llama.cpp call it to go on with the last message; without the second vLLM refuses the first."""
+"""The fields by which vLLM, SGLang and llama.cpp continue the last message; vLLM refuses the first without the second."""
 
 
 class Withheld(RequestFailed):
-    """A request with no answer but some that the server keeps back: `n` of its samples have failed, not those it ignored."""
+    """A request whose answers the server withheld: `n` of its samples failed; those that the server ignored did not."""
 
     def __init__(self, n: int) -> None:
         super().__init__("content_filter", "the server withheld the answer (content filter or refusal)", 1, permanent=True)
@@ -25,7 +25,7 @@ class Withheld(RequestFailed):
 
 @dataclass(frozen=True)
 class Manner:
-    """How a source is asked: what its responses say of it, and its fields of a request."""
+    """Sampling settings: the columns that they set in responses, and the fields of a request."""
 
     of_source: Row
     settings: Row
@@ -38,18 +38,18 @@ class Manner:
 
     @property
     def identity(self) -> tuple[str, str | None, str]:
-        """model, revision, sampling: what tells responses that were asked so from others."""
+        """model, revision, sampling: the identity of the responses to such requests."""
         model, revision, sampling = self.of_source.values()
         return model, revision, sampling
 
 
 @dataclass
 class Exchange:
-    """One source model: requests to it, and answers of it. Counts the tokens of what it has read."""
+    """The requests to one source model and its answers. Counts the tokens of what it has read."""
 
     source: Sampled
     reader: SampledReader | None = None
-    """Reads the distributions that come with samples: then a row has them as `distribution`."""
+    """Reads the distributions that come with samples; a row then has one as `distribution`."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
@@ -58,7 +58,7 @@ class Exchange:
         self._without_seed = isinstance(self.source, Requested) and "seed" in self.source.omit
 
     def body(self, messages: Messages, n: int, seed: int, manner: Manner | None = None) -> dict[str, Any]:
-        """A request for n samples, in the source's usual manner or another."""
+        """Return a request for n samples, with the source's usual settings or with others."""
         messages = self.source.asked(messages)
         if self.source.prefill is not None:
             messages = [*messages, {"role": "assistant", "content": self.source.prefill}]
@@ -74,9 +74,9 @@ class Exchange:
     def rows(
         self, answer: dict[str, Any], wanted: int, seed: int, latency_s: float | None, manner: Manner | None = None
     ) -> Rows:
-        """A row for each choice that has an answer, at most `wanted`; who reads them adds the ids.
+        """Return a row for each choice that has an answer, at most `wanted`; the caller adds the ids.
 
-        `latency_s`: None where nobody waited for it. Raises Withheld where the server keeps all answers back.
+        `latency_s`: None if nobody waited for it. Raise Withheld if the server withholds all answers.
         """
         choices = answer["choices"][:wanted]
         rows = [row for choice in choices if (row := self._row(choice, seed, latency_s, manner or self.manner)) is not None]
@@ -86,7 +86,7 @@ class Exchange:
         return rows
 
     def _row(self, choice: dict[str, Any], seed: int, latency_s: float | None, manner: Manner) -> Row | None:
-        """None where there is no answer in it: neither text nor thought, one that is withheld, or one that broke off."""
+        """Return a row, or None if there is no answer: neither text nor thought, or one that is withheld or was broken off."""
         content = read_content(choice)
         if not (content.text or content.thinking) or is_withheld(choice) or is_unfinished(choice):
             return None
@@ -102,13 +102,13 @@ class Exchange:
             "finish_reason": reason if isinstance(reason := choice.get("finish_reason"), str) else None,
             "latency_s": latency_s,
         }
-        if self.reader is not None and parts.reasoning is None and parts.text:  # behind a thought they are others
+        if self.reader is not None and parts.reasoning is None and parts.text:  # behind a thought the token positions differ
             read = self.reader.read(choice, parts.text)
             row["distribution"] = None if read is None else {**self.reader.key, **read}
         return row
 
     def _count_tokens(self, rows: Rows, answer: dict[str, Any]) -> None:
-        """Its `usage` counts a whole request: its completion tokens are shared out by characters, the sum stays exact."""
+        """Count tokens. `usage` is of a whole request: its completion tokens are divided by characters; the sum stays exact."""
         asked, total = count_of(answer, "prompt_tokens"), count_of(answer, "completion_tokens")
         self.prompt_tokens += asked or 0
         self.completion_tokens += total or 0
@@ -120,14 +120,14 @@ class Exchange:
 
 
 def check_answer(answer: Any) -> None:
-    """A chat completion has a list of choices, each an object; ValueError for anything else: a malformed body."""
+    """Raise ValueError unless the answer is a chat completion: it has a list of choices, each an object."""
     choices = answer.get("choices") if isinstance(answer, dict) else None
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise ValueError("not a chat completion")
 
 
 def _share(total: int | None, sizes: list[int]) -> list[int | None]:
-    """A whole number shared out by sizes; the sum stays exact."""
+    """Divide a whole number in proportion to sizes; the sum stays exact."""
     if total is None:
         return [None] * len(sizes)
     shares, left = list[int | None](), sum(sizes)
@@ -139,7 +139,7 @@ def _share(total: int | None, sizes: list[int]) -> list[int | None]:
 
 
 def reasoning_tokens(answer: dict[str, Any]) -> int | None:
-    """The tokens of thoughts, where the server's `usage` tells them apart; None where it does not, or counts none."""
+    """Return the tokens of thoughts; None if the server's `usage` does not tell them apart, or counts none."""
     usage = answer.get("usage")
     details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
     count = details.get("reasoning_tokens") if isinstance(details, dict) else None

@@ -1,4 +1,4 @@
-"""What lines come back as: rows of responses, and of failures for lines without an answer. Joined by id, never by position."""
+"""Turns results of lines into rows of responses, and of failures for lines without an answer. Joins by id, not position."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datakit.sample.one_source import Store
 from datakit.store import Sample
 from datakit.tables import Rows, failure_row
 
-ROWS_AT_A_TIME = 500  # that are stored together
+ROWS_AT_A_TIME = 500  # rows that are stored together
 ENDED_AS = {
     "expired": ("batch_expired", "the batch's completion_window ended before this line was answered"),
     "cancelled": ("batch_cancelled", "the batch was cancelled before this line was answered"),
@@ -22,24 +22,24 @@ NO_LINE = ("no_line", "the results of the batch have no line for this sample")
 
 @dataclass
 class Harvest:
-    """Lines that were asked in one manner, as their results are read."""
+    """Lines that were sent with the same settings, while their results are read."""
 
     exchange: Exchange
     manner: Manner
     wanted: dict[str, Sample]
-    """Whose the lines are that are still to become rows, by response_id."""
+    """The samples of the lines that have no row yet, by response_id."""
     request: Callable[[LineId], bytes]
-    """The request of a line: what is only quoted from it, a server does not say itself."""
+    """Returns the request of a line: text that a server merely quotes from it is not about the error."""
     hide: Callable[[str], str]
-    """A text without our secrets."""
+    """Returns a text without our secrets."""
     store: Store
     proven: bool
-    """Whether the source has answered before. While it has not, a refusal may be its fault, not the request's."""
+    """True if the source has answered before. Until it has, a refusal may be its fault and not the request's."""
     n_done: int = field(default=0, init=False)
     account: str | None = field(default=None, init=False)
-    """What a line says of the account: nothing more is to be asked."""
+    """The message of a line about the account, if any: nothing more should be sent then."""
     last_fault: str | None = field(default=None, init=False)
-    """What the last line says that came back without an answer."""
+    """The error of the last line without an answer."""
 
     def __post_init__(self) -> None:
         self._rows: Rows = []
@@ -47,11 +47,11 @@ class Harvest:
 
     @property
     def n_failed(self) -> int:
-        """Lines without an answer."""
+        """The number of lines without an answer."""
         return len(self._failures)
 
     def take(self, line_id: LineId, result: Result) -> bool:
-        """One result becomes a row; False where it is wanted no more: it was stored, or came twice."""
+        """Turn one result into a row; return False if it is not wanted: it was stored, or it occurs twice."""
         sample = self.wanted.pop(line_id.response_id, None)
         if sample is None:
             return False
@@ -64,7 +64,7 @@ class Harvest:
             self._fail(line_id.response_id, failure.error, failure.message, failure.attempts, failure.permanent)
         except Fault as fault:
             message = self.hide(fault.message)
-            if not fault.error.startswith("batch_"):  # that the vendor had no time for it is nobody's fault
+            if not fault.error.startswith("batch_"):  # the vendor had no time for it: nothing is wrong
                 self.last_fault = message
             if fault.meaning == "account":
                 self.account = message
@@ -74,7 +74,7 @@ class Harvest:
         return True
 
     def end(self, status: str | None = None) -> None:
-        """All results were read. `status`: that of the batch, whose other lines are failures then."""
+        """Finish after the last result. `status`: that of the batch, whose remaining lines then become failures."""
         error, message = ENDED_AS.get(status or "", NO_LINE)
         if status is not None:
             for key in self.wanted:

@@ -1,8 +1,8 @@
-"""The worker of a `local` source: a batch of prompts through a model folder, with a cache of keys and values.
+"""The worker of a `local` source: runs a batch of prompts through a model folder, with a cache of keys and values.
 
-A prompt is read once for all of its samples, and rows that have ended leave the batch. The chance of a token is a function of
-the sample's seed and of the token's place alone, so a sample is the same in any company, but for the rounding of what is
-computed: between batches of other shapes logits differ in their last digits.
+A prompt is read once for all of its samples, and rows that have ended leave the batch. The random number of a token depends
+only on the sample's seed and the token's position, so a sample does not depend on the rest of its batch, except for rounding:
+logits differ in their last digits between batches of different shapes.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
     from datakit.tables import Messages, Row, Rows
 
-NUCLEUS = 64  # likeliest tokens that are looked at for top_p first; all are, where they do not suffice
-COMPACT = 7 / 8  # of a batch: with fewer rows that go on, the others leave it
-STOP_TAIL = 8  # tokens before the last one that a text to stop at may begin in, beside one for each of its characters
+NUCLEUS = 64  # tokens, the likeliest first, that are tried for top_p; if they do not suffice, all are
+COMPACT = 7 / 8  # the batch is compacted when this share of its rows, or less, goes on
+STOP_TAIL = 8  # tokens before the last one in which a stop text may begin, in addition to one per character of it
 OUT_OF_MEMORY = ("out of memory", "ALLOC_FAILED", "DefaultCPUAllocator")  # of CUDA and MPS; of cuBLAS; of the CPU
 
 
 @dataclass(frozen=True)
 class Settings:
-    """recipe.LocalSampling, as a request has it."""
+    """The fields of recipe.LocalSampling, as in a request."""
 
     temperature: float = 1.0
     top_p: float = 1.0
@@ -46,7 +46,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Refused:
-    """Why a prompt cannot be answered at all."""
+    """The reason why a prompt cannot be answered."""
 
     error: str
     message: str
@@ -61,7 +61,7 @@ class Model:
     batch_size: int
     positions: int = field(init=False)
     ends: Tensor = field(init=False)
-    """The tokens that end an answer."""
+    """The token ids that end an answer."""
 
     def __post_init__(self) -> None:
         import torch
@@ -72,10 +72,10 @@ class Model:
         self.ends = torch.tensor(named if isinstance(named, list) else [named], device=self.model.device)
 
     def answer(self, rows: Rows) -> list[Row]:
-        """One result a row, in order: text, finish_reason, n_prompt_tokens, n_tokens, seed; or error and message.
+        """Return one result per row, in order: text, finish_reason, n_prompt_tokens, n_tokens, seed; or error and message.
 
-        A row has messages (a last one of the assistant is how the answer begins), settings, which are alike in all, and seeds:
-        where the first gives no text the next is tried. The text is empty where none gives any.
+        A row has messages (a last one of the assistant is the beginning of the answer), settings, equal in all rows, and seeds:
+        if the first gives no text, the next is tried. The text is empty if none gives any.
         """
         settings = Settings(**{**rows[0]["settings"], "stop": tuple(rows[0]["settings"].get("stop", ()))})
         prompts = self._encode([row["messages"] for row in rows])
@@ -93,7 +93,7 @@ class Model:
         return [found[at] for at in range(len(rows))]
 
     def _answers(self, prompts: Mapping[int, list[int]], seeds: Mapping[int, int], settings: Settings) -> dict[int, Row]:
-        """The results by the prompts' numbers; what is alike in length is answered together."""
+        """Return the results by the prompts' numbers; prompts of similar length are answered together."""
         found: dict[int, Row] = {}
         order = sorted(prompts, key=lambda at: len(prompts[at]))
         while order:
@@ -131,7 +131,7 @@ class Model:
         return whole
 
     def _within_memory(self, prompts: list[list[int]], seeds: list[int], settings: Settings) -> list[Row] | None:
-        """The results of one batch. None where it was too much: then batches have half of its rows from now on."""
+        """Return the results of one batch. Return None if memory ran out: batches have half of its rows from then on."""
         import torch
 
         try:
@@ -158,7 +158,7 @@ class Model:
         return {"text": text, "finish_reason": reason, "n_prompt_tokens": n_prompt_tokens, "n_tokens": len(ids)}
 
     def _generate(self, prompts: list[list[int]], seeds: list[int], settings: Settings) -> list[tuple[int, list[int], bool]]:
-        """For each prompt its number of tokens, the tokens of its answer, and whether that ended by itself."""
+        """Return, for each prompt, its number of tokens, the token ids of its answer, and True if that ended by itself."""
         import torch
 
         device = self.model.device
@@ -186,7 +186,7 @@ class Model:
         return list(zip(lengths.tolist(), answers, stopped.tolist(), strict=True))
 
     def _read(self, prompts: list[list[int]]) -> Batch:
-        """The batch behind its prompts, of which equal ones are read once. Padded left, so that the answers go on together."""
+        """Return the batch after its prompts; equal prompts are read once. Padded on the left, so that answers are aligned."""
         import torch
         from transformers import DynamicCache
 
@@ -205,7 +205,7 @@ class Model:
         return batch
 
     def _at_a_stop(self, made: Tensor, step: int, stop: tuple[str, ...]) -> Tensor:
-        """Which rows have just written one of the texts at which they stop."""
+        """Return [B] True for rows that have just written one of the texts at which they stop."""
         import torch
 
         if not stop:
@@ -218,7 +218,7 @@ class Model:
 
 @dataclass
 class Batch:
-    """Rows on their way: the cache of what they have read, the logits [B, V] of what comes next, and whose they are."""
+    """Rows in progress: the cache of what they have read, the next token's logits [B, V], and the row numbers [B]."""
 
     cache: Any
     mask: Tensor
@@ -226,7 +226,7 @@ class Batch:
     logits: Tensor = field(init=False)
 
     def forward(self, model: Any, ids: Tensor, positions: Tensor, mask: Tensor | None = None) -> None:
-        """Read these tokens behind the others."""
+        """Read these tokens, [B, T], after the others."""
         import torch
 
         self.mask = torch.cat([self.mask, torch.ones_like(ids) if mask is None else mask], dim=1)
@@ -234,13 +234,13 @@ class Batch:
         self.logits = model(**inputs, past_key_values=self.cache, use_cache=True, logits_to_keep=1).logits[:, -1]
 
     def keep(self, places: Tensor) -> None:
-        """Go on with the rows at these places, in this order; one may be there several times."""
+        """Keep the rows at these places, in this order; a place may occur several times."""
         self.cache.batch_select_indices(places)
         self.mask, self.rows, self.logits = self.mask[places], self.rows[places], self.logits[places]
 
 
 def penalised(logits: Tensor, made: Tensor, settings: Settings) -> Tensor:
-    """The logits [B, V], lower for tokens that the answer [B, T] (-1: nothing) has already: OpenAI's two penalties."""
+    """Return the logits [B, V] with OpenAI's two penalties on tokens that the answer [B, T] (-1: none) already has."""
     import torch
 
     if not (settings.presence_penalty or settings.frequency_penalty):
@@ -252,7 +252,7 @@ def penalised(logits: Tensor, made: Tensor, settings: Settings) -> Tensor:
 
 
 def choose(logits: Tensor, rows: Tensor, seeds: Sequence[int], step: int, settings: Settings) -> Tensor:
-    """The next token [B] of each row, by the inverse of the distribution's sum at the row's own chance."""
+    """Return the next token [B] of each row: the inverse of the cumulative distribution at the row's random number."""
     import torch
 
     if settings.temperature == 0:
@@ -265,7 +265,7 @@ def choose(logits: Tensor, rows: Tensor, seeds: Sequence[int], step: int, settin
     if settings.top_p < 1 and ids is None:
         likely, ids = _nucleus(likely, settings.top_p)
     sums = likely.double().cumsum(dim=-1)
-    if settings.top_p < 1:  # the likeliest first: what begins below top_p is in
+    if settings.top_p < 1:  # likeliest first: a token whose sum begins below top_p is in
         in_nucleus = sums - likely < settings.top_p
         last = in_nucleus.sum(dim=-1, keepdim=True) - 1
     else:
@@ -276,7 +276,7 @@ def choose(logits: Tensor, rows: Tensor, seeds: Sequence[int], step: int, settin
 
 
 def _nucleus(likely: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
-    """Enough of the likeliest tokens for top_p, the likeliest first, with their ids."""
+    """Return enough of the likeliest tokens for top_p, the likeliest first: their probabilities and ids."""
     few, ids = likely.topk(min(NUCLEUS, likely.shape[1]), dim=-1)
     if bool((few.sum(dim=-1) < top_p).any()):
         few, ids = likely.sort(dim=-1, descending=True)
@@ -284,7 +284,7 @@ def _nucleus(likely: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
 
 
 def chances(seeds: Sequence[int], step: int) -> Tensor:
-    """A number of [0, 1) for each seed, float64: SplitMix64's next but `step` (Steele, Lea, Flood: OOPSLA 2014)."""
+    """Return a number in [0, 1) per seed, float64: SplitMix64's output number `step` (Steele, Lea, Flood: OOPSLA 2014)."""
     import numpy as np
     import torch
 
@@ -296,7 +296,7 @@ def chances(seeds: Sequence[int], step: int) -> Tensor:
 
 
 def load(folder: Path, dtype: str | None, devices: list[str], batch_size: int, field: str) -> Model:
-    """The model folder, on the device of this worker process. BadInput where it cannot be used."""
+    """Load the model folder on the device of this worker process. Raise BadInput if it cannot be used."""
     from transformers import AutoModelForCausalLM
 
     device: torch.device = take_device(devices, field)
@@ -306,7 +306,7 @@ def load(folder: Path, dtype: str | None, devices: list[str], batch_size: int, f
 
 
 def sampling_worker(folder: Path, dtype: str | None, devices: list[str], batch_size: int, field: str) -> Worker:
-    """Load the model and give the function that answers rows (Model.answer): the start of an Engine's worker."""
+    """Load the model and return the function that answers rows (Model.answer): the start of an Engine's worker."""
     return partial(_answer, load(folder, dtype, devices, batch_size, field))
 
 

@@ -1,7 +1,7 @@
-"""A sample as one line of OpenAI's batch format, which `vllm run-batch` reads, too; and what such a line comes back as.
+"""A sample as one line of OpenAI's batch format, which `vllm run-batch` reads too; and the result of such a line.
 
-A line's custom_id is the id of the response that it asks for, so that no position matters; behind it the number of times that
-the sample came without text before, of which its seed is a function.
+A line's custom_id is the id of the response that it asks for, so that positions do not matter. It may be followed by the number
+of earlier tries that came back without text, on which the seed depends.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ class LineId(NamedTuple):
 
     response_id: str
     attempt: int = 0
-    """How often the sample came without text before."""
+    """The number of earlier tries that came back without text."""
 
     def __str__(self) -> str:
         return f"{self.response_id}-{self.attempt}" if self.attempt else self.response_id
 
     @property
     def seed(self) -> int:
-        """That of the line's request."""
+        """The seed of the line's request."""
         return make_seed(self.response_id, self.attempt)
 
 
 def read_id(custom_id: Any) -> LineId | None:
-    """None for a custom_id that datakit does not write.
+    """Parse a custom_id; return None for one that datakit does not write.
 
     >>> read_id("0123456789abcdef01234567-2"), read_id("request-1")
     (LineId(response_id='0123456789abcdef01234567', attempt=2), None)
@@ -50,7 +50,7 @@ def read_id(custom_id: Any) -> LineId | None:
 
 
 def lines_of(run: Run, source: Sampled, asks: Iterable[Ask], url: str) -> Iterator[Line]:
-    """A line for every missing sample, in the order of the asks."""
+    """Yield a line for every missing sample, in the order of the asks."""
     exchange, attempts = Exchange(source), dict(run.query(load_sql("sample/count_empty")).iter_rows())
     for ask in asks:
         for index, key in ask.missing.items():
@@ -63,7 +63,7 @@ def lines_of(run: Run, source: Sampled, asks: Iterable[Ask], url: str) -> Iterat
 
 
 def rough_tokens(messages: Messages) -> float:
-    """As sql/plan/texts.sql counts: 4 characters a token, 1.5 of Chinese, Japanese and Korean."""
+    """Estimate tokens as sql/plan/texts.sql does: 4 characters per token, 1.5 for Chinese, Japanese and Korean."""
     text = "".join(message["content"] for message in messages)
     n_cjk = (len(text.encode("utf-8", "replace")) - len(text)) / 2
     return (len(text) - n_cjk) / 4 + n_cjk / 1.5
@@ -76,7 +76,7 @@ class Result(NamedTuple):
     content: dict[str, Any]
 
     def answer(self, asked: Callable[[], bytes]) -> dict[str, Any]:
-        """The chat completion in it. Raises Fault where there is none; `asked` gives the request that it answers."""
+        """Return the chat completion in it. Raise Fault if there is none; `asked` returns the request that it answers."""
         error, response = self.content.get("error"), self.content.get("response")
         if not isinstance(response, dict):
             code = str(error.get("code") or "no_answer") if isinstance(error, dict) else "no_answer"
@@ -97,18 +97,18 @@ class Result(NamedTuple):
 
 
 class Requests:
-    """The requests of a file of lines; found again only where somebody asks."""
+    """The requests in a file of lines; the file is read only when one is looked up."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._places: dict[str, int] | None = None
 
     def has(self, line_id: LineId) -> bool:
-        """Whether it is one of them."""
+        """Return True if the file has this request."""
         return str(line_id) in self._found()
 
     def body(self, line_id: LineId) -> bytes:
-        """The line of the request; empty where it is none of them."""
+        """Return the line of the request; empty if the file does not have it."""
         place = self._found().get(str(line_id))
         if place is None:
             return b""
@@ -127,7 +127,7 @@ class Requests:
 
 
 def read_lines(path: Path) -> Iterator[Result | None]:
-    """The lines of a file of results; None for one that is none: it has no custom_id, or neither response nor error."""
+    """Yield the lines of a file of results; None for a line without a custom_id, or without response and error."""
     with path.open("rb") as file:
         for line in file:
             if line.strip():
@@ -140,9 +140,9 @@ def read_lines(path: Path) -> Iterator[Result | None]:
 
 
 def row_of(exchange: Exchange, line_id: LineId, result: Result, asked: Callable[[], bytes], manner: Manner) -> Row:
-    """The row of a response, without the ids of prompt and sample.
+    """Return the row of a response, without the ids of prompt and sample.
 
-    Raises RequestFailed where it has none, and Fault where that may be about more than this line.
+    Raise RequestFailed if there is no answer, and Fault if the reason may concern more than this line.
     """
     rows = exchange.rows(result.answer(asked), 1, line_id.seed, None, manner)
     if not rows:

@@ -1,7 +1,7 @@
-"""A `local` source: its missing samples in batches of prompts that are alike in length, to workers that have the model loaded.
+"""A `local` source: sends its missing samples, in batches of prompts of similar length, to workers that hold the model.
 
-No server and no request: the driver waits for the workers as for verifiers and judges, so a signal ends it at once. What they
-have answered by then is stored; the batches on their way are asked for again by the next build, with the same seeds.
+There is no server and no request: the driver waits for the workers as for verifiers and judges, so a signal ends it at once.
+Results up to then are stored; unfinished batches are repeated by the next build, with the same seeds.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from datakit.sample.in_process import sampling_worker
 from datakit.sample.one_source import EMPTY_ATTEMPTS, EMPTY_SAMPLES, Ask, Store
 from datakit.tables import Row, Rows, failure_row, make_seed
 
-WINDOW = 8_192  # samples that are put in order of length together
-STORE_ROWS = 256  # results that are stored together,
-STORE_EVERY_S = 1.0  # or sooner
+WINDOW = 8_192  # samples that are sorted by length together
+STORE_ROWS = 256  # store after this many results
+STORE_EVERY_S = 1.0  # or after this many seconds
 EMPTY = "the model ended its answer without text"
-PASSING = ("out_of_memory", "empty", "crash")  # errors that another machine or another build may not have
+PASSING = ("out_of_memory", "empty", "crash")  # errors that may not occur on another machine or in another build
 
 
 @dataclass
 class LocalSampler:
-    """Samples one model folder, and counts what it sees."""
+    """Samples one model folder, and counts rows and tokens."""
 
     source: LocalSource
     where: str
-    """Its place in the recipe: sources.0."""
+    """Its place in the recipe, such as sources.0."""
     proven: bool
-    """Whether it has answered before."""
+    """True if it has answered before."""
     engine: LocalEngine
-    """With a worker for each of its devices."""
+    """The engine, with a worker for each of its devices."""
     done: int = field(default=0, init=False)
     failed: int = field(default=0, init=False)
     exchange: Exchange = field(init=False)
@@ -54,14 +54,14 @@ class LocalSampler:
         self._asked: dict[str, tuple[Ask, int]] = {}
 
     def progress(self) -> Progress:
-        """What it has done so far; may be called from another thread."""
+        """Return the progress so far; may be called from another thread."""
         took = self.exchange
         return Progress(self.done, self.failed, self.done + self.failed, 0, took.prompt_tokens, took.completion_tokens)
 
     def sample(self, asks: Iterable[Ask], store: Store) -> Generator[None, None, None]:
         """Hand response rows and failure rows to `store` as they come, in no order, and yield after each time.
 
-        Prompts are read lazily. Raises SourceStopped where the model cannot be used.
+        Prompts are read lazily. Raise SourceStopped if the model cannot be used.
         """
         devices = devices_of(self.source)
         folder, section = model_folder(self.source, self.where), self.source
@@ -83,7 +83,7 @@ class LocalSampler:
             store(responses, failures)
 
     def _batches(self, asks: Iterable[Ask]) -> Iterator[Rows]:
-        """Rows for the worker: of one manner, the samples of a prompt together, the prompts by their length."""
+        """Yield rows for the worker: with the same settings, the samples of a prompt together, prompts by length."""
         for _, alike in groupby(asks, lambda ask: ask.manner):
             while window := list(islice(alike, max(1, WINDOW // self.source.n))):
                 window.sort(key=lambda ask: (sum(len(turn["content"]) for turn in ask.messages), ask.prompt_id))
@@ -100,7 +100,7 @@ class LocalSampler:
             yield {"response_id": response_id, "messages": body["messages"], "settings": settings, "seeds": seeds}
 
     def _take(self, result: Result, responses: Rows, failures: Rows) -> None:
-        """One result becomes a row of responses or of failures."""
+        """Turn one result into a row of responses or of failures."""
         response_id = result.row["response_id"]
         ask, index = self._asked.pop(response_id)
         value = result.value or {"error": "crash", "message": result.message}
@@ -117,7 +117,7 @@ class LocalSampler:
             raise SourceStopped(f"{self.source.model}: the first {self.failed} samples failed; the last: {message}")
 
     def _response(self, value: Row, ask: Ask) -> Row | None:
-        """None where nothing was said."""
+        """Return the row of a response; None if it has no text."""
         choice = {"message": {"content": value["text"]}, "finish_reason": value["finish_reason"]}
         usage = {"prompt_tokens": value["n_prompt_tokens"], "completion_tokens": value["n_tokens"]}
         answer = {"choices": [choice], "usage": usage}
@@ -125,7 +125,7 @@ class LocalSampler:
 
 
 def check(source: LocalSource, where: str) -> None:
-    """What can be known before the model is loaded; opens no torch. Raises BadInput or MissingExtra."""
+    """Check what can be known before the model is loaded, without torch. Raise BadInput or MissingExtra."""
     for package in ("torch", "transformers"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtra(f"{where}: type: local needs the package '{package}': pip install '{DISTRIBUTION}[local]'")
@@ -137,12 +137,12 @@ def check(source: LocalSource, where: str) -> None:
 
 
 def model_folder(source: LocalSource, where: str) -> Path:
-    """BadInput where there is none."""
+    """Return the source's model folder. Raise BadInput if there is none."""
     if source.location is None:
-        raise BadInput(f"{where}.model: {source.model}: no such folder; say folder: PATH, or type: serve for one of the hub")
+        raise BadInput(f"{where}.model: {source.model}: no such folder; write folder: PATH, or type: serve for a hub model")
     return source.location
 
 
 def devices_of(source: LocalSource) -> list[str]:
-    """One a worker: those that the recipe names, else every GPU, else the CPU, as often as the model is worth."""
+    """Return a device per worker: those of the recipe, else every GPU, else the CPU, as often as the model is worth."""
     return devices_for(model_folder(source, "sources"), source.devices)

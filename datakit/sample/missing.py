@@ -1,4 +1,4 @@
-"""What a run misses of each source model."""
+"""What a run lacks of each source model."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ AnySampler: TypeAlias = Sampler | BatchSampler
 
 @dataclass
 class Asked:
-    """One source that misses samples."""
+    """One source that lacks samples."""
 
     source: Sampled
     label: str
-    """How the display calls it: its model, numbered where a recipe samples one model in several ways."""
+    """The name on the display: its model, numbered if the recipe samples one model in several ways."""
     n_missing: int
     n_there: int
-    """Samples that the run has of it already."""
+    """Samples of it that the run has already."""
     sampler: AnySampler | LocalSampler | None = None
     only_begins: bool = False
-    """Whether its batches are only begun: somebody waits for them in a later turn."""
+    """True if its batches are only begun, and a later turn waits for them."""
 
     @property
     def in_batches(self) -> bool:
-        """Whether it is asked through a vendor's batches."""
+        """True if it is sampled through a vendor's batches."""
         return isinstance(self.source, EndpointSource) and self.source.request == "batch"
 
     @property
     def proven(self) -> bool:
-        """Whether it has answered before."""
+        """True if it has answered before."""
         return self.n_there > 0
 
     def progress(self) -> Progress:
-        """What was asked and answered so far."""
+        """Return the progress so far."""
         return self.sampler.progress() if self.sampler is not None else Progress()
 
 
 def asked_sources(run: Run, recipe: Recipe, retry_failures: bool) -> list[Asked]:
-    """The sources that miss something, in the recipe's order."""
+    """Return the sources that lack samples, in the recipe's order."""
     with run.snapshot() as snapshot:
         counts = snapshot.query(load_sql("missing/count_missing"), {"retry_failures": retry_failures})
     by_source, labels = {row[:3]: row[3:] for row in counts.iter_rows()}, source_labels(recipe)
@@ -65,7 +65,7 @@ def asked_sources(run: Run, recipe: Recipe, retry_failures: bool) -> list[Asked]
 
 
 def missing_samples(run: Run, source: Sampled, retry_failures: bool) -> Generator[Ask, None, None]:
-    """What the run, as it is now, misses of a source: one Ask a prompt. Memory does not grow with the number of prompts."""
+    """Yield what the run, as it is now, lacks of a source: one Ask per prompt, in memory that does not grow with them."""
     for way in source.ways:
         yield from _missing_of_way(run, way, source.n, retry_failures)
 

@@ -1,8 +1,9 @@
-"""n independent samples a prompt from one source model.
+"""n independent samples per prompt from one source model.
 
-Every sample ends as a response or as a failure: choices are counted, a shortfall is asked for, and empty texts and copies that
-a server makes of one answer are asked again. What is truncated stays as it came, also a thought without its answer: asking
-until an answer is short would select for short ones. A sample's seed is a function of its id, so the same build asks the same.
+Every sample ends as a response or as a failure: choices are counted, missing ones are asked for again, and so are empty
+texts and copies that a server makes of one answer. Truncated answers stay as they came, also a thought without its answer:
+asking until an answer is short would select for short ones. A sample's seed is a function of its id, so the same build sends
+the same seeds.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ Store = Callable[[Rows, Rows], None]
 """Takes the response rows of one request, or failure rows; they are safe when it returns."""
 
 EMPTY = "the server answered without text"
-EMPTY_ATTEMPTS = 4  # times that a server may answer a sample with nothing before it is a failure
-EMPTY_SAMPLES = 20  # so many samples failed for that before any had text: the source gives none
-MOST_CHOICES = 64  # that one request asks for; servers hang or refuse at several hundred
+EMPTY_ATTEMPTS = 4  # tries without text before a sample is a failure
+EMPTY_SAMPLES = 20  # samples that failed without text, before any had text, that stop the source
+MOST_CHOICES = 64  # choices in one request; servers hang or refuse at several hundred
 PATH = "/chat/completions"
 
 
@@ -37,12 +38,12 @@ class Ask:
     messages_digest: str
     missing: dict[int, str]
     manner: Manner | None = None
-    """Where the source asks some prompts otherwise than others."""
+    """The sampling settings of this prompt, if they differ from the source's."""
 
 
 @dataclass
 class Sampler:
-    """Asks one source model, and counts what it sees."""
+    """Samples one source model, and counts rows and tokens."""
 
     source: Requested
     client: Client
@@ -60,28 +61,28 @@ class Sampler:
         self._proven = self.client.answered
 
     def progress(self) -> Progress:
-        """What it has done so far; may be called from another thread."""
+        """Return the progress so far; may be called from another thread."""
         took = self.exchange
         return self.client.progress(self.done, self.failed, took.prompt_tokens, took.completion_tokens)
 
     async def sample(self, asks: Iterable[Ask], store: Store) -> None:
         """Hand response rows and failure rows to `store` as they come, in no order; prompts are read lazily.
 
-        Ends early, with all that was answered stored, once the client is drained. Raises SourceStopped.
+        End early, with all answers stored, once the client is drained. Raise SourceStopped.
         """
         parts = (part for ask in asks for part in self._parts(ask))
         await self.client.work_through(parts, lambda part: self._answer(part, store))
         self.client.check_answered(self.failed, "samples")
 
     def _parts(self, ask: Ask) -> Iterator[Ask]:
-        """With one request a sample each sample is asked for by itself, else a prompt's samples together."""
+        """Split a prompt's samples into requests: one sample each if `single`, else at most MOST_CHOICES."""
         most = 1 if self.single else MOST_CHOICES
         missing = list(ask.missing.items())
         for at in range(0, len(missing), most):
             yield replace(ask, missing=dict(missing[at : at + most]))
 
     async def _answer(self, ask: Ask, store: Store) -> None:
-        """Ask until every missing sample is a response or a failure."""
+        """Send requests until every missing sample is a response or a failure."""
         missing, manner = dict(ask.missing), ask.manner or self.exchange.manner
         empty = copied = 0
         try:
@@ -93,7 +94,7 @@ class Sampler:
                     continue
                 texts, was_sampled = {(row["reasoning"], row["text"]) for row in rows}, manner.settings.get("temperature") != 0
                 if not copied and len(rows) > 1 == len(texts) and was_sampled:
-                    rows, copied = rows[:1], 1  # one of them is an answer; the others are asked for once more, with new seeds
+                    rows, copied = rows[:1], 1  # one of them is kept; the others are asked for once more, with new seeds
                 for row in rows:
                     index = next(iter(missing))
                     row |= {"response_id": missing.pop(index), "prompt_id": ask.prompt_id, "sample_index": index}
@@ -107,7 +108,7 @@ class Sampler:
             self._fail(missing, failure, store)
 
     def _fail(self, missing: dict[int, str], failure: RequestFailed, store: Store) -> None:
-        """Failure rows. While nothing was answered at all a refusal may be the source's fault, not the request's."""
+        """Store failure rows. A refusal before the first answer may be the source's fault, so it is not permanent."""
         permanent = failure.permanent and self.client.answered
         self.failed += len(missing)
         name, error, message = self.source.model, failure.error, failure.message
@@ -119,7 +120,7 @@ class Sampler:
             )
 
     async def _request(self, ask: Ask, manner: Manner, missing: dict[int, str], attempt: int) -> Rows:
-        """One request for as many of the missing samples as the server gives at once; at most that many rows."""
+        """Send one request for as many of the missing samples as the server gives at once; return at most that many rows."""
         wanted = 1 if self.single else len(missing)
         seed = make_seed(next(iter(missing.values())), attempt)
         try:
@@ -128,17 +129,17 @@ class Sampler:
         except RequestFailed as failure:
             if failure.field != "n" or wanted == 1:
                 raise
-            self.single = True  # it refuses n, so it is asked once a sample
+            self.single = True  # it refuses n: one sample per request
             return await self._request(ask, manner, missing, attempt)
         self._gives_several |= len(answer["choices"][:wanted]) > 1
         rows = self.exchange.rows(answer, wanted, seed, latency_s, manner)
         if self.source.request == "auto" and len(rows) == 1 < wanted and not self._gives_several:
-            self.single = True  # this server ignores n: from now on a request a sample
+            self.single = True  # this server ignores n: one sample per request from now on
         return rows
 
 
 def asks_singly(source: Sampled) -> bool:
-    """Whether a source is asked once a sample, as far as that is known before it answers: `transformers serve` ignores n."""
+    """Return True if a source is known, before it answers, to need one request per sample (`transformers serve` ignores n)."""
     if not isinstance(source, Requested):
         return True
     ignores_n = isinstance(source, ServeSource) and source.engine == "transformers"

@@ -1,7 +1,7 @@
-"""What the samples of a run took, and its judgements: requests, tokens, cost; and whether that comes to the recipe's budget.
+"""The tokens and the cost of a run's samples and judgements, and the check against the recipe's budget.
 
-Counted are the tokens of what is stored, as the servers count them, over all sources and all builds of the run. Prices are
-the current recipe's, per million tokens.
+Counted are the tokens of stored rows, as reported by the servers, over all sources and all builds of the run. Prices are those
+of the current recipe, per million tokens.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Identity = tuple[str, str | None, str]
 
 @dataclass(frozen=True)
 class Spent:
-    """A sum of tokens and what they cost."""
+    """A number of tokens and their cost, in the currency of the recipe's prices."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -41,12 +41,12 @@ class Spent:
 
 
 def identity(source: Sampled) -> Identity:
-    """What tells the responses of one source from those of another."""
+    """Return what identifies the responses of a source: model, revision, sampling."""
     return source.model, source.revision, source.sampling_text
 
 
 def source_labels(recipe: Recipe) -> dict[Identity, str]:
-    """How people are told of a source: by its model, numbered where a recipe samples one model in several ways."""
+    """Return the name of each source for people: its model, numbered if the recipe samples one model in several ways."""
     ways: dict[str, list[Identity]] = {}
     for asked in recipe.ways:
         ways.setdefault(asked.source.model, []).append(identity(asked.source))
@@ -56,41 +56,41 @@ def source_labels(recipe: Recipe) -> dict[Identity, str]:
 
 
 def spent_at(price: Price, prompt_tokens: int, completion_tokens: int) -> Spent:
-    """So many tokens at a source's price."""
+    """Return this many tokens with their cost at a source's price."""
     cost = (price.input * prompt_tokens + price.output * completion_tokens) / MILLION
     return Spent(prompt_tokens, completion_tokens, cost)
 
 
 def is_priced(price: Price) -> bool:
-    """Whether the recipe gives a price at all."""
+    """Return True if the recipe gives a price."""
     return price.input > 0 or price.output > 0
 
 
 @dataclass(frozen=True)
 class SourceSpent:
-    """What the samples of one source took, over all builds of the run."""
+    """The samples of one source, with their tokens and cost, over all builds of the run."""
 
     model: str
     revision: str | None
     sampling: str
     n_wanted: int | None
-    """Samples that the recipe wants; None of a source whose settings it no longer has."""
+    """Samples that the recipe wants; None for a source whose settings it no longer has."""
     n_responses: int
     n_there: int
-    """Of them, those that the recipe wants now."""
+    """The responses among them that the recipe wants now."""
     n_requests: int
     n_uncounted: int
-    """Responses that came without a token count."""
+    """Responses without a token count."""
     prompt_tokens: int
     completion_tokens: int
     label: str | None
-    """How people are told of it (source_labels); None of a source whose settings the recipe no longer has."""
+    """The source's name for people (source_labels); None for a source whose settings the recipe no longer has."""
     cost: float | None
-    """None where the recipe has no price for it."""
+    """None if the recipe has no price for it."""
 
 
 def spending(run: Run, recipe: Recipe) -> list[SourceSpent]:
-    """A row a source. One whose settings have changed since then costs what its model costs now."""
+    """Return a row per source. One whose settings have changed since costs what its model costs now."""
     exact = {identity(way.source): way.source.price for way in recipe.ways}
     by_model = {source.model: source.price for source in reversed(recipe.sampled)}
     labels = source_labels(recipe)
@@ -104,24 +104,24 @@ def spending(run: Run, recipe: Recipe) -> list[SourceSpent]:
 
 
 def total(spent: Iterable[SourceSpent]) -> Spent:
-    """All sources together; what has no price costs nothing."""
+    """Return the sum over all sources; one without a price costs nothing."""
     return sum((Spent(one.prompt_tokens, one.completion_tokens, one.cost or 0.0) for one in spent), Spent())
 
 
 def judged(run: Run, recipe: Recipe) -> Spent:
-    """What judgements took, at the prices of the recipe's judges; those of earlier judges cost nothing that is known."""
+    """Return what judgements took, at the prices of the recipe's judges; former judges count without cost."""
     prices = {judge_name(reward): reward.price for reward in recipe.score if isinstance(reward, ChatJudge)}
     took = run.query(load_sql("sample/judge_spending")).rows()
     return sum((spent_at(prices.get(judge, Price()), given, out) for judge, given, out in took), Spent())
 
 
 def spent_so_far(run: Run, recipe: Recipe) -> Spent:
-    """What a budget counts: samples and judgements, over all builds."""
+    """Return what counts towards a budget: samples and judgements, over all builds."""
     return total(spending(run, recipe)) + judged(run, recipe)
 
 
 def left_of(budget: Budget, spent: Spent) -> Budget:
-    """What is left for another run. BudgetSpent where nothing is."""
+    """Return what is left for another run. Raise BudgetSpent if nothing is."""
     if (said := over_budget(budget, spent)) is not None:
         raise BudgetSpent(said.replace("this run has", "the runs before this one have"))
     tokens = None if budget.tokens is None else budget.tokens - spent.tokens
@@ -129,14 +129,14 @@ def left_of(budget: Budget, spent: Spent) -> Budget:
 
 
 def within(recipe: Recipe, budget: Budget) -> Recipe:
-    """The recipe under a budget; one of cost holds only where something has a price."""
+    """Return the recipe with a budget; a limit of cost applies only if something has a price."""
     return recipe.model_copy(update={"budget": budget if recipe.is_priced else Budget(tokens=budget.tokens)})
 
 
 def over_budget(budget: Budget, spent: Spent) -> str | None:
-    """The sentence for the user where the budget is used up, else None."""
+    """Return a message for the user if the budget is used up, else None."""
     tokens = f"{spent.prompt_tokens:,} tokens in, {spent.completion_tokens:,} out"
-    go_on = "what was received is stored; a larger budget goes on, --keep-going finishes with what there is"
+    go_on = "what was received is stored; raise the budget to go on, or use --keep-going to finish with the rows so far"
     if budget.tokens is not None and spent.tokens >= budget.tokens:
         took = f"this run has taken {spent.tokens:,} tokens of {budget.tokens:,}"
         return f"budget.tokens: {took} ({tokens}); {go_on}"
@@ -147,8 +147,8 @@ def over_budget(budget: Budget, spent: Spent) -> str | None:
 
 
 def judge_budget(run: Run, recipe: Recipe, reward: Reward) -> Callable[[int, int], str | None]:
-    """Of so many tokens that a judge takes now, in and out: the sentence for the user where they spend the budget, else None.
-    Scores are not counted, judgements are."""
+    """Return a function of the prompt and completion tokens that a judge takes now: the message if they spend the budget, else
+    None. Judgements are counted, scores are not."""
     if recipe.budget == Budget() or not isinstance(reward, ChatJudge):
         return lambda given, out: None
     before, price = spent_so_far(run, recipe), reward.price
@@ -156,7 +156,7 @@ def judge_budget(run: Run, recipe: Recipe, reward: Reward) -> Callable[[int, int
 
 
 def money(amount: float) -> str:
-    """To the hundredth, of small amounts to two digits.
+    """Format an amount to two decimals, small ones to two digits.
 
     >>> [money(amount) for amount in (0, 1234.5, 0.5, 0.00123)]
     ['0.00', '1,234.50', '0.50', '0.0012']
@@ -165,7 +165,7 @@ def money(amount: float) -> str:
 
 
 class Meter:
-    """What the run's samples take, from what earlier builds took on; and what batches may take that are answered now."""
+    """The tokens and cost of a run's samples, in this build and earlier ones, and the most that running batches may add."""
 
     def __init__(self, budget: Budget, before: Spent) -> None:
         self._budget = budget
@@ -174,25 +174,25 @@ class Meter:
         self._taken_on: dict[str, Spent] = {}
 
     def watch(self, exchange: Exchange) -> None:
-        """Count what this one takes from now on."""
+        """Count what this exchange takes from now on."""
         self._exchanges.append(exchange)
 
     def over_budget(self) -> str | None:
-        """The sentence for the user where the budget is used up, else None."""
+        """Return a message for the user if the budget is used up, else None."""
         if self._budget.tokens is None and self._budget.cost is None:
             return None
         return over_budget(self._budget, self._spent())
 
     def take_on(self, name: str, planned: Spent) -> None:
-        """A batch is being answered: nobody can stop it, so what it may take counts when another one is to begin."""
+        """Count what a running batch may take, when another one is to begin: it cannot be stopped."""
         self._taken_on[name] = planned
 
     def settle(self, name: str) -> None:
-        """A batch has ended, or was not begun: what it took is counted like everything else."""
+        """Drop the estimate of a batch that has ended or was not begun: what it took is counted with the samples."""
         self._taken_on.pop(name, None)
 
     def no_room(self, planned: Spent, what: str) -> str | None:
-        """The sentence for the user where the budget has no room for what is answered now and this as well, else None."""
+        """Return a message for the user if the budget has no room for running batches and `planned` together, else None."""
         whole = sum(self._taken_on.values(), self._spent() + planned)
         for name, limit, may, written in (
             ("tokens", self._budget.tokens, whole.tokens, "{:,}".format),
@@ -203,7 +203,7 @@ class Meter:
                 spent, more = (took.tokens, planned.tokens) if name == "tokens" else (took.cost, planned.cost)
                 return (
                     f"budget.{name}: {what} may take {written(more)} more, and {written(spent)} of {written(limit)} are spent; "
-                    "a larger budget goes on, or a smaller batch.max_lines of the source"
+                    "raise the budget, or lower batch.max_lines of the source"
                 )
         return None
 

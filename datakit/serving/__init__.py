@@ -1,12 +1,12 @@
-"""Start, keep and stop the model servers that a recipe asks for: `transformers serve` and vLLM.
+"""Starts, keeps and stops the model servers that a recipe asks for: `transformers serve` and vLLM.
 
-    launch     the command line and the environment of a source's server, and what can be checked before
-    server     one server: started, waited for, started again when it dies
-    guard      the process between datakit and a server: when datakit is gone, however it ended, so is the server
-    orphans    what is left where guards were killed as well: found by a mark in the environment, named and ended
+    launch     the command line and the environment of a source's server, and the checks before its start
+    server     one server: started, waited for, restarted when it dies
+    guard      the process between datakit and a server: it ends the server when datakit is gone, however that ended
+    orphans    servers whose guards were killed as well: found by a mark in the environment, named and ended
 
-Each source has a server of its own: `transformers serve` takes several models, but its continuous batching holds one at a
-time. A server's log stands in the run's logs/ folder and is only ever added to.
+Each source has a server of its own: `transformers serve` accepts several models, but its continuous batching holds one at a
+time. A server's log is in the run's logs/ folder and is only ever appended to.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Server", "check", "end_orphans", "in_turns", "serve"]
 
 
 def in_turns(sources: list[ServeSource]) -> list[list[ServeSource]]:
-    """Which servers run at the same time: all that run together first, then each of the others alone."""
+    """Return the servers that run at the same time, turn by turn: first all that run together, then each other one alone."""
     together = [source for source in sources if source.together]
     alone = [[source] for source in sources if not source.together]
     return [together, *alone] if together else alone
@@ -33,10 +33,10 @@ def in_turns(sources: list[ServeSource]) -> list[list[ServeSource]]:
 
 @contextmanager
 def serve(recipe: Recipe, sources: list[ServeSource], logs: Path, say: Say) -> Iterator[list[Server]]:
-    """Servers for sources of the recipe, in their order, all answering when the block begins and gone when it ends.
+    """Yield servers for sources of the recipe, in order; all answer when the block begins and are gone when it ends.
 
-    One that dies in between is started again, up to its `restarts`; `Server.trouble` says when that is over. Raises
-    SourceStopped with the end of the log where one cannot start.
+    A server that dies in between is restarted, up to its `restarts` times; then `Server.trouble` says so. Raise SourceStopped
+    with the end of the log if one cannot start.
     """
     logs.mkdir(parents=True, exist_ok=True)
     servers: list[Server] = []
@@ -60,6 +60,6 @@ def serve(recipe: Recipe, sources: list[ServeSource], logs: Path, say: Say) -> I
         yield servers
     finally:
         for server in servers:
-            server.dismiss()  # all before the first is waited for: they end at the same time
+            server.dismiss()  # all before waiting for the first: they end at the same time
         for server in servers:
             server.gone()

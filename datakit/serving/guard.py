@@ -2,11 +2,11 @@
 
     python -I -S guard.py COMMAND...
 
-It runs on the standard library alone, in a session of its own. Its stdin is a pipe that datakit holds open: when that
-closes, datakit is gone, however it ended, and everything that the server started goes too, with SIGTERM and then SIGKILL.
-The guard adopts processes whose parent has died (Linux), so what left the server's process group is found as well. Its exit
-status is the server's, 128 + N for a signal. A server whose guard is killed is killed by the kernel (Linux); what such a server
-leaves behind is what orphans.py looks for.
+It uses the standard library alone, in a session of its own. Its stdin is a pipe that datakit holds open: when that closes,
+datakit is gone, however it ended, and everything that the server started is ended too, with SIGTERM and then SIGKILL. The
+guard adopts processes whose parent has died (Linux), so those that left the server's process group are found as well. Its exit
+status is the server's, 128 + N for a signal. A server whose guard is killed is killed by the kernel (Linux); orphans.py looks
+for what such a server leaves behind.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ import time
 from pathlib import Path
 
 STOP_S = 10.0
-"""How long processes have between SIGTERM and SIGKILL."""
-_GIVE_UP_S = 10.0  # what SIGKILL does not end within this hangs in the kernel
+"""Seconds between SIGTERM and SIGKILL."""
+_GIVE_UP_S = 10.0  # a process that SIGKILL does not end within these seconds hangs in the kernel
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 Statuses = dict[int, int]
-"""Exit statuses of the processes that are gone: 128 + N for a signal."""
+"""Exit statuses by process id, of processes that have ended: 128 + N for a signal."""
 
 
 def main(command: list[str]) -> int:
-    """Run the server until it ends, or until there is nobody who wants it. Gives its exit status."""
-    wake, woken = os.pipe()  # `select` waits for signals here: the kernel's numbers of those that came can be read from it
+    """Run the server until it ends or is no longer wanted. Return its exit status."""
+    wake, woken = os.pipe()  # `select` waits for signals on it, and the numbers of received signals are read from it
     os.set_blocking(woken, False)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     for number in (signal.SIGCHLD, signal.SIGTERM):
@@ -51,7 +51,7 @@ def main(command: list[str]) -> int:
 
 
 def _start(command: list[str]) -> int:
-    """The server as the leader of a process group, killed by the kernel if its guard is."""
+    """Start the server as the leader of a process group that the kernel kills if the guard dies. Return its pid."""
     guard, pid = os.getpid(), os.fork()
     if pid:
         return pid
@@ -59,7 +59,7 @@ def _start(command: list[str]) -> int:
         os.setpgid(0, 0)
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        if os.getppid() == guard:  # else it was killed before the kernel knew what to do then
+        if os.getppid() == guard:  # otherwise the guard was killed before the line above took effect
             os.execvp(command[0], command)
     except OSError as error:
         os.write(2, f"datakit: cannot run {command[0]}: {error}\n".encode())
@@ -68,7 +68,7 @@ def _start(command: list[str]) -> int:
 
 
 def _end_all(server: int, statuses: Statuses) -> None:
-    """SIGTERM to the server's group and to each child outside of it, also adopted meanwhile; SIGKILL to what stays."""
+    """Send SIGTERM to the server's group and to each child outside it, also those adopted later; then SIGKILL to the rest."""
     began_at = time.monotonic()
     told: set[int] = set()
     _signal_group(server, signal.SIGTERM)
@@ -80,7 +80,7 @@ def _end_all(server: int, statuses: Statuses) -> None:
                     os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
             told.add(pid)
         time.sleep(0.1)
-    _signal_group(server, signal.SIGKILL)  # where nobody can be adopted, the group is all that is known
+    _signal_group(server, signal.SIGKILL)  # if the guard cannot adopt processes, only the group is known
 
 
 def _signal_group(server: int, number: signal.Signals) -> None:
@@ -89,7 +89,7 @@ def _signal_group(server: int, number: signal.Signals) -> None:
 
 
 def _reap(statuses: Statuses) -> bool:
-    """Collect the processes that have ended; whether others are left."""
+    """Collect the processes that have ended; return True if others are left."""
     try:
         while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -102,7 +102,7 @@ def _reap(statuses: Statuses) -> bool:
 
 
 def _children() -> list[int]:
-    """Processes whose parent is this one, from /proc."""
+    """Return the processes whose parent is this one, from /proc."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, ValueError, IndexError):

@@ -1,4 +1,4 @@
-"""How the server of a source is started: its command line, its environment, and what can be wrong with them beforehand."""
+"""How a source's server is started: its command line, its environment, and the checks before."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from datakit.recipe import ServeSource
 _OURS = {"--model", "--host", "--port", "--revision", "--dtype", "--tensor-parallel-size", "-tp"}
 _HAS_PACKAGE = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
 _TRANSFORMERS = "import sys; from transformers.cli.transformers import main; sys.argv[0] = 'transformers'; main()"
-# Below those that Linux gives to outgoing connections: a port stays free while its server restarts.
+# Below the ports that Linux gives to outgoing connections, so a port stays free while its server restarts.
 _PORTS = range(20_000, 32_000)
 
 
 def check(source: ServeSource, field: str, hidden: Set[str] = frozenset()) -> None:
-    """What can be known before a server is started. Raises BadInput or MissingExtra. `hidden`: see environment."""
+    """Check what can be known before a server is started. Raise BadInput or MissingExtra. `hidden`: see environment."""
     folder = source.location
     if folder is not None and not (folder / "config.json").is_file():
         raise BadInput(f"{field}.model: {source.model}: no config.json in {folder}; give a model folder or a hub id")
     if source.engine == "transformers" and source.tensor_parallel_size is not None:
         raise BadInput(f"{field}.tensor_parallel_size: {source.tensor_parallel_size}: only vllm has it; leave it out")
     if taken := sorted(_OURS & {arg.partition("=")[0] for arg in source.args}):
-        raise BadInput(f"{field}.args: {taken[0]}: datakit gives this itself, from the field of that name where there is one")
+        raise BadInput(f"{field}.args: {taken[0]}: datakit sets this itself, from the field of that name if there is one")
     for name in source.pass_env:
         if name not in os.environ:
             raise BadInput(f"{field}.pass_env: the environment variable {name} is not set; export {name}=... or leave it out")
@@ -38,7 +38,7 @@ def check(source: ServeSource, field: str, hidden: Set[str] = frozenset()) -> No
 
 
 def _check_engine(source: ServeSource, field: str, hidden: Set[str]) -> None:
-    """The interpreter has the engine's packages."""
+    """Check that the interpreter has the engine's packages."""
     if source.interpreter is not None:
         python = str(source.interpreter)
         if not source.interpreter.is_file() or not os.access(python, os.X_OK):
@@ -60,7 +60,7 @@ def _check_engine(source: ServeSource, field: str, hidden: Set[str]) -> None:
 
 
 def command(source: ServeSource, port: int) -> list[str]:
-    """The server's command line. vLLM is started as a module: `vllm serve` fails in its CPU build, and is the same program."""
+    """Return the server's command line. vLLM is started as a module, the same program: `vllm serve` fails in its CPU build."""
     name = source.requested_model
     common = ["--host", "127.0.0.1", "--port", str(port), *(["--dtype", source.dtype] if source.dtype else [])]
     python = str(source.interpreter or sys.executable)
@@ -74,10 +74,10 @@ def command(source: ServeSource, port: int) -> list[str]:
 
 
 def environment(source: ServeSource, hidden: Set[str], threads: int = 1) -> dict[str, str]:
-    """The caller's environment without secrets and the `hidden` names (the recipe's keys), and what the source asks for.
+    """Return the caller's environment without secrets and `hidden` names (the recipe's keys), plus what the source asks for.
 
-    A model folder needs no hub; a model of the hub may need its token. SPT_NOENV: vLLM renames its processes, and would
-    write over the mark by which they are found (orphans.py).
+    A model folder needs no hub; a hub model may need the hub's token. SPT_NOENV: vLLM renames its processes, which would
+    overwrite the mark by which they are found (orphans.py).
     """
     kept = {name: value for name, value in environment_without_secrets().items() if name not in hidden}
     local = source.location is not None
@@ -93,7 +93,7 @@ def environment(source: ServeSource, hidden: Set[str], threads: int = 1) -> dict
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports of this machine that nothing listens at."""
+    """Return this many different ports of this machine on which nothing listens."""
     ports: list[int] = []
     for port in random.sample(_PORTS, len(_PORTS)):
         if len(ports) == count:

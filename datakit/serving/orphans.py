@@ -1,8 +1,8 @@
-"""Find and end what is left of model servers whose datakit, and whose guard, were killed.
+"""Finds and ends what is left of model servers whose datakit, and whose guard, were killed.
 
-All processes of a server inherit one environment variable that says who owns them and where their log is. An owner is a
-process id with its start time and its pid namespace, so neither a number that was given out again nor a container's process
-can be taken for one. Where there is no /proc (elsewhere than on Linux) nothing is found.
+All processes of a server inherit an environment variable with their owner and the path of their log. An owner is a process id
+with its start time and its pid namespace, so a reused process id or a process in another container is never mistaken for it.
+Without /proc (elsewhere than on Linux) nothing is found.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _PROC = Path("/proc")
 
 
 class Say(Protocol):
-    """Tells a person a sentence."""
+    """Shows a sentence to the user."""
 
     def __call__(self, text: str, warning: bool = False) -> None: ...
 
 
 def mark(log: Path) -> str:
-    """The value of the variable for a server of this process: its owner, a space, its log."""
+    """Return the variable's value for a server of this process: its owner, a space, its log."""
     return f"{_identity(os.getpid())} {log.resolve()}"
 
 
 def end_orphans(logs: Path, say: Say) -> None:
-    """End what still lives of servers with a log in this folder whose datakit does not live any more, and name it."""
+    """End, and name, the remaining processes of servers with a log in this folder whose datakit is gone."""
     of_folder = logs.resolve()
 
     def orphaned(marked: str) -> bool:
@@ -41,7 +41,7 @@ def end_orphans(logs: Path, say: Say) -> None:
         if Path(log).parent != of_folder:
             return False
         namespace, pid, _ = owner.split(":")
-        if _identity(os.getpid()).split(":")[0] != namespace:  # nothing can be known of it: it counts as running
+        if _identity(os.getpid()).split(":")[0] != namespace:  # another container's: not to be checked, it counts as running
             return False
         try:
             return _identity(int(pid)) != owner
@@ -52,11 +52,11 @@ def end_orphans(logs: Path, say: Say) -> None:
         named = ", ".join(f"{pid} ({_title(pid)}; {Path(value.partition(' ')[2]).name})" for pid, value in found.items())
         say(f"left by a datakit that was killed, ended now: processes {named}", warning=True)
         if left := end_marked(orphaned):
-            say(f"they do not end, not by SIGKILL either: processes {', '.join(map(str, left))}", warning=True)
+            say(f"even SIGKILL did not end them: processes {', '.join(map(str, left))}", warning=True)
 
 
 def end_marked(wanted: Callable[[str], bool]) -> list[int]:
-    """SIGTERM, then SIGKILL to the processes whose mark is wanted; returns what lives on even so."""
+    """Send SIGTERM, then SIGKILL, to the processes whose mark is wanted; return those that are still there."""
     began_at = time.monotonic()
     told: set[int] = set()
     while (found := _marked(wanted)) and time.monotonic() < began_at + 2 * STOP_S:
@@ -71,7 +71,7 @@ def end_marked(wanted: Callable[[str], bool]) -> list[int]:
 
 
 def _marked(wanted: Callable[[str], bool]) -> dict[int, str]:
-    """Marks of the living processes that have one which is wanted. Those of other users cannot be read."""
+    """Return the marks of running processes that are wanted, by pid. Those of other users cannot be read."""
     found = {}
     start = f"{MARK}=".encode()
     for environ in _PROC.glob("[0-9]*/environ"):
@@ -84,7 +84,7 @@ def _marked(wanted: Callable[[str], bool]) -> dict[int, str]:
 
 
 def _identity(pid: int) -> str:
-    """pid namespace:pid:start time. OSError where there is no such process."""
+    """Return pid namespace:pid:start time. Raise OSError if there is no such process."""
     if not _PROC.is_dir():
         return f"-:{pid}:-"
     namespace = (_PROC / "self/ns/pid").readlink().name
@@ -93,7 +93,7 @@ def _identity(pid: int) -> str:
 
 
 def _title(pid: int) -> str:
-    """How a process calls itself, shortened."""
+    """Return a process's command line, shortened."""
     try:
         words = (_PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
     except OSError:

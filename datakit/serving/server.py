@@ -1,4 +1,4 @@
-"""One model server under supervision: started below its guard, waited for, started again when it dies."""
+"""One supervised model server: started below its guard, waited for, restarted when it dies."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from datakit.serving import guard
 from datakit.serving.orphans import MARK, Say, end_marked, mark
 
 LINE_EVERY_S = 30.0
-"""How often a server that is waited for shows the last line of its log."""
-_LOG_END = 100_000  # so many bytes of a log are looked at
+"""Seconds between lines of the log that are shown while waiting for a server."""
+_LOG_END = 100_000  # bytes at the end of a log that are read
 _LINES_SHOWN = 15
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is not behind its own proxy
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never a proxy for this machine
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What it takes to start a server, as often as it has to be."""
+    """The parameters to start a server, once or again."""
 
     name: str
-    """How a person calls it: the model."""
+    """The name for the user: the model."""
     command: list[str]
     environment: dict[str, str]
     port: int
@@ -41,7 +41,7 @@ class Launch:
 
 
 class Server:
-    """A model server that is kept running. It answers at the same URL through its restarts."""
+    """A model server that is kept running. Its URL stays the same through restarts."""
 
     def __init__(self, launch: Launch, say: Say) -> None:
         self.base_url = f"http://127.0.0.1:{launch.port}/v1"
@@ -50,21 +50,21 @@ class Server:
         self._trouble: str | None = None
         self._unwanted = threading.Event()
         self._starting = threading.Lock()
-        self._log_start = 0  # where the part of the log begins that the running process writes
+        self._log_start = 0  # where the running process's part of the log begins
         self._guard = self._start()
         self._keeper = threading.Thread(target=self._keep, name=f"keeper of {launch.name}", daemon=True)
 
     def trouble(self) -> str | None:
-        """Why the server is gone for good, with the end of its log; None while it runs or is started again."""
+        """Return why the server is gone for good, with the end of its log; None while it runs or is being restarted."""
         return self._trouble
 
     def check_alive(self) -> None:
-        """SourceStopped with the end of its log where it has ended."""
+        """Raise SourceStopped with the end of its log if the server has ended."""
         if self._guard.poll() is not None:
             raise SourceStopped(f"{self.name}: {self._ending()}; {self._log_end()}")
 
     def wait(self, beside: Sequence[Server] = ()) -> None:
-        """Until it answers. SourceStopped where it takes too long, or where it or one `beside` it ends."""
+        """Wait until it answers. Raise SourceStopped if that takes too long, or if it or one `beside` it ends."""
         began_at = said_at = time.monotonic()
         while not self._unwanted.is_set():
             with suppress(OSError), _DIRECT.open(self.base_url.removesuffix("/v1") + "/health", timeout=2):
@@ -81,17 +81,17 @@ class Server:
             self._unwanted.wait(0.2)
 
     def keep(self) -> None:
-        """From now on a server that dies is started again."""
+        """Restart the server when it dies, from now on."""
         self._keeper.start()
 
     def dismiss(self) -> None:
-        """Tell the guard to end the server; returns at once."""
+        """Tell the guard to end the server; return at once."""
         with self._starting:
             self._unwanted.set()
             self._close_pipe()
 
     def gone(self) -> None:
-        """Until nothing is left of a server that was dismissed."""
+        """Wait until nothing is left of a server that was dismissed."""
         try:
             self._guard.wait(2 * guard.STOP_S + 5.0)
         except subprocess.TimeoutExpired:
@@ -102,7 +102,7 @@ class Server:
             self._keeper.join()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        """The guard with the server below it. The pipe to the guard closes with this process, however it ends."""
+        """Start the guard with the server below it. The pipe to the guard closes with this process, however that ends."""
         launch = self._launch
         with self.log.open("ab") as file:
             self._log_start = file.tell()
@@ -118,7 +118,7 @@ class Server:
             )
 
     def _keep(self) -> None:
-        """Start a server again that has died, up to `restarts` times; then it is in trouble for good."""
+        """Restart a server that has died, up to `restarts` times; then it is in trouble for good."""
         for done in range(self._launch.restarts + 1):
             self._guard.wait()
             self._end_rest()
@@ -129,17 +129,17 @@ class Server:
                 if not self._start_again():
                     return
         if not self._unwanted.is_set():
-            self._trouble = f"{ending}; no restart is left of {self._launch.restarts} (restarts); {self._log_end()}"
+            self._trouble = f"{ending}; no restarts left (restarts: {self._launch.restarts}); {self._log_end()}"
 
     def _start_again(self) -> bool:
-        """Start the server and wait until it answers or ends (one that hangs is ended). False: it is not wanted any more."""
+        """Start the server and wait until it answers or ends (a hanging one is ended). Return False if it is not wanted now."""
         try:
             with self._starting:
                 if self._unwanted.is_set():
                     return False
                 self._guard = self._start()
             self.wait()
-        except OSError as error:  # no room for its log, no process left
+        except OSError as error:  # no space for its log, no process left
             self._trouble = f"its server cannot be started again: {error}"
             return False
         except SourceStopped as error:
@@ -155,7 +155,7 @@ class Server:
             self._say(text, warning)
 
     def _end_rest(self) -> None:
-        """What a guard leaves that was killed itself."""
+        """End what is left when a guard was killed itself."""
         if self._guard.returncode < 0:
             own = mark(self.log)
             end_marked(lambda marked: marked == own)
@@ -174,7 +174,7 @@ class Server:
         return f"its server was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
 
     def _log_end(self) -> str:
-        """The end of the log, and before it what earlier lines call an error (a command line's comes before its help)."""
+        """Return the end of the log, after earlier lines that mention an error (a command line's error precedes its help)."""
         said = self._said()
         errors = [line for line in said[:-_LINES_SHOWN] if "error" in line.lower()][-3:]
         shown = [*errors, *(["..."] if errors else []), *said[-_LINES_SHOWN:]]
@@ -185,7 +185,7 @@ class Server:
         return f"its log {self.log} ends: {lines[-1].strip()[:200]}" if lines else f"its log is {self.log}"
 
     def _said(self) -> list[str]:
-        """The last lines of the log, as far as the process that runs, or ran last, wrote them."""
+        """Return the last lines of the log that the current, or the last, process wrote."""
         with self.log.open("rb") as file:
             file.seek(max(self._log_start, file.seek(0, os.SEEK_END) - _LOG_END))
             return file.read().decode("utf-8", "replace").splitlines()

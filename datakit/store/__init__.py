@@ -1,4 +1,4 @@
-"""A run folder: parts of Parquet, journals, and SQL over them. Only this room knows how a run lies on disk."""
+"""A run folder: Parquet parts, journals, and SQL over them. Only this room knows the files of a run."""
 
 from datakit.store.batches import Batch, BatchFolder, Line, Sample
 from datakit.store.database import Database, Tables, load_sql

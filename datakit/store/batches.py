@@ -1,11 +1,11 @@
-"""Batches of a run: lines that a vendor answers, and how far they have come, noted before and after every remote step.
+"""Batches of a run: lines that a vendor answers, and their progress, noted before and after every remote step.
 
     batches/<name>.jsonl          the lines, as they are uploaded
-    batches/<name>.samples.jsonl  whose they are: response_id, prompt_id, sample_index
-    batches/<name>.json           the note, written last and replaced whole; it stays when the others have gone
+    batches/<name>.samples.jsonl  the samples of the lines: response_id, prompt_id, sample_index
+    batches/<name>.json           the note, written last and replaced whole; it stays when the other files are removed
 
-A kill between a remote step and its note leaves the note of the step that had begun: what may have been made is looked for, by
-the file's name and the batch's metadata, which no other batch has.
+A kill between a remote step and its note leaves the note of a step that has begun. The result of that step, if any, is then
+found by the file's name and the batch's metadata, which no other batch has.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from datakit.store.run import Run
 
 Step = Literal["written", "uploading", "uploaded", "creating", "running", "stored"]
 Source = tuple[str, str | None, str]
-"""model, revision, sampling: what tells the responses of one source from those of another."""
+"""model, revision, sampling: the identity of a source, by which its responses are known."""
 FOLDER = "batches"
 
 
 class Sample(NamedTuple):
-    """Whose a line is."""
+    """The sample that a line asks for."""
 
     prompt_id: str
     messages_digest: str
@@ -45,7 +45,7 @@ class Line(NamedTuple):
     response_id: str
     sample: Sample
     prompt_tokens: float
-    """Roughly."""
+    """A rough estimate."""
 
 
 @dataclass(frozen=True)
@@ -54,42 +54,42 @@ class Batch:
 
     name: str
     step: Step
-    """The last step that has begun: `uploading` and `creating` are under way, or were when the process was killed."""
+    """The last step that has begun: `uploading` and `creating` may have been interrupted by a kill."""
     model: str
     revision: str | None
     sampling: str
-    """The source, as in `responses`."""
+    """The identity of the source, as in `responses`."""
     digest: str
-    """Of the lines (SHA-256)."""
+    """SHA-256 of the lines."""
     n_lines: int
     n_bytes: int
     prompt_tokens: int
     completion_tokens: int | None
-    """What the lines may take, roughly; None where nothing says how long answers get."""
+    """A rough upper estimate for all lines; None if nothing says how long an answer may get."""
     written_at: str
     file_id: str | None = None
     batch_id: str | None = None
     status: str | None = None
-    """The vendor's last word."""
+    """The vendor's last status."""
 
     @property
     def source(self) -> Source:
-        """The identity of its source."""
+        """The identity of the batch's source."""
         return self.model, self.revision, self.sampling
 
     @property
     def file_name(self) -> str:
-        """How the uploaded file is called."""
+        """The name of the uploaded file."""
         return f"datakit-{self.name}.jsonl"
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What tells this batch from all others of the account."""
+        """The metadata that distinguish this batch from all others of the account."""
         return {"datakit_batch": self.name, "datakit_lines": self.digest}
 
     @property
     def may_be_paid(self) -> bool:
-        """Whether the vendor may be answering its lines, and they are not stored yet."""
+        """True if the vendor may be answering its lines and they are not stored yet."""
         return self.step in ("creating", "running")
 
 
@@ -104,14 +104,14 @@ class BatchFolder:
         self.folder = self.run.folder / FOLDER
 
     def notes(self) -> list[Batch]:
-        """Those whose lines are not all stored, oldest first. RunError where a note cannot be read."""
+        """Return the batches that are not stored yet, oldest first. Raise RunError if a note cannot be read."""
         found = [self._read(path) for path in sorted(self.folder.glob("*.json"))]
         return [batch for batch in found if batch.step != "stored"]
 
     def write(
         self, lines: Iterator[Line], source: Source, tokens_each: int | None, max_lines: int, max_bytes: int
     ) -> Iterator[Batch]:
-        """The lines of a source in as few batches as the limits allow, read lazily; `tokens_each`: what an answer may take."""
+        """Write a source's lines, read lazily, to as few batches as the limits allow; `tokens_each`: the most per answer."""
         self.run.check_writable()
         self.folder.mkdir(exist_ok=True)
         line = next(lines, None)
@@ -121,7 +121,7 @@ class BatchFolder:
             yield self.save(writer.note(source, tokens_each))
 
     def save(self, batch: Batch, **changes: Any) -> Batch:
-        """Note what has changed; it is on the disk when this returns."""
+        """Save the note with these changes; it is on disk when this returns."""
         self.run.check_writable()
         batch = replace(batch, **changes)
         path = self.note_path(batch)
@@ -134,36 +134,36 @@ class BatchFolder:
         return batch
 
     def finish(self, batch: Batch, status: str) -> None:
-        """All its lines are rows by now: the note stays, the lines go."""
+        """Mark a batch whose lines are all rows by now: keep the note, remove the lines."""
         self.save(batch, step="stored", status=status)
         self._remove_files(batch.name)
 
     def discard(self, batch: Batch) -> None:
-        """Forget one whose lines nobody has begun to answer."""
+        """Remove a batch whose lines nobody has begun to answer."""
         self.note_path(batch).unlink()
         self._remove_files(batch.name)
 
     def clean(self) -> None:
-        """Remove what a killed process was still writing, and what it had no time to remove."""
+        """Remove the files that a killed process left half-written or did not get to remove."""
         kept = {batch.name for batch in self.notes()}
         for path in self.folder.glob("*"):
             if path.suffix != ".json" and path.name.split(".")[0] not in kept:
                 path.unlink()
 
     def note_path(self, batch: Batch) -> Path:
-        """Where its note is."""
+        """Return the path of a batch's note."""
         return self.folder / f"{batch.name}.json"
 
     def lines_path(self, batch: Batch) -> Path:
-        """The file that is uploaded."""
+        """Return the path of the file that is uploaded."""
         return self.folder / f"{batch.name}.jsonl"
 
     def result_path(self, batch: Batch, number: int) -> Path:
-        """Where a file of results is downloaded to."""
+        """Return the path to which a file of results is downloaded."""
         return self.folder / f"{batch.name}.result-{number}.jsonl"
 
     def samples(self, batch: Batch) -> dict[str, Sample]:
-        """Whose its lines are, by response_id."""
+        """Return the samples of a batch's lines, by response_id."""
         with self._samples_path(batch.name).open(encoding="utf-8") as file:
             return {key: Sample(*sample) for key, *sample in map(json.loads, file)}
 
@@ -171,7 +171,7 @@ class BatchFolder:
         return self.folder / f"{name}.samples.jsonl"
 
     def _new_name(self) -> str:
-        """A number for people, and what no other run's batch has: two runs of one recipe have the same lines."""
+        """Return a number, for people, and a random part: two runs of one recipe have the same lines."""
         numbers = [int(path.name.partition("-")[0]) for path in self.folder.glob("*.json*")]
         return f"{max(numbers, default=0) + 1:06d}-{secrets.token_hex(6)}"
 
@@ -184,11 +184,11 @@ class BatchFolder:
         try:
             return Batch(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
-            raise RunError(f"{path}: not the note of a batch ({error}); what runs there is paid for: mend it") from error
+            raise RunError(f"{path}: not the note of a batch ({error}); the batch may be paid for: repair it") from error
 
 
 class _Writer:
-    """The two files of a batch that is being written. Use as `with`."""
+    """The two files of a batch that is being written, as a context manager."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._name = name
@@ -208,7 +208,7 @@ class _Writer:
                 os.fsync(file.fileno())
 
     def fill(self, line: Line, lines: Iterator[Line], max_lines: int, max_bytes: int) -> Line | None:
-        """Write this line and as many more as there is room for; the first that has none, None where all have."""
+        """Write this line and as many more as the limits allow; return the first line without room, or None."""
         self._add(line)
         for more in lines:
             if self._n_lines >= max_lines or self._n_bytes + len(more.data) > max_bytes:
@@ -217,7 +217,7 @@ class _Writer:
         return None
 
     def note(self, source: Source, tokens_each: int | None) -> Batch:
-        """The first note of what was written."""
+        """Return the first note of the batch."""
         model, revision, sampling = source
         return Batch(
             name=self._name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import re
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -34,17 +35,16 @@ VIEWS = (
     *(table for table in TABLES if table != "responses"),
     *("asked_prompts", "wanted_responses", "numbered_prompts", "numbered_sources"),
     *("responses", "current_responses", "current_failures", "current_flags"),
-    "pairs_with_texts",
-    "value_counts",
+    *("pairs_with_texts", "value_counts"),
 )
-"""The tables, and what sql/views makes of them; each stands on some before it."""
+"""The tables and the views of sql/views; each depends only on names before it."""
 PARTS = "STRUCT(text VARCHAR, reasoning VARCHAR, form VARCHAR)"
 FUNCTIONS: Mapping[str, tuple[Callable[..., Any], str, int]] = {
     "repetition": (repetition, "DOUBLE", 1),
     "split_answer": (lambda text: split(text)._asdict(), PARTS, 1),
     "find_residue": (find_residue, "VARCHAR", 2),
 }
-"""Ours over texts: what each gives, and of how many texts. One of several is called for NULLs, too."""
+"""SQL functions over texts: (function, return type, number of arguments). With several arguments, NULLs are passed in."""
 _NAMES = re.compile(rf"\b({'|'.join((*VIEWS, *MACROS, *FUNCTIONS))})\b", re.IGNORECASE)
 _CATALOG = re.compile(r"\b(show|describe|information_schema|duckdb_\w+|pragma\w*)\b", re.IGNORECASE)
 _NOT_IN_FRAMES = re.compile(r"\b(INTERVAL|UNION)\b")
@@ -54,30 +54,30 @@ _OVERLAPS = re.compile(r"\b((?:from|join)\s+)overlaps\b", re.IGNORECASE)
 _NO_TABLE = re.compile(r"Table with name (\S+) does not exist!(\nDid you mean .*)?")
 _SETTINGS = (
     *("enable_progress_bar = false", "python_enable_replacements = false", "TimeZone = 'UTC'"),
-    "enable_external_file_cache = false",  # it knows a file by its path, and an open descriptor's may come to mean another
+    "enable_external_file_cache = false",  # caches by path, but the path of an open descriptor may come to mean another file
 )
 _CHOOSE_SIDES = "build_side_probe_side,join_filter_pushdown"
-"""What exchanges the sides of joins, and looks every row up in a filter of what the other side has."""
+"""The optimizers that swap the sides of joins and filter each side's rows by the keys of the other."""
 _SMALL = 4 * 2**20
-"""Bytes of a run's parts that one thread reads sooner than two are woken."""
+"""Bytes of parts below which one thread reads a run faster than two."""
 _STREAMING = ("threads = 1", "disable_parquet_prefetching = true")
-"""One thread gives rows in the order of the files, and as few of them in memory as there can be."""
+"""One thread returns rows in the order of the files and holds as few of them in memory as possible."""
 _LITTLE, _MORE = "512MB", ("1GB", "2GB", "4GB", "8GB")
-"""The memory of a statement that streams, and what it gets where that does not do: a vector has 2,048 texts, however long."""
+"""The memory of a streaming statement, and the larger limits to retry with: a vector has 2,048 texts, however long."""
 
 
 @cache
 def load_sql(name: str) -> str:
-    """The statement in sql/<room>/<name>.sql: load_sql("select/select_pairs")."""
+    """Return the statement in sql/<room>/<name>.sql: load_sql("select/select_pairs")."""
     return (resources.files("datakit") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
 
 
 @cache
 def _needed(sql: str, own: str = "") -> tuple[str, ...]:
-    """What a statement names (tables, views, macros, functions), each after what it is made of; all where it asks what there
-    is.
+    """Return the tables, views, macros and functions that a statement names, dependencies first; all if it queries the catalog.
 
-    `own`: the name of what the statement makes. Ours name nothing in quotes, as a question may: FROM 'pairs'.
+    `own`: the name of the view or macro that the statement makes, if it is one of datakit's. Those have no names in quotes,
+    unlike a user's query, which may say FROM 'pairs'.
     """
     if _CATALOG.search(sql):
         return (*FUNCTIONS, *MACROS, *VIEWS)
@@ -92,23 +92,23 @@ def _needed(sql: str, own: str = "") -> tuple[str, ...]:
 
 
 class Tables:
-    """SQL over tables in memory, or in a file of DuckDB's (`place`) of which at most `memory` is in memory.
+    """SQL over tables in memory, or in a DuckDB file (`place`) of which at most `memory` is held in memory.
 
-    `say`: the sentence of a BadInput, made of DuckDB's message, where a statement cannot be run.
+    `say` turns DuckDB's message into that of the BadInput that is raised if a statement cannot be run.
     """
 
     def __init__(self, say: Callable[[str], str], place: Path | None = None, memory: str | None = None) -> None:
         self.connection = duckdb.connect(str(place) if place is not None else ":memory:")
         self._say = say
         self._made: dict[str, frozenset[str]] = {}
-        """Temporary tables, and what each is made of: tables, and what sql/views makes of them."""
+        """Temporary tables, each with the tables and views that it was made from."""
         self._viewed: dict[str, frozenset[str]] = {}
-        """The same of temporary views."""
+        """The same for temporary views."""
         limit = (f"memory_limit = {_quoted(memory)}",) if memory is not None else ()
         self.connection.execute("; ".join(f"SET {setting}" for setting in (*_SETTINGS, *limit)))
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
-        """The rows of one SELECT. BadInput where it cannot be run."""
+        """Return the rows of one SELECT. Raise BadInput if it cannot be run."""
         try:
             self._define(sql)
             relation = self.connection.sql(_as_read(sql), params=dict(params or {}))
@@ -116,14 +116,14 @@ class Tables:
         except (duckdb.Error, pl.exceptions.PolarsError) as error:
             raise BadInput(self._say(str(error).strip())) from error
         if frame is None:
-            raise BadInput(self._say("no rows come from this; give one SELECT"))
+            raise BadInput(self._say("this returns no rows; give one SELECT"))
         return frame
 
     def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None, as_written: bool = False) -> None:
-        """Keep the rows of a SELECT as a temporary table. BadInput where it cannot be run.
+        """Keep the rows of a SELECT as a temporary table. Raise BadInput if it cannot be run.
 
-        `as_written`: a join looks the rows on its left up among those on its right, for whoever knows better than DuckDB's
-        estimates which are fewer.
+        `as_written` turns off DuckDB's choice of join sides: a join looks up the rows on its left among those on its right. For
+        callers that know better than DuckDB's estimates which side is smaller.
         """
         try:
             self._define(sql)
@@ -138,13 +138,13 @@ class Tables:
                 self.connection.execute("RESET disabled_optimizers")
 
     def make_view(self, name: str, sql: str) -> None:
-        """Have a SELECT without parameters as a temporary view."""
+        """Define a temporary view as a SELECT without parameters."""
         self._define(sql)
         self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {_as_read(sql)}")
         self._viewed[name] = self._made_of(sql)
 
     def change_table(self, sql: str, params: Mapping[str, Any] | None = None) -> None:
-        """Run one UPDATE of a temporary table. BadInput where it cannot be run."""
+        """Run one UPDATE of a temporary table. Raise BadInput if it cannot be run."""
         try:
             self._define(sql)
             self.connection.execute(_as_read(sql), dict(params or {}))
@@ -152,24 +152,24 @@ class Tables:
             raise BadInput(self._say(str(error).strip())) from error
 
     def keep(self, name: str, frame: pl.DataFrame) -> None:
-        """Have a frame as the table `name`, in the place of what was called so."""
+        """Keep a frame as the temporary table `name`, replacing one of that name."""
         self.connection.register("kept_frame", frame.__arrow_c_stream__())
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM kept_frame")
         self.connection.unregister("kept_frame")
         self._made[name] = frozenset()
 
     def add(self, name: str, frame: pl.DataFrame) -> None:
-        """More rows for a table that is there, with its columns in their order."""
+        """Append rows to an existing table; the columns must be in its order."""
         self.connection.register("added_frame", frame.__arrow_c_stream__())
         self.connection.execute(f"INSERT INTO {name} FROM added_frame")
         self.connection.unregister("added_frame")
 
     def close(self) -> None:
-        """Let the connection and its files go."""
+        """Close the connection and its files."""
         self.connection.close()
 
     def _define(self, sql: str) -> None:
-        """Have what a statement names."""
+        """Define what a statement names."""
 
     def _made_of(self, sql: str) -> frozenset[str]:
         parts = (self._viewed | self._made).items()
@@ -177,25 +177,23 @@ class Tables:
 
 
 class Database(Tables):
-    """A run's tables, and the views and macros of sql/. What is written later it sees after `renew`.
+    """A run's tables, and the views and macros of sql/. Later writes become visible with `renew`.
 
-    The files are listed when it is made; a view or a macro is made when a statement first names it: each takes milliseconds.
+    The files are listed at construction; a view or a macro is made when a statement first names it: each takes milliseconds.
 
-    `spill`: for streaming, with little memory; a folder that may be used where that is not enough.
+    `spill`: for streaming with little memory, a folder for what does not fit.
     """
 
     def __init__(self, folder: Path, spill: Path | None = None) -> None:
         super().__init__(lambda error: f"SQL over {folder}: {_with_our_names(error, folder)}")
         self.folder = folder
         self.changed: set[str] = set()
-        """Tables that were written to since they were looked at."""
-        self._open: dict[Path, BinaryIO] = {}
-        """Parts that are held open."""
+        """Tables that were written to since their files were last listed."""
+        self._open: dict[Path, BinaryIO] = {}  # the parts that are held open
         self._there: set[str] = set()
         self._found: dict[str, tuple[list[Row], list[Path]]] = {}
-        """Of each table the rows in journals, and its parts."""
-        self._names: dict[Path, str] = {}
-        """How DuckDB is told of a part."""
+        """For each table, the rows in journals and the parts."""
+        self._names: dict[Path, str] = {}  # the path of each part as DuckDB is given it
         for table in TABLES:
             self._look_at(table)
         if spill is not None:
@@ -208,7 +206,7 @@ class Database(Tables):
         self.connection.execute("SET VARIABLE trailing_residue = $pattern", {"pattern": TRAILING})
 
     def renew(self) -> None:
-        """See the tables that have changed as they are now. Temporary tables that were made of them go."""
+        """Make the changed tables visible as they are now, and drop the temporary tables that were made from them."""
         if not self.changed.isdisjoint(("judgements", "verdicts", "judges", "responses", "prompts", "sources")):
             self.changed.add("scores")  # some follow from these
         self._drop(name for name, parts in self._made.items() if parts & self.changed)
@@ -220,12 +218,12 @@ class Database(Tables):
         self._set_threads()
 
     def hold(self, view: str) -> None:
-        """A temporary table of a view's rows, which statements that name the view read from here on."""
+        """Keep a view's rows as a temporary table, which later statements that name the view read."""
         if view not in self._made:
             self.make_table(view, f"FROM memory.main.{view}")
 
     def drop_made(self, keep: Collection[str] = ()) -> None:
-        """Let temporary tables and their memory go, but for those to keep."""
+        """Drop the temporary tables, except for those in `keep`, and free their memory."""
         self._drop(name for name in self._made if name not in keep)
 
     def _drop(self, names: Iterable[str]) -> None:
@@ -234,9 +232,9 @@ class Database(Tables):
             del self._made[name]
 
     def stream(self, sql: str, params: Mapping[str, Any], rows: int) -> Generator[pl.DataFrame, None, None]:
-        """The rows of one SELECT in frames of at most `rows`, read from disk as they are asked for.
+        """Yield the rows of one SELECT in frames of at most `rows`, read from disk on demand.
 
-        Where memory does not do for the first of them, it begins anew with more.
+        If memory runs out before the first frame, the statement is run again with more.
         """
         self._define(sql)
         given = False
@@ -275,13 +273,13 @@ class Database(Tables):
             self._there.add(name)
 
     def _set_threads(self) -> None:
-        """One thread for what one reads sooner than two are woken; a run may have grown since."""
+        """Use one thread if it reads the run faster than two; a run may have grown since the last call."""
         if not self._streams:
             size = sum(part.stat().st_size for _, parts in self._found.values() for part in parts)
             self.connection.execute("SET threads = 1" if size < _SMALL else "RESET threads")
 
     def _look_at(self, table: str) -> None:
-        """Note what the table's rows are in.
+        """List where the table's rows are.
 
         Journals are read before the parts are listed: one that becomes a part meanwhile counts as the part.
         """
@@ -293,7 +291,7 @@ class Database(Tables):
         self._names |= {part: self._fixed(part) for part in parts}
 
     def _make_view(self, table: str) -> None:
-        """One view a table: its parts, and what still stands in journals."""
+        """Define the view of a table: its parts, and the rows still in journals."""
         rows, parts = self._found[table]
         loose = completed(table, TABLES[table].frame(rows))
         if table == "responses":
@@ -304,7 +302,7 @@ class Database(Tables):
             self._unite(table, loose, parts)
 
     def _derived_scores(self) -> list[str]:
-        """Queries for scores that are not stored: those that follow from judgements, and from verdicts."""
+        """Return queries for the scores that are not stored but follow from judgements and from verdicts."""
         self._define("FROM judges")
         counting = self.connection.execute("FROM judges WHERE verifier IS NOT NULL").fetchone()
         names = ["judged_scores"] * any(self._found["judgements"]) + ["counted_scores"] * (counting is not None)
@@ -313,7 +311,7 @@ class Database(Tables):
         return queries
 
     def _make_view_of_responses(self, loose: pl.DataFrame, parts: list[Path]) -> None:
-        """Parts of older versions, and those under another rule of what is compared, are completed as they are read."""
+        """Define the view of responses; parts that are older or compared by another rule are completed as they are read."""
         older = [part for part in parts if compared_by(part) != COMPARED]
         whole = [part for part in older if _is_whole(part)]
         more: tuple[str, ...] = ()
@@ -328,7 +326,7 @@ class Database(Tables):
         )
 
     def _split_responses(self, whole: list[Path]) -> str:
-        """A query for parts that were stored when a thought was not yet told from its answer."""
+        """Return a query over parts that were stored before thoughts were separated from answers."""
         self._unite("whole_responses", None, whole)
         self.connection.execute("SET VARIABLE may_think = $pattern", {"pattern": MAY_THINK})
         splits = load_sql("views/split_responses")
@@ -336,7 +334,7 @@ class Database(Tables):
         return splits
 
     def _unite(self, view: str, loose: pl.DataFrame | None, parts: list[Path], more: Sequence[str] = ()) -> None:
-        """A view of rows in memory, parts, and what other queries give."""
+        """Define a view as the union of rows in memory, parts, and other queries."""
         queries = list(more)
         if loose is not None and loose.height:
             self.connection.register(f"{view}_loose", loose)
@@ -349,17 +347,16 @@ class Database(Tables):
         self.connection.execute(f'CREATE OR REPLACE VIEW "{view}" AS {united}')
 
     def _fixed(self, part: Path) -> str:
-        """A path that goes on meaning this file. Part 0 may be replaced at any time: it is held open and read through that."""
+        """Return a path that keeps pointing to this file. Part 0 may be replaced at any time, so a descriptor is used."""
         if part.stem != "part-000000" or not Path("/dev/fd").is_dir():
             return glob.escape(str(part))
-        before, self._open[part] = self._open.get(part), part.open("rb")
-        if before is not None:
-            before.close()
+        with self._open.pop(part, nullcontext()):
+            self._open[part] = part.open("rb")
         return f"/dev/fd/{self._open[part].fileno()}"
 
 
 def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
-    """The rows, without pyarrow, whose import takes longer than most statements; it alone tells columns of one name apart."""
+    """Return the rows as a frame, without pyarrow, whose import is slower than most statements, unless names repeat."""
     columns = relation.columns
     for name, kind in zip(columns, map(str, relation.types), strict=True):
         if _NOT_IN_FRAMES.search(kind):
@@ -367,12 +364,12 @@ def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
     if len(set(columns)) < len(columns):
         found: pl.DataFrame = relation.pl()
         return found
-    # Polars remembers the classes that it has read, and DuckDB complains of one of its own when the interpreter ends
+    # Polars remembers the classes that it has read, and DuckDB complains about one of its own when the interpreter exits
     return pl.DataFrame(SimpleNamespace(__arrow_c_stream__=relation.__arrow_c_stream__))
 
 
 def _with_our_names(error: str, folder: Path) -> str:
-    """DuckDB's sentence about a table that there is not, with a name of ours in the place of one of its own that is near."""
+    """Return DuckDB's message; for an unknown table, suggest a near name of a datakit table or view instead of DuckDB's own."""
     found = _NO_TABLE.search(error)
     if found is None:
         return error
@@ -382,20 +379,20 @@ def _with_our_names(error: str, folder: Path) -> str:
 
 @cache
 def _no_rows(schema: tuple[tuple[str, pl.DataType], ...]) -> str:
-    """A query of these columns in DuckDB's types that gives no row: made in a moment, as a frame is not."""
+    """Return a query with these columns, in DuckDB's types, and no rows: much faster than registering an empty frame."""
     columns = duckdb.from_arrow(pl.DataFrame(schema=dict(schema)).__arrow_c_stream__())
     typed = (f'NULL::{kind} AS "{name}"' for name, kind in zip(columns.columns, columns.types, strict=True))
     return f"SELECT {', '.join(typed)} WHERE FALSE"
 
 
 def _is_whole(part: Path) -> bool:
-    """Whether responses were stored in it when a thought was not yet told from its answer."""
+    """Return True if the part's responses were stored before thoughts were separated from answers."""
     with part.open("rb") as file:
         return "reasoning_form" not in pl.read_parquet_schema(file)
 
 
 def _as_read(sql: str) -> str:
-    """The statement with the table `overlaps` in quotes: the word alone is an operator of SQL, and nobody must know that."""
+    """Return the statement with the table `overlaps` in quotes: unquoted, the word is an SQL operator; users need not know."""
     return _OVERLAPS.sub(r'\1"overlaps"', sql)
 
 

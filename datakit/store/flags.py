@@ -1,7 +1,7 @@
-"""The flags of a run: what people said of its prompts, responses and pairs. They are never changed, only followed by others.
+"""The flags of a run: what people said of its prompts, responses and pairs. Flags are never changed; a later one overrides.
 
-A build holds the run's lock for hours, so flags have a lock of their own, which is held as long as a line is written, and one
-journal (flags/journal-000001.jsonl) that stays one: whoever opens the run for writing leaves it alone.
+A build holds the run's lock for hours, so flags have their own lock, held only while a line is written, and a single journal
+(flags/journal-000001.jsonl), which never becomes a part: whoever opens the run for writing leaves it alone.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ JOURNAL = "journal-000001.jsonl"
 
 
 class Flags:
-    """The flags of a run folder, for any number of readers and writers at once."""
+    """The flags of a run folder, for any number of concurrent readers and writers."""
 
     def __init__(self, run: Path) -> None:
         self._run = run
         self._folder = run / TABLE
 
     def add(self, rows: Rows) -> int:
-        """Add rows of the table, all or none; returns how many are new.
+        """Add rows of the table, all or none; return how many are new.
 
-        A row without `at` is of now, in the order given; one that is there already, to the microsecond, is not repeated.
+        A row without `at` gets the current time, in the order given; a row that exists already, to the microsecond, is skipped.
         """
         with writing(self._run):
             self._folder.mkdir(exist_ok=True)
@@ -47,14 +47,14 @@ class Flags:
         return len(new)
 
     def rows(self) -> Rows:
-        """All rows that were ever added, in the order in which they came."""
+        """Return all rows that were ever added, in the order in which they came."""
         stored = [row for part in parts_in(self._folder) for row in pl.read_parquet(part).to_dicts()]
         rows = stored + [row for journal in journals_in(self._folder) for row in read_journal(journal)]
         return [{name: row.get(name) for name in TABLES[TABLE].schema} for row in rows]
 
     @property
     def size(self) -> int:
-        """In bytes: another whenever something was added."""
+        """The size in bytes, which changes whenever a row is added."""
         return sum(path.stat().st_size for path in (*parts_in(self._folder), *journals_in(self._folder)))
 
     @contextmanager
@@ -79,7 +79,7 @@ def _identity(row: Row) -> tuple[object, ...]:
 
 
 def _end_whole(path: Path) -> None:
-    """Take away a last line without its end: its writer was killed, and nobody was told that it is there."""
+    """Cut off a last line without a line end: its writer was killed before anybody was told that the line was stored."""
     with path.open("rb+") as file:
         data = file.read()
         whole = data.rfind(b"\n") + 1

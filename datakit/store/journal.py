@@ -1,6 +1,6 @@
-"""Rows that come one by one, as lines of JSON that the operating system has after every append: kill -9 loses none of them.
+"""Rows that arrive one by one, as JSON lines that are handed to the operating system at every append: kill -9 loses none.
 
-What is appended together (the samples of one request) is one line, so that it is there whole or not at all.
+Rows that are appended together (the samples of one request) form one line, so that they are stored all or not at all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROWS_AT_A_TIME = 1_000
 
 
 class JournalFile:
-    """A journal that is open for writing; it remembers its rows for the part that it becomes."""
+    """A journal that is open for writing; it also keeps its rows for the part that it becomes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -30,11 +30,11 @@ class JournalFile:
         self._began_at = time.monotonic()
         self._table = path.parent.name
         self._rows: Rows = []
-        self._frames: list[pl.DataFrame] = []  # what was remembered before: a fifth of the memory that rows take
-        self._file: BinaryIO = path.open("ab", buffering=0)  # no buffer that would be written later, after a failure
+        self._frames: list[pl.DataFrame] = []  # earlier rows, which take a fifth of the memory as frames
+        self._file: BinaryIO = path.open("ab", buffering=0)  # unbuffered: nothing is written later, after a failure
 
     def append(self, rows: list[Row]) -> None:
-        """Write the rows as one line, or leave the file as it was."""
+        """Write the rows as one line, or leave the file unchanged."""
         data = memoryview(to_json(rows) + b"\n")
         end = self._file.tell()
         try:
@@ -51,11 +51,11 @@ class JournalFile:
 
     @property
     def age_s(self) -> float:
-        """Since it was opened."""
+        """Seconds since it was opened."""
         return time.monotonic() - self._began_at
 
     def frame(self) -> pl.DataFrame:
-        """All that was appended."""
+        """Return all appended rows."""
         self._gather()
         return pl.concat(self._frames)
 
@@ -64,25 +64,25 @@ class JournalFile:
         self._rows = []
 
     def close(self) -> None:
-        """No more rows."""
+        """Close the file."""
         self._file.close()
 
 
 def part_of(journal: Path) -> Path:
-    """The part that a journal becomes."""
+    """Return the path of the part that a journal becomes."""
     return journal.with_name(journal.stem.replace("journal", "part") + ".parquet")
 
 
 def journals_in(folder: Path) -> list[Path]:
-    """The table's journals, oldest first."""
+    """Return the table's journals, oldest first."""
     return sorted(folder.glob("journal-*.jsonl"))
 
 
 def read_journal(path: Path) -> list[Row]:
-    """The rows of a journal; a last line without its end was never acknowledged and is left out."""
+    """Return the rows of a journal; a last line without a line end was never acknowledged and is left out."""
     try:
         lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:  # it became a part since it was listed
+    except FileNotFoundError:  # it became a part after it was listed
         return []
     rows: list[Row] = []
     for number, line in enumerate(lines[:-1], start=1):

@@ -1,10 +1,10 @@
-"""What a mirror has: a manifest names files of a run, with sizes and digests, and the objects that are copies of them.
+"""The contents of a mirror: a manifest names the files of a run, with sizes and digests; objects are copies of those files.
 
-    <table>/part-000001-<digest>.parquet, recipe-<digest>.json, ...     never replaced: another content has another name
+    <table>/part-000001-<digest>.parquet, recipe-<digest>.json, ...     never replaced: other contents have another name
     manifests/000012-<digest>.json                                      the 12th state of the run; the digest is its own
 
-A manifest is written when all that it names lies there, under a name of its own. So the newest whole one is always a state
-that the run had, on stores that write at once and on those that a kill interrupts.
+A manifest is written under a name of its own once all objects that it names are there. So the newest complete one always
+describes a state that the run had, also on stores where a kill can interrupt a write.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ _DIGITS = 16
 
 
 class Content(NamedTuple):
-    """What is in a file."""
+    """The size and the digest of a file."""
 
     size: int
-    """In bytes."""
+    """Size in bytes."""
     sha256: str
 
     @classmethod
     def of(cls, path: Path) -> Content:
-        """Read it all."""
+        """Read the whole file."""
         with path.open("rb") as file:
             return cls(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def object_of(path: str, content: Content) -> str:
-    """The name of the object that is a copy of a run's file."""
+    """Return the name of the object that is a copy of a run's file."""
     name = PurePosixPath(path)
     return str(name.with_name(f"{name.stem}-{content.sha256[:_DIGITS]}{name.suffix}"))
 
@@ -57,18 +57,18 @@ class Manifest:
     """The run's id."""
     number: int
     host: str
-    """Who wrote it."""
+    """The machine that wrote it."""
     at: str
     files: Mapping[str, Content]
-    """By path in the run folder, in the order in which they are to be copied."""
+    """The files by path in the run folder, in the order in which they must be copied."""
 
     @classmethod
     def now(cls, run: str, number: int, files: Mapping[str, Content]) -> Manifest:
-        """Of this machine and moment."""
+        """Return a manifest of this machine and moment."""
         return cls(run, number, socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"), files)
 
     def encoded(self) -> tuple[str, bytes]:
-        """Its name in the mirror, and its bytes."""
+        """Return its name in the mirror, and its bytes."""
         values = {"format": FORMAT, **{name: getattr(self, name) for name in ("run", "number", "host", "at")}}
         files = [{"path": path, "size": one.size, "sha256": one.sha256} for path, one in self.files.items()]
         data = json.dumps({**values, "files": files}, indent=1).encode()
@@ -76,30 +76,30 @@ class Manifest:
 
     @classmethod
     def decoded(cls, name: str, data: bytes) -> Manifest | None:
-        """None where it is not whole."""
+        """Return the manifest, or None if it is incomplete."""
         if hashlib.sha256(data).hexdigest()[:_DIGITS] != PurePosixPath(name).stem.rpartition("-")[2]:
             return None
         values: dict[str, Any] = json.loads(data)
         if values["format"] != FORMAT:
-            raise RunError(f"{name}: of a newer datakit (format {values['format']}); install that to pull it")
+            raise RunError(f"{name}: written by a newer datakit (format {values['format']}); install that version to pull it")
         files = {one["path"]: Content(one["size"], one["sha256"]) for one in values["files"]}
         return cls(values["run"], values["number"], values["host"], values["at"], files)
 
 
 def number_of(name: str) -> int:
-    """The number of a manifest, by its object's name; 0 of any other."""
+    """Return the number in the name of a manifest; 0 for any other object."""
     found = re.match(rf"{FOLDER}/(\d+)-", name)
     return int(found[1]) if found else 0
 
 
 def newest(remote: Remote, names: Mapping[str, int]) -> tuple[str, Manifest] | None:
-    """The newest whole manifest among the objects' names."""
+    """Return the newest complete manifest among the objects' names."""
     for number, name in sorted(((number_of(name), name) for name in names), reverse=True):
         if number == 0:
             break
         try:
             manifest = Manifest.decoded(name, remote.read(name))
-        except FileNotFoundError:  # a newer one has taken its place
+        except FileNotFoundError:  # replaced by a newer one
             continue
         if manifest is not None:
             return name, manifest
@@ -108,37 +108,37 @@ def newest(remote: Remote, names: Mapping[str, int]) -> tuple[str, Manifest] | N
 
 @dataclass
 class Note:
-    """What a run folder knows of its mirror (mirror.json)."""
+    """A run folder's record of its mirror (mirror.json)."""
 
     url: str
     run: str
-    """The run's id, of all its copies."""
+    """The run's id, which all its copies share."""
     known: str | None = None
-    """The manifest that the folder stands on."""
+    """The manifest that the folder was last in step with."""
     begun: str | None = None
-    """The manifest that was being written; whether it is there is not known."""
+    """The manifest that was being written; it may or may not exist."""
     files: dict[str, tuple[int, str, int]] | None = None
-    """Of `known`: size, digest, and when the file here was changed (ns)."""
+    """The files of `known`: size, digest, and modification time here (ns)."""
 
     def content(self, path: str, file: Path) -> Content | None:
-        """What is in a part here, where it is as it was; None where that is not known."""
+        """Return the content of a part if the file is unchanged since `known`; None if that cannot be told."""
         size, sha256, changed = (self.files or {}).get(path, (0, "", 0))
         stat = file.stat()
         return Content(size, sha256) if (size, changed) == (stat.st_size, stat.st_mtime_ns) else None
 
     def base(self, path: str) -> str | None:
-        """The digest that a file had when the folder was last as the mirror."""
+        """Return the digest that a file had when the folder was last in step with the mirror."""
         return (self.files or {}).get(path, (0, None, 0))[1]
 
     def stand_on(self, folder: Path, known: str, files: Mapping[str, Content], paths: Mapping[str, Path] | None = None) -> None:
-        """The folder has these files, and the mirror this manifest of them. `paths`: where they were read."""
+        """Record that the folder has these files and the mirror this manifest of them. `paths`: where they were read."""
         self.known, self.begun = known, None
         paths = paths or {path: folder / path for path in files}
         self.files = {path: (*files[path], file.stat().st_mtime_ns if file.is_file() else 0) for path, file in paths.items()}
         self.save(folder)
 
     def save(self, folder: Path) -> None:
-        """Write it, whole or not at all."""
+        """Write the note atomically."""
         with writing(folder):
             temporary = folder / f"{NOTE}.tmp"
             temporary.write_text(json.dumps(vars(self)) + "\n", encoding="utf-8")
@@ -146,7 +146,7 @@ class Note:
 
     @classmethod
     def read(cls, folder: Path) -> Note | None:
-        """None where the run has no mirror. RunError where it cannot be read."""
+        """Return the note, or None if the run has no mirror. Raise RunError if it cannot be read."""
         path = folder / NOTE
         if not path.is_file():
             return None

@@ -1,7 +1,7 @@
-"""A copy of a run behind a URL, kept up by a thread that only reads the run: whoever writes never waits for it.
+"""A copy of a run behind a URL, kept up to date by a thread that only reads the run: writers never wait for it.
 
 The folder is the queue. Every pass looks for files that the mirror lacks, copies them, and writes a manifest (manifest.py). A
-pass that fails is tried again later; a kill leaves the manifest before.
+failed pass is tried again later; a kill leaves the manifest before.
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ ORDER = (
     *("prompts", "overlaps", "notes", "sources", "judges", "readings", "responses", "failures"),
     *("verdicts", "judgements", "scores", "distributions", "demos", "pairs"),
 )
-"""Tables, each after those that its rows are about."""
+"""Tables, each after those that its rows refer to."""
 LOOK_EVERY_S = 10.0
 LOOK_AGAIN_S = 60.0  # after a failure
 EVERY_S = 300.0
 TRIES = 5
 STALLED_S = 300.0
 BEGUN = f"{FOLDER}/000000-begun.json"
-"""An object that is no manifest."""
+"""An object that marks a mirror that has no manifest yet."""
 Say = Callable[[str, bool], None]
 
 
 class MirrorBehind(DatakitError):
-    """The run is whole here, its mirror is not."""
+    """The run is complete here, but its mirror is not."""
 
     exit_status = 4
 
 
 def files_of(folder: Path, scratch: Path) -> dict[str, Path]:
-    """What a mirror has of a run, by path, each as a file that stays as it is.
+    """Return the files of a run that a mirror holds, by path, each as a file that will not change.
 
-    Looked at from what rows are made of others' to those, so that what is named is never about what is not: no kill could have
-    left that. What may be replaced meanwhile gets a second name in `scratch`.
+    Dependent tables are listed first, so a listed row never refers to a row that is not listed: a kill could not leave that
+    either. A file that may be replaced meanwhile gets a second name in `scratch`.
     """
     found: dict[str, Path] = {}
     for table in reversed(ORDER):
-        if table == "failures":  # batches that are stored are let go after their rows are parts
+        if table == "failures":  # stored batches are removed once their rows are in parts
             for note in sorted((folder / BATCHES).glob("*.json")):
                 for file in sorted((folder / BATCHES).glob(f"{note.stem}.*")):
                     if file.suffix != ".tmp" and ".result-" not in file.name:
@@ -67,14 +67,14 @@ def files_of(folder: Path, scratch: Path) -> dict[str, Path]:
     kept = {}
     for number, (path, file) in enumerate(found.items()):
         changes = not path.endswith(".parquet") or path.endswith("part-000000.parquet")
-        with suppress(FileNotFoundError):  # a batch that has just been let go
+        with suppress(FileNotFoundError):  # a batch that was just removed
             kept[path] = _kept(path, file, scratch / str(number)) if changes else file
     last = {"recipe.json": kept.pop("recipe.json")}
     return dict(reversed(kept.items())) | last
 
 
 def _kept(path: str, file: Path, to: Path) -> Path:
-    if path.startswith(f"{FLAGS}/"):  # others append to it: up to the last whole line
+    if path.startswith(f"{FLAGS}/"):  # others append to it: copy up to the last whole line
         data = file.read_bytes()
         to.write_bytes(data[: data.rfind(b"\n") + 1])
         return to
@@ -93,12 +93,12 @@ class Mirror:
     def __init__(self, run: Run, url: str, say: Say) -> None:
         self.url = url.rstrip("/")
         self.behind = 0
-        """Files that the last pass has not brought there."""
+        """The number of files that the last pass could not copy."""
         self.trouble: DatakitError | None = None
-        """Why the last pass failed."""
+        """The error of the last pass, if any."""
         self.moved_at = time.monotonic()
         self.has_all = False
-        """Whether the last pass, which begins when nothing more is written, brought all there."""
+        """True if the last pass, which begins after the last write, copied everything."""
         self._run, self._say = run, say
         note = Note.read(run.folder)
         self._note = note if note is not None and note.url == self.url else Note(self.url, note.run if note else _new_id())
@@ -109,7 +109,8 @@ class Mirror:
         self._thread = threading.Thread(target=self._go_on, name="mirror", daemon=True)
 
     def contact(self) -> None:
-        """See what is there. BadInput where that is another run, or where another copy of this one has gone on; RemoteError."""
+        """Look at what the URL holds. Raise BadInput if that is another run, or if another copy of this run has written since;
+        RemoteError if it cannot be read."""
         there = self._remote.sizes()
         found, note = newest(self._remote, there), self._note
         if found is not None:
@@ -130,14 +131,14 @@ class Mirror:
         self._there = there
 
     def prove(self) -> None:
-        """Contact it, and leave a first object in one that was never written: whether that works is known before a build."""
+        """Contact the mirror and, if it was never written, write a first object: so writing is known to work before a build."""
         self.contact()
         if self._note.known is None and self._there is not None:
             self._remote.write(b"", BEGUN)
             self._there[BEGUN] = 0
 
     def copy(self) -> None:
-        """One pass: bring there what is missing, then its manifest. RemoteError, BadInput."""
+        """Run one pass: copy the missing files, then the manifest. Raise RemoteError or BadInput."""
         if not self._run.has_recipe:
             return
         if self._there is None:
@@ -159,14 +160,14 @@ class Mirror:
                 self._write_manifest(known, files, there)
 
     def _write_manifest(self, files: dict[str, Content], paths: dict[str, Path], there: dict[str, int]) -> None:
-        self._there = None  # another copy may have gone on; also where this is cut off
+        self._there = None  # list again: another copy may have written since, or this may be interrupted
         self.contact()
         now: dict[str, int] = self._there or {}
         for path, one in files.items():
             if (size := now.get(object_of(path, one))) != one.size:
                 found = "is not there" if size is None else f"has {size:,} bytes"
                 raise RemoteError(f"{self.url}: {object_of(path, one)} was written with {one.size:,} bytes and {found}")
-        number = 1 + max(map(number_of, (*now, self._note.begun or "")))  # one that was begun may come to lie there yet
+        number = 1 + max(map(number_of, (*now, self._note.begun or "")))  # one that was begun may still appear there
         manifest = Manifest.now(self._note.run, number, files)
         name, data = manifest.encoded()
         older = self._note.known
@@ -179,9 +180,9 @@ class Mirror:
         self._tidy(there, {object_of(path, one) for path, one in files.items()} | {name}, older)
 
     def _tidy(self, there: dict[str, int], needed: set[str], older: str | None) -> None:
-        """Remove what neither this manifest nor the one before names: whoever reads that one still finds its objects.
+        """Remove what neither this manifest nor the previous one names: a reader of the previous one still finds its objects.
 
-        A store that lets nobody remove keeps it.
+        If the store forbids deletion, old objects stay.
         """
         with suppress(RemoteError, FileNotFoundError):
             before = Manifest.decoded(older, self._remote.read(older)) if older else None
@@ -196,11 +197,11 @@ class Mirror:
     # ------------------------------------------------------------------------------------------------------------- the thread
 
     def start(self) -> None:
-        """Copy from now on."""
+        """Start copying."""
         self._thread.start()
 
     def finish(self, patience_s: float = STALLED_S) -> DatakitError | None:
-        """Bring the rest there; what is left after some tries, or when nothing has moved for so long, is told."""
+        """Copy the rest. Return an error if files are left after some tries, or when nothing has moved for `patience_s`."""
         self.moved_at = time.monotonic()
         self._ending.set()
         while self._thread.is_alive() and time.monotonic() - self.moved_at < patience_s:
@@ -223,7 +224,7 @@ class Mirror:
             time.sleep(2**attempt / 4)
 
     def catch_up(self) -> bool:
-        """A pass that begins now, after one that is under way; whether it brought all there. What it meets is told once."""
+        """Run a pass that begins now, after one in progress; return True if it copied everything. Each fault is told once."""
         with self._copying:
             return self._try()
 
@@ -237,7 +238,7 @@ class Mirror:
             self._there = None
             if before is None and not self._ending.is_set():
                 self._say(f"mirror: {error}; the build goes on, and this is tried again", True)
-        except OSError as error:  # of the run's own disk, which the build meets too
+        except OSError as error:  # of the run's own disk; the build meets it too
             self.trouble = RemoteError(f"{self._run.folder}: {error}")
         if before is not None and self.trouble is None and not self._ending.is_set():
             self._say(f"mirror: {self.url} is up to date again", False)
@@ -248,10 +249,11 @@ class Mirror:
 def mirrored(
     run: Run, url: str | None, say: Say, every_s: float | None = None, grace_s: float = 20.0
 ) -> Iterator[list[DatakitError]]:
-    """Keep up the mirror at this URL, or the one that the run remembers, while the block writes the run; what is left behind at
-    the end is in the list.
+    """Keep the mirror at this URL, or at the one that the run remembers, up to date while the block writes the run. The yielded
+    list holds the error at the end, if files could not be copied.
 
-    A mirror that has never been written must be reached first; one that has been is waited for. Rows are sealed `every_s`.
+    A mirror that was never written must be reachable at the start; one that was may come back later. Rows are sealed every
+    `every_s` seconds.
     """
     behind: list[DatakitError] = []
     note = Note.read(run.folder)

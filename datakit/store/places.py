@@ -1,7 +1,7 @@
-"""Rows of a run's tables by their place, a part and a row's number in it: ten texts of a million without a search.
+"""Rows of a run's tables by place, a part and a row number in it: ten texts of a million without a search.
 
-Only parts are looked at that have every column as it is to be read; what stands in journals, and in parts of older versions,
-has no place and is asked for by its id.
+Only parts that already have every column in its final form are covered; rows in journals and in parts of older versions
+have no place and are read by id.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from datakit.store.parts import compared_by, parts_in
 from datakit.tables import Row
 from datakit.tables.compared import COMPARED
 
-OPEN_AT_ONCE = 64  # parts whose footers are in memory
-GROUPS_KEPT = 24  # groups of rows whose columns are in memory, some megabytes each
+OPEN_AT_ONCE = 64  # parts with their footers in memory
+GROUPS_KEPT = 24  # row groups with their columns in memory, some megabytes each
 
 
 class Place(NamedTuple):
-    """Where a row lies."""
+    """The place of a row."""
 
     part: int
     row: int
@@ -47,12 +47,12 @@ class Places:
         self._paths = [self._fixed(part) for part in parts]
 
     def close(self) -> None:
-        """Let the files go."""
+        """Close the files."""
         self._open.close()
         self._files.clear()
 
     def indexed(self, columns: str) -> str:
-        """A query for the columns (SQL) of every row that has a place, with its `part` and `row`."""
+        """Return a query for these columns (SQL) of every row that has a place, with its `part` and `row`."""
         queries = [
             f"SELECT {columns}, {at}::INTEGER AS part, file_row_number::INTEGER AS row "
             f"FROM read_parquet({_quoted(path)}, file_row_number = true)"
@@ -62,7 +62,7 @@ class Places:
         return " UNION ALL BY NAME ".join([*queries, nothing])
 
     def read(self, places: Iterable[Place], columns: tuple[str, ...]) -> dict[Place, Row]:
-        """These columns of the rows at the places."""
+        """Return these columns of the rows at the places."""
         by_group: dict[tuple[int, int], list[Place]] = {}
         found: dict[Place, Row] = {}
         with self._lock:
@@ -78,7 +78,7 @@ class Places:
         return found
 
     def _read_groups(self, groups: Iterable[tuple[int, int]], columns: tuple[str, ...]) -> dict[tuple[int, int], Any]:
-        """These columns of whole groups of rows. Several parts are unpacked at a time, one by each thread."""
+        """Return these columns of whole row groups. Several parts are unpacked at a time, one per thread."""
         kept = {key: self._groups.pop((*key, columns), None) for key in groups}
         missing: dict[int, list[int]] = {}
         for part, group in (key for key, table in kept.items() if table is None):
@@ -97,9 +97,9 @@ class Places:
         return kept
 
     def search(self, text: str, words: str) -> Iterator[tuple[int, list[int], float]]:
-        """Part by part: its number, the rows whose `text` (SQL) holds the words, and the share of the parts that is done."""
+        """Yield, part by part: its number, the rows whose `text` (SQL) contains the words, and the share of parts done."""
         tables = Tables(lambda error: f"search: {error}")
-        tables.connection.execute("SET threads = 1")  # pages come first
+        tables.connection.execute("SET threads = 1")  # page requests come first
         try:
             for at, path in enumerate(self._paths):
                 rows = tables.query(
@@ -112,7 +112,7 @@ class Places:
             tables.close()
 
     def _fixed(self, part: Path) -> str:
-        """A path that goes on meaning this file; see Database."""
+        """Return a path that keeps pointing to this file; see Database."""
         if part.stem != "part-000000" or not Path("/dev/fd").is_dir():
             return str(part)
         return f"/dev/fd/{self._open.enter_context(part.open('rb')).fileno()}"

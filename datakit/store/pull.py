@@ -1,4 +1,4 @@
-"""A run from its mirror, into a new folder or one that is an older state of it. Nothing here that differs is lost."""
+"""Pull a run from its mirror into a new folder, or into an older copy of the run. Local files that differ are never lost."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from datakit.tables import TABLES
 AT_ONCE = 4
 FLAGS_JOURNAL = f"{FLAGS}/journal-000001.jsonl"
 Begin = Callable[[dict[str, int], dict[str, int]], None]
-"""Is told, by table, how many files are to be copied and how many are there."""
+"""Called with the number of files to copy and of files present, by table."""
 
 
 @dataclass(frozen=True)
 class Pulled:
-    """What came of it."""
+    """The result of a pull, in files."""
 
     copied: int
     there: int
     replaced: list[str]
-    """Files here that were older states of the mirror's."""
+    """Files here that were older states of the mirror's files."""
     only_here: int
 
 
 def read_mirror(url: str) -> tuple[Remote, str, Manifest]:
-    """The newest state. BadInput where there is no mirror."""
+    """Return the mirror and its newest state. Raise BadInput if there is no mirror."""
     remote = Remote(url)
     names = remote.sizes()
     found = newest(remote, names)
@@ -49,16 +49,18 @@ def read_mirror(url: str) -> tuple[Remote, str, Manifest]:
 
 
 def pull(url: str, folder: Path, begin: Begin, advance: Callable[[str], None]) -> Pulled:
-    """Bring the run folder to the mirror's newest state. Files are copied each after those that its rows are about, the recipe
-    last; one that was changed on both sides stops it before anything is copied. BadInput, RunError, RemoteError."""
+    """Bring the run folder to the mirror's newest state.
+
+    A file is copied after those that its rows refer to, the recipe last. Raise RunError, before anything is copied, if a file
+    was changed on both sides; BadInput and RemoteError as the mirror requires."""
     remote, name, manifest = read_mirror(url)
-    with Run.create(folder) as run:  # journals that were left become parts here
+    with Run.create(folder) as run:  # journals that were left open become parts
         note = Note.read(folder)
         if note is not None and note.run != manifest.run:
             raise RunError(f"{folder}: is another run than {url} has ({note.run}, {manifest.run}); pull into a new folder")
         missing, replaced = _compare(folder, url, manifest, note)
         table = {path: path.rpartition("/")[0] or "recipe" for path in manifest.files}
-        if note is None:  # a build in what a pull has left half done is told to pull first
+        if note is None:  # so that a build in a half-finished pull is told to pull first
             Note(remote.url, manifest.run).save(folder)
         begin(_counts([table[path] for path in missing]), _counts([table[path] for path in table if path not in missing]))
         _copy(remote, folder, {path: manifest.files[path] for path in missing}, lambda path: advance(table[path]))
@@ -72,7 +74,7 @@ def _counts(names: list[str]) -> dict[str, int]:
 
 
 def _compare(folder: Path, url: str, manifest: Manifest, note: Note | None) -> tuple[list[str], list[str]]:
-    """Paths that are to be copied, and of them those that replace an older state. RunError where both sides have changed."""
+    """Return the paths to copy, and those of them that replace an older state. Raise RunError if both sides have changed."""
     missing, replaced, both = list[str](), list[str](), list[str]()
     for path, wanted in manifest.files.items():
         file = folder / path
@@ -81,7 +83,7 @@ def _compare(folder: Path, url: str, manifest: Manifest, note: Note | None) -> t
         if not file.exists():
             missing.append(path)
         elif path == FLAGS_JOURNAL:
-            missing.append(path)  # a union
+            missing.append(path)  # the union is taken
         elif (here := Content.of(file)) != wanted:
             (replaced if note is not None and note.base(path) == here.sha256 else both).append(path)
     if both:
@@ -95,7 +97,7 @@ def _compare(folder: Path, url: str, manifest: Manifest, note: Note | None) -> t
 
 
 def _copy(remote: Remote, folder: Path, files: Mapping[str, Content], copied: Callable[[str], None]) -> None:
-    """Several at a time; each is there, whole, after those before it."""
+    """Copy several files at a time; each is moved into place, whole, after those before it."""
     temporaries = {path: (folder / path).with_name(f"{(folder / path).name}.pull.tmp") for path in files}
 
     def fetch(path: str) -> Content:
@@ -105,8 +107,8 @@ def _copy(remote: Remote, folder: Path, files: Mapping[str, Content], copied: Ca
             remote.get(name, temporary, files[path].size)
         except FileNotFoundError as error:
             raise BadInput(
-                f"{remote.url}: {name} is not there, though the manifest names it; pull again, and where that says the same, "
-                "datakit mirror RUN where the run was made copies it again"
+                f"{remote.url}: {name} is not there, though the manifest names it; pull again; if that fails too, "
+                "datakit mirror RUN on the machine that made the run copies it again"
             ) from error
         return Content.of(temporary)
 
@@ -117,7 +119,7 @@ def _copy(remote: Remote, folder: Path, files: Mapping[str, Content], copied: Ca
                     raise BadInput(
                         f"{remote.url}: {object_of(path, files[path])} has {got.size:,} bytes with SHA-256 {got.sha256[:16]}, "
                         f"the manifest says {files[path].size:,} with {files[path].sha256[:16]}; remove that object, and "
-                        "datakit mirror RUN where the run was made copies it again"
+                        "datakit mirror RUN on the machine that made the run copies it again"
                     )
                 _put_in_place(folder, path, temporaries[path])
                 copied(path)

@@ -1,4 +1,4 @@
-"""What lies behind a URL: objects by name, through fsspec, which is imported here alone."""
+"""The objects behind a URL, by name, through fsspec, which is imported only here."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 from datakit.errors import BadInput, DatakitError, MissingExtra, needs_extra
 
 _FLAT = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss"}
-"""Object stores: they have no folders, and making one may make a bucket."""
+"""Object stores, which have no folders; making one may create a bucket."""
 ANSWERS_S = 60.0
-SLOWEST = 50_000  # bytes a second
-"""A call that takes longer than the first, and its bytes at the second, is given up."""
+SLOWEST = 50_000  # bytes per second
+"""A call is given up after ANSWERS_S seconds, plus the time that its bytes take at SLOWEST."""
 T = TypeVar("T")
 
 
@@ -24,12 +24,12 @@ class RemoteError(DatakitError):
 
 
 class Remote:
-    """The objects below a URL. RemoteError where the store fails; BadInput and MissingExtra for URLs that nothing reads."""
+    """The objects below a URL. Raise RemoteError if the store fails; BadInput or MissingExtra if the URL cannot be used."""
 
     def __init__(self, url: str) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s@]*[^\s@/][^\s@]*", url):
             raise BadInput(
-                f"mirror: {url!r} is no URL of a folder without a name and password in it; write s3://bucket/folder or "
+                f"mirror: {url!r} must be the URL of a folder, without user name or password; write s3://bucket/folder or "
                 "file:///folder, and keep keys in the environment"
             )
         self.url = url.rstrip("/")
@@ -49,7 +49,7 @@ class Remote:
         self._has_folders = not protocols & _FLAT
 
     def sizes(self) -> dict[str, int]:
-        """Every object below the URL with its size in bytes; none where there is no such folder."""
+        """Return the size in bytes of every object below the URL; an empty dict if there is no such folder."""
 
         def find() -> dict[str, dict[str, Any]]:
             self._fs.invalidate_cache()
@@ -62,12 +62,12 @@ class Remote:
         return {path[len(self._root) + 1 :]: int(info["size"] or 0) for path, info in self._ask("list", find).items()}
 
     def read(self, name: str) -> bytes:
-        """A whole object. FileNotFoundError where there is none."""
+        """Return a whole object. Raise FileNotFoundError if there is none."""
         data: bytes = self._ask(f"read {name}", lambda: self._fs.cat_file(self._path(name)))
         return data
 
     def get(self, name: str, to: Path, n_bytes: int) -> None:
-        """Copy an object of so many bytes into a file. FileNotFoundError where there is none."""
+        """Copy an object of `n_bytes` bytes into a file. Raise FileNotFoundError if there is none."""
         self._ask(f"read {name}", lambda: self._fs.get_file(self._path(name), str(to)), n_bytes)
 
     def put(self, file: Path, name: str) -> None:
@@ -80,7 +80,7 @@ class Remote:
         self._ask(f"write {name}", copy, file.stat().st_size)
 
     def write(self, data: bytes, name: str) -> None:
-        """Make an object of a few bytes."""
+        """Write an object of a few bytes."""
 
         def pipe() -> None:
             self._make_folder(name)
@@ -100,14 +100,15 @@ class Remote:
             self._fs.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
 
     def _ask(self, what: str, call: Callable[[], T], n_bytes: int = 0) -> T:
-        """What the call gives. It has a thread of its own, which is left alone when it takes too long: some stores never
-        answer, and not every library gives up. Each store has exceptions of its own."""
+        """Run the call in its own thread and return its result; the thread is abandoned on timeout.
+
+        Some stores never answer, and not every library gives up. Each store has its own exceptions."""
         answer: Future[T] = Future()
 
         def run() -> None:
             try:
                 answer.set_result(call())
-            except BaseException as error:  # noqa: BLE001 - whoever asks gets it
+            except BaseException as error:  # noqa: BLE001 - the caller gets it
                 answer.set_exception(error)
 
         Thread(target=run, name="remote", daemon=True).start()

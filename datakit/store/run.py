@@ -1,8 +1,8 @@
-"""A run: a folder of Parquet parts, one folder a table, and SQL over them.
+"""A run: a folder of Parquet parts, one folder per table, and SQL over them.
 
-Only one process writes (a lock in the folder), any number read. A part is written under a temporary name, synced and renamed:
-it is there whole or not at all. Rows that come one by one go to a journal (journal.py), which becomes a part when it is full or
-closed, or when the next writer finds it. A large table that is replaced is written to a Spool first.
+Only one process writes (a lock in the folder); any number read. A part is written under a temporary name, synced and renamed,
+so it is there whole or not at all. Rows that arrive one by one go to a journal (journal.py), which becomes a part when it is
+full or closed, or when the next writer finds it. The replacement of a large table is written to a Spool first.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ class Run:
         self._is_closed = False
         self._journals: dict[str, Journal] = {}
         self.seal_after_s = math.inf
-        """A journal whose first row is older becomes a part with the next: what is mirrored are parts."""
+        """Seconds after its first row at which a journal becomes a part, at the next append: a mirror copies only parts."""
         self.copy_away: Callable[[], object] = lambda: None
-        """Returns when what is on the disk is in the mirror, too, if there is one that can be reached."""
+        """Copies what is on disk to the mirror, if there is one that can be reached, and then returns."""
 
     @classmethod
     def create(cls, folder: Path) -> Run:
-        """Open for writing, making the folder where there is none. RunError where another process writes to it."""
+        """Open for writing; make the folder if there is none. Raise RunError if another process writes to it."""
         is_new = not folder.exists()
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path) -> Run:
-        """Open for reading. RunError where there is no run."""
+        """Open for reading. Raise RunError if there is no run."""
         run = cls(folder, lock=None)
         if not run.has_recipe:
             raise _no_run(folder)
@@ -93,7 +93,7 @@ class Run:
 
     @contextmanager
     def abandoned_if_new(self) -> Iterator[None]:
-        """Where the block raises, and this process made the folder, the folder goes again."""
+        """Remove the folder if the block raises and this process made the folder."""
         try:
             yield
         except BaseException:
@@ -102,7 +102,7 @@ class Run:
             raise
 
     def close(self) -> None:
-        """Turn open journals into parts and let the lock go."""
+        """Turn open journals into parts and release the lock."""
         try:
             self.seal()
         finally:
@@ -121,42 +121,42 @@ class Run:
             journal.close()
 
     def parts(self, table: str) -> list[Path]:
-        """The table's Parquet parts, oldest first."""
+        """Return the table's Parquet parts, oldest first."""
         return parts_in(self.folder / table)
 
     def append(self, table: str, rows: pl.DataFrame | Iterable[Mapping[str, Any]]) -> int:
-        """Add rows as one part; returns how many. Nothing is written for no rows."""
+        """Add rows as one part; return how many. Nothing is written if there are no rows."""
         frame = rows if isinstance(rows, pl.DataFrame) else TABLES[table].frame(list(rows))
         if frame.height:
             self._write_part(table, frame, self._next_number(table))
         return frame.height
 
     def replace(self, table: str, frame: pl.DataFrame) -> None:
-        """Put the frame in the place of the whole table, in one rename. RunError where it has other parts: they would stay."""
+        """Replace the whole table with the frame, in one rename. Raise RunError if it has other parts: they would stay."""
         self._write_part(table, frame, self._only_number(table))
 
     def journal(self, table: str) -> Journal:
-        """The table's journal, for rows that come one by one."""
+        """Return the table's journal, for rows that arrive one by one."""
         if table not in self._journals:
             self._journals[table] = Journal(self, table)
         return self._journals[table]
 
     def frame(self, table: str) -> pl.DataFrame:
-        """The whole table."""
+        """Return the whole table."""
         return self.query(f"SELECT * FROM {table}")
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
-        """Run one SELECT over the tables and the views of sql/. BadInput with DuckDB's message where it cannot be run."""
+        """Return the rows of one SELECT over the tables and views. Raise BadInput, with DuckDB's message, if it fails."""
         return self._connect().query(sql, params)
 
     def stream(self, sql: str, params: Mapping[str, Any], rows: int) -> Generator[pl.DataFrame, None, None]:
-        """The rows of one SELECT over the run as it is now, in frames of at most `rows`; memory does not grow with them."""
+        """Yield the rows of one SELECT over the run as it is now, in frames of at most `rows`, in bounded memory."""
         with self.snapshot() as snapshot:
             yield from snapshot.stream(sql, params, rows)
 
     @contextmanager
     def snapshot(self) -> Iterator[Database]:
-        """The run as it is now, whatever is written later; for streaming with little memory."""
+        """Yield the run as it is now, unaffected by later writes; for streaming with little memory."""
         if self._idle:
             snapshot = self._idle.pop()
             snapshot.renew()
@@ -173,7 +173,7 @@ class Run:
                 self._idle.append(snapshot)
 
     def make_table(self, name: str, sql: str, params: Mapping[str, Any] | None = None, as_written: bool = False) -> None:
-        """Keep the rows of a SELECT as a temporary table; gone when what it is made of is written to. See Tables."""
+        """Keep the rows of a SELECT as a temporary table, until its sources are written to. See Tables."""
         self._connect().make_table(name, sql, params, as_written)
 
     def hold(self, *views: str) -> None:
@@ -182,19 +182,19 @@ class Run:
             self._connect().hold(view)
 
     def keep(self, name: str, frame: pl.DataFrame) -> None:
-        """Have a frame as a temporary table."""
+        """Keep a frame as a temporary table."""
         self._connect().keep(name, frame)
 
     def look_again(self) -> None:
-        """See the flags that others have added since."""
+        """Make flags visible that others have added since."""
         self._note(FLAGS)
 
     def drop_made(self, keep: Collection[str] = ()) -> None:
-        """Let all temporary tables and their memory go but these."""
+        """Drop all temporary tables except these, and free their memory."""
         self._connect().drop_made(keep)
 
     def make_view(self, name: str, sql: str) -> None:
-        """Have a SELECT as a temporary view."""
+        """Define a temporary view as a SELECT."""
         self._connect().make_view(name, sql)
 
     def change_table(self, sql: str, params: Mapping[str, Any] | None = None) -> None:
@@ -202,19 +202,19 @@ class Run:
         self._connect().change_table(sql, params)
 
     def spool(self, table: str, name: str = "new.tmp") -> Spool:
-        """An empty spool for rows of a table."""
+        """Return an empty spool for rows of a table."""
         self.check_writable()
         return Spool(table, self.folder / table / name)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A folder on the run's disk for as long as the block takes."""
+        """Yield a temporary folder on the run's disk, which the end of the block removes."""
         self.check_writable()
         with writing(self.folder), TemporaryDirectory(prefix=".scratch-", dir=self.folder) as folder:
             yield Path(folder)
 
     def replace_by(self, spool: Spool) -> None:
-        """Put a finished spool's rows in the place of its table, as `replace` does."""
+        """Replace a table with the rows of its finished spool, as `replace` does."""
         self._take(spool, self._only_number(spool.table))
 
     def append_by(self, spool: Spool) -> None:
@@ -222,7 +222,7 @@ class Run:
         self._take(spool, self._next_number(spool.table))
 
     def append_missing(self, spool: Spool, also: Sequence[str] = ()) -> int:
-        """Add those rows of a finished spool whose key (and columns `also`) has none yet; returns how many."""
+        """Add the rows of a finished spool whose key (with the columns `also`) is not there yet; return how many."""
         table, key = spool.table, (*TABLES[spool.table].key, *also)
         if not self.query(f"SELECT 1 FROM {table} LIMIT 1").height:
             missing, n_missing = spool, int(self.query(f"SELECT count(*) AS n FROM {spool.relation}")["n"][0])
@@ -250,9 +250,9 @@ class Run:
         self._note(spool.table)
 
     def save_recipe(self, recipe: Recipe, own: Mapping[str, Any] | None = None) -> None:
-        """Write the resolved recipe, with its digest and the folder that its paths start from, as recipe.json.
+        """Write the resolved recipe, with its digest and the folder that its paths start from, to recipe.json.
 
-        `own`: the select, limits and export of the recipe file, where the run has others (select/kept.py).
+        `own`: the select, limits and export of the recipe file, if the run has others (select/kept.py).
         """
         values = {"digest": digest(recipe), "folder": str(recipe.folder), "recipe": recipe.model_dump(mode="json")}
         if own is not None:
@@ -264,11 +264,11 @@ class Run:
 
     @property
     def has_recipe(self) -> bool:
-        """Whether a build has begun here."""
+        """True if a build has begun here."""
         return (self.folder / "recipe.json").is_file()
 
     def recipe(self) -> Recipe:
-        """The resolved recipe of the last build. RunError on a folder without one."""
+        """Return the resolved recipe of the last build. Raise RunError on a folder without one."""
         path = self.folder / "recipe.json"
         values = self._recipe_values()
         try:
@@ -277,7 +277,7 @@ class Run:
             raise self._unreadable(error) from error
 
     def own_selection(self) -> dict[str, Any] | None:
-        """The select, limits and export of the recipe file, where the run has others; None where it has the file's."""
+        """Return the select, limits and export of the recipe file if the run has others, else None."""
         own: dict[str, Any] | None = self._recipe_values().get("own")
         return own
 
@@ -293,15 +293,15 @@ class Run:
         return values
 
     def _unreadable(self, error: Exception) -> RunError:
-        return RunError(f"{self.folder / 'recipe.json'}: cannot be read ({error}); build again with --recipe to write it anew")
+        return RunError(f"{self.folder / 'recipe.json'}: cannot be read ({error}); build again with --recipe to rewrite it")
 
     def check_writable(self) -> None:
-        """RunError where the run is open for reading only."""
+        """Raise RunError if the run is open for reading only."""
         if self._lock is None:
             raise RunError(f"{self.folder}: open for reading only")
 
     def _connect(self) -> Database:
-        """The run as it is now, to be asked."""
+        """Return the database, up to date."""
         if self._database is None:
             self._database = Database(self.folder)
         elif self._database.changed:
@@ -309,12 +309,12 @@ class Run:
         return self._database
 
     def _note(self, table: str) -> None:
-        """A table was written to: whoever looks next has to look again."""
+        """Tell the databases that a table was written to."""
         for database in (*self._snapshots, *([self._database] if self._database is not None else [])):
             database.changed.add(table)
 
     def _recover(self, table: str) -> None:
-        """What an interrupted writer left: journals become parts, temporary files go."""
+        """Clean up after an interrupted writer: journals become parts, temporary files are removed."""
         for leftover in (self.folder / table).glob("*.tmp"):
             leftover.unlink()
         for journal in journals_in(self.folder / table):
@@ -348,7 +348,7 @@ class Run:
 
 
 class Journal:
-    """Rows of one table on their way into a part; every append is with the operating system when it returns."""
+    """Rows of one table on their way into a part; after each append the operating system has them."""
 
     def __init__(self, run: Run, table: str) -> None:
         self._run = run
@@ -356,7 +356,7 @@ class Journal:
         self._file: JournalFile | None = None
 
     def append(self, rows: list[Row]) -> None:
-        """Add rows, all or none of them; a full journal becomes a part."""
+        """Add rows, all or none; a full journal becomes a part."""
         if not rows:
             return
         self._run.check_writable()

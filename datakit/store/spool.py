@@ -1,4 +1,4 @@
-"""Rows on their way into a table, or into the place of one: written to disk as they come, however many they are."""
+"""Rows for a table, or for its replacement, written to disk as they arrive, however many they are."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 ALL_UNLIKE = ("response_id", "text", "reasoning", "text_hash", "score")
-"""Columns in which hardly a value stands twice: a dictionary of them is made for nothing."""
+"""Columns whose values are nearly all distinct, so that a dictionary would be useless."""
 
 
 class Spool:
-    """Rows of one table in a Parquet file of their own. The table stays as it is until a Run takes the file."""
+    """Rows of one table in a Parquet file of their own. The table does not change until a Run takes the file."""
 
     def __init__(self, table: str, path: Path) -> None:
         self.table = table
@@ -33,7 +33,7 @@ class Spool:
         self._metadata: dict[str, str] | None = None
 
     def add(self, rows: Mapping[str, Any] | pl.DataFrame) -> None:
-        """One more row, or several that are a frame already."""
+        """Add one row, or a frame of several."""
         if isinstance(rows, pl.DataFrame):
             self._gather()
             self._frames.append(as_stored(self.table, rows))
@@ -44,7 +44,7 @@ class Spool:
             self._flush()
 
     def finish(self) -> None:
-        """Bring everything to disk; the file can be read from now on."""
+        """Write everything to disk; the file can be read from now on."""
         self._flush(whole_groups=False)
         if self._writer is None:
             self._write(TABLES[self.table].frame([]))
@@ -54,7 +54,7 @@ class Spool:
             self._writer = None
 
     def frames(self, rows: int) -> Iterator[tuple[int, pl.DataFrame]]:
-        """The finished rows in their order, in frames of at most so many, each with the number of its first row."""
+        """Yield the finished rows in order, in frames of at most `rows`, each with the number of its first row."""
         from pyarrow import parquet
 
         first = 0
@@ -76,7 +76,7 @@ class Spool:
             self._n_gathered += len(rows)
 
     def _flush(self, whole_groups: bool = True) -> None:
-        """Write what there is, of large frames in whole groups of rows."""
+        """Write the rows so far; from large frames only whole row groups."""
         self._gather()
         if self._n_gathered:
             frame = pl.concat(self._frames)

@@ -1,4 +1,4 @@
-"""Words that everybody uses: what a run holds, and how ids are made."""
+"""Shared definitions: the tables of a run, and how ids are made."""
 
 from datakit.tables.ids import (
     canonical_json,

@@ -1,10 +1,10 @@
-"""A response has parts: what the model thought (`reasoning`), and what it answers (`text`). And it has an ending.
+"""The parts of a response: the model's thought (`reasoning`) and its answer (`text`); and how a response ends.
 
-Models mark a thought with tags at the very beginning of the text; where the chat template has opened it, only the tag that
-ends it comes. Servers that know their model hand it over beside the content, or as parts of it. `reasoning_form` says which it
-was, so that `whole` gives back what came: the text before the thought, `…` in its place, and the text up to the answer
-("<think>…</think>\\n\\n").
-A tag inside code, in quotes or in the middle of prose is talk about thoughts, and no thought.
+Models mark a thought with tags at the very beginning of the text; if the chat template has opened it, only the closing tag
+is there. Servers that know their model return the thought in a field beside the content, or as parts of it. `reasoning_form`
+says which it was, so that `whole` restores what came: the text before the thought, `…` in its place, and the text up to the
+answer ("<think>…</think>\\n\\n").
+A tag inside code, in quotes or in the middle of prose is talk about thoughts, and does not mark one.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import NamedTuple
 
 MARK = "…"
 FIELDS = ("reasoning_content", "reasoning", "parts")
-"""What stands before the mark where the thought came beside the answer: the field of the message, or parts of its content."""
+"""The text before the mark if the thought came beside the answer: the field of the message, or parts of its content."""
 
 COMPLETE = ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "word")
-"""Finish reasons that are documented to mean that the model had ended: of OpenAI, vLLM, SGLang and llama.cpp (stop; of its own
-API eos, word), TGI (eos_token, stop_sequence), Anthropic and proxies in its layout (end_turn, stop_sequence)."""
+"""Finish reasons that are documented to mean that the model had finished: of OpenAI, vLLM, SGLang and llama.cpp (stop; of its
+own API eos, word), TGI (eos_token, stop_sequence), Anthropic and proxies in its layout (end_turn, stop_sequence)."""
 
 CUT_OFF = ("length", "max_tokens", "model_length")
-"""Those that are documented to mean that there was no room for more."""
+"""Finish reasons that are documented to mean that the token limit was reached."""
 
 
 class Parts(NamedTuple):
-    """`text` is None where a thought was never followed by an answer; the others are None where there is no thought."""
+    """`text` is None if a thought was never followed by an answer; the others are None if there is no thought."""
 
     text: str | None
     reasoning: str | None = None
@@ -36,13 +36,13 @@ class Parts(NamedTuple):
 
 
 class _Tags(NamedTuple):
-    """How a family of models writes a thought."""
+    """The tags by which a family of models marks a thought."""
 
     opening: str
     closing: str
-    """A pattern."""
+    """A regular expression."""
     always_closed: bool = False
-    """The opening is a plain word: without the closing it is one, and the closing alone is nothing."""
+    """True if the opening is an ordinary word: then both tags are needed to mark a thought, and either alone marks nothing."""
 
 
 _TAGS = (
@@ -52,18 +52,18 @@ _TAGS = (
     _Tags("<|begin_of_thought|>", r"<\|end_of_thought\|>(?:\s*<\|begin_of_solution\|>)?"),
     _Tags("<|START_THINKING|>", r"<\|END_THINKING\|>"),
     _Tags("<|channel|>analysis<|message|>", r"<\|end\|>(?:<\|start\|>assistant)?<\|channel\|>final<\|message\|>"),
-    _Tags("analysis", "assistantfinal", always_closed=True),  # the same where the server leaves special tokens out
+    _Tags("analysis", "assistantfinal", always_closed=True),  # the same if the server leaves out special tokens
 )
 MAY_THINK = (
     "|".join(f"{re.escape(tags.opening)}|{tags.closing}" for tags in _TAGS if not tags.always_closed) + "|assistantfinal"
 )
-"""A pattern, also of RE2: a text without it has no thought."""
+"""A pattern, also for RE2; a text that it does not match has no thought."""
 
 _OPENINGS = tuple(tags.opening for tags in _TAGS)
 _ENDS = tuple(re.split(r"\(\?:", tags.closing)[0].replace("\\", "") for tags in _TAGS)
-"""What each closing begins with."""
+"""The beginning of each closing."""
 _SIGNS = ("<", "[", "◁", "assistantfinal")
-"""What each of these begins with: sought in every text, which is quick for single characters."""
+"""The beginning of each of these: the search in every text is fast for single characters."""
 _BOTH = {tags: re.compile(f"({re.escape(tags.opening)})|{tags.closing}") for tags in _TAGS}
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\S\n]*(\S?)", re.MULTILINE)
 _QUOTED = re.compile(r"`[^`\n]+`|[\"'\u201c\u2018\u00ab][<\[◁][^\s\"'<>]*[>\]▷][\"'\u201d\u2019\u00bb]")
@@ -72,12 +72,12 @@ _SPACE = re.compile(r"\s*")
 
 
 def is_complete(finish_reason: str | None) -> bool:
-    """Return True if the model ended by itself, or if nothing is known of it: None is the reason of datasets that have none."""
+    """Return True if the model had finished. None (the reason in datasets without one) counts."""
     return finish_reason is None or finish_reason in COMPLETE
 
 
 def split(whole: str) -> Parts:
-    """The parts of a text. A thought that never ends is all there is: then there is no answer.
+    """Split a text into its parts. If a thought never ends, there is no answer.
 
     >>> split("<think>5?</think>\\n\\nIt is 6.")
     Parts(text='It is 6.', reasoning='5?', form='<think>…</think>\\n\\n')
@@ -98,7 +98,7 @@ def split(whole: str) -> Parts:
 
 
 def _may_end(whole: str) -> bool:
-    """Whether a thought may end in it. Most texts have none of the signs."""
+    """Return True if a thought may end in the text. Most texts have none of the signs."""
     for sign in _SIGNS:
         if sign in whole:
             return any(end in whole for end in _ENDS)
@@ -106,10 +106,10 @@ def _may_end(whole: str) -> bool:
 
 
 def join(text: str | None, thought: str | None, field: str | None, *, forced: bool = False) -> Parts:
-    """The parts of a message whose thought came beside its text, in this one of FIELDS; the text may have one, too.
+    """Return the parts of a message whose thought came beside its text, in this one of FIELDS; the text may have one too.
 
-    What the text has itself counts: servers that give it twice give the same. `forced`: the model's template opens a thought,
-    so that a text in which nothing ends one is a thought that never ended.
+    A thought in the text takes precedence: servers that give it twice give the same. `forced`: the model's template opens a
+    thought, so a text in which nothing closes one is a thought that never ended.
     """
     inline = split(text) if text is not None and text.strip() else Parts(None)
     if (inline.reasoning or "").strip():
@@ -122,9 +122,9 @@ def join(text: str | None, thought: str | None, field: str | None, *, forced: bo
 
 
 def whole(text: str | None, reasoning: str | None, form: str | None) -> str:
-    """What came, thought and answer in one text; sql/views/whole_answer.sql computes the same.
+    """Return thought and answer as one text, as they came; sql/views/whole_answer.sql computes the same.
 
-    A thought that came beside its answer stands in the tags that most models know.
+    A thought that came beside its answer is put between the tags that most models know.
     """
     if form is None:
         return text or ""
@@ -141,10 +141,10 @@ def _cut(whole: str, start: int, end: tuple[int, int]) -> Parts:
 
 
 def _end(whole: str, start: int, tags: _Tags) -> tuple[int, int] | None:
-    """Where the tag stands that ends the thought which begins at `start`.
+    """Return the span of the tag that ends the thought which begins at `start`; None if there is none.
 
-    Thoughts may hold thoughts, and talk about tags: where none is left open it is the one that closes the first, else the last.
-    Code that hides every closing tag was never ended itself.
+    Thoughts may contain thoughts, and talk about tags: the end is the tag that closes the first, or the last tag if none does.
+    If every closing tag is in code, that is ignored, because the code was never closed.
     """
     plain = list(_BOTH[tags].finditer(whole, start))
     for found in (list(_meant(whole, start, tags)) if len(plain) > 1 else plain, plain):
@@ -160,7 +160,7 @@ def _end(whole: str, start: int, tags: _Tags) -> tuple[int, int] | None:
 
 
 def _end_of_opened(whole: str, tags: _Tags) -> tuple[int, int] | None:
-    """Where the tag stands that ends a thought which the template has opened: nothing in the text has."""
+    """Return the span of the tag that ends a thought which the template, not the text, has opened; None if there is none."""
     depth = 0
     for tag in _meant(whole, 0, tags):
         if not tag[1] and not depth:
@@ -170,7 +170,7 @@ def _end_of_opened(whole: str, tags: _Tags) -> tuple[int, int] | None:
 
 
 def _meant(whole: str, start: int, tags: _Tags) -> Iterator[re.Match[str]]:
-    """The tags that are neither code nor quoted. Linear, whatever a model repeats."""
+    """Yield the tags that are neither in code nor quoted, in linear time, whatever a model repeats."""
     quoted = sorted([*_fenced(whole, start), *(found.span() for found in _QUOTED.finditer(whole, start))])
     ends = list(accumulate((end for _, end in quoted), max))
     for tag in _BOTH[tags].finditer(whole, start):
@@ -180,7 +180,7 @@ def _meant(whole: str, start: int, tags: _Tags) -> Iterator[re.Match[str]]:
 
 
 def _fenced(whole: str, start: int) -> Iterator[tuple[int, int]]:
-    """Blocks of code from fence to fence; one that is never closed is none."""
+    """Yield the spans of code blocks, from fence to fence; an unclosed one does not count."""
     opened = None
     for fence in _FENCE.finditer(whole, start):
         if opened is None:
@@ -191,7 +191,7 @@ def _fenced(whole: str, start: int) -> Iterator[tuple[int, int]]:
 
 
 def _is_prose(whole: str, begin: int, end: int) -> bool:
-    """Whether a tag stands within a sentence, as a word: "the </think> tag"."""
+    """Return True if a tag is a word within a sentence: "the </think> tag"."""
     before, after = whole[:begin], whole[end : end + 1]
     if not before.endswith((" ", "\t")):
         return False

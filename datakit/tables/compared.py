@@ -1,12 +1,12 @@
-"""What of a text is compared: two answers are copies where this is the same, and lengths are lengths of this."""
+"""The compared text of an answer: two answers are copies if it is equal, and lengths are measured on it."""
 
 from __future__ import annotations
 
 import hashlib
 
 COMPARED = "compared@2"
-"""Its version, in every part of responses that has all four columns (messages_digest, n_chars, text_hash, residue); of parts
-without it they are computed as they are read. Texts that are compared otherwise, and other residue, have another one."""
+"""Its version, written in every part of responses that has all four columns (messages_digest, n_chars, text_hash, residue). In
+parts without it they are computed on reading. A change in how texts are compared, or in residue, needs a new version."""
 
 WHITE_SPACE = " \t\n\r\f\v"
 END_TOKENS = (
@@ -16,7 +16,7 @@ END_TOKENS = (
 
 
 def compared_text(text: str) -> str:
-    """The text with LF as its line ends, without white space at both ends and end tokens at its end.
+    """Return the text with LF as line ends, without outer white space and without end tokens at its end.
 
     sql/views/compared_text.sql computes the same.
     """
@@ -30,7 +30,7 @@ def compared_text(text: str) -> str:
 
 
 def compared(text: str | None) -> tuple[int, int] | tuple[None, None]:
-    """`n_chars` and `text_hash` of a text: how long the compared text is, and the low 64 bits of its MD5. None of none."""
+    """Return `n_chars` and `text_hash`: the length of the compared text and the low 64 bits of its MD5; for None, two None."""
     if text is None:
         return None, None
     kept = compared_text(text)

@@ -1,4 +1,4 @@
-"""How sure a share is: Wilson's interval, for all who count."""
+"""Confidence intervals of shares: Wilson's, wherever one is shown."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 
 class Interval(NamedTuple):
-    """Of 95 %."""
+    """A confidence interval of 95 %."""
 
     low: float
     high: float
 
 
 def wilson(share: float, n: float) -> Interval:
-    """The interval of a share of n that are right or wrong by themselves (Wilson 1927); for n = 0 all that is possible.
+    """Return the interval of a share of n independent observations (Wilson 1927); for n = 0 all that is possible.
 
     >>> [round(end, 3) for end in wilson(0.5, 10)]
     [0.237, 0.763]
@@ -32,9 +32,10 @@ def wilson(share: float, n: float) -> Interval:
 
 
 def clustered(share: float, n: int, spread: float, clusters: int) -> Interval:
-    """Wilson's over as many independent ones as would spread like these n, which lean on each other within clusters (prompts).
+    """Return Wilson's interval for n observations that depend on each other within clusters (prompts).
 
-    `spread`: the sum over clusters of (those that count - share * all)²; where nothing spreads, clusters count.
+    It is that of as many independent observations as would vary as much. `spread`: the sum over clusters of (its observations
+    that count - share * all of its observations)²; if that is 0, n is the number of clusters.
     """
     independent = min(n, share * (1 - share) * n**2 / spread) if spread else clusters
     return wilson(share, independent)

@@ -1,4 +1,4 @@
-"""Letters that tell languages apart: Chinese is told by its characters, not by a model."""
+"""Characters by which languages are told apart: traditional from simplified Chinese, without a model."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ TRADITIONAL = (
     "邊達遠運進選遺鄉鄰醫釋針鐵銀錢錯鎮鏡關閃閉陽陰陳陸隊階際隨險雖雙雜難雲霧靈靜項順須預領頭題願類顧顯養驗驚鬥鮮麗黃齊齒歲歷歸"
     "氣漢濟滅溫準獎獨獲產畫當療盡監盤禮種稱穩範築約純組織編練縣罰義習聖膚臉興舊艱節葉蓋薦藝虛補"
 )
-"""Of the most frequent characters those whose simplified form is another one, and which simplified texts do not have."""
+"""The most frequent characters whose simplified form differs, and which do not occur in simplified texts."""

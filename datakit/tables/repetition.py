@@ -1,6 +1,6 @@
-"""Texts that say the same again and again: all over, or at their end, where a model came out of a loop no more.
+"""Texts that repeat themselves: throughout, or at their end, when a model is caught in a loop.
 
-One measure for prompts and answers (`repetition`); that an answer ends in a loop is also residue of its own name.
+One measure serves prompts and answers (`repetition`); an answer that ends in a loop is also residue, under a name of its own.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import polars as pl
 
 WINDOW = 10
-"""Characters: what data-juicer's character_repetition_filter looks through."""
+"""Characters per window; the default of data-juicer's character_repetition_filter."""
 _TAIL, _LONGEST_UNIT, _LEAST, _TIMES = 40, 400, 240, 4
 
 
 def repetition(text: str) -> float:
-    """The share of a text's windows of ten characters that stood in it before; 1 where it ends in a loop.
+    """Return the share of a text's windows of ten characters that occurred in it before; 1 if it ends in a loop.
 
     >>> round(repetition("abcdefghij" * 3), 3), repetition("A long answer, and then: " + "so 2. " * 50)
     (0.524, 1.0)
@@ -25,7 +25,7 @@ def repetition(text: str) -> float:
 
 
 def loops(text: str) -> bool:
-    """Whether it ends with a passage of at most 400 characters that stands there at least four times, 240 characters in all.
+    """Return True if it ends with a passage of at most 400 characters at least four times in a row, 240 characters in all.
 
     >>> loops("So 2. " * 50), loops("-" * 100)
     (True, False)
@@ -40,6 +40,6 @@ def loops(text: str) -> bool:
 
 
 def may_loop(text: pl.Expr) -> pl.Expr:
-    """Whether `loops` has to look: what it ends with stood there shortly before."""
+    """Return an expression that is false only if `loops` is: the end of the text occurred shortly before."""
     end = text.str.slice(-_TAIL - _LONGEST_UNIT, _TAIL + _LONGEST_UNIT - 1)
     return (text.str.len_chars() >= _LEAST) & end.str.contains(text.str.tail(_TAIL), literal=True)

@@ -1,14 +1,14 @@
 """The tables of a run: their Polars schema and their key.
 
-One table is one folder of Parquet parts under the run. `prompts`, `overlaps`, `notes`, `sources`, `readings`, `demos` and
-`pairs` are replaced whole; the others only grow, so an id must say everything that determines its row: a changed temperature,
-verifier or judge makes new ids. `sources` says which responses the current recipe wants: model, revision and sampling, of
-which prompts, sample_index below n; and which finish reasons mean complete, beside those that always do. `judges` says whose
-scores. `judgements` are what chat models said of two answers, or of one beside its reference; read as scores they are part
-of `scores`, as is what a judge counts of the verdicts of the `verifier` that `judges` names.
-`overlaps` says what a prompt met that is dropped by curation or comes near to a benchmark: the item or the other
-prompt, how much of it, and the text in common. `notes` says what was met in the inputs. `flags` says what people think of a
-prompt, a response or a pair. Of a response `text` is the answer, null where its thought (`reasoning`) was not followed by one.
+A table is a folder of Parquet parts in the run folder. `prompts`, `overlaps`, `notes`, `sources`, `readings`, `demos` and
+`pairs` are replaced whole; the others only grow, so an id must cover all that determines its row: a changed temperature,
+verifier or judge makes new ids. `sources` says which responses the current recipe wants: model, revision and sampling, for
+which prompts, sample_index below n; and which finish reasons mean complete, in addition to those that always do. `judges`
+says whose scores. `judgements` are what chat models said about two answers, or about one beside its reference; read as scores
+they are part of `scores`, as is what a judge counts of the verdicts of the `verifier` that `judges` names. `overlaps` says why
+curation dropped a prompt, or what benchmark item it comes near to: the item or the other prompt, the share in common, and the
+text in common. `notes` says what was found in the inputs. `flags` says what people think of a prompt, a response or a pair.
+The `text` of a response is the answer, null if its thought (`reasoning`) was never followed by one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import polars as pl
 
 from datakit.tables.ids import digest_of_messages
 
-IMPORTED = "imported"  # `sampling` of a response that came with a dataset
+IMPORTED = "imported"  # the `sampling` of a response that came with a dataset
 Outcome = Literal["passed", "failed", "timeout", "error", "unparseable", "unverifiable"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 Phase = Literal["sft", "dpo"]
@@ -39,13 +39,13 @@ FLAGGED: dict[Target, tuple[str, ...]] = {
     "response": ("response_id",),
     "pair": ("chosen_id", "rejected_id"),
 }
-"""What a flag can be of, and the columns that name it."""
+"""The kinds of things that can be flagged, and the columns that identify each."""
 EXPORTED: dict[Phase, str] = {"sft": "demos", "dpo": "pairs"}
-"""The table that the folder of a phase is made from."""
+"""The table from which the folder of a phase is made."""
 
 
 class Message(TypedDict):
-    """One turn of a conversation, as OpenAI's API and TRL write it."""
+    """One turn of a conversation, in the format of OpenAI's API and TRL."""
 
     role: str
     content: str
@@ -56,14 +56,14 @@ Row = dict[str, Any]
 Rows = list[Row]
 
 ASKS = pl.Struct({"column": pl.String, "values": pl.List(pl.String), "others": pl.Boolean})
-"""Of a source, the prompts that are asked with this sampling: those whose `column` has one of the values, or (`others`) none of
-them. Null: all."""
+"""The prompts that a source asks with this sampling: those whose `column` has one of the values, or (`others`) none of them.
+Null: all."""
 MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A row of `prompts`; `dropped` says why it is left out of everything that follows, or is None."""
+    """A row of `prompts`; `dropped` is the reason why all later stages leave it out, or None."""
 
     prompt_id: str
     domain: str
@@ -76,41 +76,41 @@ class Prompt:
     category: str | None = None
     dropped: str | None = None
     shares_messages: bool = False
-    """An earlier prompt asks the same: the ids of answers that came with this one carry its prompt_id."""
+    """True if an earlier prompt has the same messages: the ids of answers that came with this one contain its prompt_id."""
     labels: str | None = None
-    """The columns that curation looks at, as JSON: {"task_category": "Math"}."""
+    """The columns that curation reads, as JSON: {"task_category": "Math"}."""
 
     @cached_property
     def messages_digest(self) -> str:
-        """What tells its messages from those of other prompts."""
+        """The digest by which its messages are told from those of other prompts."""
         return digest_of_messages(self.messages)
 
 
 @dataclass(frozen=True)
 class Item:
-    """A question of a benchmark, which no prompt may be."""
+    """A question of a benchmark, which no prompt may repeat."""
 
     benchmark: str
     item_id: str
     texts: tuple[str, ...]
-    """Each is compared with prompts by itself."""
+    """Each is compared with prompts separately."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table: the columns that identify a row, the type of every column, and what a row is."""
+    """One table: the columns that identify a row, the type of every column, and a description of a row."""
 
     key: tuple[str, ...]
     schema: Mapping[str, Any]
     doc: str
 
     def frame(self, rows: Sequence[Mapping[str, Any]] = ()) -> pl.DataFrame:
-        """Rows as a typed frame, columns in the table's order; a column that a row leaves out is null."""
+        """Return rows as a typed frame, with the table's columns in order; a column that a row leaves out is null."""
         return pl.DataFrame([_series(name, [row.get(name) for row in rows], dtype) for name, dtype in self.schema.items()])
 
 
 def _series(name: str, values: list[Any], dtype: Any) -> pl.Series:
-    """A column; of lists and objects put together of the columns of their parts. TypeError for what is neither."""
+    """Return a column; lists and structs are built from the columns of their parts. Raise TypeError for any other value."""
     if isinstance(dtype, pl.List) and values:
         return _lists(name, values, dtype)
     if isinstance(dtype, pl.Struct):
@@ -119,7 +119,7 @@ def _series(name: str, values: list[Any], dtype: Any) -> pl.Series:
 
 
 def _lists(name: str, values: list[Any], dtype: pl.List) -> pl.Series:
-    """By their ends: pyarrow's `array` goes from value to value, and imports pandas where there is one."""
+    """Return a column of lists, built from their ends: pyarrow's `array` goes value by value, and imports pandas if it can."""
     import pyarrow as pa
 
     _check_all(name, values, (list, tuple))
@@ -165,12 +165,12 @@ TABLES: dict[str, Table] = {
             "shares_messages": pl.Boolean,
             "labels": pl.String,
         },
-        "What models are asked, with its gold answer or tests; `dropped` says why it is left out of all that follows.",
+        "What models are asked, with its gold answer or tests; `dropped` is the reason why later stages leave it out.",
     ),
     "overlaps": Table(
         ("prompt_id", "reason", "met"),
         {"prompt_id": pl.String, "reason": pl.String, "met": pl.String, "share": pl.Float64, "text": pl.String},
-        "What a prompt met that curation dropped or found near: an item of a benchmark or another prompt.",
+        "Why curation dropped a prompt or found it near: the benchmark item or the other prompt that it matches.",
     ),
     "sources": Table(
         ("model", "revision", "sampling"),
@@ -184,12 +184,12 @@ TABLES: dict[str, Table] = {
             "residue": pl.String,
             "asks": ASKS,
         },
-        "Whose responses the current recipe wants: n a prompt, with this model, revision and sampling.",
+        "The sources whose responses the current recipe wants: n per prompt, with this model, revision and sampling.",
     ),
     "judges": Table(
         ("judge",),
         {"judge": pl.String, "type": pl.String, "verifier": pl.String},
-        "Whose scores the current recipe wants.",
+        "The judges whose scores the current recipe wants.",
     ),
     "notes": Table(
         ("things", "what"),
@@ -232,7 +232,7 @@ TABLES: dict[str, Table] = {
             "detail": pl.String,
             "duration_s": pl.Float64,
         },
-        "What a verifier found of a response: passed, failed, timeout, error, unparseable or unverifiable.",
+        "A verifier's finding on a response: passed, failed, timeout, error, unparseable or unverifiable.",
     ),
     "scores": Table(
         ("response_id", "judge"),
@@ -259,12 +259,12 @@ TABLES: dict[str, Table] = {
             "n_prompt_tokens": pl.Int64,
             "n_tokens": pl.Int64,
         },
-        "What a judge said of two responses in this order (`value`: its preference for the first), or of one (its grade).",
+        "What a judge said about two responses in this order (`value`: its preference for the first), or one (its grade).",
     ),
     "demos": Table(
         ("prompt_id", "response_id"),
         {"prompt_id": pl.String, "response_id": pl.String, "score": pl.Float64},
-        "The responses that serve SFT.",
+        "The responses selected for SFT.",
     ),
     "pairs": Table(
         ("prompt_id", "model"),
@@ -300,7 +300,7 @@ TABLES: dict[str, Table] = {
             "n_bytes": pl.Int64,
             "nll": pl.Float64,
         },
-        "How a model reads a text: its tokens, the byte where each ends, and for each the likeliest tokens in its place.",
+        "How a model reads a text: its tokens, the byte where each ends, and the likeliest tokens at each place.",
     ),
     "readings": Table(
         ("model", "revision", "reading"),
@@ -312,7 +312,7 @@ TABLES: dict[str, Table] = {
             "by_author": pl.Boolean,
             "token_hex": pl.List(pl.String),
         },
-        "Who reads texts by the current recipe, and the bytes of each of its tokens in hex, by their ids.",
+        "The models that read texts in the current recipe, and the bytes of each of their tokens, in hex, by token id.",
     ),
     "failures": Table(
         ("stage", "key"),
@@ -326,7 +326,7 @@ TABLES: dict[str, Table] = {
             "permanent": pl.Boolean,
             "at": pl.Datetime("us", "UTC"),
         },
-        "Each attempt at a row that could not be made; `key` is the id of the row that is missing.",
+        "Each failed attempt to make a row; `key` is the id of the missing row.",
     ),
     "flags": Table(
         ("target", "prompt_id", "response_id", "chosen_id", "rejected_id", "who"),
@@ -341,13 +341,13 @@ TABLES: dict[str, Table] = {
             "who": pl.String,
             "at": pl.Datetime("us", "UTC"),
         },
-        "What people said of a prompt, a response or a pair; only added to.",
+        "What people said about a prompt, a response or a pair; rows are only added.",
     ),
 }
 
 
 def finite(value: Any) -> Any:
-    """The same without numbers that JSON does not know: NaN and infinity become None."""
+    """Return the value with NaN and infinity, which JSON does not know, replaced by None."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -356,12 +356,12 @@ def finite(value: Any) -> Any:
 
 
 def as_json(value: object) -> str:
-    """JSON of one value; numbers that it does not know become null."""
+    """Return the JSON of one value; NaN and infinity become null."""
     return json.dumps(finite(value), ensure_ascii=False, indent=2, default=_plain, allow_nan=False)
 
 
 def _plain(value: object) -> object:
-    """JSON of what DuckDB gives beyond it: sums are decimals, times are times."""
+    """Convert what DuckDB returns beyond JSON's types: decimals (sums) become numbers, times become text."""
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     return str(value)
@@ -370,7 +370,7 @@ def _plain(value: object) -> object:
 def failure_row(
     stage: str, key: str, source: str, error: str, message: str | None, attempts: int = 1, permanent: bool = True
 ) -> Row:
-    """A row of `failures`, now."""
+    """Return a row of `failures`, dated now."""
     return {
         "stage": stage,
         "key": key,

@@ -1,4 +1,4 @@
-"""Tokens as the bytes that they stand for: what lets the tokens of two models be compared."""
+"""Tokens as the bytes that they stand for, so that the tokens of two models can be compared."""
 
 from datakit.tokens.answer import Answer, locate, row_of
 from datakit.tokens.sampled import SampledReader

@@ -1,4 +1,4 @@
-"""Where an answer stands among the tokens of a conversation, and the row of `distributions` that a reading of it makes."""
+"""Finds an answer among the tokens of a conversation, and makes the row of `distributions` for a reading of it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ WHITE = b" \t\r\n"
 
 @dataclass(frozen=True)
 class Answer:
-    """The tokens from `first` up to `last` are the answer's, with the special token that ends its turn, where there is one."""
+    """The tokens of an answer, from `first` up to `last`, including the special token that ends its turn, if there is one."""
 
     first: int
     last: int
     ends: list[int]
-    """At which byte of the answer each ends; the token that ends the turn ends where the text does."""
+    """The byte of the answer at which each token ends; the token that ends the turn ends where the text does."""
 
 
 def locate(ids: Sequence[int], vocabulary: Vocabulary, text: bytes) -> Answer | None:
-    """Where `text`, which has no white space at its ends, stands as the last turn.
+    """Return the place of `text`, which has no white space at its ends, as the last turn of a conversation.
 
-    White space that the template puts in front of it is no part of it, also where its first token has that. None where the
-    tokens are not those of this text: the template writes it otherwise, or a token goes beyond its end.
+    White space that the template puts before it does not belong to it, even if its first token contains some. Return None if
+    the tokens do not spell this text: the template writes it differently, or a token reaches beyond its end.
     """
     pieces = [(vocabulary[id] if id < len(vocabulary) else None) for id in ids]
     ends = list(accumulate(len(piece or b"") for piece in pieces))
@@ -48,8 +48,10 @@ def locate(ids: Sequence[int], vocabulary: Vocabulary, text: bytes) -> Answer | 
 def row_of(
     ids: Sequence[int], answer: Answer, n_bytes: int, logprobs: Sequence[float], top: Sequence[Sequence[tuple[int, float]]]
 ) -> dict[str, Any]:
-    """The columns of `distributions` beside its key. `logprobs` and `top` (id and log-probability, the likeliest first) are of
-    the answer's tokens alone; each list of `top` is as long as the others."""
+    """Return the columns of `distributions` without its key.
+
+    `logprobs` and `top` (id and log-probability, the likeliest first) cover the answer's tokens only; all lists in `top` have
+    the same length."""
     return {
         "token_ids": list(ids[answer.first : answer.last]),
         "ends": answer.ends,

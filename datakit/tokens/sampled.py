@@ -1,7 +1,7 @@
-"""The distributions that come with a sample: vLLM's `top_logprobs`, so that nothing has to be read once more.
+"""The distributions that come with a sample: vLLM's `top_logprobs`, so that nothing has to be read again.
 
 A request asks for `logprobs` with tokens written as their ids ("token_id:123", `return_tokens_as_token_ids`). They are raw,
-before temperature and penalties, and so what a reading of the same text gives (layout of vLLM 0.32).
+before temperature and penalties, and therefore equal those of a reading of the same text (layout of vLLM 0.32).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WHITE = " \t\r\n"
 
 @dataclass(frozen=True)
 class SampledReader:
-    """Reads one model's own samples."""
+    """Reads the distributions of one model's own samples."""
 
     key: Mapping[str, Any]
     """model, revision and reading of a row of `distributions`."""
@@ -28,11 +28,11 @@ class SampledReader:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """What a request for a sample has for it."""
+        """The fields that a request for a sample needs."""
         return {"logprobs": True, "top_logprobs": self.top_k, "return_tokens_as_token_ids": True}
 
     def read(self, choice: Mapping[str, Any], text: str) -> dict[str, Any] | None:
-        """The columns of a row beside its key. None where the choice does not say them, or says those of another text."""
+        """Return the columns of a row without its key; None if the choice has no distributions, or those of another text."""
         written = text.strip(WHITE).encode(errors="replace")
         entries = (choice.get("logprobs") or {}).get("content") or []
         try:
@@ -40,7 +40,7 @@ class SampledReader:
             own = [float(entry["logprob"]) for entry in entries]
             top = [[(_id(one), float(one["logprob"])) for one in entry["top_logprobs"]] for entry in entries]
         except (KeyError, TypeError, ValueError):
-            return None  # another server's: its tokens are texts
+            return None  # another server, whose tokens are texts
         place = locate(ids, self.vocabulary, written) if written else None
         if place is None:
             return None

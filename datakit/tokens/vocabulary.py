@@ -1,7 +1,7 @@
-"""The bytes that each token of a tokenizer stands for, read from tokenizer.json alone.
+"""The bytes of each token of a tokenizer, read from tokenizer.json alone.
 
 Two spellings are in use. Byte-level vocabularies write each byte as a printable character (GPT-2's table; Llama 3, Qwen).
-Others write a word's space as ▁ and a byte that has no token of its own as <0xAB> (SentencePiece; Llama 2, Mistral, Gemma).
+Others write a word's space as ▁ and a byte without a token of its own as <0xAB> (SentencePiece; Llama 2, Mistral, Gemma).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 from datakit.errors import BadInput
 
 Vocabulary = Sequence[bytes | None]
-"""By token id; None for special tokens and for ids that no token has."""
+"""The bytes by token id; None for special tokens and for unused ids."""
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 def token_bytes(tokenizer: Mapping[str, Any], where: str) -> list[bytes | None]:
-    """The bytes of every token of a parsed tokenizer.json. BadInput (`where` names the file) where they cannot be told."""
+    """Return the bytes of every token of a parsed tokenizer.json. Raise BadInput, naming `where`, if they cannot be told."""
     model = tokenizer.get("model") or {}
     vocabulary = model.get("vocab")
     if isinstance(vocabulary, list):  # Unigram: pairs of token and score
@@ -39,7 +39,7 @@ def token_bytes(tokenizer: Mapping[str, Any], where: str) -> list[bytes | None]:
 
 
 def read_vocabulary(text: str, where: str) -> list[bytes | None]:
-    """token_bytes of the text of a tokenizer.json."""
+    """Return token_bytes of the text of a tokenizer.json."""
     try:
         values = json.loads(text)
     except ValueError as error:
@@ -48,7 +48,7 @@ def read_vocabulary(text: str, where: str) -> list[bytes | None]:
 
 
 def _parts(tokenizer: Mapping[str, Any]) -> set[str]:
-    """The types of what splits its texts and joins its tokens."""
+    """Return the types of the parts that split texts and join tokens."""
 
     def types(part: Any) -> Iterator[str]:
         if isinstance(part, dict):
@@ -72,7 +72,7 @@ def _as_byte_level(token: str) -> bytes:
 
 @cache
 def _byte_of_character() -> dict[str, int]:
-    """GPT-2's table: printable bytes of Latin-1 are themselves, the others follow from U+0100 on."""
+    """Return GPT-2's table: printable bytes of Latin-1 are themselves, the others follow from U+0100 on."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(256 + at): byte for at, byte in enumerate(others)}

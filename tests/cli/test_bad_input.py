@@ -96,12 +96,12 @@ def test_a_mapped_column_that_is_not_there(problems, tmp_path):
 
 def test_a_column_that_is_not_ours(problems, tmp_path):
     said = refused(tmp_path, changed(problems, columns={"prompt": "question", "anser": "gold"}))
-    assert "columns.anser: not a column of ours; known are prompt_id, prompt," in said
+    assert "columns.anser: not one of datakit's columns; known are prompt_id, prompt," in said
 
 
 def test_an_empty_prompt_set(problems, tmp_path):
     (tmp_path / "empty.jsonl").write_text("\n")
-    assert "no prompts in there" in refused(tmp_path, changed(problems, path="empty.jsonl", columns={}))
+    assert "no prompts found" in refused(tmp_path, changed(problems, path="empty.jsonl", columns={}))
 
 
 def test_one_prompt_id_twice(problems, tmp_path):

@@ -74,7 +74,7 @@ PERMANENT = {
     "413": "too large",
     "422": "max_tokens must",
 }
-UNUSABLE = {"401": "wants a key", "403": "forbids the request", "404": "not found"}
+UNUSABLE = {"401": "requires a key", "403": "forbids the request", "404": "not found"}
 
 
 def test_requests_are_counted_when_they_are_answered(fake, quick):
@@ -239,7 +239,7 @@ def test_netrc_is_not_read(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with running(Fake(key=KEY)) as fake:
         assert isinstance(with_client(fake, ask, access=keyed()), Answer)
-        with pytest.raises(SourceStopped, match=r"wants a key, and was shown none .*api_key_env"):
+        with pytest.raises(SourceStopped, match=r"requires a key, and none was sent .*api_key_env"):
             with_client(fake, ask)
 
 

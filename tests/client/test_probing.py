@@ -83,7 +83,7 @@ def test_one_that_lists_nothing_is_asked_by_a_request_without_messages(status):
         assert probed.trouble is None and not probed.lists
     odd["/v1/chat/completions"] = partial(error, 401, "who are you?")
     with running(Odd(odd)) as fake:
-        assert "wants a key, and was shown none (HTTP 401: who are you?)" in (trouble(fake.url) or "")
+        assert "requires a key, and none was sent (HTTP 401: who are you?)" in (trouble(fake.url) or "")
     odd["/v1/chat/completions"] = partial(error, 404, "no such model")
     with running(Odd(odd)) as fake:
         said = trouble(fake.url) or ""
@@ -169,7 +169,7 @@ def telling(status: int) -> Odd:
 # (the server, the key that is shown, the path that is written, the path beside /v1 that is asked, what is said)
 KEYS: dict[str, tuple[Fake, str | None, str, str | None, str | None]] = {
     "a wrong key": (opened(MODEL, key=KEY), WRONG, "/v1", None, "does not accept the key (HTTP 401"),
-    "no key": (opened(MODEL, key=KEY), None, "/v1", None, "wants a key, and was shown none (HTTP 401"),
+    "no key": (opened(MODEL, key=KEY), None, "/v1", None, "requires a key, and none was sent (HTTP 401"),
     "forbidden": (telling(403), KEY, "/v1", None, "forbids the request (HTTP 403: words)"),
     "an empty list": (opened(key=KEY), WRONG, "/v1", None, "does not accept the key (HTTP 401"),
     "a reward model": (opened(MODEL, key=KEY), WRONG, "/v1", BESIDE, "does not accept the key (HTTP 401"),

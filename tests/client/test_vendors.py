@@ -314,7 +314,7 @@ def test_a_query_stays_at_the_end_also_of_probes(quick, monkeypatch):
         assert all(path.endswith("?api-version=2024-10-21") for path in fake.asked_for) and len(fake.asked_for) > 3
         assert "/openai/deployments/one/chat/completions?api-version=2024-10-21" in fake.asked_for
         [probed] = probe_endpoint([url], Access(), "fake/one")
-        assert "wants a key" in (probed.trouble or "")
+        assert "requires a key" in (probed.trouble or "")
         [probed] = probe_endpoint([url], Access({"api-key": "another"}), "fake/one")
         assert "does not accept the key" in (probed.trouble or "")
 
@@ -342,7 +342,7 @@ def test_headers_have_what_the_environment_says(monkeypatch):
     [
         ("NOT_SET", {}, r"sources\.0\.api_key_env: the environment variable NOT_SET is not set"),
         (None, {"x": "${NOT_SET}"}, r"sources\.0\.headers\.x: the environment variable NOT_SET is not set; export NOT_SET="),
-        (None, {"x": "${ODD}"}, r"sources\.0\.headers\.x: the environment variable ODD holds characters"),
+        (None, {"x": "${ODD}"}, r"sources\.0\.headers\.x: the environment variable ODD has characters"),
     ],
 )
 def test_a_variable_that_is_not_set_is_named(monkeypatch, key_env, headers, said):

@@ -31,7 +31,7 @@ BAD: dict[str, list[bytes]] = {
         b"\x00\n",
     ],
     "not a JSON object": [b"[1]\n", b"7\n", b'"a text"\n', b"null\n", b"true\n", b"[{}]\n", b"NaN\n"],
-    "holds half a character": [
+    "contains a lone surrogate": [
         *(good(text="x").replace(b'"x"', half) for half in (b'"\\ud800"', b'"\\udfff"', b'"a\\ud83d b"', b'"\\ude00\\ud83d"')),
         good(meta={"deep": ["x"]}).replace(b'"x"', b'"\\uDBFF"'),
         good(x=1).replace(b'"x"', b'"\\udc00"'),
@@ -59,7 +59,7 @@ BAD: dict[str, list[bytes]] = {
 USABLE: dict[str, list[bytes]] = {
     "not valid JSON": [b"  " + good(), good().rstrip() + b" \t\n", good().replace(b"{", b"{ ", 1)],
     "not a JSON object": [b"\n" + good(), good(meta=[1]), good(meta=None)],
-    "holds half a character": [
+    "contains a lone surrogate": [
         good(text="x").replace(b'"x"', b'"\\ud83d\\ude00"'),
         good(text="\U0001f600"),
         good(text="x").replace(b'"x"', b'"\\\\ud800"'),

@@ -320,7 +320,7 @@ def test_a_row_without_what_it_needs_is_dropped_and_counted(tmp_path: Path, row:
 BROKEN: dict[str, tuple[bytes, str]] = {
     "r.jsonl": (as_json_lines([GOOD]) + b'{"prompt": "x\n', "line 2: not valid JSON"),
     "list.jsonl": (as_json_lines([GOOD]) + b"[1]\n", "line 2: not a JSON object"),
-    "half.jsonl": (as_json_lines([GOOD]) + b'{"prompt": "\\ud800"}\n', "line 2: holds half a character"),
+    "half.jsonl": (as_json_lines([GOOD]) + b'{"prompt": "\\ud800"}\n', "line 2: contains a lone surrogate"),
     "type.jsonl": (as_json_lines([GOOD, GOOD | {"prompt": 5}]), r"line 2 \(prompt_id a\): prompt must be text \(got 5\)"),
     "text.jsonl": (as_json_lines([GOOD, GOOD | {"text": 5}]), r"line 2 \(prompt_id a\): text must be text \(got 5\)"),
     "score.jsonl": (
@@ -345,7 +345,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     ),
     "index.jsonl": (as_json_lines([GOOD, GOOD | {"sample_index": 10**400}]), r"line 2 .*: sample_index must be a whole number"),
     "items.json": (json.dumps([GOOD, 7]).encode(), "item 2: not a JSON object"),
-    "r.csv": (as_table([GOOD], ",") + b"a,1?\r\n", r"line 3: not as many cells as the first line has \(5\): 2"),
+    "r.csv": (as_table([GOOD], ",") + b"a,1?\r\n", r"line 3: not as many cells as the first line \(5\): 2"),
     "quote.csv": (as_table([GOOD], ",") + b'a,1?,m,"x"y,1\r\n', "line 3: not a row of a table"),
 }
 

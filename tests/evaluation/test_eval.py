@@ -372,7 +372,7 @@ BAD = [  # the command line after --suite; what is said
     (["--model", "m={answers}"], "it has answers of 2 models; add which one: #MODEL (a, b)"),
     (["--model", "m={answers}#c"], "#c: no answer of this model; its models are a, b"),
     (["--model", "m={answers}#a", "--model", "m={answers}#b"], "two models are called m"),
-    (["--model", "m={answers}#a", "--base", "n"], "--base n: no --model is called so; there are m"),
+    (["--model", "m={answers}#a", "--base", "n"], "--base n: no --model has this name; known: m"),
     (["--model", "m={answers}#a", "--data", "{answers}"], "neither a run folder (recipe.json) nor an export (train.parquet)"),
     (["--model", "m={source}"], "sampling: the benchmark says that, so that models can be compared"),
     (["--model", "m={broken}"], "bsae_urls: extra field not permitted"),

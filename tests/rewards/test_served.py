@@ -184,7 +184,7 @@ WRONG_SERVERS = {
     "activation on": ({"knows_activation": False}, {}, "whether the activation is to be on or off"),
     "another model": ({"models": ("org/other",)}, {}, "The model `org/rm` does not exist."),
     "refuses": ({"fault": lambda number, body: "422"}, {}, "cannot score a short conversation"),
-    "wrong key": ({"key": "sesame"}, {}, "wants a key, and was shown none (HTTP 401"),
+    "wrong key": ({"key": "sesame"}, {}, "requires a key, and none was sent (HTTP 401"),
 }
 
 

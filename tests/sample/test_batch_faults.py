@@ -126,8 +126,8 @@ def test_an_outage_is_waited_for(fake, batching, status):
 @pytest.mark.parametrize(
     "status, said",
     [
-        (401, "wants a key, and was shown none (HTTP 401"),
-        (403, "forbids the request, and was shown no key (HTTP 403"),
+        (401, "requires a key, and none was sent (HTTP 401"),
+        (403, "forbids the request, and no key was sent (HTTP 403"),
         (402, "does not answer for this account"),
     ],
 )
@@ -254,7 +254,7 @@ def test_what_runs_when_a_build_is_to_end_runs_on_and_is_taken_up_by_the_next(fa
     fake.looks = 10_000
     fake.http = lambda number, call: batching.drain() if number == 7 else None
     assert batching.go() is None and batching.responses == {}
-    assert batching.said == ["fake/one: batch_1, batch_2 runs on; build again to store what comes of it"]
+    assert batching.said == ["fake/one: batch_1, batch_2 runs on; build again to store its results"]
     fake.looks, fake.http = 1, FakeBatches().http
     assert batching.go() is None and batching.rows == undisturbed and batching.paid_once and len(fake.batches) == 3
 
@@ -277,7 +277,7 @@ def test_strange_lines_in_results_are_counted_and_no_line_counts_twice(fake, bat
 
     fake._keep = add_lines
     assert batching.go(n=N) is None and batching.rows == undisturbed and batching.paid_once
-    assert batching.said == ["fake/one: 4 lines in the results of batch_2 of no request of that batch"]
+    assert batching.said == ["fake/one: 4 lines in the results of batch_2 match no request of that batch"]
 
 
 # ------------------------------------------------------------------------------------------------------------------- budgets

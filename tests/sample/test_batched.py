@@ -256,7 +256,7 @@ def test_a_signal_leaves_batches_running_and_the_next_build_takes_them_up(fake, 
         wait_for(lambda: fake.calls.count("GET /batches/id") >= 2)
         process.send_signal(sign)
         said = process.communicate(timeout=60)[1]
-    assert process.returncode == status and "fake/one: batch_1 runs on; build again to store what comes of it" in said, said
+    assert process.returncode == status and "fake/one: batch_1 runs on; build again to store its results" in said, said
     assert "Go on with: datakit build" in said and "Traceback" not in said
     assert "batches: 1 in progress; 0 of 24 lines" in said, "the view tells how it fares"
     fake.looks = 1

@@ -139,7 +139,7 @@ def test_a_file_a_source_and_none_is_overwritten(tmp_path, run, recipe):
     files = {path.name: len(lines_in(path)) for path in tmp_path.glob("lines*.jsonl")}
     assert files == {"lines-fake-one-1.jsonl": 10, "lines-fake-one-2.jsonl": 8, "lines-org-two-b-1.jsonl": 6}
     assert "lines-org-two-b-1.jsonl: 6 lines for org/two b" in said
-    assert "is there already; give another name" in refused("write", "--max-lines", "10", run, tmp_path / "lines.jsonl")
+    assert "exists already; give another name" in refused("write", "--max-lines", "10", run, tmp_path / "lines.jsonl")
     assert "error: .: is a folder; name a file in it" in refused("write", run, ".")
     results = [line for path in sorted(tmp_path.glob("lines-*")) for line in answers(lines_in(path))]
     batch("read", run, write_results(tmp_path / "all.jsonl", results))
@@ -168,7 +168,7 @@ def test_lines_that_are_not_of_the_run_are_told_apart_and_named(tmp_path, run, r
     results = ["{", "[]", "", unknown, *answers(theirs[:4]), *answers(ours), *answers(ours[:2])]
     said = batch("read", run, write_results(tmp_path / "mixed.jsonl", results))
     assert "18 answers stored, 0 lines without an answer, 2 there already" in said
-    assert "4 lines of another recipe, or of prompts that this run has not (" in said
+    assert "4 lines of another recipe, or of prompts that this run does not have (" in said
     assert any(line["custom_id"] in said for line in theirs[:4])
     assert "1 line with a custom_id that datakit does not write (request-1)" in said
     assert "2 lines without a result" in said
@@ -179,7 +179,7 @@ def test_the_wrong_file_is_refused(tmp_path, run, recipe):
     begin(tmp_path, recipe)
     lines = tmp_path / "lines.jsonl"
     prompts = refused("read", run, tmp_path / "p.jsonl")
-    assert f"no line is of {run}: 6 lines without a result" in prompts
+    assert f"no line belongs to {run}: 6 lines without a result" in prompts
     assert "no such file" in refused("read", run, tmp_path / "gone.jsonl")
     assert "not a run folder" in refused("read", tmp_path / "nowhere", lines) and not (tmp_path / "nowhere").exists()
     assert "not a run folder" in refused("write", tmp_path / "nowhere", tmp_path / "x.jsonl")

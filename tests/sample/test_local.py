@@ -299,7 +299,7 @@ def broken(tiny: Path, tmp_path: Path, name: str) -> Path:
 
 def test_what_cannot_be_sampled_is_said_before_anything_is_written(tiny, tmp_path):
     cases: list[tuple[Path | str, dict[str, Any], str]] = [
-        ("meta-llama/none", {}, "sources.0.model: meta-llama/none: no such folder; say folder: PATH, or type: serve"),
+        ("meta-llama/none", {}, "sources.0.model: meta-llama/none: no such folder; write folder: PATH, or type: serve"),
         (
             broken(tiny, tmp_path, "model.safetensors"),
             {},

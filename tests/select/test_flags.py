@@ -226,7 +226,7 @@ def test_from_a_file_into_the_selection_the_funnel_and_the_manifest(run, tmp_pat
     [
         ([{"prompt_id": "p"}], "line 1: flag must be one of exclude, keep, note, clear (got None)"),
         ([{"prompt_id": "p", "flag": "exclud"}], "(got 'exclud'); did you mean 'exclude'?"),
-        ([{"prompt_id": "p", "flagg": "keep"}], "the column 'flagg' is none of ours: is it flag?"),
+        ([{"prompt_id": "p", "flagg": "keep"}], "the column 'flagg' is not a column of flags: is it flag?"),
         ([{"promptid": "p", "flag": "keep"}], "prompt_id is empty; a flag of a prompt has prompt_id; the column 'promptid' is"),
         ([{"prompt_id": "p", "flag": "delete"}], "line 1: flag must be one of exclude, keep, note, clear (got 'delete')"),
         (
@@ -238,7 +238,7 @@ def test_from_a_file_into_the_selection_the_funnel_and_the_manifest(run, tmp_pat
             "rejected_id is empty; a flag of a pair has chosen_id and rejected_id",
         ),
         ([{"target": "source", "prompt_id": "p", "flag": "keep"}], "target must be one of prompt, response, pair"),
-        ([{"prompt_id": "p", "flag": "note"}], "note is empty; a flag `note` says something"),
+        ([{"prompt_id": "p", "flag": "note"}], "note is empty; a flag `note` needs a text"),
         ([{"prompt_id": "p", "flag": "keep", "at": "yesterday"}], "at must be a time like 2026-01-31T12:00:00Z"),
         ([{"prompt_id": "p", "flag": "keep", "at": "2999-01-01T00:00:00Z"}], "at is in the future"),
     ],

@@ -92,8 +92,8 @@ def test_the_command_line_has_every_field(tmp_path, source, words):
     ("source", "message"),
     [
         ({"engine": "transformers", "tensor_parallel_size": 2}, "sources.0.tensor_parallel_size: 2: only vllm has it"),
-        ({"args": ["--dtype", "half"]}, "sources.0.args: --dtype: datakit gives this itself"),
-        ({"args": ["--port=1"]}, "sources.0.args: --port: datakit gives this itself"),
+        ({"args": ["--dtype", "half"]}, "sources.0.args: --dtype: datakit sets this itself"),
+        ({"args": ["--port=1"]}, "sources.0.args: --port: datakit sets this itself"),
         ({"pass_env": ["NO_SUCH_TOKEN"]}, "sources.0.pass_env: the environment variable NO_SUCH_TOKEN is not set"),
         ({"python": "no/python"}, "sources.0.python: no such interpreter: no/python"),
         ({"python": "without-vllm"}, "sources.0.python: without-vllm has no package 'vllm'"),
@@ -115,7 +115,7 @@ def test_where_vllm_and_the_extra_local_are_both_asked_for_it_says_that_they_exc
     monkeypatch.delitem(sys.modules, "vllm")
     (tmp_path / "vllm.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    there = r"\[local\]' in another environment, for vLLM is installed"
+    there = r"\[local\]' in another environment: vLLM is installed"
     with pytest.raises(MissingExtra, match=there), needs_extra("local", "x"):
         raise ModuleNotFoundError(name="gone")
     with pytest.raises(MissingExtra, match=r"\[hub\]'$"), needs_extra("hub", "x"):
@@ -221,7 +221,7 @@ def test_a_server_that_is_killed_is_started_again_at_the_same_url_until_restarts
     said = ends(process, 3)
     assert "its server was killed by SIGKILL (out of memory?); restart 1 of 2" in said
     assert "the guard of its server was killed by SIGKILL; restart 2 of 2" in said
-    assert "no restart is left of 2 (restarts); its log" in said and "the stand-in has a worker" in said.rpartition("ends:")[2]
+    assert "no restarts left (restarts: 2); its log" in said and "the stand-in has a worker" in said.rpartition("ends:")[2]
     log = (model.parent / "runs" / "logs" / "serve-0-model.log").read_text()
     assert log.count(" starts ") == 3, "the log is added to"
 
@@ -242,7 +242,7 @@ def test_a_build_stops_when_no_restart_is_left(model):
     wait_for(lambda: any((model.parent / "run" / "responses").glob("*")))
     servers_of(model)[0].kill()
     said = ends(process, 3)
-    assert "killed by SIGKILL (out of memory?); no restart is left of 0" in said and "POST /v1/chat/completions" in said
+    assert "killed by SIGKILL (out of memory?); no restarts left (restarts: 0)" in said and "POST /v1/chat/completions" in said
     assert count(model.parent / "run", "responses") > 0
 
 
@@ -407,7 +407,7 @@ def test_a_real_server_that_is_killed_comes_back_once_and_then_is_named_with_the
     )
     servers_of(llama)[0].kill()
     said = ends(build, 3)
-    assert "restart 1 of 1" in said and "no restart is left of 1" in said and "HTTP/1.1" in said
+    assert "restart 1 of 1" in said and "no restarts left (restarts: 1)" in said and "HTTP/1.1" in said
 
 
 @pytest.mark.slow

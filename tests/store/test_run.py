@@ -563,7 +563,7 @@ def test_a_corrupted_part_is_named_with_what_to_do(folder, damage, opening):
         opening(folder)
     shown = str(caught.value)
     assert shown.startswith(f"{part}: not a readable Parquet file (")
-    assert shown.endswith("); move it away and build again: only the rows in it are made anew")
+    assert shown.endswith("); move it away and build again: only the rows in it are made again")
     assert "\n" not in shown
 
 
