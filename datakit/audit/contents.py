@@ -40,7 +40,7 @@ def _first_sentence(statement: str) -> str:
     lines = []
     for line in statement.splitlines():
         text = line.removeprefix("-- ")
-        if not line.startswith("--") or text.startswith(("Reads", "Gives")):
+        if not line.startswith("--") or text.startswith(("Reads", "Returns")):
             break
         lines.append(text)
     return " ".join(lines)

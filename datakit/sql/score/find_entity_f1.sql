@@ -1,9 +1,9 @@
--- Entity F1 of current responses that the judge has not scored, or has scored by a reference that has changed since.
+-- Entity F1 of current responses that the judge has not scored, or whose score changed with their reference.
 -- Reads value_counts, scores.
 --   $verifier  the verifier's name, with its version and options
 --   $judge     the judge's name
--- Gives response_id, score (2 right / (2 right + wrong + left out)), objectives ([right, wrong, left out], by which F1 over many
--- answers is counted), and has_changed: whether another score stands there. Without a verdict that found values there is no row.
+-- Returns response_id, score (2 right / (2 right + wrong + left out)), objectives ([right, wrong, left out], from which F1 over
+-- many answers is computed), and has_changed: a different score is stored. Without a verdict that found values there is no row.
 WITH counted AS (
     SELECT
         response_id,
