@@ -1,4 +1,4 @@
-"""Entity F1 as a judge: a score of each answer out of its verdict, by a statement. No model is loaded or asked."""
+"""Entity F1 as a judge: a statement computes each answer's score from its verdict. No model is loaded or asked."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def score_by_values(run: Run, judge: str, monitor: Monitor) -> None:
 
 
 def missing_f1(run: Run, judge: str) -> pl.DataFrame:
-    """The scores that the run lacks: response_id, judge, score, objectives. Those by a reference that has changed go.
+    """Return the scores that the run lacks: response_id, judge, score, objectives. Delete those whose reference has changed.
 
-    An answer without a verdict has none: the next build verifies it.
+    An answer without a verdict has no score: the next build verifies it.
     """
     verifier = domain_of(run.recipe()).verifier
     params = {"verifier": verifier.name if verifier is not None else "", "judge": judge}
