@@ -1,4 +1,4 @@
-"""A run's selection as sentences that are true of its export."""
+"""A run's selection in sentences, for the card of its export."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from datakit.wording import counted
 
 
 def rules_in_words(facts: Row, kinds: Collection[str]) -> list[str]:
-    """How the rows of a run were chosen (`facts`: given.Given). `kinds`: sft, dpo, wrpo, kto: those that the reader has."""
+    """Return sentences on how the rows of a run were chosen. `facts`: see given.Given; `kinds`: those exported (sft, dpo, wrpo,
+    kto)."""
     select, verified = Select.model_validate(facts["select"]), facts["verifier"] is not None
     rules = [_who_may_be_chosen(facts, select), f"The best of several: {_best(facts)}."]
     if "sft" in kinds:
@@ -56,7 +57,7 @@ def _who_may_be_chosen(facts: Row, select: Select) -> str:
 
 
 def _who_was_excluded(flags: Row) -> str:
-    """Empty where nobody has excluded anything."""
+    """Return a clause on what people excluded; empty if nothing was."""
     counts = [counted(flags[name], name) for name in ("prompts", "responses", "pairs") if flags[name]]
     return (
         f"Excluded by people who looked at the data: {', '.join(counts)} (flags, digest `{flags['digest']}`)." if counts else ""
