@@ -1,4 +1,4 @@
-"""Every gold answer must pass the verifier that will verify the models' answers by it."""
+"""Check that every gold answer passes the verifier that will compare the models' answers with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Problem:
 
 
 def check_golds(prompts: list[Prompt], domain: Domain, monitor: Monitor) -> list[Problem]:
-    """Every gold answer must pass the verifier that the models' answers will meet."""
+    """Return a problem for every gold answer that does not pass the verifier."""
     golds = [(prompt, domain.gold(prompt)) for prompt in prompts if prompt.dropped is None]
     rows = [answer_row(prompt, gold) for prompt, gold in golds if gold is not None]
     dropped = Counter(prompt.dropped for prompt in prompts if prompt.dropped is not None)
@@ -35,7 +35,7 @@ def check_golds(prompts: list[Prompt], domain: Domain, monitor: Monitor) -> list
         if verdict["outcome"] == "unverifiable":
             reasons[str(verdict["detail"]).partition(" [")[0]] += 1
         if verdict["outcome"] != "passed":
-            # of code what failed, of mathematics the reference
+            # for code what failed, for mathematics the reference
             why = str(verdict["detail"])[:200] if row["test_style"] else f"{row['reference']!r:.80}"
             name = domain.verifier.name if domain.verifier is not None else "nothing"
             what = f"its gold answer is {verdict['outcome']} by {name}: {why}"
@@ -49,12 +49,12 @@ def check_golds(prompts: list[Prompt], domain: Domain, monitor: Monitor) -> list
 
 
 def answer_row(prompt: Prompt, text: str) -> Row:
-    """A row for the verifier: this text as the answer to the prompt."""
+    """Return a row for the verifier: this text as the answer to the prompt."""
     return asdict(prompt) | {"text": text, "complete": True}
 
 
 def verified(stage: str, rows: Rows, domain: Domain, monitor: Monitor) -> list[tuple[Row, Row]]:
-    """Rows with their verdicts, by the verifier that a build uses."""
+    """Return the rows with their verdicts, from the verifier that a build uses."""
     if domain.verifier is None:
         return []
     verifier = domain.verifier.name
