@@ -1,7 +1,7 @@
-"""Domains: what is asked, and what a right answer is. One protocol, one dict, one file each.
+"""Domains: how prompts are read, and what a right answer is. One protocol, one dict, one file each.
 
-A further domain is one file, one line in DOMAINS, one recipe and one table of test cases; with a verifier, a section in
-recipe/verify.py, too.
+A new domain takes one file, one line in DOMAINS, one recipe and one table of test cases; with a verifier, also a section in
+recipe/verify.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["DOMAINS", "Domain", "Verdict", "Verifier", "domain_of", "verifying_w
 
 
 def _in(module: str, name: str) -> Callable[[Any], Domain]:
-    """A class of this room, imported when it is first made: the patterns of all would cost each command a tenth of a second."""
+    """Return a factory that imports the class at the first call: compiling all patterns would cost each command 0.1 s."""
     return lambda options: getattr(import_module(f"datakit.domains.{module}"), name)(options)
 
 
@@ -36,11 +36,11 @@ DOMAINS: dict[str, Callable[[Any], Domain]] = {
     "chinese": _in("chinese", "Chinese"),
     "dialogue": _in("dialogue.domain", "Dialogue"),
 }
-"""Each is made from its own section of recipe/verify.py."""
+"""All domains by name; each is made from its own section of recipe/verify.py."""
 
 
 def domain_of(recipe: Recipe) -> Domain:
-    """The recipe's domain, with its options. RecipeError for one that is unknown."""
+    """Return the recipe's domain, with its options. Raises RecipeError if it is unknown."""
     if recipe.domain not in DOMAINS:
         near = did_you_mean(recipe.domain, DOMAINS)
         raise RecipeError(f"domain: unknown domain '{recipe.domain}'; known: {', '.join(DOMAINS)}{near}")
@@ -48,7 +48,7 @@ def domain_of(recipe: Recipe) -> Domain:
 
 
 def verifying_worker(name: str, options: Verifying) -> Worker:
-    """A worker that turns response rows into the columns of their verdicts: an engine's start is a partial of this."""
+    """Return a worker that turns response rows into the columns of their verdicts: an engine's start is a partial of this."""
     verifier = DOMAINS[name](options).verifier
     if verifier is None:
         raise TypeError(f"domain {name} has no verifier")
