@@ -42,7 +42,7 @@ _DEFAULTS = {
     "static": "fail",
     "timeout_s": TIMEOUT_S,
 }
-"""Options that cannot appear in the verifier's name although they can change a verdict."""
+"""The defaults of the options that can change a verdict; at its default an option is not part of the verifier's name."""
 _FUTURE = re.compile(r"^from __future__ import [^(\n]*\n", re.MULTILINE)
 _REMEMBERED = 10_000  # cached verdicts on equal programs and tests: samples often agree
 
@@ -61,7 +61,7 @@ class CodeVerifier:
         self.limits = Limits(
             options.timeout_s or TIMEOUT_S, options.memory_mb or MEMORY_MB, float_tolerance=options.float_tolerance
         )
-        # Far behind the sandbox's own: each of many inputs has a timeout.
+        # Far longer than the sandbox's own limit: each of many inputs has a timeout.
         self.deadline_s = 60 + 100 * self.limits.timeout_s * (1 if options.gold_time is None else 2**GOLD_STEPS)
         told = {
             "float_tolerance": options.float_tolerance,
