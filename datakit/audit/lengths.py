@@ -133,7 +133,7 @@ def _values_of(text: str) -> tuple[str, list[Any]]:
     try:
         values = yaml.safe_load(f"[{listed}]")
     except yaml.YAMLError as error:
-        raise RecipeError(f"--sweep {text}: '{listed}' is no list of YAML values") from error
+        raise RecipeError(f"--sweep {text}: '{listed}' is not a list of YAML values") from error
     if not equals or not values:
         raise RecipeError(f"--sweep {text}: write it as FIELD=VALUE,VALUE with a field of select, e.g. length_ratio_max=1.5,2")
     return field.strip().removeprefix("select."), values

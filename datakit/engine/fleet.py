@@ -141,7 +141,7 @@ class Fleet:
             raise WorkerError(f"no node of the cluster can do this: {why}")
         if now - self._began_at > SILENT_S and not any(host.is_ready for host in self._hosts.values()):
             self._began_at = now
-            self._teller.say(f"no node has begun for {SILENT_S:.0f} s: do others use their processors? (ray status)", True)
+            self._teller.say(f"no node has begun for {SILENT_S:.0f} s: are others using their processors? (ray status)", True)
 
     def _places(self, nodes: list[dict[str, Any]]) -> dict[_Place, dict[str, Any]]:
         """Return the places for hosts: one per node, or one per GPU (then none on nodes without). Nodes without processors,

@@ -118,7 +118,7 @@ def _refusal(address: str, error: Exception) -> str:
         same = "set RAY_AUTH_MODE=token and the same RAY_AUTH_TOKEN (or ~/.ray/auth_token) for the driver and all nodes"
         return f"the Ray cluster at '{address}' wants another token, or one at all: {same} ({first})"
     if "version" in said and "mismatch" in said:
-        return f"Ray or Python here is not that of the cluster at '{address}'; install the same on all nodes ({first})"
+        return f"Ray or Python differs from the cluster's at '{address}'; install the same on all nodes ({first})"
     return f"no Ray cluster at '{address}': start one with ray start --head, or set RAY_ADDRESS ({first})"
 
 

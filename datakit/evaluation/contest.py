@@ -87,13 +87,13 @@ def read_baseline(given: str, models: list[Model], columns: str | None, api_key_
     if "=" in given:
         [baseline] = read_models([given], columns, api_key_env)
         if baseline.name in {model.name for model in models}:
-            raise BadInput(f"--baseline {given}: a --model is called so, too; give it another name, or the name alone")
+            raise BadInput(f"--baseline {given}: a --model has this name, too; give it another name, or the name alone")
         return baseline
     found = next((model for model in models if model.name == given), None)
     if found is None:
         known = [model.name for model in models]
         raise BadInput(
-            f"--baseline {given}: no --model is called so (there are {', '.join(known)}); or write NAME=URL, NAME=FOLDER, "
+            f"--baseline {given}: no --model has this name (there are {', '.join(known)}); or write NAME=URL, NAME=FOLDER, "
             f"NAME=FILE{did_you_mean(given, known)}"
         )
     return found

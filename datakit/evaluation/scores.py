@@ -40,7 +40,7 @@ def recipe_for(found: Found, contestants: Sequence[Model], score: Row | None = N
         for column in columns:
             if column not in COLUMNS:
                 raise BadInput(
-                    f"benchmark {benchmark.name}: {field}: '{column}' is no column of ours; known are {', '.join(COLUMNS)}"
+                    f"benchmark {benchmark.name}: {field}: '{column}' is not a known column; choose one of {', '.join(COLUMNS)}"
                     f"{did_you_mean(column, COLUMNS)}"
                 )
     sources = [model.source_for(benchmark) for model in contestants]

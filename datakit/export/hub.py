@@ -33,7 +33,7 @@ def push(folder: Path, repo: str, private: bool, message: str | None) -> str:
             repo, [*additions, *deletions], repo_type="dataset", commit_message=message or f"{folder.name}, by datakit"
         )
     except HFValidationError as error:
-        raise BadInput(f"push: {repo!r} is no name of a dataset ({error}); write owner/name") from error
+        raise BadInput(f"push: {repo!r} is not a valid dataset name ({error}); write owner/name") from error
     except ValueError as error:  # the hub rejects the card's header
         raise BadInput(f"push: {folder / 'README.md'}: {error}") from error
     except HfHubHTTPError as error:

@@ -27,7 +27,7 @@ class Mix:
         for option, values in (("--max-rows", self.max_rows), ("--weight", self.weights)):
             for name, value in values.items():
                 if name not in names:
-                    raise BadInput(f"{option} {name}={value:g}: no run is called so; the runs are {', '.join(names)}")
+                    raise BadInput(f"{option} {name}={value:g}: no run has this name; the runs are {', '.join(names)}")
                 if not (value > 0 and math.isfinite(value)):
                     raise BadInput(f"{option} {name}={value:g}: give a number above 0, or leave the run out")
 

@@ -23,7 +23,7 @@ def rules_in_words(facts: Row, kinds: Collection[str]) -> list[str]:
     if select.target is not None:
         rules.append(f"`{select.target}` is the model that is trained on this data: it gives no demos.")
     if "wrpo" in kinds:
-        rules.append("Beside each pair stands the best answer of the other source models that may be chosen.")
+        rules.append("Each pair comes with the best answer of the other source models that may be chosen.")
     if "kto" in kinds:
         rules.append(
             "Each pair gives two rows: its chosen answer with the label true, its rejected answer with the label false."
@@ -93,8 +93,8 @@ def _pair_rules(select: Select, window: list[float | str | None] | None, verifie
         )
     if select.length_tier is not None:
         rules.append(
-            f"The shortest answer at most {select.length_tier:g} of the largest margin below the {best} one stands against the "
-            f"longest as near to the {worst} one."
+            f"The shortest answer at most {select.length_tier:g} of the largest margin below the {best} one is paired with the "
+            f"longest answer as near to the {worst} one."
         )
     if select.search == "feasible":
         rules.append("Where these break a rule, the pair with the largest margin that obeys takes their place.")
@@ -132,7 +132,7 @@ def _whose(select: Select) -> str:
 
 
 def _what_is_written(export: dict[str, Any]) -> str:
-    kept = "stands in front of its answer, as it came" if export["reasoning"] == "keep" else "is left out"
+    kept = "precedes its answer, as it came" if export["reasoning"] == "keep" else "is left out"
     system = "is the first message of its prompt" if export["system"] == "keep" else "is left out, as is a template"
     return (
         f"What a model thought before its answer {kept}; lengths, verdicts and scores are of the answer alone. A system prompt "

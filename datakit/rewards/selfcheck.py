@@ -158,7 +158,7 @@ def _golden(folder: Path | None, tolerance: float) -> list[Known]:
             known.append(Known(f"{path.name}:{at}", row["messages"], {"score": [float(row["score"])], **lists}, tolerance))
         return known
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path}: is no list of messages with their score ({error}); fix it or move it away") from error
+        raise BadInput(f"{path}: is not a list of messages with scores ({error}); fix it or move it away") from error
 
 
 def _published(reward: LocalReward) -> list[Known]:

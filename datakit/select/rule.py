@@ -237,7 +237,7 @@ def _check_sources(run: Run, select: Select) -> None:
     """Raise BadInput if the rule names a model that is not a source of the run."""
     if select.named_sources:
         known = run.query("SELECT DISTINCT model FROM sources ORDER BY model")["model"].to_list()
-        check_named(select, known, "no source of this run; they are")
+        check_named(select, known, "not a source of this run; the sources are")
 
 
 def check_named(select: Select, known: Collection[str], else_is: str) -> None:

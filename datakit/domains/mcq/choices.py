@@ -91,7 +91,7 @@ def right_choice(reference: Any, listed: Listed, kind: RightChoice, where: str) 
     if len(set(found.values())) == 1:
         return next(iter(found.values()))
     if not found:
-        what = "reference is none of the choices" if kind == "auto" else f"reference is no {kind} of a choice"
+        what = "reference is none of the choices" if kind == "auto" else f"reference is not the {kind} of a choice"
         hint = f"; indices count from 0, verify.reference: number counts from 1 ({len(listed.texts)} choices)"
         raise BadRow(where, what, f" (got {reference!r:.80}){hint if is_index else ''}")
     said = ", ".join(f"{one} {ascii_uppercase[at]}" for one, at in found.items())
