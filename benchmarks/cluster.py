@@ -23,7 +23,6 @@ from pathlib import Path
 
 import psutil
 from measuring import ROOT
-from nodes import nodes, noting
 from rich.console import Console
 from rich.table import Table
 from scoring import conversation
@@ -43,6 +42,7 @@ from datakit.verify import VERIFY_BATCH
 
 sys.path.insert(0, str(ROOT))
 from tests.helpers import engine_workers
+from tests.helpers.nodes import nodes
 
 ALMOST_NONE_S = 0.05  # between rows that only find out whether both seats have begun
 
@@ -80,7 +80,12 @@ def main() -> int:
     options = parser.parse_args()
     kinds = {name: KINDS[name](options.seats) for name in options.kinds}
     kinds = {name: replace(kind, rows=kind.rows[:: round(1 / options.share)]) for name, kind in kinds.items()}
-    with nodes(2, options.seats // 2) as two, closing(RayEngines(two.address, print, Signals(), 20.0)) as engines:
+    set_there = {"PYTHONPATH": f"{ROOT}:{ROOT / 'benchmarks'}"}
+    set_there["OMP_NUM_THREADS"] = "1"  # else a thread for each processor that a node says it has
+    with (
+        nodes(2, options.seats // 2, **set_there) as two,
+        closing(RayEngines(two.address, print, Signals(), 20.0)) as engines,
+    ):
         contestants: dict[str, tuple[Engines, float]] = {"here": (LocalEngines(), 0.0)}
         contestants |= {f"2 nodes, batches of {size:g} s": (engines, size) for size in options.batch_s}
         for name, kind in kinds.items():
@@ -107,7 +112,9 @@ def turn(kind: Kind, engines: Engines, batch_s: float) -> Turn:
             yield from (rows[at : at + kind.batch] for at in range(0, len(rows), kind.batch))
 
         engine = engines.engine(kind.work)
-        with closing(engine.map(partial(noting, Path(begun), kind.start), batches(), kind.deadline_s)) as results:
+        with closing(
+            engine.map(partial(engine_workers.noting, Path(begun), kind.start), batches(), kind.deadline_s)
+        ) as results:
             n_left = len(kind.rows)
             while n_left:
                 n_left -= "counts" in next(results).row

@@ -27,9 +27,11 @@ from pathlib import Path
 import psutil
 from kill import differences, left_over
 from measuring import ROOT, environment
-from nodes import Nodes, family_of, hosts, nodes
 
 from datakit.tables import Row
+
+sys.path.insert(0, str(ROOT))
+from tests.helpers.nodes import Nodes, family_of, hosts, nodes
 
 MODELS = 5
 LAST = 0.95  # of the work: no kill comes later, so that all of them find a build
@@ -73,7 +75,7 @@ def main() -> int:
         if subprocess.run(command(recipe, alone), env=environment(), check=False).returncode != 0:
             sys.exit("the build left alone failed")
         print(f"left alone, here, it takes {time.monotonic() - began_at:.0f} s", flush=True)
-        with nodes(2, options.seats) as two:
+        with nodes(2, options.seats, OMP_NUM_THREADS="1") as two:
             story = kill_often(two, command(recipe, killed, two.address), killed, options)
         troubles = [*story.troubles, *differences(alone, killed, TOLERANCE), *left_over(killed)]
     tell(story)

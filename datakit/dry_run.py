@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from datakit.collect.begin import begin, collect
+from datakit.collect.begin import begin, collect, warn_of_gone
 from datakit.collect.changes import check_same
 from datakit.curate import curator
 from datakit.domains import domain_of
@@ -150,6 +150,7 @@ def _begun(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> 
         begun = begin(run, recipe, domain_of(recipe), options, curator(recipe), old)
         if old is not None:
             check_same(old, recipe, begun, options.resample)
+            warn_of_gone(old, begun, monitor)
             run.append("failures", old.frame("failures"))
             remote = [one for one in recipe.score if isinstance(one, RemoteReward) and not isinstance(one, ChatJudge)]
             judges = [judge_name(reward) for reward in remote]

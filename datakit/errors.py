@@ -50,14 +50,15 @@ class RecipeError(BadInput):
 class BadRow(BadInput):
     """One row of an input cannot be used. Where the input drops such rows, they are counted by `what`.
 
-    `is_empty`: it has nothing where something must be, and is not merely wrong.
+    `may_drop`: that is so where the input does not say. It has nothing where something must be, or is no answer to its prompt;
+    what is merely wrong stops.
     """
 
-    def __init__(self, where: str, what: str, detail: str = "", is_empty: bool = False) -> None:
+    def __init__(self, where: str, what: str, detail: str = "", may_drop: bool = False) -> None:
         super().__init__(f"{where}: {what}{detail}")
         self.what = what
         self.detail = detail
-        self.is_empty = is_empty
+        self.may_drop = may_drop
 
 
 class RunError(BadInput):

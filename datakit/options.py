@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, NamedTuple, get_args
 
 from datakit.errors import BadInput
@@ -33,6 +33,7 @@ class Options:
     """How one build is run, beside its recipe."""
 
     until: Stage = "export"
+    _: KW_ONLY
     limit: int | None = None
     """Keep only the first so many prompts; those that are dropped do not count."""
     resample: bool = False

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 
 from datakit.audit.curation import describe_curation
@@ -21,8 +21,8 @@ from datakit.audit.report import Curation
 from datakit.audit.summary import Summary, summarise
 from datakit.check.libraries import warn_of_libraries
 from datakit.check.preflight import check_run_folder, preflight
-from datakit.collect.begin import Begun, begin, collect
-from datakit.collect.changes import check_same
+from datakit.collect.begin import COUNT_SELECTED, Begun, begin, collect
+from datakit.collect.changes import check_same, name_shrunk
 from datakit.collect.merge import Merged, check_shards, merge_shards
 from datakit.curate import curator
 from datakit.domains import Domain, domain_of
@@ -63,10 +63,8 @@ from datakit.wording import counted, did_you_mean
 
 
 def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> Summary:
-    """Run the stages up to `options.until`, going on where an earlier build of the run folder stopped.
-
-    What ended sampling early is in the summary's `stopped`; without `keep_going` nothing after that stage was done.
-    """
+    """Run the stages up to `options.until`, going on where an earlier build of the run folder stopped. What ended sampling
+    early is in the summary's `stopped`; without `keep_going` nothing after that stage was done."""
     for note in recipe.notes:
         monitor.say(note, warning=True)
     cluster = options.cluster or (recipe.cluster.address if recipe.cluster is not None else None)
@@ -106,7 +104,8 @@ def build(recipe: Recipe, folder: Path, options: Options, monitor: Monitor) -> S
                 case "export":
                     exported = export(run, recipe, rule, monitor, selection)
         selected = rule if "select" in options.stages and (options.keep_going or not stopped) else None
-        return replace(summarise(run, recipe, exported, stopped, selected, options.report), behind=behind)
+        summary = summarise(run, recipe, exported, stopped, selected, options.report)
+        return replace(summary, warnings=[*summary.warnings, *name_shrunk(run, begun)], behind=behind)
 
 
 @contextmanager
@@ -117,8 +116,8 @@ def _writing(
     the end. `recipe`: where it names one."""
     mirror = recipe.mirror if recipe is not None else None
     url = options.mirror_url(mirror.url if mirror is not None else None)
-    every_s = {"every_s": mirror.every_s} if mirror is not None else {}
-    with Run.create(folder) as run, mirrored(run, url, monitor.say, grace_s=options.grace_s, **every_s) as behind:
+    every_s = mirror.every_s if mirror is not None else None
+    with Run.create(folder) as run, mirrored(run, url, monitor.say, every_s, options.grace_s) as behind:
         yield run, behind
 
 
@@ -183,10 +182,13 @@ def score(run: Run, recipe: Recipe, options: Options, monitor: Monitor, engines:
 def select(run: Run, rule: Rule, monitor: Monitor) -> Selected:
     """Replace demos and pairs by what the recipe's rule selects."""
     monitor.stage("select", {})
+    before = run.query(COUNT_SELECTED).row(0)
     selected = select_answers(run, rule, whole=True)  # what the command ends with looks at the same answers
     run.replace("demos", selected.demos)
     run.replace("pairs", selected.pairs)
-    monitor.say(f"{counted(selected.demos.height, 'demos')} for SFT, {counted(selected.pairs.height, 'pairs')} for DPO")
+    n_demos, n_pairs = selected.demos.height, selected.pairs.height
+    was = f" (before: {before[0]:,} and {before[1]:,})" if any(before) and before != (n_demos, n_pairs) else ""
+    monitor.say(f"{counted(n_demos, 'demos')} for SFT, {counted(n_pairs, 'pairs')} for DPO{was}")
     return selected
 
 
@@ -216,6 +218,7 @@ class Asked:
     suite: str
     """A suite or a benchmark, by name or file."""
     models: list[Model]
+    _: KW_ONLY
     out: Path | None = None
     """Gets a run folder a benchmark; by default runs/eval/<suite>."""
     base: str | None = None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
-from datakit.domains import Domain, verifying_worker
+from datakit.domains import Domain, Verifier, verifying_worker
 from datakit.engine.protocol import Engines, Work
 from datakit.progress import Monitor
 from datakit.tables import Row, Rows
@@ -15,42 +15,34 @@ from datakit.wording import counted
 
 VERIFY_BATCH = 64
 
+Judged = Generator[tuple[Row, Row, float], None, None]
+"""A row, the columns of its verdict, and the seconds that this took."""
 
-def verdicts(
-    domain: Domain, batches: Iterator[Rows], monitor: Monitor, engines: Engines
-) -> Generator[tuple[Row, Row, float], None, None]:
-    """Every row with the columns of its verdict and the seconds that it took, in any order.
 
-    A thought without an answer (`text` is None) meets no verifier: there is nothing in it to be right or wrong.
+def verdicts(domain: Domain, batches: Iterable[Rows], monitor: Monitor, engines: Engines) -> Judged:
+    """Yield every row with its verdict, in any order.
 
-    Where a verifier says so, a timeout is tried once more at the end, alone: slow, or only crowded out?
+    If the verifier says so, rows that time out are tried once more at the end, alone: slow, or only crowded out?
     """
     verifier = domain.verifier
     if verifier is None:
         return
+    work = Work(verifier.options.workers, pinned=True, forks=verifier.forks, check=verifier.preflight)
     late: Rows = []
-    unanswered: Rows = []
+    with closing(_judged(domain.name, verifier, batches, engines, work)) as judged:
+        for row, verdict, duration_s in judged:
+            if verifier.retries_timeouts and verdict["outcome"] == "timeout":
+                late.append(row)
+            else:
+                yield row, verdict, duration_s
+    if late:
+        monitor.say(f"{counted(len(late), 'answers')} took too long; each is tried once more, alone")
+        yield from _judged(domain.name, verifier, [late], engines, replace(work, pinned=False, alone=True))
 
-    def answered() -> Iterator[Rows]:
-        for rows in batches:
-            unanswered.extend(row for row in rows if row["text"] is None)
-            if some := [row for row in rows if row["text"] is not None]:
-                yield some
 
-    start = partial(verifying_worker, domain.name, verifier.options)
-    many = Work(verifier.options.workers, pinned=True, forks=verifier.forks, check=verifier.preflight)
-    for tries, work in enumerate((many, replace(many, pinned=False, alone=True))):
-        engine = engines.engine(work)
-        with closing(engine.map(start, answered() if tries == 0 else iter([late]), verifier.deadline_s)) as results:
-            for result in results:
-                verdict = result.value or {"outcome": verifier.faults[result.fault or "crash"], "detail": result.message}
-                if tries == 0 and verifier.retries_timeouts and verdict["outcome"] == "timeout":
-                    late.append(result.row)
-                else:
-                    yield result.row, verdict, result.duration_s
-        for row in unanswered if tries == 0 else ():
-            yield row, {"outcome": "unparseable", "detail": "the thought never ended"}, 0.0
-        if not late:
-            return
-        if tries == 0:
-            monitor.say(f"{counted(len(late), 'answers')} took too long; each is tried once more, alone")
+def _judged(name: str, verifier: Verifier, batches: Iterable[Rows], engines: Engines, work: Work) -> Judged:
+    start = partial(verifying_worker, name, verifier.options)
+    with closing(engines.engine(work).map(start, batches, verifier.deadline_s)) as results:
+        for result in results:
+            verdict = result.value or {"outcome": verifier.faults[result.fault or "crash"], "detail": result.message}
+            yield result.row, verdict, result.duration_s

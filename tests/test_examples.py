@@ -6,6 +6,7 @@ All recipes are read in every test run (tests/recipe/test_reference.py, tests/te
 from __future__ import annotations
 
 import ast
+import gzip
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +105,29 @@ def test_instructions_with_a_served_reward_model(place):
 
 @pytest.mark.slow
 def test_import_and_another_rule(place):
-    _, _, difference, _, by_model = type_all("import.yaml", place)
+    built, _, difference, _, by_model = type_all("import.yaml", place)
+    assert "\n! " not in built, "nothing to warn of"
     assert re.search(r"pairs: 0 came, [1-9]\d* went", difference)
     assert {"north", "south"} <= set(by_model.split())
     (least,) = rows_of(place / "runs" / "example-import", "SELECT min(margin) >= 0.42 AS held FROM pairs")
     assert least["held"]
+
+
+@pytest.mark.slow
+def test_the_page_on_existing_responses_as_it_is_printed(tmp_path):
+    """A reward model that is fond of many wrong answers, as real ones are: nothing to warn of, and both phases have rows."""
+    page = (ROOT / "docs" / "start-responses.md").read_text(encoding="utf-8")
+    (tmp_path / "my.yaml").write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    (tmp_path / "answers").mkdir()
+    with gzip.open(tmp_path / "answers" / "one.jsonl.gz", "wt") as file:
+        for at, sample in product(range(40), range(4)):
+            wrong, reward = sample % 2, (7 * at + 3 * sample) % 10 - 3 * (sample % 2)
+            asked = {"id": f"p{at}", "question": f"What is {at} + 3?", "gold": str(at + 3), "source_model": "north"}
+            said = {"sample": sample, "response": f"It is {at + 3 + wrong}." + " Yes." * sample, "reward": reward}
+            file.write(json.dumps(asked | said) + "\n")
+    done = datakit("build", "--recipe", "my.yaml", "--out", "runs/mine", cwd=tmp_path)
+    assert done.returncode == 0 and "\n! " not in done.stderr, done.stderr
+    assert min(count(tmp_path / "runs" / "mine", table) for table in ("demos", "pairs")) > 5
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from datakit.audit.inspect import inspect
+from datakit.dry_run import plan
 from datakit.errors import RunError, command
 from datakit.options import Options
 from datakit.recipe import parse
@@ -115,14 +116,49 @@ def test_setting_what_the_recipe_says_anyway_is_nothing_to_keep(changed: Path) -
 # -------------------------------------------------------------------------------------------------------- other surprises
 
 
+LIMITED = (
+    "8 of the 12 prompts of this run are beyond --limit 4, and out of its dataset; their answers stay, and come back with a"
+)
+SHORTER = (
+    "9 of the 12 prompts of this run are not in the recipe any more, and out of its dataset; their answers stay, and come back"
+)
+
+
 def test_a_limit_on_a_larger_run_is_said(folder: Path) -> None:
-    built(folder)
-    said = "8 prompts of earlier builds not read this time"
-    assert [text for text in built(folder, Options(limit=4)).warnings if text.startswith(said)]
-    assert not any("not read this time" in text for text in built(folder, Options(limit=4)).warnings), "once"
-    assert not any("not read this time" in text for text in built(folder).warnings)
+    """At once, in a dry run, and once more where the build ends, with what there was before; and it is undone by a build."""
+    said_of = {name: [text for text in built(folder, options).warnings if LIMITED in text] for name, options in LIMITS.items()}
+    planned = Heard()
     with Run.open(folder / "run") as run:
-        assert run.frame("prompts")["dropped"].null_count() == N
+        plan(run.recipe(), folder / "run", Options(limit=4), planned)
+    assert said_of["whole"] == said_of["larger"] == said_of["again"] == said_of["whole again"] == []
+    at_once, at_the_end = said_of["limit"]
+    assert at_once.startswith(LIMITED) and at_the_end.startswith(f"0 demos (0 before) and 4 pairs (12 before): {LIMITED}")
+    assert at_once in planned.warnings
+    with Run.open(folder / "run") as run:
+        assert run.frame("prompts")["dropped"].null_count() == N == run.frame("pairs").height
+
+
+LIMITS = {
+    "whole": Options(),
+    "larger": Options(limit=2 * N),
+    "limit": Options(limit=4),
+    "again": Options(limit=4),
+    "whole again": Options(),
+}
+
+
+def test_fewer_prompts_are_said(folder: Path) -> None:
+    """Also by a build that goes on where one was killed that had read them."""
+    built(folder)
+    write_answers(folder, n=3)
+    assert [text for text in built(folder, Options("collect")).warnings if text.startswith(SHORTER)]
+    heard = built(folder)
+    assert heard.warnings[-1].startswith(f"0 demos (0 before) and 3 pairs (12 before): {SHORTER}")
+    assert "0 demos for SFT, 3 pairs for DPO (before: 0 and 12)" in heard.said
+    again = built(folder)
+    assert not any(SHORTER in text for text in again.warnings) and "0 demos for SFT, 3 pairs for DPO" in again.said
+    write_answers(folder, n=N)
+    assert "0 demos for SFT, 12 pairs for DPO (before: 0 and 3)" in built(folder).said
 
 
 def test_a_folder_with_something_else_in_it_is_no_run(folder: Path) -> None:
@@ -149,7 +185,7 @@ def test_what_nothing_has_looked_at_becomes_a_demo_only_where_it_may(folder: Pat
         assert (run.frame("demos").height, run.frame("pairs").height) == (N if allowed else 0, 0)
     assert any(text.startswith("neither a verifier nor a judge looks at the answers") for text in heard.warnings)
     card = (folder / "run" / "sft" / "README.md").read_text()
-    assert "no judge, so one is taken by a stable hash" in card
+    assert "one is taken by a stable hash" in card and ("so none of them is a demo" in card) != allowed
 
 
 def test_a_build_ends_with_the_warnings_of_inspect(folder: Path) -> None:

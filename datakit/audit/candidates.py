@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datakit.audit.texts import Texts
 from datakit.audit.why import Reasons, reasons
+from datakit.collect.flags import near_id
 from datakit.errors import BadInput
 from datakit.select.rule import Rule, make_candidates, mark_answers
 from datakit.store import Run, load_sql
@@ -39,6 +40,11 @@ def make_index(run: Run, rule: Rule, texts: Texts, prompt_id: str | None = None)
     return found
 
 
+def no_prompt(run: Run, prompt_id: str) -> BadInput:
+    """Return the error for a run that has no such prompt."""
+    return BadInput(f"{run.folder}: no prompt has the id '{prompt_id}'{near_id(run, 'prompt_id', prompt_id)}")
+
+
 def _empty(run: Run, *tables: str) -> None:
     for name in tables:
         run.make_table(name, "SELECT NULL AS nothing LIMIT 0")
@@ -48,7 +54,7 @@ def _keep_one(run: Run, rule: Rule, prompt_id: str) -> None:
     """Keep only the rows of one prompt in `answers` and `pair_candidates`, with all columns."""
     found = run.query("SELECT prompt_no FROM numbered_prompts WHERE prompt_id = $id", {"id": prompt_id})
     if found.is_empty() and run.query("SELECT count(*) FROM prompts WHERE prompt_id = $id", {"id": prompt_id}).item() == 0:
-        raise BadInput(f"{run.folder}: no prompt has the id '{prompt_id}'")
+        raise no_prompt(run, prompt_id)
     number = found.item() if found.height else 0  # a dropped prompt has none
     kept = "SELECT * FROM pair_candidates WHERE prompt_no = $number"
     run.make_table("kept_candidates", kept, {"number": number})

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from datakit.audit.report import Judge, Report, Residue, Source
+from datakit.collect.reading import Note
 from datakit.tables.answers import CUT_OFF
 from datakit.wording import counted
 
@@ -20,6 +21,7 @@ UNANSWERED = "thought without an answer"  # the name in sql/audit/sources.sql
 
 def caution(report: Report, repeated_keys: dict[str, int]) -> Iterator[str]:
     """Yield the warnings about a run."""
+    yield from noted(report)
     for loss in report.funnel[1].lost:
         yield f"{counted(loss.prompts, 'prompts')} dropped: {loss.reason}"
     yield from _pairing_warnings(report)
@@ -46,6 +48,11 @@ def caution(report: Report, repeated_keys: dict[str, int]) -> Iterator[str]:
     for table, count in repeated_keys.items():
         copied = f"a part was copied into {report.run.folder}/{table}"
         yield f"{table}: {counted(count, 'rows')} with the key of another row; {copied}"
+
+
+def noted(report: Report) -> Iterator[str]:
+    """Yield the peculiarities of the inputs."""
+    return (Note(one.things, one.what, one.first).of(one.n) for one in report.notes)
 
 
 def _failure_warnings(report: Report) -> Iterator[str]:

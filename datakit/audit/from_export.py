@@ -8,9 +8,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from datakit.audit.cautions import noted
 from datakit.audit.limits import hold
 from datakit.audit.queries import A_FEW, Shown, describe_pairs, examples
-from datakit.audit.report import Example, Pairs, Report, Source, Subject
+from datakit.audit.report import Example, Noted, Pairs, Report, Source, Subject
 from datakit.errors import BadInput
 from datakit.store import Tables, load_sql
 from datakit.tables import EXPORTED, Row
@@ -57,8 +58,9 @@ def inspect_exports(folder: Path, paths: list[Path], wished: Shown = A_FEW) -> R
         sources=list(sources.values()),
         pairs=pairs,
         examples=shown,
-        warnings=warnings,
+        notes=[Noted(**one) for run in first.get("runs") or [first] for one in run.get("notes", ())],
     )
+    report = replace(report, warnings=[*noted(report), *warnings])
     return replace(report, limits=hold(report, _shared([run.get("limits") for run in runs]) or {}))
 
 

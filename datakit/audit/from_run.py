@@ -25,6 +25,7 @@ from datakit.audit.report import (
     Limit,
     Loss,
     LostCandidates,
+    Noted,
     Report,
     Residue,
     Scores,
@@ -134,6 +135,7 @@ def _look(
         duplicates=rows(run, "duplicates", Duplicates)[0],
         failures=rows(run, "failures", Failure),
         examples=[],
+        notes=[Noted(**row) for row in run.frame("notes").to_dicts()],
     )
     repeated = {name: row["n_repeated"] for name, row in counts.items() if row["n_repeated"]}
     selected = rule_warnings(run, rule, report.tables["demos"], report.tables["pairs"])

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from threading import RLock
 
-from datakit.audit.candidates import make_index
+from datakit.audit.candidates import make_index, no_prompt
 from datakit.audit.said import Said
 from datakit.audit.texts import Texts
 from datakit.audit.why import Reasons
 from datakit.domains import domain_of
-from datakit.errors import BadInput
 from datakit.select.rule import rule_in
 from datakit.store import Run, load_sql
 from datakit.tables import Row, Rows
@@ -45,7 +44,7 @@ def find_lineage(run: Run, reasons: Reasons, texts: Texts, said: Rows, prompt_id
     """Return the lineage of a prompt from the tables of `make_index`. Raises BadInput if the run has no such prompt."""
     prompts = run.query("SELECT * FROM prompts WHERE prompt_id = $id", {"id": prompt_id}).to_dicts()
     if not prompts:
-        raise BadInput(f"{run.folder}: no prompt has the id '{prompt_id}'")
+        raise no_prompt(run, prompt_id)
     rule, known = reasons.rule, {"id": prompt_id}
     params = {"prompt_id": prompt_id, "verified": rule.verifier is not None, "wrong": list(rule.wrong)}
     answers = run.query(load_sql("browse/lineage"), params).to_dicts()

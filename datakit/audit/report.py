@@ -272,6 +272,17 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """A peculiarity of the inputs, and how often it was met: a row of `notes`."""
+
+    things: str
+    what: str
+    n: int
+    first: str
+    """Where it was met first; empty if that says nothing."""
+
+
+@dataclass(frozen=True)
 class Example:
     """A pair to look at; see sql/audit/examples.sql."""
 
@@ -358,6 +369,7 @@ class Report:
     """The number of stored rows, by table."""
     current: dict[str, int]
     """The number of rows that the current recipe, verifier and judge read, by table."""
+    notes: list[Noted] = field(default_factory=list)
     curation: Curation | None = None
     funnel: list[Step] = field(default_factory=list)
     lost: list[LostCandidates] = field(default_factory=list)

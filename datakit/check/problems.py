@@ -8,9 +8,9 @@ from datakit.check.golds import Problem, check_golds
 from datakit.check.libraries import LOOKED_AT, unlisted
 from datakit.check.preflight import check_keys_and_folders, check_scores, find_rewards
 from datakit.check.weak_tests import check_tests
-from datakit.client import Probed, at, chat_at, probe_endpoint, read_access, server_url
-from datakit.collect.inputs import read_inputs
-from datakit.collect.reading import reference_digest
+from datakit.client import Probed, probe_endpoint, read_access
+from datakit.collect.inputs import find_places, read_inputs
+from datakit.collect.reading import Inputs, reference_digest
 from datakit.domains import Domain, domain_of
 from datakit.errors import BadInput
 from datakit.progress import Monitor
@@ -43,10 +43,14 @@ def check(
     except BadInput as error:
         problems = [_problem(str(error))]
     problems += _silent_endpoints(recipe, monitor)
+    faults: list[str] = []
     try:
-        return problems + _of_prompts(recipe, domain, limit, monitor, with_mutants)
+        with recipe.named():
+            inputs, prompts = _read(recipe, domain, limit, faults)
+        found = _of_prompts(recipe, domain, inputs, prompts, monitor, with_mutants)
     except BadInput as error:
-        return [*problems, _problem(str(error))]
+        found = [_problem(str(error))]
+    return [*problems, *map(_problem, faults), *found]
 
 
 def _problem(sentence: str) -> Problem:
@@ -64,17 +68,11 @@ def _silent_endpoints(recipe: Recipe, monitor: Monitor) -> list[Problem]:
     problems = []
     for called, where, section in asked:
         access = read_access(section.api_key_env, section.headers, where)
-        asked_at = chat_at
-        if isinstance(section, Served):
-            asked_at = partial(_served_at, section.api)
-        probed = probe_endpoint(section.base_urls, access, section.model, asked_at)
+        beside = f"/{section.api}" if isinstance(section, Served) else None
+        probed = probe_endpoint(section.base_urls, access, section.model, beside)
         monitor.say(f"{called}: {section.model} {_describe(probed)}")
         problems += [Problem(f"{called}: {one.url}", one.trouble) for one in probed if one.trouble is not None]
     return problems
-
-
-def _served_at(api: str, base_url: str) -> str:
-    return at(server_url(base_url), f"/{api}")
 
 
 def _describe(probed: list[Probed]) -> str:
@@ -84,7 +82,7 @@ def _describe(probed: list[Probed]) -> str:
     'is listed at http://a/v1, may be asked at http://b/v1 (no list of models), cannot be asked at http://c/v1'
     """
     groups = [
-        ("is listed at {}", [one.url for one in probed if one.lists]),
+        ("is listed at {}", [one.url for one in probed if one.trouble is None and one.lists]),
         ("may be asked at {} (no list of models)", [one.url for one in probed if one.trouble is None and not one.lists]),
         ("cannot be asked at {}", [one.url for one in probed if one.trouble is not None]),
     ]
@@ -96,10 +94,18 @@ def _a_few(urls: list[str]) -> str:
     return ", ".join(urls[:SHOWN_URLS]) + more
 
 
-def _of_prompts(recipe: Recipe, domain: Domain, limit: int | None, monitor: Monitor, with_mutants: bool) -> list[Problem]:
+def _read(recipe: Recipe, domain: Domain, limit: int | None, faults: list[str]) -> tuple[Inputs, list[Prompt]]:
+    """Read all inputs, even beyond rows at which a build would stop: `faults` gets the first of these."""
     prompts: list[Prompt] = []
-    inputs = read_inputs(recipe, domain.read, limit, prompts.append)
+    inputs = read_inputs(recipe, domain.read, limit, prompts.append, faults=faults)
+    prompts = [inputs.later.get(prompt.prompt_id, prompt) for prompt in prompts]
     inputs.note_other_references({prompt.prompt_id: reference_digest(prompt) for prompt in prompts})
+    return inputs, prompts
+
+
+def _of_prompts(
+    recipe: Recipe, domain: Domain, inputs: Inputs, prompts: list[Prompt], monitor: Monitor, with_mutants: bool
+) -> list[Problem]:
     monitor.say(f"{counted(inputs.n_rows, 'rows')} read, {inputs.n_dropped:,} dropped")
     for note, count in inputs.notes.items():
         monitor.say(note.of(count), warning=True)
@@ -107,5 +113,5 @@ def _of_prompts(recipe: Recipe, domain: Domain, limit: int | None, monitor: Moni
         texts = [(prompt.solution, prompt.reference) for prompt in prompts if prompt.dropped is None][:LOOKED_AT]
         if found := unlisted(texts, recipe.verify.libraries):
             monitor.say(found, warning=True)
-    problems = check_golds(prompts, domain, monitor)
+    problems = check_golds(prompts, domain, partial(find_places, recipe, domain.read), monitor)
     return problems + (check_tests(prompts, domain, monitor) if with_mutants else [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,10 +78,9 @@ def build(
         raise BadInput(f"--until {until}: there is no such stage of {', '.join(STAGES)}{did_you_mean(until, STAGES)}")
     loaded = load_recipe(domain, recipe)
     folder = out or Path("runs") / loaded.domain
-    options = Options(
-        *(stage, limit, resample, retry_failures, keep_going, grace, recipe_select, selfcheck, signals, report, shard, cluster),
-        mirror=mirror,
-    )
+    options = Options(until=stage, limit=limit, shard=shard, resample=resample, retry_failures=retry_failures)
+    options = replace(options, keep_going=keep_going, grace_s=grace, recipe_select=recipe_select, selfcheck=selfcheck)
+    options = replace(options, signals=signals, report=report, cluster=cluster, mirror=mirror)
     if dry_run or json:
         _dry_run(loaded, folder, options, dry_run, json)
     else:
@@ -89,8 +89,6 @@ def build(
 
 def _build(recipe: Recipe, folder: Path, options: Options) -> None:
     """All stages, what came of them, and at the end the error of a source that ended early (exit status 3)."""
-    from dataclasses import replace
-
     from datakit import stages
     from datakit.cli.report import EXTRA, can_draw, write_report
     from datakit.screen.watch import Watch

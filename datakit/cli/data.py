@@ -41,7 +41,7 @@ def write_batch(
         raise BadInput("write it as: datakit batch write RUN FILE, or datakit batch write --recipe my.yaml FILE")
     loaded = load_recipe(domain, recipe) if begins else None
     run = places[0] if loaded is None else out or Path("runs") / loaded.domain
-    options = Options("collect", limit, retry_failures=retry_failures)
+    options = Options("collect", limit=limit, retry_failures=retry_failures)
     with Watch() as watch:
         for written in stages.write_batch(run, loaded, places[-1], max_lines, options, watch):
             watch.say(f"{written.path}: {counted(written.n_lines, 'lines')} for {written.model}")
@@ -113,7 +113,7 @@ def curate(
     loaded = load_recipe(domain, recipe)
     if dry_run:
         loaded = loaded.model_copy(update={"mirror": None})
-    options = Options("collect", limit, resample)
+    options = Options("collect", limit=limit, resample=resample)
     with TemporaryDirectory(prefix="datakit-") as temporary, Watch() as watch:
         folder = Path(temporary) / "run" if dry_run else out or Path("runs") / loaded.domain
         found = stages.curate(loaded, folder, options, watch)

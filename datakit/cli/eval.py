@@ -75,8 +75,10 @@ def evaluate(
     where = read_judge(judge, judge_key_env) if judge else None
     opponent = read_baseline(baseline, models, columns, api_key_env) if baseline else None
     budget = Budget(tokens=budget_tokens, cost=budget_cost)
-    asked = Asked(suite, models, out, base, data or [], flips, where, opponent, budget)
-    options = Options("verify", limit, retry_failures=retry_failures, keep_going=keep_going, signals=signals)
+    asked = Asked(
+        suite, models, out=out, base=base, data=data or [], flips=flips, judge=where, baseline=opponent, budget=budget
+    )
+    options = Options("verify", limit=limit, retry_failures=retry_failures, keep_going=keep_going, signals=signals)
     _plan(asked, options, json) if dry_run else _evaluate(asked, options, json)
 
 

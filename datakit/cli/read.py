@@ -79,7 +79,10 @@ def flag(
         there = f", {done.read - done.new:,} there already" if done.read > done.new else ""
         typer.echo(f"{file}: {counted(done.new, 'flags')} added{there}", err=True)
         if done.unknown:
-            typer.echo(f"{counted(done.unknown, 'flags')} of ids that this run does not have now: they stay", err=True)
+            typer.echo(
+                f"{counted(done.unknown, 'flags')} of ids that this run does not have now; what is flagged stays:", err=True
+            )
+            typer.echo("".join(f"  {one}\n" for one in done.named), err=True, nl=False)
         if Note.read(run) is not None:
             typer.echo(f"its mirror gets them with the build that runs, or the next; now: {command('mirror', run)}", err=True)
         typer.echo(f"next: {command('select', run)}", err=True)

@@ -1,6 +1,7 @@
 """HTTP to model servers. Sampling and served reward models stand on it.
 
     calls      Client: requests to one model over its replicas, retried, stopped where the source cannot be used
+    sections   a Client with the limits of a recipe's section
     turns      whose request goes out next, and at which replica
     content    what the message of a choice says: text and thought
     replica    one URL: connections, health
@@ -24,8 +25,9 @@ from datakit.client.calls import Answer, Client, count_of
 from datakit.client.content import Content, is_unfinished, is_withheld, read_content
 from datakit.client.draining import Drain
 from datakit.client.faults import Drained, Fault, RequestFailed, of_answer, of_status
-from datakit.client.probing import Probed, chat_at, list_models, probe_endpoint
+from datakit.client.probing import Probed, list_models, probe_endpoint
 from datakit.client.replica import Replica
+from datakit.client.sections import client_for
 
 __all__ = [
     "OPEN",
@@ -42,8 +44,8 @@ __all__ = [
     "Replica",
     "RequestFailed",
     "at",
-    "chat_at",
     "check_package",
+    "client_for",
     "count_of",
     "has_no_list",
     "is_unfinished",

@@ -20,7 +20,7 @@ from datakit.client.access import Access
 from datakit.client.calls import AGAIN, FIRST_PATIENCE_S, NOTHING_THERE_S
 from datakit.client.faults import Drained, Fault, of_answer, of_status
 from datakit.client.replica import CONNECT_S, LOCAL, backoff
-from datakit.errors import SourceStopped, needs_extra
+from datakit.errors import SOME_RECIPE, Origin, SourceStopped, needs_extra
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -61,13 +61,23 @@ def check_package() -> None:
 class BatchClient:
     """Files and batches at one URL. Use as `async with`. Every method but `patiently` and `pause` may raise a Fault."""
 
-    def __init__(self, model: str, base_url: str, access: Access, timeout_s: float, patience_s: float, proven: bool) -> None:
-        """`proven`: the source has answered before. See calls.Client."""
+    def __init__(
+        self,
+        model: str,
+        base_url: str,
+        access: Access,
+        timeout_s: float,
+        patience_s: float,
+        proven: bool,
+        origin: Origin = SOME_RECIPE,
+    ) -> None:
+        """`proven`: the source has answered before. `origin`: where the section was written. See calls.Client."""
         self.model, self.url, self.patience_s = model, base_url, patience_s
         self.in_flight = 0
         """Requests that one may wait for: a batch goes on by itself."""
         self.answered = proven
         self._access, self._timeout_s = access, timeout_s
+        self._again = AGAIN.format(again=origin.again)
         self._draining = asyncio.Event()
         self._api: AsyncOpenAI
         self._headers: Mapping[str, Any]
@@ -133,7 +143,7 @@ class BatchClient:
 
     def stop(self, said: str) -> SourceStopped:
         """The error of a source that cannot go on."""
-        return SourceStopped(self.hide(f"{self.model} at {self.url}: {said}; {AGAIN.format(again='build again')}"))
+        return SourceStopped(self.hide(f"{self.model} at {self.url}: {said}; {self._again}"))
 
     async def upload(self, path: Path, name: str) -> str:
         """The id of a file of requests."""

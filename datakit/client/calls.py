@@ -53,6 +53,7 @@ class Client:
         model: str,
         base_urls: Sequence[str],
         access: Access,
+        *,
         max_in_flight: int,
         timeout_s: float,
         patience_s: float = 900.0,

@@ -7,18 +7,19 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from datakit.client.access import OPEN, Access, at
+from datakit.client.access import OPEN, Access, at, server_url
 from datakit.client.faults import of_status
 from datakit.client.models import models_of, what_is_served
 from datakit.client.replica import CONNECT_S, LOCAL
 
 NO_LIST = (301, 302, 303, 307, 308, 404, 405, 501)  # to a GET of /models: a proxy may not list its models,
-NOT_THERE = (*NO_LIST, 401, 403)  # but whoever answers a request so will answer none
+NO_KEY = (401, 403)  # also from who lists its models to everybody
+NOT_THERE = (*NO_LIST, *NO_KEY)  # but whoever answers a request so will answer none
 NO_ANSWER = (OSError, http.client.HTTPException, ValueError, LookupError, TypeError)  # URLError and HTTPError are OSErrors
 TAILS = ("/chat/completions", "/completions", "/models", "/classify", "/pooling")
 """What belongs to a request's URL, and is pasted with it."""
@@ -35,17 +36,11 @@ class Probed:
     """Whether it lists the model; one that lists nothing may serve it all the same."""
 
 
-def chat_at(base_url: str) -> str:
-    """Where requests of chat models go."""
-    return at(base_url, "/chat/completions")
-
-
-def probe_endpoint(
-    base_urls: Sequence[str], access: Access, model: str, asked_at: Callable[[str], str] = chat_at
-) -> list[Probed]:
-    """What each URL says, asked for its models; one that lists none gets a request without messages. Ten seconds a request
-    at most. `asked_at`: where requests to a base URL go."""
-    return [_probe(url, access, model, asked_at) for url in base_urls]
+def probe_endpoint(base_urls: Sequence[str], access: Access, model: str, beside: str | None = None) -> list[Probed]:
+    """What each URL says, asked for its models, and then by a request without messages, which shows whether the key is right:
+    lists are often open to everybody. Ten seconds a request at most. `beside`: the path beside /v1 where requests go, of
+    reward models; by default they are a chat model's."""
+    return [_probe(url, access, model, beside) for url in base_urls]
 
 
 def list_models(base_url: str, access: Access) -> list[str]:
@@ -56,11 +51,14 @@ def list_models(base_url: str, access: Access) -> list[str]:
         return []
 
 
-def _probe(url: str, access: Access, model: str, asked_at: Callable[[str], str]) -> Probed:
+def _probe(url: str, access: Access, model: str, beside: str | None) -> Probed:
+    base, asked = (url, at(url, "/chat/completions")) if beside is None else _beside(url, beside)
+    others: Iterable[str] = ()
+    known: list[str] = []
     try:
-        known = _list(url, access)
+        known = _list(base, access)
     except urllib.error.HTTPError as error:
-        trouble = _trouble_of(error, access) if error.code not in NO_LIST else _refusal(asked_at(url), access, model)
+        trouble = _trouble_of(error, access) if error.code not in NO_LIST else _refusal(asked, access, model, listed=False)
         others = _likely(url)
     except (OSError, http.client.HTTPException) as error:
         trouble, others = f"does not answer ({getattr(error, 'reason', error)})", _other_scheme(url, error)
@@ -68,20 +66,27 @@ def _probe(url: str, access: Access, model: str, asked_at: Callable[[str], str])
         trouble, others = "answers, but not as OpenAI's API does; does the URL end in /v1?", _likely(url)
     else:
         missing = f"does not serve '{model}'; {what_is_served(model, known)}" if known and model not in known else None
-        return Probed(url, access.hide_text(missing) if missing else None, lists=model in known)
+        trouble = missing or _refusal(asked, access, model, listed=True)
     if trouble is not None and (better := next((other for other in others if _is_there(other, url, access)), None)):
         trouble = f"{trouble}. {better} answers: write that"
-    return Probed(url, access.hide_text(trouble) if trouble is not None else None)
+    return Probed(url, access.hide_text(trouble) if trouble is not None else None, lists=model in known)
 
 
-def _refusal(url: str, access: Access, model: str) -> str | None:
-    """Why requests are not answered at a URL, by one that has no messages; None where it is refused for that, or answered."""
+def _beside(url: str, path: str) -> tuple[str, str]:
+    """The base URL of a server's list, and where its reward model is asked, whether what is written ends in /v1 or not."""
+    server = server_url(url)
+    return at(server, "/v1"), at(server, path)
+
+
+def _refusal(url: str, access: Access, model: str, listed: bool) -> str | None:
+    """Why requests are not answered at a URL, by one that has no messages; None where it is refused for that, or answered.
+    `listed`: the model is served there, and only a refused key is news."""
     try:
         _open(url, access, {"model": model, "messages": [], "max_tokens": 1}).close()
     except urllib.error.HTTPError as error:
-        return _trouble_of(error, access) if error.code in NOT_THERE else None
+        return _trouble_of(error, access) if error.code in (NO_KEY if listed else NOT_THERE) else None
     except (OSError, http.client.HTTPException) as error:
-        return f"does not answer ({getattr(error, 'reason', error)})"
+        return None if listed else f"does not answer ({getattr(error, 'reason', error)})"
     return None
 
 

@@ -21,10 +21,11 @@ from datakit.progress import Monitor
 from datakit.recipe import Recipe, Sampled
 from datakit.rewards.judges import judges
 from datakit.store import Run, Spool, load_sql
-from datakit.tables import TABLES, Item
+from datakit.tables import TABLES, Item, Rows
 from datakit.wording import counted
 
 ROWS_AT_A_TIME = 5_000
+COUNT_SELECTED = "SELECT (SELECT count(*) FROM demos), (SELECT count(*) FROM pairs)"
 
 
 class Curated(Protocol):
@@ -69,6 +70,16 @@ class Begun:
     """Prompts dropped by curation, by reason."""
     n_elsewhere: int = 0
     """Prompts that are kept, in another shard."""
+    limit: int | None = None
+    """Of how many prompts there were to be at most."""
+    selected: tuple[int, int] = (0, 0)
+    """The demos and pairs that the run had."""
+
+    @property
+    def cut_at(self) -> int | None:
+        """The limit, where the inputs may have more prompts than it lets in."""
+        n_kept = self.inputs.n_kept - self.curated.total()
+        return self.limit if self.limit is not None and n_kept >= self.limit else None
 
 
 def begin(
@@ -81,6 +92,8 @@ def begin(
     `earlier`: the run whose responses' ids are to stay, where it is another one.
     """
     begun = _begin(run, recipe, domain, options.limit, curate, earlier)
+    n_demos, n_pairs = run.query(COUNT_SELECTED).row(0)
+    begun = replace(begun, limit=options.limit, selected=(n_demos, n_pairs))
     if options.shard is None:
         return begun
     prompts, n_elsewhere = drop_elsewhere(run, begun.prompts, options.shard)
@@ -125,6 +138,7 @@ def _read(run: Run, recipe: Recipe, domain: Domain, limit: int | None, earlier: 
         )
     for spool in (prompts, *imported.values()):
         spool.finish()
+    prompts = _with_later_references(run, prompts, inputs)
     inputs.note_other_references(_first_references(run, prompts, inputs))
     if inputs.chooses_index:
         _check_once(run, recipe, imported["responses"])
@@ -133,21 +147,36 @@ def _read(run: Run, recipe: Recipe, domain: Domain, limit: int | None, earlier: 
     return Begun(inputs, prompts, imported)
 
 
+def _with_later_references(run: Run, prompts: Spool, inputs: Inputs) -> Spool:
+    """Prompts whose first row has no reference, with that of the first row that has one."""
+    if not inputs.later:
+        return prompts
+    columns = ["prompt_id", "reference", "reference_digest", "solution", "test_style", "entry_point"]
+    found = TABLES["prompts"].frame([prompt_row(prompt) for prompt in inputs.later.values()])[columns]
+    whole, is_later = run.spool("prompts", "whole.tmp"), pl.col("prompt_id").is_in(found["prompt_id"].implode())
+    for _, frame in prompts.frames(ROWS_AT_A_TIME):
+        dropped = pl.when(~is_later).then("dropped")
+        whole.add(frame.update(found, on="prompt_id").with_columns(dropped=dropped))
+    whole.finish()
+    prompts.path.unlink()
+    return whole
+
+
 def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
     """inputs -> prompts, and the responses that exist already. Prompts that are no longer wanted stay, marked as dropped."""
     inputs = begun.inputs
-    if n_gone := _count_gone(run, begun.prompts):
-        gone = f"{counted(n_gone, 'prompts')} of earlier builds not read this time"
-        monitor.say(f"{gone}: their rows stay, out of the dataset, until a build reads them again", warning=True)
+    warn_of_gone(run, begun, monitor)
     run.replace_by(_with_old_prompts(run, begun.prompts))
     if begun.overlaps is not None:
         run.replace_by(begun.overlaps)
     elif run.parts("overlaps"):
         run.replace("overlaps", TABLES["overlaps"].frame())
+    if inputs.notes or run.parts("notes"):
+        rows: Rows = [vars(note) | {"n": count} for note, count in inputs.notes.items()]
+        run.replace("notes", TABLES["notes"].frame(rows))
     run.replace("sources", inputs.source_frame(recipe))
     run.replace("judges", TABLES["judges"].frame([{"judge": name, "type": kind} for name, kind in judges(recipe).items()]))
-    for spool in begun.imported.values():
-        run.append_missing(spool)
+    n_new = {table: run.append_missing(spool) for table, spool in begun.imported.items()}
     dropped = [*inputs.dropped.items(), *begun.curated.most_common()]
     for note, count in [*inputs.notes.items(), *((Note("prompts", f"dropped: {reason}"), n) for reason, n in dropped)]:
         monitor.say(note.of(count), warning=True)
@@ -156,8 +185,28 @@ def collect(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
         monitor.say(f"{counted(begun.n_elsewhere, 'prompts')} in other shards")
     elif not kept:
         monitor.say("curate drops every prompt: nothing is asked; datakit inspect shows what each of them met", warning=True)
-    imported = f", {counted(inputs.n_responses, 'responses')} imported" if inputs.n_responses else ""
+    known = f" ({n_new['responses']:,} of them new)" if inputs.n_responses and n_new["responses"] < inputs.n_responses else ""
+    imported = f", {counted(inputs.n_responses, 'responses')} imported{known}" if inputs.n_responses else ""
     monitor.say(f"{counted(kept, 'prompts')}{imported}")
+
+
+def warn_of_gone(run: Run, begun: Begun, monitor: Monitor) -> None:
+    """Say how many prompts leave the run's dataset with this build."""
+    gone = f"prompt_id NOT IN (SELECT prompt_id FROM {begun.prompts.relation})"
+    n_gone, n = run.query(f"SELECT count(*) FILTER ({gone}), count(*) FROM prompts WHERE dropped IS NULL").row(0)
+    if n_gone:
+        monitor.say(name_gone(n_gone, n, begun.cut_at), warning=True)
+
+
+def name_gone(n_gone: int, n: int, cut_at: int | None) -> str:
+    """That so many of the prompts of a run are out of its dataset, why, and what brings them back. `cut_at`: Begun's."""
+    why = "not in the recipe any more" if cut_at is None else f"beyond --limit {cut_at}"
+    back = "once a build reads them again" if cut_at is None else "with a build without --limit"
+    are = "is" if n_gone == 1 else "are"
+    return (
+        f"{n_gone:,} of the {counted(n, 'prompts')} of this run {are} {why}, and out of its dataset; "
+        f"their answers stay, and come back {back}; to have both datasets, give another --out"
+    )
 
 
 def _first_references(run: Run, prompts: Spool, inputs: Inputs) -> dict[str, str]:
@@ -206,12 +255,6 @@ def _check_asked_by(run: Run, source: Sampled, prompts: Spool, inputs: Inputs) -
             there_are = ", ".join(known)[:200]
             what = f"in sampling_by.{column} of {source.model} of no prompt: '{value}' (there are: {there_are})"
             inputs.notes[Note("values", what)] += 1
-
-
-def _count_gone(run: Run, new: Spool) -> int:
-    """Prompts that leave the dataset with this build."""
-    gone = f"prompt_id NOT IN (SELECT prompt_id FROM {new.relation}) AND dropped IS NULL"
-    return int(run.query(f"SELECT count(*) AS n FROM prompts WHERE {gone}")["n"][0])
 
 
 def _with_old_prompts(run: Run, new: Spool) -> Spool:

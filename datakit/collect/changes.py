@@ -7,12 +7,13 @@ change.
 
 from __future__ import annotations
 
-from datakit.collect.begin import Begun
+from datakit.collect.begin import COUNT_SELECTED, Begun, name_gone
 from datakit.collect.reading import NOT_WANTED
 from datakit.errors import RunError
 from datakit.recipe import Recipe, Sampled
 from datakit.store import Run
 from datakit.tables import IMPORTED, canonical_json
+from datakit.wording import counted
 
 SHOWN = 8
 
@@ -44,6 +45,9 @@ def check_same(run: Run, recipe: Recipe, begun: Begun, resample: bool) -> None:
 
 def _all_gone(run: Run, recipe: Recipe, begun: Begun) -> list[str]:
     """What nothing is left of: then the recipe is of another dataset, and would take this one's place."""
+    there = "in the recipe"
+    if begun.cut_at is not None:
+        there = f"in the first {counted(begun.cut_at, 'prompts')} of the recipe, and --limit reads no more"
     n, n_kept = run.query(
         f"SELECT count(*), count(n.prompt_id) FROM prompts AS o LEFT JOIN {begun.prompts.relation} AS n USING (prompt_id) "
         "WHERE o.dropped IS DISTINCT FROM $reason",
@@ -52,11 +56,24 @@ def _all_gone(run: Run, recipe: Recipe, begun: Begun) -> list[str]:
     stored = run.query("SELECT DISTINCT model, revision, sampling FROM responses ORDER BY ALL").rows()
     wanted = {way[:3] for source in recipe.sampled for way in _ways(source)}
     wanted |= {(model, None, IMPORTED) for model in begun.inputs.n_samples}
-    found = [f"prompts: none of the {n:,} in the run is in the recipe"] if n and not n_kept else []
+    found = [f"prompts: none of the {n:,} in the run is {there}"] if n and not n_kept else []
     if stored and wanted.isdisjoint(stored):
         models = ", ".join(dict.fromkeys(model for model, _, _ in stored))
-        found.append(f"sources: none of those that have answered ({models:.200}) is in the recipe")
+        found.append(f"sources: none of those that have answered ({models:.200}) is {there}")
     return found
+
+
+def name_shrunk(run: Run, begun: Begun) -> list[str]:
+    """What a build ends with that has left fewer demos or pairs than there were, where prompts of the run are out of it."""
+    n_gone, n = run.query(
+        "SELECT count(*) FILTER (dropped = $reason), count(*) FILTER (dropped IS NULL OR dropped = $reason) FROM prompts",
+        {"reason": NOT_WANTED},
+    ).row(0)
+    made = list(zip(("demos", "pairs"), run.query(COUNT_SELECTED).row(0), begun.selected, strict=True))
+    if not n_gone or all(now >= was for _, now, was in made):
+        return []
+    fewer = " and ".join(f"{counted(now, things)} ({was:,} before)" for things, now, was in made)
+    return [f"{fewer}: {name_gone(n_gone, n, begun.cut_at)}"]
 
 
 def _listed(differences: list[str]) -> str:

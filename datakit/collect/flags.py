@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,10 +14,11 @@ from datakit.errors import BadInput, BadRow
 from datakit.recipe import FilePrompts
 from datakit.store import Flags, Run, load_sql
 from datakit.tables import FLAGGED, FLAGS, TABLES, Row, Rows, Target
-from datakit.wording import did_you_mean
+from datakit.wording import counted, did_you_mean
 
 SKEW = timedelta(minutes=5)
 """How far the clock of another machine may be ahead."""
+SHOWN = 3
 _IDS = ("prompt_id", "response_id", "chosen_id", "rejected_id")
 
 
@@ -27,6 +29,8 @@ class Imported(NamedTuple):
     new: int
     unknown: int
     """Those that name an id which the run does not have now. They stay: it may have it again."""
+    named: list[str]
+    """The first of these ids, each with the one that may be meant."""
 
 
 def import_flags(folder: Path, path: Path, who: str) -> Imported:
@@ -44,8 +48,21 @@ def import_flags(folder: Path, path: Path, who: str) -> Imported:
             except BadRow as error:
                 tally.drop(place, error)
         run.keep("flagged", TABLES["flags"].frame(rows))
-        unknown = run.query(load_sql("collect/unknown_flags")).item()
-    return Imported(len(rows), Flags(folder).add(rows), unknown)
+        unknown = set(run.query(load_sql("collect/unknown_flags")).iter_rows())
+        ids = [[(name, row[name]) for name in _IDS if (name, row[name]) in unknown] for row in rows]
+        first = list(dict.fromkeys(chain.from_iterable(ids)))
+        named = [f"{field} '{one}'{near_id(run, field, one)}" for field, one in first[:SHOWN]]
+        named += [f"and {counted(len(first) - SHOWN, 'more ids')}"] if len(first) > SHOWN else []
+    return Imported(len(rows), Flags(folder).add(rows), sum(map(bool, ids)), named)
+
+
+def near_id(run: Run, field: str, unknown: str) -> str:
+    """The end of a sentence about an id that the run does not have, where one may be meant. `field`: what it stands for."""
+    hint = ""
+    for other, near in run.query(load_sql("collect/near_id"), {"field": field, "id": unknown}).iter_rows():
+        is_of_its_kind = (other == "prompt_id") == (field == "prompt_id")
+        hint = f"; did you mean {'' if is_of_its_kind else f'the {other} '}'{near}'?"
+    return hint
 
 
 def read_flag(row: Row, place: str, who: str) -> Row:

@@ -20,7 +20,7 @@ import polars as pl
 
 from datakit.collect.formats import Found
 from datakit.collect.imported_columns import OF_PROMPT, as_rows, is_plain, make_responses, of_prompts, parts_of
-from datakit.collect.reading import Counts, Known, Note, Reading, question_in, row_place, with_prompts
+from datakit.collect.reading import Counts, Known, Note, Reading, question_in, row_place, with_prompts, words_in
 from datakit.collect.rows import read_rows
 from datakit.collect.stretches import INTEGERS, read_stretches
 from datakit.collect.tally import Tally
@@ -29,15 +29,35 @@ from datakit.errors import BadInput, BadRow
 from datakit.recipe import ResponsesSource
 from datakit.recipe.sources import RESIDUE
 from datakit.tables import IMPORTED, Prompt, Row, failure_row, make_response_id
+from datakit.wording import counted
+
+TAKEN = "its prompt_id stands for another question already"
+_OTHER_IDS = {
+    True: "; map prompt_id to a column that tells questions apart, or leave it out: then the questions do",
+    False: "; map prompt_id to the column with the ids of the prompts section, or to the question's: that finds prompts, too",
+}
+"""What is to be done, by whether the rows bring the prompts."""
 
 
-def read_responses(reading: Reading, source: ResponsesSource, bring_prompts: bool, judge: str | None) -> None:
-    """The rows of one prompt id are one prompt, and the first reference wins. `judge` is whose scores the rows have, if any."""
-    importing = _Importing(reading, source, bring_prompts, judge)
+def read_responses(reading: Reading, tally: Tally, source: ResponsesSource, bring_prompts: bool, judge: str | None) -> None:
+    """The rows of one prompt id are one prompt: those that ask something else are dropped, and the first reference wins.
+
+    `judge` is whose scores the rows have, if any. BadInput where half of the rows ask something else: their ids number what
+    they should name.
+    """
+    importing = _Importing(reading, tally, source, bring_prompts, judge)
     importing.read()
-    reading.end(importing.tally)
-    if judge is not None and not importing.n_scores and importing.tally.n_rows:
-        raise BadInput(f"{source.name}: no row has a score of judge '{source.judge}'; map its column (columns: {{score: ...}})")
+    taken = tally.dropped.get(TAKEN)
+    if taken is not None and taken.n * 2 >= tally.n_rows and source.on_bad_row is None:
+        of_rows = f"{taken.n:,} of {counted(tally.n_rows, 'rows')} of {source.name} (the first: {taken.first})"
+        raise BadInput(
+            f"{tally.field('columns.prompt_id')}: the ids of {of_rows} stand for other questions already"
+            f"{taken.detail}; or leave such rows out: on_bad_row: drop"
+        )
+    reading.end(tally)
+    if judge is not None and not importing.n_scores and tally.n_rows:
+        what = f"no row of {source.name} has a score of judge '{source.judge}'"
+        raise BadInput(f"{tally.field('columns.score')}: {what}; map its column (columns: {{score: ...}})")
 
 
 _OF_KNOWN = {"prompt_id": pl.String, "messages_digest": pl.String, "own_id": pl.String, "sample_index": pl.Int64}
@@ -51,18 +71,17 @@ class _Importing:
     """One source of responses, while it is read."""
 
     reading: Reading
+    tally: Tally
     source: ResponsesSource
     bring_prompts: bool
     judge: str | None
     n_scores: int = 0
-    tally: Tally = field(init=False)
     counted: Counts = field(init=False)
     """From which the next sample_index of a prompt and model comes."""
     met: dict[int, Met] = field(default_factory=dict)
     """By the hash of what a row says of its prompt."""
 
     def __post_init__(self) -> None:
-        self.tally = Tally(self.source)
         self.counted = {model: array("I", counts) for model, counts in self.reading.given.items()}
 
     def read(self) -> None:
@@ -83,7 +102,12 @@ class _Importing:
             row = found[2]
             if row is last:
                 raise self._several()
-            last, met = row, self._meet(row, prompt)
+            last = row
+            try:
+                met = self._meet(row, prompt)
+            except BadRow as error:
+                self.tally.drop(row_place(*found), error)
+                continue
             if (key := _key(row)) is not None:
                 self.met[key] = met
             self._add(found, met)
@@ -107,7 +131,9 @@ class _Importing:
         return True
 
     def _meet_all(self, frame: pl.DataFrame, keys: list[int]) -> bool:
-        """Meet prompts, by the row that is the first of theirs. False, with nothing done, where one of them cannot be read."""
+        """Meet prompts, by the row that is the first of theirs. False where one of them cannot be read, or is another one under
+        an id that is taken: then the stretch is to be read row by row.
+        """
         new: dict[int, int] = {}
         for at, key in enumerate(keys):
             if key not in self.met:
@@ -117,13 +143,13 @@ class _Importing:
         others = [row for key, row in rows.items() if key not in named]
         try:
             found = list(self.reading.read(iter(others), self.source.name))
+            if len(found) != len(others):
+                raise self._several()
+            prompts = iter(found)
+            for key, row in rows.items():
+                self.met[key] = (named[key], ()) if key in named else self._meet(row, next(prompts))
         except BadRow:
             return False
-        if len(found) != len(others):
-            raise self._several()
-        prompts = iter(found)
-        for key, row in rows.items():
-            self.met[key] = (named[key], ()) if key in named else self._meet(row, next(prompts))
         return True
 
     def _named(self, row: Row) -> Known | None:
@@ -192,24 +218,34 @@ class _Importing:
         return True
 
     def _meet(self, row: Row, prompt: Prompt) -> Met:
-        """The known prompt that the row belongs to, with what is to be noted."""
+        """The known prompt that the row belongs to, with what is to be noted. BadRow where that asks something else."""
         inputs, name = self.reading.inputs, self.source.name
+        said: Row = {} if self.bring_prompts and "template" in row else row  # what else a template says is asked, too
         if self.bring_prompts and prompt.prompt_id not in inputs.known and not self.reading.full:
-            self.reading.take(prompt, row)
+            self.reading.take(prompt, said)
         known = inputs.known.get(prompt.prompt_id)
         if known is None and not self.bring_prompts:  # of other ids than the prompts': by what is asked
-            known = self.reading.asking(question_in(row, prompt))
-        notes: list[Note] = []
+            known = self.reading.asking(question_in(said, prompt))
         if known is None:
-            place = "the limit" if self.bring_prompts else "the prompts section"
-            notes.append(Note("responses", f"to prompts outside of {place}"))
-        else:
-            others = f"than the first row of its {{}} in {name}, which counts"
-            if prompt.reference is not None and hash(prompt.reference) != known.reference:
-                notes.append(Note("rows", f"with another reference {others.format('prompt')}", f"prompt_id {known.prompt_id}"))
-            if prompt.messages_digest != known.messages_digest:
-                notes.append(Note("rows", f"with another prompt {others.format('prompt_id')}", f"prompt_id {known.prompt_id}"))
-        return known, tuple(notes)
+            place = "--limit" if self.bring_prompts or self.reading.full else "the prompts section"
+            return None, (Note("responses", f"to prompts outside of {place}"),)
+        is_same = prompt.messages_digest == known.messages_digest
+        if is_same:
+            self.reading.complete(prompt)
+        is_other = prompt.reference is not None and hash(prompt.reference) != inputs.known[known.prompt_id].reference
+        if not is_same and ((is_other and "choices" in row) or self._asks_else(said, prompt, known)):
+            raise BadRow(name, TAKEN, _OTHER_IDS[self.bring_prompts], may_drop=True)
+        what = f"with another reference than the first row of its prompt in {name}, which counts"
+        return known, (Note("rows", what, f"prompt_id {known.prompt_id}"),) if is_other else ()
+
+    def _asks_else(self, said: Row, prompt: Prompt, known: Known) -> bool:
+        """Whether it is another question. One with something around it is none, where the prompts section has the whole."""
+        asks = question_in(said, prompt)
+        if asks == known.asks or 0 in (asks, known.asks):
+            return False
+        whole = self.reading.questions().get(known.prompt_id)
+        one, other = (f" {words} " for words in (whole, words_in(said, prompt)))
+        return whole is None or not (one in other or other in one)
 
     def _add(self, found: Found, met: Met) -> None:
         """Hand on the rows that one row of the input becomes, or count it as dropped."""
@@ -270,7 +306,7 @@ def _response(source: ResponsesSource, row: Row, prompt: Known, counted: Counts)
     if not isinstance(model, str) or not model.strip():
         hint = "map its column (columns: {model: ...}), or give the source one name (model: ...)"
         raise BadRow(
-            name, "no model for the response", f" to '{prompt.prompt_id}': {hint}", is_empty=not model or isinstance(model, str)
+            name, "no model for the response", f" to '{prompt.prompt_id}': {hint}", may_drop=not model or isinstance(model, str)
         )
     if text is not None and not isinstance(text, str | list):
         raise BadRow(name, "text must be text", f" (got {text!r:.60}); check columns.text")

@@ -86,7 +86,7 @@ def merge_shards(run: Run, shards: Sequence[Run]) -> Merged:
     if run.has_recipe:
         check_recipe(run, first.folder, first.recipe())
     else:
-        for table in ("sources", "judges", "overlaps"):
+        for table in ("sources", "judges", "overlaps", "notes"):
             run.replace(table, first.frame(table))
     _take_prompts(run, shards)
     added = {}

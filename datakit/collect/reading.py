@@ -87,6 +87,8 @@ class Inputs:
     """With how often each was met."""
     repeated: dict[tuple[str, str], str] = field(default_factory=dict)
     """Prompts that an earlier one asks already: its id and their own reference's digest -> where the first of them stands."""
+    later: dict[str, Prompt] = field(default_factory=dict)
+    """Prompts whose first row lacks a reference, by id, as the first row has them that says one (Reading.complete)."""
     labels_seen: set[str] = field(default_factory=set)
     """The columns of `labels` that some prompt has something in."""
     n_rows: int = 0
@@ -162,6 +164,12 @@ class Reading:
     several: bool
     labels: tuple[str, ...] = ()
     """The columns that curation looks at."""
+    questions: Callable[[], Mapping[str, str]] = dict
+    """What the prompts of the prompts section ask (words_in), by id; they are read once more for it."""
+    faults: list[str] | None = None
+    """See Tally."""
+    unusable: dict[str, str] = field(default_factory=dict)
+    """Why prompts are left out that their domain cannot use, by id."""
     shares_messages: dict[str, bool] = field(default_factory=dict)
     """The prompts of which the run says it already."""
     given: Counts = field(default_factory=dict)
@@ -177,7 +185,7 @@ class Reading:
         return self.limit is not None and self.inputs.n_kept >= self.limit
 
     def take(self, prompt: Prompt, row: Row) -> None:
-        """One more prompt, and the row that it was read from."""
+        """One more prompt, and what the row that it was read from says that it asks."""
         self.inputs.prompt_ids.add(prompt.prompt_id)
         if self.remembers:
             asked = prompt.messages_digest
@@ -190,9 +198,24 @@ class Reading:
             )
         if prompt.dropped is not None:
             self.inputs.dropped[prompt.dropped] += 1
+            self.unusable[prompt.prompt_id] = prompt.dropped
         if prompt.labels is not None and len(self.inputs.labels_seen) < len(self.labels):
             self.inputs.labels_seen.update(json.loads(prompt.labels))
         self.keep(prompt)
+
+    def complete(self, prompt: Prompt) -> None:
+        """Take the reference of a later row with a prompt's messages, where those before it have none."""
+        inputs, prompt_id = self.inputs, prompt.prompt_id
+        known, reason = inputs.known.get(prompt_id), self.unusable.get(prompt_id)
+        lacks = reason is not None or (known is not None and known.reference == hash(None))
+        if not lacks or prompt.reference is None or prompt.dropped is not None or (reason is not None and self.full):
+            return
+        inputs.later[prompt_id] = prompt
+        if known is not None:
+            inputs.known[prompt_id] = known._replace(reference=hash(prompt.reference))
+        if reason is not None:
+            del self.unusable[prompt_id]
+            inputs.dropped -= Counter([reason])
 
     def asking(self, question: int) -> Known | None:
         """The one prompt that asks this."""
@@ -209,7 +232,12 @@ class Reading:
         inputs.n_rows += tally.n_rows
         inputs.n_dropped += tally.n_dropped
         for reason, dropped in tally.dropped.items():
-            inputs.notes[Note("rows", f"of {name} dropped: {reason}", dropped.first)] += dropped.n
+            done = (
+                "at which a build stops (on_bad_row: drop leaves them out)"
+                if dropped.stops and self.faults is not None
+                else "dropped"
+            )
+            inputs.notes[Note("rows", f"of {name} {done}: {reason}", dropped.first)] += dropped.n
 
 
 def with_prompts(
@@ -234,9 +262,25 @@ def with_prompts(
 
 
 def question_in(row: Row, prompt: Prompt) -> int:
-    """The hash of what a row asks, before a template has put it into other words."""
-    asked = row.get("prompt")
-    return hash(asked if isinstance(asked, str) else prompt.messages_digest)
+    """The hash of what a row asks; 0 where it asks nothing."""
+    words = words_in(row, prompt)
+    return hash(words) if words else 0
+
+
+def words_in(row: Row, prompt: Prompt) -> str:
+    """What a row asks, before a template has put it into other words.
+
+    With single blanks, for white space makes no other question; nor does a system prompt.
+    """
+    asked = None if "messages" in row and "template" not in row else row.get("prompt")
+    if isinstance(asked, str):
+        return _spaced(asked)
+    return "\n".join([_spaced(turn["content"]) for turn in prompt.messages if turn["role"] != "system"])
+
+
+def _spaced(text: str) -> str:
+    """Most texts have no white space but single blanks."""
+    return text.strip() if text.isprintable() and "  " not in text else " ".join(text.split())
 
 
 def row_place(where: str, number: int, row: Row) -> str:

@@ -62,7 +62,7 @@ class Names:
         for ours in given.columns:
             if ours not in COLUMNS:
                 hint = did_you_mean(ours, COLUMNS) or f"; known are {', '.join(COLUMNS)}"
-                raise BadInput(f"{given.name}: columns.{ours}: not a column of ours{hint}")
+                raise BadInput(f"{tally.field(f'columns.{ours}')}: not a column of ours{hint}")
         tally.columns = sorted({column for _, _, row in first for column in row})
         # A dot leads into a column of objects, unless a column is called so.
         templated = {f"{{{name}}}": name for name in _file_columns(given)}
@@ -76,10 +76,10 @@ class Names:
                     at, hint = f"columns.{ours}", f"Write the file's own name after '{ours}:'"
                     if ours in templated:
                         at, hint = "template", f"Write the name of one of these in braces; {{{ours}}} is the text {ours}"
-                    raise BadInput(
-                        f"{given.name}: {at}: there is no column '{theirs}'; the file has "
-                        f"{', '.join(_names_near(first, theirs) or tally.columns)}. {hint}"
-                    )
+                    there = _names_near(first, theirs) or tally.columns
+                    near = did_you_mean(theirs, there) or ";"
+                    what = f"there is no column '{theirs}'{near} {given.name} has {', '.join(there)}. {hint}"
+                    raise BadInput(f"{tally.field(at)}: {what}")
         return cls(wanted, given.template)
 
 
@@ -115,7 +115,7 @@ def read_raw(given: Input, tally: Tally) -> Iterator[Found]:
         found = read_dataset(given, tally)
     else:
         found = chain.from_iterable(read_file(file, name, tally) for file, name in files_of(given))
-    return matching(found, given.where, given.name) if given.where else found
+    return matching(found, given.where, tally) if given.where else found
 
 
 def files_of(given: Input) -> list[tuple[Path, str]]:

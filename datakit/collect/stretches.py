@@ -61,7 +61,7 @@ def read_stretches(given: Input, tally: Tally) -> Iterator[Stretch]:
     if not files or given.where:
         yield Stretch(None, partial(read_rows, given, tally))
         return
-    first = list(islice(read_raw(given, Tally(given)), PEEK))
+    first = list(islice(read_raw(given, tally.beside()), PEEK))
     names = Names.of(given, tally, first)
     places = _places(names)
     types = None if places is None else _types_of(places, first)
@@ -100,7 +100,7 @@ def _of_json_lines(path: Path, name: str, tally: Tally, names: Names, places: Pl
                 yield Stretch(columns, partial(_rows_of_lines, lines, name, before, tally, names))
                 before += len(lines) if columns is not None else len(list(_as_text(lines)))
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        deque(read_file(path, name, Tally(tally.given)), maxlen=0)  # says where
+        deque(read_file(path, name, tally.beside()), maxlen=0)  # says where
         raise BadInput(f"{name}: cannot be read: {error}") from error
 
 

@@ -11,6 +11,7 @@ from datakit.wording import counted
 
 Input: TypeAlias = FilePrompts | HubPrompts | ResponsesSource
 """A section of the recipe that names a file or a dataset."""
+SHOWN = 5  # of the rows at which a build stops
 
 
 @dataclass
@@ -21,6 +22,8 @@ class Dropped:
     """Where the first of them stands."""
     detail: str
     """What else is to be said of the first."""
+    stops: bool
+    """Whether a build stops at it."""
     n: int = 0
 
 
@@ -29,6 +32,10 @@ class Tally:
     """Counts the rows of one input, and knows what is done with a bad one."""
 
     given: Input
+    section: str = ""
+    """Of the recipe: sources.0."""
+    faults: list[str] | None = None
+    """Gets the first rows that a build stops at, where all are looked for; None: the first of them is raised."""
     n_rows: int = 0
     dropped: dict[str, Dropped] = field(default_factory=dict)
     """By reason."""
@@ -40,20 +47,29 @@ class Tally:
         """The rows that cannot be used."""
         return sum(one.n for one in self.dropped.values())
 
+    def field(self, name: str) -> str:
+        """How messages call a field of its section: sources.0.columns.text."""
+        return f"{self.section}.{name}" if self.section else f"{self.given.name}: {name}"
+
+    def beside(self) -> Tally:
+        """Another one, for reading the same input once more."""
+        return Tally(self.given, self.section, None if self.faults is None else [])
+
     def drop(self, place: str, error: BadRow) -> None:
         """Count a row as dropped; BadInput where the input is to stop at such a row."""
-        done = self.given.on_bad_row or ("drop" if error.is_empty else "stop")
-        if done == "stop":
+        stops = (self.given.on_bad_row or ("drop" if error.may_drop else "stop")) == "stop"
+        if stops and self.faults is None:
             hint = "" if self.given.on_bad_row else "; or leave such rows out: on_bad_row: drop"
             raise BadInput(f"{place}: {error.what}{error.detail}{hint}") from error
-        self.dropped.setdefault(error.what, Dropped(place, error.detail)).n += 1
+        if stops and self.faults is not None:
+            self.faults += [f"{place}: {error.what}{error.detail}"][: SHOWN - len(self.faults)]
+        self.dropped.setdefault(error.what, Dropped(place, error.detail, stops)).n += 1
 
     def check_some_used(self) -> None:
         """BadInput where every row was dropped: then it is the input that is read wrongly, not a row that is bad."""
         if not self.n_rows or self.n_dropped < self.n_rows:
             return
         reason, most = max(self.dropped.items(), key=lambda item: item[1].n)
-        raise BadInput(
-            f"{self.given.name}: none of its {counted(self.n_rows, 'rows')} can be used. {most.first}: {reason}{most.detail}; "
-            f"the file has {', '.join(self.columns)[:200]}"
-        )
+        there = f"; the file has {', '.join(self.columns)[:200]}" if self.columns else ""
+        none = f"none of its {counted(self.n_rows, 'rows')} can be used"
+        raise BadInput(f"{self.given.name}: {none}. {most.first}: {reason}{most.detail}{there}")

@@ -7,12 +7,13 @@ from datetime import date
 from typing import Any
 
 from datakit.collect.formats import Found
+from datakit.collect.tally import Tally
 from datakit.errors import BadInput
 from datakit.recipe.section import Range, Scalar, Where
 from datakit.wording import counted, did_you_mean
 
 
-def matching(rows: Iterator[Found], where: Where, name: str) -> Iterator[Found]:
+def matching(rows: Iterator[Found], where: Where, tally: Tally) -> Iterator[Found]:
     """The rows that match, lazily. BadInput where a column is in no row at all."""
     unseen = set(where)
     n_rows, n_kept, columns = 0, 0, set[str]()
@@ -25,10 +26,11 @@ def matching(rows: Iterator[Found], where: Where, name: str) -> Iterator[Found]:
             n_kept += 1
             yield found
     if n_rows and unseen:
-        said = f"the file has {', '.join(sorted(columns))[:200]}{did_you_mean(min(unseen), columns)}"
-        raise BadInput(f"{name}: where.{min(unseen)}: there is no such column; {said}")
+        said = f"{tally.given.name} has {', '.join(sorted(columns))[:200]}{did_you_mean(min(unseen), columns)}"
+        raise BadInput(f"{tally.field(f'where.{min(unseen)}')}: there is no such column; {said}")
     if n_rows and not n_kept:
-        raise BadInput(f"{name}: where: none of its {counted(n_rows, 'rows')} has these values; check their spelling")
+        none = f"none of {counted(n_rows, 'rows')} of {tally.given.name} has these values"
+        raise BadInput(f"{tally.field('where')}: {none}; check their spelling")
 
 
 def _value(row: dict[str, Any], column: str) -> Any:

@@ -6,7 +6,7 @@ recipe/verify.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from datakit.domains.protocol import Domain, Verdict, Verifier
 from datakit.errors import RecipeError
 from datakit.recipe import Recipe
 from datakit.recipe.verify import Verifying
+from datakit.tables import Row, Rows
 from datakit.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ DOMAINS: dict[str, Callable[[Any], Domain]] = {
     "dialogue": _in("dialogue.domain", "Dialogue"),
 }
 """All domains by name; each is made from its own section of recipe/verify.py."""
+NO_ANSWER = Verdict("unparseable", detail="the thought never ended")
 
 
 def domain_of(recipe: Recipe) -> Domain:
@@ -48,9 +50,17 @@ def domain_of(recipe: Recipe) -> Domain:
 
 
 def verifying_worker(name: str, options: Verifying) -> Worker:
-    """Return a worker that turns response rows into the columns of their verdicts: an engine's start is a partial of this."""
+    """Return a worker that turns response rows into the columns of their verdicts: an engine's start is a partial of this.
+
+    A thought without an answer (`text` is None) does not reach the verifier: nothing in it can be right or wrong.
+    """
     verifier = DOMAINS[name](options).verifier
     if verifier is None:
         raise TypeError(f"domain {name} has no verifier")
     verifier.warm()
-    return lambda rows: (asdict(verdict) for verdict in verifier.verify(rows))
+
+    def judge(rows: Rows) -> Iterator[Row]:
+        found = verifier.verify([row for row in rows if row["text"] is not None])
+        return (asdict(next(found) if row["text"] is not None else NO_ANSWER) for row in rows)
+
+    return judge

@@ -83,7 +83,7 @@ def _messages(row: Row, where: str) -> Messages:
     prompt = row.get("prompt")
     if prompt is None:
         there = f"; name the column in `columns: {{prompt: ...}}` (there are: {', '.join(sorted(map(str, row)))[:200]})"
-        raise BadRow(where, "no prompt and no messages", there, is_empty=True)
+        raise BadRow(where, "no prompt and no messages", there, may_drop=True)
     if not isinstance(prompt, str):
         raise BadRow(where, "prompt must be text", f" (got {prompt!r:.80}); a list of messages goes into `messages`")
     return _turns(prompt, where) if _TURN.search(prompt) else [Message(role="user", content=prompt)]
@@ -105,7 +105,7 @@ def _values(row: Row, template: str, where: str) -> dict[str, Any]:
         value = row.get(f"{{{name}}}", row.get(name))
         if value is None:
             hint = "; choices are read by domain mcq, from columns.choices" if name in CHOICES else ""
-            raise BadRow(where, f"template: nothing in '{name}'", hint, is_empty=True)
+            raise BadRow(where, f"template: nothing in '{name}'", hint, may_drop=True)
         is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
         text = number_as_text(value) if is_number else value
         if name not in CHOICES and not isinstance(text, str):
@@ -123,8 +123,7 @@ def _conversation(value: object, where: str) -> Messages:
         except ValueError:
             given = None
     if not isinstance(given, list) or not given:
-        is_empty = isinstance(given, list)
-        raise BadRow(where, "messages must be a list of {role, content}", f" (got {value!r:.80})", is_empty)
+        raise BadRow(where, "messages must be a list of {role, content}", f" (got {value!r:.80})", isinstance(given, list))
     messages = []
     for at, message in enumerate(given):
         fields = message if isinstance(message, dict) else {}
@@ -134,7 +133,7 @@ def _conversation(value: object, where: str) -> Messages:
             role = _SHAREGPT_ROLES.get(sender, sender) if isinstance(sender, str) else sender
         if role not in _ROLES or not isinstance(content, str):
             what = f"messages.{at} must have a role ({', '.join(_ROLES)}) and a content of text"
-            raise BadRow(where, what, f" (got {message!r:.80})", is_empty=role in _ROLES and content is None)
+            raise BadRow(where, what, f" (got {message!r:.80})", may_drop=role in _ROLES and content is None)
         messages.append(Message(role=role, content=content))
     if messages[-1]["role"] != "user":
         detail = f" (the last one is the {messages[-1]['role']}'s)"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
+from datakit.collect.reading import Note
 from datakit.errors import DISTRIBUTION
 from datakit.export.manifest import runs_of
 from datakit.export.rules import rules_in_words
@@ -40,7 +41,7 @@ def make_card(manifests: Mapping[str, Row], configs: Sequence[Row]) -> str:
         "`manifest.json` holds the whole recipe; every row names its prompt and its responses by id.",
         "## Rows by source model\n\n" + "\n\n".join(_sources(kind, made) for kind, made in manifests.items()),
         *(_about_run(name, run, list(manifests)) for name, run in runs.items()),
-        "## Lengths\n\n" + _lengths(manifests),
+        *(["## Lengths\n\n" + _lengths(manifests)] if any(rows.values()) else []),
         "## Columns\n\n" + "\n\n".join(f"{kind}: `{'`, `'.join(made['columns'])}`" for kind, made in manifests.items()),
         "## Licence and language\n\n" + _terms(runs),
     ]
@@ -76,14 +77,14 @@ def _sources(kind: str, manifest: Row) -> str:
 
 def _about_run(name: str, run: Row, kinds: list[str]) -> str:
     title = "## How a row was chosen" + (f": {name}" if name else "")
-    rules = [f"- {rule}" for rule in [*rules_in_words(run, kinds), _judge(run)]]
-    return "\n".join([title, "", *rules])
+    judge = [] if run["judge_accuracy"] is None else [_judge(run, run["judge_accuracy"])]
+    rules = [f"- {rule}" for rule in [*rules_in_words(run, kinds), *judge]]
+    noted = [f"- {Note(one['things'], one['what'], one['first']).of(one['n'])}" for one in run["notes"]]
+    inputs = ["", "Of the files and datasets that it was made from:", "", *noted] if noted else []
+    return "\n".join([title, "", *rules, *inputs])
 
 
-def _judge(run: Row) -> str:
-    accuracy = run["judge_accuracy"]
-    if accuracy is None:
-        return "No judge scored these answers."
+def _judge(run: Row, accuracy: Row) -> str:
     if not accuracy["comparisons"]:
         return (
             f"How often the judge (`{run['judge']}`) is right is not known: there were no right and wrong answers to compare."
@@ -100,7 +101,8 @@ def _lengths(manifests: Mapping[str, Row]) -> str:
         for name, found in made["lengths"].items():
             numbers = " | ".join(f"{found[number]:,.0f}" for number in ("median", "p95", "max"))
             lines.append(f"| {kind}: {name.replace('_', ' ')} | {numbers} |")
-    lines += ["", "Tokens are those that each source counted; they are not those of the model that you train."]
+    if any(name.endswith("_tokens") for made in manifests.values() for name in made["lengths"]):
+        lines += ["", "Tokens are those that each source counted; they are not those of the model that you train."]
     for kind, made in manifests.items():
         if target := made.get("target_tokens"):
             over = ", ".join(f"{count:,} have more than {size}" for size, count in target["rows_over"].items())

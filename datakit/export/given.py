@@ -131,6 +131,7 @@ def _facts(run: Run, recipe: Recipe, rule: Rule, selected: Selected) -> Row:
             None if end is None else spell_end(end) for end in selected.window
         ],
         "sources": run.frame("sources").to_dicts(),
+        "notes": run.frame("notes").to_dicts(),
         "flags": {"obeyed": recipe.select.flags == "obey", **excluded_in(rule)},
         "select": recipe.select.model_dump(mode="json"),
         "limits": recipe.limits.model_dump(mode="json"),

@@ -64,13 +64,13 @@ def evaluate(
     asked = stages.Asked(
         suite,
         known,
-        Path(out) if out is not None else None,
-        base,
-        [Path(one) for one in data],
-        flips,
-        read_judge(judge, judge_key_env) if judge is not None else None,
-        read_baseline(baseline, known, None, api_key_env) if baseline is not None else None,
-        budget or Budget(),
+        out=Path(out) if out is not None else None,
+        base=base,
+        data=[Path(one) for one in data],
+        flips=flips,
+        judge=read_judge(judge, judge_key_env) if judge is not None else None,
+        baseline=read_baseline(baseline, known, None, api_key_env) if baseline is not None else None,
+        budget=budget or Budget(),
     )
     with Watch() as watch:
         evaluation, stopped = stages.evaluate(asked, options or Options(), watch, watch.summary)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datakit import serving
-from datakit.client import OPEN, Client, Drain, read_access
+from datakit.client import OPEN, Client, Drain, client_for, read_access
 from datakit.engine.local import KeptEngine
 from datakit.errors import DatakitError, SourceStopped
 from datakit.options import Options
@@ -102,16 +102,14 @@ class _Probing:
         proven = self.run.query(_HAS_READ, reading.key).height > 0
         if isinstance(source, EndpointSource):
             access = read_access(source.api_key_env, source.headers, source.origin.section)
-            limits = (min(source.max_in_flight, MOST_IN_FLIGHT), source.timeout_s, source.patience_s, proven)
-            client = Client(source.model, source.base_urls, access, *limits, origin=source.origin, omit=source.omit)
+            client = client_for(source, source.base_urls, access, proven, most=MOST_IN_FLIGHT)
             client.retries_refused = proven and self.options.retry_failures
             yield client
         elif isinstance(source, ServeSource):
             logs = self.run.folder / "logs"
             serving.end_orphans(logs, self.monitor.say)
             with serving.serve(self.recipe, [source], logs, self.monitor.say) as (server,):
-                limits = (min(source.max_in_flight, MOST_IN_FLIGHT), source.timeout_s, source.patience_s, proven)
-                yield Client(source.model, [server.base_url], OPEN, *limits, server.trouble, source.origin, source.omit)
+                yield client_for(source, [server.base_url], OPEN, proven, server.trouble, most=MOST_IN_FLIGHT)
 
     def close(self) -> None:
         """End the workers that are left."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 
-from datakit.client import Client, read_access
+from datakit.client import Client, client_for, read_access
 from datakit.engine.protocol import Worker
 from datakit.errors import DISTRIBUTION, MissingExtra, needs_extra
 from datakit.recipe import ChatJudge, EntityF1, LocalReward, RemoteReward, Reward
@@ -54,8 +54,7 @@ def client_of(reward: RemoteReward, base_urls: Sequence[str], proven: bool) -> C
     """Return a client for `base_urls`, some or all of the judge's. `proven`: the judge has given scores before."""
     urls = base_urls if isinstance(reward, ChatJudge) else REMOTE[reward.type].server_urls(base_urls)
     access = read_access(reward.api_key_env, reward.headers, reward.origin.section)
-    limits = (reward.max_in_flight, reward.timeout_s, reward.patience_s, proven)
-    return Client(reward.model, urls, access, *limits, origin=reward.origin, omit=reward.omit)
+    return client_for(reward, urls, access, proven)
 
 
 def remote_model(reward: RemoteReward, client: Client) -> RemoteModel:

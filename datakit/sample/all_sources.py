@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from datakit import serving
-from datakit.client import OPEN, BatchClient, Client, Drain, read_access
+from datakit.client import OPEN, BatchClient, Drain, client_for, read_access
 from datakit.engine.local import KeptEngine
 from datakit.errors import BudgetSpent, DatakitError, RunError, SourceStopped
 from datakit.machine import collecting_rarely, many_open_files
@@ -88,7 +88,7 @@ class Gathering:
                 )
             elif one is not None and not one.in_batches and batch.may_be_paid:
                 raise RunError(
-                    f"{batch.model}: batch {batch.batch_id} is being answered; build with request: batch until it has ended, "
+                    f"{batch.model}: batch {batch.batch_id} is being answered; leave request: batch until it has ended, "
                     f"or cancel it at the vendor's and remove {folder.note_path(batch)}"
                 )
         return asked
@@ -145,8 +145,9 @@ class Gathering:
                 closing(missing_samples(self.run, source, self.options.retry_failures)) as asks,
                 closing(sampler.sample(asks, store)) as stored,
             ):
-                while next(stored, False) is None and not self._note_budget():
-                    pass
+                for _ in stored:
+                    if self._note_budget():
+                        break
         except SourceStopped as error:
             self.stopped.append(error)
         finally:
@@ -200,18 +201,25 @@ class Gathering:
     async def _sampler_of(self, asked: Asked, servers: Iterator[serving.Server], stack: AsyncExitStack) -> AnySampler:
         """With a client of the source's own URLs, or of the server that was started for it."""
         source = cast(EndpointSource | ServeSource, asked.source)  # `ask` samples others itself
-        limits = (source.max_in_flight, source.timeout_s, source.patience_s, asked.proven)
         if isinstance(source, EndpointSource):
             access = read_access(source.api_key_env, source.headers, source.origin.section)
             if source.request == "batch":
                 tell = partial(self.monitor.advance, asked.label, 0, 0)
-                batches = BatchClient(source.model, source.base_urls[0], access, *limits[1:])
+                batches = BatchClient(
+                    source.model,
+                    source.base_urls[0],
+                    access,
+                    timeout_s=source.timeout_s,
+                    patience_s=source.patience_s,
+                    proven=asked.proven,
+                    origin=source.origin,
+                )
                 await stack.enter_async_context(batches)
                 return BatchSampler(source, batches, self.run, self._meter, tell, self.monitor.say, asked.only_begins)
-            client = Client(source.model, source.base_urls, access, *limits, origin=source.origin, omit=source.omit)
+            client = client_for(source, source.base_urls, access, asked.proven)
         else:
             server = next(servers)
-            client = Client(source.model, [server.base_url], OPEN, *limits, server.trouble, source.origin, source.omit)
+            client = client_for(source, [server.base_url], OPEN, asked.proven, server.trouble)
         client.retries_refused = asked.proven and self.options.retry_failures
         return Sampler(source, await stack.enter_async_context(client), self.readers.get(source.model))
 

@@ -84,7 +84,9 @@ class BatchSampler:
                     await self.client.pause(self.source.batch.poll_s)
         except Drained:
             if running := [batch.batch_id for batch in self._batches.values() if batch.batch_id]:
-                self.say(f"{self.source.model}: {', '.join(running)} runs on; the next build stores what comes of it")
+                self.say(
+                    f"{self.source.model}: {', '.join(running)} runs on; {self.source.origin.again} to store what comes of it"
+                )
 
     def _begin(self, asks: Iterable[Ask]) -> None:
         """The batches of earlier builds that may be paid for, and new ones for what is in none of them.

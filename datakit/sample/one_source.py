@@ -111,7 +111,7 @@ class Sampler:
         if error == "empty" and self.failed >= EMPTY_SAMPLES and not (self.done or self._proven):
             raise SourceStopped(
                 f"{name}: the first {self.failed} samples came without text; fix the source's sampling or extra_body "
-                "(does the model think for longer than max_tokens allows?), then build again"
+                f"(does the model think for longer than max_tokens allows?), then {self.source.origin.again}"
             )
 
     async def _request(self, ask: Ask, manner: Manner, missing: dict[int, str], attempt: int) -> Rows:

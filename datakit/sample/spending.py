@@ -76,6 +76,8 @@ class SourceSpent:
     n_wanted: int | None
     """Samples that the recipe wants; None of a source whose settings it no longer has."""
     n_responses: int
+    n_there: int
+    """Of them, those that the recipe wants now."""
     n_requests: int
     n_uncounted: int
     """Responses that came without a token count."""

@@ -44,8 +44,8 @@ def draw_spending(spending: Sequence[SourceSpent], this_build: Progress, console
     short = short_names(source.model for source in wanted_now)
     for source in wanted_now:
         name = short[source.model] + (source.label or "").removeprefix(source.model)
-        there, wanted = source.n_responses, source.n_wanted
-        answered = number(there) if wanted is None or there >= wanted else f"{there:,} of {wanted:,}"
+        there, wanted = source.n_there, source.n_wanted
+        answered = number(source.n_responses) if wanted is None or there >= wanted else f"{there:,} of {wanted:,}"
         cost = "-" if source.cost is None else money(source.cost)
         tokens = (source.prompt_tokens, source.completion_tokens)
         lines.append(Line(name, cells(answered, source.n_requests, tokens, cost)))
@@ -53,9 +53,8 @@ def draw_spending(spending: Sequence[SourceSpent], this_build: Progress, console
     def several(name: str, some: Sequence[SourceSpent], style: str) -> Line:
         responses, requests = sum(one.n_responses for one in some), sum(one.n_requests for one in some)
         took = total(some)
-        return Line(
-            name, cells(number(responses), requests, (took.prompt_tokens, took.completion_tokens), money(took.cost)), style
-        )
+        tokens = (took.prompt_tokens, took.completion_tokens)
+        return Line(name, cells(number(responses), requests, tokens, money(took.cost)), style)
 
     spent = total(spending)
     if earlier := [source for source in spending if source.label is None]:
@@ -68,6 +67,9 @@ def draw_spending(spending: Sequence[SourceSpent], this_build: Progress, console
         lines.append(Line("in this build", cells(number(now.done), now.requests, tokens, ""), "dim"))
     titles = ["responses", "requests", "tokens in", "tokens out", *(["cost"] if priced else [])]
     _draw("samples of this run", titles, lines, console)
+    if left := sum(source.n_responses - source.n_there for source in wanted_now):
+        stay = "of sources above are not wanted now: they stay, and took their part of the tokens"
+        console.print(Text(f"  {counted(left, 'responses')} {stay}", style="dim"))
     if uncounted := sum(source.n_uncounted for source in spending):
         console.print(
             Text(f"  {counted(uncounted, 'responses')} came without token counts; the sums leave them out", style="yellow")

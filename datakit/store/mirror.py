@@ -26,7 +26,7 @@ from datakit.store.run import Run
 from datakit.wording import counted
 
 ORDER = (
-    *("prompts", "overlaps", "sources", "judges", "readings", "responses", "failures"),
+    *("prompts", "overlaps", "notes", "sources", "judges", "readings", "responses", "failures"),
     *("verdicts", "judgements", "scores", "distributions", "demos", "pairs"),
 )
 """Tables, each after those that its rows are about."""
@@ -249,7 +249,7 @@ class Mirror:
 
 @contextmanager
 def mirrored(
-    run: Run, url: str | None, say: Say, every_s: float = EVERY_S, grace_s: float = 20.0
+    run: Run, url: str | None, say: Say, every_s: float | None = None, grace_s: float = 20.0
 ) -> Iterator[list[DatakitError]]:
     """Keep up the mirror at this URL, or the one that the run remembers, while the block writes the run; what is left behind at
     the end is in the list.
@@ -269,7 +269,7 @@ def mirrored(
         if note is None or note.url != mirror.url:
             raise
         say(f"mirror: {error}; the build goes on, and this is tried again", True)
-    run.seal_after_s, run.copy_away = every_s, mirror.catch_up
+    run.seal_after_s, run.copy_away = every_s or EVERY_S, mirror.catch_up
     mirror.start()
     patience_s = grace_s
     try:

@@ -1,13 +1,13 @@
 """The tables of a run: their Polars schema and their key.
 
-One table is one folder of Parquet parts under the run. `prompts`, `overlaps`, `sources`, `readings`, `demos` and `pairs`
-are replaced whole; the others only grow, so an id must say everything that determines its row: a changed temperature, verifier
-or judge makes new ids. `sources` says which responses the current recipe wants: model, revision and sampling, of which
-prompts, sample_index below n; and which finish reasons mean complete, beside those that always do. `judges` says whose scores.
-`judgements` are what chat models said of two answers, or of one beside its reference; read as scores they are part of `scores`.
-`overlaps` says what a prompt met that is dropped by curation or comes near to a benchmark: the item or the other prompt, how
-much of it, and the text in common. `flags` says what people think of a prompt, a response or a pair. Of a response `text` is
-the answer, null where its thought (`reasoning`) was never followed by one.
+One table is one folder of Parquet parts under the run. `prompts`, `overlaps`, `notes`, `sources`, `readings`, `demos` and
+`pairs` are replaced whole; the others only grow, so an id must say everything that determines its row: a changed temperature,
+verifier or judge makes new ids. `sources` says which responses the current recipe wants: model, revision and sampling, of
+which prompts, sample_index below n; and which finish reasons mean complete, beside those that always do. `judges` says whose
+scores. `judgements` are what chat models said of two answers, or of one beside its reference; read as scores they are part
+of `scores`. `overlaps` says what a prompt met that is dropped by curation or comes near to a benchmark: the item or the other
+prompt, how much of it, and the text in common. `notes` says what was met in the inputs. `flags` says what people think of a
+prompt, a response or a pair. Of a response `text` is the answer, null where its thought (`reasoning`) was not followed by one.
 """
 
 from __future__ import annotations
@@ -189,6 +189,11 @@ TABLES: dict[str, Table] = {
         ("judge",),
         {"judge": pl.String, "type": pl.String},
         "Whose scores the current recipe wants.",
+    ),
+    "notes": Table(
+        ("things", "what"),
+        {"things": pl.String, "what": pl.String, "n": pl.Int64, "first": pl.String},
+        "What was met in the inputs when they were last read, with how often: rows that were left out, by reason, and others.",
     ),
     "responses": Table(
         ("response_id",),

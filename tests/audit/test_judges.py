@@ -244,7 +244,7 @@ def test_a_score_that_is_no_number(tmp_path, value):
 
 def test_a_file_without_scores(tmp_path):
     write_rows(tmp_path / "x.jsonl", "x", [(*row[:3], None, None) for row in ROWS])
-    with pytest.raises(BadInput, match="no row has a score of judge 'x'"):
+    with pytest.raises(BadInput, match=r"sources\.0\.columns\.score: no row of x\.jsonl has a score of judge 'x'; map its"):
         built(tmp_path, imported_recipe(tmp_path), "collect")
 
 
@@ -435,7 +435,7 @@ LENGTHS_OF = (
     "model pairs chosen_chars chosen_tokens rejected_chars rejected_tokens demos demo_chars demo_tokens slope correlation"
 )
 KEYS = {  # what scripts of others read: each object's keys in their order, by the way to it
-    "": "run tables current curation funnel lost answers flags sources pairs scores judges agreement margins duplicates "
+    "": "run tables current notes curation funnel lost answers flags sources pairs scores judges agreement margins duplicates "
     "failures lengths longer_wins examples plotted warnings limits ok",
     "plotted": "shares kinds ways solved matrix lengths accuracy length_cells length_medians margins ranks latency spending",
     "plotted shares": "step model count",

@@ -89,7 +89,9 @@ def test_an_unreadable_prompt_file(problems, tmp_path):
 
 def test_a_mapped_column_that_is_not_there(problems, tmp_path):
     said = refused(tmp_path, changed(problems, columns={"prompt": "question", "reference": "answer"}))
-    assert "columns.reference: there is no column 'answer'; the file has gold, id, question" in said
+    assert f"r.yaml: prompts.0.columns.reference: there is no column 'answer'; {problems} has gold, id, question" in said
+    near = refused(tmp_path, changed(problems, columns={"prompt": "qestion", "reference": "gold"}))
+    assert "r.yaml: prompts.0.columns.prompt: there is no column 'qestion'; did you mean 'question'?" in near
 
 
 def test_a_column_that_is_not_ours(problems, tmp_path):
@@ -343,7 +345,7 @@ def test_folders_that_are_no_run(tmp_path):
 
 
 def test_sql(run):
-    assert f"there is no table nope; datakit sql {run} lists those that there are" in datakit("sql", run, "from nope").stderr
+    assert f"there is no table zz; datakit sql {run} lists those that there are" in datakit("sql", run, "from zz").stderr
     assert "there is no table respnses; did you mean 'responses'?" in datakit("sql", run, "from respnses").stderr
     assert datakit("sql", run, "SELECT 1", "--format", "xml").returncode == 2
     done = datakit("sql", run, "SELECT count(*) AS n, sum(n_tokens) AS s FROM responses", "--format", "csv")
@@ -418,3 +420,17 @@ def test_check_names_golds_that_do_not_pass_and_endpoints_that_do_not_answer(tmp
         )
     gone = datakit("check", "--recipe", recipe)
     assert gone.returncode == 2 and "does not answer" in gone.stderr
+
+
+def test_check_tries_the_keys_of_sources_and_judges(tmp_path):
+    """The list of models is open to everybody; the answers are not."""
+    with running(Fake(models=("fake/one", "org/rm"), key="sk-right", open_list=True)) as fake:
+        judge = {"type": "served", "model": "org/rm", "revision": "a", "base_urls": [fake.url], "api_key_env": "A_KEY"}
+        recipe = recipe_over(fake.url, write_problems(tmp_path / "p.jsonl", 2), api_key_env="A_KEY") | {"score": judge}
+        path = write_recipe(tmp_path / "r.yaml", recipe)
+        wrong = datakit("check", "--recipe", path, env={"A_KEY": "sk-wrong"})
+        right = datakit("check", "--recipe", path, env={"A_KEY": "sk-right"})
+    assert (wrong.returncode, right.returncode) == (2, 0), right.stderr
+    refused = f"{fake.url}: does not accept the key (HTTP 401"
+    assert f"! sources.0: {refused}" in wrong.stderr and f"! score.0: {refused}" in wrong.stderr
+    assert "fake/one cannot be asked at" in wrong.stderr and "fake/one is listed at" in right.stderr

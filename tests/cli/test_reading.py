@@ -37,7 +37,7 @@ def test_show_gives_the_texts_and_json(run):
     assert sorted({row["fate"] for row in lineage["answers"] if row["model"] == "qwen"}) == ["chosen", "rejected"]
     assert "bench/9" in said("show", run, "d/0") and "status 400" in said("show", run, "p/03")
     missing = datakit("show", run, "p/99")
-    assert (missing.returncode, missing.stderr.count("no prompt has the id 'p/99'")) == (2, 1)
+    assert (missing.returncode, missing.stderr.count("no prompt has the id 'p/99'; did you mean 'p/")) == (2, 1)
 
 
 def test_sql_alone_lists_tables_columns_and_views_with_what_they_are(run):

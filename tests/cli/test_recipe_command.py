@@ -115,6 +115,24 @@ def test_the_recipe_for_endpoints_parses(domain, tmp_path):
     assert judge.type == "armorm" and judge.revision is not None and load(path).select.margin == [0.01, 0.1]
 
 
+@every_domain
+def test_how_a_model_is_asked_stands_where_it_is_looked_for(domain, tmp_path):
+    """As comments, that can be uncommented as they are."""
+    path = saved(tmp_path, domain, "--endpoints")
+    text = path.read_text(encoding="utf-8")
+    source = load(path).sources[0]
+    assert isinstance(source, EndpointSource)
+    assert (source.system, source.template, source.extra_body) == (None, None, {})
+    text = re.sub(r"^    # (system|template|extra_body): ", r"    \1: ", text, flags=re.MULTILINE)
+    path.write_text(text.replace("    columns: ", "    # columns: "), encoding="utf-8")  # which the template stands for
+    source, prompts = load(path).sources[0], load(path).prompts[0]
+    assert isinstance(source, EndpointSource)
+    assert source.system and "{prompt}" in source.template and "chat_template_kwargs" in source.extra_body
+    assert "{question}" in prompts.template
+    hint = "# how a model is asked stands here: system, template, extra_body"
+    assert (hint in datakit("recipe", domain).stdout) == bool(load(bundled_recipe(domain)).sampled)
+
+
 JUDGES = {
     **{"math": [], "code": [], "mcq": []},
     **{"dialogue": ["entity_f1"], "instruct": ["llm_judge"], "chinese": ["llm_judge"]},

@@ -12,11 +12,11 @@ from types import MappingProxyType
 import pytest
 from aiohttp import web
 
-from datakit.client import OPEN, Access, at, probe_endpoint, read_access, server_url
+from datakit.client import OPEN, Access, probe_endpoint, read_access, server_url
 from tests.helpers.command import closed_url
 from tests.helpers.fake_endpoint import Fake, error, running
 
-MODEL = "fake/one"
+MODEL, KEY = "fake/one", "sk-secret-0123456789"
 Way = Callable[[], web.Response]
 
 
@@ -68,7 +68,7 @@ WELL = {"as it is": "/v1", "a slash at the end": "/v1/", "an API without /v1": "
 def test_a_url_that_answers_is_listed(written):
     with running(Odd(prefix=written.rstrip("/"))) as fake:
         [probed] = probe_endpoint([server_url(fake.url) + written], OPEN, MODEL)
-        assert probed.trouble is None and probed.lists and fake.n_requests == 0, "nothing is asked of it"
+        assert probed.trouble is None and probed.lists and fake.n_answered == 0, "nothing is answered, and paid for"
 
 
 @pytest.mark.parametrize("status", [404, 405, 501])
@@ -109,9 +109,9 @@ PATHS = ("/v1/models", "/v1/chat/completions")
 
 def test_https_at_a_port_that_speaks_http(monkeypatch):
     """The key of an https URL does not go out over http to find that."""
-    monkeypatch.setenv("MY_KEY", "sk-secret-0123456789")
+    monkeypatch.setenv("MY_KEY", KEY)
     access = read_access("MY_KEY", {}, "sources.0")
-    with running(Odd(key="sk-secret-0123456789")) as fake:
+    with running(Odd(key=KEY)) as fake:
         said = trouble(fake.url.replace("http", "https", 1), access) or ""
         assert "does not answer" in said and said.endswith(f"{fake.url} answers: write that")
         assert set(fake.keys) == {None}
@@ -153,10 +153,53 @@ def test_nobody_is_looked_for_elsewhere():
     assert "does not answer" in said and "answers: write that" not in said
 
 
+BESIDE, WRONG = "/classify", "sk-other"
+
+
+def opened(*models: str, key: str | None = None) -> Fake:
+    """A server whose list everybody may read."""
+    return Fake(models=models, key=key, open_list=True)
+
+
+def telling(status: int) -> Odd:
+    """One that tells every request the same."""
+    return Odd({"/v1/chat/completions": partial(error, status, "words")})
+
+
+# (the server, the key that is shown, the path that is written, the path beside /v1 that is asked, what is said)
+KEYS: dict[str, tuple[Fake, str | None, str, str | None, str | None]] = {
+    "a wrong key": (opened(MODEL, key=KEY), WRONG, "/v1", None, "does not accept the key (HTTP 401"),
+    "no key": (opened(MODEL, key=KEY), None, "/v1", None, "wants a key, and was shown none (HTTP 401"),
+    "forbidden": (telling(403), KEY, "/v1", None, "forbids the request (HTTP 403: words)"),
+    "an empty list": (opened(key=KEY), WRONG, "/v1", None, "does not accept the key (HTTP 401"),
+    "a reward model": (opened(MODEL, key=KEY), WRONG, "/v1", BESIDE, "does not accept the key (HTTP 401"),
+    "one written without /v1": (opened(MODEL, key=KEY), WRONG, "", BESIDE, "does not accept the key (HTTP 401"),
+    "another model, without /v1": (opened("x"), None, "", BESIDE, f"does not serve '{MODEL}'; it serves x"),
+    "the right key": (opened(MODEL, key=KEY), KEY, "/v1", None, None),
+    "the right key, a reward model": (opened(MODEL, key=KEY), KEY, "", BESIDE, None),
+    "no key is needed": (opened(MODEL), None, "/v1", None, None),
+    "messages are missing": (telling(422), KEY, "/v1", None, None),
+    "too many requests": (telling(429), KEY, "/v1", None, None),
+    "it breaks": (telling(500), KEY, "/v1", None, None),
+}
+
+
+@pytest.mark.parametrize(("server", "key", "written", "beside", "said"), KEYS.values(), ids=KEYS)
+def test_a_key_is_tried_where_the_list_is_open_to_everybody(server, key, written, beside, said):
+    """As vendors' and proxies' are. The request has no messages; what else is said of it does not matter."""
+    access = OPEN if key is None else Access({"Authorization": f"Bearer {key}"}, (key,))
+    with running(server) as fake:
+        [probed] = probe_endpoint([server_url(fake.url) + written], access, MODEL, beside)
+    if said is None:
+        assert probed.trouble is None and probed.lists
+    else:
+        assert (probed.trouble or "").startswith(said), probed
+
+
 def test_a_served_reward_model_stands_beside_v1():
     """Its own path is asked: that there is no list, and no chat, does not matter."""
     with running(Fake()) as fake:
         server = server_url(fake.url)
-        [probed] = probe_endpoint([server], OPEN, "org/rm", lambda url: at(server_url(url), "/classify"))
+        [probed] = probe_endpoint([server], OPEN, "org/rm", BESIDE)
         assert probed.trouble is None
         assert trouble(server) is not None, "the control"

@@ -321,7 +321,7 @@ def test_a_query_stays_at_the_end_also_of_probes(quick, monkeypatch):
 
 def with_client_at(url: str, work: Any, access: Access) -> None:
     async def main() -> None:
-        async with Client("fake/one", [url], access, 4, 20.0) as client:
+        async with Client("fake/one", [url], access, max_in_flight=4, timeout_s=20.0) as client:
             await work(client)
 
     asyncio.run(main())

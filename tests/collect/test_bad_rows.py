@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from datakit.check.problems import check
 from datakit.errors import BadInput
-from tests.collect.test_files import GOOD, as_json_lines, read
+from tests.collect.test_files import GOOD, as_json_lines, read, recipe_of
+from tests.helpers.monitors import Heard
 
 FIRST = as_json_lines([GOOD])
 
@@ -62,13 +64,13 @@ USABLE: dict[str, list[bytes]] = {
         good(text="\U0001f600"),
         good(text="x").replace(b'"x"', b'"\\\\ud800"'),
     ],
-    "prompt must be text": [good(prompt="5"), good(prompt="\u2028"), good(prompt="null")],
+    "prompt must be text": [good(prompt=given, prompt_id=given) for given in ("5", "\u2028", "null")],
     "text must be text": [good(text="5"), good(text="false"), good(text=" x ")],
     "score is": [good(score="0.5"), good(score=None), good(score=-3)],
     "sample_index must be": [good(sample_index=5), good(sample_index="5"), good(sample_index=None)],
     "no prompt and no messages": [
         good(prompt=None, messages=[{"role": "user", "content": "1?"}]),
-        good(prompt="."),
+        good(prompt=".", prompt_id="b"),
         good(prompt=None, messages='[{"role": "user", "content": "1?"}]'),
     ],
     "messages": [
@@ -91,6 +93,30 @@ def test_a_bad_row_is_told_with_its_line(tmp_path: Path, kind: str) -> None:
         assert [kind in note and "line 2" in note for note in notes if "dropped" in note] == [True], (line, notes)
         with pytest.raises(BadInput, match="line 2"):
             read(tmp_path, path.name, on_bad_row="stop")
+
+
+SEVERAL: dict[str, tuple[bytes, list[str]]] = {
+    "r.jsonl": (
+        b"".join([good(), b"{\n"] * 3 + [b"[]\n"] * 3 + [good(prompt=None)]),
+        ["line 2", "line 4", "line 6", "line 7", "line 8"],
+    ),
+    "r.json": (json.dumps([GOOD, 1] * 6).encode(), ["item 2", "item 4", "item 6", "item 8", "item 10"]),
+    "r.csv": (b"prompt,model,text\n" + b"1?,m,2\n1?,m\n" * 6, ["line 3", "line 5", "line 7", "line 9", "line 11"]),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_check_tells_several_bad_rows_at_once(tmp_path: Path, name: str) -> None:
+    """The first five with their lines, and how many there are; a build stops at the first."""
+    data, places = SEVERAL[name]
+    (tmp_path / name).write_bytes(data)
+    heard = Heard()
+    told = check(recipe_of(tmp_path, name, judge=None), None, heard)
+    assert [problem.what.partition(": ")[0] for problem in told] == places and {problem.where for problem in told} == {name}
+    assert sum(int(one.split()[0]) for one in heard.warnings if "at which a build stops (on_bad_row: drop" in one) == 6
+    with pytest.raises(BadInput, match=f"{places[0]}: .*on_bad_row: drop"):
+        read(tmp_path, name, judge=None)
+    assert check(recipe_of(tmp_path, name, judge=None, on_bad_row="drop"), None, Heard()) == []
 
 
 @pytest.mark.parametrize("kind", USABLE)

@@ -72,6 +72,18 @@ def test_another_dataset_needs_another_folder(made: Path, files: dict[str, Rows]
         assert run.query("SELECT * FROM prompts").rows() == before
 
 
+def test_a_limit_that_reads_other_prompts_is_named(made: Path) -> None:
+    """Prompts were put in front of those that the run has."""
+    recipe = recipe_of(made, {"a.jsonl": answers("a", 7, 8, 0, 1), "b.jsonl": answers("b", 0)})
+    with pytest.raises(RunError) as stopped:
+        build(recipe, made / "run", Options("collect", limit=2), Heard())
+    limited = "in the first 2 prompts of the recipe, and --limit reads no more"
+    assert f"prompts: none of the 2 in the run is {limited}" in str(stopped.value)
+    with pytest.raises(RunError) as stopped:  # here the limit leaves nothing out
+        build(recipe_of(made, {"a.jsonl": answers("a", 7, 8)}), made / "run", Options("collect", limit=3), Heard())
+    assert OTHER_PROMPTS in str(stopped.value)
+
+
 def test_resample_goes_on_with_another_dataset(tmp_path: Path) -> None:
     build(recipe_of(tmp_path, {"a.jsonl": answers("a", 0)}), tmp_path / "run", Options("collect"), Heard())
     build(recipe_of(tmp_path, {"a.jsonl": answers("c", 7)}), tmp_path / "run", Options("collect", resample=True), Heard())

@@ -16,7 +16,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from datakit.audit.inspect import inspect
 from datakit.check.problems import check
+from datakit.collect.imported import TAKEN
 from datakit.collect.inputs import read_inputs
 from datakit.collect.reading import prompt_row
 from datakit.collect.rows import read_rows
@@ -24,6 +26,7 @@ from datakit.collect.tally import Tally
 from datakit.domains.instruct import Instruct
 from datakit.domains.math.domain import Math
 from datakit.errors import BadInput, RecipeError
+from datakit.export.folders import Wish, export_runs
 from datakit.options import Options, Stage
 from datakit.recipe import Recipe, parse
 from datakit.recipe.verify import Unverified, VerifyMath
@@ -211,7 +214,7 @@ def test_a_dot_leads_into_a_column_of_objects(tmp_path: Path) -> None:
     for name, write in [("n.jsonl", as_json_lines), ("n.parquet", as_parquet)]:
         (tmp_path / name).write_bytes(write(nested))
         assert rows_of(tmp_path, name, columns=columns) == [{"prompt": "1?", "model": "m"}, {}]
-        with pytest.raises(BadInput, match=r"no column 'meta.qestion'; the file has meta.by, meta.question\. "):
+        with pytest.raises(BadInput, match=r"no column 'meta.qestion'; did you mean 'meta.question'\? n.\w+ has meta.by, meta"):
             rows_of(tmp_path, name, columns={"prompt": "meta.qestion"})
 
 
@@ -228,7 +231,9 @@ def test_several_columns_become_one(tmp_path: Path) -> None:
         {"prompt": "Add.", "reference": {"shown": "[1]"}},
         {"prompt": "Add."},
     ]
-    with pytest.raises(BadInput, match=r"columns.prompt: there is no column 'cod'; the file has code, meta, question, shown"):
+    with pytest.raises(
+        BadInput, match=r"columns.prompt: there is no column 'cod'; did you mean 'code'\? r.jsonl has code, meta, q"
+    ):
         rows_of(tmp_path, "r.jsonl", columns={"prompt": ["question", "cod"]})
 
 
@@ -417,3 +422,27 @@ def test_check_says_how_many_rows_it_read_and_dropped(tmp_path: Path) -> None:
     assert check(recipe, None, heard) == []
     assert "4 rows read, 1 dropped" in heard.said
     assert "1 row of p.jsonl dropped: no prompt and no messages (the first: p.jsonl: line 2)" in heard.warnings
+
+
+def test_what_was_left_out_is_in_the_run_and_on_its_card(tmp_path: Path) -> None:
+    """A build is over long before somebody asks what is in its data; a build of a mended file has nothing to say."""
+    better = GOOD | {"text": "2", "score": 2}
+    rows = [GOOD, better, GOOD | {"prompt": None}, GOOD | {"prompt": None}, GOOD | {"prompt": "2?"}, GOOD | {"text": 3}]
+    run, recipe = tmp_path / "run", recipe_of(tmp_path, "r.jsonl", on_bad_row="drop")
+    (tmp_path / "r.jsonl").write_bytes(as_json_lines(rows))
+    said = [
+        "2 rows of r.jsonl dropped: no prompt and no messages (the first: r.jsonl: line 3 (prompt_id a))",
+        f"1 row of r.jsonl dropped: {TAKEN} (the first: r.jsonl: line 5 (prompt_id a))",
+        "1 row of r.jsonl dropped: text must be text (the first: r.jsonl: line 6 (prompt_id a))",
+    ]
+    build(recipe, run, Options(), Heard())
+    export_runs([run], tmp_path / "out", Wish())
+    for folder in (run, tmp_path / "out", run / "dpo"):
+        report = inspect(folder)
+        assert [note.n for note in report.notes] == [2, 1, 1] and [one for one in report.warnings if "r.jsonl" in one] == said
+    for folder in (run / "sft", run / "dpo", tmp_path / "out"):
+        card = (folder / "README.md").read_text()
+        assert [line for line in card.splitlines() if "r.jsonl" in line] == [f"- {one}" for one in said]
+    (tmp_path / "r.jsonl").write_bytes(as_json_lines(rows[:2]))
+    build(recipe, run, Options(), Heard())
+    assert inspect(run).notes == [] and "r.jsonl" not in (run / "dpo" / "README.md").read_text()

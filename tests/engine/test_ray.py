@@ -33,7 +33,7 @@ from datakit.verify import verdicts
 from tests.helpers.engine_workers import start, start_breaks, start_refuses
 from tests.helpers.folders import ROOT
 from tests.helpers.monitors import Heard
-from tests.helpers.nodes import KEY, Nodes, hosts, workers
+from tests.helpers.nodes import KEY, Driver, hosts, workers
 from tests.helpers.waiting import wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")]
@@ -48,8 +48,8 @@ def batches(rows: Rows, size: int) -> Iterator[Rows]:
         yield rows[at : at + size]
 
 
-def run(nodes: Nodes, rows: Rows, size: int = 4, deadline_s: float | None = 5.0, **work: Any) -> list[Result]:
-    return list(nodes.engine(Work(**work)).map(start, batches(rows, size), deadline_s))
+def run(driver: Driver, rows: Rows, size: int = 4, deadline_s: float | None = 5.0, **work: Any) -> list[Result]:
+    return list(driver.engine(Work(**work)).map(start, batches(rows, size), deadline_s))
 
 
 def outcomes(results: list[Result]) -> dict[int, Any]:
@@ -57,51 +57,47 @@ def outcomes(results: list[Result]) -> dict[int, Any]:
     return {result.row["x"]: result.fault or (result.value or {}).get("out") for result in results}
 
 
-def test_every_row_is_answered_once_and_nothing_is_left(nodes: Nodes) -> None:
-    assert outcomes(run(nodes, numbers(50))) == {x: 2 * x for x in range(50)}
+def test_every_row_is_answered_once_and_nothing_is_left(driver: Driver) -> None:
+    assert outcomes(run(driver, numbers(50))) == {x: 2 * x for x in range(50)}
     wait_for(lambda: not hosts() and not workers())
 
 
-def test_the_guilty_row_alone_is_blamed(nodes: Nodes) -> None:
+def test_the_guilty_row_alone_is_blamed(driver: Driver) -> None:
     rows = numbers(24)
     for at, do in ((3, "sleep"), (8, "exit"), (13, "segfault"), (18, "raise"), (23, "kill")):
         rows[at] |= {"do": do, "s": 60}
-    found = outcomes(run(nodes, rows, deadline_s=2.0))
+    found = outcomes(run(driver, rows, deadline_s=2.0))
     assert {x: found.pop(x) for x in (3, 8, 13, 18, 23)} == {3: "timeout", 8: "crash", 13: "crash", 18: "crash", 23: "crash"}
     assert found == {x: 2 * x for x in found}
 
 
-def during(nodes: Nodes, happens: Callable[[], object], n: int = 60) -> dict[int, Any]:
+def during(driver: Driver, happens: Callable[[], object], n: int = 60) -> dict[int, Any]:
     """What becomes of rows of a tenth of a second, when something happens after the first ones."""
     rows, results = [{"x": x, "do": "sleep", "s": 0.1} for x in range(n)], []
-    for result in nodes.engine(Work()).map(start, batches(rows, 4), 30.0):
+    for result in driver.engine(Work()).map(start, batches(rows, 4), 30.0):
         results.append(result)
         if len(results) == 8:
             happens()
     return outcomes(results)
 
 
-def test_a_host_that_is_killed_gives_its_batches_to_others(nodes: Nodes) -> None:
-    assert during(nodes, lambda: hosts()[0].kill()) == {x: 2 * x for x in range(60)}
-    assert any("is lost" in said for said in nodes.said)
+def test_a_host_that_is_killed_gives_its_batches_to_others(driver: Driver) -> None:
+    assert during(driver, lambda: hosts()[0].kill()) == {x: 2 * x for x in range(60)}
+    assert any("is lost" in said for said in driver.said)
 
 
-def test_a_node_that_is_killed_and_one_that_joins(nodes: Nodes) -> None:
-    def swap() -> None:
-        nodes.end(nodes.second)
-        nodes.second = nodes.add()
-
-    del nodes.said[:]
-    assert during(nodes, swap, 120) == {x: 2 * x for x in range(120)}
-    assert any("is lost (its node is gone)" in said or "is lost (Actor" in said for said in nodes.said)
-    assert any("takes part, with 1 seat" in said for said in nodes.said)
-    assert nodes.teller.note == "2 nodes, 2 seats"
+def test_a_node_that_is_killed_and_one_that_joins(driver: Driver) -> None:
+    del driver.said[:]
+    assert during(driver, lambda: driver.nodes.replace(0, whole=False), 120) == {x: 2 * x for x in range(120)}
+    assert any("is lost (its node is gone)" in said or "is lost (Actor" in said for said in driver.said)
+    assert any("takes part, with 1 seat" in said for said in driver.said)
+    assert driver.teller.note == "2 nodes, 2 seats"
 
 
-def test_a_row_that_ends_its_host_is_a_crash_and_goes_no_further(nodes: Nodes) -> None:
+def test_a_row_that_ends_its_host_is_a_crash_and_goes_no_further(driver: Driver) -> None:
     rows = numbers(16)
     rows[5] |= {"do": "kill parent"}
-    results = run(nodes, rows, deadline_s=30.0)
+    results = run(driver, rows, deadline_s=30.0)
     assert outcomes(results) == {x: "crash" if x == 5 else 2 * x for x in range(16)}
     [crash] = [result for result in results if result.fault]
     assert crash.message == "it ended 2 hosts of the cluster"
@@ -111,10 +107,10 @@ def test_a_row_that_ends_its_host_is_a_crash_and_goes_no_further(nodes: Nodes) -
     ("begin", "error", "said"), [(start_refuses, BadInput, "/nowhere"), (start_breaks, WorkerError, "Zero")]
 )
 def test_what_a_start_raises_stops_the_stage(
-    nodes: Nodes, begin: Callable[[], Worker], error: type[Exception], said: str
+    driver: Driver, begin: Callable[[], Worker], error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said):
-        list(nodes.engine(Work()).map(begin, batches(numbers(8), 4), None))
+        list(driver.engine(Work()).map(begin, batches(numbers(8), 4), None))
     wait_for(lambda: not hosts())
 
 
@@ -122,24 +118,24 @@ def refuse() -> None:
     raise BadInput("no sandbox here")
 
 
-def test_nodes_that_cannot_do_the_work_are_left_out_and_none_at_all_is_an_error(nodes: Nodes) -> None:
+def test_nodes_that_cannot_do_the_work_are_left_out_and_none_at_all_is_an_error(driver: Driver) -> None:
     with pytest.raises(WorkerError, match="no node of the cluster can do this: no sandbox here"):
-        run(nodes, numbers(4), check=refuse)
-    assert any("is left out: no sandbox here" in said for said in nodes.said)
+        run(driver, numbers(4), check=refuse)
+    assert any("is left out: no sandbox here" in said for said in driver.said)
 
 
-def test_alone_is_one_worker_in_all(nodes: Nodes) -> None:
-    seen = [len(workers()) for _ in nodes.engine(Work(alone=True)).map(start, batches(numbers(12), 4), 5.0)]
+def test_alone_is_one_worker_in_all(driver: Driver) -> None:
+    seen = [len(workers()) for _ in driver.engine(Work(alone=True)).map(start, batches(numbers(12), 4), 5.0)]
     assert len(seen) == 12 and max(seen) == 1
 
 
-def test_another_code_on_a_node_stops_with_its_name(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_code_on_a_node_stops_with_its_name(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datakit.engine.fleet.versions", lambda: {**versions(), "Python": "3.99"})
     with pytest.raises(WorkerError, match=r"has Python .* \(3.99 here\).*install the same on all nodes"):
-        run(nodes, numbers(4))
+        run(driver, numbers(4))
 
 
-def test_nothing_is_left_of_a_driver_that_is_killed(nodes: Nodes) -> None:
+def test_nothing_is_left_of_a_driver_that_is_killed(driver: Driver) -> None:
     """And while it runs its environment is on no node: hosts have that of their node, workers lose what looks like a key."""
     code = f"""
         from datakit.engine.protocol import Work
@@ -147,14 +143,14 @@ def test_nothing_is_left_of_a_driver_that_is_killed(nodes: Nodes) -> None:
         from datakit.signals import Signals
         from tests.helpers.engine_workers import start
         batches = [[{{"x": x, "do": "sleep", "s": 0.2}}] for x in range(400)]
-        for result in RayEngines({nodes.cluster.address!r}, print, Signals(), 20).engine(Work()).map(start, batches, 30.0):
+        for result in RayEngines({driver.address!r}, print, Signals(), 20).engine(Work()).map(start, batches, 30.0):
             print("one", flush=True)
     """
     env = {**os.environ, "OPENAI_API_KEY": "of the driver", "OF_THE_DRIVER": "of the driver"}
-    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, env=env, stdout=subprocess.PIPE) as driver:
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, env=env, stdout=subprocess.PIPE) as other:
         wait_for(lambda: len(workers()) == 2)
         seen = [one.environ() for one in (*hosts(), *workers())]
-        os.kill(driver.pid, signal.SIGKILL)
+        os.kill(other.pid, signal.SIGKILL)
     wait_for(lambda: not hosts() and not workers())
     assert len(seen) == 4 and not any("of the driver" in variables.values() for variables in seen)
     assert [variables.get(KEY) for variables in seen] == ["of the nodes"] * 2 + [None] * 2
@@ -162,7 +158,7 @@ def test_nothing_is_left_of_a_driver_that_is_killed(nodes: Nodes) -> None:
 
 @pytest.mark.parametrize(("sign", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_sends_no_more_and_stores_what_is_under_way(
-    nodes: Nodes, tmp_path: Path, sign: signal.Signals, status: int
+    driver: Driver, tmp_path: Path, sign: signal.Signals, status: int
 ) -> None:
     """Verdicts that are done are stored, rows that have not begun are left to the next build, and nothing is left on a node."""
     programs = [f"```python\nimport time\ndef f():\n    time.sleep(0.3)\n    return {at}\n```" for at in range(60)]
@@ -172,7 +168,7 @@ def test_a_signal_sends_no_more_and_stores_what_is_under_way(
     recipe = {"domain": "code", "sources": [source], "select": {"margin": None}}
     (tmp_path / "r.yaml").write_text(json.dumps({**recipe, "score": None}))
     run = tmp_path / "run"
-    build = ["build", "--recipe", tmp_path / "r.yaml", "--out", run, "--until", "verify", "--cluster", nodes.cluster.address]
+    build = ["build", "--recipe", tmp_path / "r.yaml", "--out", run, "--until", "verify", "--cluster", driver.address]
     command = [sys.executable, "-m", "datakit", *map(str, build)]
     env = {**os.environ, "COLUMNS": "200"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, cwd=ROOT) as process:
@@ -188,7 +184,7 @@ def test_a_signal_sends_no_more_and_stores_what_is_under_way(
     assert outcomes.rows() == [("failed", 59), ("passed", 1)], ended.stderr
 
 
-def test_a_run_does_not_know_which_engine_made_it(nodes: Nodes, tmp_path: Path) -> None:
+def test_a_run_does_not_know_which_engine_made_it(driver: Driver, tmp_path: Path) -> None:
     """Verdicts of programs and scores of a model, begun here and gone on with on the cluster, are those of this machine."""
     rows = [
         {"prompt": f"Write f{at}().", "tests": [f"assert f{at}() == 1"], "model": model, "text": f"```python\n{program}\n```"}
@@ -216,7 +212,7 @@ def test_a_run_does_not_know_which_engine_made_it(nodes: Nodes, tmp_path: Path) 
     heard = Heard()
     build(recipe, tmp_path / "here", Options(), heard)
     build(recipe, tmp_path / "both", Options(until="verify", limit=3), heard)
-    build(recipe, tmp_path / "both", Options(cluster=nodes.cluster.address), heard)
+    build(recipe, tmp_path / "both", Options(cluster=driver.address), heard)
     for table, told in (("verdicts", ["duration_s"]), ("scores", []), ("pairs", []), ("demos", []), ("failures", [])):
         here, both = (table_of(tmp_path / name, table).drop(told) for name in ("here", "both"))
         assert here.height or table == "failures"
@@ -225,7 +221,7 @@ def test_a_run_does_not_know_which_engine_made_it(nodes: Nodes, tmp_path: Path) 
 
 @pytest.mark.parametrize("domain", ["math", "code"])
 @pytest.mark.parametrize("every", [40, pytest.param(1, marks=pytest.mark.long)])
-def test_labelled_rows_have_the_same_verdicts(nodes: Nodes, shared_data: Path, domain: str, every: int) -> None:
+def test_labelled_rows_have_the_same_verdicts(driver: Driver, shared_data: Path, domain: str, every: int) -> None:
     """Real answers, on two nodes and on this machine. What took too long is compared nowhere: that is the machine's to say."""
     with gzip.open(shared_data / "responses" / f"{domain}.jsonl.gz", "rt", encoding="utf-8") as file:
         given = [json.loads(line) for line in file][::every]
@@ -242,7 +238,7 @@ def test_labelled_rows_have_the_same_verdicts(nodes: Nodes, shared_data: Path, d
     ]
     options = {"math": VerifyMath(), "code": VerifyCode()}[domain]
     found = []
-    for engines in (LocalEngines(), nodes):
+    for engines in (LocalEngines(), driver):
         judged = verdicts(DOMAINS[domain](options), batches(rows, 64), Heard(), engines)
         found.append({row["at"]: verdict for row, verdict, _ in judged})
     here, there = found

@@ -21,7 +21,7 @@ from datakit.errors import BadInput
 from datakit.signals import Signals
 from tests.helpers.command import DATAKIT, datakit
 from tests.helpers.folders import ROOT
-from tests.helpers.nodes import Nodes
+from tests.helpers.nodes import Driver
 from tests.helpers.waiting import wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")]
@@ -48,7 +48,7 @@ def answers(folder: Path, **sections: Any) -> Path:
     ],
 )
 def test_an_address_where_nothing_is(
-    nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, of_ray: str | None, said: str
+    driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, of_ray: str | None, said: str
 ) -> None:
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     env = {} if of_ray is None else {"RAY_ADDRESS": of_ray}
@@ -58,7 +58,7 @@ def test_an_address_where_nothing_is(
     assert said in ended.stderr and "Traceback" not in ended.stderr
 
 
-def test_no_cluster_on_this_machine(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_cluster_on_this_machine(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     def nowhere(**_: Any) -> None:
         raise ConnectionError("Could not find any running Ray instance")
 
@@ -68,15 +68,15 @@ def test_no_cluster_on_this_machine(nodes: Nodes, monkeypatch: pytest.MonkeyPatc
         RayEngines("auto", lambda *_: None, Signals(), 20.0).engine(Work())
 
 
-def test_a_gpu_that_no_node_has(nodes: Nodes, tmp_path: Path) -> None:
+def test_a_gpu_that_no_node_has(driver: Driver, tmp_path: Path) -> None:
     model = str(ROOT / "data" / "micro" / "code-reward")
     recipe = answers(tmp_path, score={"type": "armorm", "model": model, "devices": ["cuda"]}, select={"margin": None})
-    ended = datakit("build", "--recipe", recipe, "--out", tmp_path / "run", "--cluster", nodes.cluster.address)
+    ended = datakit("build", "--recipe", recipe, "--out", tmp_path / "run", "--cluster", driver.address)
     said = "cannot be used: no node of the cluster can do this: no node has a GPU"
     assert ended.returncode == 2 and f"error: score.model: {model} {said}" in ended.stderr, ended.stderr
 
 
-def test_sigterm_while_ray_connects_is_the_builds(nodes: Nodes, tmp_path: Path) -> None:
+def test_sigterm_while_ray_connects_is_the_builds(driver: Driver, tmp_path: Path) -> None:
     """Ray's own handler is in force then, which would end it with the status 15."""
     recipe = answers(tmp_path, score=None, select={"margin": None})
     code = """
@@ -90,7 +90,7 @@ def test_sigterm_while_ray_connects_is_the_builds(nodes: Nodes, tmp_path: Path) 
         from datakit.cli import main
         main()
     """
-    build = ["build", "--recipe", recipe, "--out", tmp_path / "run", "--cluster", nodes.cluster.address]
+    build = ["build", "--recipe", recipe, "--out", tmp_path / "run", "--cluster", driver.address]
     command = [sys.executable, "-c", textwrap.dedent(code), *map(str, build)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 143 and "Traceback" not in ended.stderr, ended.stderr
@@ -98,7 +98,7 @@ def test_sigterm_while_ray_connects_is_the_builds(nodes: Nodes, tmp_path: Path) 
 
 
 @pytest.mark.long  # Ray tries for 20 seconds
-def test_a_cluster_that_wants_another_token(nodes: Nodes, tmp_path: Path) -> None:
+def test_a_cluster_that_wants_another_token(driver: Driver, tmp_path: Path) -> None:
     """Without a token, and with another one, the sentence is the same; with the right one the build gets in."""
     right = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "right" * 8}
     head = ["--num-cpus", "0", "--include-dashboard", "false", "--object-store-memory", str(100 * 2**20), "--block"]
@@ -137,5 +137,5 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_signals_stay_with_the_build(nodes: Nodes) -> None:
-    assert nodes.handlers[0] == nodes.handlers[1]
+def test_signals_stay_with_the_build(driver: Driver) -> None:
+    assert driver.handlers[0] == driver.handlers[1]

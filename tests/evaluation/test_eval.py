@@ -463,3 +463,14 @@ def test_folders_are_served_and_stopped_and_the_prefill_is_said_to_be_left_out(t
     there = rows_of(tmp_path / "out" / "micro", "SELECT DISTINCT model, revision FROM responses ORDER BY 1")
     assert [row["model"] for row in there] == ["llama", "target"], "no path: seeds are the same in every checkout"
     assert all(row["revision"].startswith("local-") for row in there), "a folder's files are the model's revision"
+
+
+@pytest.mark.parametrize("request_by", ["batch", "auto"])
+def test_a_model_that_cannot_be_asked_is_evaluated_again(benchmark, tmp_path, request_by):
+    """Whichever client asks: no sentence sends to another command."""
+    pytest.importorskip("openai")
+    source = tmp_path / "source.yaml"
+    with running(Fake(key="sk-right")) as fake:
+        source.write_text(f"{{type: endpoint, model: m, request: {request_by}, base_urls: ['{fake.url}']}}")
+        done = datakit("eval", "--suite", benchmark(), "--model", f"m={source}", "--out", tmp_path / "out")
+    assert done.returncode == 3 and "then evaluate again" in done.stderr and "build again" not in done.stderr, done.stderr

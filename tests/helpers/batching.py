@@ -104,7 +104,7 @@ def by_requests(fake: Fake) -> Rows:
     source, rows = source_of(fake, request="single"), Rows()
 
     async def sample() -> None:
-        async with Client(source.model, source.base_urls, OPEN, 8, 20.0) as client:
+        async with Client(source.model, source.base_urls, OPEN, max_in_flight=8, timeout_s=20.0) as client:
             await Sampler(source, client).sample(asks_of(source, set()), lambda responses, failures: rows.extend(responses))
 
     asyncio.run(sample())

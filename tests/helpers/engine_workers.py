@@ -53,6 +53,17 @@ def start_noting(file):
     return start()
 
 
+def noting(folder, begin):
+    """A start whose workers leave a file in the folder when they get rows."""
+    worker = begin()
+
+    def noted(rows):
+        (folder / str(os.getpid())).touch()
+        yield from worker(rows)
+
+    return noted
+
+
 def start_short():
     return lambda rows: [do(row) for row in rows[:2]]
 

@@ -183,6 +183,8 @@ class Fake:
     knows_activation: bool = True
     """Without use_activation: false a number goes through the sigmoid; a server that does not know the field always does it."""
     key: str | None = None
+    open_list: bool = False
+    """Its models are listed to everybody, whatever the key."""
     echo_key: bool = False
     """Every error message and broken body repeats the Authorization header."""
     models: tuple[str, ...] = ()
@@ -261,7 +263,8 @@ class Fake:
                 if self.health == "hang":
                     await asyncio.sleep(math.inf)
                 known = [{"id": name, "object": "model", "created": 0, "owned_by": "fake"} for name in self.models]
-                return self._refused(request) or web.json_response({"object": "list", "data": known})
+                refused = None if self.open_list else self._refused(request)
+                return refused or web.json_response({"object": "list", "data": known})
             case "/health":
                 return await self._say_health()
             case "/metrics" if self.metrics:
@@ -307,6 +310,8 @@ class Fake:
         try:
             if (refused := self._refused(request, body["model"])) is not None:
                 return refused
+            if not body["messages"]:
+                return error(400, "messages: at least one is needed", "BadRequestError")
             if body.get("continue_final_message") and body.get("add_generation_prompt", True):
                 message = "Cannot set both `continue_final_message` and `add_generation_prompt` to True."
                 return error(400, message, "BadRequestError")

@@ -138,7 +138,7 @@ def test_plots_that_this_run_has_nothing_for(report: Report) -> None:
     assert report.plotted is not None
     source = replace(report.sources[0], endings=[Ending("length", 6)], failures=4)
     agreement = Agreement("given", "other", 36, 0.5, 24, 12, 12, 0, 0.5, 0.0)
-    spent = SourceSpent(source.model, None, "", 36, 36, 36, 0, 1_000, 2_000, None, 0.5)
+    spent = SourceSpent(source.model, None, "", 36, 36, 36, 36, 0, 1_000, 2_000, None, 0.5)
     plotted = replace(
         report.plotted,
         ranks=[RankCell("given", "other", 0.0, 0.5, 7), RankCell("given", "other", 0.5, 0.5, 9)],

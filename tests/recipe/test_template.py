@@ -100,8 +100,8 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path):
     done, sent = built(tmp_path, [{"question": "1 + 1?", "gold": "2"}], "{qestion}", columns={"reference": "gold"})
     assert (done.returncode, sent) == (2, [])
     assert (
-        "p.jsonl: template: there is no column 'qestion'; the file has gold, question. Write the name of one of these in "
-        "braces; {{qestion}} is the text {qestion}"
+        "r.yaml: prompts.0.template: there is no column 'qestion'; did you mean 'question'? p.jsonl has gold, question. Write "
+        "the name of one of these in braces; {{qestion}} is the text {qestion}"
     ) in done.stderr
 
 

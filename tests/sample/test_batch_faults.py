@@ -254,7 +254,7 @@ def test_what_runs_when_a_build_is_to_end_runs_on_and_is_taken_up_by_the_next(fa
     fake.looks = 10_000
     fake.http = lambda number, call: batching.drain() if number == 7 else None
     assert batching.go() is None and batching.responses == {}
-    assert batching.said == ["fake/one: batch_1, batch_2 runs on; the next build stores what comes of it"]
+    assert batching.said == ["fake/one: batch_1, batch_2 runs on; build again to store what comes of it"]
     fake.looks, fake.http = 1, FakeBatches().http
     assert batching.go() is None and batching.rows == undisturbed and batching.paid_once and len(fake.batches) == 3
 

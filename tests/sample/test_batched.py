@@ -256,7 +256,7 @@ def test_a_signal_leaves_batches_running_and_the_next_build_takes_them_up(fake, 
         wait_for(lambda: fake.calls.count("GET /batches/id") >= 2)
         process.send_signal(sign)
         said = process.communicate(timeout=60)[1]
-    assert process.returncode == status and "fake/one: batch_1 runs on; the next build stores what comes of it" in said, said
+    assert process.returncode == status and "fake/one: batch_1 runs on; build again to store what comes of it" in said, said
     assert "Go on with: datakit build" in said and "Traceback" not in said
     assert "batches: 1 in progress; 0 of 24 lines" in said, "the view tells how it fares"
     fake.looks = 1
@@ -272,7 +272,9 @@ def test_a_running_batch_is_not_paid_again_by_requests(fake, problems, tmp_path,
     assert kill_at(tmp_path, fake, recipe, (4, "before"))
     single = recipe | {"sources": [recipe["sources"][0] | {"request": "single"}]}
     refused = build(tmp_path, single)
-    assert refused.returncode == 2 and "batch batch_1 is being answered; build with request: batch" in refused.stderr
+    assert (
+        refused.returncode == 2 and "batch batch_1 is being answered; leave request: batch until it has ended" in refused.stderr
+    )
     recipe["sources"][0]["n"] = N
     assert build(tmp_path, recipe).returncode == 0
     assert table(tmp_path / "run") == undisturbed and paid_once(fake)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from datakit.client import OPEN, Client, calls, replica
+from datakit.client import OPEN, calls, client_for, replica
 from datakit.errors import SourceStopped
 from datakit.recipe import EndpointSource
 from datakit.sample.one_source import Ask, Sampler
@@ -70,9 +70,7 @@ class Sampled:
 
     async def _sample(self) -> None:
         source = self.source
-        async with Client(
-            source.model, source.base_urls, OPEN, source.max_in_flight, source.timeout_s, omit=source.omit
-        ) as client:
+        async with client_for(source, source.base_urls, OPEN, proven=False) as client:
             self.sampler = Sampler(source, client)
             await asyncio.wait_for(self.sampler.sample(iter(self.asks), self._store), 60)
 

@@ -109,6 +109,22 @@ def test_sources_are_told_apart_and_imported_responses_cost_nothing(tmp_path):
     assert (whole.prompt_tokens, whole.completion_tokens) == (310, 70) and whole.cost == pytest.approx(0.00068)
 
 
+def test_what_is_not_wanted_now_is_in_the_sums_and_said(tmp_path):
+    """Samples beyond n, and of prompts that are out of the dataset: with them a source is not complete that lacks others."""
+    recipe = recipe_with(tmp_path)
+    by_prompt = [("p0", "d0", 7), ("the same question", "d0", 1), ("p1", "d1", 2), ("x", "dropped", 4), ("old", None, 1)]
+    rows = [
+        row | {"messages_digest": digest}
+        for prompt_id, digest, n in by_prompt
+        for row in rows_by(recipe.sampled[0], [(prompt_id, 1, 10, n)])
+    ]
+    [spent] = spent_by(tmp_path / "run", recipe, rows)
+    assert (spent.n_responses, spent.n_wanted, spent.n_there) == (15, 10, 9), "of the old run no digest is known"
+    page = drawn([spent])
+    assert ["one", "9", "of", "10", "5", "50", "105"] in [line.split() for line in page.splitlines()]
+    assert "6 responses of sources above are not wanted now: they stay, and took their part of the tokens" in page
+
+
 @examples(8)
 @given(split=st.lists(st.integers(1, 6), max_size=8), prompt_tokens=st.integers(0, 10_000))
 def test_however_samples_are_split_into_requests(tmp_path_factory, split, prompt_tokens):

@@ -251,13 +251,39 @@ def test_a_row_that_cannot_be_used_is_named_and_none_is_added(run, tmp_path, row
     assert count(run, "flags") == before
 
 
-def test_flags_of_ids_that_are_not_there_stay_and_are_counted(run, tmp_path):
-    rows = [
-        {"response_id": "of another run", "flag": "keep"},
-        {"prompt_id": rows_of(run, "FROM prompts")[0]["prompt_id"], "flag": "keep"},
-    ]
+def test_flags_of_ids_that_are_not_there_stay_and_are_named(run, tmp_path):
+    """With what may be meant: an id in part, one that is misspelt, one of the other kind; what is like none has no hint."""
+    prompt = rows_of(run, "FROM prompts ORDER BY prompt_id")[0]["prompt_id"]
+    response = rows_of(run, "FROM responses ORDER BY response_id")[0]["response_id"]
+    for unknown, said in (
+        ({"response_id": "of another run"}, "response_id 'of another run'\n"),
+        ({"response_id": response[:8]}, f"response_id '{response[:8]}'; did you mean '{response}'?\n"),
+        ({"response_id": response[:-1] + "x"}, f"response_id '{response[:-1]}x'; did you mean '{response}'?\n"),
+        ({"prompt_id": response}, f"prompt_id '{response}'; did you mean the response_id '{response}'?\n"),
+        ({"response_id": prompt}, f"response_id '{prompt}'; did you mean the prompt_id '{prompt}'?\n"),
+        ({"prompt_id": f"{prompt}."}, f"prompt_id '{prompt}.'; did you mean '{prompt}'?\n"),
+        ({"chosen_id": response, "rejected_id": "7"}, "rejected_id '7'\n"),
+    ):
+        rows = [unknown | {"flag": "note", "note": "x"}, {"prompt_id": prompt, "flag": "note", "note": "y"}]
+        done = datakit("flag", run, write(tmp_path / "flags.jsonl", rows))
+        assert (
+            "2 flags added" in done.stderr and f"1 flag of ids that this run does not have now; {STAYS}  {said}" in done.stderr
+        )
+
+
+STAYS = "what is flagged stays:\n"
+
+
+def test_of_many_unknown_ids_the_first_are_named(run, tmp_path):
+    rows = [{"prompt_id": f"{at}", "flag": "note", "note": "x"} for at in (91, 92, 92, 93, 94, 95)]
     done = datakit("flag", run, write(tmp_path / "flags.jsonl", rows))
-    assert "2 flags added" in done.stderr and "1 flag of ids that this run does not have now" in done.stderr
+    assert done.stderr.split(STAYS)[1].splitlines()[:4] == [
+        "  prompt_id '91'",
+        "  prompt_id '92'",
+        "  prompt_id '93'",
+        "  and 2 more ids",
+    ]
+    assert "6 flags of ids" in done.stderr
 
 
 class FlaggingAt(Heard):

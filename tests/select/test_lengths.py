@@ -15,7 +15,7 @@ from datakit.audit.lengths import describe_rule
 from datakit.domains import domain_of
 from datakit.errors import BadInput, RecipeError
 from datakit.recipe import parse
-from datakit.select.lengths import Slope, common_slope, pooled, shrink, slopes, solve
+from datakit.select.lengths import Slope, common_slope, pooled, shrink, slopes
 from datakit.select.rule import check_measured, make_candidates, rule_in, rule_of, select_pairs
 from datakit.store import Run, load_sql
 from datakit.tables.intervals import wilson
@@ -312,15 +312,6 @@ def test_own_slopes_are_drawn_to_the_common_one():
     alike = [Slope(1, 1.0, 0.2, 9.0, 30, 10), Slope(2, 1.0, 0.4, 9.0, 30, 10)]
     assert shrink(alike) == {1: pytest.approx(0.3), 2: pytest.approx(0.3)}
     assert shrink([Slope(1, 0.0, 0.0, 1.0, 9, 3)]) == {1: 0.0}
-
-
-@given(st.lists(st.integers(-3, 3), min_size=3, max_size=3))
-def test_a_singular_system_has_a_solution(values):
-    """Sums of rows are 0, as in the matrix of sources whose means are known up to a constant."""
-    matrix = [[2.0, -1.0, -1.0], [-1.0, 2.0, -1.0], [-1.0, -1.0, 2.0]]
-    wanted = [v - sum(values) / 3 for v in values]
-    solution = solve(matrix, wanted)
-    assert [sum(m * x for m, x in zip(row, solution, strict=True)) for row in matrix] == pytest.approx(wanted)
 
 
 # ------------------------------------------------------------------------------------------------------- planted bias

@@ -54,6 +54,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "sources": {"model": ODD, "revision": None, "sampling": '{"temperature":0.8}', "type": "endpoint", "n": 5},
     "overlaps": {"prompt_id": ODD, "reason": "contaminated: x", "met": ODD, "share": 1 / 3, "text": ODD},
     "judges": {"judge": "j@1", "type": "armorm"},
+    "notes": {"things": "rows", "what": ODD, "n": 2**40, "first": ""},
     "responses": {"response_id": ODD, "text": ODD, "sample_index": 2**62, "seed": 2**31 - 1, "latency_s": 0.1 + 0.2,
                   "messages_digest": "d", "n_chars": compared(ODD)[0], "text_hash": compared(ODD)[1]},
     "verdicts": {"response_id": "r", "verifier": "v@1", "reference_digest": "", "outcome": "passed", "duration_s": 1e-9},

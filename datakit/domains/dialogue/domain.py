@@ -44,7 +44,7 @@ class Dialogue:
             known = self._knowledge(row["knowledge"], where) if "knowledge" in row else kb
             if known is None:
                 hint = ": name a file in verify.kb, or the column that has it in columns.knowledge"
-                raise BadRow(where, "no knowledge", hint, is_empty=True)
+                raise BadRow(where, "no knowledge", hint, may_drop=True)
             turns, is_dialogue = _turns(row)
             if turns is None or not is_dialogue:
                 yield self._prompt(row, turns, row.get("reference"), known, source, number)

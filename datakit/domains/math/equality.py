@@ -47,6 +47,7 @@ _PROSE = re.compile(  # words that are not a number: "there is none", "Error: ..
     r"(?:[a-zA-Z]+[,.]?|[a-zA-Z]{3,}:|N/A) [a-zA-Z ,.'-]+|(?:[a-zA-Z/]+:? )?\(?[a-zA-Z][a-z]+(?: [a-z]{2,}){3}[a-zA-Z ,.'-]*\)?"
     r"|[a-zA-Z]{5,}|[a-df-hj-zA-Z]\(\d{1,9}\)"
 )
+_WORDED = re.compile(r"[a-zA-Z]{4,}|[a-zA-Z]+(?:[ ,.'/-]+[a-zA-Z]+)+[.!?]?")
 _WORDS = re.compile(r"[a-zA-Z]{2,}(?:[ '-]+[a-zA-Z]+)*")
 
 
@@ -112,6 +113,12 @@ def golds_of(reference: str) -> list[str]:
     if not isinstance(listed, list) or not listed or not all(isinstance(one, str) and one.strip() for one in listed):
         listed = [reference]
     return [(one.rpartition("####")[2] if "####" in one else boxed_reference(one) or one).strip() for one in listed]
+
+
+def is_worded(reference: str) -> bool:
+    """Return whether every gold in it is only words: "see above", N/A, \\text{east}; abc may be a product."""
+    golds = [unwrapped(cleaned(gold)) for gold in golds_of(reference)]
+    return all(_WORDED.fullmatch(gold) for gold in golds)
 
 
 def letters_of(golds: Sequence[str]) -> set[str]:

@@ -49,12 +49,15 @@ class Mcq:
         shown = row if template is None else {**row, "template": template}
         try:
             listed = read_choices(row.get("choices"), where)
-            right = right_choice(row.get("reference"), listed, self.reference, where)
         except Unusable as reason:
             return {**shown, **{name: [] for name in CHOICES}, "reference": None}, str(reason)
         order = [*range(len(listed.texts))]
         if _SHUFFLED in named:
             order = shown_order(listed.texts, canonical_json({name: named[name] for name in named if name != _SHUFFLED}))
         texts = [listed.texts[at] for at in order]
-        reference = canonical_json({"answer": ascii_uppercase[order.index(right)], "choices": texts})
-        return {**shown, **dict.fromkeys(CHOICES, texts), "reference": reference}, None
+        asked = {**shown, **dict.fromkeys(CHOICES, texts)}  # equal with and without an answer
+        try:
+            right = right_choice(row.get("reference"), listed, self.reference, where)
+        except Unusable as reason:
+            return {**asked, "reference": None}, str(reason)
+        return {**asked, "reference": canonical_json({"answer": ascii_uppercase[order.index(right)], "choices": texts})}, None

@@ -394,7 +394,7 @@ GOLDS: list[dict[str, Any]] = [
 def check(folder: Path, golds: list[dict], *args: str, **sections) -> tuple[int, str]:
     """What `datakit check` says of prompts with these golds."""
     (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in golds), encoding="utf-8")
-    (folder / "r.jsonl").write_text(json.dumps({"prompt_id": "strong", "prompt": "?", "model": "m", "text": "x"}) + "\n")
+    (folder / "r.jsonl").write_text(json.dumps({"prompt": "?", "model": "m", "text": "x"}) + "\n")
     recipe = {
         "domain": "code",
         "prompts": [{"type": "file", "path": "prompts.jsonl", "columns": {"reference": "tests"}}],
@@ -657,7 +657,7 @@ def test_real_programs_of_sixteen_models_agree_with_their_labels(shared_data, tm
 def test_gold_solutions_of_mbpp_pass_their_own_tests(shared_data, tmp_path, static, refused):
     """All 974; one of them reads a name that nothing defines, in a branch that no test reaches: static analysis says so."""
     path = shared_data / "prompts" / "mbpp.jsonl.gz"
-    (tmp_path / "r.jsonl").write_text(json.dumps({"prompt_id": "mbpp/1", "prompt": "?", "model": "m", "text": "x"}) + "\n")
+    (tmp_path / "r.jsonl").write_text(json.dumps({"prompt": "?", "model": "m", "text": "x"}) + "\n")
     recipe = {
         "domain": "code",
         "prompts": [{"type": "file", "path": str(path), "columns": {"reference": "tests"}}],
