@@ -103,8 +103,7 @@ class Residue:
 
 @dataclass(frozen=True)
 class Source:
-    """Statistics of a source model; see sql/audit/sources.sql. For an export only the recipe's facts, pairs and demos are
-    known."""
+    """Statistics of a source model; see sql/audit/sources.sql. An export has only the recipe's facts, pairs and demos."""
 
     model: str
     revision: str | None

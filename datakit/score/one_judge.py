@@ -32,8 +32,7 @@ def score_missing(
     """Store the missing scores or judgements of one judge; what cannot be scored becomes a row of `failures`.
 
     `over_budget(prompt_tokens, completion_tokens)` returns the error message if this spends the budget, else None.
-    Returns a list with the reason if a judge behind a URL could not be used or the budget is spent, else an empty list.
-    Raises WorkerError if a model on this machine cannot be loaded or fails on everything.
+    Returns the errors of a judge behind a URL that failed or spent its budget. WorkerError: a local model failed altogether.
     """
     judge = judge_name(reward)
     table = "judgements" if isinstance(reward, ChatJudge) else "scores"
