@@ -134,7 +134,7 @@ def test_an_answer_is_what_counts(domain: str, tmp_path: Path) -> None:
     assert datakit("select", run, "--set", "export.reasoning=keep").returncode == 0
     kept = exported(run)
     assert len(kept) == len(texts) and set(kept) <= thinker.sent
-    assert "stands in front of its answer" in (run / "dpo" / "README.md").read_text()
+    assert "precedes its answer" in (run / "dpo" / "README.md").read_text()
     assert json.loads((run / "dpo" / "manifest.json").read_text())["export"]["reasoning"] == "keep"
 
 

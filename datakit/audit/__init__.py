@@ -1,1 +1,1 @@
-"""What is in a run or an export."""
+"""Describe what is in a run or an export."""

@@ -1,7 +1,7 @@
-"""Pages of what a run holds: candidates, the lineage of a prompt, flips, failures, dropped prompts, flags.
+"""Pages of a run's contents: candidates, the lineage of a prompt, flips, failures, dropped prompts, flags.
 
-At a million pairs a page must not read the run: at the start numbers and ids of all candidates and answers go to memory (a
-snapshot; flags alone are looked at anew), texts are read by place (store/places.py), and pages go by keyset, never by offset.
+With a million pairs a page must not scan the run: at the start numbers and ids of all candidates and answers are loaded (a
+snapshot; only flags are read again), texts are read by place (store/places.py), and pages are found by key, never by offset.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from datakit.select.rule import rule_in
 from datakit.store import Run, load_sql
 from datakit.tables import Flag, Row, Rows
 
-PAGE = 10  # pairs of one page, each with its texts
-LIST = 25  # rows of a page of anything else
+PAGE = 10  # pairs per page, each with its texts
+LIST = 25  # rows per page of anything else
 
 
 @dataclass(frozen=True)
 class Page:
-    """Some candidates with what is shown of them (`Browsing.with_texts`), and what there is beside them."""
+    """A page of candidates with what is shown of them (`Browsing.with_texts`), and the numbers around them."""
 
     rows: Rows
     total: int
-    """Of all pages; what a search that goes on has found so far."""
+    """The number of candidates on all pages; while a search is running, those found so far."""
     first: bool
     last: bool
     searched: float | None = None
-    """The share that a search has looked through; None without one."""
+    """The share of the texts that a search has read; None without one."""
 
 
 @dataclass(frozen=True)
 class Facets:
-    """What can be filtered by: values with how many candidates, or rows, have them."""
+    """The values that can be filtered by, with the number of candidates, or rows, that have them."""
 
     reasons: dict[str, int]
     sources: list[str]
     contestants: list[str]
-    """Who is held against whom on the page of flips; see sql/browse/index_contestants.sql."""
+    """The contestants on the page of flips; see sql/browse/index_contestants.sql."""
     outcomes: list[str]
     judges: list[str]
     dropped: dict[str, int]
@@ -56,7 +56,7 @@ class Facets:
 
 
 class Browsing:
-    """A run that is looked at. One question is answered at a time; `close` ends searches and lets files go."""
+    """A run that is browsed. It answers one question at a time; `close` ends searches and closes files."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -73,12 +73,12 @@ class Browsing:
         self.facets = self._find_facets()
 
     def close(self) -> None:
-        """End what still searches, and let the files go."""
+        """End running searches and close files."""
         self._searches.close()
         self._texts.close()
 
     def page(self, wanted: Filter, anchor: int | None = None, forward: bool = True, most: int = PAGE) -> Page:
-        """The candidates after (or before) the one with the number `anchor`, or the first ones."""
+        """Return the candidates after (or before) the one with the number `anchor`, or the first ones."""
         with self._lock:
             only, searched = self._limit(wanted)
             model_no = self._models.get(wanted.source, 0) if wanted.source is not None else 0
@@ -89,7 +89,8 @@ class Browsing:
         return Page(self.with_texts(rows), found.total, at_start, at_end, searched)
 
     def with_texts(self, rows: Rows) -> Rows:
-        """Candidates with `prompt`, and of `chosen` and `rejected` the text, the verdict and each judge's score; with flags."""
+        """Return the candidates with `prompt`, flags, and for `chosen` and `rejected` the text, the verdict and each judge's
+        score."""
         sides = [(row, side) for row in rows for side in ("chosen", "rejected")]
         answers = self._texts.answers([(row[f"{side}_id"], row[f"{side}_part"], row[f"{side}_row"]) for row, side in sides])
         verdicts = self._texts.verdicts([_answer(row, side) for row, side in sides if row[f"{side}_id"]], self.rule.verifier)
@@ -108,12 +109,12 @@ class Browsing:
         return found
 
     def lineage(self, prompt_id: str) -> Lineage:
-        """What became of a prompt and of every answer to it. BadInput where the run has no such prompt."""
+        """Return the fate of a prompt and of every answer to it. Raises BadInput if the run has no such prompt."""
         with self._lock:
             return find_lineage(self.run, self._reasons, self._texts, self.flags(), prompt_id)
 
     def flips(self, better: str, worse: str, after: int = 0) -> tuple[Rows, int]:
-        """Prompts that one contestant got right and the other did not: right and wrong answer with texts; and how many."""
+        """Return prompts that one contestant got right and the other did not, with both texts; and their total number."""
         with self._lock:
             numbers = {"better": self._contestants.get(better, 0), "worse": self._contestants.get(worse, 0)}
             params = {**numbers, "after": after, "most": PAGE}
@@ -130,18 +131,18 @@ class Browsing:
             return [{**row, "prompt": asked.get(row["prompt_id"], {})} for row in rows], int(rows[0]["total"]) if rows else 0
 
     def dropped(self, reason: str | None, after: str = "") -> Rows:
-        """Prompts that are left out, with what they met."""
+        """Return a page of dropped prompts, with what they met."""
         with self._lock:
             params = {"reason": reason, "after": after, "most": LIST}
             return self.run.query(load_sql("browse/dropped"), params).to_dicts()
 
     def failures(self, cause: str | None, after: str = "") -> Rows:
-        """Failures that still stand."""
+        """Return a page of the failures that still stand."""
         with self._lock:
             return self.run.query(load_sql("browse/failures"), {"cause": cause, "after": after, "most": LIST}).to_dicts()
 
     def flags(self) -> Rows:
-        """What people say now, also of what is no pair any more; the last first."""
+        """Return the flags that count now, also those on what is no longer a pair; the latest first."""
         with self._lock:
             return self._said.standing()
 
@@ -150,7 +151,8 @@ class Browsing:
         self._said.say(ids, flag, note, who)
 
     def _limit(self, wanted: Filter) -> tuple[pl.Series | None, float | None]:
-        """True for the candidates that a search and flags leave, and how far the search has come."""
+        """Return a mask of the candidates that match the search and the flags, and the share of texts that the search has
+        read."""
         only: pl.Series | None = None
         searched = None
         if wanted.words is not None:
@@ -186,6 +188,6 @@ class Browsing:
 
 
 def _answer(row: Row, side: str) -> Row:
-    """What `Texts.verdicts` asks of one side of a candidate."""
+    """Return the fields of one side of a candidate that `Texts.verdicts` needs."""
     names = {"response_id": "id", "outcome": "outcome", "verdict_part": "verdict_part", "verdict_row": "verdict_row"}
     return {"prompt_id": row["prompt_id"], **{name: row[f"{side}_{part}"] for name, part in names.items()}}

@@ -1,6 +1,6 @@
-"""The index that pages of candidates are found by: numbers and ids of all candidates and answers, in memory.
+"""The index that finds pages of candidates: numbers and ids of all candidates and answers, in memory.
 
-A snapshot of the run. Names are looked up for the rows of a page only, and texts are read by where they lie (audit/texts.py).
+It is a snapshot of the run. Names are looked up for the rows of a page only, and texts are read by place (audit/texts.py).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from datakit.select.rule import Rule, make_candidates, mark_answers
 from datakit.store import Run, load_sql
 
 BY_SELECTION = ("matched", "placed", "faults", "excluded", "source_answers", "flagged_pairs")
-"""Temporary tables that it leaves, and that an index is not made of; their memory goes before the largest ones are made."""
+"""Temporary tables of the selection that the index does not need; they are dropped before its largest tables are made."""
 
 
 def make_index(run: Run, rule: Rule, texts: Texts, prompt_id: str | None = None) -> Reasons:
     """Make the temporary tables browsed (candidates), browsed_answers, browsed_prompts, browsed_models and browsed_contestants.
 
-    `prompt_id`: of one prompt only; a rule looks at all of them all the same, for windows and shares are of the whole run.
-    BadInput where there is no such prompt.
+    `prompt_id`: only this prompt; the rule still reads all of them, because windows and shares depend on the whole run.
+    Raises BadInput if there is no such prompt.
     """
     make_candidates(run, rule, whole=prompt_id is None)
     found = reasons(run, rule)
@@ -41,7 +41,7 @@ def make_index(run: Run, rule: Rule, texts: Texts, prompt_id: str | None = None)
 
 
 def no_prompt(run: Run, prompt_id: str) -> BadInput:
-    """The error where a run has no such prompt."""
+    """Return the error for a run that has no such prompt."""
     return BadInput(f"{run.folder}: no prompt has the id '{prompt_id}'{near_id(run, 'prompt_id', prompt_id)}")
 
 
@@ -51,7 +51,7 @@ def _empty(run: Run, *tables: str) -> None:
 
 
 def _keep_one(run: Run, rule: Rule, prompt_id: str) -> None:
-    """Leave in `answers` and `pair_candidates` what is of one prompt, and that with all columns."""
+    """Keep only the rows of one prompt in `answers` and `pair_candidates`, with all columns."""
     found = run.query("SELECT prompt_no FROM numbered_prompts WHERE prompt_id = $id", {"id": prompt_id})
     if found.is_empty() and run.query("SELECT count(*) FROM prompts WHERE prompt_id = $id", {"id": prompt_id}).item() == 0:
         raise no_prompt(run, prompt_id)

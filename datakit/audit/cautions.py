@@ -1,6 +1,6 @@
-"""What a careful user must know of a run, in sentences: a pure function of the report on it.
+"""Warnings about a run, in sentences: a pure function of the report on it.
 
-The report's numbers say what is there; these say what it means and what to do next.
+The report holds the numbers; warnings say what they mean and what to do next.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from datakit.collect.reading import Note
 from datakit.tables.answers import CUT_OFF
 from datakit.wording import counted
 
-MUCH_TRUNCATED = 0.1  # share of a source's responses from which on it is said
+MUCH_TRUNCATED = 0.1  # share of a source's responses from which on there is a warning
 MUCH_UNJUDGED = 0.1
 MUCH_RESIDUE = 0.01
-FEW_COMPARISONS = 20  # fewer say nothing of a judge
-UNANSWERED = "thought without an answer"  # as sql/audit/sources.sql calls it
+FEW_COMPARISONS = 20  # fewer say nothing about a judge
+UNANSWERED = "thought without an answer"  # the name in sql/audit/sources.sql
 
 
 def caution(report: Report, repeated_keys: dict[str, int]) -> Iterator[str]:
-    """What a careful user must know, as sentences."""
+    """Yield the warnings about a run."""
     yield from noted(report)
     for loss in report.funnel[1].lost:
         yield f"{counted(loss.prompts, 'prompts')} dropped: {loss.reason}"
@@ -51,7 +51,7 @@ def caution(report: Report, repeated_keys: dict[str, int]) -> Iterator[str]:
 
 
 def noted(report: Report) -> Iterator[str]:
-    """What was met in the inputs."""
+    """Yield the peculiarities of the inputs."""
     return (Note(one.things, one.what, one.first).of(one.n) for one in report.notes)
 
 
@@ -66,7 +66,7 @@ def _failure_warnings(report: Report) -> Iterator[str]:
 
 
 def _pairing_warnings(report: Report) -> Iterator[str]:
-    """Why the rule cannot give any pair, where it cannot."""
+    """Yield the reasons if the rule cannot give any pair."""
     answered = [source for source in report.sources if source.responses]
     if report.run.judge is None and report.run.verifier is None:
         yield "no pair is possible: the domain has no verifier and the recipe no judge (score: null); add a judge to score"

@@ -1,4 +1,4 @@
-"""What a run can be asked: its tables and views, with their columns."""
+"""The tables and views of a run that can be queried, with their columns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datakit.store import Run, load_sql
 from datakit.tables import TABLES
 
 VIEWS = ("current_responses", "current_failures", "current_flags", "pairs_with_texts", "wanted_responses", "asked_prompts")
-"""Those that are worth asking; others only stand below these."""
+"""The views that are useful to query; the others only serve these."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Readable:
     rows: int
     doc: str
     columns: dict[str, str]
-    """By name: DuckDB's type."""
+    """DuckDB's type, by column name."""
 
 
 def contents(run: Run) -> list[Readable]:
-    """All tables, then the views that are worth asking."""
+    """Return all tables, then VIEWS."""
     return [_readable(run, name, "table", table.doc) for name, table in TABLES.items()] + [
         _readable(run, name, "view", _first_sentence(load_sql(f"views/{name}"))) for name in VIEWS
     ]
@@ -36,11 +36,11 @@ def _readable(run: Run, name: str, kind: str, doc: str) -> Readable:
 
 
 def _first_sentence(statement: str) -> str:
-    """What the header says before it names what it reads."""
+    """Return the header of a statement up to the line that names what it reads or returns."""
     lines = []
     for line in statement.splitlines():
         text = line.removeprefix("-- ")
-        if not line.startswith("--") or text.startswith(("Reads", "Gives")):
+        if not line.startswith("--") or text.startswith(("Reads", "Returns")):
             break
         lines.append(text)
     return " ".join(lines)

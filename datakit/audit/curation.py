@@ -1,4 +1,4 @@
-"""What curation did to the prompts of a run."""
+"""Describe what curation did to the prompts of a run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datakit.audit.queries import rows
 from datakit.audit.report import Cluster, Curation, CurationReason, Overlap
 from datakit.store import Run
 
-SAMPLES = 10  # of each reason
+SAMPLES = 10  # prompts per reason
 N_BINS = 10
 
 
 def describe_curation(run: Run) -> Curation | None:
-    """None where the recipe names nothing that drops prompts."""
+    """Return what curation did; None if the recipe has no rule that drops prompts."""
     if not run.recipe().curate.prompts:
         return None
     before, after = run.query(

@@ -1,4 +1,4 @@
-"""Two selections side by side: what another rule, or another recipe, does to pairs and demos."""
+"""Compare two selections: what another rule, or another recipe, changes in pairs and demos."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from datakit.tables import FLAGGED, Messages, Row
 from datakit.tables.intervals import wilson
 
 CHANGES = ("came", "went", "changed")
-SHOWN = 3  # changed pairs whose texts are read
+SHOWN = 3  # changed pairs that are shown with texts
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What one of the two holds."""
+    """The statistics of one of the two selections."""
 
     name: str
     pairs: int
     demos: int
     chosen_longer_share: float | None
     chosen_longer_interval: tuple[float, float] | None
-    """Wilson's, of 95 %."""
+    """The 95 % Wilson interval."""
     length_ratio_geomean: float | None
     margin_quantiles: list[float] | None
-    """The least, the quartiles and the most."""
+    """The minimum, the quartiles and the maximum."""
     judge_accuracy: float | None
     comparisons: int
     sources: dict[str, int]
-    """Pairs by the source of their chosen answer."""
+    """The number of pairs by the source of their chosen answer."""
     excluded: dict[str, int] | None
-    """Prompts, responses and pairs that people's flags left out of it; None where the run does not say."""
+    """The numbers of prompts, responses and pairs that flags excluded; None if the run does not say."""
 
 
 @dataclass(frozen=True)
 class Moved:
-    """Prompts that serve another phase than before: dpo, sft, both (never in one selection of one prompt), or neither."""
+    """Prompts that changed phase: dpo, sft, both (never for one prompt in one selection), or neither."""
 
     before: str
     after: str
@@ -55,7 +55,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class Side:
-    """The pair of a prompt in one of the two."""
+    """The pair of a prompt in one of the two selections."""
 
     model: str
     rejected_model: str
@@ -79,26 +79,26 @@ class Diff:
     after: Selection
     moved: list[Moved]
     pairs: dict[str, int]
-    """How many came, went and changed."""
+    """The numbers of pairs that came, went and changed."""
     demos: dict[str, int]
     examples: list[ChangedPair]
     changes: pl.DataFrame
-    """Phase, prompt_id, model, change, both answers' ids and the margin before and after (`_new`); a demo has the id of its
-    answer as chosen_id. Every change, or as many as were asked for."""
+    """The columns phase, prompt_id, model, change, both answers' ids and the margin before and after (`_new`); a demo has the
+    id of its answer as chosen_id. All changes, or as many as were asked for."""
 
     @property
     def n_changes(self) -> int:
-        """How many came, went and changed, pairs and demos."""
+        """The number of pairs and demos that came, went or changed."""
         return sum(self.pairs.values()) + sum(self.demos.values())
 
     def as_json(self) -> dict[str, Any]:
-        """All of it in dicts and lists."""
+        """Return everything as dicts and lists."""
         return {**asdict(self), "changes": self.changes.to_dicts()}
 
 
 @dataclass(frozen=True)
 class Held:
-    """A selection: the run that its texts are in, and what was not selected but found on the way."""
+    """A selection: the run that holds its texts, and figures that were found while selecting."""
 
     name: str
     run: Run
@@ -108,9 +108,9 @@ class Held:
 
 
 def preview(folder: Path, settings: list[str], most: int | None = None) -> Diff:
-    """What selecting anew with the settings (`--set`) would do to pairs and demos of a run. Writes nothing.
+    """Return what selecting again with the settings (`--set`) would change in a run's pairs and demos. Writes nothing.
 
-    `most`: so many changes are enough; None: all.
+    `most`: maximum number of listed changes; None: all.
     """
     with Run.open(folder) as run:
         recipe = run.recipe()
@@ -119,7 +119,7 @@ def preview(folder: Path, settings: list[str], most: int | None = None) -> Diff:
 
 
 def diff_rules(run: Run, now: Rule, then: Rule, most: int | None = None) -> Diff:
-    """What `then` would select, against what the run holds by the rule `now`."""
+    """Compare what the rule `then` would select with what the run has stored by the rule `now`."""
     make_candidates(run, then)
     hold_stored(run)
     hold_selected(run, then)
@@ -131,7 +131,7 @@ def diff_rules(run: Run, now: Rule, then: Rule, most: int | None = None) -> Diff
 
 
 def diff_runs(first: Path, second: Path, most: int | None = None) -> Diff:
-    """Two runs, also of different recipes: prompts are the same where their ids are."""
+    """Compare two runs, which may have different recipes: prompts with equal ids are the same."""
     with Run.open(first) as one, Run.open(second) as other:
         names = (first.name, second.name) if first.name != second.name else (str(first), str(second))
         held = [
@@ -145,14 +145,14 @@ def diff_runs(first: Path, second: Path, most: int | None = None) -> Diff:
 
 
 def judge_worth(run: Run, rule: Rule) -> tuple[float | None, int]:
-    """How often the rule's scores put a right answer above a wrong one, and of how many."""
+    """Return how often the rule's scores rank a right answer above a wrong one, and the number of comparisons."""
     if rule.verifier is not None:
         match_answers(run, rule)
     return rank_right(run, rule)
 
 
 def _left_out(run: Run) -> dict[str, int] | None:
-    """What flags had excluded when the run was last selected in, as its exports say."""
+    """Return what flags had excluded when the run was last selected, according to its exports."""
     try:
         said = json.loads((run.folder / "sft" / "manifest.json").read_text(encoding="utf-8"))
         return _counted_targets(said["flags"])
@@ -165,9 +165,9 @@ def _counted_targets(said: Mapping[str, Any]) -> dict[str, int]:
 
 
 def compare(before: Held, after: Held, most: int | None) -> Diff:
-    """Of the tables before_pairs, before_demos, after_pairs and after_demos in the run of `before`."""
+    """Compare the tables before_pairs, before_demos, after_pairs and after_demos in the run of `before`."""
     run = before.run
-    run.drop_made(keep=("after_pairs", "after_demos"))  # answers by the million
+    run.drop_made(keep=("after_pairs", "after_demos"))  # frees the table of answers, which may be millions
     find_changes(run)
     one, other = _selections(before, after)
     return Diff(
@@ -213,7 +213,7 @@ def _selections(before: Held, after: Held) -> list[Selection]:
 
 
 def _examples(before: Held, after: Held) -> list[ChangedPair]:
-    """The changed pairs that are shown as text; no other texts are read."""
+    """Return the changed pairs that are shown with texts; no other texts are read."""
     rows = before.run.query(load_sql("audit/changed_pairs"), {"most": SHOWN}).to_dicts()
     if not rows:
         return []
@@ -235,7 +235,7 @@ def _examples(before: Held, after: Held) -> list[ChangedPair]:
 
 
 def _pairs_of(run: Run, table: str, rows: list[Row]) -> dict[tuple[str, str, str], Row]:
-    """The pairs of these prompts, by prompt and both answers."""
+    """Return the pairs of these prompts, by prompt and both answers."""
     sql = f"SELECT * FROM {table} WHERE prompt_id IN (SELECT unnest($prompts::VARCHAR []))"
     found = run.query(sql, {"prompts": [row["prompt_id"] for row in rows]})
     return {(pair["prompt_id"], pair["chosen_id"], pair["rejected_id"]): pair for pair in found.iter_rows(named=True)}
@@ -249,7 +249,7 @@ def _side(pair: Row | None, texts: dict[str, str | None]) -> Side | None:
 
 
 def _texts(run: Run, rows: list[Row], ids: list[str | None]) -> dict[str, str | None]:
-    """The answers' texts. One that was asked for another prompt with the same messages does not stand under these prompts."""
+    """Return the answers' texts. An answer to another prompt with the same messages is not stored under these prompts."""
     found: dict[str, str | None] = {}
     for prompts in ([row["prompt_id"] for row in rows], None):
         if wanted := [one for one in ids if one is not None and one not in found]:

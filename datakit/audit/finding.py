@@ -1,4 +1,4 @@
-"""Which candidates a filter leaves, and ten of them beside another, of a million in some milliseconds: columns in memory."""
+"""Filter candidates and find the ten after or before one, among a million in a few milliseconds, by columns in memory."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ ORDERED_BY = {
 
 @dataclass(frozen=True)
 class Filter:
-    """Which candidates are shown, and in which order. What is None does not filter."""
+    """Which candidates are shown, and in which order. Fields that are None do not filter."""
 
     reason: str = "pair"
-    """'pair', 'any', or why a candidate is none."""
+    """'pair', 'any', or the reason why a candidate is not a pair."""
     source: str | None = None
     """The model of either answer."""
     outcome: str | None = None
-    """Of either answer."""
+    """The outcome of either answer."""
     margin_low: float | None = None
     margin_high: float | None = None
     ratio_low: float | None = None
     ratio_high: float | None = None
-    """Ends included; the ratio is chosen / rejected characters."""
+    """The end of the range, included; the ratio is chosen / rejected characters."""
     against: bool = False
-    """Only where a judge scores the rejected answer above the chosen one."""
+    """True for only those in which a judge scores the rejected answer above the chosen one."""
     flagged: str | None = None
     words: str | None = None
     sort: Sort = "n"
@@ -49,12 +49,12 @@ class Filter:
 
 @dataclass(frozen=True)
 class Found:
-    """Numbers of candidates, in order, and how many there are on all pages."""
+    """The numbers of some candidates, in order, and how many there are on all pages."""
 
     numbers: list[int]
     total: int
     more: bool
-    """There are others beyond, in the direction that was looked in."""
+    """True if there are more in the direction of the search."""
 
 
 class Finder:
@@ -69,9 +69,9 @@ class Finder:
     def find(
         self, wanted: Filter, model_no: int, only: pl.Series | None, anchor: int | None, forward: bool, most: int
     ) -> Found:
-        """At most so many after (or before) the candidate `anchor`, or the first ones.
+        """Return at most `most` candidates after (or before) the candidate `anchor`, or the first ones.
 
-        `model_no`: the number of the wanted source; `only`: True for the candidates that a search and flags leave.
+        `model_no`: the number of the wanted source; `only`: a mask of the candidates that match the search and the flags.
         """
         matching = self._match(wanted, model_no)
         matching = matching if only is None else matching & only
@@ -87,7 +87,7 @@ class Finder:
         return Found([row + 1 for row in rows.to_list()], int(matching.sum()), len(places) > most)
 
     def _match(self, wanted: Filter, model_no: int) -> pl.Series:
-        """Kept for the next page of the same filter."""
+        """Return the mask of the filter; it is kept for the next page."""
         key = replace(wanted, sort="n", descends=False, flagged=None, words=None)
         if self._last is None or self._last[0] != key:
             every = pl.repeat(True, self._frame.height, dtype=pl.Boolean)
@@ -97,7 +97,7 @@ class Finder:
         return self._last[1]
 
     def _order(self, sort: Sort, descends: bool) -> pl.Series | None:
-        """The rows in an order, what has no such number last, ties by number; None: as they stand."""
+        """Return the rows in sort order, nulls last, ties by number; None for the stored order."""
         if sort == "n":
             return None
         if (sort, descends) not in self._orders:
@@ -110,7 +110,7 @@ class Finder:
         return anchor - 1 if order is None else int((order == anchor - 1).arg_max() or 0)
 
     def mask(self, numbers: pl.Series) -> pl.Series:
-        """True for the candidates with these numbers."""
+        """Return a mask that is true for the candidates with these numbers."""
         return pl.repeat(False, self._frame.height, dtype=pl.Boolean, eager=True).scatter(numbers - 1, True)
 
 

@@ -1,4 +1,4 @@
-"""The report on folders that `datakit export` wrote."""
+"""The report on a folder that `datakit export` wrote."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from datakit.wording import counted
 
 Part = TypeVar("Part", Source, Pairs)
 TABLE_OF: dict[str, str] = {**dict(EXPORTED.items()), "wrpo": "pairs"}
-"""What a folder's rows are counted as, by its kind."""
+"""The table that a folder's rows count as, by its kind."""
 
 
 def inspect_exports(folder: Path, paths: list[Path], wished: Shown = A_FEW) -> Report:
@@ -27,7 +27,7 @@ def inspect_exports(folder: Path, paths: list[Path], wished: Shown = A_FEW) -> R
     manifests = [manifest for manifest, _ in exports]
     runs = [run for manifest in manifests for run in manifest.get("runs") or [manifest]]  # an export may mix several
     given = [source for run in runs for source in run.get("sources") or []]
-    named = {source.get("model"): source for source in reversed(given)}  # the first of a name stays
+    named = {source.get("model"): source for source in reversed(given)}  # the first of each name wins
     facts = ("model", "revision", "type", "n")
     sources = {model: _unknown(Source, {fact: named[model].get(fact) for fact in facts}) for model in sorted(named)}
     tables, pairs, shown, warnings = {}, _unknown(Pairs, {}), list[Example](), []
@@ -65,7 +65,7 @@ def inspect_exports(folder: Path, paths: list[Path], wished: Shown = A_FEW) -> R
 
 
 def _shared(values: list[Any]) -> Any:
-    """What all runs have; names that differ are listed, a section that differs is nobody's."""
+    """Return the value that all runs share; differing names are listed, a differing section is None."""
     if all(value == values[0] for value in values):
         return values[0]
     if all(value is None or isinstance(value, str) for value in values):
@@ -74,7 +74,7 @@ def _shared(values: list[Any]) -> Any:
 
 
 def _read_export(folder: Path) -> tuple[Row, Tables]:
-    """Its manifest, and the rows of its train.parquet as the table `exported`."""
+    """Return its manifest, and the rows of its train.parquet as the table `exported`."""
     path, data = folder / "manifest.json", folder / "train.parquet"
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -91,6 +91,6 @@ def _read_export(folder: Path) -> tuple[Row, Tables]:
 
 
 def _unknown(part: type[Part], known: Row) -> Part:
-    """One with None for all that is not known."""
+    """Return an instance with None for every unknown field."""
     values: Row = dict.fromkeys(field.name for field in fields(part))
     return part(**values | known)

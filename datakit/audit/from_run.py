@@ -52,7 +52,7 @@ _SMALL_VIEWS = ("numbered_sources", "current_failures", "current_flags")
 
 
 def inspect_run(run: Run, plots: bool = True, shown: Shown = A_FEW) -> Report:
-    """`plots`: with what they are drawn of."""
+    """Return the report on a run. `plots`: include the data of the plots."""
     recipe = run.recipe()
     run.hold(*_SMALL_VIEWS)
     rule = rule_in(run, recipe, domain_of(recipe))
@@ -82,9 +82,9 @@ def inspect_run(run: Run, plots: bool = True, shown: Shown = A_FEW) -> Report:
 
 
 def look_back(run: Run, selected: Rule | None = None) -> tuple[list[str], list[Limit]]:
-    """The warnings and the limits of `inspect_run` on what was just selected, without what only a report shows.
+    """Return the warnings and the limits of `inspect_run` on what was just selected, without what only a report shows.
 
-    `selected`: the rule by which, where its tables, of answers with all columns, are still there.
+    `selected`: the rule that selected, if its tables (answers with all columns) still exist.
     """
     recipe = run.recipe()
     run.hold(*_SMALL_VIEWS)
@@ -94,14 +94,14 @@ def look_back(run: Run, selected: Rule | None = None) -> tuple[list[str], list[L
     report, warnings = _look(run, recipe, rule, describe_judges(run, recipe, rule, drawn=False), {})
     run.make_table("audit_pairs", load_sql("audit/pairs"))
     limits = hold(replace(report, pairs=describe_pairs(run, drawn=False)), recipe.limits.model_dump())
-    flagged = run.query("SELECT 1 FROM current_flags LIMIT 1").height  # others may have added some since
+    flagged = run.query("SELECT 1 FROM current_flags LIMIT 1").height  # flags may have been added since
     return [*warnings, *(_out_of_date(run, rule) if flagged else ())], limits
 
 
 def _look(
     run: Run, recipe: Recipe, rule: Rule, judges: list[Judge], drawn: Mapping[tuple[str | int, int | None], Histogram]
 ) -> tuple[Report, list[str]]:
-    """The part of the report that warnings are about, and these. Reads the tables of `make_candidates`."""
+    """Return the part of the report that warnings depend on, and the warnings. Reads the tables of `make_candidates`."""
     verified, wrong, models = rule.verifier is not None, list(rule.wrong), model_numbers(run)
     for name in ("missing", "closest"):
         run.make_table(f"audit_{name}", load_sql(f"audit/{name}"))
@@ -153,7 +153,7 @@ def _scores(run: Run, rule: Rule) -> Scores:
 
 
 def _out_of_date(run: Run, rule: Rule) -> Iterator[str]:
-    """Selection is a pure function, so what is stored can be held against what it gives now."""
+    """Yield a warning if the stored pairs or demos differ from what the rule selects now (selection is a pure function)."""
     hold_stored(run)
     hold_selected(run, rule)
     if not run.parts("pairs") or not run.parts("demos"):

@@ -1,6 +1,6 @@
-"""What is in a run or an export: `datakit inspect`.
+"""`datakit inspect`: describe what is in a run or an export.
 
-Every number comes from one of sql/audit/; here they are put together and held against the recipe's limits.
+Every number comes from a statement of sql/audit/; here they are combined and compared with the recipe's limits.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from datakit.store import Run
 
 
 def inspect(folder: Path, shown: Shown = A_FEW) -> Report:
-    """The report on a run folder, an export (sft/, dpo/ or wrpo/), or a folder that holds exports.
+    """Return the report on a run folder, an export (sft/, dpo/ or wrpo/), or a folder that contains exports.
 
-    BadInput for anything else.
+    Raises BadInput for anything else.
     """
     if (folder / "recipe.json").is_file():
         with Run.open(folder) as run:

@@ -1,7 +1,7 @@
-"""What `datakit inspect` says of the judges: all that the recipe wants, not only the one that selects.
+"""The part of `datakit inspect` about the judges: all that the recipe wants, not only the one that selects.
 
-Their scores by source, how far they agree, and what margins each of them would give the rule: what is needed to choose a judge
-and a window with open eyes.
+Their scores by source, how far they agree, and the margins that each would produce: what one needs to choose a judge and a
+window.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MARGIN_BINS = 20
 
 
 def describe_judges(run: Run, recipe: Recipe, rule: Rule, drawn: bool = True) -> list[Judge]:
-    """What each judge's scores are like; `drawn`: with histograms. Reads the table `answers`, makes `judged`."""
+    """Return statistics of each judge's scores. `drawn`: with histograms. Reads the table `answers`, makes `judged`."""
     names = list(rule.judges)
     if not names:
         return []
@@ -53,12 +53,15 @@ def describe_judges(run: Run, recipe: Recipe, rule: Rule, drawn: bool = True) ->
 
 
 def describe_agreement(run: Run, rule: Rule) -> list[Agreement]:
-    """How far each two judges agree. Reads the table `judged`."""
+    """Return how far each two judges agree. Reads the table `judged`."""
     return rows(run, "agreement", Agreement, {"judges": list(rule.judges)}) if len(rule.judges) > 1 else []
 
 
 def margins_by_judge(run: Run, rule: Rule) -> tuple[list[Margins], list[MarginHistogram]]:
-    """What each judge would give the rule, held against the rule's window. Makes the tables of `make_candidates`, whole."""
+    """Return the margins that each judge would produce, compared with the rule's window.
+
+    Makes the tables of `make_candidates`, whole.
+    """
     names = list(rule.judges)
     every = (*names, *([MEAN_RANK] if len(names) > 1 else []))
     found: dict[str, list[Margins]] = {}

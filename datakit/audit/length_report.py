@@ -1,4 +1,4 @@
-"""What a report says of lengths and of who met whom, as values; part of report.py's contract."""
+"""The part of a report about lengths and rules, as values; it belongs to report.py's contract."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RuleResult:
-    """What one rule gives: a point of a sweep, or one side of before and after; see sql/audit/rule_result.sql."""
+    """The result of one rule: a point of a sweep, or one side of a comparison; see sql/audit/rule_result.sql."""
 
     settings: dict[str, object]
-    """Fields of `select` that are set otherwise than in the recipe."""
+    """The fields of `select` that differ from the recipe."""
     pairs: int
     prompts: int
     longer: int
     longer_share: float | None
     longer_low: float | None
     longer_high: float | None
-    """Pairs whose chosen answer is the longer one, with the 95 % interval of their share (Wilson)."""
+    """The upper end of the 95 % Wilson interval of the share of pairs whose chosen answer is longer."""
     length_ratio_geomean: float | None
     margin_mean: float | None
     margin_median: float | None
     judge_accuracy: float | None
-    """How often the scores that select put a right answer above a wrong one."""
+    """How often the scores that select rank a right answer above a wrong one."""
     same_pairs: int
-    """Those that the recipe's rule gives, too."""
+    """The pairs that the recipe's rule selects, too."""
     demos: int
     demo_chars: float | None
     demo_tokens: float | None
@@ -32,11 +32,11 @@ class RuleResult:
 
 @dataclass(frozen=True)
 class SourceLengths:
-    """Mean lengths of what a source gives to pairs and demos, and how its scores grow with length; see source_lengths.sql."""
+    """Mean lengths of a source's answers in pairs and demos, and how its scores grow with length; see source_lengths.sql."""
 
     model: str
     pairs: int
-    """Whose chosen answer it gave."""
+    """The pairs whose chosen answer it gave."""
     chosen_chars: float | None
     chosen_tokens: float | None
     rejected_chars: float | None
@@ -45,14 +45,14 @@ class SourceLengths:
     demo_chars: float | None
     demo_tokens: float | None
     slope: float | None
-    """Of the scores that select on ln(characters), within prompts."""
+    """The slope of the scores that select on ln(characters), within prompts."""
     correlation: float | None
-    """The same as a correlation."""
+    """The correlation of the same two."""
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """The rule, and the same without its control of lengths."""
+    """The results of the rule, and of the same rule without its length control."""
 
     before: RuleResult
     after: RuleResult
@@ -62,10 +62,10 @@ class Lengths:
 
 @dataclass(frozen=True)
 class LongerWins:
-    """How often the longer of two answers scores higher, see sql/audit/longer_wins.sql."""
+    """How often the longer of two answers scores higher; see sql/audit/longer_wins.sql."""
 
     among: str
-    """right, wrong, or all where nothing is verified."""
+    """right, wrong, or all if nothing is verified."""
     comparisons: int
     wins: int
     share: float | None

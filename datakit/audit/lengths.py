@@ -1,4 +1,4 @@
-"""What rules give: the recipe's with and without its control of lengths, and every point of a sweep, from one table."""
+"""The results of rules: the recipe's with and without its length control, and every point of a sweep, from one table."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ PROMPTS_COMPARED = 20_000
 
 
 def describe_lengths(run: Run, rule: Rule) -> Lengths:
-    """The rule and the same without its control of lengths. Reads the tables of the rule, and leaves them."""
+    """Return the results of the rule with and without its length control. Reads the tables of the rule and leaves them
+    intact."""
     run.make_table("current_pairs", load_sql("audit/current_pairs"))
     after, sources_after = describe_rule(run, rule, {}), _source_lengths(run)
     plain = replace(rule, select=rule.select.without_lengths)
@@ -54,7 +55,7 @@ def describe_lengths(run: Run, rule: Rule) -> Lengths:
 
 
 def describe_rule(run: Run, rule: Rule, settings: Mapping[str, object]) -> RuleResult:
-    """What the rule whose tables are there gives; leaves its demos as the table `tried_demos`."""
+    """Return the result of the rule whose tables exist; leaves its demos as the table `tried_demos`."""
     run.keep("tried_demos", select_demos(run, rule))
     accuracy, _ = rank_right(run, rule, raw=False)
 
@@ -76,8 +77,8 @@ def describe_rule(run: Run, rule: Rule, settings: Mapping[str, object]) -> RuleR
 
 
 def sweep(folder: Path, settings: list[str], knobs: Sequence[str]) -> list[RuleResult]:
-    """The rule of a run with the settings (`--set`), then every combination of the knobs' values (`field=VALUE,VALUE` of
-    `select`). Writes nothing. RecipeError for a field or a value that a recipe cannot have.
+    """Return the results of a run's rule with the settings (`--set`), then of every combination of the knobs' values
+    (`field=VALUE,VALUE` of `select`). Writes nothing. Raises RecipeError for a field or a value that a recipe cannot have.
     """
     with Run.open(folder) as run:
         recipe, _ = with_settings(run, settings)
@@ -85,10 +86,10 @@ def sweep(folder: Path, settings: list[str], knobs: Sequence[str]) -> list[RuleR
 
 
 def _sweep(run: Run, recipe: Recipe, given: Sequence[str]) -> list[RuleResult]:
-    """From one table of answers, as far as the points may share it."""
+    """Try the points on one table of answers as far as they can share it."""
     names, values = zip(*map(_values_of, given), strict=True)
     points = [{}, *(dict(zip(names, point, strict=True)) for point in itertools.product(*values))]
-    rules = [rule_in(run, _with(recipe, point), domain_of(recipe)) for point in points]  # each looks at the run's flags anew
+    rules = [rule_in(run, _with(recipe, point), domain_of(recipe)) for point in points]  # each reads the run's flags again
     found: list[RuleResult] = []
     marked: tuple[object, ...] | None = None
     for point, rule in zip(points, rules, strict=True):
@@ -104,7 +105,7 @@ def _sweep(run: Run, recipe: Recipe, given: Sequence[str]) -> list[RuleResult]:
 
 
 def longer_wins(run: Run, rule: Rule) -> list[LongerWins]:
-    """How often the longer of two answers scores higher: what a judge's taste for length is held against."""
+    """Return how often the longer of two answers scores higher: a measure of a judge's preference for length."""
 
     def row(among: str, comparisons: int, wins: int, prompts: int, spread: float) -> LongerWins:
         low, high = clustered(wins / comparisons, comparisons, spread, prompts)
@@ -115,8 +116,8 @@ def longer_wins(run: Run, rule: Rule) -> list[LongerWins]:
 
 
 def find_feasible(run: Run, rule: Rule) -> None:
-    """Make the temporary table `feasible`: prompts without a pair (audit_closest) of which one would obey the window and the
-    rules about lengths."""
+    """Make the temporary table `feasible`: prompts without a pair (audit_closest) that have one that would obey the window and
+    the rules about lengths."""
     lost = "SELECT m.* FROM matched AS m INNER JOIN audit_closest AS c ON m.prompt_no = c.prompt_no WHERE NOT c.paired"
     search_pairs(run, {**rule.matching, **obeyed(run, rule), "rules": True}, lost)
     run.make_table("feasible", "SELECT DISTINCT prompt_no FROM found WHERE pair IS NOT NULL")
@@ -127,12 +128,12 @@ def _source_lengths(run: Run) -> list[SourceLengths]:
 
 
 def _values_of(text: str) -> tuple[str, list[Any]]:
-    """The field and the values of one --sweep."""
+    """Return the field and the values of one --sweep."""
     field, equals, listed = text.partition("=")
     try:
         values = yaml.safe_load(f"[{listed}]")
     except yaml.YAMLError as error:
-        raise RecipeError(f"--sweep {text}: '{listed}' is no list of YAML values") from error
+        raise RecipeError(f"--sweep {text}: '{listed}' is not a list of YAML values") from error
     if not equals or not values:
         raise RecipeError(f"--sweep {text}: write it as FIELD=VALUE,VALUE with a field of select, e.g. length_ratio_max=1.5,2")
     return field.strip().removeprefix("select."), values

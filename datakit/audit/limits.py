@@ -1,4 +1,4 @@
-"""The report's numbers, and the recipe's limits for them."""
+"""Compare the report's numbers with the recipe's limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datakit.audit.report import Limit, Report
 from datakit.wording import number
 
-LIMITED = {  # limit -> the number it holds; min_ is a least value, max_ a greatest one
+LIMITED = {  # limit -> the number that it bounds; min_ from below, max_ from above
     "min_pairs": "pairs",
     "min_demos": "demos",
     "max_chosen_longer_share": "chosen_longer_share",
@@ -18,7 +18,7 @@ LIMITED = {  # limit -> the number it holds; min_ is a least value, max_ a great
 
 
 def hold(report: Report, limits: Mapping[str, float | None]) -> list[Limit]:
-    """Every limit that is set, but for those of numbers that cannot be known here (an export has no responses)."""
+    """Return every limit that is set, except those on numbers that are unknown here (an export has no responses)."""
     sources = report.sources
     values = {
         "pairs": report.tables.get("pairs"),
@@ -41,7 +41,7 @@ def hold(report: Report, limits: Mapping[str, float | None]) -> list[Limit]:
 
 
 def name_broken(limits: list[Limit]) -> list[str]:
-    """A sentence for each limit that does not hold.
+    """Return a sentence for each broken limit.
 
     >>> name_broken([Limit("min_pairs", 8, 1000, False), Limit("min_demos", 4, 1, True)])
     ['limit broken: min_pairs is 8, must be at least 1,000']
@@ -51,12 +51,12 @@ def name_broken(limits: list[Limit]) -> list[str]:
 
 
 def verdict(limit: Limit) -> str:
-    """`ok`, or on which side of a broken limit the number is."""
+    """Return `ok`, or the side of a broken limit on which the number is."""
     return "ok" if limit.ok else "BELOW" if _is_least(limit.name) else "ABOVE"
 
 
 def said(limit: Limit) -> str:
-    """min_pairs: 8, at least 1,000"""
+    """Return the limit as text: "min_pairs: 8, at least 1,000"."""
     return f"{limit.name}: {number(limit.value)}, {_bound(limit)}"
 
 
@@ -69,6 +69,6 @@ def _is_least(name: str) -> bool:
 
 
 def _share(counts: list[tuple[int | None, int | None]]) -> float | None:
-    """All parts of all wholes."""
+    """Return the sum of the parts divided by the sum of the wholes."""
     whole = sum(whole or 0 for _, whole in counts)
     return sum(part or 0 for part, _ in counts) / whole if whole else None

@@ -1,4 +1,4 @@
-"""What became of a prompt and of every answer to it."""
+"""The fate of a prompt and of every answer to it."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from datakit.tables import Row, Rows
 
 @dataclass(frozen=True)
 class Lineage:
-    """All that is known of a prompt."""
+    """Everything that is known about a prompt."""
 
     prompt: Row
     answers: Rows
     """The columns of sql/browse/lineage.sql, with text, thought, verdict, scores by judge; the best first."""
     candidates: Rows
-    """Each with `why` it is a pair, or none."""
+    """The candidates, each with `why` it is a pair or not."""
     failures: Rows
     overlaps: Rows
     flags: Rows
 
 
 def read_lineage(run: Run, prompt_id: str) -> Lineage:
-    """Of one prompt of a run that is not browsed. BadInput where the run has no such prompt."""
+    """Return the lineage of one prompt of a run that is not being browsed. Raises BadInput if the run has no such prompt."""
     recipe = run.recipe()
     rule = rule_in(run, recipe, domain_of(recipe))
     texts = Texts(run, RLock(), placed=False)
@@ -41,7 +41,7 @@ def read_lineage(run: Run, prompt_id: str) -> Lineage:
 
 
 def find_lineage(run: Run, reasons: Reasons, texts: Texts, said: Rows, prompt_id: str) -> Lineage:
-    """Reads the tables of `make_index`. BadInput where the run has no such prompt."""
+    """Return the lineage of a prompt from the tables of `make_index`. Raises BadInput if the run has no such prompt."""
     prompts = run.query("SELECT * FROM prompts WHERE prompt_id = $id", {"id": prompt_id}).to_dicts()
     if not prompts:
         raise no_prompt(run, prompt_id)
@@ -70,7 +70,7 @@ def find_lineage(run: Run, reasons: Reasons, texts: Texts, said: Rows, prompt_id
 
 
 def name_picked(run: Run, reasons: Reasons) -> Rows:
-    """The candidates of the table `picked` with names, what stands beside each (sql/browse/beside.sql), and `why`."""
+    """Return the candidates of the table `picked` with names, their context (sql/browse/beside.sql), and `why`."""
     rows = run.query(load_sql("browse/named")).to_dicts()
     beside = run.query(load_sql("browse/beside"), {"any_source": reasons.rule.any_source})
     stands = beside.rows_by_key("place", named=True, unique=True)

@@ -1,4 +1,4 @@
-"""Counts what the plots of a report on a run are drawn of."""
+"""Compute the data of the plots in a report on a run."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from datakit.store import Run, load_sql
 from datakit.tables.intervals import clustered
 
 ACCURACY_BINS = 10
-LENGTHS, SCORES = 16, 12  # bins of the two directions of score against length
-RANKS = 8  # bins of each of two judges' scores
-FEWEST = 5  # answers of a bin whose median is told
+LENGTHS, SCORES = 16, 12  # bins in the two directions of score against length
+RANKS = 8  # bins for each of two judges' ranks
+FEWEST = 5  # minimum answers in a bin whose median is drawn
 
 
 def measure(run: Run, recipe: Recipe, rule: Rule, margins: list[MarginHistogram]) -> Plotted:
-    """Reads the tables of `make_candidates`, whole, audit_pairs and, where there are judges, `judged`."""
+    """Return the data of the plots. Reads the tables of `make_candidates`, whole, audit_pairs and, with judges, `judged`."""
     verdicts = {"verifier": rule.verifier, "wrong": list(rule.wrong)}
     cells, medians = _by_length(run, rule) if rule.judges else ([], [])
     return Plotted(

@@ -1,6 +1,6 @@
-"""What the plots of a report are drawn of, as values: counted by SQL, so that no plot grows with the run.
+"""The data of a report's plots, as values: counted by SQL, so that no plot grows with the run.
 
-The fields of each class, in their order, are the keys of its object in JSON. Intervals are of 95 %.
+The fields of each class, in their order, are the keys of its object in JSON. Intervals are 95 % intervals.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datakit.sample.spending import SourceSpent
 @dataclass(frozen=True)
 class Histogram:
     edges: list[float]
-    """One more than there are counts."""
+    """The edges of the bins, one more than `counts`."""
     counts: list[int]
 
 
@@ -77,18 +77,18 @@ class SideLengths:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often a judge scores a right answer above a wrong one so far away; see sql/audit/judge_accuracy.sql."""
+    """How often a judge scores a right answer above a wrong one, by their distance; see sql/audit/judge_accuracy.sql."""
 
     judge: str
     low: float
     high: float
-    """Both ends of the bin, differences of scores."""
+    """The upper end of the bin; `low` and `high` are differences of scores."""
     comparisons: int
     prompts: int
     accuracy: float
     lower: float
     upper: float
-    """The interval; comparisons of one prompt do not count as independent."""
+    """The upper end of the interval; comparisons of one prompt do not count as independent."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class RankCell:
     other: str
     low: float
     other_low: float
-    """Where the cell begins: the share of a judge's scores that lie below."""
+    """The lower end of the cell: the share of the judge's scores that are lower."""
     answers: int
 
 
@@ -140,7 +140,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class MarginHistogram:
-    """The margins of the candidates if this judge selected, of one source or (None) of all."""
+    """The margins of the candidates if this judge selected, for one source or (None) for all."""
 
     judge: str
     model: str | None
@@ -149,7 +149,7 @@ class MarginHistogram:
 
 @dataclass(frozen=True, kw_only=True)
 class Plotted:
-    """All of a run that plots need and the report does not have."""
+    """Everything that plots need and the report does not have."""
 
     shares: list[Share]
     kinds: list[Kind]

@@ -1,4 +1,4 @@
-"""What several parts of a report ask SQL: rows, histograms, pairs, examples."""
+"""Queries that several parts of a report share: rows, histograms, pairs, examples."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Made = TypeVar("Made")
 
 
 class Queries(Protocol):
-    """What SQL can be asked of: a Run of store, and its Tables that hold the one file of an export."""
+    """Something that answers SQL: a Run of store, or Tables with the one file of an export."""
 
     def query(self, sql: str, params: Mapping[str, object] | None = None) -> pl.DataFrame:
-        """The rows of one SELECT."""
+        """Return the rows of one SELECT."""
         ...
 
     def make_table(self, name: str, sql: str, params: Mapping[str, object] | None = None) -> None:
@@ -32,24 +32,24 @@ class Queries(Protocol):
 
 
 def rows(tables: Queries, name: str, make: Callable[..., Made], params: Mapping[str, object] | None = None) -> list[Made]:
-    """What `make` makes of each row of sql/audit/<name>.sql; TypeError where the columns are not its arguments."""
+    """Call `make` on each row of sql/audit/<name>.sql; its columns are the arguments (TypeError if they do not match)."""
     return [make(**finite(row)) for row in tables.query(load_sql(f"audit/{name}"), params).iter_rows(named=True)]
 
 
 def histograms(tables: Queries, amounts: str, n_bins: int = N_BINS) -> dict[tuple[str | int, int | None], Histogram]:
-    """By what and the model's number (None: all models), of the amounts that sql/audit/<amounts>.sql gives."""
+    """Return histograms of the amounts of sql/audit/<amounts>.sql, by `what` and the model's number (None: all models)."""
     tables.make_table("amounts", load_sql(f"audit/{amounts}"))
     drawn = rows(tables, "histograms", lambda what, model_no, **bins: ((what, model_no), Histogram(**bins)), {"n_bins": n_bins})
     return dict(drawn)
 
 
 def model_numbers(tables: Queries) -> dict[str | None, int]:
-    """The number that selection has for each model."""
+    """Return the number that selection uses for each model."""
     return dict(tables.query("SELECT DISTINCT model, model_no FROM numbered_sources").iter_rows())
 
 
 def describe_pairs(tables: Queries, drawn: bool = True) -> Pairs:
-    """Reads the temporary table audit_pairs. `drawn`: with histograms."""
+    """Return statistics of the temporary table audit_pairs. `drawn`: with histograms."""
     bins = histograms(tables, "pair_amounts") if drawn else {}
     margin, length = bins.get(("margin", None)), bins.get(("log_length_ratio", None))
     [pairs] = rows(tables, "margins", lambda **row: Pairs(**row, margin_histogram=margin, length_histogram=length))
@@ -58,7 +58,7 @@ def describe_pairs(tables: Queries, drawn: bool = True) -> Pairs:
 
 @dataclass(frozen=True)
 class Shown:
-    """Which pairs are shown as examples: at most so many of those that `where` is true of, a condition of SQL."""
+    """Which pairs are shown as examples: at most `most` of those for which the SQL condition `where` is true."""
 
     most: int = 3
     where: str | None = None
@@ -68,9 +68,9 @@ A_FEW = Shown()
 
 
 def examples(tables: Queries, texts: str, shown: Shown, whole: str) -> list[Example]:
-    """A few pairs with their texts, which sql/audit/<texts>.sql gives. Reads the temporary table audit_pairs.
+    """Return a few pairs with their texts, by sql/audit/<texts>.sql. Reads the temporary table audit_pairs.
 
-    `whole`: the table of pairs with texts that the condition is about. BadInput where it cannot be asked.
+    `whole`: the table of pairs with texts that the condition refers to. Raises BadInput if the condition is not valid.
     """
     if shown.where is None:
         tables.make_table("examined", "SELECT * FROM audit_pairs")

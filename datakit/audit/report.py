@@ -1,4 +1,4 @@
-"""What `datakit inspect` found, as values: the only contract with those who draw it, and what --json prints.
+"""The report of `datakit inspect`, as values: the contract with the code that draws it, and what --json prints.
 
 The fields of each class, in their order, are the keys of its object in JSON. A number that does not exist is None, never NaN.
 """
@@ -15,7 +15,7 @@ from datakit.tables import Messages, Row
 
 @dataclass(frozen=True)
 class Subject:
-    """What was looked at, and what it was made with."""
+    """What was inspected, and what it was made with."""
 
     kind: Literal["run", "export"]
     folder: str
@@ -25,11 +25,11 @@ class Subject:
     judge: str | None
     verifier: str | None
     select: dict[str, object] | None
-    """The recipe's section, as JSON has it."""
+    """The recipe's section, as JSON."""
 
     @property
     def any_source(self) -> bool:
-        """Answers of different sources may stand in one pair."""
+        """True if a pair may join answers of different sources."""
         return self.select is not None and self.select.get("pairing") != "same_source"
 
 
@@ -41,12 +41,12 @@ class Loss:
 
 @dataclass(frozen=True)
 class Step:
-    """One of the funnel's, see sql/audit/funnel.sql."""
+    """A step of the funnel; see sql/audit/funnel.sql."""
 
     step: str
     prompts: int
     lost: list[Loss]
-    """Prompts that reached the step before and not this one."""
+    """The prompts that reached the step before but not this one, by reason."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ class LostCandidates:
     candidates: int
     prompts: int
     feasible: int
-    """Prompts among them of which another pair would obey all rules (select.search: feasible finds it)."""
+    """The prompts among them that have another pair that would obey all rules (select.search: feasible finds it)."""
 
 
 @dataclass(frozen=True)
 class Use:
-    """What so many responses can be used for, or why they cannot; see sql/audit/answers.sql."""
+    """A number of responses, and what they can be used for or why they cannot; see sql/audit/answers.sql."""
 
     use: str
     responses: int
@@ -70,10 +70,10 @@ class Use:
 
 @dataclass(frozen=True)
 class Flagged:
-    """What people have excluded, and what else they said; see sql/audit/flagged.sql."""
+    """What people have excluded, and their other flags; see sql/audit/flagged.sql."""
 
     obeyed: bool
-    """False: `select.flags: ignore`."""
+    """False with `select.flags: ignore`."""
     prompts: int
     responses: int
     pairs: int
@@ -83,7 +83,7 @@ class Flagged:
 
 @dataclass(frozen=True)
 class Ending:
-    """How so many responses of a source ended that are not complete."""
+    """A number of a source's incomplete responses, and their finish reason."""
 
     reason: str
     responses: int
@@ -91,19 +91,19 @@ class Ending:
 
 @dataclass(frozen=True)
 class Residue:
-    """What so many answers of a source should not have in them (tables/residue.py)."""
+    """A number of a source's answers that contain residue of one kind (tables/residue.py)."""
 
     residue: str
     responses: int
     pairs: int
-    """Those that hold such an answer."""
+    """The pairs that have such an answer."""
     choice: str
-    """What the source says of it: keep, strip or drop."""
+    """The source's setting: keep, strip or drop."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a source model gave, see sql/audit/sources.sql. Of an export only the recipe's facts, pairs and demos are known."""
+    """Statistics of a source model; see sql/audit/sources.sql. An export has only the recipe's facts, pairs and demos."""
 
     model: str
     revision: str | None
@@ -126,12 +126,12 @@ class Source:
     mean_tokens: float | None
     mean_chars: float | None
     mean_thought_tokens: float | None
-    """Of the responses with a thought."""
+    """The mean over the responses with a thought."""
     mean_answer_tokens: float | None
     thought_tokens_counted: bool | None
-    """False: they are the share of the characters, so about so many."""
+    """True if the server counted them; False: they are estimated from the share of the characters."""
     endings: list[Ending] | None
-    """Of `truncated`: those that are not complete."""
+    """The finish reasons of `truncated`, the responses that are not complete."""
     residue: list[Residue] | None
     wanted: int | None
     failures: int | None
@@ -144,7 +144,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Pairs:
-    """See sql/audit/margins.sql. Of an export without pairs nothing is known."""
+    """Statistics of the pairs; see sql/audit/margins.sql. All None for an export without pairs."""
 
     count: int | None
     margin_min: float | None
@@ -155,7 +155,7 @@ class Pairs:
     length_ratio_geomean: float | None
     margin_histogram: Histogram | None
     length_histogram: Histogram | None
-    """Of the logarithms of the ratios."""
+    """The histogram of log length ratios."""
 
 
 NO_PAIRS = Pairs(None, None, None, None, None, None, None, None, None)
@@ -163,7 +163,7 @@ NO_PAIRS = Pairs(None, None, None, None, None, None, None, None, None)
 
 @dataclass(frozen=True)
 class Scores:
-    """What the scores that select are worth, see sql/audit/scores.sql."""
+    """Statistics of the scores that select; see sql/audit/scores.sql."""
 
     scored: int
     unscored: int | None
@@ -172,13 +172,13 @@ class Scores:
     ranking_accuracy: float | None
     accuracy_low: float | None
     accuracy_high: float | None
-    """Its interval; comparisons of one prompt do not count as independent."""
+    """The upper end of its interval; comparisons of one prompt do not count as independent."""
     comparisons: int
 
 
 @dataclass(frozen=True)
 class JudgeScores:
-    """What a judge's scores of one source are like, or with model None of all; see sql/audit/judges.sql."""
+    """Statistics of a judge's scores of one source, or with model None of all; see sql/audit/judges.sql."""
 
     judge: str
     model: str | None
@@ -204,7 +204,7 @@ class JudgeScores:
 
 @dataclass(frozen=True)
 class Judge(JudgeScores):
-    """One that the recipe wants: over all sources, and by source."""
+    """A judge that the recipe wants: over all sources, and by source."""
 
     type: str
     imported: bool
@@ -215,7 +215,7 @@ class Judge(JudgeScores):
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two judges agree, see sql/audit/agreement.sql."""
+    """How far two judges agree; see sql/audit/agreement.sql."""
 
     judge: str
     other: str
@@ -231,7 +231,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Margins:
-    """The margins of the candidates if this judge selected, see sql/audit/judge_margins.sql."""
+    """The margins of the candidates if this judge selected; see sql/audit/judge_margins.sql."""
 
     judge: str
     candidates: int
@@ -244,7 +244,7 @@ class Margins:
     prompts_above: int
     low: float | None
     high: float | None
-    """Both ends of the window; None where it is open."""
+    """The upper end of the window; None if it is open."""
     deciles: list[float] | None
 
 
@@ -260,7 +260,7 @@ class Duplicates:
 
 @dataclass(frozen=True)
 class Failure:
-    """Failures of one cause that still stand, see sql/audit/failures.sql."""
+    """The failures of one cause that still stand; see sql/audit/failures.sql."""
 
     stage: str
     source: str
@@ -272,18 +272,18 @@ class Failure:
 
 @dataclass(frozen=True)
 class Noted:
-    """What was met in the inputs, and how often: a row of `notes`."""
+    """A peculiarity of the inputs, and how often it was met: a row of `notes`."""
 
     things: str
     what: str
     n: int
     first: str
-    """Where it was met first; empty where that says nothing."""
+    """Where it was met first; empty if that says nothing."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """A pair to look at, see sql/audit/examples.sql."""
+    """A pair to look at; see sql/audit/examples.sql."""
 
     picked: str | None
     prompt_id: str
@@ -304,7 +304,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Limit:
-    """A number held against the recipe's limit for it."""
+    """A number and the recipe's limit for it."""
 
     name: str
     value: float | None
@@ -319,12 +319,12 @@ class CurationReason:
     reason: str
     prompts: int
     drops: bool
-    """False: what was met is said, and the prompts are kept."""
+    """False if the prompts are kept and only reported."""
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """A prompt and what it met, see sql/audit/curation_samples.sql."""
+    """A prompt and what it met; see sql/audit/curation_samples.sql."""
 
     reason: str
     prompt_id: str
@@ -337,7 +337,7 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Prompts that repeat one that stays, see sql/audit/curation_clusters.sql."""
+    """Prompts that repeat one that is kept; see sql/audit/curation_clusters.sql."""
 
     met: str
     prompts: int
@@ -352,22 +352,22 @@ class Curation:
     after: int
     reasons: list[CurationReason]
     noted: list[CurationReason]
-    """What prompts that stay have met: templates, and items that are not near enough."""
+    """What kept prompts have met: templates, and items that are not near enough."""
     clusters: list[Cluster]
     nearest: Histogram | None
-    """Of the kept prompts' shares of the nearest item of a benchmark; None where none is given."""
+    """The histogram of the kept prompts' shares of the nearest benchmark item; None without a benchmark."""
     samples: list[Overlap]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What is in a run or an export; of an export most is empty."""
+    """The contents of a run or an export; for an export most fields are empty."""
 
     run: Subject
     tables: dict[str, int]
-    """Rows that are stored."""
+    """The number of stored rows, by table."""
     current: dict[str, int]
-    """Rows that the current recipe, verifier and judge read."""
+    """The number of rows that the current recipe, verifier and judge read, by table."""
     notes: list[Noted] = field(default_factory=list)
     curation: Curation | None = None
     funnel: list[Step] = field(default_factory=list)
@@ -386,9 +386,9 @@ class Report:
     longer_wins: list[LongerWins] = field(default_factory=list)
     examples: list[Example]
     plotted: Plotted | None = None
-    """None of an export, and where nothing is to be plotted."""
+    """The data of the plots; None for an export, and without plots."""
     warnings: list[str] = field(default_factory=list)
-    """What a careful user must know, in sentences."""
+    """Warnings, in sentences."""
     limits: list[Limit] = field(default_factory=list)
 
     @property
@@ -396,5 +396,5 @@ class Report:
         return all(limit.ok for limit in self.limits)
 
     def as_json(self) -> Row:
-        """One object, with `ok` at its end."""
+        """Return one object, with `ok` as its last key."""
         return {**asdict(self), "ok": self.ok}

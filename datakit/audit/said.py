@@ -1,4 +1,4 @@
-"""What people say of a run's data now, and how another word of them changes it."""
+"""The flags of a run that count now, and adding another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datakit.tables import TABLES, Flag, Row, Rows
 
 
 class Said:
-    """The flags of a run, looked at anew whenever somebody has added one. Keeps them as the temporary table `standing`."""
+    """The flags of a run, read again whenever somebody has added one. Keeps them as the temporary table `standing`."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -20,7 +20,7 @@ class Said:
         self.size = -1
 
     def standing(self) -> Rows:
-        """Those that stand, also of what is no pair any more; the last first."""
+        """Return the flags that count, also those on what is no longer a pair; the latest first."""
         if (size := self._flags.size) != self.size:
             self.size = size
             self._run.keep("flags_now", TABLES["flags"].frame(self._flags.rows()))
@@ -29,21 +29,21 @@ class Said:
         return self._standing
 
     def say(self, ids: Mapping[str, str], flag: Flag | Literal["undo"], note: str | None, who: str) -> None:
-        """Something of a prompt, a response or a pair (`target` and its ids); undo: what `who` said before holds again."""
+        """Add a flag on a prompt, a response or a pair (`target` and its ids); undo restores the previous flag of `who`."""
         row: Row = {**ids, "flag": flag, "note": note, "who": who}
         mine = [said for said in self._flags.rows() if all(said.get(name) == row.get(name) for name in (*ids, "who"))]
         if flag == "undo":
             before = mine[-2] if len(mine) > 1 else {"flag": "clear", "note": None}
             row |= {"flag": before["flag"], "note": before["note"]}
         elif flag == "note" and mine and mine[-1]["flag"] in ("exclude", "keep"):
-            row["flag"] = mine[-1]["flag"]  # a note does not take back what was said
+            row["flag"] = mine[-1]["flag"]  # a note does not undo an exclude or keep
         elif note is None and mine and flag != "clear":
             row["note"] = mine[-1]["note"]
         self._flags.add([row])
 
 
 def is_about(flag: Row, pair: Row) -> bool:
-    """Whether a flag is of a pair, of one of its answers or of its prompt."""
+    """Return whether a flag is on the pair, on one of its answers or on its prompt."""
     match flag["target"]:
         case "prompt":
             return bool(flag["prompt_id"] == pair["prompt_id"])

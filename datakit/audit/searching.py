@@ -1,4 +1,4 @@
-"""A search in all texts that answers at once: it goes on in a thread of its own, and pages show what it has found so far."""
+"""Search all texts and answer at once: the search runs in its own thread, and pages show what it has found so far."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from datakit.audit.texts import Texts
 from datakit.store import Run, load_sql
 from datakit.store.places import Places
 
-PATIENCE_S = 0.1  # that a page waits for hits
+PATIENCE_S = 0.1  # how long a page waits for the first hits
 QUESTIONS = "array_to_string([turn.content FOR turn IN messages], ' ')"
-KEPT = 8  # searches that are not begun anew when they are asked for again
+KEPT = 8  # searches whose results are kept
 PLACES = (
     "SELECT n, chosen_part, chosen_row, rejected_part, rejected_row, p.part AS prompt_part, p.row AS prompt_row "
     "FROM browsed INNER JOIN browsed_prompts AS p USING (prompt_no)"
@@ -24,13 +24,13 @@ UNPLACED = (
 )
 
 Homes = Mapping[str, Mapping[int, pl.DataFrame]]
-"""By side and part: the rows of texts, and the numbers of the candidates that they are of."""
+"""The rows of texts and the numbers of their candidates, by side and part."""
 
 
 class Search:
-    """The candidates whose prompt or answers hold the words, letters' case aside; looked for part by part, in page order.
+    """A search for the candidates whose prompt or answers contain the words, ignoring case; part by part, in page order.
 
-    `found`: those of which it is known from the start.
+    `found`: the candidates that are known from the start.
     """
 
     def __init__(self, words: str, texts: Texts, homes: Homes, found: pl.Series, n_candidates: int) -> None:
@@ -45,7 +45,7 @@ class Search:
         Thread(target=self._run, args=work, name="search", daemon=True).start()
 
     def found(self) -> pl.Series:
-        """True for the candidates that hold them, so far; waits a moment for the first."""
+        """Return a mask of the candidates found so far; wait up to PATIENCE_S for the first."""
         self._ended.wait(PATIENCE_S)
         with self._lock:
             new, self._new = self._new, []
@@ -54,7 +54,7 @@ class Search:
             return self._mask.clone()
 
     def stop(self) -> None:
-        """Give up, after the part that is read now."""
+        """Stop after the part that is being read."""
         self._stopped.set()
 
     def _run(self, words: str, responses: Places, prompts: Places) -> None:
@@ -79,7 +79,7 @@ class Search:
 
 
 class Searches:
-    """Those that were asked for of late; a new one ends the one that goes on."""
+    """The latest searches; a new one ends the one that is running."""
 
     def __init__(self, run: Run, texts: Texts) -> None:
         self._run = run
@@ -90,12 +90,12 @@ class Searches:
         self._n_candidates = run.query("SELECT count(*) FROM browsed").item()
 
     def close(self) -> None:
-        """End what still searches."""
+        """End the running search."""
         for search in self._known.values():
             search.stop()
 
     def of(self, words: str) -> Search:
-        """The search for these words, which is begun where it is not there."""
+        """Return the search for these words, and begin it if it is not there."""
         if words not in self._known:
             while len(self._known) >= KEPT:
                 self._known.pop(next(iter(self._known))).stop()

@@ -1,4 +1,4 @@
-"""What a build ends with: rows exported, failures by cause, what its samples took, and what stopped it early."""
+"""The summary at the end of a build: rows exported, failures by cause, what its samples took, and what stopped it early."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from datakit.tables import Phase
 
 @dataclass(frozen=True)
 class FailureCause:
-    """Failures of one kind, of what the recipe wants."""
+    """Failures of one kind, among what the recipe wants."""
 
     stage: str
     source: str
@@ -31,22 +31,22 @@ class FailureCause:
 
 @dataclass(frozen=True)
 class Summary:
-    """What there is to say when a build has ended."""
+    """The summary of a build."""
 
     folder: Path
     exported: Mapping[Phase, int]
-    """Rows of sft/ and dpo/; empty where this build did not come to its last stage."""
+    """The numbers of rows in sft/ and dpo/; empty if this build did not reach its last stage."""
     failures: list[FailureCause]
     """The most frequent first."""
     spending: list[SourceSpent]
     stopped: list[DatakitError]
-    """Why sources, judges or a budget ended the build, or their part of it, early."""
+    """The errors of sources, judges or a budget that ended the build, or their part of it, early."""
     warnings: list[str]
-    """Those that `datakit inspect` shows, and the limits that are broken; only of a build that came to selection."""
+    """The warnings of `datakit inspect` and the broken limits; only for a build that reached selection."""
     report: Report | None
-    """What `datakit inspect` shows, where it was asked for."""
+    """The report of `datakit inspect`, if it was asked for."""
     behind: list[DatakitError] = field(default_factory=list)
-    """What the run's mirror lacks."""
+    """The errors of what the run's mirror lacks."""
 
 
 def summarise(
@@ -57,8 +57,8 @@ def summarise(
     selected: Rule | None,
     plots: bool = False,
 ) -> Summary:
-    """The summary of a run as it is now. `selected`: the rule by which demos and pairs were just made, None where none were;
-    `plots`: with its report."""
+    """Return the summary of a run as it is now. `selected`: the rule that has just made demos and pairs, None if none were
+    made; `plots`: with its report."""
     run.hold("current_failures")
     causes = run.query(
         "SELECT stage, source, error, count(*) AS count, any_value(message) AS example "

@@ -1,4 +1,4 @@
-"""Texts of a run by where they lie: ten of a million without a search, and by their ids what has no place yet."""
+"""Read texts of a run by place: ten of a million without a scan; texts that have no place yet are found by id."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ PROMPT = ("messages", "reference", "solution", "source", "category", "dropped")
 VERDICT = ("extracted", "detail")
 
 PLACED = {"response": "response_id", "prompt": "prompt_id", "verdict": "response_id, verifier, reference_digest"}
-"""Of which tables the places are looked up, and by which columns."""
+"""The kinds of rows whose places are looked up, and their key columns."""
 
 Where = tuple[str | None, int | None, int | None]
-"""An id, and the part and row that it lies in."""
+"""An id, and the part and row in which it is stored."""
 
 
 class Texts:
-    """Prompts, answers and verdicts of a run. `placed`: False where so few are read that looking up places is not worth it."""
+    """Prompts, answers and verdicts of a run. `placed`: False if so few are read that looking up places is not worth it."""
 
     def __init__(self, run: Run, lock: RLock, placed: bool = True) -> None:
         self._run = run
@@ -29,7 +29,7 @@ class Texts:
         self.places = {f"{name}s": Places(run.folder, f"{name}s") for name in PLACED}
 
     def close(self) -> None:
-        """Let the files go."""
+        """Close the files."""
         for places in self.places.values():
             places.close()
 
@@ -42,20 +42,20 @@ class Texts:
             self._run.make_table(f"{name}_places", nothing + indexed)
 
     def drop_places(self) -> None:
-        """Let the memory of these tables go."""
+        """Drop these tables to free their memory."""
         for name in PLACED:
             self._run.make_table(f"{name}_places", "SELECT NULL AS nothing LIMIT 0")
 
     def answers(self, wanted: list[Where]) -> dict[str, Row]:
-        """By response_id."""
+        """Return the answers by response_id."""
         return self._read("responses", "response_id", wanted, ANSWER)
 
     def prompts(self, wanted: list[Where]) -> dict[str, Row]:
-        """By prompt_id."""
+        """Return the prompts by prompt_id."""
         return self._read("prompts", "prompt_id", wanted, PROMPT)
 
     def verdicts(self, answers: Rows, verifier: str | None) -> dict[str, Row]:
-        """By response_id, of rows with response_id, prompt_id, outcome, verdict_part and verdict_row."""
+        """Return the verdicts by response_id, for rows with response_id, prompt_id, outcome, verdict_part and verdict_row."""
         wanted = [(row["response_id"], row["verdict_part"], row["verdict_row"]) for row in answers]
         found = self._read_placed("verdicts", wanted, VERDICT)
         others = [row["response_id"] for row in answers if row["outcome"] is not None and row["response_id"] not in found]

@@ -1,4 +1,4 @@
-"""Why two answers are a pair, or why not, in a sentence or two."""
+"""Explain in a sentence or two why two answers are a pair, or why not."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from datakit.wording import counted, decimal, span
 
 @dataclass(frozen=True)
 class Reasons:
-    """A rule, and the numbers that its window is in this run."""
+    """A rule, and its margin window as numbers in this run."""
 
     rule: Rule
     window: tuple[float | None, float | None]
 
     def of(self, one: Row) -> str:
-        """Of a candidate with what stands beside it (sql/browse/beside.sql)."""
+        """Return the reason for a candidate with its context (sql/browse/beside.sql)."""
         if one["lost"] is not None:
             return f"No pair: {one['lost']}{self._held_against(one)}. {self._there(one)}."
         return f"{self._there(one)}: {self._taken()}{self._inside(one)}."
@@ -50,7 +50,7 @@ class Reasons:
         return f"; margin {decimal(one['margin'])}" + f" in the window {span(*self.window, decimal)}" * bounded
 
     def _held_against(self, one: Row) -> str:
-        """The numbers that a rule about margins or lengths has looked at."""
+        """Return the numbers that the rule about margins or lengths compared, as text."""
         lost: str = one["lost"]
         if lost.startswith("margin"):
             return f" {span(*self.window, decimal)} (it is {decimal(one['margin'])})"
@@ -61,5 +61,5 @@ class Reasons:
 
 
 def reasons(run: Run, rule: Rule) -> Reasons:
-    """Reads the tables of `make_candidates`."""
+    """Return the reasons for a rule. Reads the tables of `make_candidates`."""
     return Reasons(rule, margin_window(run, rule))

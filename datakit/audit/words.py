@@ -1,14 +1,14 @@
-"""What steps and losses are called where people read them, on a terminal and on a page."""
+"""The names of steps and losses for readers, on a terminal and on a page."""
 
 from __future__ import annotations
 
 from datakit.audit.report import Report
 
-SERVES = "serves SFT"  # as sql/select/select_pairs.sql calls it: no loss, for the prompt's demo is used
+SERVES = "serves SFT"  # the name in sql/select/select_pairs.sql; not a loss, because the prompt's demo is used
 
 
 def name_steps(report: Report) -> dict[str, str]:
-    """The steps of the funnel, in order: what each is called in this report."""
+    """Return the steps of the funnel, in order, with their names in this report."""
     return {
         "read": "prompts read",
         "kept": "not dropped",

@@ -1,1 +1,1 @@
-"""Before the first request: what would fail after hours, and what `datakit check` says of a recipe."""
+"""Checks before the first request: what would fail after hours, and what `datakit check` reports on a recipe."""

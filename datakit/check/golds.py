@@ -1,4 +1,4 @@
-"""Every gold answer must pass the verifier that will verify the models' answers by it."""
+"""Check that every gold answer passes the verifier that will compare the models' answers with it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from datakit.verify import VERIFY_BATCH, verdicts
 from datakit.wording import counted
 
 Places = Callable[[Collection[str]], dict[str, str]]
-"""By prompt id, where its row stands in the inputs."""
+"""A function from prompt ids to the places of their rows in the inputs."""
 OTHER_ANSWER = "The answer is \\boxed{0}."
-"""To be held against references, which are read for it."""
-SHOWN = 5  # places
+"""An answer that is compared with every reference, so that the verifier reads them."""
+SHOWN = 5  # places that are listed
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Problem:
 
 
 def check_golds(prompts: list[Prompt], domain: Domain, places: Places, monitor: Monitor) -> list[Problem]:
-    """Every gold answer must pass the verifier that the models' answers will meet, and every reference must be one to it."""
+    """Return a problem for every gold answer that does not pass the verifier, and if it can read none of the references."""
     used = [prompt for prompt in prompts if prompt.dropped is None]
     golds = [answer_row(prompt, gold) | {"is_gold": True} for prompt in used if (gold := domain.gold(prompt)) is not None]
     others = [answer_row(prompt, OTHER_ANSWER) | {"is_gold": False} for prompt in used if prompt.reference is not None]
@@ -51,7 +51,7 @@ def _of_golds(found: list[tuple[Row, Row]], domain: Domain, monitor: Monitor) ->
         if verdict["outcome"] == "unverifiable":
             reasons[_reason(verdict)] += 1
         if verdict["outcome"] != "passed":
-            # of code what failed, of mathematics the reference
+            # for code what failed, for mathematics the reference
             why = str(verdict["detail"])[:200] if row["test_style"] else f"{row['reference']!r:.80}"
             name = domain.verifier.name if domain.verifier is not None else "nothing"
             what = f"its gold answer is {verdict['outcome']} by {name}: {why}"
@@ -65,7 +65,8 @@ def _of_golds(found: list[tuple[Row, Row]], domain: Domain, monitor: Monitor) ->
 
 
 def _of_references(found: list[tuple[Row, Row]], domain: Domain, places: Places, monitor: Monitor) -> list[Problem]:
-    """Say by which of them nothing can be verified. A gold answer does not show it: what is alike letter by letter is equal."""
+    """Warn of references that the verifier cannot read; return a problem if it can read none. Golds do not show this, because
+    equal texts always match."""
     of_all = f"of {counted(len(found), 'references')}"
     unreadable = {row["prompt_id"]: _reason(verdict) for row, verdict in found if verdict["outcome"] == "unverifiable"}
     read = [row for row, _ in found if row["prompt_id"] not in unreadable]
@@ -82,24 +83,24 @@ def _of_references(found: list[tuple[Row, Row]], domain: Domain, places: Places,
 
 
 def _reason(verdict: Row) -> str:
-    """Without what code says of the sandbox."""
+    """Return the detail of a verdict, without what code adds about the sandbox."""
     return str(verdict["detail"]).partition(" [")[0]
 
 
 def _listed(prompt_ids: list[str], places: Places) -> str:
-    """Where the first few of them stand."""
+    """Return the places of the first few prompts, as text."""
     first = prompt_ids[:SHOWN]
     found = places(first)
     return ", ".join([*(found.get(one, f"prompt {one}") for one in first), *["..."][: len(prompt_ids) - len(first)]])
 
 
 def answer_row(prompt: Prompt, text: str) -> Row:
-    """A row for the verifier: this text as the answer to the prompt."""
+    """Return a row for the verifier: this text as the answer to the prompt."""
     return asdict(prompt) | {"text": text, "complete": True}
 
 
 def verified(stage: str, rows: Rows, domain: Domain, monitor: Monitor) -> list[tuple[Row, Row]]:
-    """Rows with their verdicts, by the verifier that a build uses."""
+    """Return the rows with their verdicts, from the verifier that a build uses."""
     if domain.verifier is None:
         return []
     verifier = domain.verifier.name

@@ -1,4 +1,4 @@
-"""Whole sets of programs that cannot be verified, because they import what `verify.libraries` does not list."""
+"""Find data sets whose programs cannot be verified, because they import what `verify.libraries` does not list."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from datakit.store import Run
 from datakit.wording import counted
 
 LOOKED_AT = 10_000
-"""So many prompts say what the others import."""
+"""The number of prompts that are read as a sample of the rest."""
 _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+([A-Za-z_]\w*)[\w.]*[ \t]+import\b|import[ \t]+([A-Za-z_][\w.]*(?:[ \t]+as[ \t]+\w+)?"
     r"(?:[ \t]*,[ \t]*[A-Za-z_][\w.]*(?:[ \t]+as[ \t]+\w+)?)*)[ \t]*(?:[#;]|$))",
@@ -24,7 +24,7 @@ _IMPORT = re.compile(
 
 
 def warn_of_libraries(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) -> None:
-    """Before anything is sampled: see `unlisted`."""
+    """Warn before anything is sampled; see `unlisted`."""
     if isinstance(recipe.verify, VerifyCode):
         kept = f"SELECT solution, reference FROM {begun.prompts.relation} WHERE dropped IS NULL LIMIT {LOOKED_AT}"
         texts = [(row["solution"], row["reference"]) for frame in run.stream(kept, {}, rows=1000) for row in frame.to_dicts()]
@@ -33,7 +33,8 @@ def warn_of_libraries(run: Run, recipe: Recipe, begun: Begun, monitor: Monitor) 
 
 
 def unlisted(texts: Iterable[tuple[str | None, str | None]], libraries: list[str]) -> str | None:
-    """A sentence where more than half of the prompts (solution, tests) import what is neither standard nor listed."""
+    """Return a warning if more than half of the prompts (solution, tests) import what is neither standard nor listed, else
+    None."""
     listed = {library.partition(".")[0] for library in libraries} | sys.stdlib_module_names | {"pytest", *PROGRAM_MODULES}
     missing = [imported(f"{solution or ''}\n{tests or ''}") - listed for solution, tests in texts]
     concerned = sum(map(bool, missing))
@@ -48,7 +49,7 @@ def unlisted(texts: Iterable[tuple[str | None, str | None]], libraries: list[str
 
 
 def imported(text: str) -> set[str]:
-    """The modules that Python imports, by their first names, as far as its lines show."""
+    """Return the top-level names of the modules that a Python text imports, as far as its lines show."""
     found = set[str]()
     for taken, listed in _IMPORT.findall(text):
         found |= {part.split()[0].partition(".")[0] for part in (taken or listed).split(",")}

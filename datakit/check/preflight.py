@@ -1,4 +1,4 @@
-"""What would fail after hours, found before the first request: keys, folders, extras, reward models."""
+"""Find before the first request what would fail after hours: keys, folders, extras, reward models."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from datakit.score.local import self_check
 from datakit.select.rule import check_named
 
 OURS = ("recipe.json", ".lock", "shards")
-"""Of a run, also of one that is not there yet: a build that was killed while it read its inputs leaves a lock, and shards may
-be built below the run that they will be."""
+"""Names that a run folder may have before it is a run: a build that was killed while reading its inputs leaves a lock, and
+shards may be built below the run that they will be merged into."""
 UNSAFE = (
     "verify.allow_unsafe: where neither Landlock nor bubblewrap can confine programs, they run with limits on CPU time, memory "
     "and files only. Code that models wrote can then read and write your files, use the network, and find the tests and change "
@@ -53,14 +53,14 @@ def preflight(recipe: Recipe, domain: Domain, folder: Path, options: Options, mo
             monitor.say(f"sources.{at}: {source.model} has no sampling.max_tokens: {who} how long an answer may get", True)
     if isinstance(recipe.verify, VerifyCode) and recipe.verify.allow_unsafe:
         monitor.say(UNSAFE, warning=True)
-    if not folder.exists() and "score" in options.stages:  # an old run may have scores already, and need no model
+    if not folder.exists() and "score" in options.stages:  # an old run may be scored already and need no model
         find_rewards(recipe)
     if options.selfcheck and (differences := check_scores(recipe, monitor)):
         raise BadInput("the reward models do not give the scores that they must:\n  " + "\n  ".join(differences))
 
 
 def check_run_folder(folder: Path) -> None:
-    """Refuse to build into a folder that has something else in it."""
+    """Refuse to build into a folder with other contents. Raises BadInput."""
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is a file; give another --out")
     if folder.is_dir() and not any((folder / name).exists() for name in OURS) and any(folder.iterdir()):
@@ -68,7 +68,7 @@ def check_run_folder(folder: Path) -> None:
 
 
 def check_keys_and_folders(recipe: Recipe, domain: Domain, verifies_here: bool = True) -> None:
-    """Unset keys, broken model folders, missing extras, a sandbox that does not hold."""
+    """Raise a DatakitError for unset keys, broken model folders, missing extras, or a sandbox that does not work."""
     for at, source in enumerate(recipe.sources):
         if isinstance(source, EndpointSource):
             read_access(source.api_key_env, source.headers, f"sources.{at}")
@@ -86,17 +86,18 @@ def check_keys_and_folders(recipe: Recipe, domain: Domain, verifies_here: bool =
 
 
 def find_rewards(recipe: Recipe) -> None:
-    """Look at reward models that lie on the hub: no night of sampling for one that cannot be loaded or used."""
+    """Check reward models on the hub, so that no night of sampling is spent for one that cannot be loaded or used."""
     for reward in recipe.score:
         if isinstance(reward, LocalReward) and reward.location is None:
             find_on_hub(reward)
 
 
 def check_scores(recipe: Recipe, monitor: Monitor) -> list[str]:
-    """What the self-check of the reward models finds wrong: batches that change scores, scores that are known to be others."""
+    """Return what the self-check of the reward models finds wrong: scores that change with the batch, or differ from known
+    ones."""
     differences = []
     for at, reward in enumerate(recipe.score):
-        if isinstance(reward, ChatJudge | EntityF1):  # one may change its mind, and the other is counted
+        if isinstance(reward, ChatJudge | EntityF1):  # a chat judge may vary, and entity F1 is counted
             continue
         checked = self_check(reward) if isinstance(reward, LocalReward) else remote.self_check(reward)
         for place, findings in checked:

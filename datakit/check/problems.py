@@ -1,4 +1,4 @@
-"""`datakit check`: what can be known of a recipe before the first request is paid for."""
+"""`datakit check`: find what can be known of a recipe before the first request is paid for."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ SHOWN_URLS = 2
 def check(
     recipe: Recipe, limit: int | None, monitor: Monitor, with_mutants: bool = False, with_rewards: bool = False
 ) -> list[Problem]:
-    """Parse, keys, folders and extras (these raise). Then, all that is found at once: reward models that the hub does not give,
-    endpoints that do not answer, prompts that cannot be read, golds that fail their verifier.
+    """Check parsing, keys, folders and extras, which raise; then return all further problems at once: reward models that cannot
+    be fetched, endpoints that do not answer, prompts that cannot be read, golds that fail their verifier.
     """
     with recipe.named():
         recipe = resolve(recipe)
@@ -54,13 +54,13 @@ def check(
 
 
 def _problem(sentence: str) -> Problem:
-    """What a message says of a place: `score.model: NAME cannot be fetched`."""
+    """Split a message into its place and its text: `score.model: NAME cannot be fetched`."""
     where, _, what = sentence.partition(": ")
     return Problem(where, what)
 
 
 def _silent_endpoints(recipe: Recipe, monitor: Monitor) -> list[Problem]:
-    """What is wrong with the URLs of sources and judges; a line each says which have answered."""
+    """Return the problems of the sources' and judges' URLs; a progress line per model says which have answered."""
     asked: list[tuple[str, str, EndpointSource | RemoteReward]] = [
         *((f"sources.{at}", f"sources.{at}", one) for at, one in enumerate(recipe.sources) if isinstance(one, EndpointSource)),
         *((f"score.{at}", one.origin.section, one) for at, one in enumerate(recipe.score) if isinstance(one, RemoteReward)),
@@ -76,7 +76,7 @@ def _silent_endpoints(recipe: Recipe, monitor: Monitor) -> list[Problem]:
 
 
 def _describe(probed: list[Probed]) -> str:
-    """Which URLs can be asked.
+    """Return which URLs can be used, as text.
 
     >>> _describe([Probed("http://a/v1", None, lists=True), Probed("http://b/v1", None), Probed("http://c/v1", "is away")])
     'is listed at http://a/v1, may be asked at http://b/v1 (no list of models), cannot be asked at http://c/v1'
@@ -95,7 +95,7 @@ def _a_few(urls: list[str]) -> str:
 
 
 def _read(recipe: Recipe, domain: Domain, limit: int | None, faults: list[str]) -> tuple[Inputs, list[Prompt]]:
-    """All inputs, also behind rows at which a build stops: `faults` gets the first of these."""
+    """Read all inputs, even beyond rows at which a build would stop: `faults` gets the first of these."""
     prompts: list[Prompt] = []
     inputs = read_inputs(recipe, domain.read, limit, prompts.append, faults=faults)
     prompts = [inputs.later.get(prompt.prompt_id, prompt) for prompt in prompts]

@@ -1,4 +1,4 @@
-"""Tests that let wrong programs pass: mutants of the gold solutions."""
+"""Find tests that let wrong programs pass, by mutants of the gold solutions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from datakit.tables import Prompt
 
 
 def check_tests(prompts: list[Prompt], domain: Domain, monitor: Monitor) -> list[Problem]:
-    """Tests that pass for every mutant of the gold solution cannot tell wrong code from right."""
+    """Return a problem for tests that pass for every mutant of the gold solution: they cannot tell wrong code from right."""
     rows = [
         answer_row(prompt, f"```python\n{mutant.text}\n```") | {"mutant": mutant.what}
         for prompt in prompts
@@ -41,8 +41,8 @@ def check_tests(prompts: list[Prompt], domain: Domain, monitor: Monitor) -> list
 
 
 def _mutants(prompt: Prompt) -> list[Mutant]:
-    """Mutants of the solution. One that only goes on where the prompt's code ends (HumanEval's) is put behind it first; of one
-    that is no Python there are none, and it fails as a gold."""
+    """Return mutants of the solution. If it only continues the prompt's code (HumanEval), the two are joined first. There are
+    none if it is not Python; it fails as a gold then."""
     with suppress(SyntaxError, ValueError, RecursionError):
         return mutants(prompt.solution or "")
     tests = runnable(prompt.reference or "", prompt.test_style or "", prompt.entry_point)

@@ -1,7 +1,7 @@
-"""Domains: what is asked, and what a right answer is. One protocol, one dict, one file each.
+"""Domains: how prompts are read, and what a right answer is. One protocol, one dict, one file each.
 
-A further domain is one file, one line in DOMAINS, one recipe and one table of test cases; with a verifier, a section in
-recipe/verify.py, too.
+A new domain takes one file, one line in DOMAINS, one recipe and one table of test cases; with a verifier, also a section in
+recipe/verify.py.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["DOMAINS", "Domain", "Verdict", "Verifier", "domain_of", "verifying_w
 
 
 def _in(module: str, name: str) -> Callable[[Any], Domain]:
-    """A class of this room, imported when it is first made: the patterns of all would cost each command a tenth of a second."""
+    """Return a factory that imports the class at the first call: compiling all patterns would cost each command 0.1 s."""
     return lambda options: getattr(import_module(f"datakit.domains.{module}"), name)(options)
 
 
@@ -37,12 +37,12 @@ DOMAINS: dict[str, Callable[[Any], Domain]] = {
     "chinese": _in("chinese", "Chinese"),
     "dialogue": _in("dialogue.domain", "Dialogue"),
 }
-"""Each is made from its own section of recipe/verify.py."""
+"""All domains by name; each is made from its own section of recipe/verify.py."""
 NO_ANSWER = Verdict("unparseable", detail="the thought never ended")
 
 
 def domain_of(recipe: Recipe) -> Domain:
-    """The recipe's domain, with its options. RecipeError for one that is unknown."""
+    """Return the recipe's domain, with its options. Raises RecipeError if it is unknown."""
     if recipe.domain not in DOMAINS:
         near = did_you_mean(recipe.domain, DOMAINS)
         raise RecipeError(f"domain: unknown domain '{recipe.domain}'; known: {', '.join(DOMAINS)}{near}")

@@ -1,4 +1,4 @@
-r"""`\boxed{...}` and `\fbox{...}` in a text: where they stand, and which of them are parts of one answer."""
+r"""`\boxed{...}` and `\fbox{...}` in a text: where they are, and which of them are parts of one answer."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _PLACEHOLDER = re.compile(
 
 
 def boxes(text: str) -> list[tuple[int, int, str]]:
-    """Every closed box, the outermost of nested ones: where it begins, where it ends, what it holds."""
+    """Return every closed box, outermost only: (begin, end, content)."""
     if "boxed" not in text and "fbox" not in text:
         return []
     found: list[tuple[int, int, int]] = []
-    opened: list[tuple[int, int]] = []  # where a brace's command begins, and where a box's content does (0: no box)
+    opened: list[tuple[int, int]] = []  # begin of a brace's command, and begin of a box's content (0: not a box)
     for match in _BOX_OR_BRACE.finditer(text):
         if match[1] or match[0] == "{":
             opened.append((match.start(), match.end() if match[1] else 0))
@@ -45,19 +45,20 @@ def boxes(text: str) -> list[tuple[int, int, str]]:
 
 
 def last_boxes(text: str) -> tuple[int, int, str] | None:
-    r"""The last box with those it is listed with ("\boxed{1} and \boxed{2}"): where they begin and end, and what they hold."""
+    r"""Return the last box and those listed with it ("\boxed{1} and \boxed{2}"): (begin, end, content); None without a box."""
     found = boxes(text)
     return _group(text, found, other_cases=False) if found else None
 
 
 def boxed_reference(text: str) -> str | None:
-    """What the boxes of a worked solution hold that are parts of its answer; no step before it, nothing to be filled in."""
+    """Return the content of the boxes that form the answer of a worked solution, without earlier steps and blanks to fill
+    in."""
     found = [box for box in boxes(text) if not _PLACEHOLDER.fullmatch(box[2])]
     return _group(text, found, other_cases=True)[2] if found else None
 
 
 def balanced(text: str) -> bool:
-    """Whether every brace has its partner."""
+    """Return whether all braces are balanced."""
     depth = 0
     for match in _BRACE.finditer(text):
         depth += {"{": 1, "}": -1}.get(match[0], 0)
@@ -67,7 +68,7 @@ def balanced(text: str) -> bool:
 
 
 def closing_brace(text: str, opening: int) -> int | None:
-    """Where the brace ends that opens here."""
+    """Return the index of the brace that closes the one at `opening`."""
     depth = 0
     for match in _BRACE.finditer(text, opening):
         depth += {"{": 1, "}": -1}.get(match[0], 0)
@@ -85,9 +86,10 @@ def _group(text: str, found: list[tuple[int, int, str]], other_cases: bool) -> t
 
 
 def _belong_together(between: str, other_cases: bool) -> bool:
-    """Whether what stands between two boxes makes them parts of one answer: a comma, "and", "or", names with "=", few words.
+    """Return whether the text between two boxes makes them parts of one answer: a comma, "and", "or", names with "=", few
+    words.
 
-    `other_cases`: also a new sentence that begins another case, as worked solutions do: "If ..., it is 1. If ..., it is 2."
+    `other_cases`: also accept a sentence that begins another case, as in worked solutions: "If ..., it is 1. If ..., it is 2."
     """
     if len(between) > _MOST_BETWEEN * (2 if other_cases else 1):
         return False

@@ -1,6 +1,6 @@
 """Following instructions: nothing is right or wrong by itself, so the judge decides.
 
-FuseChat-3.0 (README): of several samples of one source model the best by score is chosen against the worst, inside a window.
+FuseChat-3.0 (README): among several samples of one source model the best by score is chosen over the worst, inside a window.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datakit.tables import Prompt, Row
 
 
 class Instruct:
-    """Prompts of one turn or several; a reference is kept where there is one, and asked by nobody."""
+    """Prompts of one or more turns; a reference is kept but not used."""
 
     name = "instruct"
     verifier: Verifier | None = None
@@ -27,5 +27,5 @@ class Instruct:
         return read_prompts(self.name, rows, source)
 
     def gold(self, prompt: Prompt) -> str | None:
-        """Nothing is known to be right."""
+        """Return None: no answer is known to be right."""
         return None

@@ -1,4 +1,4 @@
-"""Letters of multiple choice in running text: which one is chosen, and which are only spoken of."""
+"""Letters of multiple choice in running text: which one is chosen, and which are only mentioned."""
 
 from __future__ import annotations
 
@@ -54,12 +54,13 @@ _CONCLUDES = re.compile(r"[;,.]\s+(?:and )?(?:so|thus|hence|therefore|i\.e\.|nam
 
 
 def unmarked(text: str) -> str:
-    """A text without Markdown's and LaTeX's marks around words and formulas, letters and brackets in the width of ASCII."""
+    """Return a text without Markdown's and LaTeX's marks around words and formulas, with full-width letters and brackets as
+    ASCII."""
     return _MARKS.sub("", text if text.isascii() else unicodedata.normalize("NFKC", text))
 
 
 def plain(statement: str) -> str:
-    """The same of one statement, without LaTeX's commands for text and layout: `\\text{(B)}` is (B)."""
+    """Return one statement in the same form, also without LaTeX's commands for text and layout: `\\text{(B)}` is (B)."""
     text = _LAYOUT.sub(" ", _QUOTES.sub("", unmarked(statement)))
     for _ in range(3):
         text = _WRAPPED.sub(r" \1 ", text)
@@ -67,15 +68,15 @@ def plain(statement: str) -> str:
 
 
 def bare_letter(statement: str) -> str | None:
-    """The letter that a plain statement is, and nothing else: "B", "(b).", "option B"."""
+    """Return the letter of a plain statement that is nothing but a letter: "B", "(b).", "option B"."""
     found = _BARE.fullmatch(statement)
     return (found[1] or found[2]).upper() if found else None
 
 
 def letters_in(statement: str) -> str:
-    """The letters that a plain statement states: the one at its head, else those that are named and not ruled out.
+    """Return the letters that a plain statement states: the one at its start, else those that are named and not ruled out.
 
-    Several where they are joined ("A and C"), or where it is not clear which one is meant; "" where there is none.
+    Several if they are joined ("A and C") or if it is unclear which one is meant; "" if there is none.
     """
     head = _HEAD.match(statement)
     if head is None and (called := _OPTION.match(statement)):
@@ -95,10 +96,10 @@ def letters_in(statement: str) -> str:
 
 
 def named_letters(text: str) -> str:
-    """The letters that are pointed at anywhere, each once: "(B)", "option B", "leaving B"."""
+    """Return the letters that are pointed at anywhere, each once: "(B)", "option B", "leaving B"."""
     return "".join(dict.fromkeys(next(filter(None, found.groups())).upper() for found in _POINTED_AT.finditer(text)))
 
 
 def without_rejected(text: str) -> str:
-    """The text without the letters that are ruled out or compared with."""
+    """Return the text without the letters that are ruled out or compared with."""
     return _REJECTED.sub(" ", _BLANKS.sub(" ", text))

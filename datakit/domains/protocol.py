@@ -1,4 +1,4 @@
-"""What a domain promises: it reads prompts and knows their gold answers; a verifier of answers is there or not."""
+"""The protocols of a domain, which reads prompts and knows their gold answers, and of its verifier, which is optional."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Verdict:
 
 
 class Verifier(Protocol):
-    """Says of answers whether they are right. Cheap to make: what verify needs is loaded by `warm`."""
+    """A verifier, which decides whether answers are right. It is cheap to make: `warm` loads what verify needs."""
 
     name: str
     """Name and version ("math@3"), with a suffix for every option that is not at its default and can change a verdict
@@ -28,43 +28,44 @@ class Verifier(Protocol):
     wrong: frozenset[Outcome]
     """The outcomes that count as a wrong answer."""
     deadline_s: float
-    """How long a row may take before the engine ends its worker."""
+    """The seconds that a row may take before the engine kills its worker."""
     faults: Mapping[str, Outcome]
-    """What a fault of the engine ("timeout", "crash") means as an outcome."""
+    """The outcome for each fault of the engine ("timeout", "crash")."""
     retries_timeouts: bool
-    """Whether an answer that took too long is tried once more, when little else runs."""
+    """True if an answer that took too long is tried once more, when little else runs."""
     forks: bool
-    """Whether workers may be forked from a process that is warm: `warm` leaves no thread and no process at work."""
+    """True if workers may be forked from a warm process: `warm` leaves no thread or process running."""
 
     @property
     def options(self) -> Verifying:
-        """The section of the recipe that made it."""
+        """The section of the recipe from which it was made."""
         ...
 
     def preflight(self) -> None:
-        """Raise a DatakitError where answers could not be verified here. Called before anything is sampled."""
+        """Raise a DatakitError if answers cannot be verified on this machine. Called before anything is sampled."""
         ...
 
     def warm(self) -> None:
-        """Load what verify needs; a worker calls it before any deadline runs."""
+        """Load what verify needs; a worker calls it before any deadline starts."""
         ...
 
     def verify(self, rows: Rows) -> Iterator[Verdict]:
-        """One verdict a row, in order. Rows hold text, reference, complete, ...; an exception is the checker's own."""
+        """Yield one verdict per row, in order. Rows have text, reference, complete, ...; an exception is a fault of the
+        checker."""
         ...
 
 
 class Domain(Protocol):
-    """Reads prompts and knows what a right answer to them is."""
+    """A domain, which reads prompts and knows what a right answer to them is."""
 
     name: str
     verifier: Verifier | None
-    """None where nothing is right or wrong by itself."""
+    """The verifier; None if nothing is right or wrong by itself."""
 
     def read(self, rows: Iterable[Row], source: str) -> Iterator[Prompt]:
-        """Prompts from rows that have our column names; `source` is how messages and the table call their origin."""
+        """Yield prompts from rows with datakit's column names; `source` names their origin in messages and in the table."""
         ...
 
     def gold(self, prompt: Prompt) -> str | None:
-        """A response that must pass the verifier; None where nothing is known."""
+        """Return a response that must pass the verifier; None if none is known."""
         ...

@@ -1,4 +1,4 @@
-"""Rows of a file, with our column names, into prompts; what is the same for every domain."""
+"""Turn rows of a file, with datakit's column names, into prompts; the part that all domains share."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SHAREGPT_ROLES = {"human": "user", "gpt": "assistant"}
 
 
 def read_prompts(domain: str, rows: Iterable[Row], source: str) -> Iterator[Prompt]:
-    """One Prompt a row. Raises BadRow that names the row, the column and the value."""
+    """Yield one Prompt per row. Raises BadRow, which names the row, the column and the value."""
     for number, row in enumerate(rows, start=1):
         yield read_prompt(domain, row, source, number)
 
 
 def read_prompt(domain: str, row: Row, source: str, number: int) -> Prompt:
-    """The Prompt of one row, the `number`th of its source. Raises BadRow."""
+    """Return the Prompt of one row, the `number`th of its source. Raises BadRow."""
     where = f"{source}: row {number}"
     given_id = _text(row, "prompt_id", where, numbers=True)
     if given_id is not None:
@@ -48,7 +48,7 @@ def read_prompt(domain: str, row: Row, source: str, number: int) -> Prompt:
 
 
 def _text(row: Row, column: str, where: str, numbers: bool = False) -> str | None:
-    """A column's text; empty text and a missing column are None."""
+    """Return a column's text; None for empty text and a missing column."""
     value = row.get(column)
     if numbers:
         value = number_as_text(value)
@@ -58,21 +58,22 @@ def _text(row: Row, column: str, where: str, numbers: bool = False) -> str | Non
 
 
 def number_as_text(value: Any) -> Any:
-    """A number as one would write it: 0.5, 0.0000001; 72.0 is 72, as column readers make floats of integers. Others stay."""
+    """Return a number as one would write it: 0.5, 0.0000001, and 72 for 72.0, because readers turn integers into floats. Other
+    values are returned unchanged."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return value
     if isinstance(value, int):
         return str(value)
     if not math.isfinite(value):
-        return None if math.isnan(value) else str(value)  # NaN: how column readers write an empty cell
+        return None if math.isnan(value) else str(value)  # readers write an empty cell as NaN
     text = format(value if isinstance(value, Decimal) else Decimal(repr(value)), "f")
     return text.rstrip("0").removesuffix(".") if "." in text else text
 
 
 def _messages(row: Row, where: str) -> Messages:
-    """The prompt as the user's message, or messages with role and content only, the last of them the user's.
+    """Return the prompt as the user's message, or its messages with role and content only, the last of them the user's.
 
-    Where the row has a template, it makes the user's message of the row.
+    If the row has a template, the template makes the user's message from the row.
     """
     if (template := row.get("template")) is not None:
         return [Message(role="user", content=fill(template, _values(row, template, where)))]
@@ -89,7 +90,7 @@ def _messages(row: Row, where: str) -> Messages:
 
 
 def _turns(text: str, where: str) -> Messages:
-    """Turns that stand in one text, as HelpSteer2 writes them: <extra_id_1>Assistant, <extra_id_1>User."""
+    """Split turns that are written in one text, as in HelpSteer2: <extra_id_1>Assistant, <extra_id_1>User."""
     first, *others = _TURN.split(text)
     messages = [Message(role="user", content=first.strip())] if first.strip() else []
     for name, content in zip(others[::2], others[1::2], strict=True):
@@ -98,7 +99,7 @@ def _turns(text: str, where: str) -> Messages:
 
 
 def _values(row: Row, template: str, where: str) -> dict[str, Any]:
-    """What the names in a template stand for: texts, and lists of choices."""
+    """Return the values of the names in a template: texts, and lists of choices."""
     values: dict[str, Any] = {}
     for name, _ in placeholders(template):
         value = row.get(f"{{{name}}}", row.get(name))
@@ -114,7 +115,7 @@ def _values(row: Row, template: str, where: str) -> dict[str, Any]:
 
 
 def _conversation(value: object, where: str) -> Messages:
-    """A list of {role, content}, or of ShareGPT's {from, value}, or either of them as JSON text."""
+    """Read a list of {role, content}, or of ShareGPT's {from, value}, or either of them as JSON text."""
     given = value
     if isinstance(value, str):
         try:

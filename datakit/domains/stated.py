@@ -1,8 +1,8 @@
-"""Which choice a response states: the last statement wins, and nothing is guessed.
+"""Find the choice that a response states: the last statement wins, and nothing is guessed.
 
-Statements are boxes, fields of JSON or tags, and where there is no field phrases ("the answer is", "(B) is correct"); whichever
-ends last counts. Without one it is a line that is a choice, then a letter that the last lines point at, then a choice's own
-text as the last line. Every pattern is linear in the text, or bounded.
+Statements are boxes, fields of JSON or tags, and without a field phrases ("the answer is", "(B) is correct"); the one that ends
+last counts. Without a statement: a line that is a choice, then a letter that the last lines point at, then a choice's own text
+as the last line. Every pattern is linear in the text, or bounded.
 """
 
 from __future__ import annotations
@@ -65,15 +65,15 @@ _LETTERED = re.compile(r"[\s>#*•-]{0,9}(?:[(\[]([A-Z])[)\]][.:]?|([A-Z])[.):])
 _BULLET = re.compile(r"^[\s>#*•-]+")
 _LAST_LINES = 3
 _MOST_UNKNOWN = 10
-_MOST_STATEMENTS = 20  # of phrases, that are looked at, from the end
+_MOST_STATEMENTS = 20  # phrases that are examined, from the end
 _MOST_STATED = 1_000  # characters
-_BREATH = 160  # characters: choices that are called right one after the other are several
+_BREATH = 160  # characters within which several choices that are called right count together
 _AROUND_SIGNS = re.compile(r"\s*([=+*/^(){}\[\],<>|-])\s*|\s+(?=\\)")
 _SPELT = re.compile(r"\\[dt]frac")
 
 
 class Stated(NamedTuple):
-    """A letter and how it was found, or no letter and why; `sure`: the text goes on behind it, so it was not cut off there."""
+    """A letter and how it was found, or no letter and why. `sure`: text follows it, so it was not cut off there."""
 
     letter: str | None
     way: str
@@ -81,7 +81,7 @@ class Stated(NamedTuple):
 
 
 class _Statement(NamedTuple):
-    """What says which choice is meant, and where that ends."""
+    """A statement about which choice is meant, and where it ends."""
 
     end: int
     text: str
@@ -90,9 +90,9 @@ class _Statement(NamedTuple):
 
 
 def stated_choice(text: str, choices: Sequence[str] | None = None) -> Stated:
-    """The choice that a response states last. No letter where it states none, several, or one that is not there.
+    """Return the choice that a response states last; no letter if it states none, several, or one that does not exist.
 
-    Without `choices` there are the letters A to J, and nobody knows what stands at them.
+    Without `choices` the letters are A to J, and their texts are unknown.
     """
     text = unmarked(statements.answer_part(text))
     known = _Choices(choices)
@@ -105,7 +105,7 @@ def stated_choice(text: str, choices: Sequence[str] | None = None) -> Stated:
 
 
 def _statements(text: str) -> Iterator[_Statement]:
-    """All that may say which choice is meant."""
+    """Yield everything that may state a choice."""
     for _, end, content in boxes(text):
         yield _Statement(end, content, "box", end < len(text))
     fields = [_Statement(field.end, field.text, field.way, field.closed) for field in statements.fields(text, _FIELD)]
@@ -125,7 +125,7 @@ def _statements(text: str) -> Iterator[_Statement]:
 
 
 def _together(text: str, found: Sequence[_Statement]) -> str:
-    """The letter that the last of these statements calls right, and those that were called so in the same breath."""
+    """Return the letter that the last of these statements calls right, and those called right within _BREATH before it."""
     first = len(found) - 1
     while first and found[first - 1].way == "called right":
         between = text[found[first - 1].end : found[first].end]
@@ -136,7 +136,7 @@ def _together(text: str, found: Sequence[_Statement]) -> str:
 
 
 def _key(text: str) -> str:
-    """One spelling of a choice's text."""
+    """Return a choice's text in one spelling, for comparison."""
     return _AROUND_SIGNS.sub(lambda found: found[1] or "", _SPELT.sub(r"\\frac", plain(text))).strip(" .")
 
 
@@ -148,7 +148,7 @@ class _Choices:
         self.keys = [_key(text) for text in texts or ()]
 
     def checked(self, letters: str, way: str, sure: bool) -> Stated:
-        """What these letters come to as an answer."""
+        """Return the result for these letters: one valid letter, or why there is none."""
         if not letters:
             return Stated(None, "no choice is said to be right")
         if len(letters) > 1:
@@ -156,7 +156,8 @@ class _Choices:
         return Stated(letters, way, sure) if letters in self.letters else Stated(None, f"{letters} is none of the choices")
 
     def letters_of(self, statement: _Statement) -> str | None:
-        """The letters that a statement states, "" where it says that none is right; None where it says nothing of choices."""
+        """Return the letters that a statement states, "" if it says that none is right; None if it says nothing about
+        choices."""
         if statement.way == "line":
             letter = _bare_of(statement.text)
             return letter if letter and letter in self.letters else None
@@ -178,7 +179,7 @@ class _Choices:
         return "" if _NONE_OF_THEM.search(said) else None
 
     def letter_of_text(self, text: str) -> str | None:
-        """The letter of the one choice that has this text, in the same letters or, where that is clear, in others."""
+        """Return the letter of the only choice with this text, in the same case or, if unambiguous, in another."""
         key = _key(text)
         if not key:
             return None
@@ -188,7 +189,7 @@ class _Choices:
         return self.letters[folded[0]] if len({self.keys[at] for at in folded}) == 1 else None
 
     def lettered(self, text: str) -> str | None:
-        """The letter of "B. Paris" where B is Paris."""
+        """Return the letter of "B. Paris" if B is Paris."""
         found = _LETTERED.match(text)
         if found is None:
             return None
@@ -196,7 +197,7 @@ class _Choices:
         return letter if (letter, key) in zip(self.letters, self.keys, strict=False) else None
 
     def in_lines(self, lines: Sequence[str]) -> Stated:
-        """The choice that a line is, that the last lines point at, or whose text the last line is."""
+        """Return the choice that is a line of its own, that the last lines point at, or whose text is the last line."""
         said = [(at, letter) for at, line in enumerate(lines) if (letter := self._of_line(line, len(lines) == 1)) is not None]
         if said and (len({letter for _, letter in said}) == 1 or self._concludes(lines, [at for at, _ in said])):
             return self.checked(said[-1][1], "line", said[-1][0] < len(lines) - 1)
@@ -210,7 +211,7 @@ class _Choices:
         return Stated(letter, "text") if letter else Stated(None, "no answer found")
 
     def _of_line(self, line: str, is_all: bool) -> str | None:
-        """The letter of a line that is a choice and nothing else. Where it `is_all` of an answer, its words may be others."""
+        """Return the letter of a line that is only a choice. If the line `is_all` of the answer, its words may differ."""
         bare = _bare_of(line)
         if bare and bare in self.letters:
             return bare
@@ -218,7 +219,7 @@ class _Choices:
         return (found[1] or found[2]).upper() if found else self.lettered(line)
 
     def _concludes(self, lines: Sequence[str], said: Sequence[int]) -> bool:
-        """Whether the last line is a choice, and not the last of a listing."""
+        """Return whether the last line is a choice, and not the end of a listing of the choices."""
         last = len(lines) - 1
         goes_on = last - 1 in said and (_bare_of(lines[last]) is None) == (_bare_of(lines[last - 1]) is None)
         return said[-1] == last and not goes_on

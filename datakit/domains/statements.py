@@ -1,4 +1,4 @@
-"""Where an answer is stated, whatever it is: the part of a response behind its thought, and fields that hold an answer.
+"""Find where an answer of any kind is stated: the part of a response after its thought, and fields that hold an answer.
 
 Every pattern is linear in the text, or bounded.
 """
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from datakit.tables.answers import split
 
-TAIL = 2_000  # characters: an answer that nothing announces stands at the end, or is none
+TAIL = 2_000  # characters at the end in which an answer that nothing announces is looked for
 _END_TOKENS = re.compile(r"(?:\s|</s>|<eos>|<\|(?:im_end|eot_id|endoftext|end|end_of_text|eom_id|return)\|>|<end_of_turn>)+\Z")
 _FIELD = re.compile(r"""["'](?:final[ _])?answer["']\s{0,20}:\s{0,20}""", re.IGNORECASE)
 _NEXT_FIELD = re.compile(r",\s{0,20}[\"']")
@@ -22,22 +22,22 @@ _SPOKEN_OF = re.compile(
     r"(?:(?:that|whether|if|the|our|this|my|your|final|back|in|into|original)\s+){0,4}\Z",
     re.IGNORECASE,
 )
-_BEFORE = 60  # characters in front of a phrase that say whether the answer is given or only spoken of
+_BEFORE = 60  # characters before a phrase that show whether the answer is given or only mentioned
 
 
 class Field(NamedTuple):
-    """What stands in a field for the answer. `end`: where it ends; `closed`: whether it has come whole."""
+    """The content of an answer field. `end`: where it ends; `closed`: True if it is complete."""
 
     end: int
     text: str
     way: str
     closed: bool
     quoted: bool = True
-    """False for a bare value of JSON, which is no text with words around the answer."""
+    """False for a bare value of JSON, which has no words around the answer."""
 
 
 def answer_part(text: str) -> str:
-    """A text without the thought before its answer and the end tokens behind it."""
+    """Return a text without the thought before its answer and the end tokens after it."""
     text = text.rstrip()
     if text.endswith(">"):
         text = text[:-TAIL] + _END_TOKENS.sub("", text[-TAIL:])
@@ -45,7 +45,7 @@ def answer_part(text: str) -> str:
 
 
 def fields(text: str, named: re.Pattern[str] = _FIELD) -> Iterator[Field]:
-    """The last `<answer>...</answer>`, and the last field of JSON that is `named` so."""
+    """Yield the last `<answer>...</answer>`, and the last JSON field whose name matches `named`."""
     closing = text.rfind("</answer>")
     opening = text.rfind("<answer>", 0, max(closing, 0))
     if opening >= 0:
@@ -56,12 +56,12 @@ def fields(text: str, named: re.Pattern[str] = _FIELD) -> Iterator[Field]:
 
 
 def is_spoken_of(text: str, start: int) -> bool:
-    """Whether the answer in the phrase that starts here is only supposed or checked, not given."""
+    """Return whether the answer in the phrase at `start` is only supposed or checked, not given."""
     return _SPOKEN_OF.search(text[max(0, start - _BEFORE) : start]) is not None
 
 
 def _value(text: str, start: int) -> Field:
-    """The value that begins here, in JSON that may be broken: a string up to its quote, else the rest of the line."""
+    """Return the value at `start`, in JSON that may be broken: a string up to its quote, else the rest of the line."""
     quote = text[start : start + 1]
     if quote in _END_OF_VALUE:
         for match in _END_OF_VALUE[quote].finditer(text, start + 1):
@@ -75,5 +75,5 @@ def _value(text: str, start: int) -> Field:
 
 
 def _unescaped(raw: str) -> str:
-    """JSON's escapes undone, except those that LaTeX written without doubling means: \\frac, \\times, \\neq, \\rho."""
+    """Undo JSON's escapes, except those that are LaTeX with undoubled backslashes: \\frac, \\times, \\neq, \\rho."""
     return _JSON_ESCAPE.sub(lambda m: m[1] or (chr(int(m[2], 16)) if m[2] else " "), raw)

@@ -1,1 +1,2 @@
-"""Worker processes for rows: protocol, local, and worker, the child's side. No import in this door: every worker loads it."""
+"""Worker processes for rows: protocol, local, and worker, the child's side. This file imports nothing: every worker loads
+it."""

@@ -1,4 +1,4 @@
-"""Which engines a build gets."""
+"""Choose the engines of a build."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from datakit.signals import Signals
 
 @contextmanager
 def engines_of(cluster: str | None, say: Callable[[str, bool], None], signals: Signals, grace_s: float) -> Iterator[Engines]:
-    """Those of this machine, or of the Ray cluster at an address, which is left at the end. `say`: a sentence, and whether it
-    is a warning. `grace_s`: how long a cluster's rows under way are waited for after a signal; here they just end."""
+    """Yield the engines of this machine, or of the Ray cluster at the address `cluster`, which is disconnected at the end.
+
+    `say(sentence, is_warning)` tells the user. `grace_s`: how many seconds to wait after a signal for rows under way on a
+    cluster; on this machine they end at once.
+    """
     if cluster is None:
         yield LocalEngines()
         return

@@ -1,8 +1,8 @@
-"""The hosts of a cluster, seen from the driver: where they are placed, what each has to answer, and what becomes of it.
+"""The hosts of a cluster, seen from the driver: where they run, which batches each has, and what is done when one is lost.
 
-Ray places hosts and carries batches; it judges no row. A host that is lost gives back the batches that it had, and they go to
-others, so a row is answered once whatever ends: a worker, a host, a node. A batch that has lost two hosts is split, and each of
-its rows is asked alone on a host; a row that ends a host twice even so is a crash, and walks no further through the cluster.
+Ray places hosts and carries batches; it does not blame rows. If a host is lost, its batches go to other hosts, so every row is
+answered once, whatever ends: a worker, a host, a node. A batch that has lost two hosts is split, and each of its rows is sent
+alone to a host; a row that still ends two hosts counts as a crash, and is not sent again.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
     from datakit.tables import Rows
 
 AHEAD = 2
-"""Batches a seat that are on their way or answered: one more than is worked on."""
+"""Batches per seat that are sent at a time: one more than it works on."""
 BATCH_S = 2.0
-"""About how long a seat is to have of a batch: what a lost host has not given back, and what others wait for at the end."""
+"""The target duration of a batch on a seat: this much work is lost with a host, and this long others wait at the end."""
 FIRST_ROWS = 8
-"""Rows of a batch while it is not known how long one takes."""
-LOOKS_EVERY_S = 1.0  # for nodes that have joined or gone
+"""Rows per batch while the duration of a row is unknown."""
+LOOKS_EVERY_S = 1.0  # interval between looks for nodes that have joined or gone
 MOST_LOST = 2  # hosts that a batch, or a row alone, may lose
-MOST_FAILED = 3  # hosts of a node that end before they can take work; then it is left out
-SILENT_S = 30.0  # without any host: then it is said
-_CALLS_BESIDE = 2  # threads of a host for what is no batch
+MOST_FAILED = 3  # hosts of a node that may end before they can take work; then the node is left out
+SILENT_S = 30.0  # time without any ready host after which the user is told
+_CALLS_BESIDE = 2  # threads of a host for calls other than batches
 
 
 @dataclass
 class Teller:
-    """What a build hears of its cluster."""
+    """What a build is told about its cluster."""
 
     say: Callable[[str, bool], None]
     note: str = ""
-    """How many nodes and seats are at work."""
+    """The numbers of nodes and seats at work, as text."""
 
 
 class Fleet:
-    """The hosts of one map, and what each has to answer."""
+    """The hosts of one map, and the batches that each has to answer."""
 
     def __init__(
         self,
@@ -63,22 +63,22 @@ class Fleet:
         self._hosts: dict[_Place, _Placed] = {}
         self._looking: dict[Any, _Placed] = {}
         self._asked: dict[Any, _Placed] = {}
-        """Whose answer a reference is."""
+        """The host that each awaited reference belongs to."""
         self._again: deque[_Batch] = deque()
         self._failed: Counter[_Place] = Counter()
         self._left_out: dict[_Place, str] = {}
-        """Why a place gets no host."""
+        """Why a place gets no host, by place."""
         self._looks_at = self._began_at = 0.0
         self._grace_s = grace_s
         self._drains = False
         self._ends_at = float("inf")
 
     def drain(self) -> None:
-        """Send nothing more from now on; what is under way is waited for. May be called by a signal."""
+        """Stop sending batches; wait for those under way. May be called from a signal handler."""
         self._drains = True
 
     def answer(self, batches: Iterable[Rows]) -> Generator[Result, None, None]:
-        """A Result for every row, as batches come back."""
+        """Yield a Result for every row, as batches come back."""
         pending = _Pending(filter(None, batches))
         while not self._is_over(pending):
             if not self._drains:
@@ -91,7 +91,7 @@ class Fleet:
                 yield from self._hear(ref, pending)
 
     def end(self) -> None:
-        """No host is left, and no process of one."""
+        """End all hosts and their processes."""
         for host in self._hosts.values():
             self._kill(host)
         self._hosts.clear()
@@ -109,18 +109,21 @@ class Fleet:
         self._teller.say(f"{said} ({self._teller.note})", False)
 
     def _heard(self) -> list[Any]:
-        """References that there is something to read of; waits a while for one."""
+        """Return the references that are ready; wait up to LOOKS_EVERY_S for the first one."""
         waited = [*self._looking, *self._asked]
         limit = min(LOOKS_EVERY_S, max(0.0, self._ends_at - time.monotonic()))
         ready: list[Any] = self._ray.wait(waited, num_returns=1, timeout=limit)[0] if waited else []
-        if ready:  # of many seats, many
+        if ready:  # with many seats, many are ready
             ready = self._ray.wait(waited, num_returns=len(waited), timeout=0)[0]
         return ready
 
     # ------------------------------------------------------------------------------------------------------------- nodes
 
     def _look_for_nodes(self) -> Iterator[Result]:
-        """Place a host wherever one can be, once a second: on nodes that have joined, and where one was lost."""
+        """Start a host wherever one can run, at most once per LOOKS_EVERY_S: on nodes that joined, and where one was lost.
+
+        Yields the crashes of rows on hosts whose node is gone. Raises WorkerError if no node can do the work.
+        """
         now = time.monotonic()
         if now < self._looks_at:
             return
@@ -138,11 +141,11 @@ class Fleet:
             raise WorkerError(f"no node of the cluster can do this: {why}")
         if now - self._began_at > SILENT_S and not any(host.is_ready for host in self._hosts.values()):
             self._began_at = now
-            self._teller.say(f"no node has begun for {SILENT_S:.0f} s: do others use their processors? (ray status)", True)
+            self._teller.say(f"no node has begun for {SILENT_S:.0f} s: are others using their processors? (ray status)", True)
 
     def _places(self, nodes: list[dict[str, Any]]) -> dict[_Place, dict[str, Any]]:
-        """One a node, or one a GPU: where some are, none on nodes without. None where there are no processors to give, as on a
-        head that does not work."""
+        """Return the places for hosts: one per node, or one per GPU (then none on nodes without). Nodes without processors,
+        like a head node that does no work, get none."""
         gpus = {node["NodeID"]: int(node["Resources"].get("GPU", 0)) for node in nodes if self._work.gpu != "no"}
         if self._work.gpu == "must" or any(gpus.values()):
             return {(node["NodeID"], at): node for node in nodes for at in range(gpus[node["NodeID"]])}
@@ -168,7 +171,10 @@ class Fleet:
         self._looking[actor.look.remote()] = host
 
     def _hear_first(self, host: _Placed, ref: Any) -> None:
-        """A host begins, or its place is left out. WorkerError where another code would give other verdicts."""
+        """Read a host's first message: it begins, or its place is left out.
+
+        Raises WorkerError if its versions differ from the driver's, as its verdicts could differ.
+        """
         try:
             seen: Seen = self._ray.get(ref)
         except self._ray.exceptions.RayError as error:
@@ -195,7 +201,8 @@ class Fleet:
         self._remove(host)
 
     def _lose(self, host: _Placed, why: str) -> Iterator[Result]:
-        """Take a host's batches back; a row that was asked alone, and has ended two, is a crash."""
+        """Take the batches of a lost host back; return a crash for each row that was sent alone and has ended MOST_LOST
+        hosts."""
         self._remove(host)
         batches, host.batches = host.batches, {}
         for ref in batches:
@@ -238,7 +245,7 @@ class Fleet:
             host.batches[ref], self._asked[ref] = batch, host
 
     def _next(self, host: _Placed, pending: _Pending) -> _Batch | None:
-        """What comes back goes first. A row that is asked alone waits for a host with nothing to do."""
+        """Return the next batch for a host: batches of lost hosts first. A row that is sent alone waits for an idle host."""
         if self._again:
             if self._again[0].alone and host.batches:
                 return None
@@ -246,7 +253,7 @@ class Fleet:
         return None if pending.is_empty() else _Batch(pending.take())
 
     def _hear(self, ref: Any, pending: _Pending) -> Iterator[Result]:
-        """One answer: a batch's, or that of a host that was looked at. What comes of a host that was lost is not heard."""
+        """Read one reply: a batch's results, or a host's first message. Replies of lost hosts are ignored."""
         if first := self._looking.pop(ref, None):
             self._hear_first(first, ref)
             return
@@ -257,7 +264,7 @@ class Fleet:
             answers: list[Answer] | DatakitError = self._ray.get(ref)
         except self._ray.exceptions.RayTaskError as error:
             raise WorkerError(f"{host.name}: {_first_line(error)}") from error
-        except self._ray.exceptions.RayError as error:  # the host is gone, or an answer with its node
+        except self._ray.exceptions.RayError as error:  # the host is gone, or its node with an answer
             yield from self._lose(host, _first_line(error))
             return
         if isinstance(answers, DatakitError):
@@ -271,17 +278,17 @@ class Fleet:
 
 
 _Place = tuple[str, int]
-"""A node's id, and which of its hosts."""
+"""A node's id, and the number of the host on it."""
 
 
 @dataclass
 class _Batch:
-    """Rows on their way, and how many hosts were lost while they were there."""
+    """Rows on their way, and the number of hosts that were lost while they had them."""
 
     rows: Rows
     lost: int = 0
     alone: bool = False
-    """A row that is asked with nothing beside it, so that it is to blame for what ends its host."""
+    """True for a single row that is sent to an idle host, so that a lost host can be blamed on it."""
 
 
 @dataclass
@@ -293,27 +300,27 @@ class _Placed:
     actor: Any
     n_seats: int
     is_first: bool
-    """Whether its node was there when the work began, and no host has been lost on it."""
+    """True for a host that was started when the work began."""
     is_ready: bool = False
     batches: dict[Any, _Batch] = field(default_factory=dict)
-    """By the reference of their answers."""
+    """The batches that it has, by the reference of their results."""
 
     @property
     def room(self) -> int:
-        """How many batches it may be given now."""
+        """The number of batches that it can take now."""
         if not self.is_ready or any(batch.alone for batch in self.batches.values()):
             return 0
         return AHEAD * self.n_seats - len(self.batches)
 
 
 class _Pending:
-    """What has not been sent yet, in parts of the given batches that take a seat about BATCH_S."""
+    """The rows that have not been sent yet, cut into batches that take a seat about BATCH_S."""
 
     def __init__(self, batches: Iterator[Rows]) -> None:
         self._batches = batches
         self._rows: Rows = []
         self._row_s: float | None = None
-        """How long a row takes, of late."""
+        """The moving average of seconds per row."""
 
     def is_empty(self) -> bool:
         self._rows = self._rows or next(self._batches, [])

@@ -1,9 +1,9 @@
-"""A process that has started once, from which worker processes are forked: each is ready in milliseconds.
+"""A process that runs a start once, and from which worker processes are forked: each is ready in milliseconds.
 
-A fork has all that the start loaded, but no thread and no process that the start left at work. Linux only, where a fork dies
-with the process that it came from. Orders go over a socket that keeps messages whole, each with the descriptor of a pipe.
-The process goes on when its work is done, for the next that starts the same (a second build of a notebook), and ends with the
-thread that began it.
+A fork has everything that the start loaded, but no thread or process that the start left running. Linux only, where a fork dies
+with the process that it came from. Orders go over a socket that preserves message boundaries, each with the descriptor of a
+pipe. When its work is done the process stays for the next map with the same start (a second build in a notebook), and it ends
+with the thread that began it.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from datakit.machine import environment_without_secrets
 _COMMAND = (
     "import sys; sys.path[:] = sys.argv[3:]; from datakit.engine import worker; worker.serve_forks(*map(int, sys.argv[1:3]))"
 )
-_ENDS_WITHIN_S = 5.0  # that a killed process is gone
+_ENDS_WITHIN_S = 5.0  # time for a killed process to end
 
 
 class ForkServer:
-    """The process and its forks. It is started with the first fork, and again where it died."""
+    """The process that forks workers. It is started with the first fork, and again if it has died."""
 
     idle: ClassVar[ForkServer | None] = None
-    """The last one whose work is done."""
+    """The last server whose work is done."""
 
     def __init__(self, start: bytes, key: bytes) -> None:
         self.start = start
@@ -44,7 +44,8 @@ class ForkServer:
     @classmethod
     @contextmanager
     def of(cls, start: Callable[[], Worker]) -> Iterator[ForkServer]:
-        """A server for this start, for one engine at a time: the idle one where it is the same, in the environment of then."""
+        """Yield a server for this start, for one engine at a time: the idle one if its start is the same (it keeps the
+        environment in which it began), else a new one."""
         key = pickle.dumps((start, sys.path))
         server, cls.idle = cls.idle, None
         if server is None or server.key != key:
@@ -61,24 +62,25 @@ class ForkServer:
 
     @classmethod
     def end_idle(cls) -> None:
-        """End the one that waits."""
+        """End the idle server."""
         if cls.idle is not None:
             cls.idle.close()
             cls.idle = None
 
     def fork(self, number: int, core: int | None, folder: str) -> tuple[Fork, Connection]:
-        """A worker process, whose temporary folder this is, and its pipe. It says "ready" with its process id, as soon as the
-        start is done."""
+        """Fork a worker process with this temporary folder; return it and its pipe. It sends "ready" with its process id as
+        soon as the start is done."""
         if self.process is None or self.process.poll() is not None:
             self.close()
             self._begin()
         ours, theirs = socket.socketpair()
-        with theirs, suppress(OSError):  # where it has just died, the new pipe is closed and says so
+        with theirs, suppress(OSError):  # if it has just died, the new pipe is closed and shows it
             socket.send_fds(self.orders, [pickle.dumps((number, core, folder))], [theirs.fileno()])
         return Fork(self), Connection(ours.detach())
 
     def status_of(self, pid: int, timeout: float) -> int | None:
-        """Wait for a fork to end; its exit status, negative for a signal. None where it goes on, or nobody is left to ask."""
+        """Wait up to `timeout` seconds for a fork to end; return its exit status, negative for a signal. None if it is still
+        running or the server is gone."""
         with suppress(OSError):
             self.orders.send(pickle.dumps((pid, timeout)))
             if answer := self.orders.recv(100):
@@ -87,7 +89,7 @@ class ForkServer:
         return None
 
     def is_ending(self) -> bool:
-        """Whether it has closed its end of the orders: then its exit status is there soon."""
+        """Return whether it has closed its end of the socket: its exit status will be known soon then."""
         try:
             return not self.orders.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -96,7 +98,7 @@ class ForkServer:
             return True
 
     def close(self) -> None:
-        """End it, and with it what was forked from it."""
+        """End the process, and with it everything that was forked from it."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -119,7 +121,7 @@ class ForkServer:
 
 
 class Fork:
-    """A forked worker, with what the engine asks of a process. `pid` is known when it is ready."""
+    """A forked worker, with the methods of a process that the engine needs. `pid` is known when it is ready."""
 
     def __init__(self, server: ForkServer) -> None:
         self.server = server
@@ -127,13 +129,13 @@ class Fork:
         self.status: int | None = None
 
     def kill(self) -> None:
-        """End it with its process group. One that is only starting finds its pipe closed."""
+        """Kill it with its process group. One that is still starting finds its pipe closed."""
         if self.pid is not None and self.status is None:
             with suppress(OSError):
                 os.killpg(self.pid, signal.SIGKILL)
 
     def wait(self, timeout: float = _ENDS_WITHIN_S) -> int | None:
-        """Its exit status; before it was ready, that of the process it should have come from."""
+        """Wait up to `timeout` seconds and return its exit status; if it never was ready, that of the server process."""
         if self.status is None and self.pid is not None:
             self.status = self.server.status_of(self.pid, timeout)
         elif self.status is None and self.server.process is not None:

@@ -1,7 +1,7 @@
-"""The far side of a cluster's engine: one host a node (or a GPU), with an engine of one worker for each of its seats.
+"""The remote side of a cluster's engine: one host per node (or per GPU), with a one-worker engine for each of its seats.
 
 A worker process is killed with the thread that started it, so a seat's thread lives as long as its host; and a host's worker
-processes end with it, however it ends. Ray makes a host of this class; nothing here knows Ray.
+processes end with it, however it ends. Ray runs Host as an actor; this file does not import Ray.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datakit.tables import Row, Rows
 
 _COMPARED = (DISTRIBUTION, "math-verify", "sympy", "ruff")
-"""Packages by which verdicts can differ."""
+"""Packages whose version can change verdicts."""
 
 
 class Answer(NamedTuple):
@@ -39,15 +39,15 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Seen:
-    """What a host says of its node before it gets any work."""
+    """What a host reports about its node before it gets any work."""
 
     versions: dict[str, str]
     trouble: str | None
-    """Why the work cannot be done there: no sandbox, for example."""
+    """Why the work cannot be done there (no sandbox, for example), or None."""
 
 
 def versions() -> dict[str, str]:
-    """What must be the same on the driver and on every node."""
+    """Return the versions that must be the same on the driver and on every node."""
     found = {"Python": platform.python_version()}
     for package in _COMPARED:
         try:
@@ -62,7 +62,7 @@ def versions() -> dict[str, str]:
 
 
 class Host:
-    """Takes batches from several threads at once, as many as it has seats."""
+    """A host, which answers as many batches at once as it has seats, each called from its own thread."""
 
     def __init__(self, work: Work, n_seats: int, start: Callable[[], Worker], deadline_s: float | None) -> None:
         self._check = work.check
@@ -72,7 +72,7 @@ class Host:
             self._free.put(_Seat(LocalEngine(1, forks=work.forks), start, deadline_s, self._finishes))
 
     def look(self) -> Seen:
-        """Whether the work can be done here, and by which code."""
+        """Report whether the work can be done here, and with which versions."""
         try:
             if self._check is not None:
                 self._check()
@@ -81,11 +81,11 @@ class Host:
         return Seen(versions(), None)
 
     def finish(self) -> None:
-        """Begin no further row; what is asked now, or was, is answered as far as it is done."""
+        """Begin no further row; batches return the results that are done so far."""
         self._finishes.set()
 
     def answer(self, rows: Rows) -> list[Answer] | DatakitError:
-        """What became of each row, in their order; or what a start raised, which no row is to blame for."""
+        """Return one Answer per row, in order; or the error of a worker's start, for which no row is to blame."""
         seat = self._free.get()
         try:
             return seat.answer(rows)
@@ -96,7 +96,7 @@ class Host:
 
 
 class _Seat:
-    """A worker process, and the thread that it belongs to."""
+    """A worker process, and the thread that owns it."""
 
     def __init__(self, engine: LocalEngine, start: Callable[[], Worker], deadline_s: float | None, finishes: Event) -> None:
         self._finishes = finishes
@@ -109,7 +109,7 @@ class _Seat:
         answers: list[Answer] = []
         if self._finishes.is_set():
             return answers
-        if not self._thread.is_alive():  # it has not begun, or its start has failed
+        if not self._thread.is_alive():  # not begun yet, or its start has failed
             self._thread = Thread(target=self._run, daemon=True)
             self._thread.start()
         self._given.put(rows)

@@ -1,9 +1,9 @@
-"""Where work on rows runs: an Engine gives every row of many batches to workers and yields a Result for each.
+"""The engine on this machine: it hands every row of many batches to worker processes and yields a Result for each.
 
-LocalEngine keeps worker processes of its own. A worker sends each result as it is done, so its parent always knows which
-row is in progress: when that row passes its deadline, or the process dies on it, that row alone is blamed and the rest of
-the batch goes to a fresh process. Nothing inside a process can be trusted to stop it (C code does not return to Python
-for a signal handler), so the parent kills it, and all that is in its process group, with SIGKILL.
+A worker sends each result as it is done, so its parent always knows which row is in progress: when that row passes its
+deadline, or the process dies on it, that row alone is blamed and the rest of the batch goes to a fresh process. Nothing inside
+a process can be trusted to stop it (C code does not return to Python for a signal handler), so the parent kills it, with
+everything in its process group, with SIGKILL.
 
 Processes are started with subprocess rather than multiprocessing: the parent's `__main__` is not run again, there is no
 tracker process to outlive them, and the parent's secrets are never in a worker's environment.
@@ -38,15 +38,15 @@ if TYPE_CHECKING:  # a worker may load this file with its start, and tables.py n
     from datakit.tables import Row, Rows
 
 _COMMAND = "import sys; sys.path[:] = sys.argv[3:]; from datakit.engine.worker import serve; serve(*map(int, sys.argv[1:3]))"
-_MAX_LOST = 3  # processes that end one after the other without a row to blame
+_MAX_LOST = 3  # processes that may end one after the other without a row to blame
 WORKERS_FOLDER = "datakit-workers-"
-"""How the temporary folder of the workers is called; they find it as TMPDIR."""
+"""The prefix of the workers' temporary folder; they find it as TMPDIR."""
 
 
 class LocalEngine:
-    """Worker processes on this machine, one a core by default. They die with the thread that reads the results.
+    """Worker processes on this machine, one per core by default. They die with the thread that reads the results.
 
-    With `keeps` (not with `forks`) they stay when all is answered, so that the start of the next `map` has imports behind it;
+    With `keeps` (not with `forks`) they stay alive after a `map`, so that the next one's start finds its modules imported;
     `close` ends them.
     """
 
@@ -55,10 +55,10 @@ class LocalEngine:
         self.keeps = keeps
         self._kept: _Workers | None = None
         self.forks = forks and sys.platform == "linux"
-        """Start once, and fork the workers from there (forks.py): for a start that leaves no thread and no process at work."""
+        """Start once and fork the workers (forks.py): for a start that leaves no thread or process running."""
         self.pinned = pinned and self.workers == available_cores()
-        """Every worker keeps to a core of its own, with the processes that it starts: they wake each other there sooner. Only
-        where all cores are taken; a worker with threads of its own must not be pinned."""
+        """Every worker stays on a core of its own, with the processes that it starts: they wake each other sooner there. Only
+        if all cores are used; a worker with threads of its own must not be pinned."""
 
     def map(
         self, start: Callable[[], Worker], batches: Iterable[Rows], deadline_s: float | None
@@ -76,7 +76,7 @@ class LocalEngine:
                     workers.end()
 
     def close(self) -> None:
-        """End the workers that were kept."""
+        """End the kept workers."""
         if self._kept is not None:
             self._kept.end()
             self._kept = None
@@ -88,26 +88,26 @@ class LocalEngine:
 
 
 class KeptEngine:
-    """An engine whose workers stay from one model of a stage to the next, where these want as many."""
+    """An engine whose workers stay alive from one model of a stage to the next, if both want equally many."""
 
     def __init__(self) -> None:
         self._engine: LocalEngine | None = None
 
     def of(self, n_workers: int) -> LocalEngine:
-        """The one that is kept, or another one in its place."""
+        """Return the kept engine if it has this many workers, else a new one that replaces it."""
         if self._engine is None or self._engine.workers != n_workers:
             self.close()
             self._engine = LocalEngine(n_workers, keeps=True)
         return self._engine
 
     def close(self) -> None:
-        """End the workers that are left."""
+        """End the kept workers."""
         if self._engine is not None:
             self._engine.close()
 
 
 class LocalEngines:
-    """Engines on this machine."""
+    """The engines of this machine."""
 
     note = ""
 
@@ -117,11 +117,11 @@ class LocalEngines:
 
 @dataclass
 class _Workers:
-    """A seat for each, and their temporary folder."""
+    """The seats of all workers, and their temporary folder."""
 
     folder: str
     lock: int
-    """A descriptor: the folder is in use."""
+    """The descriptor that locks the folder while it is in use."""
     seats: list[_Seat]
 
     def end(self) -> None:
@@ -132,7 +132,7 @@ class _Workers:
 
 
 def _answered(seats: list[_Seat], pending: Iterator[Rows], keeps: bool) -> Generator[Result, None, None]:
-    """Give every seat that is free a batch, and hear what they answer, until there is no more."""
+    """Give every free seat a batch and yield the results, until there are no more batches."""
     while True:
         for seat in seats:
             if not seat.rows and ((rows := next(pending, None)) or not keeps):
@@ -152,8 +152,8 @@ def _answered(seats: list[_Seat], pending: Iterator[Rows], keeps: bool) -> Gener
 
 
 def _folder_of_workers() -> tuple[str, int]:
-    """A temporary folder for what a worker that is killed cannot remove itself, locked by a descriptor. Those of drivers that
-    were killed go; a driver in another container, which has none of our process ids, keeps its lock."""
+    """Make a temporary folder for files that a killed worker cannot remove itself, locked by a descriptor; remove those of
+    drivers that were killed. A driver in another container, whose process ids are not ours, keeps its lock."""
     for left in Path(tempfile.gettempdir()).glob(f"{WORKERS_FOLDER}*"):
         pid = left.name.removeprefix(WORKERS_FOLDER).partition("-")[0]
         if sys.platform == "linux" and pid.isdigit() and not Path(f"/proc/{pid}").exists():
@@ -179,16 +179,16 @@ def _locked(folder: Path) -> int:
 
 
 class _Process(subprocess.Popen[bytes]):
-    """A worker that has started by itself."""
+    """A worker process that was not forked."""
 
     def kill(self) -> None:
-        """End it with its process group."""
+        """Kill it with its process group."""
         with suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
 
 
 class _Seat:
-    """One worker process, replaced when it dies, and the rows it has still to answer: the first is in progress."""
+    """One worker process, replaced when it dies, and the rows that it still has to answer: the first is in progress."""
 
     start: Callable[[], Worker]
     deadline_s: float | None
@@ -199,24 +199,25 @@ class _Seat:
         self.core = core
         self.server = server
         self.is_of_before = False
-        """Whether the process has started for another map, and has to start again."""
+        """True if the process has run the start of an earlier map, and has to run the new one."""
         self.rows: deque[Row] = deque()
         self.process: _Process | Fork | None = None
         self.pipe: Connection
         self.spare: tuple[_Process | Fork, Connection] | None = None
-        """A process that starts while a slow row nears its deadline, so that the rows behind it do not wait for a start; forks
-        need none."""
-        self.began_at: float | None = None  # when the row in progress began, on this side's clock; None: none is
+        """A process that starts while a slow row nears its deadline, so that the rows behind it do not wait for a start. Not
+        needed with forks."""
+        self.began_at: float | None = None  # when the row in progress began, on this side's clock; None without one
         self.lost = 0
 
     def begin(self, start: Callable[[], Worker], deadline_s: float | None) -> None:
-        """Answer for a map from now on."""
-        if self.spare is not None:  # it has the start of before
+        """Begin to work for a map."""
+        if self.spare is not None:  # it has run the earlier start
             self.end()
         self.start, self.deadline_s, self.is_of_before = start, deadline_s, self.process is not None
 
     def give(self, rows: Rows | None) -> None:
-        """Take a batch (a process that is only starting gets it when it is ready), or none: no more work is here."""
+        """Take a batch (a process that is still starting gets it when it is ready); None ends the process: there is no more
+        work."""
         if not rows:
             self.end()
             return
@@ -225,7 +226,7 @@ class _Seat:
             self._spawn()
         elif self.is_of_before:
             self.is_of_before = False
-            with suppress(BrokenPipeError, ConnectionResetError):  # it died while idle: the next read says so
+            with suppress(BrokenPipeError, ConnectionResetError):  # it died while idle: the next read shows it
                 self.pipe.send([])
                 self.pipe.send(self.start)
         else:
@@ -233,24 +234,24 @@ class _Seat:
 
     @property
     def acts_at(self) -> float:
-        """When this side has to do something about the row in progress: half way to its deadline, and at its deadline."""
+        """The time at which this side has to act on the row in progress: half way to its deadline, then at its deadline."""
         if self.deadline_s is None or self.began_at is None:
             return float("inf")
         return self.began_at + (self.deadline_s if self.spare or self.server else self.deadline_s / 2)
 
     def prepare(self) -> None:
-        """Start a spare process where the row in progress is so slow that this one may have to be killed."""
+        """Start a spare process if the row in progress is so slow that this process may have to be killed."""
         if self.spare is None and self.server is None and time.monotonic() >= self.acts_at:
             self.spare = self._process()
 
     def overdue(self) -> bool:
-        """Whether the row in progress has passed its deadline with no result waiting to be read."""
+        """Return whether the row in progress has passed its deadline with no result waiting to be read."""
         if self.deadline_s is None or self.began_at is None:
             return False
         return time.monotonic() >= self.began_at + self.deadline_s and not self.pipe.poll()
 
     def receive(self) -> Result | None:
-        """Read one message of the process, or end it where its row is overdue. Raises what its start raised."""
+        """Read one message of the process, or kill it if its row is overdue. Raises the DatakitError of its start."""
         if self.overdue():
             return self._blame("timeout")
         try:
@@ -267,14 +268,14 @@ class _Seat:
         self.lost = 0
         row = self.rows.popleft()
         self.began_at = time.monotonic() if self.rows else None
-        if self.deadline_s is not None and duration_s > self.deadline_s:  # done just before it was killed: the same rule
+        if self.deadline_s is not None and duration_s > self.deadline_s:  # done too late, just before it was killed
             return Result(row, None, "timeout", self._too_slow(), duration_s)
         if kind == "crash":
             return Result(row, None, "crash", content, duration_s)
         return Result(row, content, None, None, duration_s)
 
     def close(self) -> int | None:
-        """Kill the process with its group and reap it; returns the exit status, None where there is no process."""
+        """Kill the process with its group and reap it; return the exit status, None if there is no process."""
         process, self.process, self.began_at = self.process, None, None
         if process is None:
             return None
@@ -283,7 +284,7 @@ class _Seat:
         return process.wait()
 
     def end(self) -> None:
-        """Close, and end the spare process, too."""
+        """Close, and also end the spare process."""
         self.close()
         if self.spare is not None:
             self._spawn()
@@ -305,12 +306,12 @@ class _Seat:
                 stdout=2,  # the driver's stdout is for its results
                 env=environment_without_secrets() | {"TMPDIR": self.folder, WORKER_NUMBER: str(self.number)},
                 pass_fds=[theirs.fileno()],
-                process_group=0,  # Ctrl-C is the driver's to handle
+                process_group=0,  # the driver handles Ctrl-C
             )
         if self.core is not None:
             with suppress(ProcessLookupError):
                 os.sched_setaffinity(process.pid, {self.core})
-        with suppress(BrokenPipeError):  # it died already: the next read says so
+        with suppress(BrokenPipeError):  # it died already: the next read shows it
             pipe.send(self.start)
         return process, pipe
 
@@ -318,11 +319,12 @@ class _Seat:
         try:
             self.pipe.send(list(self.rows))
             self.began_at = time.monotonic()
-        except (BrokenPipeError, ConnectionResetError):  # it died while idle: the next read says so
+        except (BrokenPipeError, ConnectionResetError):  # it died while idle: the next read shows it
             self.began_at = None
 
     def _died(self) -> Result | None:
-        """The process ended by itself: blame the row in progress. Without one, it must not happen again and again."""
+        """Handle a process that ended by itself: blame the row in progress. Without one, start again, at most _MAX_LOST
+        times."""
         if self.process is not None:
             with suppress(subprocess.TimeoutExpired):  # wait for its own exit status, so that it is not our kill's
                 self.process.wait(timeout=1)
@@ -336,7 +338,7 @@ class _Seat:
         return None
 
     def _blame(self, fault: Literal["timeout", "crash"]) -> Result:
-        """End the process: the row in progress gets the fault, the rest of the batch a fresh process."""
+        """Kill the process: the row in progress gets the fault, the rest of the batch a fresh process."""
         row = self.rows.popleft()
         duration_s = time.monotonic() - (self.began_at or 0.0)
         status = self.close()

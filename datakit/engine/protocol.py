@@ -1,4 +1,4 @@
-"""What an engine promises: a Result for every row."""
+"""The protocol of engines, which return a Result for every row."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ if TYPE_CHECKING:  # a worker process imports this file, and tables.py needs pol
     from datakit.tables import Row, Rows
 
 Worker: TypeAlias = "Callable[[Rows], Iterable[Row]]"
-"""Called in a worker process with a batch: yields one result a row, in order, each as soon as it is done."""
+"""A function that is called in a worker process with a batch and yields one result per row, in order, each as soon as it is
+done."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one row: a value, or a fault and a message that says why there is none."""
+    """The result of one row: a value, or a fault and a message that says why there is none."""
 
     row: Row
     value: Row | None
@@ -26,45 +27,47 @@ class Result:
 
 @dataclass(frozen=True)
 class Work:
-    """What an engine is to know of the work beside its start."""
+    """What an engine has to know about the work besides its start."""
 
     workers: int | None = None
-    """On each machine; one a core by default."""
+    """The workers per machine; one per core by default."""
     pinned: bool = False
-    """Each on a core of its own, where all cores are taken."""
+    """True to keep each worker on a core of its own, if all cores are used."""
     forks: bool = False
-    """Start once and fork (forks.py): for a start that leaves no thread and no process at work."""
+    """True to start once and fork (forks.py): for a start that leaves no thread or process running."""
     alone: bool = False
-    """One worker in all, on a machine that does nothing else of this."""
+    """True for one worker in all, which has its machine to itself."""
     gpu: Literal["no", "if there", "must"] = "no"
-    """Whether a worker on a cluster takes a GPU; "if there": else all processors of its node."""
+    """Whether a worker on a cluster takes a GPU; "if there": a GPU if nodes have one, else all processors of its node."""
     check: Callable[[], None] | None = None
     """Raises a DatakitError on a machine that cannot do this work."""
 
 
 class Engine(Protocol):
-    """Runs a worker over batches of rows."""
+    """An engine that runs a worker over batches of rows."""
 
     def map(
         self, start: Callable[[], Worker], batches: Iterable[Rows], deadline_s: float | None
     ) -> Generator[Result, None, None]:
-        """One Result a row, in any order. Closing the generator ends the workers.
+        """Yield one Result per row, in any order. Closing the generator ends the workers.
 
-        `start` is called once in every worker process and must be importable there; a DatakitError of its own is raised
-        here. A batch is read only when a worker is free for it. `deadline_s` bounds each row; a worker may take longer
-        to start.
+        `start` is called once in every worker process, also in one that replaces a dead process, and must be importable there.
+        If it raises a DatakitError, the same error is raised here and ends the map, without a retry; any other exception is
+        raised as WorkerError. A process that dies while it starts is replaced, a few times in a row, then WorkerError is
+        raised. A batch is read only when a worker is free for it. `deadline_s` bounds each row; a worker may take longer to
+        start.
         """
         ...
 
 
 class Engines(Protocol):
-    """Makes the engines of one build: on this machine (local.py), or on a cluster (ray.py)."""
+    """The engines of one build: on this machine (local.py), or on a cluster (ray.py)."""
 
     @property
     def note(self) -> str:
-        """What is at work now, for whoever watches: "2 nodes, 16 seats"; empty for this machine."""
+        """What is at work now, for the display: "2 nodes, 16 seats"; empty for this machine."""
         ...
 
     def engine(self, work: Work) -> Engine:
-        """One for this work."""
+        """Return an engine for this work. Raises BadInput if the cluster cannot be reached."""
         ...

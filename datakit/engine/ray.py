@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster: on each node one host (host.py) with this machine's unchanged engine; only the driver writes."""
+"""Workers on a Ray cluster: each node runs a host (host.py) with the same engine as on one machine; only the driver writes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 ANSWERS_WITHIN_S = 10.0
-"""A cluster that is there."""
+"""How long a cluster may take to accept a connection."""
 
 
 class RayEngines:
-    """The engines of one build on a cluster, which it connects to when the first one is needed.
+    """The engines of one build on a cluster, to which it connects when the first one is needed.
 
-    `address`: "auto" (RAY_ADDRESS, or a cluster that runs on this machine), or host:port. `say`: hears what befalls nodes.
-    After a signal nothing more is sent, and rows under way are waited for, for `grace_s` seconds.
+    `address`: "auto" (RAY_ADDRESS, or a cluster that runs on this machine), or host:port. `say(sentence, is_warning)` is called
+    when nodes join or are lost. After a signal nothing more is sent, and rows under way are awaited for `grace_s` seconds.
     """
 
     def __init__(self, address: str, say: Callable[[str, bool], None], signals: Signals, grace_s: float) -> None:
@@ -37,7 +37,7 @@ class RayEngines:
         self._stops = (signals, grace_s)
         self._ray: Any = None
         self._was_connected = False
-        """Whether this process was in a cluster before, as a notebook may be: then it stays there."""
+        """True if this process was connected before, as a notebook may be: it stays connected then."""
 
     @property
     def note(self) -> str:
@@ -50,14 +50,17 @@ class RayEngines:
         return RayEngine(self._ray, work, self._teller, *self._stops)
 
     def close(self) -> None:
-        """Leave the cluster; what was started there for this build ends."""
+        """Disconnect from the cluster; what was started there for this build ends."""
         if self._ray is not None and not self._was_connected:
             self._ray.shutdown()
         self._ray = None
 
 
 def connect(address: str) -> tuple[Any, bool]:
-    """The module `ray`, connected, and whether it was before. BadInput where there is no cluster, or it lets nobody in."""
+    """Return the module `ray`, connected, and whether it was connected before.
+
+    Raises BadInput if there is no cluster at the address or it refuses the connection.
+    """
     with needs_extra("cluster", "a cluster"):
         ray = import_module("ray")  # without its types: it may not be installed
     if ray.is_initialized():
@@ -72,7 +75,7 @@ def connect(address: str) -> tuple[Any, bool]:
 
 
 def _check_answers(address: str) -> None:
-    """BadInput where nobody listens: Ray itself would try for minutes."""
+    """Raise BadInput if nothing listens at the address: Ray itself would retry for minutes."""
     where = os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address
     if where == "auto":  # Ray looks for it among this machine's processes
         return
@@ -90,8 +93,8 @@ def _check_answers(address: str) -> None:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Ray takes SIGTERM for itself; a build that is ended stores what has come first. One that comes meanwhile is the build's,
-    too."""
+    """Keep the build's signal handlers: Ray installs its own for SIGTERM, but a build has to store its results first. A SIGTERM
+    that arrives meanwhile is passed on to the build."""
     mine = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)} if mine else {}
     came = False
@@ -115,12 +118,12 @@ def _refusal(address: str, error: Exception) -> str:
         same = "set RAY_AUTH_MODE=token and the same RAY_AUTH_TOKEN (or ~/.ray/auth_token) for the driver and all nodes"
         return f"the Ray cluster at '{address}' wants another token, or one at all: {same} ({first})"
     if "version" in said and "mismatch" in said:
-        return f"Ray or Python here is not that of the cluster at '{address}'; install the same on all nodes ({first})"
+        return f"Ray or Python differs from the cluster's at '{address}'; install the same on all nodes ({first})"
     return f"no Ray cluster at '{address}': start one with ray start --head, or set RAY_ADDRESS ({first})"
 
 
 class RayEngine:
-    """Runs a worker over batches of rows on all nodes of a cluster."""
+    """An engine that runs a worker over batches of rows on all nodes of a cluster."""
 
     def __init__(self, ray: Any, work: Work, teller: Teller, signals: Signals, grace_s: float) -> None:
         self._ray, self._work, self._teller = ray, work, teller

@@ -1,4 +1,4 @@
-"""The child's side of an engine. It imports what a start may need anyway, and no more: each worker pays for it again."""
+"""The child's side of an engine. It imports only what a start needs anyway, because every worker pays for it again."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:  # tables.py needs polars
     from datakit.tables import Row, Rows
 
 _PR_SET_PDEATHSIG = 1
-_MOST_BYTES = 2**20  # of an order
+_MOST_BYTES = 2**20  # maximum size of an order
 _LOOKS_EVERY_S = 0.002
 WORKER_NUMBER = "DATAKIT_WORKER"
-"""The variable that says which of its engine's a worker process is."""
+"""The environment variable with the number of a worker process in its engine."""
 
 
 def worker_number() -> int:
-    """In a worker process: which of its engine's it is, from 0, so that each can take a device of its own."""
+    """Return the number of this worker process in its engine, from 0, so that each can take a device of its own."""
     return int(os.environ.get(WORKER_NUMBER, "0"))
 
 
 def serve(descriptor: int, parent: int) -> None:
-    """The main function of a worker process: start, then answer batches, until the parent sends another start or is gone, also
-    when it is killed (elsewhere than on Linux the closed pipe has to do)."""
+    """Run a worker process: start, then answer batches; start again when the parent sends another start, and end when the
+    parent is gone, even if it was killed (other systems than Linux rely on the closed pipe)."""
     _die_with(parent)
     pipe = Connection(descriptor)
     with suppress(EOFError, ConnectionResetError):
@@ -44,8 +44,10 @@ def serve(descriptor: int, parent: int) -> None:
 
 
 def serve_forks(descriptor: int, parent: int) -> None:
-    """The main function of the process that workers are forked from: start once, then fork where the parent sends a worker's
-    number, core, temporary folder and the descriptor of its pipe, and wait for the fork whose process id and seconds it sends.
+    """Run the process that workers are forked from: start once, then obey orders.
+
+    An order with a worker's number, core, temporary folder and the descriptor of its pipe forks a worker; one with a process id
+    and seconds waits that long for the fork to end and sends its exit status.
     """
     _die_with(parent)
     orders, own = socket.socket(fileno=descriptor), os.getpid()
@@ -77,11 +79,11 @@ def _serve_as_fork(
         with suppress(EOFError, ConnectionResetError):
             _serve(Connection(descriptor), worker, os.getpid())
     finally:
-        os._exit(0)  # what the process that it came from has to do at its end is not for a fork
+        os._exit(0)  # a fork must not run the exit handlers of the process that it came from
 
 
 def _status_of(pid: int, seconds: float) -> int | None:
-    """The exit status of a fork that ends within so many seconds."""
+    """Return the exit status of a fork if it ends within this many seconds, else None."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         ended, status = os.waitpid(pid, os.WNOHANG)
@@ -95,12 +97,12 @@ def _die_with(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it went before the line above
+    if os.getppid() != parent:  # it ended before the line above
         os._exit(1)
 
 
 def _started(given: Callable[[], Callable[[], Worker]]) -> Worker | DatakitError:
-    """What the `start` that the parent sends makes. Its exception is the parent's to raise."""
+    """Run the `start` that the parent sends; return its worker, or its exception for the parent to raise."""
     try:
         return given()()
     except DatakitError as error:
@@ -110,7 +112,7 @@ def _started(given: Callable[[], Callable[[], Worker]]) -> Worker | DatakitError
 
 
 def _serve(pipe: Connection, worker: Worker | DatakitError, pid: int | None) -> bool:
-    """Answer batches; whether another start comes, which an empty one says."""
+    """Answer batches until an empty one; return whether another start follows."""
     if isinstance(worker, DatakitError):
         _say(pipe, "refused", worker, 0.0)
         return False
@@ -121,7 +123,7 @@ def _serve(pipe: Connection, worker: Worker | DatakitError, pid: int | None) -> 
 
 
 def _answer_batch(pipe: Connection, worker: Worker, rows: Rows) -> None:
-    """Say one message a row. An exception takes the row it happened on; the worker goes on behind it."""
+    """Send one message per row. An exception costs the row on which it happened; the worker continues with the next."""
     done = 0
     while done < len(rows):
         began_at = time.monotonic()
@@ -141,7 +143,7 @@ def _answer_batch(pipe: Connection, worker: Worker, rows: Rows) -> None:
 def _say(pipe: Connection, kind: str, content: Row | str | int | DatakitError | None, duration_s: float) -> None:
     try:
         message = pickle.dumps((kind, content, duration_s))
-    except (pickle.PicklingError, AttributeError, TypeError) as error:  # which of them, and its words, changes between Pythons
+    except (pickle.PicklingError, AttributeError, TypeError) as error:  # which of them depends on Python's version
         raise WorkerError(f"a result that cannot be pickled: {_text(error)}") from error
     try:
         pipe.send_bytes(message)

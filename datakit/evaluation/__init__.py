@@ -1,1 +1,1 @@
-"""What models can do: benchmarks as ordinary runs, and what these runs say of the models, with intervals."""
+"""Evaluate models: benchmarks as ordinary runs, and what these runs say about the models, with intervals."""

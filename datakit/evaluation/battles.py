@@ -1,7 +1,7 @@
-"""How often a model wins against another, and what grades come to.
+"""Win rates of one model against another, and mean grades.
 
-A battle is one judgement of two answers. Several battles of a prompt (both orders, clear verdicts counted several times) are no
-independent draws, so prompts are drawn, whole.
+A battle is one judgement of two answers. Several battles of a prompt (both orders, clear verdicts counted several times) are
+not independent, so resampling draws whole prompts.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ PUBLISHED_ROUNDS = 100
 
 
 class WinRate(NamedTuple):
-    """Shares of 1."""
+    """A win rate and its uncertainty, as shares of 1."""
 
     share: float
     interval: Interval
-    """By drawing prompts."""
+    """The interval from resampling prompts."""
     error: float
-    """The standard error, by prompt."""
+    """The standard error, clustered by prompt."""
     published: Interval
-    """As Arena-Hard v0.1 has it: battles drawn as if they were independent, those of one prompt too. It is too short."""
+    """The interval as Arena-Hard v0.1 computes it: battles are resampled as if independent, even those of one prompt. It is too
+    short."""
 
 
 def win_rate(prompts: pl.Series, values: pl.Series, weights: pl.Series) -> WinRate:
-    """One row a battle: its prompt, the preference for the model (0..1, 0.5 for a tie), and how often it counts.
+    """Return the win rate. One row per battle: its prompt, the preference for the model (0..1, 0.5 for a tie), and its weight.
 
     With one baseline the win rate that Arena-Hard derives from a Bradley-Terry fit is (wins + ties / 2) / battles (lmarena's
     show_result.py): no fit is needed.
@@ -48,9 +49,10 @@ def win_rate(prompts: pl.Series, values: pl.Series, weights: pl.Series) -> WinRa
 def grade(
     values: pl.Series, prompts: pl.Series, categories: pl.Series, groups: Mapping[str, Sequence[str]]
 ) -> tuple[float, Interval, float]:
-    """The mean grade, its interval by prompt and its standard error; of groups of categories the mean of their means of means.
+    """Return the mean grade, its interval by prompt and its standard error; with groups, the mean over groups of the mean over
+    their categories' means.
 
-    One row a graded answer. Categories of no group do not count, where there are groups.
+    One row per graded answer. With groups, categories outside all groups do not count.
     """
     if not groups:
         share = float(values.sum()) / len(values)

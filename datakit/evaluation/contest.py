@@ -1,7 +1,7 @@
-"""A benchmark with its models; where a judge says how good answers are, with the judge and its baseline.
+"""A benchmark with its models, and with its judge and baseline if a judge grades the answers.
 
---judge URL, URL#MODEL     an endpoint; without MODEL each benchmark asks for the judge that its published figures are of
---judge JUDGE.yaml         the fields of a judge's section of a recipe that say where it is and what it costs
+--judge URL, URL#MODEL     an endpoint; without MODEL each benchmark asks for the judge of its published figures
+--judge JUDGE.yaml         the fields of a recipe's judge section that say where the judge is and what it costs
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ OF_BENCHMARK = ("type", "prompt", "with_reference", "verdict", "labels", "orders
 
 @dataclass(frozen=True)
 class Contest:
-    """A benchmark that is to be run."""
+    """A benchmark to run."""
 
     found: Found
     models: list[Model]
-    """Those under test."""
+    """The models under test."""
     recipe: Recipe
     baseline: Model | None = None
     is_own_baseline: bool = False
-    """Whether it is the benchmark's, of which difficulties and published figures are; also where there is none."""
+    """True if the baseline is the benchmark's own, to which difficulties and published figures refer; also without a
+    baseline."""
 
     @property
     def benchmark(self) -> Benchmark:
@@ -41,12 +42,12 @@ class Contest:
 
     @property
     def contestants(self) -> list[Model]:
-        """The sources of its run, in their order."""
+        """Return the sources of its run, in order: the models, and the baseline."""
         return _with(self.models, self.baseline)
 
 
 def contest_for(found: Found, models: list[Model], judge: Row | None, baseline: Model | None) -> Contest:
-    """BadInput where something that it needs was not given."""
+    """Return the contest for a benchmark. Raises BadInput if something that it needs was not given."""
     benchmark = found.benchmark
     if not benchmark.judge:
         return Contest(found, models, recipe_for(found, models))
@@ -82,24 +83,24 @@ def _own_baseline(benchmark: Benchmark) -> Model:
 
 
 def read_baseline(given: str, models: list[Model], columns: str | None, api_key_env: str | None) -> Model:
-    """One of the models by its name, or another one as --model has them. BadInput for neither."""
+    """Return one of the models by its name, or another one written as in --model. Raises BadInput for anything else."""
     if "=" in given:
         [baseline] = read_models([given], columns, api_key_env)
         if baseline.name in {model.name for model in models}:
-            raise BadInput(f"--baseline {given}: a --model is called so, too; give it another name, or the name alone")
+            raise BadInput(f"--baseline {given}: a --model has this name, too; give it another name, or the name alone")
         return baseline
     found = next((model for model in models if model.name == given), None)
     if found is None:
         known = [model.name for model in models]
         raise BadInput(
-            f"--baseline {given}: no --model is called so (there are {', '.join(known)}); or write NAME=URL, NAME=FOLDER, "
+            f"--baseline {given}: no --model has this name (there are {', '.join(known)}); or write NAME=URL, NAME=FOLDER, "
             f"NAME=FILE{did_you_mean(given, known)}"
         )
     return found
 
 
 def read_judge(given: str, api_key_env: str | None) -> Row:
-    """Where the judge is, as fields of its section. BadInput where that cannot be read."""
+    """Return where the judge is, as fields of its section. Raises BadInput if that cannot be read."""
     url, _, model = given.partition("#")
     read_access(api_key_env, {}, "--judge-key-env")
     if url.startswith(("http://", "https://")):

@@ -1,4 +1,4 @@
-"""The prompts that one of two models got right and the other wrong, with what each answered."""
+"""Find the prompts that one of two models got right and the other wrong, with both answers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from datakit.recipe.benchmarks import Benchmark
 from datakit.store import Run, load_sql
 from datakit.tables import Row
 
-SHOWN = 5  # of a model and direction
+SHOWN = 5  # flips per model and direction
 
 
 def read_flips(run: Run, benchmark: Benchmark, base: str, names: list[str], answered: Answered) -> list[Flip]:
-    """Those lost to the base first: what a training has cost is what one looks for. SHOWN a model and direction at most."""
+    """Return at most SHOWN flips per model and direction; those lost to the base come first: they show what training cost."""
     chosen = [pair for name in names if name != base for pair in _chosen(name, base, answered)]
     ids = [response_id for _, right, _, wrong in chosen for response_id in (right, wrong)]
     params = {"verifier": verifier_of(run.recipe()).name, "ids": ids}
@@ -36,7 +36,7 @@ def read_flips(run: Run, benchmark: Benchmark, base: str, names: list[str], answ
 
 
 def _chosen(name: str, base: str, answered: Answered) -> Iterator[tuple[str, str, str, str]]:
-    """Who was right with which response, and who wrong with which: of several answers the first such one."""
+    """Yield for each flip which model was right with which response and which was wrong with which (the first such answer)."""
     both = pairs_of(name, base, answered)
     for better, worse, flipped in (
         (base, name, both.filter(pl.col("value") < pl.col("value_base"))),

@@ -1,6 +1,6 @@
-"""The items of a benchmark, read again from its data: which belong together, and how much of a run or an export meets them.
+"""The items of a benchmark, read again from its data: which belong together, and which occur in a run or an export.
 
-What meets an item is found by the rule of curation (curate/decontaminate.py) at its defaults.
+Matches are found by the rule of curation (curate/decontaminate.py) with its defaults.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ ROWS_AT_A_TIME = 10_000
 
 
 def clusters_of(recipe: Recipe, column: str) -> dict[str, str]:
-    """By prompt: the value of the column of ours, or the prompt's own id where it has none. BadInput where none has one."""
+    """Return the cluster of each prompt: the value of the column, or the prompt's own id if it has none. Raises BadInput if no
+    prompt has a value."""
     clusters, n_there = dict[str, str](), 0
     for section in recipe.prompts:
         tally = Tally(section)
@@ -41,7 +42,7 @@ def clusters_of(recipe: Recipe, column: str) -> dict[str, str]:
 
 
 def contact(data: Path, prompts: pl.DataFrame, benchmark: Benchmark) -> Contact:
-    """What of the data's prompts is an item of the benchmark: whole, in other words around it, or a little changed."""
+    """Count the prompts of the data that match an item of the benchmark: exactly, with text around it, or slightly changed."""
     given = Decontaminate.model_validate({"against": [{"benchmark": benchmark.name}]})
     benchmarks = Benchmarks.of(given, list(items_of(benchmark)), benchmark.domain)
     met = [one for frame in prompts.iter_slices(ROWS_AT_A_TIME) for one in benchmarks.meet(frame)]
@@ -50,7 +51,7 @@ def contact(data: Path, prompts: pl.DataFrame, benchmark: Benchmark) -> Contact:
 
 
 def prompts_of(data: Path) -> pl.DataFrame:
-    """The prompts of a run, or of an export or its sft/ or dpo/ folder, as Benchmarks takes them."""
+    """Return the prompts of a run, or of an export or its sft/ or dpo/ folder, in the form that Benchmarks reads."""
     files = [file for file in (data / "train.parquet", *sorted(data.glob("*/train.parquet"))) if file.is_file()]
     if (data / "recipe.json").is_file():
         with Run.open(data) as run:

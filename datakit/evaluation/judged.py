@@ -1,4 +1,4 @@
-"""Verdicts of a judge -> what they say of the models under test, and of the judge."""
+"""Turn the verdicts of a judge into results for the models under test, and for the judge."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from datakit.store import Run
 
 
 def judged_results(contest: Contest, verdicts: Verdicts, run: Run, base: str | None, contacts: list[Contact]) -> Results:
-    """All that the table says of one benchmark. It is called by its judge, too: another judge is another benchmark."""
+    """Return the table's results of one benchmark. Its name includes the judge: another judge makes another benchmark."""
     benchmark, reward = contest.benchmark, judge_of(run)
     priors = read_priors(contest) if benchmark.metric == "lc_win_rate" and contest.is_own_baseline else None
     judging = judging_of(reward, benchmark, verdicts, contest.baseline, contest.is_own_baseline, priors is not None)
@@ -61,7 +61,7 @@ def judged_results(contest: Contest, verdicts: Verdicts, run: Run, base: str | N
 
 
 def answered(verdicts: Verdicts) -> Answered:
-    """The values by prompt, for the paired differences that all benchmarks have."""
+    """Return the values by prompt, for the paired differences that all benchmarks report."""
     counted = verdicts.battles.filter(pl.col("value").is_not_null())
     values = counted.group_by("name", "prompt_id", maintain_order=True).agg(
         value=(pl.col("value") * pl.col("weight")).sum() / pl.col("weight").sum(), n=pl.col("response_id").n_unique()
@@ -70,7 +70,7 @@ def answered(verdicts: Verdicts) -> Answered:
 
 
 def score_of(model: Model, benchmark: Benchmark, verdicts: Verdicts, priors: Priors | None, judging: Judging) -> Score:
-    """One model on one benchmark."""
+    """Return the score of one model on one benchmark."""
     answers = verdicts.answers.filter(pl.col("name") == model.name)
     battles = verdicts.battles.filter(pl.col("name") == model.name, pl.col("value").is_not_null())
     counted = dict(answers["ending"].value_counts().iter_rows())
@@ -100,14 +100,14 @@ def score_of(model: Model, benchmark: Benchmark, verdicts: Verdicts, priors: Pri
 
 
 def best_of(benchmark: Benchmark) -> float:
-    """What a score of 1 is written as."""
+    """Return the number that a score of 1 is shown as."""
     return benchmark.scale[1] if benchmark.metric == "grade" else 100.0
 
 
 def judging_of(
     reward: ChatJudge, benchmark: Benchmark, verdicts: Verdicts, baseline: Model | None, is_own: bool, with_priors: bool
 ) -> Judging:
-    """Who judged, and what it prefers that is no merit. `is_own`: the baseline is the benchmark's."""
+    """Return who judged, and its preferences for position and length. `is_own`: the baseline is the benchmark's own."""
     battles = verdicts.battles.filter(pl.col("state") != "no_answer")
     known = battles.filter(pl.col("value").is_not_null())
     prompts = [one for one in (reward.prompt, reward.with_reference) if one is not None]
@@ -178,7 +178,8 @@ def _estimate(battles: pl.DataFrame, answers: pl.DataFrame, benchmark: Benchmark
 
 
 def _controlled(battles: pl.DataFrame, priors: Priors | None) -> Controlled:
-    """One row a prompt. An answer that never came has no length, and has lost: so AlpacaEval has it."""
+    """Return the length-controlled win rate, from one row per prompt. As in AlpacaEval, a missing answer has length 0 and
+    loses."""
     lengths = pl.col("n_chars", "n_chars_other").first().cast(pl.Float64)
     rows = (
         battles.filter(pl.col("n_chars_other").is_not_null())

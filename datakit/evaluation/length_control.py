@@ -1,12 +1,12 @@
-"""The length-controlled win rate of AlpacaEval: how often a model would win, were its answers as long as the baseline's.
+"""The length-controlled win rate of AlpacaEval: how often a model would win if its answers were as long as the baseline's.
 
 A logistic regression without intercept explains preferences by the difference in length, by the prompt's difficulty and by the
-model; the win rate is what it predicts at a difference of nothing. Two baselines that were gamed by length alone are rows of
-small weight, so that what length explains is not taken for the model's; whoever has neither them nor difficulties does without.
+model; the win rate is its prediction at a difference of 0. Two baselines that were gamed by length alone are added as rows of
+small weight, so that the effect of length is not attributed to the model. They and the difficulties are optional.
 
 Source: alpaca_eval @cd543a1, metrics/glm_winrate.py (Dubois et al., arXiv 2404.04475), whose LogisticRegressionCV (l1,
-liblinear, five folds by row, ten strengths) is solved here by proximal Newton steps. Where the optimum is flat another strength
-may be chosen: of 56 published values most agree to 1e-6, some differ by up to 0.16 points.
+liblinear, five folds by row, ten strengths) is solved here by proximal Newton steps. If the optimum is flat a different
+strength may be chosen: of 56 published values most agree to 1e-6, some differ by up to 0.16 points.
 """
 
 from __future__ import annotations
@@ -22,44 +22,44 @@ from datakit.tables.intervals import Interval
 
 Array: TypeAlias = npt.NDArray[np.float64]
 STRENGTHS = np.logspace(-4, 4, 10)
-"""Of the data against the penalty."""
+"""The candidate weights of the data against the penalty."""
 FOLDS = 5
 GAMED_WEIGHT = 0.1
-"""Of a row of one of the two gamed baselines: 0.2 for both."""
+"""The weight of a row of one gamed baseline: 0.2 for both."""
 ROUNDS = 1_000
 FIRM = 1e-8
-"""Where no coefficient moves by more, a fit has ended."""
+"""A fit ends when no coefficient changes by more than this."""
 LEAST = 1e-3
-"""Part of a step that is tried."""
+"""The smallest part of a step that is tried."""
 MOST_STEPS = 100
-CLIP = 1e-15  # of a predicted preference in the log loss that folds are compared by
+CLIP = 1e-15  # bound of predicted preferences in the log loss that compares folds
 
 
 @dataclass(frozen=True)
 class Gamed:
-    """Preferences for baselines that were gamed by length: rows that steady the regression."""
+    """Preferences for baselines that were gamed by length: rows that stabilise the regression."""
 
     preferences: Array
-    """0..1, for the gamed one."""
+    """The preference for the gamed baseline, 0..1."""
     lengths: Array
-    """The difference in length over its standard deviation."""
+    """The difference in length divided by its standard deviation."""
     difficulties: Array
 
 
 @dataclass(frozen=True)
 class Controlled:
-    """What the regression says; shares of 1."""
+    """The results of the regression, as shares of 1."""
 
     win_rate: float
     interval: Interval
-    """By drawing prompts anew, at the strength that was chosen."""
+    """The interval from resampling prompts, at the chosen strength."""
     error: float
     """The standard error, from the same draws."""
     spread: float
-    """What AlpacaEval publishes as standard error: of the fitted values alone, without that of the fit."""
+    """The standard error as AlpacaEval publishes it: from the spread of the fitted values, without the error of the fit."""
     strength: float
     coefficients: tuple[float, ...]
-    """Of length, of difficulty where there are difficulties, of the model."""
+    """The coefficients of length, of difficulty (if given), and of the model."""
 
 
 def length_controlled(
@@ -71,9 +71,10 @@ def length_controlled(
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Controlled:
-    """One value a prompt: the preference for the model (0..1, 0.5 for a draw), both lengths in characters, the difficulty.
+    """Return the controlled win rate. One value per prompt: the preference for the model (0..1, 0.5 for a draw), both lengths
+    in characters, the difficulty.
 
-    `gamed` counts only with difficulties. NaN for fewer than FOLDS prompts.
+    `gamed` is used only with difficulties. NaN for fewer than FOLDS prompts.
     """
     n = len(preferences)
     if n < FOLDS:
@@ -108,7 +109,8 @@ def _rows_of(gamed: Gamed) -> tuple[Array, Array]:
 
 
 def _design(model: Array, preferences: Array, prior: tuple[Array, Array] | None) -> tuple[Array, Array, Array]:
-    """Features, preferences and weights of all rows; differences in length over their own standard deviation, bent by tanh."""
+    """Return features, preferences and weights of all rows; length differences are divided by their standard deviation, then
+    tanh."""
     x = model.copy()
     deviation = x[:, 0].std(ddof=1)
     x[:, 0] = np.tanh(x[:, 0] / deviation) if deviation > 0 else 0.0
@@ -119,12 +121,12 @@ def _design(model: Array, preferences: Array, prior: tuple[Array, Array] | None)
 
 
 def _predict(model: Array, coefficients: Array) -> Array:
-    """The preferences at no difference in length."""
+    """Return the predicted preferences at a length difference of 0."""
     return _sigmoid(model[:, 1:] @ coefficients[1:])
 
 
 def _choose(x: Array, y: Array, w: Array) -> float:
-    """The strength whose fits on four folds predict the fifth best; of equals the least, as scikit-learn takes it."""
+    """Return the strength whose fits on four folds predict the fifth best; of equals the smallest, as in scikit-learn."""
     folds = (len(y) - 1 - np.arange(len(y))) % FOLDS
     losses = np.zeros(len(STRENGTHS))
     for fold in range(FOLDS):
@@ -137,7 +139,7 @@ def _choose(x: Array, y: Array, w: Array) -> float:
 
 
 def _fit(x: Array, y: Array, w: Array, strength: float, start: Array) -> Array:
-    """The coefficients b that minimise |b|_1 + strength * the weighted log loss, by proximal Newton steps from `start` on."""
+    """Return the coefficients b that minimise |b|_1 + strength * weighted log loss, by proximal Newton steps from `start`."""
     b, value = start.copy(), _loss(x, y, w, strength, start)
     for _ in range(MOST_STEPS):
         p = _sigmoid(x @ b)
@@ -150,13 +152,13 @@ def _fit(x: Array, y: Array, w: Array, strength: float, start: Array) -> Array:
         while (tried := _loss(x, y, w, strength, b + size * step)) > value and size > LEAST:
             size /= 2
         if tried > value:
-            break  # nothing is gained in the digits that there are
+            break  # no gain within floating-point precision
         b, value = b + size * step, tried
     return b
 
 
 def _quadratic(curvature: Array, gradient: Array, b: Array) -> Array:
-    """Where the quadratic around b plus |.|_1 is least, coordinate by coordinate; there are three."""
+    """Return the minimum of the quadratic around b plus |.|_1, by coordinate descent over the three coordinates."""
     found = b.copy()
     for _ in range(MOST_STEPS):
         before = found.copy()

@@ -2,7 +2,7 @@
 
 NAME=URL, NAME=URL#MODEL     an endpoint; MODEL is what requests ask for, by default the one model that the server lists
 NAME=FOLDER                  a model folder: served while its answers are sampled, and stopped
-NAME=FILE, NAME=FILE#MODEL   answers that exist already; MODEL is the one to take of a file with several
+NAME=FILE, NAME=FILE#MODEL   answers that exist already; MODEL is the one to take from a file with several
 NAME=SOURCE.yaml             a source's section of a recipe, for keys, engines, replicas, ...
 """
 
@@ -32,13 +32,13 @@ from datakit.tables import Row
 OF_BENCHMARK = ("n", *Protocol.model_fields)
 SERVED = ("--continuous-batching",)
 ON_CPU = ("--device", "cpu", "--cb-num-blocks", "512", "--cb-max-batch-tokens", "256")
-"""Without a GPU: `transformers serve` would else take half of the memory for its cache."""
+"""The server options without a GPU: `transformers serve` would take half of the memory for its cache by default."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
 _NAMES_SHOWN = 12
 
 
 class _One(Section):
-    """What the messages about a source's section find their way by."""
+    """A section with a single source, so that messages about it name the right field."""
 
     source: Source
 
@@ -49,28 +49,28 @@ class Model:
 
     name: str
     section: Row
-    """Its source, without what the benchmark says."""
+    """Its source section, without what the benchmark sets."""
     also: tuple[str, ...] = ()
-    """What else it is called: by its server, its folder, its file."""
+    """Its other names: at its server, of its folder, in its file."""
     origin: Origin = SOME_RECIPE
-    """Where the command line has it."""
+    """Where it is given on the command line, for messages."""
 
     @property
     def names(self) -> list[str]:
-        """All that it is called."""
+        """Return all its names."""
         return [self.name, *self.also]
 
     @property
     def is_imported(self) -> bool:
-        """Whether its answers exist already."""
+        """True if its answers exist already."""
         return bool(self.section["type"] == "responses")
 
     def departs_from(self, benchmark: Benchmark) -> bool:
-        """Whether it is asked without the beginning of the answer: `transformers serve` does not go on with one."""
+        """Return whether it is asked without the prefilled start of the answer: `transformers serve` cannot continue one."""
         return self.section.get("engine") == "transformers" and "prefill" in benchmark.protocol_of(self.names)
 
     def source_for(self, benchmark: Benchmark) -> Row:
-        """Its source in the recipe of a benchmark."""
+        """Return its source section in the recipe of a benchmark."""
         if self.is_imported:
             return self.section
         asked = benchmark.protocol_of(self.names)
@@ -81,9 +81,9 @@ class Model:
 
 
 def read_models(given: Sequence[str], columns: str | None, api_key_env: str | None) -> list[Model]:
-    """The models of the command line, in its order. BadInput where one cannot be used.
+    """Return the models of the command line, in order. Raises BadInput if one cannot be used.
 
-    `columns`: those of the files with answers, as a recipe has them ({text: response, model: source_model}).
+    `columns`: the columns of files with answers, written as in a recipe ({text: response, model: source_model}).
     """
     mapped = _columns(columns)
     models: list[Model] = []
@@ -131,7 +131,7 @@ def _origin(url: str, settings: str) -> Origin:
 
 
 def _of_section(name: str, path: Path) -> Model:
-    """A YAML file with a source's section, whose paths start from its folder."""
+    """Return the model of a YAML file with a source section, whose paths are relative to its folder."""
     try:
         values = read_yaml(path, "a source")
     except RecipeError as error:
@@ -165,7 +165,7 @@ def _of_section(name: str, path: Path) -> Model:
 
 
 def _of_file(name: str, path: Path, asked_for: str, columns: dict[str, Any]) -> Model:
-    """A file with answers, all of them this model's or those of one of its models."""
+    """Return the model of a file with answers: all of them, or those of one of its models."""
     section: Row = {"type": "responses", "path": str(path), "columns": columns, "on_bad_row": "drop"}
     given = ResponsesSource.model_validate(section)
     given.locate(path.parent)
@@ -181,7 +181,7 @@ def _of_file(name: str, path: Path, asked_for: str, columns: dict[str, Any]) -> 
 
 
 def _columns(given: str | None) -> dict[str, Any]:
-    """Of --columns, which has them as a recipe does."""
+    """Parse --columns, which is written as in a recipe."""
     if given is None:
         return {}
     try:

@@ -1,7 +1,8 @@
-"""What AlpacaEval's regression stands on beside the answers, from the user's copy of its file: gamed baselines, difficulties.
+"""Further inputs of AlpacaEval's regression, from the user's copy of its file: gamed baselines and difficulties.
 
-The file (df_gamed.csv of tatsu-lab/alpaca_eval on the hub) is not for commercial use, and no part of it is here. It has a row a
-gamed baseline and instruction: index, preference, std_delta_len, instruction_difficulty. `index` counts the instructions.
+The file (df_gamed.csv of tatsu-lab/alpaca_eval on the hub) is not for commercial use, and no part of it is included here. It
+has a row per gamed baseline and instruction: index, preference, std_delta_len, instruction_difficulty. `index` numbers the
+instructions.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ from datakit.recipe.published_prompts import COPIES
 
 @dataclass(frozen=True)
 class Priors:
-    """For length_controlled."""
+    """The priors of length_controlled."""
 
     gamed: Gamed
     difficulties: Mapping[str, float]
-    """By prompt."""
+    """The difficulty by prompt."""
 
 
 def read_priors(contest: Contest) -> Priors | None:
-    """None where there is no copy. BadInput for one that is not of this benchmark."""
+    """Read the priors; None without a copy of the file. Raises BadInput if it does not belong to this benchmark."""
     named, folder = contest.benchmark.length_control, os.environ.get(COPIES, "")
     path = Path(folder).expanduser() / (named or "")
     if named is None or not folder or not path.is_file():
@@ -53,7 +54,7 @@ def read_priors(contest: Contest) -> Priors | None:
 
 
 def prompts_in_order(recipe: Recipe) -> list[str]:
-    """The ids of all prompts, as the data has them."""
+    """Return the ids of all prompts, in the order of the data."""
     return [
         prompt.prompt_id
         for section in recipe.prompts

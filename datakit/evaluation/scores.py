@@ -1,4 +1,4 @@
-"""A run of a benchmark -> what it says of the models under test."""
+"""Turn a run of a benchmark into results for the models under test."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ class Answered:
     """How the answers of a run's models ended."""
 
     answers: pl.DataFrame
-    """name, prompt_id, sample_index, response_id, ending: one row an answer that is owed."""
+    """The columns name, prompt_id, sample_index, response_id, ending: one row per wanted answer."""
     values: pl.DataFrame
-    """name, prompt_id, value, n, passed, cluster: one row a model and prompt that has a known answer."""
+    """The columns name, prompt_id, value, n, passed, cluster: one row per model and prompt with a known answer."""
 
 
 def recipe_for(found: Found, contestants: Sequence[Model], score: Row | None = None) -> Recipe:
-    """The ordinary recipe of a benchmark, whose sources are the models; `score`: its judge. BadInput where it cannot be one."""
+    """Return the recipe of a benchmark, whose sources are the models; `score`: its judge. Raises BadInput if it is not
+    valid."""
     benchmark = found.benchmark
     for field, columns in (("cluster", [benchmark.cluster] if benchmark.cluster else []), ("text", benchmark.text)):
         for column in columns:
             if column not in COLUMNS:
                 raise BadInput(
-                    f"benchmark {benchmark.name}: {field}: '{column}' is no column of ours; known are {', '.join(COLUMNS)}"
+                    f"benchmark {benchmark.name}: {field}: '{column}' is not a known column; choose one of {', '.join(COLUMNS)}"
                     f"{did_you_mean(column, COLUMNS)}"
                 )
     sources = [model.source_for(benchmark) for model in contestants]
@@ -51,7 +52,7 @@ def recipe_for(found: Found, contestants: Sequence[Model], score: Row | None = N
 
 
 def written_by(recipe: Recipe, contestants: Sequence[Model]) -> Recipe:
-    """The recipe, whose messages send to the command line: its models and its judge stand there."""
+    """Return the recipe so that messages refer to the command line, where its models and its judge are given."""
     for source, model in zip(recipe.sources, contestants, strict=True):
         if isinstance(source, Requested):
             source.written_at(model.origin)
@@ -62,7 +63,7 @@ def written_by(recipe: Recipe, contestants: Sequence[Model]) -> Recipe:
 
 
 def verifier_of(recipe: Recipe) -> Verifier:
-    """The verifier of a benchmark's domain. BadInput for one without."""
+    """Return the verifier of a benchmark's domain. Raises BadInput if it has none."""
     verifier = domain_of(recipe).verifier
     if verifier is None:
         raise BadInput(f"domain {recipe.domain}: nothing is right or wrong there by itself, so a benchmark of it needs a judge")
@@ -70,7 +71,7 @@ def verifier_of(recipe: Recipe) -> Verifier:
 
 
 def read_answers(run: Run, benchmark: Benchmark, models: Sequence[Model]) -> Answered:
-    """The answers of the run, by the names that the models have on the command line."""
+    """Return the answers of the run, by the models' names on the command line."""
     recipe = run.recipe()
     verifier = verifier_of(recipe)
     names = {
@@ -91,7 +92,7 @@ def read_answers(run: Run, benchmark: Benchmark, models: Sequence[Model]) -> Ans
 
 
 def _valued(values: pl.DataFrame, metric: str) -> pl.DataFrame:
-    """The prompts with the value of the metric; under pass@k those with k answers at least."""
+    """Return the prompts with the value of the metric; for pass@k only those with at least k answers."""
     if metric == "accuracy":
         return values.with_columns(value=pl.col("passed") / pl.col("n"))
     k = int(metric.removeprefix("pass@"))
@@ -103,7 +104,7 @@ def _valued(values: pl.DataFrame, metric: str) -> pl.DataFrame:
 def results_of(
     run: Run, benchmark: Benchmark, models: Sequence[Model], base: str | None, answered: Answered, contacts: list[Contact]
 ) -> Results:
-    """All that the table says of one benchmark."""
+    """Return the table's results of one benchmark."""
     n_prompts = int(run.query("SELECT count(*) AS n FROM prompts WHERE dropped IS NULL")["n"][0])
     clusters = answered.values["cluster"].n_unique() if benchmark.cluster is not None and answered.values.height else None
     others = [model.name for model in models if base not in (None, model.name)]
@@ -163,8 +164,8 @@ def _score(model: Model, benchmark: Benchmark, answered: Answered, counts: pl.Da
 def figures_of(
     model: Model, benchmark: Benchmark, low: float | None, high: float | None, own: bool, full: float = 100.0
 ) -> list[Figure]:
-    """What was published of a model; of another protocol only where its answers came in a file. `own`: it was asked, and
-    judged, as the benchmark has it. `full`: what a score of 1 is published as."""
+    """Return the published figures of a model; those of another protocol only if its answers came in a file. `own`: it was
+    asked and judged in the benchmark's own way. `full`: the number that a score of 1 is published as."""
     return [
         Figure(value, one.protocol, None if low is None or high is None else low <= value <= high)
         for one in benchmark.published
@@ -174,7 +175,7 @@ def figures_of(
 
 
 def is_called(published: str, names: Sequence[str]) -> bool:
-    """Whether a published name is one of a model's, or the last part of one.
+    """Return whether a published name is one of a model's names, or the last part of one.
 
     >>> is_called("google/gemma-2-9b-it", ["gemma", "gemma-2-9b-it@together"])
     False
@@ -192,7 +193,7 @@ def _mean(metric: str, n: pl.Series, passed: pl.Series) -> float | None:
 
 
 def _at_k(values: pl.DataFrame) -> dict[str, float]:
-    """avg@n, and pass@k for k of 2, 4, ... and n, where every prompt has as many known answers."""
+    """Return avg@n, and pass@k for k = 2, 4, ... and n, if every prompt has that many known answers."""
     most = int(str(values["n"].min())) if values.height else 1
     if most < 2:
         return {}
@@ -203,14 +204,14 @@ def _at_k(values: pl.DataFrame) -> dict[str, float]:
 
 
 def _entity_f1(answers: pl.DataFrame, of_all: pl.DataFrame) -> dict[str, float]:
-    """Over the values of all answers together (micro), as dialogue systems are measured; empty where no values were counted."""
+    """Return entity F1 over the values of all answers together (micro), as usual for dialogue systems; empty without values."""
     counts = answers.join(of_all, on="response_id")
     right, wrong, left_out = (int(counts[name].sum()) for name in ("n_right", "n_wrong", "n_left_out"))
     return {"entity_f1": 2 * right / (2 * right + wrong + left_out)} if counts.height else {}
 
 
 def difference(name: str, base: str | None, answered: Answered) -> Difference | None:
-    """None where they have no prompt in common."""
+    """Return the difference of a model to the base; None if they have no prompt in common."""
     both = pairs_of(name, base, answered)
     if not both.height:
         return None
@@ -236,13 +237,13 @@ def difference(name: str, base: str | None, answered: Answered) -> Difference | 
 
 
 def pairs_of(name: str, base: str | None, answered: Answered) -> pl.DataFrame:
-    """The prompts that two models have answered: value, value_base, n, n_base, passed, passed_base."""
+    """Return the prompts that both models have answered: value, value_base, n, n_base, passed, passed_base."""
     of_base = answered.values.filter(pl.col("name") == base).drop("name", "cluster", strict=False)
     return answered.values.filter(pl.col("name") == name).join(of_base, on="prompt_id", suffix="_base")
 
 
 def means_of(results: Sequence[Results]) -> list[Mean]:
-    """Each model that has a score on every one of several benchmarks, over all of them."""
+    """Return the mean of each model over all benchmarks, if there are several and it has a score on every one."""
     if len(results) < 2:
         return []
     found = []
@@ -266,7 +267,7 @@ def means_of(results: Sequence[Results]) -> list[Mean]:
 
 
 def _error_of_mean(errors: Sequence[float | None]) -> float | None:
-    """Of independent parts; each counts the same."""
+    """Return the standard error of a mean of independent parts with equal weights."""
     known = [error for error in errors if error is not None]
     return math.sqrt(sum(error * error for error in known)) / len(errors) if len(known) == len(errors) else None
 

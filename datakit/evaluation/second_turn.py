@@ -1,7 +1,7 @@
-"""A second question after a model's own answer to the first: an ordinary run a model, whose prompts are made of the first run.
+"""A second question after a model's own answer to the first: one ordinary run per model, whose prompts come from the first run.
 
-The conversation up to the second question is a prompt like any other, so a changed first answer makes a new one, and nothing of
-the old is mixed in.
+The conversation up to the second question is a prompt like any other, so a changed first answer makes a new prompt, and nothing
+outdated is mixed in.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from datakit.tables import Row, Rows
 
 
 def second_recipe(run: Run, contest: Contest, second: SecondTurn, model: Model, place: Path) -> Recipe:
-    """The recipe of the second turn of one model, whose prompts are written to `place`, a file. BadInput without any."""
+    """Return the recipe of one model's second turn, and write its prompts to the file `place`. Raises BadInput if there are
+    none."""
     benchmark = contest.benchmark
     at = [one.name for one in contest.contestants].index(model.name)
     source = run.recipe().sources[at]
@@ -50,7 +51,7 @@ def second_recipe(run: Run, contest: Contest, second: SecondTurn, model: Model, 
 
 
 def _questions(recipe: Recipe, second: SecondTurn) -> dict[str, Row]:
-    """By prompt: the second question and its reference, read again from the benchmark's data."""
+    """Return the second question and its reference by prompt, read again from the benchmark's data."""
     found: dict[str, Row] = {}
     for section in recipe.prompts:
         tally = Tally(section)

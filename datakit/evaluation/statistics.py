@@ -1,7 +1,7 @@
-"""How sure a score is. The unit is the prompt, or the cluster of prompts that belong together: never the single sample.
+"""The uncertainty of scores. The unit is the prompt, or the cluster of prompts that belong together: never the single sample.
 
-A prompt's value is the mean of its samples, so their noise is in the spread of the values already. Two models are compared on
-the prompts that both have answered, difference by difference.
+A prompt's value is the mean of its samples, so the spread of the values includes their noise. Two models are compared by their
+differences on the prompts that both have answered.
 
 Sources: Miller, "Adding error bars to evals" (arXiv 2411.00640) for standard errors; Bowyer et al. (arXiv 2503.01747) for
 intervals that hold below some hundred prompts; Hesterberg, "What teachers should know about the bootstrap" (2015), section
@@ -19,17 +19,17 @@ from datakit.tables.intervals import Interval, Z, wilson
 
 ROUNDS = 2_000
 POWER = 2.8
-"""Standard errors that a difference must have to be seen at 5 % with a power of 80 %: 1.96 + 0.84."""
+"""The size of a difference, in standard errors, that is detected at 5 % with a power of 80 %: 1.96 + 0.84."""
 FLIPS = 0.15
-"""The share of prompts on which two models of one size differ, where nothing else is known."""
+"""The share of prompts on which two models of one size are assumed to differ, if nothing else is known."""
 _DRAWS_AT_A_TIME = 4_000_000
 _NORMAL = NormalDist()
 
 
 def standard_error(values: pl.Series, clusters: pl.Series | None = None) -> float:
-    """Of the mean of the prompts' values; of whole clusters, where the prompts of one are no independent draws.
+    """Return the standard error of the mean of the prompts' values, clustered if `clusters` are given.
 
-    NaN for a single one: it says nothing of a spread.
+    NaN for a single value or cluster, which has no spread.
     """
     sums = _by_cluster(values - values.mean() if len(values) else values, clusters)["value"]
     if len(sums) < 2:
@@ -38,10 +38,10 @@ def standard_error(values: pl.Series, clusters: pl.Series | None = None) -> floa
 
 
 def bootstrap(values: pl.Series, clusters: pl.Series | None = None, rounds: int = ROUNDS, seed: int = 0) -> Interval:
-    """The interval of the mean of the prompts' values, by drawing prompts, or clusters, anew.
+    """Return the 95 % interval of the mean of the prompts' values, by resampling prompts or clusters.
 
-    Its percentiles lie a little further out than 2.5 and 97.5, as a t interval is wider than a normal one, for the plain ones
-    are too near at some dozens of prompts. The same values and seed give the same interval.
+    Its percentiles are slightly wider than 2.5 and 97.5, as a t interval is wider than a normal one, because the plain ones
+    are too narrow with a few dozen prompts. The same values and seed give the same interval.
     """
     drawn = _by_cluster(values, clusters)
     n = drawn.height
@@ -62,9 +62,9 @@ def bootstrap(values: pl.Series, clusters: pl.Series | None = None, rounds: int 
 
 
 def interval(values: pl.Series, clusters: pl.Series | None, several: bool) -> Interval:
-    """The interval of a score: Wilson's where every prompt is right or wrong by itself, else the bootstrap's.
+    """Return the interval of a score: Wilson's if every prompt is independently right or wrong, else the bootstrap's.
 
-    Where all values are the same, resampling shows no spread; then they count as that many answers of one prompt each.
+    If all values are equal, resampling shows no spread; they count as one answer per prompt then.
     """
     plain = clusters is None and not several
     n = len(values) if clusters is None else clusters.n_unique()
@@ -75,14 +75,15 @@ def interval(values: pl.Series, clusters: pl.Series | None, several: bool) -> In
 
 
 def mcnemar(won: int, lost: int) -> float:
-    """How likely flips so unequal are where either direction is as likely: exact, two-sided. 1 where nothing flips."""
+    """Return McNemar's exact two-sided p-value: how likely counts this unequal are if both directions are equally likely. 1
+    without flips."""
     n = won + lost
     tail = sum(math.comb(n, at) for at in range(min(won, lost) + 1))
     return min(1.0, 2 * tail / (1 << n))
 
 
 def normal_p(difference: float, error: float) -> float:
-    """The same for a difference that is no count of flips, by its standard error; 1 where there is no spread."""
+    """Return the two-sided p-value of a difference by its standard error; 1 if there is no spread."""
     return 2 * _NORMAL.cdf(-abs(difference) / error) if error > 0 else 1.0
 
 
@@ -92,7 +93,7 @@ def smallest_difference(n: int) -> float:
 
 
 def pass_at_k(n: int, passed: int, k: int) -> float:
-    """The chance that one of k answers is right, drawn from n of which so many are. ValueError for more than there are.
+    """Return the probability that at least one of k answers is right, drawn from n of which `passed` are. ValueError if k > n.
 
     >>> round(pass_at_k(10, 3, 5), 6)
     0.916667
@@ -107,7 +108,7 @@ def _mean(values: pl.Series) -> float:
 
 
 def _by_cluster(values: pl.Series, clusters: pl.Series | None) -> pl.DataFrame:
-    """The sum and the number of the values of each cluster; without clusters every value is one."""
+    """Return the sum and the number of the values of each cluster; without clusters every value is its own."""
     frame = pl.DataFrame({"value": values.cast(pl.Float64)}).with_columns(n=pl.lit(1.0))
     if clusters is None:
         return frame
@@ -116,12 +117,13 @@ def _by_cluster(values: pl.Series, clusters: pl.Series | None) -> pl.DataFrame:
 
 
 def _sums(drawn: pl.Series, n: int) -> pl.Series:
-    """Of each run of n values."""
+    """Return the sum of each run of n values."""
     return drawn.reshape((-1, n)).arr.sum()
 
 
 def _t(df: int) -> float:
-    """Student's t at 97.5 %, by its expansion around the normal (Abramowitz and Stegun 26.7.5); to 0.001 from df 7 on."""
+    """Return Student's t at 97.5 %, by its expansion around the normal (Abramowitz and Stegun 26.7.5); within 0.001 from df 7
+    on."""
     z = Z
     terms = (
         (z**3 + z) / 4,

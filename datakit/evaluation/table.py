@@ -1,4 +1,4 @@
-"""What runs say of the models under test, as values: the only contract with those who draw it, and what --json prints.
+"""The results of the models under test, as values: the contract with the code that draws them, and what --json prints.
 
 Scores, intervals and differences are shares of 1. The fields of each class, in their order, are the keys of its object in JSON.
 """
@@ -15,28 +15,28 @@ from datakit.errors import BadInput
 from datakit.tables import finite
 
 ENDINGS = ("right", "wrong", "timeout", "judged", "no_answer", "cut_off", "no_verdict", "cannot_judge", "failed", "missing")
-"""`judged`: by a judge, where nothing is right or wrong by itself; one that was cut off is judged, too. `no_verdict`: what
-the judge said of it cannot be read."""
+"""How answers end. `judged`: graded by a judge, if nothing is right or wrong by itself; cut-off answers are judged, too.
+`no_verdict`: the judge's reply cannot be read."""
 UNKNOWN = ("no_verdict", "cannot_judge", "failed", "missing")
-"""Endings that say nothing of the model: shown beside the score, with what it would be at worst and at best."""
+"""Endings that say nothing about the model: shown next to the score, with its bounds at worst and at best."""
 MOST_UNKNOWN = 0.01
-"""Of the answers; with more of them there is no score, only its bounds."""
+"""The share of unknown answers above which there is no score, only its bounds."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What was published of a model."""
+    """A published figure of a model."""
 
     score: float
     protocol: str | None
-    """Whose way of asking it is; None for this benchmark's own."""
+    """The protocol by which it was measured; None for this benchmark's own."""
     inside: bool | None
-    """Whether it lies in the interval; None where there is none."""
+    """True if it lies in the interval; None without an interval."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """With its interval by prompt; None where it cannot be told."""
+    """A share with its interval by prompt; None if it is unknown."""
 
     share: float
     low: float | None
@@ -45,41 +45,41 @@ class Share:
 
 @dataclass(frozen=True)
 class Judged:
-    """What else there is to say of a model whose answers were judged."""
+    """Further figures of a model whose answers were judged."""
 
     raw: Share | None
-    """The win rate, lengths not controlled; None of grades."""
+    """The win rate without length control; None for grades."""
     published_low: float | None
     published_high: float | None
-    """The interval in the published form, where that differs: of Arena-Hard battles drawn as independent."""
+    """The upper end of the interval in the published form, if that differs: Arena-Hard resamples battles as independent."""
     published_error: float | None
-    """The standard error in the published form: of AlpacaEval the spread of fitted values."""
+    """The standard error in the published form: for AlpacaEval the spread of fitted values."""
     wins: int
     ties: int
     losses: int
-    """Judgements for the model, for neither, against it."""
+    """The numbers of judgements: wins for the model, ties, losses."""
     n_chars: float | None
-    """Mean characters of its answers, and of the baseline's to the same prompts."""
+    """The mean characters of its answers, and of the baseline's to the same prompts."""
     n_chars_baseline: float | None
 
 
 @dataclass(frozen=True)
 class Judging:
-    """Who judged, and how far to trust that."""
+    """The judge, and how far to trust it."""
 
     judge: str
     """Its name, with prompt and sampling."""
     model: str
     is_published: bool
-    """Whether model, prompt and baseline are those of the published figures."""
+    """True if model, prompt and baseline are those of the published figures."""
     prompt_is_published: bool
     baseline: str | None
     judgements: int
     unreadable: int
-    """Judgements without a verdict that can be read: excluded, and no ties."""
+    """The number of judgements without a readable verdict: they are excluded, not counted as ties."""
     failed: int
     first: Share | None
-    """The preference for the answer that is shown first; 0.5 of a judge that does not care."""
+    """The preference for the answer that is shown first; 0.5 for an unbiased judge."""
     longer: Share | None
     """The preference for the longer of two answers. It may be the better one."""
     length_control: str | None
@@ -92,22 +92,22 @@ class Score:
 
     model: str
     n: int
-    """Prompts that count: all of the benchmark, of imported answers those with one."""
+    """The prompts that count: all of the benchmark, or with imported answers those that have one."""
     answers: int
     score: float | None
-    """None without answers, and where too many are unknown."""
+    """The score; None without answers, or if too many are unknown."""
     low: float | None
     high: float | None
     error: float | None
     """The standard error."""
     worst: float | None
-    """Were every unknown answer wrong."""
+    """The score if every unknown answer were wrong."""
     best: float | None
-    """Were every unknown answer right."""
+    """The score if every unknown answer were right."""
     endings: dict[str, int]
-    """Answers by how they ended, each of ENDINGS."""
+    """The number of answers by ending, for each of ENDINGS."""
     at_k: dict[str, float]
-    """pass@k and avg@n, where there are several answers a prompt; of dialogues entity_f1, over all answers together."""
+    """pass@k and avg@n, with several answers per prompt; entity_f1 for dialogues, over all answers together."""
     published: list[Figure]
     judged: Judged | None = None
 
@@ -123,27 +123,28 @@ class Difference:
     low: float | None
     high: float | None
     won: int
-    """Prompts on which the model does better than the base."""
+    """The number of prompts on which the model does better than the base."""
     lost: int
     p: float
-    """McNemar's exact test with one answer a prompt, else by the standard error. Not corrected for several comparisons."""
+    """The p-value: McNemar's exact test with one answer per prompt, else by the standard error. Not corrected for multiple
+    tests."""
     test: str
 
 
 @dataclass(frozen=True)
 class Contact:
-    """How much of some data meets the benchmark: prompts whose text is an item's, but for case, blanks and forms of letters."""
+    """How much of some data matches the benchmark: prompts with an item's text, ignoring case, blanks and forms of letters."""
 
     data: str
     prompts: int
     met: int
     items: int
-    """Items of the benchmark that they meet."""
+    """The items of the benchmark that they match."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """One benchmark."""
+    """The results of one benchmark."""
 
     benchmark: str
     version: str
@@ -153,22 +154,22 @@ class Results:
     metric: str
     prompts: int
     samples: int
-    """Answers a prompt that are asked for."""
+    """The number of answers asked for per prompt."""
     smallest: float
-    """The least difference of two models that is seen with a power of 80 % where 15 % of the prompts flip: on as many as the
-    model with the fewest has."""
+    """The smallest difference of two models that is detected with a power of 80 % if 15 % of the prompts flip, on as many
+    prompts as the model with the fewest has."""
     clusters: int | None
-    """How many independent groups the prompts are; None where each is one."""
+    """The number of independent groups of prompts; None if each prompt is its own."""
     scores: list[Score]
     differences: list[Difference]
     contacts: list[Contact]
     judging: Judging | None = None
     full: float = 100.0
-    """What a score of 1 is written as: 100 of percent, 10 of grades from 1 to 10."""
+    """The number that a score of 1 is shown as: 100 for percent, 10 for grades from 1 to 10."""
 
     @property
     def fewest(self) -> int:
-        """Prompts of the model that has the fewest; of a file with answers some may be missing."""
+        """The number of prompts of the model with the fewest; a file with answers may lack some."""
         return min((score.n for score in self.scores if score.n), default=self.prompts)
 
 
@@ -180,13 +181,13 @@ class Mean:
     score: float
     error: float | None
     difference: float | None
-    """To the base, of the same benchmarks."""
+    """The difference to the base, on the same benchmarks."""
     difference_error: float | None
 
 
 @dataclass(frozen=True)
 class Side:
-    """What one model answered."""
+    """The answer of one model."""
 
     model: str
     text: str | None
@@ -209,24 +210,24 @@ class Flip:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A whole suite."""
+    """The results of a whole suite."""
 
     suite: str
     base: str | None
     models: list[str]
     benchmarks: list[Results]
     means: list[Mean]
-    """Empty for one benchmark, and of models without a score on all of them."""
+    """The means over all benchmarks; none for a single benchmark, or for models without a score on all of them."""
     flips: list[Flip]
 
     def as_json(self) -> dict[str, Any]:
-        """One object, without numbers that JSON does not know."""
+        """Return one object, without numbers that JSON does not have (NaN)."""
         found: dict[str, Any] = finite(asdict(self))
         return found
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """What `datakit eval` wrote as eval.json; BadInput where it is something else."""
+    """Read an eval.json that `datakit eval` wrote. Raises BadInput if it is something else."""
     try:
         return TypeAdapter(Evaluation).validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:

@@ -1,4 +1,4 @@
-"""What the judge of a benchmark has said of the answers of a run, by the names that models have on the command line."""
+"""The verdicts of a benchmark's judge on the answers of a run, by the models' names on the command line."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ CLEAR = ("A>>B", "B>>A")
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Of one run, or of several together."""
+    """The verdicts of one run, or of several together."""
 
     answers: pl.DataFrame
-    """name, prompt_id, sample_index, response_id, ending, category, n_chars: one row an answer that is owed."""
+    """The columns name, prompt_id, sample_index, response_id, ending, category, n_chars: one row per wanted answer."""
     battles: pl.DataFrame
-    """name, prompt_id, response_id, state, value, weight, first, n_chars, n_chars_other: one row a judgement of an answer of a
-    model under test. `value`: 0..1 for the answer, or its grade over the best; `first`: it was shown first."""
+    """The columns name, prompt_id, response_id, state, value, weight, first, n_chars, n_chars_other: one row per judgement of
+    an answer of a model under test. `value`: the preference for the answer, 0..1, or its grade divided by the best; `first`: it
+    was shown first."""
 
     def __add__(self, other: Verdicts) -> Verdicts:
         return Verdicts(pl.concat([self.answers, other.answers]), pl.concat([self.battles, other.battles]))
 
 
 def judge_of(run: Run) -> ChatJudge:
-    """The judge of a run of a benchmark."""
+    """Return the judge of a run of a benchmark."""
     return next(reward for reward in run.recipe().score if isinstance(reward, ChatJudge))
 
 
 def read_verdicts(run: Run, benchmark: Benchmark, contestants: Sequence[Model], baseline: str | None) -> Verdicts:
-    """All answers and judgements of a run whose sources are the contestants, those of the baseline left out."""
+    """Return all answers and judgements of a run whose sources are the contestants, without those of the baseline."""
     recipe, reward = run.recipe(), judge_of(run)
     names = {
         (source.model, None if isinstance(source, ResponsesSource) else source.revision): model.name
@@ -60,7 +61,7 @@ def read_verdicts(run: Run, benchmark: Benchmark, contestants: Sequence[Model], 
 
 
 def with_unasked(second: Verdicts, first: Verdicts, model: Model) -> Verdicts:
-    """The verdicts of a second turn, with the answers that it owes where there was no first one to ask after."""
+    """Return the verdicts of a second turn, with the answers that are missing because there was no first answer to follow."""
     asked = second.answers.select("prompt_id")
     owed = first.answers.filter(pl.col("name") == model.name).unique("prompt_id", keep="first", maintain_order=True)
     lost = owed.join(asked, on="prompt_id", how="anti")
@@ -73,7 +74,7 @@ _BATTLES = ("name", "prompt_id", "response_id", "state", "value", "weight", "fir
 
 
 def _battles(own: pl.DataFrame, answers: pl.DataFrame, said: pl.DataFrame, benchmark: Benchmark) -> pl.DataFrame:
-    """The judgements from the side of the models under test: each has one answer of theirs."""
+    """Return the judgements seen from the models under test: each has one answer of theirs."""
     lengths = answers.select(pl.col("response_id").alias("other_id"), pl.col("n_chars").alias("n_chars_other")).unique(
         "other_id"
     )
@@ -98,7 +99,7 @@ def _battles(own: pl.DataFrame, answers: pl.DataFrame, said: pl.DataFrame, bench
 
 
 def _ending() -> pl.Expr:
-    """What an answer came to: one verdict of it is enough."""
+    """Return the expression for how an answer ended: one verdict on it is enough."""
     states, there = pl.col("states"), pl.col("ending").is_in(("judged", "cut_off"))
     otherwise = pl.coalesce(
         *(pl.when(states.list.contains(state)).then(pl.lit(state)) for state in ("missing", "no_verdict", "failed")),
@@ -108,8 +109,8 @@ def _ending() -> pl.Expr:
 
 
 def _lost(answers: pl.DataFrame, met: pl.DataFrame, benchmark: Benchmark) -> pl.DataFrame:
-    """Where a model gave no answer at all it has lost, whatever the judge would say: its battles against the answers that it
-    would have met, or the worst grade."""
+    """Return the losses of a model that gave no answer: battles against the answers that it would have met, or the worst
+    grade."""
     worst = benchmark.scale[0] / benchmark.scale[1] if benchmark.metric == "grade" else 0.0
     times = 2 if benchmark.judge.get("orders", "both") == "both" and benchmark.metric != "grade" else 1
     silent = answers.filter(pl.col("ending") == "no_answer").select("name", "prompt_id", "response_id")

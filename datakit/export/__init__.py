@@ -1,4 +1,4 @@
-"""demos and pairs -> folders as TRL, the hub and other tools take them."""
+"""Write demos and pairs as folders that TRL, the hub and other tools read."""
 
 from datakit.export.folders import Exported, Wish, export_runs
 from datakit.export.formats import FORMATS, Format

@@ -1,4 +1,4 @@
-"""What an export says of itself to people and to the hub: a dataset card (README.md with a YAML header)."""
+"""The dataset card of an export, for people and for the hub: README.md with a YAML header."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNKNOWN = "unknown"
 
 
 def make_card(manifests: Mapping[str, Row], configs: Sequence[Row]) -> str:
-    """The card over these phases: a header as the Hugging Face hub reads it, counts, lengths, and the rules in words.
+    """Return the card for these phases: a header as the Hugging Face hub reads it, counts, lengths, and the rules in words.
 
     `configs`: the hub's list of configurations with their files.
     """

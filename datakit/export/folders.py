@@ -1,6 +1,7 @@
-"""demos and pairs -> folders: a file a split, manifest.json and a dataset card in each phase's, and one over all.
+"""Write demos and pairs as folders: one per phase with a file per split, manifest.json and a dataset card, and one card over
+all.
 
-A folder appears whole or not at all: it is written beside its place and renamed into it.
+A folder appears whole or not at all: it is written next to its place and renamed into it.
 """
 
 from __future__ import annotations
@@ -28,29 +29,26 @@ from datakit.tables import Phase, Row
 
 @dataclass(frozen=True)
 class Wish:
-    """How an export is asked for."""
+    """The options of an export."""
 
     format: Format = "parquet"
     test_share: float = 0.0
-    """Share of the prompts, by a hash of their messages, whose rows go to a file of their own."""
+    """The share of the prompts, by a hash of their messages, whose rows go to a test file."""
     mix: Mix = field(default_factory=Mix)
     tokenizer: str | None = None
-    """The target's folder or hub id: how many of its tokens the rows have."""
+    """The target's folder or hub id, for counting the rows' tokens."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """Rows of each phase's folder, with those of its test split, and what was left out and why."""
+    """The numbers of rows in each phase's folder and in its test split, and what was left out and why."""
 
     rows: Mapping[str, int]
     left_out: list[Row]
 
 
 def write_exports(given: Given, out: Path) -> dict[Phase, int]:
-    """Write the run's own OUT/sft and OUT/dpo (with a target OUT/wrpo), each in the place of an old one.
-
-    Returns how many rows each has.
-    """
+    """Write the run's own OUT/sft and OUT/dpo (with a target OUT/wrpo), replacing old ones; return how many rows each has."""
     for phase, frame in given.frames.items():
         kind = given.kind_of(phase)
         with writing(out / kind):
@@ -64,7 +62,7 @@ def write_exports(given: Given, out: Path) -> dict[Phase, int]:
 
 
 def export_runs(folders: Sequence[Path], out: Path, wish: Wish) -> Exported:
-    """Write a new folder with the rows of one run or several, one folder a phase in it. BadInput where OUT is there."""
+    """Write a new folder with the rows of one or more runs, with one folder per phase in it. Raises BadInput if OUT exists."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out}: exists already; give a new folder (the last one is where the export goes), or remove it first")
     if out.resolve() == Path.cwd():
@@ -89,7 +87,7 @@ def export_runs(folders: Sequence[Path], out: Path, wish: Wish) -> Exported:
 
 
 def _read_runs(folders: Sequence[Path]) -> list[Given]:
-    """What each run gives, named by its folder, or by its path where two folders are called the same."""
+    """Read what each run has to export, named by its folder, or by its path if two folders have the same name."""
     last = [folder.resolve().name for folder in folders]
     names = [name if last.count(name) == 1 else str(folder) for name, folder in zip(last, folders, strict=True)]
     if len({folder.resolve() for folder in folders}) < len(folders):
@@ -109,7 +107,7 @@ def _read_runs(folders: Sequence[Path]) -> list[Given]:
 
 
 def _readable(frame: pl.DataFrame, phase: Phase, format: Format, left_out: list[Row]) -> pl.DataFrame:
-    """The rows that the format can say; the others are counted."""
+    """Return the rows that the format can represent; count the others in `left_out`."""
     if format not in ("sharegpt", "alpaca"):
         return frame
     fits = frame["takes_turns"]
@@ -128,21 +126,21 @@ def _split(rows: pl.DataFrame, test_share: float) -> dict[str, pl.DataFrame]:
 
 @dataclass(frozen=True)
 class Written:
-    """The rows of one folder. `splits` has them without their texts, which are read from the runs as they are written."""
+    """The rows of one folder. `splits` holds them without their texts, which are read from the runs while they are written."""
 
     phase: Phase
     kind: str
-    """What the rows are: sft, dpo, wrpo, or kto (two rows a pair)."""
+    """The kind of rows: sft, dpo, wrpo, or kto (two rows per pair)."""
     splits: Mapping[str, pl.DataFrame]
     given: Sequence[Given]
     wish: Wish
 
     def rows(self, split: str) -> pl.DataFrame:
-        """The rows of a split as they are counted."""
+        """Return the rows of a split without texts, as they are counted."""
         return self._as_kind(self.splits[split])
 
     def texts(self) -> Iterator[tuple[str, pl.DataFrame]]:
-        """Frames as they are written, each with its split, those of the first run first; of each split at least one frame."""
+        """Yield (split, frame) as they are written, the first run's first; at least one frame per split."""
         for one in self.given:
             places = {split: self._places(rows, one) for split, rows in self.splits.items()}
             at = 0
@@ -163,7 +161,7 @@ class Written:
 
 
 def _write_phase(folder: Path, written: Written) -> Row:
-    """Write the folder of one phase; returns its manifest."""
+    """Write the folder of one phase; return its manifest."""
     folder.mkdir(parents=True)
     kind, wish = written.kind, written.wish
     shape = shape_of(wish.format, "sft" if kind == "sft" else "dpo")
@@ -187,7 +185,8 @@ def _write_phase(folder: Path, written: Written) -> Row:
 
 
 def _write_whole(folder: Path, manifests: Mapping[str, Row], given: Sequence[Given], wish: Wish, left_out: list[Row]) -> None:
-    """What stands above the phases: the manifest over all, the card with a configuration a phase, LLaMA-Factory's list."""
+    """Write the files above the phases: the manifest over all, the card with one configuration per phase, LLaMA-Factory's
+    list."""
     choices = {
         "format": wish.format,
         "test_share": wish.test_share,
@@ -212,20 +211,21 @@ def _write_whole(folder: Path, manifests: Mapping[str, Row], given: Sequence[Giv
 
 
 def _data_files(folder: str, manifest: Row, suffix: str) -> list[Row]:
-    """The splits as the hub's configurations name them; `datasets` opens no file without rows."""
+    """Return the splits as the hub's configurations name them, without files that have no rows: `datasets` cannot open
+    these."""
     rows = {"train": manifest["rows"], "test": manifest.get("test_rows", 0)}
     return [{"split": split, "path": (Path(folder) / f"{split}{suffix}").as_posix()} for split, n in rows.items() if n]
 
 
 def beside(folder: Path, word: str) -> Path:
-    """A path to write at before the folder's own; what an interrupted export left there goes."""
+    """Return a path to write to before renaming it to the folder's; remove what an interrupted export left there."""
     path = folder.with_name(f".{folder.name}.{word}")
     shutil.rmtree(path, ignore_errors=True)
     return path
 
 
 def put(new: Path, folder: Path) -> None:
-    """Rename it into its place; an old folder there goes."""
+    """Rename the new folder to its place; an old folder there is removed."""
     old = beside(folder, "old")
     if folder.exists():
         folder.rename(old)

@@ -1,4 +1,4 @@
-"""The files of an export: Parquet as TRL and the hub take it, JSON Lines, and what LLaMA-Factory and TRL's KTO trainer read.
+"""The file formats of an export: Parquet for TRL and the hub, JSON Lines, and those of LLaMA-Factory and TRL's KTO trainer.
 
 LLaMA-Factory's two formats and the fields of its dataset_info.json are those of its data/README.md.
 """
@@ -29,16 +29,16 @@ class Shape:
 
     suffix: str = ".parquet"
     row: Callable[[Row], Row] | None = None
-    """A row of ours as the format has it; None: as it is."""
+    """Converts a row to the format; None leaves it unchanged."""
     columns: Mapping[str, str] | None = None
-    """LLaMA-Factory's names for its columns -> ours."""
+    """LLaMA-Factory's column names, mapped to the export's."""
 
 
 class RowWriter:
-    """Rows on their way into one file: the suffix says whether it is Parquet. Use as `with`.
+    """A writer of rows into one file, which is Parquet or JSON Lines by its suffix. A context manager.
 
-    The first frame, which may be empty, gives the columns. Lists and strings are plain, as `datasets` writes them: rows of both
-    can be concatenated.
+    The first frame, which may be empty, determines the columns. Lists and strings are plain, as `datasets` writes them, so that
+    rows of both can be concatenated.
     """
 
     def __init__(self, path: Path, shape: Shape) -> None:
@@ -54,7 +54,7 @@ class RowWriter:
         self.close()
 
     def close(self) -> None:
-        """No more rows."""
+        """Close the file."""
         for file in (self._parquet, self._lines):
             if file is not None:
                 file.close()
@@ -77,7 +77,7 @@ class RowWriter:
 
 
 def _plain(of: Any) -> Any:
-    """Polars has 64-bit offsets in lists and texts, which `datasets` takes for another type."""
+    """Return the Arrow type with plain lists and strings: Polars writes 64-bit offsets, a different type for `datasets`."""
     import pyarrow as pa
 
     if pa.types.is_large_list(of) or pa.types.is_list(of):
@@ -88,7 +88,7 @@ def _plain(of: Any) -> Any:
 
 
 def shape_of(format: Format, phase: Phase) -> Shape:
-    """How this format writes the phase; kto rows are split first (`split_pairs`)."""
+    """Return how this format writes the phase; kto rows are split first (`split_pairs`)."""
     system = {"system": "system"}
     match format:
         case "sharegpt":
@@ -106,7 +106,7 @@ def shape_of(format: Format, phase: Phase) -> Shape:
 
 
 def dataset_info(files: Mapping[str, tuple[str, Format, bool]]) -> Row:
-    """LLaMA-Factory's dataset_info.json: a data set's name -> its file, format, and whether it has pairs."""
+    """Return LLaMA-Factory's dataset_info.json. `files`: per dataset name its file, format, and whether it has pairs."""
     info: Row = {}
     for name, (path, format, ranking) in files.items():
         columns = dict(shape_of(format, "dpo" if ranking else "sft").columns or {})
@@ -115,9 +115,10 @@ def dataset_info(files: Mapping[str, tuple[str, Format, bool]]) -> Row:
 
 
 def split_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Pairs as TRL's KTO trainer reads them: prompt, completion, label (true: the chosen answer, false: the rejected one).
+    """Return pairs as TRL's KTO trainer reads them: prompt, completion, label (true: the chosen answer, false: the rejected
+    one).
 
-    Of pairs without their texts, rows without them.
+    Pairs without texts give rows without texts.
     """
     sides = []
     for side, label, model in (("chosen", True, "model"), ("rejected", False, "rejected_model")):
@@ -141,7 +142,7 @@ def _system(prompt: Messages) -> str:
 
 
 def _rest(row: Row) -> Row:
-    """What says where a row came from."""
+    """Return the columns that say where a row came from."""
     return {name: value for name, value in row.items() if name not in ("prompt", "completion", "chosen", "rejected")}
 
 

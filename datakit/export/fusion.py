@@ -1,6 +1,6 @@
-"""Texts with the distributions of a teacher beside them -> fusion/, which `train fuse` takes.
+"""Write texts with the distributions of a teacher to fusion/, which `train fuse` reads.
 
-Token ids are the teacher's own, so that one folder serves targets of any tokenizer: vocabulary.parquet has their bytes.
+Token ids are the teacher's own, so one folder serves targets with any tokenizer: vocabulary.parquet has their bytes.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from datakit.recipe import Recipe
 from datakit.store import Run, load_sql, writing
 from datakit.wording import counted
 
-ROWS_AT_A_TIME = 500  # of some hundred tokens each, with ten numbers a token
+ROWS_AT_A_TIME = 500  # a row has a few hundred tokens, with ten numbers per token
 FOLDER = "fusion"
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """What was written: rows by folder, and texts that were left out, by the reason."""
+    """What was written: rows by folder, and texts that were left out, by reason."""
 
     rows: Mapping[str, int]
     left_out: Mapping[str, int]
 
     def sentences(self, folder: Path) -> Iterator[tuple[str, bool]]:
-        """What there is to say of it, each with whether it is a warning."""
+        """Yield (sentence, is_warning) for the user."""
         written = "    ".join(f"{folder / name}: {counted(rows, 'texts')}" for name, rows in self.rows.items())
         yield written or f"{folder / FOLDER}: no texts", False
         if missing := self.left_out.get("missing"):
@@ -50,9 +50,9 @@ class Fusion:
 
 
 def write_fusion(run: Run, recipe: Recipe, given: Given, out: Path) -> Fusion | None:
-    """Write OUT/fusion, or with teacher pairwise OUT/fusion/<source>, in the place of an old one.
+    """Write OUT/fusion, or with teacher pairwise OUT/fusion/<source>, replacing an old one.
 
-    None where the recipe names no teacher: then an old one goes, for it is not of this selection.
+    Returns None if the recipe names no teacher: an old folder is removed then, because it belongs to another selection.
     """
     folder = out / FOLDER
     if recipe.probe is None or recipe.export.teacher is None:
@@ -84,7 +84,7 @@ def write_fusion(run: Run, recipe: Recipe, given: Given, out: Path) -> Fusion | 
 
 
 def _folders(sources: list[str | None]) -> dict[str | None, str]:
-    """Source -> the name of its folder below fusion/: the end of the model's name, with a number where two end alike."""
+    """Return the folder name below fusion/ for each source: the end of the model's name, with a number if two end alike."""
     ends = [Path(source).name if source is not None else "" for source in sources]
     return {
         source: f"{end}-{ends[:at].count(end) + 1}" if end and ends.count(end) > 1 else end
@@ -93,7 +93,7 @@ def _folders(sources: list[str | None]) -> dict[str | None, str]:
 
 
 def _write_folder(folder: Path, frames: Iterator[pl.DataFrame], vocabulary: pl.DataFrame, recipe: Recipe, given: Given) -> int:
-    """Write one folder; returns its rows."""
+    """Write one folder; return its number of rows."""
     folder.mkdir(parents=True, exist_ok=True)
     columns: list[str] = []
     kept: list[pl.DataFrame] = []
@@ -116,7 +116,8 @@ def _write_folder(folder: Path, frames: Iterator[pl.DataFrame], vocabulary: pl.D
 
 
 def _in_order(frames: Iterator[pl.DataFrame], folder: Path) -> Iterator[pl.DataFrame]:
-    """The rows by their `place`; until then each waits on disk with those that stand near it, for a sort would hold all."""
+    """Yield the rows in the order of `place`. Rows are first grouped on disk with their neighbours: a full sort would hold
+    all."""
     import pyarrow as pa
 
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""What one run gives to an export: the rows of both phases, and all that made them."""
+"""What one run contributes to an export: the rows of both phases, and the facts about how they were made."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from datakit.tables import EXPORTED, Phase, Row, finite
 from datakit.wording import counted
 
 NOT_WRITTEN = ("messages_digest", "row_digest", "mix_place", "test_place", "prompt_chars", "takes_turns")
-"""Columns of the statements that only serve mixing, splitting and counting, see sql/export/demos.sql."""
+"""Columns of the statements that only serve mixing, splitting and counting; see sql/export/demos.sql."""
 Kind = Literal["sft", "dpo", "wrpo"]
-"""What a folder holds: demos, pairs, or pairs with a source's answer beside them (of a run with a target)."""
+"""The kind of rows in a folder: demos, pairs, or pairs with a source's answer (in a run with a target)."""
 TEXTS: dict[Kind, tuple[str, ...]] = {
     "sft": ("prompt", "completion"),
     "dpo": ("prompt", "chosen", "rejected"),
@@ -29,12 +29,12 @@ ROWS_AT_A_TIME = 5_000
 
 
 def kind_of(phase: Phase, has_target: bool) -> Kind:
-    """What the folder of a phase holds; `has_target`: the rule names the model that is trained."""
+    """Return the kind of rows in a phase's folder. `has_target`: the rule names the model that is trained."""
     return "wrpo" if phase == "dpo" and has_target else phase
 
 
 def statement(kind: Kind) -> str:
-    """The SELECT that gives the rows of a folder."""
+    """Return the SELECT for the rows of a folder."""
     if kind != "wrpo":
         return load_sql("export/demos" if kind == "sft" else "export/pairs")
     pairs, sources = load_sql("export/pairs"), load_sql("export/source_answers")
@@ -46,8 +46,8 @@ def statement(kind: Kind) -> str:
 
 @dataclass(frozen=True)
 class Given:
-    """`frames` has the rows of each phase without their texts, with the columns NOT_WRITTEN and `at`, their places; `facts` is
-    JSON: recipe, judge, rule, sources, ..."""
+    """The rows and facts of one run. `frames` holds the rows of each phase without their texts, with the columns NOT_WRITTEN
+    and `at`, their position; `facts` is JSON: recipe, judge, rule, sources, ..."""
 
     name: str
     frames: Mapping[Phase, pl.DataFrame]
@@ -58,11 +58,11 @@ class Given:
     has_target: bool
 
     def kind_of(self, phase: Phase) -> Kind:
-        """What the folder of a phase holds, and is called."""
+        """Return the kind of rows in a phase's folder, which is also its name."""
         return kind_of(phase, self.has_target)
 
     def texts(self, phase: Phase) -> Iterator[pl.DataFrame]:
-        """The same rows in the same order, whole, a few at a time, read as they are asked for; at least one frame."""
+        """Stream the phase's rows with their texts, in the same order; always at least one frame."""
         with self.run.snapshot() as run:
             keep_selected(run, self.selected)
             sql = statement(self.kind_of(phase))
@@ -70,15 +70,15 @@ class Given:
             yield from run.stream(sql, self.params, ROWS_AT_A_TIME)
 
     def facts_of(self, rows: pl.DataFrame) -> Row:
-        """The facts, with how many of these rows each source model gave."""
+        """Return the facts, with the number of these rows from each source model."""
         counts = dict(rows["model"].value_counts().iter_rows())
         return {**self.facts, "sources": [{**one, "rows": counts.get(one["model"], 0)} for one in self.facts["sources"]]}
 
 
 def read_given(run: Run, recipe: Recipe, rule: Rule, name: str = "", selected: Selected | None = None) -> Given:
-    """The rows of the run's demos and pairs. `selected`: what the rule has just selected there, and the run has stored.
+    """Read the rows of the run's demos and pairs. `selected`: what the rule has just selected and the run has stored.
 
-    RunError where they have lost their texts, or are not what the rule selects now: the manifest names the rule.
+    Raises RunError if texts are missing, or if the rows are not what the rule selects now: the manifest names the rule.
     """
     if selected is None:
         selected = select(run, rule)
@@ -86,7 +86,7 @@ def read_given(run: Run, recipe: Recipe, rule: Rule, name: str = "", selected: S
         if is_out_of_date(run):
             again = command("select", run.folder)
             raise RunError(f"{run.folder}: pairs and demos are not what its recipe selects now; run: {again}")
-        run.drop_made(keep=("selected_demos", "selected_pairs"))  # answers by the million
+        run.drop_made(keep=("selected_demos", "selected_pairs"))  # frees the table of answers, which may be millions
     else:
         keep_selected(run, selected)
     params = {"keep_reasoning": recipe.export.reasoning == "keep", "keep_system": recipe.export.system == "keep"}
@@ -96,7 +96,9 @@ def read_given(run: Run, recipe: Recipe, rule: Rule, name: str = "", selected: S
     for phase, stored in stored_rows.items():
         kind = kind_of(phase, has_target)
         frame = run.query(f"SELECT * EXCLUDE ({', '.join(TEXTS[kind])}) FROM ({statement(kind)})", params)
-        if stored != frame.height:  # the join drops a pair whose texts are gone, and doubles one whose are there twice
+        if (
+            stored != frame.height
+        ):  # the join drops pairs whose texts are missing, and repeats pairs whose texts are stored twice
             met = f"{run.folder}: {counted(stored, EXPORTED[phase])}"
             if stored > frame.height:
                 again = command("select", run.folder)
@@ -110,13 +112,13 @@ def read_given(run: Run, recipe: Recipe, rule: Rule, name: str = "", selected: S
 
 
 def keep_selected(run: Run | Database, selected: Selected) -> None:
-    """Have them as the tables that the statements of sql/export read."""
+    """Make the tables that the statements of sql/export read."""
     run.keep("selected_demos", selected.demos)
     run.keep("selected_pairs", selected.pairs)
 
 
 def is_out_of_date(run: Run) -> bool:
-    """Whether the run has stored something else than `keep_selected` has."""
+    """Return whether the run has stored anything other than what `keep_selected` got."""
     hold_stored(run)
     for table in ("pairs", "demos"):
         run.make_view(f"after_{table}", f"SELECT * FROM selected_{table}")
@@ -124,7 +126,7 @@ def is_out_of_date(run: Run) -> bool:
 
 
 def _facts(run: Run, recipe: Recipe, rule: Rule, selected: Selected) -> Row:
-    """What made a run's rows, for manifests and cards."""
+    """Return how a run's rows were made, for manifests and cards."""
     facts = {
         "domain": recipe.domain,
         "recipe_digest": digest(recipe),

@@ -1,4 +1,4 @@
-"""An export on its way to the Hugging Face hub, as a dataset: one commit, whole or not at all."""
+"""Push an export to the Hugging Face hub as a dataset: one commit, whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from datakit.errors import BadInput, DatakitError, command, needs_extra
 
 _PARTS = ("README.md", "manifest.json", "dataset_info.json", "sft/*", "dpo/*", "wrpo/*", "kto/*", "train.*", "test.*")
-"""What an export consists of; nothing else in its folder is sent, and nothing else in the repository is touched."""
+"""The files of an export; nothing else in its folder is sent, and nothing else in the repository is touched."""
 
 
 def push(folder: Path, repo: str, private: bool, message: str | None) -> str:
-    """Put the export into the dataset `repo` (owner/name), which is made where there is none; returns the commit's address.
+    """Push the export to the dataset `repo` (owner/name), which is created if it does not exist; return the commit's URL.
 
-    Files of an earlier export there that this one does not have are removed in the same commit. The token is huggingface_hub's
-    own (HF_TOKEN, or `hf auth login`). BadInput for a folder that is no export and a name that is none; DatakitError for what
-    the hub refuses.
+    Files of an earlier export that this one does not have are removed in the same commit. The token is huggingface_hub's
+    own (HF_TOKEN, or `hf auth login`). Raises BadInput if the folder is not an export or the name is not valid, and
+    DatakitError if the hub refuses.
     """
     files = _files_of(folder)
     with needs_extra("hub", "datakit push"):
@@ -33,8 +33,8 @@ def push(folder: Path, repo: str, private: bool, message: str | None) -> str:
             repo, [*additions, *deletions], repo_type="dataset", commit_message=message or f"{folder.name}, by datakit"
         )
     except HFValidationError as error:
-        raise BadInput(f"push: {repo!r} is no name of a dataset ({error}); write owner/name") from error
-    except ValueError as error:  # what the hub says of the card's header
+        raise BadInput(f"push: {repo!r} is not a valid dataset name ({error}); write owner/name") from error
+    except ValueError as error:  # the hub rejects the card's header
         raise BadInput(f"push: {folder / 'README.md'}: {error}") from error
     except HfHubHTTPError as error:
         if error.response.status_code in (401, 403):
@@ -48,7 +48,7 @@ def push(folder: Path, repo: str, private: bool, message: str | None) -> str:
 
 
 def _files_of(folder: Path) -> dict[str, Path]:
-    """The files of an export, by their names in the repository."""
+    """Return the files of an export, by their names in the repository."""
     try:
         kind = json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get("kind")
     except (OSError, ValueError, AttributeError):

@@ -1,4 +1,4 @@
-"""What an export says of itself to programs: manifest.json of each phase, and one over all."""
+"""The description of an export for programs: manifest.json of each phase, and one over all."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _LENGTHS = ("prompt_chars", "completion_chars", "chosen_chars", "rejected_chars"
 def phase_manifest(
     kind: str, splits: Mapping[str, pl.DataFrame], columns: Sequence[str], given: Sequence[Given], format: str
 ) -> Row:
-    """What a folder of one phase holds and what made it. `kind`: sft, dpo, wrpo or kto; `splits`: the rows without their texts;
-    `columns`: as they are written.
+    """Return the manifest of one phase's folder: its contents and how they were made. `kind`: sft, dpo, wrpo or kto; `splits`:
+    the rows without their texts; `columns`: the written columns, in order.
 
-    Of several runs, `runs` has for each what of one run stands in the manifest itself.
+    With several runs, `runs` holds one entry per run, with the fields that a single run has at top level.
     """
     rows = pl.concat(splits.values())
     train = splits["train"]
@@ -47,7 +47,7 @@ def phase_manifest(
 
 
 def whole_manifest(phases: Mapping[str, Row], given: Sequence[Given], choices: Row) -> Row:
-    """One over all phases and runs. `choices`: how the export was asked for, and what was left out."""
+    """Return the manifest over all phases and runs. `choices`: the options of the export, and what was left out."""
     return {
         "kind": "export",
         "phases": {kind: {name: made[name] for name in ("rows", "test_rows") if name in made} for kind, made in phases.items()},
@@ -63,7 +63,7 @@ def whole_manifest(phases: Mapping[str, Row], given: Sequence[Given], choices: R
 
 
 def runs_of(manifest: Row) -> list[Row]:
-    """The facts of each run that a phase's manifest is about."""
+    """Return the facts of each run in a phase's manifest."""
     runs: list[Row] = manifest.get("runs") or [manifest]
     return runs
 
@@ -74,7 +74,7 @@ def _rows_of(manifest: Row, name: str) -> int:
 
 
 def _lengths(rows: pl.DataFrame) -> Row:
-    """Of each kind of length: the median, the 95th percentile and the largest; nothing for what no row has."""
+    """Return the median, the 95th percentile and the maximum of each kind of length; kinds that no row has are left out."""
     lengths = {}
     for name in _LENGTHS:
         if name in rows.columns and rows[name].count():

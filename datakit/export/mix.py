@@ -1,4 +1,4 @@
-"""Several runs in one export: a prompt serves one phase, no row stands there twice, and runs have caps or weights."""
+"""Mix several runs in one export: a prompt serves one phase, no row occurs twice, and runs may have caps or weights."""
 
 from __future__ import annotations
 
@@ -15,34 +15,35 @@ from datakit.tables import EXPORTED, Phase, Row
 
 @dataclass(frozen=True)
 class Mix:
-    """How much of each run an export has, by the run's name. A row is never taken twice."""
+    """How much of each run an export takes, by the run's name. A row is never taken twice."""
 
     max_rows: Mapping[str, int] = field(default_factory=dict)
-    """At most so many demos and so many pairs of the run."""
+    """The maximum number of demos, and of pairs, per run."""
     weights: Mapping[str, float] = field(default_factory=dict)
-    """Rows of the runs stand in this proportion, in each phase, as many as there can be; a run without a weight has 1."""
+    """The proportion of the runs' rows, in each phase; as many rows as possible are taken. A run without a weight has 1."""
 
     def check(self, names: Sequence[str]) -> None:
-        """BadInput for a name that no run has, and for numbers that mean nothing."""
+        """Raise BadInput for a name that no run has, and for numbers that are not above 0."""
         for option, values in (("--max-rows", self.max_rows), ("--weight", self.weights)):
             for name, value in values.items():
                 if name not in names:
-                    raise BadInput(f"{option} {name}={value:g}: no run is called so; the runs are {', '.join(names)}")
+                    raise BadInput(f"{option} {name}={value:g}: no run has this name; the runs are {', '.join(names)}")
                 if not (value > 0 and math.isfinite(value)):
                     raise BadInput(f"{option} {name}={value:g}: give a number above 0, or leave the run out")
 
 
 @dataclass(frozen=True)
 class Mixed:
-    """The rows of each phase, with the column `run` and those that are not written, and what was left out."""
+    """The rows of each phase, with the column `run` and the columns that are not written, and what was left out."""
 
     frames: Mapping[Phase, pl.DataFrame]
     left_out: list[Row]
-    """run, phase, reason, rows."""
+    """Rows of run, phase, reason, rows."""
 
 
 def mix_runs(given: Sequence[Given], mix: Mix) -> Mixed:
-    """The rows of all runs, in the order of the runs; which ones stay depends on their hashes, never on their order."""
+    """Return the rows of all runs, in the order of the runs; which ones are kept depends on their hashes, never on their
+    order."""
     frames: dict[Phase, pl.DataFrame] = {
         phase: pl.concat([one.frames[phase].with_columns(run=pl.lit(one.name)) for one in given], how="vertical_relaxed")
         for phase in EXPORTED
@@ -69,7 +70,7 @@ def mix_runs(given: Sequence[Given], mix: Mix) -> Mixed:
 
 
 def weighted(counts: Mapping[str, int], weights: Mapping[str, float]) -> dict[str, int]:
-    """How many rows of each run: in the proportion of the weights, of at least one run all.
+    """Return how many rows to take from each run: in proportion to the weights, and all rows of at least one run.
 
     >>> weighted({"a": 100, "b": 10}, {"b": 0.5})
     {'a': 20, 'b': 10}

@@ -1,4 +1,4 @@
-"""A run's selection as sentences that are true of its export."""
+"""A run's selection in sentences, for the card of its export."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ NO_PAIRS = "No pair is possible: neither a verifier nor a judge says which of tw
 
 
 def rules_in_words(facts: Row, kinds: Collection[str]) -> list[str]:
-    """How the rows of a run were chosen (`facts`: given.Given). `kinds`: sft, dpo, wrpo, kto, fusion: those that the reader
-    has."""
+    """Return sentences on how the rows of a run were chosen. `facts`: see given.Given; `kinds`: those exported (sft, dpo, wrpo,
+    kto, fusion)."""
     select, verified, judged = Select.model_validate(facts["select"]), facts["verifier"] is not None, facts["judge"] is not None
     rules = [_who_may_be_chosen(facts, select)]
     if any(source["sampling"] == IMPORTED for source in facts["sources"]):
@@ -28,7 +28,7 @@ def rules_in_words(facts: Row, kinds: Collection[str]) -> list[str]:
         rules.append(f"`{select.target}` is the model that is trained on this data: it gives no demos.")
     if "wrpo" in kinds:
         source = "the best answer" if judged else "one answer, taken by the hash,"
-        rules.append(f"Beside each pair stands {source} of the other source models that may be chosen.")
+        rules.append(f"Each pair comes with {source} of the other source models that may be chosen.")
     if "kto" in kinds:
         rules.append(
             "Each pair gives two rows: its chosen answer with the label true, its rejected answer with the label false."
@@ -39,7 +39,7 @@ def rules_in_words(facts: Row, kinds: Collection[str]) -> list[str]:
 
 
 def _split(select: Select, verified: bool, judged: bool) -> Iterator[str]:
-    """Which prompts serve which phase."""
+    """Yield sentences on which prompts serve which phase."""
     if select.split == "hash":
         yield (
             f"Every prompt has a place between 0 and 1 by the hash of its messages: below {select.sft_share:g} it serves SFT, "
@@ -65,7 +65,7 @@ def _who_may_be_chosen(facts: Row, select: Select) -> str:
 
 
 def _who_was_excluded(flags: Row) -> str:
-    """Empty where nobody has excluded anything."""
+    """Return a clause on what people excluded; empty if nothing was."""
     counts = [counted(flags[name], name) for name in ("prompts", "responses", "pairs") if flags[name]]
     return (
         f"Excluded by people who looked at the data: {', '.join(counts)} (flags, digest `{flags['digest']}`)." if counts else ""
@@ -107,8 +107,8 @@ def _pair_rules(select: Select, window: list[float | str | None] | None, verifie
         )
     if select.length_tier is not None:
         rules.append(
-            f"The shortest answer at most {select.length_tier:g} of the largest margin below the {best} one stands against the "
-            f"longest as near to the {worst} one."
+            f"The shortest answer at most {select.length_tier:g} of the largest margin below the {best} one is paired with the "
+            f"longest answer as near to the {worst} one."
         )
     if select.search == "feasible":
         other = "the pair with the largest margin" if judged else "a pair"
@@ -140,7 +140,7 @@ def _pair_rules(select: Select, window: list[float | str | None] | None, verifie
 
 
 def _how_many(select: Select, judged: bool) -> str:
-    """Of the pairs of its sources."""
+    """Return which pairs a prompt gives, as a clause."""
     if select.pairing != "same_source" or select.target is not None:
         return "one pair"
     if select.per_prompt == "one_per_source":
@@ -158,7 +158,7 @@ def _whose(select: Select) -> str:
 
 def _what_is_written(facts: Row, verified: bool, judged: bool) -> str:
     export: Row = facts["export"]
-    kept = "stands in front of its answer, as it came" if export["reasoning"] == "keep" else "is left out"
+    kept = "precedes its answer, as it came" if export["reasoning"] == "keep" else "is left out"
     measured = ["lengths", *(["verdicts"] if verified else []), *(["scores"] if judged else [])]
     said = f"What a model thought before its answer {kept}; what is measured ({', '.join(measured)}) is of the answer alone."
     sampled = [source for source in facts["recipe"]["sources"] if source["type"] != "responses"]

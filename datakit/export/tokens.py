@@ -1,4 +1,4 @@
-"""How long the rows of an export are for the model that is trained on them."""
+"""The lengths of an export's rows in tokens of the model that is trained on them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ BATCH = 1_000
 
 
 def count_tokens(parts: Iterable[pl.DataFrame], name: str) -> Row:
-    """Of rows that come in parts, the tokens of prompt and answer (of a pair the longer one) with the chat template of the
-    tokenizer: `name` is a folder or a hub id. Gives how many rows pass each of SIZES, the median and the largest.
+    """Count the tokens of each row: prompt and answer (the longer one of a pair), rendered with the tokenizer's chat template.
 
-    BadInput for a tokenizer that is not there, has no chat template, or whose template refuses the messages.
+    `name` is a folder or a hub id. Returns how many rows exceed each of SIZES, the median and the maximum.
+    Raises BadInput if the tokenizer cannot be found, has no chat template, or its template refuses the messages.
     """
     with needs_extra("train", "export --tokenizer"):
         from transformers import AutoTokenizer

@@ -44,4 +44,4 @@ __all__ = [
 ]
 
 REWARDS = {**LOCAL, **REMOTE, "pairwise": PromptedJudge, "grade": PromptedJudge}
-"""All of them by the `type` that a recipe writes."""
+"""All reward models, by the `type` that a recipe gives."""

@@ -1,4 +1,4 @@
-"""Judges: whose scores a recipe wants, what they are called, and which one selects."""
+"""Judges: whose scores a recipe wants, their names, and which one selects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datakit.wording import did_you_mean
 
 
 def judges(recipe: Recipe) -> dict[str, str]:
-    """The judges whose scores the recipe wants, its reward models and then the imported ones: name -> type.
+    """Return the judges whose scores the recipe wants, its reward models and then the imported ones: name -> type.
 
     The type of an imported judge is its name without the version: scores that were imported as `armorm` count as ArmoRM's.
     """
@@ -22,9 +22,10 @@ def judges(recipe: Recipe) -> dict[str, str]:
 
 
 def chosen_judge(recipe: Recipe) -> str | None:
-    """The judge whose scores select: the only one, the one that `select.judge` names, or mean_rank; None without any.
+    """Return the judge whose scores select: the only one, the one that `select.judge` names, or mean_rank; None if there is
+    none.
 
-    BadInput where that is not one of the recipe's judges.
+    Raises BadInput if `select.judge` is not one of the recipe's judges, or is needed and missing.
     """
     names, wanted = list(judges(recipe)), recipe.select.judge
     if len(names) < len(recipe.score) + len(recipe.imported_judges):
@@ -46,8 +47,8 @@ def chosen_judge(recipe: Recipe) -> str | None:
 
 
 def foreign_window(margin: Margin, judge: str | None, judges: Mapping[str, str]) -> str | None:
-    """What to say where the window is made for the scores of one type of reward model (a section's `largest_margin`), and a
-    judge of another type selects; None elsewhere."""
+    """Return a warning if the window is made for the scores of one type of reward model (a section's `largest_margin`) and a
+    judge of another type selects, else None."""
     if not isinstance(margin, list) or judge is None:
         return None
     makers = LocalReward.__subclasses__()
@@ -62,10 +63,11 @@ def foreign_window(margin: Margin, judge: str | None, judges: Mapping[str, str])
 
 
 def judge_name(reward: Reward) -> str:
-    """The `judge` of this model's scores: `<type>@<revision>`, then what shapes them and is not at its default.
+    """Return the `judge` of this model's scores: `<type>@<revision>`, then the options that change scores and are not at their
+    defaults.
 
-    Behind a URL a revision is only what the recipe says, so the model is named too; of an LLM judge the rubric's hash is always
-    there. A folder's revision (tables.fingerprint) and the text of rubric_path must be set.
+    Behind a URL a revision is only a claim of the recipe, so the model is named, too; an LLM judge's name always has the
+    rubric's hash. A folder's revision (tables.fingerprint) and the text of rubric_path must be set before.
     """
     if isinstance(reward, EntityF1):
         return f"{reward.type}@{reward.revision}"

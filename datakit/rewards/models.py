@@ -1,4 +1,4 @@
-"""What is done with a reward model of any type: checked before a build, loaded or asked, and made a worker of."""
+"""Work with a reward model of any type: check it before a build, load or ask it, and make a worker of it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from datakit.tables import Row, Rows
 
 
 def check(reward: Reward) -> None:
-    """Refuse a reward model that could not be loaded or asked; opens neither torch nor the network.
+    """Refuse a reward model that could not be loaded or asked, without loading torch or using the network.
 
-    Of a model on the hub all that can be seen is whether its revision is a commit.
+    For a model on the hub only the revision is checked: it must be a commit.
     Raises MissingExtra, and BadInput that names folder, file and field or tensor.
     """
     if isinstance(reward, RemoteReward):
@@ -45,48 +45,49 @@ def check(reward: Reward) -> None:
 
 
 def find_on_hub(reward: LocalReward) -> None:
-    """Fetch the small files of a hub model, without its weights, and look at them. Raises BadInput where it cannot be used."""
+    """Fetch the small files of a hub model, without its weights, and check them. Raises BadInput if it cannot be used."""
     folder = download(reward.model, reward.revision, SMALL_FILES)
     limit_of(reward, LOCAL[reward.type].check(folder, False)["max_position_embeddings"])
 
 
 def client_of(reward: RemoteReward, base_urls: Sequence[str], proven: bool) -> Client:
-    """A client of these of the judge's URLs. `proven`: it has given scores before."""
+    """Return a client for `base_urls`, some or all of the judge's. `proven`: the judge has given scores before."""
     urls = base_urls if isinstance(reward, ChatJudge) else REMOTE[reward.type].server_urls(base_urls)
     access = read_access(reward.api_key_env, reward.headers, reward.origin.section)
     return client_for(reward, urls, access, proven)
 
 
 def remote_model(reward: RemoteReward, client: Client) -> RemoteModel:
-    """The judge that is asked through the client."""
+    """Return the judge that is asked through the client."""
     return REMOTE[reward.type](reward, client)
 
 
 def load(reward: LocalReward, devices: list[str]) -> LocalModel:
-    """The model, on the device of this worker process. Raises MissingExtra, and BadInput where it cannot be used."""
+    """Load the model onto the device of this worker process. Raises MissingExtra, and BadInput if it cannot be used."""
     with needs_extra("local", f"scoring with {reward.type}"):
-        import torch  # noqa: F401 - its absence is said here
+        import torch  # noqa: F401 - raises here if it is absent
         import transformers  # noqa: F401
     return LOCAL[reward.type].load(reward, take_device(devices))
 
 
 def checking_worker(reward: LocalReward, devices: list[str]) -> Worker:
-    """Load the model and check it (selfcheck.py): returns the findings for every row, whatever it is."""
+    """Load the model and return a worker that checks it (selfcheck.py): the findings for every row, whatever the row is."""
     model = load(reward, devices)
     return lambda rows: (asdict(self_check(model, reward)) for _ in rows)
 
 
 def scoring_worker(reward: LocalReward, devices: list[str] | None = None) -> Worker:
-    """Load the model and give the function that scores rows: the start of an Engine's worker.
+    """Load the model and return the function that scores rows: the start of an Engine's worker.
 
-    `devices`: None for those of the recipe, else of the machine that it runs on.
-    A row has `messages` that end with the assistant's answer; its result is score_rows'.
+    `devices`: the devices to use; None: those of the recipe, or of the machine if it names none.
+    A row has `messages` that end with the assistant's answer; its result is that of score_rows.
     """
     return partial(score_rows, load(reward, devices or all_devices(reward.devices)), with_objectives=reward.stores_objectives)
 
 
 def score_rows(model: RewardModel, rows: Rows, with_objectives: bool = False) -> Iterator[Row]:
-    """One result a row, in order: score, objectives, n_tokens, n_tokens_cut, or error and message; the others are null."""
+    """Yield one result per row, in order: score, objectives, n_tokens, n_tokens_cut, or error and message; the rest are
+    None."""
     for score in model.score([row["messages"] for row in rows]):
         objectives = list(score.objectives) if with_objectives and score.objectives is not None else None
         yield {

@@ -12,10 +12,11 @@ from datakit.tables import Messages
 
 @dataclass(frozen=True)
 class Score:
-    """What a judge says of one conversation: `score`, and the objectives behind it where it has any.
+    """What a judge says of one conversation: `score`, and the objectives behind it if it has any.
 
-    `gating` is the weight of each objective, in the same order. `n_tokens` were read, after `n_tokens_cut` were left out.
-    `error` is set, and the score None, where this conversation cannot be scored (it becomes a row of `failures`).
+    `gating` holds the weight of each objective, in the same order; ArmoRM's sum to its logit_scale, and weigh the objectives
+    after its transform. `n_tokens` were read, after `n_tokens_cut` were left out.
+    `error` is set, and the score None, if this conversation cannot be scored (it becomes a row of `failures`).
     """
 
     score: float | None
@@ -28,47 +29,47 @@ class Score:
 
 
 def no_score(error: str, message: str) -> Score:
-    """The Score of a conversation that cannot be scored: `error` is a word, `message` says it to the user."""
+    """Return the Score of a conversation that cannot be scored: `error` is one word, `message` is for the user."""
     return Score(None, error=error, message=message)
 
 
 class RewardModel(Protocol):
-    """Scores conversations that end in an assistant's answer, higher is better."""
+    """A model that scores conversations that end in an assistant's answer; higher is better."""
 
     def score(self, conversations: Sequence[Messages]) -> Iterator[Score]:
-        """One Score a conversation, in order, each as soon as it is there. It does not depend on what else is in the list.
+        """Yield one Score per conversation, in order, each as soon as it is known. It does not depend on the rest of the list.
 
-        Conversations of like length next to each other are scored sooner.
+        Conversations of similar length next to each other are scored faster.
         """
         ...
 
 
 class RemoteModel(Protocol):
-    """A judge behind URLs. It keeps no state of a conversation: many are asked at the same time."""
+    """A judge behind URLs. It keeps no state per conversation: many are scored at the same time."""
 
     prompt_tokens: int
     completion_tokens: int
 
     def __init__(self, reward: Any, client: Client) -> None:
-        """`reward` is the section of this type; the client's URLs are server_urls'."""
+        """`reward` is the recipe section of this type; the client's URLs are those of server_urls."""
         ...
 
     @staticmethod
     def server_urls(base_urls: Sequence[str], /) -> Sequence[str]:
-        """What is asked, of the URLs that the recipe has."""
+        """Return the URLs to send requests to, for the URLs in the recipe."""
         ...
 
     @staticmethod
     def name_parts(reward: Any, /) -> list[str]:
-        """What the judge's name says beside type, model, revision and `shaping`."""
+        """Return the parts of the judge's name after type, model and revision, before the options of `shaping`."""
         ...
 
     async def check(self) -> None:
-        """Before the first score. Raises SourceStopped where the server gives no scores that can be used."""
+        """Check the server before the first score. Raises SourceStopped if its scores cannot be used."""
         ...
 
     async def score(self, messages: Messages) -> Score:
-        """The Score of a conversation that ends in an assistant's answer; errors in it are for good.
+        """Return the Score of a conversation that ends in an assistant's answer; an error in it is permanent.
 
         Raises RequestFailed, SourceStopped, Drained.
         """

@@ -1,8 +1,8 @@
-"""Does a reward model give, on this machine, the scores that it must?
+"""Check that a reward model gives the right scores on this machine.
 
-The same score in any company: one by one, and in batches of several sizes, orders and paddings. And the scores that are known
-of it: `golden.jsonl` (or .gz) in its folder, with `messages`, `score` and where there are any `rewards` and `gating`; for the
-published ArmoRM the example of its model card.
+A conversation must have the same score alone and in batches of several sizes, orders and paddings. And known scores must be
+reproduced: those of `golden.jsonl` (or .gz) in the model's folder, with `messages`, `score` and optionally `rewards` and
+`gating`; for the published ArmoRM the example of its model card.
 """
 
 from __future__ import annotations
@@ -27,25 +27,26 @@ from datakit.tables import Messages
 
 GOLDEN = ("golden.jsonl", "golden.jsonl.gz")
 BFLOAT16 = 5e-3
-"""LocalReward.tolerance in bfloat16, between batches: its sums round differently with every shape, by up to some 1e-3."""
+"""The tolerance between batches in bfloat16 (LocalReward.tolerance otherwise): sums round differently per shape, by about
+1e-3."""
 BFLOAT16_KNOWN = 5e-2
-"""And to scores that were computed in float32."""
+"""The tolerance in bfloat16 to known scores, which were computed in float32."""
 BUDGETS = (300, 1_000, 8_000)  # tokens
 SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What must not be (nothing: all is well), and what was measured."""
+    """The results of a check: `differences` are errors (none: the check passed), `notes` say what was measured."""
 
     differences: list[str]
     notes: list[str]
     warnings: list[str] = field(default_factory=list)
-    """What may be, and is no good sign."""
+    """What is allowed but suspicious."""
 
 
 class Known(NamedTuple):
-    """Numbers that are known of a conversation, and how far off they may be."""
+    """Known numbers of a conversation, and the tolerance (relative to max(1, value))."""
 
     name: str
     messages: Messages
@@ -54,7 +55,7 @@ class Known(NamedTuple):
 
 
 def self_check(model: LocalModel, reward: LocalReward) -> Findings:
-    """Score the conversations below in many ways and compare; then what is known of this model."""
+    """Score CONVERSATIONS in many ways and compare; then compare with what is known of this model."""
     own = reward.tolerance
     tolerance, known_tolerance = (own, own) if reward.dtype == "float32" else (BFLOAT16, BFLOAT16_KNOWN)
     alone = [score for messages in CONVERSATIONS for score in model.score([messages])]
@@ -75,9 +76,10 @@ def self_check(model: LocalModel, reward: LocalReward) -> Findings:
 
 
 def turned_pairs(companies: Sequence[tuple[str, list[Score]]], alone: Sequence[Score]) -> float:
-    """Of all pairs of scored conversations, in every company: how many stand in another order than by their own scores.
+    """Return the share of pairs of scored conversations, over all batchings, whose order differs from that of their scores
+    alone.
 
-    A pair that becomes a tie, or was one, changes too.
+    A pair that becomes a tie, or was one, counts as changed.
     """
     turned = []
     for _, scores in companies:
@@ -91,14 +93,14 @@ def _order(a: float, b: float) -> int:
 
 
 def describe(differences: Sequence[float]) -> str:
-    """Median, 99th percentile and largest of some differences."""
+    """Return the median, 99th percentile and maximum of the differences, as text."""
     ordered = sorted(differences)
     p99 = ordered[math.ceil(0.99 * len(ordered)) - 1]
     return f"{statistics.median(ordered):.1e} (median), {p99:.1e} (p99), {ordered[-1]:.1e} (largest)"
 
 
 def _companies(model: LocalModel) -> Iterator[tuple[str, list[Score]]]:
-    """The scores of the conversations, in order, in batches of several sizes, orders and paddings."""
+    """Yield (name, scores of CONVERSATIONS in order) for batches of several sizes, orders and paddings."""
     paddings: tuple[Padding, ...] = ("right", "left")
     for padding in paddings:
         for at, tokens in enumerate(BUDGETS):
@@ -110,7 +112,7 @@ def _companies(model: LocalModel) -> Iterator[tuple[str, list[Score]]]:
 
 
 def compare(name: str, scores: Sequence[Score], alone: Sequence[Score], tolerance: float) -> Iterator[str]:
-    """Where scores are not what the conversations' own ones are, in a sentence."""
+    """Yield one sentence if scores differ from those of the conversations alone, naming the first SHOWN."""
     off = []
     for at, (score, own) in enumerate(zip(scores, alone, strict=True)):
         if score.error != own.error:
@@ -142,7 +144,7 @@ def _near(value: float, wanted: float, tolerance: float) -> bool:
 
 
 def _golden(folder: Path | None, tolerance: float) -> list[Known]:
-    """What the model's own folder says."""
+    """Read the known scores of the model's own folder. Raises BadInput if the file cannot be read."""
     path = next((folder / name for name in GOLDEN if (folder / name).is_file()), None) if folder else None
     if path is None:
         return []
@@ -156,11 +158,11 @@ def _golden(folder: Path | None, tolerance: float) -> list[Known]:
             known.append(Known(f"{path.name}:{at}", row["messages"], {"score": [float(row["score"])], **lists}, tolerance))
         return known
     except (*UNREADABLE, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path}: is no list of messages with their score ({error}); fix it or move it away") from error
+        raise BadInput(f"{path}: is not a list of messages with scores ({error}); fix it or move it away") from error
 
 
 def _published(reward: LocalReward) -> list[Known]:
-    """The example of the model card (armo-rm/README): rewards[:5] * 5 - 0.5, computed in bfloat16."""
+    """Return the example of the model card (armo-rm/README): rewards[:5] * 5 - 0.5, computed in bfloat16."""
     if reward.revision != PUBLISHED_COMMIT:
         return []
     rewards = [(value + 0.5) / 5 for value in (2.78125, 2.859375, 3.484375, 1.3847656, 1.296875)]
@@ -197,4 +199,5 @@ CONVERSATIONS: list[Messages] = [
     _talk(f"Shorten this: {_STEPS}", "Pour a little more each time, wait a little longer, and write the colour down."),
     _talk("Count with me. One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight. That went well."),
 ]
-"""Of our own: right and wrong, short and long, several turns, a system message, an empty answer, code, other scripts."""
+"""Test conversations: right and wrong, short and long, several turns, a system message, an empty answer, code, other
+scripts."""

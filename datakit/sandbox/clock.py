@@ -1,9 +1,9 @@
-"""How much of its time a program has had.
+"""Measure how much of its time a program has used.
 
-What counts is the processor time of the program, and the time in which nothing of its execution moves (it sleeps, or waits
-for what never comes). So a busy machine, on which a program waits for its turn, takes nothing away from it. What the tests'
-process computes is the harness's, and so is the wire, whose work falls on both sides alike: as much is taken off again. By
-the wall clock an execution gets PATIENCE times its limit, and tests TESTS times of processor time.
+The program's processor time counts, and the time in which its whole execution is idle (it sleeps, or waits for something that
+never comes). So waiting for a processor on a busy machine costs a program nothing. The processor time of the tests' process
+does not count, nor does the wire, whose work is about equal on both sides: that much is subtracted. By
+the wall clock an execution gets PATIENCE times its limit, and tests get TESTS times the limit of processor time.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from datakit.sandbox.inside.settings import Spent
 from datakit.sandbox.warm import PATIENCE
 
 _WINDOW_S = 0.25
-_STILL = 0.005  # of a window's time: what uses less of a processor does not move
+_STILL = 0.005  # share of a window's time: an execution that uses less of a processor is idle
 TESTS = 4
 
 
 class Clock:
-    """Of one execution, from now on."""
+    """The clock of one execution, from its creation on."""
 
     def __init__(self, limit_s: float, spent: Callable[[], Spent]) -> None:
         self.limit_s = limit_s
@@ -31,15 +31,15 @@ class Clock:
         self._seen_s = self._still_s = 0.0
 
     def wait_s(self) -> float:
-        """How long to wait before `is_over` is asked again; 0 where it is time."""
+        """Return how many seconds to wait before calling `is_over` again; 0 if it is time."""
         return max(0.0, self._next_at - time.monotonic())
 
     def is_over(self) -> bool:
-        """Whether the program has had all of its time."""
+        """Return whether the program has used all of its time."""
         now = time.monotonic()
         spent = self.spent()
         self._next_at = now + self.window_s
-        if "program" not in spent:  # no such clocks here: the wall's it is
+        if "program" not in spent:  # no processor clocks on this system: use the wall clock
             return now - self.began_at >= self.limit_s
         moved_s = spent["program"] + spent["tests"]
         window_s = now - self.seen_at

@@ -1,8 +1,8 @@
-"""What programs may import beside the standard library: the libraries that are listed, and all that these require.
+"""Find what programs may import besides the standard library: the listed libraries and everything that these require.
 
-And which library was missing where a program could not be judged for the lack of one.
+Also find which library was missing if a program could not be judged without it.
 
-A distribution's own list of files says which folders and modules it installed; nothing else of site-packages is let in.
+A distribution's own list of files says which folders and modules it installed; nothing else in site-packages is visible.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HIDDEN = frozenset({"datakit", "train", "pip", "__pycache__"})
-"""Never let in, whatever a distribution says that it owns: the harness's own code, and what installs more."""
+"""Never visible, whatever a distribution lists: the harness's own code, and pip, which could install more."""
 
 
 def importable(libraries: Sequence[str]) -> list[str]:
-    """Files and folders that the libraries consist of (and their shared objects): absolute paths, each in site-packages."""
+    """Return the files and folders of the libraries, shared objects included: absolute paths, each in site-packages."""
     owners = metadata.packages_distributions() if libraries else {}
     found: dict[str, metadata.Distribution] = {}
     for library in libraries:
@@ -31,13 +31,13 @@ def importable(libraries: Sequence[str]) -> list[str]:
 
 
 def _add(name: str, found: dict[str, metadata.Distribution]) -> None:
-    """A distribution and what it requires without extras, where that is installed."""
+    """Add a distribution and its installed requirements, without extras."""
     key = re.sub(r"[-_.]+", "-", name).lower()
     if key in found:
         return
     try:
         found[key] = metadata.distribution(name)
-    except metadata.PackageNotFoundError:  # required on another system, or missing: imports will say so
+    except metadata.PackageNotFoundError:  # required on another system, or missing: an import will show that
         return
     for requirement in found[key].requires or ():
         required, _, condition = requirement.partition(";")
@@ -46,32 +46,32 @@ def _add(name: str, found: dict[str, metadata.Distribution]) -> None:
 
 
 def _installed(distribution: metadata.Distribution) -> set[str]:
-    """What a distribution put directly into its folder: packages, modules, shared objects, what it says of itself."""
+    """Return what a distribution put directly into its folder: packages, modules, shared objects, metadata."""
     folder = Path(str(distribution.locate_file(""))).resolve()
     if str(folder) not in {str(Path(path).resolve()) for path in sys.path}:
         return set()
     names = {file.parts[0] for file in distribution.files or () if file.parts}
-    if not names:  # no list of files (a system's package): its modules by name
+    if not names:  # no list of files (a system package): use its top-level modules
         names = set((distribution.read_text("top_level.txt") or "").split())
         names |= {f"{name}.py" for name in names} | {re.sub(r"[-.]+", "_", distribution.metadata["Name"])}
     kept = {name for name in names if _NAME.fullmatch(name) or re.fullmatch(r"_\w+(\.\w+)*", name)}
     kept = {name for name in kept if name.partition(".")[0] not in _HIDDEN}
     kept = {name for name in kept if not name.endswith((".pth", ".egg-link"))}
     paths = [folder / name for name in sorted(kept)]
-    # A link out of site-packages would let in what lies elsewhere.
+    # A link out of site-packages would expose other folders.
     return {str(path) for path in paths if path.exists() and path.resolve().parent == folder}
 
 
 _MISSING = re.compile(
     r"ModuleNotFoundError: No module named '([\w.]+)'"
-    r"|ImportError: Missing optional dependency '(\w+)'|ImportError: `Import (\w+)` "  # of pandas
+    r"|ImportError: Missing optional dependency '(\w+)'|ImportError: `Import (\w+)` "  # pandas
 )
 
 
 def needed(failure: str, program: str, libraries: Sequence[str]) -> str | None:
-    """What a program that failed so would have needed to be judged, in words; None where it has itself to blame.
+    """Return what a program with this failure would have needed to be judged, in words; None if it is to blame itself.
 
-    Only what its text imports counts, itself or by way of a listed library, so that no program just says so.
+    Only what its text imports counts, directly or through a listed library, so that a program cannot fake the message.
     """
     match = _MISSING.search(failure)
     if match is None:
@@ -79,9 +79,9 @@ def needed(failure: str, program: str, libraries: Sequence[str]) -> str | None:
     module = match[1] or match[2] or match[3]
     top = module.partition(".")[0]
     if importlib.util.find_spec(top) is not None and (top in sys.stdlib_module_names or top in libraries):
-        return None  # a module that this library does not have
+        return None  # this library has no such module
     if top in sys.stdlib_module_names:
-        # Some modules of the standard library stand on one that a Python may be built without.
+        # Some modules of the standard library need one that a Python may be built without.
         return f"needs the module {module}, which this Python does not have"
     if not any(_imports(program, name) for name in (top, *(library.partition(".")[0] for library in libraries))):
         return None

@@ -1,4 +1,4 @@
-"""Tests of style stdin: inputs and expected outputs, and when a printed text is the expected one."""
+"""Tests of style stdin: inputs and expected outputs, and the comparison of a printed text with the expected one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
 
 def read_cases(tests: str) -> list[tuple[str, str]] | str:
-    """Inputs and expected outputs of style stdin, or what is wrong with them.
+    """Return the inputs and expected outputs of style stdin, or what is wrong with them.
 
     JSON: [{"input": ..., "output": ...}, ...], or {"inputs": [...], "outputs": [...]}; an input of lines may be a list.
     """
@@ -36,9 +36,11 @@ def _text(value: object) -> str:
 
 
 def same_output(printed: str, expected: str, tolerance: float = 1e-6) -> bool:
-    """Equal line by line, but for spaces at ends of lines and blank lines at the end; numbers may be spelled differently.
+    """Return whether texts are equal by line, ignoring spaces at line ends and blank lines at the end; numbers may be spelled
+    differently.
 
-    A number that is expected with a decimal point or an exponent is met within the tolerance, beyond 1 as a share of it.
+    A number that is expected with a decimal point or an exponent matches within the tolerance, times the number if that is
+    above 1.
     """
     left, right = ([line.split() for line in text.rstrip().splitlines()] for text in (printed, expected))
     return len(left) == len(right) and all(
@@ -50,7 +52,7 @@ def same_output(printed: str, expected: str, tolerance: float = 1e-6) -> bool:
 def _same_word(tolerance: float, left: str, right: str) -> bool:
     if left == right:
         return True
-    if not (_NUMBER.fullmatch(left) and _NUMBER.fullmatch(right)):  # 0101 and 101 are two answers
+    if not (_NUMBER.fullmatch(left) and _NUMBER.fullmatch(right)):  # 0101 and 101 are different answers
         return False
     try:
         mine, wanted = Decimal(left), Decimal(right)

@@ -1,7 +1,7 @@
-"""Tests that leave nothing behind: a tester process may run one such suite after another.
+"""Recognise tests without side effects: a tester process may run one such suite after another.
 
-Most suites are plain: assertions over calls, literals and operators. A plain suite can change nothing but its own names, so
-the next one, of another prompt, meets the process as it was. Any other suite gets a tester of its own, which ends with it.
+Most suites are plain: assertions on calls, literals and operators. A plain suite can change nothing except its own names, so
+the next one, of another prompt, finds the process unchanged. Any other suite gets its own tester, which ends with it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NODES = frozenset({
     *(ast.Call, ast.keyword, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.IfExp, ast.JoinedStr, ast.FormattedValue),
     *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.comprehension),
 })  # fmt: skip
-"""Harmless whatever they hold."""
+"""Nodes that are harmless whatever they contain."""
 _FUNCTIONS = (
     "abs all any bool bytes chr complex dict divmod enumerate filter float frozenset hash int isinstance iter len list map max"
     " min next ord pow print range repr reversed round set sorted str sum tuple type zip"
@@ -31,7 +31,7 @@ _HARMLESS = {*_FUNCTIONS.split()} | {
 
 @functools.lru_cache(maxsize=1024)
 def is_plain(tests: str) -> bool:
-    """Whether Python tests can change nothing outside of themselves. False also where they cannot be read."""
+    """Return whether Python tests can change nothing outside themselves. False also if they cannot be parsed."""
     if len(tests) > _MAX_LENGTH:
         return False
     try:
@@ -43,12 +43,12 @@ def is_plain(tests: str) -> bool:
 
 
 def _walk(tree: ast.AST) -> list[ast.AST]:
-    """The nodes that have parts: `ast.walk` takes three times as long, and every suite comes by here.
+    """Return the nodes that have parts. `ast.walk` takes three times as long, and every suite is checked.
 
-    Those without (operators, contexts, pass, break, continue) are harmless.
+    Nodes without parts (operators, contexts, pass, break, continue) are harmless.
     """
     nodes = [tree]
-    for node in nodes:  # it grows meanwhile
+    for node in nodes:  # the list grows meanwhile
         for part in vars(node).values():
             if isinstance(part, list):
                 nodes += [item for item in part if isinstance(item, ast.AST) and item._fields]
@@ -58,7 +58,7 @@ def _walk(tree: ast.AST) -> list[ast.AST]:
 
 
 def _borrowed(nodes: list[ast.AST]) -> set[str]:
-    """Names of the program that are not called: any may be a module, which the tester imports and a call can change."""
+    """Return the program's names that are not called: any may be a module, which the tester imports and a call can change."""
     read, called, made = set[str](), set[str](), {"math"}
     for node in nodes:
         match node:

@@ -1,4 +1,4 @@
-"""The side that asks: one Sandbox a worker process, one program at a time.
+"""Run programs in the sandbox: one Sandbox per worker process, one program at a time.
 
 with Sandbox() as sandbox:
     sandbox.check("def f(n): return n + 1", "assert f(1) == 2", "asserts").outcome      # passed
@@ -30,36 +30,36 @@ __all__ = ["STYLES", "Execution", "Limits", "Outcome", "Sandbox", "SandboxError"
 
 _LATE = "late"
 _PROBE_S = 60.0
-"""Of the second look at what confines programs here: without a verdict nothing would be verified at all."""
+"""The time limit of the second test of a tier: without its result nothing could be verified at all."""
 STYLES = ("asserts", "humaneval_check", "stdin", "solution_method")
 Outcome = Literal["passed", "failed", "timeout", "unverifiable"]
 
 
 @dataclass(frozen=True)
 class Execution:
-    """What became of a program. "unverifiable" is the harness's own trouble, or the tests': never a wrong answer."""
+    """The result of a program. "unverifiable" is the fault of the harness or of the tests, never a wrong answer."""
 
     outcome: Outcome
     detail: str
     own_operators: bool = False
-    """Operators of the program's own classes took part in the verdict: a pass is worth less."""
+    """True if operators of the program's own classes contributed to the verdict: a pass is worth less then."""
 
 
 class _Told(TypedDict, total=False):
-    """A tester's verdict; empty where it gave none. `lost`: the program ended, or answers no more."""
+    """A tester's verdict; empty if it gave none. `lost`: the program ended, or no longer answers."""
 
     outcome: Literal["passed", "failed", "unverifiable", "lost"]
     detail: str
     own_operators: bool
     worn: bool
     at: str
-    """Where no verdict came: the test that ran."""
+    """The test that was running, if no verdict came."""
 
 
 class Sandbox:
-    """A warm process, and what confines it: the first tier that holds, or the one that is asked for.
+    """A warm process, and what confines it: the first tier that holds, or the one that was asked for.
 
-    Raises SandboxError on entering where no tier holds (`unsafe` goes on without one), or a library is missing.
+    Entering raises SandboxError if no tier holds (`unsafe` continues without one), or if a library is missing.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Sandbox:
 
     def __enter__(self) -> Sandbox:
         with ExitStack() as stack:
-            stack.callback(self.close)  # a Ctrl-C may come while it starts
+            stack.callback(self.close)  # Ctrl-C may come while it starts
             if self.tier is None:
                 self._find_tier()
             else:
@@ -85,15 +85,15 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """End the warm process; it ends what it runs and removes the working folder."""
+        """End the warm process, which ends what it runs and removes the working folder."""
         warm, self._warm = self._warm, None
         if warm is not None:
             warm.close()
 
     def check(self, program: str, tests: str, style: str, entry_point: str | None = None) -> Execution:
-        """Whether a program passes its tests. Tests are Python, or for style stdin a JSON list of input and output.
+        """Return whether a program passes its tests. Tests are Python, or for style stdin a JSON list of input and output.
 
-        Starts a process where there is none, and once more where it was lost; then the outcome is unverifiable.
+        Starts a process if there is none, and once more if it was lost; if it is lost again, the outcome is unverifiable.
         """
         for _ in range(2):
             try:
@@ -104,10 +104,10 @@ class Sandbox:
                     done = self._check_functions(warm, program, tests, style, entry_point)
                 if done.outcome == "failed" and (why := needed(done.detail, program, self.libraries)):
                     return Execution("unverifiable", f"{shown(done.detail)}: {why}")
-                # A MemoryError has no words of its own.
+                # A MemoryError has no message.
                 over = shown(done.detail).replace("MemoryError: ", f"MemoryError: over {self.limits.memory_mb} MB ")
                 return replace(done, detail=over.replace("  ", " "))
-            except (OSError, EOFError, json.JSONDecodeError):  # the warm process is gone, or answers no more
+            except (OSError, EOFError, json.JSONDecodeError):  # the warm process is gone, or no longer answers
                 self.close()
         return Execution("unverifiable", "the sandbox's process ended twice")
 
@@ -116,9 +116,9 @@ class Sandbox:
     def _check_functions(
         self, warm: Warm, program: str, tests: str, style: str, entry_point: str | None, plain: bool | None = None
     ) -> Execution:
-        if plain is None:  # unconfined, a program could reach a tester that judges others too
+        if plain is None:  # unconfined, a program could reach a tester that also judges others
             plain = self.tier != "none" and is_plain(tests)
-        tester = warm.standing_tester() if plain else None  # before there is anything to close where it fails
+        tester = warm.standing_tester() if plain else None  # first, so that there is nothing to close if it fails
         suite = json.dumps({"tests": tests, "style": style, "entry_point": entry_point})
         ours, theirs = socket.socketpair()
         reader, writer = os.pipe()
@@ -135,19 +135,19 @@ class Sandbox:
             else:
                 warm.give(b"F", [_file(program), ours.detach(), tested, theirs.detach(), writer])
             told, late = self._verdict(warm, verdicts)
-            over = warm.end(wait=told.get("outcome") == "lost")  # its own exit status is the better story than our SIGKILL
+            over = warm.end(wait=told.get("outcome") == "lost")  # its own exit status says more than a SIGKILL
             if "outcome" not in told:
                 told["at"] = os.pread(notes.fileno(), 1000, len(suite)).partition(b"\0")[0].decode("utf-8", "replace")
         if plain and told.get("outcome") not in ("passed", "failed", "lost"):
             warm.dismiss_tester()
-            if not late and "outcome" not in told:  # the tester died: was it this suite, or what came before?
+            if not late and "outcome" not in told:  # the tester died: because of this suite, or of an earlier one?
                 return self._check_functions(warm, program, tests, style, entry_point, plain=False)
         elif plain and told.get("worn"):
             warm.dismiss_tester()
         return self._judged(told, late, over)
 
     def _verdict(self, warm: Warm, verdicts: IO[bytes]) -> tuple[_Told, bool]:
-        """What the tester says, nothing where it ended without a word; and whether time ran out before that."""
+        """Return the tester's verdict, empty if it ended without one; and whether time ran out before that."""
         clock = Clock(self.limits.timeout_s, warm.spent)
         data = b""
         while True:
@@ -214,7 +214,7 @@ class Sandbox:
         return Execution("passed", "")
 
     def _printed(self, warm: Warm, output: IO[bytes]) -> tuple[bytes, str | None]:
-        """What a script prints until it ends, and what stopped it before that."""
+        """Return what a script prints until it ends, and what stopped it before, or None."""
         clock = Clock(self.limits.timeout_s, warm.spent)
         parts: list[bytes] = []
         room = self.limits.output_mb << 20
@@ -235,7 +235,7 @@ class Sandbox:
     # ----------------------------------------------------------------------------------------------- the warm process
 
     def _find_tier(self) -> None:
-        """Take the first tier in which nothing of a hostile program gets through: found by running one."""
+        """Choose the first tier that stops everything that a hostile program tries, by running one."""
         if missing := tiers.missing_libraries(self.libraries):
             raise SandboxError(f"verify.libraries: {', '.join(missing)} is not installed in this environment; install it first")
         trouble: dict[str, str] = {}
@@ -254,9 +254,9 @@ class Sandbox:
         self._start()
 
     def _let_through(self) -> str:
-        """What a program that tries to fork, signal, connect, read and write outside found open; empty: nothing.
+        """Return what a program that tries to fork, signal, connect, read and write outside was able to do; empty: nothing.
 
-        Where it gets to no end, on a machine that is busy, it is run once more with time enough.
+        If it does not finish, on a busy machine, it is run once more with enough time.
         """
         found = self._attempt()
         if found.outcome in ("timeout", "unverifiable"):
@@ -282,7 +282,7 @@ class Sandbox:
 
 
 def _file(text: str) -> int:
-    """A descriptor of a file without a name that holds the text, at its beginning."""
+    """Return a descriptor of an unnamed file with the text, positioned at its start."""
     data = memoryview(text.encode("utf-8", "surrogatepass"))
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("text")
@@ -296,7 +296,7 @@ def _file(text: str) -> int:
 
 
 def _ending(ended: Ended | None) -> str:
-    """In words how a process ended by itself."""
+    """Return in words how a process ended by itself."""
     if ended is None or not ended.own:
         return "closed its channel"
     status = ended.status
@@ -309,7 +309,7 @@ def _ending(ended: Ended | None) -> str:
 
 
 def shown(text: str) -> str:
-    """Text of a program's making, fit for a terminal and for UTF-8."""
+    """Return a program's text in a form that is safe for a terminal and valid as UTF-8."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 

@@ -1,10 +1,10 @@
-"""What confines programs on this machine: found by running hostile snippets, never by asking for versions.
+"""Find what can confine programs on this machine, by running hostile snippets, never by checking versions.
 
-    landlock     Landlock and seccomp, of the Linux kernel (5.13 and later): nothing to install, no privileges needed
-    bubblewrap   bwrap with namespaces of its own, and seccomp: where the kernel has no Landlock
+    landlock     Landlock and seccomp of the Linux kernel (5.13 and later): nothing to install, no privileges needed
+    bubblewrap   bwrap with its own namespaces, and seccomp: if the kernel has no Landlock
     none         limits on resources and separate processes only; programs can read, write and reach what their user can
 
-macOS and other systems have no tier here: `none`, with limits on CPU time and files, is all there is.
+macOS and other systems have only `none`, with limits on CPU time and files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from datakit.sandbox.inside.settings import Settings
 
 TIERS = ("landlock", "bubblewrap")
-WORK = "/sandbox-work"  # the working folder inside of bubblewrap
+WORK = "/sandbox-work"  # the working folder inside bubblewrap
 _PACKAGES = ("purelib", "platlib")
 _ROOT = Path(__file__).parents[2]
 _START = (
@@ -31,21 +31,22 @@ _START = (
 
 
 def command(settings: Settings) -> list[str]:
-    """The warm process, as a command."""
-    python = os.path.realpath(sys.executable)  # of a virtual environment the interpreter behind it: no site-packages
+    """Return the command that starts the warm process."""
+    python = os.path.realpath(sys.executable)  # the interpreter behind a virtual environment: no site-packages
     start = [python, "-s", "-S", "-c", _START, str(_ROOT), json.dumps(asdict(settings))]
     return _bubblewrap(settings) + start if settings.tier == "bubblewrap" else start
 
 
 def _bubblewrap(settings: Settings) -> list[str]:
-    """New namespaces of everything, the interpreter and the libraries read-only, and a small file system to work in."""
+    """Return the bwrap command: new namespaces, the interpreter and the libraries read-only, and a small file system for
+    work."""
     here = Path(__file__).parent
     system = ["/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", sys.base_prefix]
     base = [sysconfig.get_path(name, vars={"base": sys.base_prefix, "platbase": sys.base_prefix}) for name in _PACKAGES]
     emptied = [path for path in dict.fromkeys(base) if Path(path).is_dir()]
     masks = [part for path in emptied for part in ("--tmpfs", path)]
     shut = [part for path in emptied for part in ("--remount-ro", path)]
-    # Ours and the libraries' files last: they may lie in a folder that was emptied.
+    # datakit's and the libraries' files last: they may be in a folder that was replaced by an empty one.
     ours = [str(here), str(here.parent / "__init__.py"), *settings.packages]
     before, after = ([part for path in paths for part in ("--ro-bind-try", path, path)] for paths in (system, ours))
     size = str(settings.files_mb << 20)
@@ -57,20 +58,20 @@ def _bubblewrap(settings: Settings) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """All that the warm process gets: no secret, one thread a library, and the same order of sets every time."""
+    """Return the warm process's whole environment: no secrets, one thread per library, and a fixed hash seed."""
     threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")}
     found = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     return {**threads, **found, "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def library_paths(packages: Sequence[str]) -> list[str]:
-    """This environment's folders, and those of packages that lie elsewhere (a system's, a user's), as they are searched."""
+    """Return this environment's folders, and those of packages elsewhere (of the system, of the user), in search order."""
     folders = {*(Path(sysconfig.get_path(name)).resolve() for name in _PACKAGES), *(Path(path).parent for path in packages)}
     return [str(path) for path in dict.fromkeys(Path(path).resolve() for path in sys.path) if path in folders]
 
 
 def missing_libraries(names: Sequence[str]) -> list[str]:
-    """Those that this environment does not have: no tier is to blame for that."""
+    """Return the libraries that this environment lacks, which no tier is to blame for."""
     return [name for name in names if importlib.util.find_spec(name.partition(".")[0]) is None]
 
 
@@ -78,11 +79,11 @@ UNSAFE = (
     "verify.allow_unsafe: model-written programs run here without a sandbox, with limits on processor time, memory and files "
     "only: they can read, change and send away whatever this user can, and reach their tests and the verdicts of others"
 )
-"""What a build that goes on without a tier gives up, in a sentence that it says once."""
+"""The warning of a build that continues without a tier, given once."""
 
 
 def advice(trouble: dict[str, str]) -> str:
-    """The message where no tier holds: what was tried, and what to install."""
+    """Return the message if no tier holds: what was tried, and what to install."""
     if sys.platform != "linux":
         how = (
             f"there is no sandbox for {sys.platform}: build on Linux (a container will do), or set verify.allow_unsafe: true, "

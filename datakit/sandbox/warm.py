@@ -1,6 +1,6 @@
-"""The warm process as the runner has it: started once, given requests with descriptors, asked how they ended.
+"""The runner's view of the warm process: start it once, send requests with descriptors, ask how they ended.
 
-A request is one byte (`inside/zygote.py` lists them); programs, tests and answers go through descriptors of their own.
+A request is one byte (`inside/zygote.py` lists them); programs, tests and answers go through separate descriptors.
 """
 
 from __future__ import annotations
@@ -21,35 +21,36 @@ from datakit.sandbox.libraries import importable
 
 _SUITES_A_TESTER = 500
 PATIENCE = 10
-"""How many times its own limit a program may take by the wall clock: on a busy machine it gets little of the processor."""
+"""How many times its limit a program may take by the wall clock: on a busy machine it gets little processor time."""
 _START_S = 300.0
-"""The wall clock's, with imports of libraries. A process that ends says so at once, one that waits for a processor does not."""
+"""The wall-clock limit of the start, imports included. It is long because a process on a busy machine may have to wait; one
+that ends is noticed at once."""
 _ANSWER_S = 60.0
 
 
 class SandboxError(DatakitError):
-    """Programs cannot be run here."""
+    """Raised if programs cannot be run here."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one execution may use."""
+    """The limits of one execution."""
 
     timeout_s: float = 5.0
-    """Seconds for a program with all of its tests; for each input of style stdin. What counts: see `clock`."""
+    """Seconds for a program with all of its tests; per input for style stdin. See `clock` for what counts."""
     memory_mb: int = 1024
     """Address space of the solver; the tester, which holds every answer twice, has twice as much."""
     output_mb: int = 16
-    """What a script may print for one input."""
+    """Maximum output of a script per input."""
     n_files: int = 1000
     files_mb: int = 64
-    """What may lie in the working folder."""
+    """Maximum size of the working folder."""
     float_tolerance: float = 1e-6
-    """How far a number that a script prints may be off (outputs.py)."""
+    """The tolerance for numbers that a script prints (outputs.py)."""
 
 
 class Warm:
-    """A running warm process. Raises SandboxError where it does not start; OSError or EOFError later mean that it is gone."""
+    """A running warm process. Raises SandboxError if it does not start; OSError or EOFError later mean that it is gone."""
 
     def __init__(self, tier: str, libraries: Sequence[str], limits: Limits) -> None:
         self._tester: socket.socket | None = None
@@ -65,7 +66,7 @@ class Warm:
             paths=tiers.library_paths(packages) if libraries else [],
             packages=packages,
             memory_mb=limits.memory_mb,
-            cpu_s=int(PATIENCE * limits.timeout_s) + 2,  # our clock comes first, with a better message
+            cpu_s=int(PATIENCE * limits.timeout_s) + 2,  # later than the runner's clock, whose message is better
             n_files=limits.n_files,
             files_mb=limits.files_mb,
         )
@@ -93,12 +94,12 @@ class Warm:
             self.close()
             last = said.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no word"]
             raise SandboxError(f"the sandbox does not start: {last[0]}") from None
-        except BaseException:  # a Ctrl-C may come while it starts
+        except BaseException:  # Ctrl-C may come while it starts
             self.close()
             raise
 
     def close(self) -> None:
-        """End the process; it ends what it runs and removes the working folder."""
+        """End the process, which ends what it runs and removes the working folder."""
         if self._tester is not None:
             self._tester.close()
             self._tester = None
@@ -120,13 +121,13 @@ class Warm:
         give(self._control, request, descriptors)
 
     def spent(self) -> Spent:
-        """Seconds of processor time of what runs, by role."""
+        """Return the seconds of processor time of what runs, by role."""
         self._control.sendall(b"C")
         spent: Spent = json.loads(self._line(_ANSWER_S))
         return spent
 
     def end(self, wait: bool) -> Over:
-        """Have everything that runs ended, or wait a moment for what is ending by itself; how it ended."""
+        """End everything that runs, or first wait a moment for what is ending by itself; return how it ended."""
         self._control.sendall(b"W" if wait else b"E")
         told = json.loads(self._line(_ANSWER_S))
         return Over({role: Ended(bool(own), status) for role, (own, status) in told["forks"].items()}, told["limit"])
@@ -145,7 +146,7 @@ class Warm:
     # ------------------------------------------------------------------------------------------- the standing tester
 
     def standing_tester(self) -> socket.socket:
-        """The way to the tester for plain suites; a new one now and then, so that none grows old."""
+        """Return the socket of the tester for plain suites, which is replaced now and then before it grows too large."""
         if self._tester is None or self._n_suites >= _SUITES_A_TESTER:
             self.dismiss_tester()
             self._tester, theirs = socket.socketpair()
@@ -161,7 +162,7 @@ class Warm:
 
 
 def give(to: socket.socket, request: bytes, descriptors: list[int]) -> None:
-    """Hand a request over with its descriptors, which are the other side's from now on."""
+    """Send a request with its descriptors, and close them here: they belong to the other side now."""
     try:
         socket.send_fds(to, [request], descriptors)
     finally:

@@ -1,7 +1,8 @@
-"""The inside of the score stage for judges that see two answers, or one with its reference: what is missing, asked and stored.
+"""The inside of the score stage for judges that see two answers, or one with its reference: find, ask and store what is
+missing.
 
-A judgement is a row of `judgements`, whose id says the judge, the answers in the order in which they are shown, and the
-reference: so the same is never asked twice, and nothing old is mixed in.
+A judgement is a row of `judgements`, whose id is made of the judge, the answers in the order in which they are shown, and the
+reference: so the same question is never asked twice, and nothing outdated is mixed in.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ from datakit.tables import Row, failure_row
 
 @contextmanager
 def wanted(run: Run, recipe: Recipe, reward: ChatJudge, answers: str = "judge/find_answers") -> Iterator[Database]:
-    """The run as it is now, with the temporary table `wanted_judgements`; of the answers that a statement gives."""
+    """Open the run as it is now, with the temporary table `wanted_judgements`.
+
+    `answers`: the statement that returns the answers to judge.
+    """
     judge = judge_name(reward)
     params: dict[str, Any] = {"judge": judge}
     statement = "judge/pair_none"
@@ -39,14 +43,14 @@ def wanted(run: Run, recipe: Recipe, reward: ChatJudge, answers: str = "judge/fi
 
 
 def count_judgements(run: Run, recipe: Recipe, reward: ChatJudge, retry_failures: bool, answers: str) -> Counts:
-    """How many judgements the judge owes, and how many there are."""
+    """Return how many judgements of the judge are missing, and how many exist."""
     params = {"judge": judge_name(reward), "retry_failures": retry_failures}
     with wanted(run, recipe, reward, answers) as snapshot:
         return Counts(*map(int, snapshot.query(load_sql("judge/count_judgements"), params).row(0)))
 
 
 class Judging(RemoteScoring):
-    """One judge, and what it has done. The same as scoring, but for what is asked and what is stored."""
+    """One judge and its progress. Differs from RemoteScoring in what is asked and what is stored."""
 
     reward: ChatJudge
 
@@ -70,7 +74,7 @@ class Judging(RemoteScoring):
         self.client.check_answered(self.failed, "judgements")
 
     async def _judge_row(self, model: PromptedJudge, row: Row, judge: str) -> None:
-        """A judgement, or its failure."""
+        """Ask for one judgement and store it, or its failure."""
         key, attempts, permanent = row["judgement_id"], 1, True
         answers = (row["first"],) if row["second_id"] is None else (row["first"], row["second"])
         try:

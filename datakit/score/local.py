@@ -1,6 +1,6 @@
-"""The inside of the score stage for models on this machine: missing conversations in chunks, one worker a device.
+"""The inside of the score stage for models on this machine: missing conversations in chunks, one worker per device.
 
-Nothing here holds more than a few chunks and the ids of one share of the prompts, however many rows there are.
+Memory holds no more than a few chunks and the ids of one share of the prompts, however many rows there are.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from datakit.score.missing import (
 from datakit.store import Run
 from datakit.tables import Row, Rows, failure_row
 
-STORE_ROWS = 256  # results that are stored together,
-STORE_EVERY_S = 1.0  # or sooner
-HOPELESS = 256  # conversations in a row on which the model itself fails: it is broken, or its device is
+STORE_ROWS = 256  # store after this many results
+STORE_EVERY_S = 1.0  # or after this many seconds
+HOPELESS = 256  # failures of the model itself in a row after which it, or its device, counts as broken
 MODEL_FAULTS = ("model_error", "crash")
-PASSING = ("out_of_memory", "model_error")  # errors that another machine may not have
+PASSING = ("out_of_memory", "model_error")  # errors that may not occur on another machine
 
 
 class Chunk(NamedTuple):
-    """Rows for `scores` and `failures`, and what there is to see of the work now."""
+    """Rows for `scores` and `failures`, and a note on progress for the display."""
 
     scores: Rows
     failures: Rows
@@ -42,7 +42,7 @@ class Chunk(NamedTuple):
 
 
 def score_here(run: Run, reward: LocalReward, retry_failures: bool, engines: Engines) -> Generator[Chunk, None, None]:
-    """Scores of everything that the judge has not scored, by one worker on each of the recipe's devices."""
+    """Score everything that the judge has not scored, with one worker on each of the recipe's devices."""
     judge = judge_name(reward)
     batches = map(conversations, stream_missing(run, judge, retry_failures))
     work = Work(len(all_devices(reward.devices)), gpu=_gpu(reward.devices))
@@ -52,14 +52,14 @@ def score_here(run: Run, reward: LocalReward, retry_failures: bool, engines: Eng
 
 
 def _gpu(devices: list[str]) -> Literal["no", "if there", "must"]:
-    """What of a cluster's GPUs the recipe's devices mean; which one a worker takes is the cluster's to say."""
+    """Return if a worker on a cluster takes a GPU, from the recipe's devices; the cluster decides which one."""
     if not devices:
         return "if there"
     return "no" if all(name.startswith("cpu") for name in devices) else "must"
 
 
 def self_check(reward: LocalReward) -> Iterator[tuple[str, Findings]]:
-    """What the reward model's self-check finds, on each of its devices."""
+    """Run the reward model's self-check on each of its devices; yield (device, findings)."""
     devices = all_devices(reward.devices)
     start = partial(checking_worker, reward, devices)
     with closing(_work(reward, start, [[{"device": name}] for name in devices], LocalEngine(len(devices)))) as results:
@@ -71,7 +71,7 @@ def self_check(reward: LocalReward) -> Iterator[tuple[str, Findings]]:
 def _work(
     reward: LocalReward, start: Callable[[], Worker], batches: Iterable[Rows], engine: Engine
 ) -> Generator[Result, None, None]:
-    """What the workers of a reward model make of the batches. An error that no check foresaw names the model, too."""
+    """Yield the workers' results. An error that no check foresaw also names the model."""
     try:
         with closing(engine.map(start, batches, None)) as results:
             yield from results
@@ -81,13 +81,13 @@ def _work(
 
 @dataclass
 class TokenMeter:
-    """Tokens a second. Loading the model does not count."""
+    """Tokens per second. Loading the model does not count."""
 
     tokens: int = 0
     began_at: float | None = None
 
     def read(self, result: Result) -> None:
-        """Count a result's tokens."""
+        """Count the tokens of a result."""
         now = time.monotonic()
         if self.began_at is None:
             self.began_at = now - result.duration_s
@@ -114,10 +114,10 @@ class _Pending:
 
 
 def chunks(results: Iterable[Result], judge: str) -> Iterator[Chunk]:
-    """Results as table rows, one for each response of a conversation, some hundred at a time.
+    """Yield results as table rows, one for each response of a conversation, a few hundred at a time.
 
-    Raises WorkerError after HOPELESS conversations in a row on which the model failed. Before that, and before what a signal
-    raises, what was made is given.
+    Raises WorkerError after HOPELESS conversations in a row on which the model failed. Before that error, and before a signal's
+    exception, the finished rows are yielded.
     """
     pending, meter, n_failed = _Pending(), TokenMeter(), 0
     try:
@@ -130,9 +130,9 @@ def chunks(results: Iterable[Result], judge: str) -> Iterator[Chunk]:
             for response_id in result.row["response_ids"]:
                 pending.add(*_table_row(result, response_id, judge))
             if pending.full():
-                ready, pending = pending, _Pending()  # given once, also where a signal comes now
+                ready, pending = pending, _Pending()  # yielded once, even if a signal arrives now
                 yield Chunk(ready.scores, ready.failures, str(meter))
-    except (WorkerError, KeyboardInterrupt, SystemExit):  # the latter two are what a signal raises
+    except (WorkerError, KeyboardInterrupt, SystemExit):  # a signal raises the latter two
         yield Chunk(pending.scores, pending.failures, str(meter))
         raise
     if pending.scores or pending.failures:

@@ -1,4 +1,4 @@
-"""What one judge has not scored yet, scored: by a model on this machine, or behind URLs. Rows are stored as they come."""
+"""Score what one judge has not scored yet, with a model on this machine or behind URLs. Rows are stored as they come."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def score_missing(
     engines: Engines,
     over_budget: Callable[[int, int], str | None],
 ) -> list[DatakitError]:
-    """Scores or judgements of one judge; what cannot be scored is a row of failures. Returns why a judge behind a URL could not
-    be used, or that the budget is spent. `over_budget`: the sentence where so many tokens of it now, in and out, spend that.
+    """Store the missing scores or judgements of one judge; what cannot be scored becomes a row of `failures`.
 
-    WorkerError where a model on this machine cannot be loaded or fails on everything.
+    `over_budget(prompt_tokens, completion_tokens)` returns the error message if this spends the budget, else None.
+    Returns the errors of a judge behind a URL that failed or spent its budget. WorkerError: a local model failed altogether.
     """
     judge = judge_name(reward)
     table = "judgements" if isinstance(reward, ChatJudge) else "scores"
@@ -68,7 +68,7 @@ def score_missing(
 
 
 def _count(run: Run, recipe: Recipe, reward: Reward, options: Options, monitor: Monitor) -> Counts:
-    """What the judge owes and what is there; a word of scores that are there without the objectives that are wanted now."""
+    """Return how much is missing and how much exists; warn of stored scores that lack the objectives that are wanted now."""
     judge = judge_name(reward)
     if isinstance(reward, ChatJudge):
         return count_judgements(run, recipe, reward, options.retry_failures, "judge/find_answers")

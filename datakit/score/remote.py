@@ -1,7 +1,7 @@
-"""The inside of the score stage for judges behind URLs: missing conversations are asked, and each score is stored at once.
+"""The inside of the score stage for judges behind URLs: missing conversations are sent, and each score is stored at once.
 
-It ends when all is answered, or early and with everything stored that was on its way: on Ctrl-C or SIGTERM, and when the judge
-cannot be used.
+It ends when everything is answered, or early after storing all answers that were on their way: on Ctrl-C or SIGTERM, and when
+the judge cannot be used.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ from datakit.tables import Messages, Row, failure_row
 
 TOO_LONG = re.compile(r"maximum (context|model) length|longer than the model's context length")  # vLLM, OpenAI; SGLang
 NOISY = 0.1
-"""Share of its scale by which an LLM judge may change its mind, on average, before that is said."""
+"""The mean change between two gradings of the same answers, as a share of the scale, above which an LLM judge gets a
+warning."""
 SERVED_TOLERANCE = 0.02
-"""How far a served score may move with its company, times max(1, the score): servers compute in bfloat16, in batches that they
-make themselves."""
+"""How far a served score may change with the other conversations in flight, times max(1, score): servers compute in bfloat16,
+in batches of their own making."""
 
 
 class Counting(Protocol):
-    """A judge that counts what it takes."""
+    """A judge that counts its tokens."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -44,31 +45,31 @@ class Counting(Protocol):
 
 @dataclass
 class RemoteScoring:
-    """One judge, and what it has done."""
+    """One judge and its progress."""
 
     run: Run
     reward: RemoteReward
     retry_failures: bool
     drain: Drain
     store: Callable[[Chunk], None]
-    """The rows are safe when it returns."""
+    """Stores rows; they are on disk when it returns."""
     over_budget: Callable[[int, int], str | None]
-    """The sentence where so many tokens, in and out, spend the budget."""
+    """See one_judge.score_missing."""
     done: int = field(default=0, init=False)
     failed: int = field(default=0, init=False)
     client: Client = field(init=False)
     tokens_of: Counting | None = field(default=None, init=False)
-    """The judge that is asked, once it is."""
+    """The judge, once it is being asked."""
     _spent: str | None = field(default=None, init=False)
 
     def progress(self) -> Progress:
-        """What it has done so far; may be called from another thread."""
+        """Return its progress so far; may be called from another thread."""
         if self.tokens_of is None:
             return Progress()
         return self.client.progress(self.done, self.failed, self.tokens_of.prompt_tokens, self.tokens_of.completion_tokens)
 
     def score(self, signals: Signals) -> None:
-        """Ask for all that is missing. Raises SourceStopped, and what a signal raises."""
+        """Ask for everything that is missing. Raises SourceStopped, BudgetSpent, and what a signal raises."""
         with signals.draining(self.drain.soon):
             asyncio.run(self._score())
 
@@ -104,7 +105,7 @@ class RemoteScoring:
         self.client.check_answered(self.failed, "answers")
 
     async def _score_row(self, model: RemoteModel, row: Row, judge: str) -> None:
-        """The score of one conversation, or its failure, as rows of all responses that it stands for."""
+        """Score one conversation; store the score, or the failure, for each of its responses."""
         try:
             score = await model.score(row["messages"])
             error, message, attempts, permanent = score.error, score.message, 1, True
@@ -142,9 +143,9 @@ class RemoteScoring:
 
 
 def self_check(reward: RemoteReward) -> Iterator[tuple[str, Findings]]:
-    """What is wrong with each of the judge's URLs: the self-check's conversations, one by one and all together.
+    """Check each of the judge's URLs with the self-check's conversations, one by one and all together; yield (url, findings).
 
-    A served model must give one score for both, and at every URL. An LLM judge must be readable; it may change its mind.
+    A served model must give the same scores both ways, and at every URL. An LLM judge must be readable; its scores may vary.
     """
     first: list[Score] = []
     for url in reward.base_urls:
@@ -158,7 +159,7 @@ def self_check(reward: RemoteReward) -> Iterator[tuple[str, Findings]]:
 
 
 async def _check_at(reward: RemoteReward, url: str) -> tuple[list[Score], list[Score], str | None]:
-    """Scores one by one and all together, or why there are none."""
+    """Return the scores one by one, those all together, and the reason if there are none."""
     async with client_of(reward, [url], proven=False) as client:
         model = remote_model(reward, client)
         await model.check()
@@ -170,7 +171,7 @@ async def _check_at(reward: RemoteReward, url: str) -> tuple[list[Score], list[S
 
 
 async def _score_that_fits(model: RemoteModel, messages: Messages) -> Score:
-    """The score, or `too_long`: the self-check has conversations that a small model cannot take."""
+    """Return the score, or the error `too_long`: some of the self-check's conversations do not fit a small model."""
     try:
         return await model.score(messages)
     except RequestFailed as failure:
@@ -180,7 +181,7 @@ async def _score_that_fits(model: RemoteModel, messages: Messages) -> Score:
 
 
 def is_too_long(failure: RequestFailed) -> bool:
-    """Whether the server refused a conversation for its length."""
+    """Return whether the server refused a conversation for its length."""
     return failure.error == "http_400" and TOO_LONG.search(failure.message) is not None
 
 
@@ -201,7 +202,7 @@ def _findings(reward: RemoteReward, first: list[Score], alone: list[Score], toge
 
 
 def _noise(reward: RemoteReward, pairs: list[tuple[float, float]]) -> str | None:
-    """Where an LLM judge grades the same answers otherwise when it is asked again, and by how much."""
+    """Return a warning if an LLM judge grades the same answers too differently when it is asked again, else None."""
     if not isinstance(reward, LLMJudge):
         return None
     width = reward.scale[1] - reward.scale[0]

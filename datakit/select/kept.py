@@ -1,7 +1,7 @@
-"""A selection that was changed by `datakit select --set` is not undone by the next build, nor kept without a word.
+"""Keep a selection that `datakit select --set` changed when the next build runs, and tell the user.
 
-recipe.json then also has what the recipe file itself said (`own`): where the file still says the same, the run's selection
-stays; where it has changed since, the file wins.
+recipe.json then also has what the recipe file itself said (`own`): if the file still says the same, the run's selection
+stays; if the file has changed since, the file wins.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from datakit.store import Run
 from datakit.wording import did_you_mean
 
 SETTABLE: dict[str, type[BaseModel]] = {"select": Select, "limits": Limits, "export": Export}
-"""What `datakit select --set` may change."""
+"""The sections that `datakit select --set` may change."""
 
 
 def selection_of(recipe: Recipe) -> dict[str, Any]:
-    """The sections that `datakit select --set` may change, as JSON has them."""
+    """Return the sections that decide the selection (SECTIONS), as JSON values."""
     dumped = recipe.model_dump(mode="json")
     return {section: dumped[section] for section in SETTABLE}
 
@@ -32,7 +32,7 @@ def selection_of(recipe: Recipe) -> dict[str, Any]:
 def keep_selection(run: Run, recipe: Recipe, recipe_selects: bool, monitor: Monitor) -> Recipe:
     """Save the recipe of a build, and return it with the selection that the run is to have.
 
-    `recipe_selects`: go back to the recipe's own.
+    `recipe_selects`: go back to the selection of the recipe file.
     """
     own = run.own_selection() if run.has_recipe and not recipe_selects else None
     now = selection_of(recipe)
@@ -59,13 +59,16 @@ def keep_selection(run: Run, recipe: Recipe, recipe_selects: bool, monitor: Moni
 
 
 def save_selection(run: Run, recipe: Recipe) -> None:
-    """Save the run's recipe with another selection, beside the one that its recipe file has."""
+    """Save the run's recipe with another selection, and keep the one that its recipe file has."""
     own = run.own_selection() or selection_of(run.recipe())
     run.save_recipe(recipe, None if own == selection_of(recipe) else own)
 
 
 def with_settings(run: Run, settings: list[str]) -> tuple[Recipe, Rule]:
-    """The run's recipe with the settings (`--set`), which may be of select, limits and export only, and its rule."""
+    """Return the run's recipe with the settings (`--set`) applied, and its rule.
+
+    Raises RecipeError for a setting outside select, limits and export.
+    """
     for setting in settings:
         if setting.partition(".")[0] not in SETTABLE:
             raise RecipeError(f"--set {setting}: {_not_settable(setting.partition('=')[0].strip())}")
@@ -84,7 +87,7 @@ def _not_settable(field: str) -> str:
 
 
 def changed_lines(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """The fields that differ, as lines for a recipe."""
+    """Return the fields that differ, as lines of a recipe."""
     lines = []
     for section, fields in after.items():
         changed = {name: value for name, value in fields.items() if value != before.get(section, {}).get(name)}

@@ -1,7 +1,7 @@
-"""How scores grow with length, and what `select.length_adjust` takes out of them.
+"""How scores grow with length, and what `select.length_adjust` removes from them.
 
-The slope is that of the score on the logarithm of the answer's characters among answers of one prompt and source: what is
-common to a prompt, or to a source, says nothing of length.
+The slope is that of the score on the logarithm of the answer's characters, among answers of one prompt and source: differences
+between prompts, or between sources, say nothing about length.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datakit.store import Run, load_sql
 
 @dataclass(frozen=True)
 class Slope:
-    """Of one source model: sums of squares and products about the means of its prompts."""
+    """The sums of squares and products of one source model, about the means of its prompts (x: ln characters, y: score)."""
 
     model_no: int
     sxx: float
@@ -23,16 +23,16 @@ class Slope:
     syy: float
     n: int
     groups: int
-    """Prompts with two answers or more."""
+    """The number of prompts with two answers or more."""
 
     @property
     def slope(self) -> float | None:
-        """Score points for a length that is e times as long; None where all lengths of each prompt are equal."""
+        """The score points per factor e of length; None if all lengths of each prompt are equal."""
         return self.sxy / self.sxx if self.sxx > 0 else None
 
     @property
     def variance(self) -> float | None:
-        """Of the slope; None where too few answers say it."""
+        """The sampling variance of the slope; None if there are too few answers."""
         freedom = self.n - self.groups - 1
         if self.sxx <= 0 or freedom < 1:
             return None
@@ -40,10 +40,11 @@ class Slope:
 
 
 def slopes(run: Run, by_source: bool) -> list[float]:
-    """The slope of each model, by its number (the first is that of number 1). Reads the table `answers`.
+    """Return the slope of each model, in the order of their numbers (from 1). Reads the table `answers`.
 
-    `by_source`: pairs are of one source. Each has its own slope then, drawn to the common one by how little its answers say of
-    it. Otherwise all have one, with the sources' means taken out: else it would hold that strong models write long.
+    `by_source`: both answers of a pair come from one source. Each source has its own slope then, shrunk towards the common one
+    (see shrink). If not, all share one slope, with the sources' means removed: else strong models that write long would raise
+    it.
     """
     n_models = int(run.query("SELECT coalesce(max(model_no), 0) FROM answers").item())
     if not by_source:
@@ -54,14 +55,17 @@ def slopes(run: Run, by_source: bool) -> list[float]:
 
 
 def pooled(found: Sequence[Slope]) -> float:
-    """One slope for all models; 0 where no length varies."""
+    """Return one slope for all models, within prompts and models; 0 if no length varies."""
     sxx = sum(one.sxx for one in found)
     return sum(one.sxy for one in found) / sxx if sxx > 0 else 0.0
 
 
 def shrink(found: Sequence[Slope]) -> dict[int, float]:
-    """Each model's slope between its own and the common one: b + t2 / (t2 + v) (own - b), where v is the variance of its own
-    and t2 what slopes differ by beyond that (empirical Bayes, method of moments)."""
+    """Return each model's slope, shrunk from its own towards the common slope b: b + t2 / (t2 + v) * (own - b).
+
+    v is the sampling variance of the model's own slope. t2 is the variance between models by the method of moments: the
+    variance of their slopes minus the mean v (Hedges and Olkin 1985; unweighted, unlike DerSimonian and Laird 1986).
+    """
     common = pooled(found)
     known = [(one.model_no, one.slope, one.variance) for one in found]
     sure = [(number, slope, variance) for number, slope, variance in known if slope is not None and variance is not None]
@@ -75,11 +79,12 @@ def shrink(found: Sequence[Slope]) -> dict[int, float]:
 
 
 def common_slope(run: Run) -> float:
-    """The slope with the means of prompts and of sources taken out; 0 where no length varies beside them.
+    """Return the slope with the means of prompts and of sources removed (two-way fixed effects, solved as by Frisch and Waugh,
+    1933, from the residuals of both variables); 0 if no length varies within them.
 
     The sources' means are known up to a constant: any least-squares solution gives the same slope.
     """
-    import numpy as np  # a tenth of a second, for this rule alone
+    import numpy as np  # takes 0.1 s to import, and only this rule needs it
 
     rows = run.query(load_sql("select/find_common_slope")).to_dicts()
     if not rows:
@@ -90,6 +95,6 @@ def common_slope(run: Run) -> float:
         at = place[row["model_no"]]
         matrix[at, place[row["other_no"]]] = row["weight"]
         sums[at] = row["x"], row["y"]
-    explained = np.linalg.lstsq(matrix, sums[:, 0], rcond=1e-9)[0]  # lengths as the sources' means explain them
+    explained = np.linalg.lstsq(matrix, sums[:, 0], rcond=1e-9)[0]  # the sources' mean lengths
     sxx, sxy = np.array([rows[0]["sxx"], rows[0]["sxy"]]) - explained @ sums
     return float(sxy / sxx) if sxx > 1e-9 * max(rows[0]["sxx"], 1e-300) else 0.0

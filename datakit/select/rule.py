@@ -1,7 +1,7 @@
 """Which answers become pairs and demos: a pure function of the other tables and the recipe's `select`, in SQL.
 
 FuseChat-3.0 (README, section on data construction): DPO pairs are the best right answer against the worst wrong answer of the
-same source model, SFT demos the right answer with the highest score. The rules stand in sql/select/.
+same source model, SFT demos the right answer with the highest score. The rules are in sql/select/.
 """
 
 from __future__ import annotations
@@ -23,62 +23,65 @@ from datakit.tables import FLAGGED, TABLES, canonical_json, digest
 from datakit.tables.letters import TRADITIONAL
 from datakit.wording import counted, did_you_mean
 
-FEW_DEMOS = 0.02  # of the pairs
+FEW_DEMOS = 0.02  # demos per pair below which the user is warned
 NUMBERS = (
     *("prompt_no", "model_no", "id", "n_chars", "n_tokens", "text_hash", "score", "claim", "repeated"),
     *("is_right", "is_wrong", "may_be_chosen", "may_be_rejected", "may_be_demo"),
 )
-"""Of an answer, what selection needs: no text, and some fifty bytes a row."""
+"""The columns of an answer that selection needs: no text, about fifty bytes per row."""
 OF_VERDICTS, OF_RANKS = ("passed", "failed"), ("scored", "flagged")
-"""And what is needed beside that where answers are verified, and for mean ranks."""
+"""The further columns that are needed if answers are verified, and for mean ranks."""
 
 
 AS_SCORED = 'SELECT *, NULL::DOUBLE AS slope, score AS value, rowid AS "row" FROM answers'
-"""The view `valued` where no slope is taken out: the same without a join and a logarithm for each answer."""
+"""The view `valued` if no slope is removed: the same columns without a join and a logarithm per answer."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """All that decides which answers become pairs and demos: the recipe's `select`, and the names that it is about."""
+    """Everything that decides which answers become pairs and demos: the recipe's `select`, and the names that it refers to."""
 
     select: Select
     verifier: str | None
-    """Whose verdicts count; None where the domain has no verifier."""
+    """The verifier whose verdicts count; None if the domain has none."""
     wrong: tuple[str, ...]
     """The outcomes that make an answer wrong."""
     judges: Mapping[str, str]
     """All judges of the recipe: name -> type."""
     judge: str | None
-    """Whose scores select: one of them, mean_rank, or None."""
+    """The judge whose scores select: one of `judges`, mean_rank, or None."""
     answers: Answers = field(default_factory=Answers)
-    """Which answers are left out whatever they score."""
+    """Which answers are left out whatever their score."""
     excluded: pl.DataFrame = field(default_factory=lambda: TABLES["flags"].frame()[:, :5], compare=False)
     """What people have excluded, as sql/select/find_excluded.sql gives it."""
 
     @property
     def any_source(self) -> bool:
-        """Whether a pair's two answers may be of different source models."""
+        """True if a pair's two answers may come from different source models."""
         return self.select.pairing != "same_source" or self.select.target is not None
 
     @property
     def matching(self) -> dict[str, bool]:
-        """The parameters of statements that make pairs of answers."""
+        """The parameters of statements that pair answers."""
         by_source = not self.any_source
         return {"by_source": by_source, "verified": self.verifier is not None, "ranked": self.judge == MEAN_RANK}
 
     @property
     def looks_at_answers(self) -> bool:
-        """Whether a verifier or a judge says anything of an answer."""
+        """True if there is a verifier or a judge."""
         return self.verifier is not None or self.judge is not None
 
     @property
     def foreign_window(self) -> str | None:
-        """What to say where the margin window is made for another kind of judge."""
+        """A warning if the margin window was made for another type of judge, else None."""
         return foreign_window(self.select.margin, self.judge, self.judges)
 
 
 def rule_of(recipe: Recipe, domain: Domain) -> Rule:
-    """The rule of a recipe. BadInput where `select.judge` does not name one of its judges, or a rule needs a verifier."""
+    """Return the rule of a recipe.
+
+    Raises BadInput if `select.judge` does not name one of its judges, or if a field needs a verifier and there is none.
+    """
     verifier = domain.verifier
     if verifier is None and recipe.select.pass_rate_min is not None:
         raise BadInput("select.pass_rate_min must be null: no verifier judges answers of this domain")
@@ -93,8 +96,10 @@ def rule_of(recipe: Recipe, domain: Domain) -> Rule:
 
 
 def rule_in(run: Run, recipe: Recipe, domain: Domain) -> Rule:
-    """The rule of a recipe in a run that is only looked at, or selected in anew: where the verifier of today has judged nothing
-    there, the verdicts of its last version that has count."""
+    """Return the rule of a recipe for a run that is only read, or selected again.
+
+    If the current verifier has no verdicts in the run, those of its latest version that has some count.
+    """
     rule = obeying_flags(run, rule_of(recipe, domain))
     if rule.verifier is None:
         return rule
@@ -108,7 +113,7 @@ def rule_in(run: Run, recipe: Recipe, domain: Domain) -> Rule:
 
 
 def obeying_flags(run: Run, rule: Rule) -> Rule:
-    """The rule with what people have excluded until now, unless its recipe has flags ignored."""
+    """Return the rule with what people have excluded until now, unless its recipe ignores flags."""
     if rule.select.flags == "ignore":
         return rule
     run.look_again()
@@ -116,16 +121,16 @@ def obeying_flags(run: Run, rule: Rule) -> Rule:
 
 
 def excluded_in(rule: Rule) -> dict[str, int | str]:
-    """How many prompts, responses and pairs the rule leaves out because people have excluded them, and a digest of which."""
+    """Return how many prompts, responses and pairs people have excluded from the rule, and a digest of their ids."""
     counts = dict(rule.excluded["target"].value_counts().iter_rows())
     named = canonical_json([list(row) for row in rule.excluded.iter_rows()])
     return {f"{target}s": counts.get(target, 0) for target in FLAGGED} | {"digest": digest(named)}
 
 
 def make_candidates(run: Run, rule: Rule, whole: bool = False) -> None:
-    """Make the temporary tables `answers` (one row a response) and `pair_candidates` (one row a prompt and source).
+    """Make the temporary tables `answers` (one row per response) and `pair_candidates` (one row per prompt and source).
 
-    `whole`: answers with all columns of sql/select/mark_answers.sql, for the audit.
+    `whole`: keep all columns of sql/select/mark_answers.sql in `answers`, for the audit.
     """
     match_answers(run, rule, whole)
     choose_pairs(run, rule)
@@ -138,11 +143,11 @@ def match_answers(run: Run, rule: Rule, whole: bool = False) -> None:
 
 
 def mark_answers(run: Run, rule: Rule, whole: bool = False, prompt_no: int | None = None) -> None:
-    """Make the temporary table `answers`: what does not depend on the rules about margins and lengths.
+    """Make the temporary table `answers`: everything that does not depend on the rules about margins and lengths.
 
-    `prompt_no`: of one prompt only.
+    `prompt_no`: only the answers to this prompt.
     """
-    run.hold("numbered_prompts")  # most statements name it, and it puts all prompts in order
+    run.hold("numbered_prompts")  # most statements read it, and it sorts all prompts
     run.keep("excluded", rule.excluded)
     find_faults(run, rule.answers)
     if rule.excluded.height:
@@ -166,7 +171,7 @@ def mark_answers(run: Run, rule: Rule, whole: bool = False, prompt_no: int | Non
 
 
 def match_marked(run: Run, rule: Rule) -> None:
-    """Make the temporary table `matched` of `answers`: the first pair of each prompt and source."""
+    """Make the temporary table `matched` from `answers`: the first pair of each prompt and source."""
     slopes = length_slopes(run, rule)
     run.keep("length_slopes", slopes)
     run.make_view("valued", load_sql("select/value_answers") if slopes.height else AS_SCORED)
@@ -182,13 +187,13 @@ def match_marked(run: Run, rule: Rule) -> None:
 
 
 def search_pairs(run: Run, params: Mapping[str, object], sides: str = "SELECT * FROM matched") -> None:
-    """Make the temporary table `found` of the sides of `matched` that the query gives."""
+    """Make the temporary table `found` for the sides of `matched` that the query `sides` returns."""
     run.make_view("searched_sides", sides)
     run.make_table("found", load_sql("select/search_pairs"), params)
 
 
 def choose_pairs(run: Run, rule: Rule) -> None:
-    """Make the temporary table `pair_candidates` of `matched`, by the rules about margins and lengths."""
+    """Make the temporary table `pair_candidates` from `matched`, by the rules about margins and lengths."""
     select = rule.select
     rules = obeyed(run, rule)
     if rules["tokens_max"] is not None:
@@ -211,7 +216,8 @@ def choose_pairs(run: Run, rule: Rule) -> None:
 
 
 def obeyed(run: Run, rule: Rule) -> dict[str, float | None]:
-    """What a pair of the rule must obey, as parameters: the window (for the margins of `matched`) and the lengths' rules."""
+    """Return what a pair must obey, as SQL parameters: the window (for the margins of `matched`) and the rules about
+    lengths."""
     low, high = margin_window(run, rule)
     difference = rule.select.length_difference_max or LengthDifference()
     lengths = {"length_ratio_max": rule.select.length_ratio_max, "chars_max": difference.chars, "tokens_max": difference.tokens}
@@ -219,7 +225,7 @@ def obeyed(run: Run, rule: Rule) -> dict[str, float | None]:
 
 
 def length_slopes(run: Run, rule: Rule) -> pl.DataFrame:
-    """What the rule takes out of scores by the logarithm of their length: model_no, slope; no row for nothing."""
+    """Return what the rule removes from scores per unit of ln characters: model_no, slope; no rows if it removes nothing."""
     share = rule.select.length_adjust
     found = [share * slope for slope in slopes_of(run, by_source=not rule.any_source)] if share else []
     return pl.DataFrame(
@@ -228,14 +234,14 @@ def length_slopes(run: Run, rule: Rule) -> pl.DataFrame:
 
 
 def _check_sources(run: Run, select: Select) -> None:
-    """BadInput where the rule names what is no source of the run."""
+    """Raise BadInput if the rule names a model that is not a source of the run."""
     if select.named_sources:
         known = run.query("SELECT DISTINCT model FROM sources ORDER BY model")["model"].to_list()
-        check_named(select, known, "no source of this run; they are")
+        check_named(select, known, "not a source of this run; the sources are")
 
 
 def check_named(select: Select, known: Collection[str], else_is: str) -> None:
-    """BadInput where the rule names what is not among the known source models."""
+    """Raise BadInput if the rule names a model that is not among the known source models."""
     for place, models in select.named_sources.items():
         for model in models:
             if model not in known:
@@ -243,7 +249,7 @@ def check_named(select: Select, known: Collection[str], else_is: str) -> None:
 
 
 def check_measured(run: Run, select: Select) -> None:
-    """BadInput where the rule is about tokens, and answers that are there before any is sampled have no count of them."""
+    """Raise BadInput if the rule limits tokens, and answers that exist before sampling have no token count."""
     if select.length_difference_max is not None and select.length_difference_max.tokens is not None:
         models = {*select.sides.chosen, *select.sides.rejected} if select.sides is not None else None
         _refuse(run.query(load_sql("select/count_unmeasured"), {"models": sorted(models) if models else None}))
@@ -277,7 +283,7 @@ def find_faults(run: Run, answers: Answers) -> None:
 
 
 def margin_window(run: Run, rule: Rule) -> tuple[float | None, float | None]:
-    """Both ends of the rule's window in numbers, for the margins of `matched`; None and None for no window."""
+    """Return both ends of the rule's margin window as numbers, for the margins of `matched`; (None, None) without a window."""
     margin = rule.select.margin
     if margin is None or isinstance(margin, list):
         return (margin[0], margin[1]) if margin else (None, None)
@@ -287,14 +293,15 @@ def margin_window(run: Run, rule: Rule) -> tuple[float | None, float | None]:
 
 @dataclass(frozen=True)
 class Selected:
-    """What a rule selected, and what an export says of that."""
+    """What a rule selected, and the figures that an export reports about it."""
 
     demos: pl.DataFrame
     pairs: pl.DataFrame
     window: tuple[float | None, float | None]
     """Both ends of the margin window."""
     accuracy: float | None
-    """How often the scores that select put a right answer above a wrong one that it could be paired with; a tie counts half."""
+    """How often the scores that select rank a right answer above a wrong one that it could be paired with; a tie counts
+    half."""
     comparisons: int
 
 
@@ -306,9 +313,10 @@ def select(run: Run, rule: Rule, whole: bool = False) -> Selected:
 
 
 def rank_right(run: Run, rule: Rule, raw: bool = True) -> tuple[float | None, int]:
-    """How often the scores of `answers` put a right answer above a wrong one that it could be paired with, and of how many.
+    """Return how often the scores of `answers` rank a right answer above a wrong one that it could be paired with (a tie counts
+    half; None without a verifier), and the number of comparisons.
 
-    `raw`: the judge's scores; else those that select, without what length adds to them.
+    `raw`: use the judge's scores; if False, those that select, without what length adds to them.
     """
     if rule.verifier is None:
         return None, 0
@@ -317,29 +325,32 @@ def rank_right(run: Run, rule: Rule, raw: bool = True) -> tuple[float | None, in
 
 
 def select_pairs(run: Run, rule: Rule) -> pl.DataFrame:
-    """The pairs among the candidates of `make_candidates`."""
+    """Return the pairs among the candidates of `make_candidates`."""
     return run.query(*naming_pairs(rule))
 
 
 def select_demos(run: Run, rule: Rule) -> pl.DataFrame:
-    """The demos that go with the candidates of `make_candidates`; none where nothing looks at answers, unless it is allowed."""
+    """Return the demos that go with the candidates of `make_candidates`.
+
+    Without a verifier and a judge there are none, unless `select.allow_unjudged` is set.
+    """
     return run.query(*naming_demos(rule))
 
 
 def naming_pairs(rule: Rule) -> tuple[str, dict[str, object]]:
-    """The statement of `select_pairs`, and its parameters."""
+    """Return the statement of `select_pairs` and its parameters."""
     return load_sql("select/name_pairs"), {"judge": rule.judge}
 
 
 def naming_demos(rule: Rule) -> tuple[str, dict[str, object]]:
-    """The statement of `select_demos`, and its parameters."""
+    """Return the statement of `select_demos` and its parameters."""
     allowed = rule.looks_at_answers or rule.select.allow_unjudged
     params: dict[str, object] = {"split": rule.select.split, "per_prompt": rule.select.most_demos, "allowed": allowed}
     return load_sql("select/select_demos"), params
 
 
 def rule_warnings(run: Run, rule: Rule, n_demos: int, n_pairs: int) -> Iterator[str]:
-    """What a careful user must know of the rule and what it selected, after `make_candidates`."""
+    """Yield warnings about the rule and what it selected; call it after `make_candidates`."""
     if rule.foreign_window is not None:
         yield rule.foreign_window
     if not rule.looks_at_answers:

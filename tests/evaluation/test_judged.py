@@ -322,7 +322,7 @@ WRONG = {
     ),
     "no judge": ({}, (), "benchmark duel: its answers are judged by a model; give --judge URL#MODEL or --judge JUDGE.yaml"),
     "no baseline": ({}, ("--judge", "http://127.0.0.1:1/v1"), "benchmark duel: it has no baseline; give --baseline NAME"),
-    "nobody's baseline": ({}, ("--judge", "http://127.0.0.1:1/v1", "--baseline", "c"), "--baseline c: no --model is called so"),
+    "nobody's baseline": ({}, ("--judge", "http://127.0.0.1:1/v1", "--baseline", "c"), "--baseline c: no --model has this"),
     "a judge of what": ({}, ("--judge", "judge"), "--judge judge: write a URL, URL#MODEL, or a YAML file"),
     "no answer in it": (
         {"prompt": {"template": "{prompt} {answer_a}"}},

@@ -49,7 +49,7 @@ def test_what_cannot_be_pushed_says_so(out, tmp_path):
     with hub() as fake:
         cases = [
             ((out, "me/talk", fake.url), {"token": "hf_wrong"}, "you may not write to me/talk; give a token"),
-            ((out, "no name/at/all", fake.url), {}, "is no name of a dataset"),
+            ((out, "no name/at/all", fake.url), {}, "is not a valid dataset name"),
             ((out.with_name("talk"), "me/talk", fake.url), {}, "this is a run; write its export first: datakit export"),
             ((tmp_path, "me/talk", fake.url), {}, "no export; give a folder that datakit export wrote"),
             ((out, "me/talk", closed_url().removesuffix("/v1")), {}, "cannot be reached"),

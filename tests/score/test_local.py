@@ -429,7 +429,7 @@ def test_the_example_of_the_model_card_is_compared_for_that_commit(tiny):
 
 def test_a_golden_file_that_is_none_says_so(copy):
     (copy / "golden.jsonl").write_text('{"messages": []}\n')
-    with pytest.raises(BadInput, match=r"golden\.jsonl: is no list of messages with their score"):
+    with pytest.raises(BadInput, match=r"golden\.jsonl: is not a list of messages with scores"):
         check(copy)
 
 

@@ -234,7 +234,7 @@ def test_what_is_there_without_tokens_is_told_before_anything_is_sampled(rule, r
 
 
 def test_a_side_that_no_source_has_is_an_error():
-    with pytest.raises(BadInput, match=r"select\.pairing\.rejected: 'z' is no source of this run; they are a"):
+    with pytest.raises(BadInput, match=r"select\.pairing\.rejected: 'z' is not a source of this run; the sources are a"):
         select(sized("p", 20, 10), pairing={"chosen": ["a"], "rejected": ["z"]})
 
 

@@ -101,7 +101,7 @@ def test_the_sql_is_the_rule_in_plain_python(answers, domain, judged, pairing):
 
 
 def test_a_target_that_is_no_source_is_refused():
-    with pytest.raises(BadInput, match=r"select\.target: 'z' is no source of this run; they are a, b, t"):
+    with pytest.raises(BadInput, match=r"select\.target: 'z' is not a source of this run; the sources are a, b, t"):
         select(ANSWERS, target="z")
 
 
@@ -140,7 +140,7 @@ def test_the_folder_has_pairs_and_what_stands_beside_them(run):
         said = row["source_chosen"][0]["content"]
         assert said.startswith(f"{row['source_model']} says") and said.endswith(f"to {asked}")
     card = (run / "wrpo" / "README.md").read_text()
-    assert "# 6 triples for WRPO" in card and "Beside each pair stands the best answer of the other source models" in card
+    assert "# 6 triples for WRPO" in card and "Each pair comes with the best answer of the other source models" in card
 
 
 def test_it_is_read_as_pairs_too(run):

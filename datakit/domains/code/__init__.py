@@ -1,1 +1,1 @@
-"""Code: programs run against the tests of their prompt."""
+"""Code: programs that are run against the tests of their prompt."""

@@ -1,7 +1,7 @@
-"""Where the program of a response stands: response and prompt in, the whole program to run out. Nothing is parsed or run.
+"""Find the program in a response: response and prompt in, the whole program to run out. Nothing is parsed or run.
 
-A program is what stands before the entry point in the prompt's code, then the answer's code: a fenced block with the
-helpers that other blocks define, bare code between prose, or the body that goes on where the prompt's code ends.
+A program is the part of the prompt's code before the entry point, then the answer's code: a fenced block with the
+helpers that other blocks define, bare code between prose, or the body that continues the prompt's code.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CODE = ("def", "class", "import", "set", "do", "main")
 class Program(NamedTuple):
     """The whole program to run, and how the answer was found: "fence", "fences" (with helpers of others), "open fence",
     "whole text", "prose" (bare code in it), "indented", "continuation" or "fenced continuation".
-    `sure` is False where the text ends inside the code that counts: it may have been cut off.
+    `sure` is False if the text ends inside the code that counts: it may have been cut off.
     """
 
     text: str
@@ -45,14 +45,14 @@ class _Part(NamedTuple):
     text: str
     way: str
     sure: bool
-    raw: str  # with its indentation, as the response has it
+    raw: str  # with the indentation of the response
 
 
 def extract(response: str, prompt: str, entry_point: str | None, style: str) -> Program | None:
-    """The program that a response gives; None where there is no code.
+    """Return the program that a response gives; None if it has no code.
 
-    Of several blocks the last that defines the entry point counts, with what it uses of other blocks. Where the entry point
-    is not known: the last block that defines what the prompt calls; for `stdin` the last that reads its input.
+    Of several blocks the last that defines the entry point counts, with what it uses from other blocks. Without a known entry
+    point: the last block that defines what the prompt calls; for `stdin` the last that reads its input.
     """
     text, ended = _cleaned(response)
     script = style == "stdin"
@@ -72,7 +72,8 @@ def extract(response: str, prompt: str, entry_point: str | None, style: str) -> 
 
 
 def prompt_code(prompt: str, entry_point: str | None) -> str | None:
-    """The code that a prompt gives: its last fenced block or run of code that defines the entry point, or defines anything."""
+    """Return the code in a prompt: its last fenced block or run of code that defines the entry point, else that defines
+    anything."""
     blocks, outside = fences(prompt.replace("\r\n", "\n"))
     found = [run for run, _ in runs(outside)] + [dedented(block.code) for block in blocks if block.language in ("python", "")]
     found = [code for code in found if definitions(code)]
@@ -80,7 +81,7 @@ def prompt_code(prompt: str, entry_point: str | None) -> str | None:
 
 
 def preamble(prompt: str, entry_point: str | None) -> str:
-    """What stands before the entry point in the prompt's code: imports, helpers, classes; "" where there is nothing."""
+    """Return the part of the prompt's code before the entry point: imports, helpers, classes; "" if there is none."""
     code = prompt_code(prompt, entry_point)
     found = chunks(code) if code else []
     last = [n for n, c in enumerate(found) if c.kind in ("def", "class") and (not entry_point or defines(c.text, entry_point))]
@@ -88,7 +89,7 @@ def preamble(prompt: str, entry_point: str | None) -> str:
 
 
 def _cleaned(response: str) -> tuple[str, bool]:
-    """The text without thoughts and what a chat template leaves, tags as fences; and whether the model's own end is in it."""
+    """Return the text without thoughts and template residue, with tags as fences; and whether it has the model's end token."""
     text = response.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
     thought, mark, answer = text.rpartition("</think>")
     text = answer if answer.strip() or not mark else thought
@@ -101,7 +102,7 @@ def _cleaned(response: str) -> tuple[str, bool]:
 
 
 def _parts(text: str, ended: bool, entry_point: str | None, script: bool) -> list[_Part]:
-    """Everything that may be code, the most trusted last: bare code, indented code where there is none, fenced blocks."""
+    """Return everything that may be code, the most trusted last: bare code, else indented code, then fenced blocks."""
     blocks, outside = fences(text)
     fenced = [part for block in blocks if (part := _fenced(block, ended))]
     found = [(code, to_end) for run, to_end in runs(outside) if (code := _untranscribed(run)).strip()]
@@ -116,8 +117,8 @@ def _parts(text: str, ended: bool, entry_point: str | None, script: bool) -> lis
 
 
 def _fenced(block: Block, ended: bool) -> _Part | None:
-    """A block's code; None where it is blank, in another language, or unnamed and no Python. One that nobody closed ends
-    where prose begins.
+    """Return a block's code; None if it is blank, in another language, or unnamed and not Python. An unclosed block ends where
+    prose begins.
     """
     if block.language not in ("python", ""):
         return None
@@ -130,7 +131,7 @@ def _fenced(block: Block, ended: bool) -> _Part | None:
 
 
 def _untranscribed(code: str) -> str:
-    """The code without pasted interpreter sessions; of a code that is nothing else, what was typed in."""
+    """Return the code without pasted interpreter sessions; if it is only a session, its input."""
     if not _SESSION.search(code):
         return code
     found = chunks(code)
@@ -144,7 +145,7 @@ def _untranscribed(code: str) -> str:
 
 
 def _indented(text: str, ended: bool) -> list[_Part]:
-    """Code that stands indented under prose, as in Markdown."""
+    """Return code that is indented under prose, as in Markdown."""
     lines = text.split("\n")
     first = next((n for n, line in enumerate(lines) if indent_of(line) and kind_of(line.strip())[0] in _CODE[:3]), None)
     if first is None:
@@ -155,8 +156,8 @@ def _indented(text: str, ended: bool) -> list[_Part]:
 
 
 def _bare(code: str, way: str, sure: bool, entry_point: str | None) -> _Part:
-    """Bare code up to the text's end. It is sure where only what the entry point does not use can be cut off; such a last
-    chunk is left out where it is plainly unfinished.
+    """Return bare code up to the text's end. It is sure if only something that the entry point does not use can be cut off;
+    such a last chunk is left out if it is clearly unfinished.
     """
     *found, last = chunks(code)
     rest = "\n".join(chunk.text for chunk in found)
@@ -166,8 +167,8 @@ def _bare(code: str, way: str, sure: bool, entry_point: str | None) -> _Part:
 
 
 def _defining(parts: Sequence[_Part], prompt: str, entry_point: str | None) -> int | None:
-    """Where the last part is that defines what is wanted (the entry point, or what the prompt calls of all that is defined), a
-    stub only where there is no other; else the last that defines anything.
+    """Return the index of the last part that defines what is wanted (the entry point, or what the prompt calls), a stub only if
+    there is no other; else the last that defines anything.
     """
     wanted = {entry_point} if entry_point else set[str]()
     if not entry_point:
@@ -182,7 +183,7 @@ def _defining(parts: Sequence[_Part], prompt: str, entry_point: str | None) -> i
 
 
 def _starting(parts: Sequence[_Part]) -> int | None:
-    """Where the last part is that reads the input, or starts what reads it; else the last."""
+    """Return the index of the last part that reads the input, or calls what reads it; else the last."""
     reading = [at for at, part in enumerate(parts) if _READS.search(part.text)]
     bound = {name for at in reading for chunk in definitions(parts[at].text) for name in chunk.names}
     starting = []
@@ -197,8 +198,8 @@ def _starting(parts: Sequence[_Part]) -> int | None:
 def _completed(
     text: str, ended: bool, prompt: str, entry_point: str | None, parts: Sequence[_Part], at: int | None
 ) -> Program | None:
-    """The prompt's code with the response, or with its chosen part, as its end; None where the response defines the entry
-    point itself and does not begin with the rest of another function.
+    """Return the prompt's code continued by the response, or by its chosen part; None if the response defines the entry point
+    itself and does not begin with the rest of another function.
     """
     chosen = None if at is None else parts[at]
     if chosen is not None:
@@ -216,7 +217,7 @@ def _completed(
 
 
 def _as_method(code: str, entry_point: str | None) -> str:
-    """The code with its functions as methods of the class that is asked for, where it has no such class."""
+    """Return the code with its functions as methods of the class that is asked for, if it lacks that class."""
     owner, name = owner_and_name(entry_point or "")
     found = {name: chunk.text for chunk in definitions(code) for name in chunk.names}
     if name not in found or owner in found:
@@ -230,7 +231,7 @@ def _as_method(code: str, entry_point: str | None) -> str:
 
 
 def _joined(before: str, code: str) -> str:
-    """The preamble without what the code says itself, then the code; imports from __future__ come first."""
+    """Return the preamble without what the code defines itself, then the code; imports from __future__ come first."""
     code = code.strip("\n")
     found = chunks(code)
     own = {chunk.text.strip() for chunk in found}

@@ -1,8 +1,8 @@
-"""Tests that a prompt itself holds, for datasets that have no column of them.
+"""Find tests in a prompt's text, for datasets without a column of tests.
 
 self-oss-instruct asks for code that passes the assertions in a fenced block; LeetCode's problems have examples of inputs and
-outputs. An example becomes a test only where it can be one: every input is a parameter of the solution that came with it, all
-are plain values, and one answer alone is right.
+outputs. An example becomes a test only if it can be one: every input is a parameter of the solution that came with it, all
+are plain values, and only one answer is right.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OBJECTS = re.compile(r"\b(?:ListNode|TreeNode|Node)\b")
 
 
 class Asked(NamedTuple):
-    """What a prompt's examples test, and what its models must be told: the function's name and parameters."""
+    """The tests from a prompt's examples, and what models must be told: the function's name and parameters."""
 
     tests: str
     entry_point: str
@@ -31,7 +31,7 @@ class Asked(NamedTuple):
 
 
 def asserts_in(text: str) -> str | None:
-    """The assert statements of the prompt's fenced blocks; None where there are none, or a block has other code, too."""
+    """Return the assert statements of the prompt's fenced blocks; None if there are none, or if a block has other code, too."""
     found: list[str] = []
     for block in _BLOCK.findall(text):
         try:
@@ -44,7 +44,7 @@ def asserts_in(text: str) -> str | None:
 
 
 def examples_in(text: str, solution: str | None) -> Asked | None:
-    """The examples of a problem as asserts over the function of its solution."""
+    """Return the examples of a problem as asserts on the function of its solution, else None."""
     function = _function(solution or "")
     if function is None or _SEVERAL.search(text) or _OBJECTS.search(f"{text}\n{solution}"):
         return None
@@ -60,7 +60,7 @@ def examples_in(text: str, solution: str | None) -> Asked | None:
 
 
 def _function(solution: str) -> tuple[str, list[str]] | None:
-    """The name and parameters of the one function that a solution defines at its top."""
+    """Return the name and parameters of the only top-level function of a solution, else None."""
     block = _BLOCK.search(solution)
     try:
         body = ast.parse(block[1] if block else solution).body
@@ -76,7 +76,7 @@ def _function(solution: str) -> tuple[str, list[str]] | None:
 
 
 def _inputs(text: str) -> dict[str, str] | None:
-    """`nums = [2,7], target = 9` by name; None where a value is no literal."""
+    """Parse `nums = [2,7], target = 9` by name; None if a value is not a literal."""
     found: dict[str, str] = {}
     text = text.strip().strip("`")
     while text:
@@ -95,7 +95,7 @@ def _inputs(text: str) -> dict[str, str] | None:
 
 
 def _literal(text: str) -> str | None:
-    """A value of JSON or Python, as Python writes it; None for anything else, and for floats: how exact is not said."""
+    """Return a JSON or Python value as Python writes it; None for anything else, and for floats, whose tolerance is unknown."""
     spelled = _CONSTANT.sub(lambda word: _PYTHON.get(word[0], word[0]), text.strip().strip("`*").strip())
     try:
         value = ast.literal_eval(spelled)

@@ -1,7 +1,8 @@
-"""Python in a text, line by line: fenced blocks, top-level chunks, and runs of code between prose. Nothing is parsed or run.
+"""Find Python in a text, line by line: fenced blocks, top-level chunks, and runs of code between prose. Nothing is parsed or
+run.
 
-Every pattern is linear in the text. Lines are told apart by how they begin; strings and brackets that stay open over
-several lines are followed, so that a docstring may hold fences, prose or code.
+Every pattern is linear in the text. Lines are classified by how they begin; strings and brackets that stay open over
+several lines are tracked, so a docstring may contain fences, prose or code.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _BOUND_BY_IMPORT = re.compile(r"([\w*]+)[\w.]*(?:[ \t]+as[ \t]+(\w+))?")
 
 
 class Block(NamedTuple):
-    """A fenced block. `language` is "python", "" where none is named, or another's name."""
+    """A fenced block. `language` is "python", "" if none is named, or another language's name."""
 
     code: str
     language: str
@@ -48,7 +49,7 @@ class Block(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """A top-level statement with what belongs to it, or a stretch of prose. `names` are bound by it; `open` says that it
+    """A top-level statement with everything that belongs to it, or a stretch of prose. It binds `names`; `open` is True if it
     ends within a string, a bracket or a header without a body.
     """
 
@@ -59,14 +60,14 @@ class Chunk(NamedTuple):
 
 
 class State(NamedTuple):
-    """What is open at the end of a line: a triple-quoted string, and how many brackets."""
+    """What is open at the end of a line: a triple-quoted string, and the number of brackets."""
 
     quote: str = ""
     depth: int = 0
 
 
 def after(line: str, state: State) -> State:
-    """What is open after this line."""
+    """Return the state after this line."""
     quote, depth, at = state.quote, state.depth, 0
     while True:
         if quote:
@@ -83,19 +84,19 @@ def after(line: str, state: State) -> State:
 
 
 def indent_of(line: str) -> int:
-    """How many blanks a line begins with."""
+    """Return the number of blanks at the start of a line."""
     return len(line) - len(line.lstrip(" \t"))
 
 
 def dedented(code: str) -> str:
-    """The code without the first line's indentation, as far as the other lines have it too."""
+    """Return the code without the first line's indentation, as far as the other lines have it, too."""
     lines = code.strip("\n").split("\n")
     margin = next((indent_of(line) for line in lines if line.strip()), 0)
     return "\n".join(line[min(margin, indent_of(line)) :] for line in lines)
 
 
 def kind_of(line: str) -> tuple[str, str]:
-    """What a line at the left margin begins, and the name it binds; "prose" where it looks like no Python."""
+    """Return what a line at the left margin begins, and the name that it binds; "prose" if it does not look like Python."""
     for kind, pattern in _KINDS:
         if match := pattern.match(line):
             return kind, (match[1] if match.lastindex else "")
@@ -104,7 +105,7 @@ def kind_of(line: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=256)
 def chunks(text: str) -> tuple[Chunk, ...]:
-    """The top-level chunks of a text; joined with newlines they give it back. Comments stay with what stands before them;
+    """Return the top-level chunks of a text; joined with newlines they reproduce it. Comments belong to the chunk before them;
     a text that begins with indented lines begins with a chunk of kind "indented".
     """
     found: list[Chunk] = []
@@ -126,7 +127,7 @@ def chunks(text: str) -> tuple[Chunk, ...]:
 
 
 def _beginning(line: str, kind: str, state: State) -> tuple[str, str] | None:
-    """Kind and name of the chunk that this line begins; None where it goes on with the chunk before."""
+    """Return kind and name of the chunk that this line begins; None if it continues the chunk before."""
     if not line or line[0] in " \t#" or state.quote:
         return None
     begins = kind_of(line)
@@ -148,7 +149,7 @@ def _chunk(kind: str, name: str, lines: list[str], state: State) -> Chunk:
 
 
 def runs(text: str) -> list[tuple[str, bool]]:
-    """The stretches of code between prose in a text without fences, and whether the text ends in it."""
+    """Return the stretches of code between prose in a text without fences, each with whether the text ends in it."""
     found: list[tuple[str, bool]] = []
     pending: list[Chunk] = []
     for chunk in [*chunks(text), None]:
@@ -161,8 +162,8 @@ def runs(text: str) -> list[tuple[str, bool]]:
 
 
 def fences(text: str) -> tuple[list[Block], str]:
-    """The fenced blocks of a text, and the text outside of them. A fence within a string of the block belongs to the string;
-    one that names a language ends the block before it; a text that begins with code may leave out the first fence.
+    """Return the fenced blocks of a text, and the text outside them. A fence within a string of the block belongs to the
+    string; one that names a language ends the block before it; a text that begins with code may omit the first fence.
     """
     blocks: list[Block] = []
     outside: list[str] = []
@@ -211,7 +212,7 @@ def _fence(line: str) -> _Fence | None:
 
 
 def _begun(text: str) -> _Fence | None:
-    """A fence before the text, where it begins with code and its first fence has no language: only the end was given."""
+    """Return a fence before the text if it begins with code and its first fence has no language: that one closes the block."""
     before, line = "", ""
     for match in re.finditer(r"^.*(?:```|~~~).*$", text, re.MULTILINE):
         before, line = text[: match.start()], match[0]
@@ -226,7 +227,7 @@ def _begun(text: str) -> _Fence | None:
 
 
 def _end(line: str, fence: _Fence | None, opened: _Fence, state: State) -> str | None:
-    """What this line still gives to the block that it ends; None where it does not end it."""
+    """Return the part of this line that belongs to the block that it ends; None if it does not end it."""
     if fence is None:
         late = line.rstrip().endswith(opened.sign) and opened.language in ("python", "") and not state.quote
         return line.rstrip().rstrip(opened.sign[0]) if late else None

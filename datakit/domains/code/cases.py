@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn
 
 _LISTS_OF_CASES = {"public_test_cases", "private_test_cases"}
-_MOST = 1 << 29  # bytes of packed tests: the largest of LiveCodeBench's are a tenth
+_MOST = 1 << 29  # maximum bytes of packed tests: ten times LiveCodeBench's largest
 _METHOD = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t]+(?!__)(\w+)[ \t]*\(", re.MULTILINE)
 _LISTS = "def lists(value):\n    return [lists(item) for item in value] if isinstance(value, (list, tuple)) else value"
-"""JSON has no tuples: where it says a list, a program may answer with either."""
+"""JSON has no tuples: if it has a list, a program may answer with either."""
 
 
 class Runnable(NamedTuple):
-    """Tests as the sandbox runs them."""
+    """Tests in the form that the sandbox runs."""
 
     tests: str
     style: str
@@ -28,12 +28,12 @@ class Runnable(NamedTuple):
 
 
 class CannotRun(Exception):
-    """Tests that cannot be run here; the message says why."""
+    """Raised for tests that cannot be run here; the message says why."""
 
 
-@functools.lru_cache(maxsize=2)  # who reads a prompt's tests asks several times, and changes nothing
+@functools.lru_cache(maxsize=2)  # callers read a prompt's tests several times, and change nothing
 def load(tests: str) -> Any:
-    """The list or mapping that tests are, packed as LiveCodeBench's private ones or not; None where they are none."""
+    """Return the list or mapping in tests, also packed as LiveCodeBench's private ones are; None if they are neither."""
     try:
         found = json.loads(tests)
     except (ValueError, RecursionError):
@@ -42,7 +42,7 @@ def load(tests: str) -> Any:
 
 
 def styles(data: Any) -> tuple[set[str], str]:
-    """The formats whose documented keys the data has, and what was seen."""
+    """Return the formats whose documented keys the data has, and the keys found, as text."""
     items = data if isinstance(data, list) else [data]
     keys = sorted({str(key) for item in items if isinstance(item, dict) for key in item})
     seen = f"keys {', '.join(keys)}" if keys else ""
@@ -58,13 +58,13 @@ def styles(data: Any) -> tuple[set[str], str]:
         if {"inputs", "outputs"} <= has:
             shown.add("apps" if item.get("fn_name") or item.get("starter_code") else "stdin, several inputs")
         if not shown:
-            return set(), seen  # one item that is no test spoils them all
+            return set(), seen  # one invalid item makes all invalid
         found |= shown
     return {"stdin"} if found == {"stdin, several inputs"} else found, seen
 
 
 def entry_of(tests: str, entry_point: str | None) -> str | None:
-    """The function that the cases call: the column's, where it may be LiveCodeBench's metadata, or what the tests say."""
+    """Return the function that the cases call: from the column, which may be LiveCodeBench's metadata, or from the tests."""
     given = _func_name(entry_point) if entry_point and entry_point.lstrip().startswith("{") else entry_point
     data = load(tests) if given is None else None
     for item in data if isinstance(data, list) else [data]:
@@ -76,7 +76,7 @@ def entry_of(tests: str, entry_point: str | None) -> str | None:
 
 
 def livecodebench(tests: str, entry_point: str | None) -> Runnable:
-    """Cases of input, output and testtype; functional ones have an argument a line of the input, as JSON."""
+    """Convert cases of input, output and testtype; functional ones have one argument per line of the input, as JSON."""
     cases = list(_cases(load(tests)))
     kinds = {str(case.get("testtype")) for case in cases}
     if kinds == {"stdin"}:
@@ -89,7 +89,7 @@ def livecodebench(tests: str, entry_point: str | None) -> Runnable:
 
 
 def apps(tests: str, entry_point: str | None) -> Runnable:
-    """Inputs and outputs of a function; an output may stand in a list of one."""
+    """Convert inputs and outputs of a function; an output may be wrapped in a list of one."""
     data = load(tests)
     if not isinstance(data, dict) or not isinstance(data.get("inputs"), list) or not isinstance(data.get("outputs"), list):
         raise CannotRun("the tests are no mapping of inputs and outputs")
@@ -100,7 +100,7 @@ def apps(tests: str, entry_point: str | None) -> Runnable:
         return Runnable(tests, "stdin", None)
     pairs = []
     for given, wanted in zip(data["inputs"], data["outputs"], strict=True):
-        if isinstance(given, str):  # an argument a line, as LiveCodeBench has it
+        if isinstance(given, str):  # one argument per line, as in LiveCodeBench
             pairs.append((_lines(given), [_value(wanted) if isinstance(wanted, str) else wanted]))
         else:
             boxed = wanted if isinstance(wanted, list) and len(wanted) == 1 else []
@@ -109,7 +109,7 @@ def apps(tests: str, entry_point: str | None) -> Runnable:
 
 
 def _functional(cases: list[tuple[list[Any], list[Any]]], name: str | None) -> Runnable:
-    """Calls with their possible results, of a function or of a method of Solution, whichever the program has."""
+    """Return calls with their possible results, of a function or of a method of Solution, whichever the program has."""
     if name is None:
         raise CannotRun("no func_name, fn_name or entry_point says which function the tests call")
     lines = [_LISTS]
@@ -123,14 +123,14 @@ def _functional(cases: list[tuple[list[Any], list[Any]]], name: str | None) -> R
 
 
 def _with_numbers(value: Any) -> Any:
-    """JSON makes text of a mapping's whole numbers; they become numbers again, as in APPS's own harness."""
+    """Turn a mapping's keys back into whole numbers, which JSON wrote as text, as APPS's own harness does."""
     if isinstance(value, dict) and value and all(re.fullmatch(r"-?\d{1,18}", key) for key in value):
         return {int(key): item for key, item in value.items()}
     return value
 
 
 def _cases(data: Any) -> Iterator[dict[str, Any]]:
-    """The cases of a list, or of public and private lists, each as data or as text."""
+    """Yield the cases of a list, or of public and private lists, each as data or as text."""
     if isinstance(data, dict) and _LISTS_OF_CASES & data.keys():
         for key in sorted(_LISTS_OF_CASES, reverse=True):  # the public ones first
             found = data.get(key) or []
@@ -157,7 +157,7 @@ def _value(text: str) -> Any:
 
 
 def _func_name(metadata: Any) -> str | None:
-    """LiveCodeBench's metadata, as text or not."""
+    """Return the function's name from LiveCodeBench's metadata, which may be text."""
     found = metadata
     if isinstance(metadata, str):
         try:
@@ -169,14 +169,14 @@ def _func_name(metadata: Any) -> str | None:
 
 
 class _TextOnly(pickle.Unpickler):
-    """No pickle of another's is loaded, but one that holds nothing but text is only text."""
+    """An unpickler that accepts nothing but text, so that a foreign pickle cannot run code."""
 
     def find_class(self, module: str, name: str) -> NoReturn:
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
 def _unpacked(tests: str) -> Any:
-    """Private tests as LiveCodeBench packs them: JSON, pickled, compressed, in base64; None where they are not."""
+    """Unpack private tests of LiveCodeBench: JSON, pickled, compressed, in base64; None for anything else."""
     try:
         packed = base64.b64decode(tests.strip(), validate=True)
         text = _TextOnly(io.BytesIO(zlib.decompressobj().decompress(packed, _MOST))).load()

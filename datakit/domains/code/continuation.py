@@ -1,4 +1,4 @@
-"""Completions: a response that goes on where the prompt's code ends, with the body of its last function."""
+"""Completions: responses that continue the prompt's code with the body of its last function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NO_BODY = ("def", "class", "prose", "prompt", "more", "decorator")
 
 
 class Completion(NamedTuple):
-    """The prompt's code with its end. `sure` is False where the response may have been cut off within the function."""
+    """The prompt's code with its continuation. `sure` is False if the response may have been cut off within the function."""
 
     text: str
     sure: bool
@@ -21,13 +21,13 @@ class Completion(NamedTuple):
 
 class _Line(NamedTuple):
     text: str
-    state: State  # what is open where it begins
+    state: State  # what is open at its start
 
 
 def complete(given: str, body: str, entry_point: str | None, ended: bool) -> Completion | None:
-    """The prompt's code with a response as the rest of its last function, and with the helpers that follow it; None where
-    the response is no such rest. It ends at the first other statement, a cut-off helper, or where the
-    entry point is defined again. `ended` says that nothing is cut off after the text.
+    """Return the prompt's code with a response as the rest of its last function, and with the helpers that follow; None if
+    the response is not such a rest. It ends at the first other statement, at a cut-off helper, or where the
+    entry point is defined again. `ended`: the text was not cut off.
     """
     indent = _body_indent(given)
     shaped = _shaped(body.strip("\n"), indent) if indent is not None else None
@@ -47,7 +47,7 @@ def complete(given: str, body: str, entry_point: str | None, ended: bool) -> Com
 
 
 def _body_indent(given: str) -> int | None:
-    """How far the body of a code's last function is indented; None where the code does not end in a function."""
+    """Return the indentation of the body of a code's last function; None if the code does not end in a function."""
     last = chunks(given)[-1]
     lines = last.text.split("\n")
     at = [n for n, line in enumerate(lines) if kind_of(line.lstrip())[0] == "def"]
@@ -62,7 +62,7 @@ def _body_indent(given: str) -> int | None:
 
 
 def _shaped(body: str, indent: int) -> tuple[str, str] | None:
-    """The rest of a function moved to its indentation, and what follows it; None where the text does not look like one."""
+    """Return the rest of a function moved to its indentation, and what follows it; None if the text does not look like one."""
     lines, state = list[_Line](), State()
     for text in body.split("\n"):
         blanks = text[: indent_of(text)].expandtabs(4)
@@ -81,13 +81,13 @@ def _shaped(body: str, indent: int) -> tuple[str, str] | None:
         lines[first] = _Line(" " * start + lines[first].text.lstrip(), lines[first].state)
     if start:
         return _moved(lines[:end], indent - start), "\n".join(line.text for line in lines[end:])
-    found = chunks(body)  # code at the left margin is a function's inside where it returns, outside of functions of its own
+    found = chunks(body)  # code at the left margin is a function's body if it returns outside functions of its own
     statements = "\n".join(chunk.text for chunk in found if chunk.kind not in ("def", "class"))
     return (_moved(lines, indent), "") if found[0].kind not in _NO_BODY and _LEAVES.search(statements) else None
 
 
 def _moved(lines: list[_Line], by: int) -> str:
-    """The lines indented by so many blanks more, or fewer; those within a string stay."""
+    """Return the lines indented by `by` more blanks (fewer if negative); lines within a string are unchanged."""
     moved = []
     for text, state in lines:
         if state.quote or not text.strip():

@@ -18,11 +18,11 @@ from datakit.recipe.verify import VerifyCode
 from datakit.tables import Message, Prompt, Row
 
 MBPP = frozenset({"test_setup_code", "test_imports", "test_list", "challenge_test_list"})
-"""The columns that MBPP has statements in."""
+"""The columns of MBPP that contain statements."""
 
 
 class Code:
-    """Problems with tests: Python, or inputs and outputs as JSON text, a list or a mapping (formats.py)."""
+    """The domain of problems with tests: Python, or inputs and outputs as JSON text, a list or a mapping (formats.py)."""
 
     name = "code"
 
@@ -30,7 +30,7 @@ class Code:
         self.verifier: Verifier | None = CodeVerifier(options)
 
     def read(self, rows: Iterable[Row], source: str) -> Iterator[Prompt]:
-        """Prompts with their tests as text; dropped where nothing can be run."""
+        """Yield prompts with their tests as text; those without runnable tests are dropped."""
         texts = ({**row, "reference": _as_text(row.get("reference"))} for row in rows)
         for given in read_prompts(self.name, texts, source):
             prompt = given if given.reference is not None else _with_own_tests(given)
@@ -51,14 +51,14 @@ class Code:
             yield replace(prompt, test_style=style, entry_point=entry_point, dropped=dropped)
 
     def gold(self, prompt: Prompt) -> str | None:
-        """The solution as an answer."""
+        """Return the solution in the form of an answer."""
         if prompt.solution is None or "```" in prompt.solution:
             return prompt.solution
         return f"```python\n{prompt.solution.strip()}\n```"
 
 
 def _with_own_tests(prompt: Prompt) -> Prompt:
-    """The prompt with the tests that its text holds, where it holds some; it is told what its examples call."""
+    """Return the prompt with the tests in its text, if any; the function that its examples call is added to the text."""
     asked = prompt.messages[-1]["content"]
     if (asserts := asserts_in(asked)) is not None:
         return replace(prompt, reference=asserts, test_style="asserts")
@@ -70,7 +70,7 @@ def _with_own_tests(prompt: Prompt) -> Prompt:
 
 
 def _as_text(reference: Any) -> Any:
-    """Tests as text: statements line by line, of a list (also where it is JSON) or of several columns; data as JSON."""
+    """Return tests as text: statements line by line, from a list (also as JSON) or from several columns; data as JSON."""
     found = load(reference) if isinstance(reference, str) else reference
     if isinstance(found, list) and all(isinstance(test, str) for test in found):
         return "\n".join(found)

@@ -1,4 +1,4 @@
-"""Formats of tests: how each is told, and how it is handed to the sandbox, which knows four of them itself."""
+"""Formats of tests: how each is recognised, and how it is converted for the sandbox, which runs four of them directly."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _MADE: dict[str, Callable[[str, str | None], Runnable]] = {
     "unittest": suites.from_unittest,
 }
 STYLES = (*RUN_AS_THEY_ARE, *_MADE)
-"""What the column test_style may say."""
+"""The valid values of the column test_style."""
 
 
 class UnknownFormat(ValueError):
-    """Tests that show no known format, or several; the message says what was seen."""
+    """Raised for tests in no known format, or in several; the message says what was found."""
 
 
 @functools.lru_cache(maxsize=64)  # rows of responses repeat the tests of their prompt
 def style_of(tests: str, entry_point: str | None) -> str:
-    """The format of tests whose row does not say it, by the keys or names that it is documented to have."""
+    """Return the format of tests whose row does not name it, by the format's documented keys or names."""
     data = cases.load(tests)
     found, seen = cases.styles(data) if data is not None else suites.styles(tests)
     if found == {"humaneval_check"} and (entry_point or "").startswith("Solution"):
@@ -37,9 +37,9 @@ def style_of(tests: str, entry_point: str | None) -> str:
     raise UnknownFormat(f"shows {many} (seen: {what:.200}); write the column test_style, one of {', '.join(STYLES)}")
 
 
-@functools.lru_cache(maxsize=16)  # the answers to one prompt come one after the other
+@functools.lru_cache(maxsize=16)  # the answers to one prompt come in sequence
 def runnable(tests: str, style: str, entry_point: str | None) -> Runnable | CannotRun:
-    """The tests as the sandbox runs them, or why it cannot."""
+    """Return the tests in the form that the sandbox runs, or why it cannot."""
     entry_point = entry_point and entry_point.replace("()", "")  # Solution().add
     try:
         return _MADE[style](tests, entry_point) if style in _MADE else Runnable(tests, style, entry_point)

@@ -1,4 +1,4 @@
-"""What LeetCode puts in front of a solution: its answers use List, Counter, ascii_lowercase, ListNode, ... as given."""
+"""The code that LeetCode puts before a solution: its answers use List, Counter, ascii_lowercase, ListNode, ... unimported."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class TreeNode:
 
 
 def leetcode(libraries: Sequence[str]) -> str:
-    """The stars, then the modules over them (datetime and copy are modules there); pow, open, ... are Python's own again."""
+    """Return star imports, then the modules, which win (datetime and copy are modules); builtins restores pow, open, ..."""
     sorted_ones = ["from sortedcontainers import SortedDict, SortedList, SortedSet"] if "sortedcontainers" in libraries else []
-    stars = [f"from {module} import *" for module in ("typing", *_MODULES, "builtins")]  # typing's Counter gives way
+    stars = [f"from {module} import *" for module in ("typing", *_MODULES, "builtins")]  # later ones replace typing's Counter
     return "\n".join([*stars, f"import {', '.join(_MODULES)}", *sorted_ones, _NODES])
 
 
 def named(preamble: str) -> str:
-    """The same line by line, for static analysis: star imports hide every undefined name from ruff."""
+    """Return the same with named imports, for static analysis: star imports hide every undefined name from ruff."""
     return _STARS.sub(lambda star: _all_of(star[1]), preamble)
 
 
 def _all_of(module: str) -> str:
-    """`from module import *`, as the names that it gives."""
+    """Return `from module import *` as an import of the names that it gives."""
     found = importlib.import_module(module)
     names = getattr(found, "__all__", None) or [name for name in vars(found) if not name.startswith("_")]
     return f"from {module} import {', '.join(name for name in names if not keyword.iskeyword(name))}"

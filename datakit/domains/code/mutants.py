@@ -1,6 +1,6 @@
-"""Wrong variants of a right program, one small change each: a verifier that lets many of them pass is too weak.
+"""Make wrong variants of a right program, with one small change each: tests that let many of them pass are too weak.
 
-For solutions that a prompt came with, not for responses: the program is parsed here, never run.
+This is for solutions that came with a prompt, not for responses: the program is parsed here, never run.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _Node = TypeVar("_Node", bound=ast.AST)
 
 
 class Mutant(NamedTuple):
-    """A wrong variant of a program, and what is changed in it: "line 3: < becomes <="."""
+    """A wrong variant of a program, and its change: "line 3: < becomes <="."""
 
     text: str
     what: str
@@ -63,10 +63,10 @@ class _Change(NamedTuple):
 
 
 def mutants(program: str, limit: int = 8) -> list[Mutant]:
-    """At most `limit` wrong variants, the same ones every time, spread over the kinds of change and the lines.
+    """Return at most `limit` wrong variants, the same ones every time, spread over the kinds of change and the lines.
 
-    Each compiles and differs from the program. What the tests would not notice is left out where that can be seen: docstrings,
-    annotations, messages of assertions, main guards, code behind a return. Raises SyntaxError where the program has none.
+    Each compiles and differs from the program. What tests cannot notice is left out as far as possible: docstrings,
+    annotations, messages of assertions, main guards, code after a return. Raises SyntaxError if the program cannot be parsed.
     """
     tree = ast.parse(program)
     same, found = ast.unparse(tree), list[Mutant]()
@@ -87,7 +87,7 @@ def mutants(program: str, limit: int = 8) -> list[Mutant]:
 
 
 def _spread(changes: list[_Change]) -> list[_Change]:
-    """A kind's changes by a hash of where they stand, then one of each kind in turn; lines that were not yet hit first."""
+    """Order changes: one of each kind in turn, within a kind by a hash of their position; lines without a change first."""
     by_kind: dict[str, list[_Change]] = {}
     for change in sorted(changes, key=lambda change: hashlib.sha256(f"{change.line} {change.what}".encode()).digest()):
         by_kind.setdefault(change.kind, []).append(change)
@@ -105,7 +105,7 @@ def _spread(changes: list[_Change]) -> list[_Change]:
 
 
 def _alive(node: ast.AST) -> Iterator[ast.AST]:
-    """The node and what is below it, without what no test can notice."""
+    """Yield the node and its descendants, without what no test can notice."""
     yield node
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list", "type_params") or (
@@ -121,13 +121,13 @@ def _alive(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _reached(items: list[_Node]) -> list[_Node]:
-    """The statements up to the first that leaves; a list of anything else as it is."""
+    """Return the statements up to the first return, raise, break or the like; other lists are returned unchanged."""
     end = next((n for n, item in enumerate(items) if isinstance(item, _END)), len(items))
     return items[: end + 1]
 
 
 def _is_passive(node: ast.AST) -> bool:
-    """Docstrings and other bare constants, imports, main guards."""
+    """Return whether the node is a docstring or other bare constant, an import, or a main guard."""
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
     if isinstance(node, ast.If):
@@ -163,7 +163,7 @@ def _changes(node: ast.AST) -> Iterator[_Change]:
 
 
 def _set(kind: str, node: ast.AST, field: str, value: object, what: str, at: ast.AST | None = None) -> _Change:
-    """The change that puts another value into a field."""
+    """Return the change that sets a field to another value."""
     before = getattr(node, field)
     line: int = getattr(at or node, "lineno", 0)
     return _Change(kind, line, what, lambda: setattr(node, field, value), lambda: setattr(node, field, before))
@@ -204,7 +204,7 @@ def _calls(node: ast.Call) -> Iterator[_Change]:
 
 
 def _statements(node: ast.AST) -> Iterator[_Change]:
-    """Statements that are dropped, and loops that go on or stop where they should not."""
+    """Yield changes that drop statements, and that make loops continue or stop wrongly."""
     for field in ("body", "orelse"):
         body = getattr(node, field, None)
         if not isinstance(body, list) or isinstance(node, ast.Module | ast.ClassDef):

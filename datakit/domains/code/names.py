@@ -1,4 +1,4 @@
-"""Which names a piece of Python defines, uses and misses, as far as its text shows. Nothing is parsed or run."""
+"""Find the names that a piece of Python defines, uses and lacks, as far as its text shows. Nothing is parsed or run."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ _ROUNDS = 20  # helpers of helpers: deeper than any answer goes
 
 
 def plain(code: str) -> str:
-    """The code without its comments, and with its strings empty."""
+    """Return the code without comments, and with empty strings."""
     return _LITERAL.sub(lambda match: "" if match[0][0] == "#" else "''", code)
 
 
 def definitions(code: str) -> list[Chunk]:
-    """The functions and classes at the top level."""
+    """Return the functions and classes at the top level."""
     return [chunk for chunk in chunks(code) if chunk.kind in ("def", "class")]
 
 
 def owner_and_name(entry_point: str) -> tuple[str, str]:
-    """The class and the method of "Class.method"; Solution where no class is named."""
+    """Return the class and the method of "Class.method"; the class is Solution if none is named."""
     owner, _, name = entry_point.rpartition(".")
     return owner or "Solution", name
 
 
 def defines(code: str, entry_point: str | None) -> bool:
-    """Whether the code binds the entry point: at the top level, or as a method of its class."""
+    """Return whether the code binds the entry point: at the top level, or as a method of its class."""
     if not entry_point:
         return False
     owner, name = owner_and_name(entry_point)
@@ -54,23 +54,23 @@ def defines(code: str, entry_point: str | None) -> bool:
 
 
 def is_stub(code: str, name: str) -> bool:
-    """Whether the code's definition of a name has no body yet: nothing but a docstring, `...` or `pass`."""
+    """Return whether the code's definition of a name has no body yet: only a docstring, `...` or `pass`."""
     found = [chunk for chunk in definitions(code) if name in chunk.names]
     return bool(found) and _STUB.fullmatch(plain(found[-1].text).strip()) is not None
 
 
 def is_test(code: str) -> bool:
-    """Whether all that the code defines is called like a test."""
+    """Return whether everything that the code defines is named like a test."""
     return all(name.startswith(("test_", "Test")) or name == "check" for chunk in definitions(code) for name in chunk.names)
 
 
 def uses(code: str, names: Iterable[str]) -> bool:
-    """Whether one of the names stands in the code, outside of strings and comments."""
+    """Return whether one of the names occurs in the code, outside strings and comments."""
     return not set(names).isdisjoint(_WORD.findall(plain(code)))
 
 
 def unbound(code: str) -> set[str]:
-    """Names that the code calls, subscripts, takes attributes of or annotates with, and does not bind anywhere."""
+    """Return the names that the code calls, subscripts, takes attributes of or annotates with, and never binds."""
     text = plain(code)
     bound = {name for match in _BOUND.findall(text) for name in match}
     bound.update(name for chunk in chunks(code) for name in chunk.names)
@@ -80,8 +80,8 @@ def unbound(code: str) -> set[str]:
 
 
 def helpers(code: str, before: Sequence[str], behind: Sequence[str], known: set[str]) -> list[str]:
-    """What other pieces define of what the code misses and nobody knows, of several definitions the nearest before it;
-    imports first.
+    """Return the definitions in other pieces of names that the code lacks and that are not `known`, imports first; of several
+    definitions the nearest before the code.
     """
     near = [chunk for other in [*reversed(before), *behind] for chunk in chunks(other)]
     binding = {"def", "class", "import", "set"}

@@ -1,4 +1,4 @@
-"""What tests of pytest mostly use of it, as text that runs in the tests' process, where pytest need not be installed."""
+"""The part of pytest that most tests use, as text that runs in the tests' process, where pytest need not be installed."""
 
 _PYTEST = '''
 import sys
@@ -129,5 +129,5 @@ def given(name, test):
 '''
 GIVING = f"_given = dict(); exec({_GIVEN!r}, _given)"
 FIXTURES = ("capsys", "tmp_path")
-SHIM = f"_pytest = exec({_PYTEST!r}, {{}}); "  # one line, which moves none of the tests'
+SHIM = f"_pytest = exec({_PYTEST!r}, {{}}); "  # on one line, so the tests' line numbers stay
 NAMES = {"raises", "approx", "param", "mark", "fixture", "fail", "main"}

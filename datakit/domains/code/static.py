@@ -1,6 +1,6 @@
-"""What ruff says of programs before they run: undefined names and the like, of a whole batch in one process.
+"""Check programs with ruff before they run: undefined names and the like, for a whole batch in one process.
 
-compile() checks syntax, in the sandbox: of a program with syntax errors ruff says nothing here.
+compile() checks the syntax, in the sandbox: for a program with syntax errors ruff reports nothing here.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class _Finding(NamedTuple):
 
 
 def analyse(programs: Sequence[str]) -> list[str | None]:
-    """For each program None, or its first finding: "F821 undefined name 'reduce' (line 3)".
+    """Return for each program None, or its first finding: "F821 undefined name 'reduce' (line 3)".
 
-    A program on which ruff crashes or takes longer than TIMEOUT_S, or that cannot be written as UTF-8, gets None; it takes
-    no other program of the batch down.
+    A program on which ruff crashes or takes longer than TIMEOUT_S, or that cannot be written as UTF-8, gets None; it does not
+    affect other programs of the batch.
     """
     written = {}
     for number, text in enumerate(programs):
@@ -44,7 +44,7 @@ def analyse(programs: Sequence[str]) -> list[str | None]:
 
 
 def _analysed(programs: dict[int, bytes]) -> dict[int, str]:
-    """The findings by number. A batch that ruff does not survive is halved until its culprit stands alone."""
+    """Return the findings by number. A batch on which ruff crashes is halved until the culprit is alone."""
     with tempfile.TemporaryDirectory(prefix="datakit-ruff-") as folder:
         for number, text in programs.items():
             Path(folder, f"{number}.py").write_bytes(text)
@@ -63,7 +63,7 @@ def _analysed(programs: dict[int, bytes]) -> dict[int, str]:
 
 
 def _ruff(folder: str) -> list[dict[str, Any]] | None:
-    """Ruff's own rows for the files of a folder; None where it crashed or ran out of time."""
+    """Return ruff's own rows for the files of a folder; None if it crashed or ran out of time."""
     from ruff import find_ruff_bin
 
     version = f"py{sys.version_info.major}{sys.version_info.minor}"
@@ -88,7 +88,7 @@ def _ruff(folder: str) -> list[dict[str, Any]] | None:
 
 
 def _first_findings(rows: Sequence[dict[str, Any]], programs: dict[int, bytes]) -> Iterator[tuple[int, str]]:
-    """Of each program with findings the topmost; none of one whose syntax ruff does not understand."""
+    """Yield the topmost finding of each program that has any; programs with syntax errors are left out."""
     found: dict[int, list[_Finding]] = {}
     for row in rows:
         where = row["location"]

@@ -1,7 +1,7 @@
-"""Test functions of pytest and classes of unittest, as statements that the sandbox runs one after the other.
+"""Convert test functions of pytest and classes of unittest into statements that the sandbox runs one after the other.
 
-The tests' own lines stay where they are, so that a verdict names the right one; the calls come behind them. pytest itself is
-not needed: a small module of its name has what tests mostly use, and what goes beyond it is said in words.
+The tests' own lines keep their numbers, so that a verdict names the right one; the calls follow them. pytest itself is
+not needed: a small module of its name has what most tests use, and other uses are refused with a message.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from datakit.domains.code import small_pytest
 from datakit.domains.code.cases import CannotRun, Runnable
 
 PROGRAM_MODULES = {"solution", "solutions", "main", "program", "your_module"}
-"""Modules that tests import the program from: its names are there without that."""
+"""Modules from which tests import the program: its names are available without that."""
 _DEFINING = re.compile(r"\b(?:def|class|Solution)\b")
 _MARKS_THAT_MATTER = {"skip", "skipif", "xfail", "usefixtures"}
 _SET_UP = {"setup_method", "setup_class", "teardown_method", "teardown_class", "setup", "teardown"}
 
 
 def styles(tests: str) -> tuple[set[str], str]:
-    """The formats whose names Python tests define, and what was seen; both empty for what tests nothing."""
+    """Return the formats whose names Python tests define, and what was found; both empty if nothing is tested."""
     if "assert " in tests and not _DEFINING.search(tests):
-        return {"asserts"}, "assert"  # most tests of most sets: read without a parser
+        return {"asserts"}, "assert"  # most tests of most data sets: recognised without a parser
     try:
         tree = ast.parse(tests)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the sandbox says where; what is it meant to be?
@@ -35,7 +35,7 @@ def styles(tests: str) -> tuple[set[str], str]:
     if cases := _test_cases(tree):
         seen["unittest"] = f"class {next(iter(cases))}(TestCase)"
     pytests = [name for name, _ in _test_functions(tree) if name.partition(".")[0] not in cases]
-    if pytests and not called.issuperset(pytests):  # tests that call their functions themselves are statements like others
+    if pytests and not called.issuperset(pytests):  # tests that call their functions themselves are plain statements
         seen["pytest"] = f"def {pytests[0].rpartition('.')[2]}("
     if any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in tree.body):
         seen["solution_method" if "Solution" in names else "humaneval_check"] = "def check("
@@ -47,7 +47,7 @@ def styles(tests: str) -> tuple[set[str], str]:
 
 
 def from_pytest(tests: str, entry_point: str | None) -> Runnable:
-    """Every test function called once, with its parameters and the fixtures of the same file."""
+    """Call every test function once, with its parameters and the fixtures of the same file."""
     tests = tests.replace("\r\n", "\n").replace("\r", "\n")
     tree = _parsed(tests)
     _refuse(tree)
@@ -62,7 +62,7 @@ def from_pytest(tests: str, entry_point: str | None) -> Runnable:
 
 
 def from_unittest(tests: str, entry_point: str | None) -> Runnable:
-    """Every test method run by itself, as unittest's debug() does: setUp, the test, tearDown, and nothing caught."""
+    """Run every test method on its own, as unittest's debug() does: setUp, the test, tearDown, without catching anything."""
     tests = tests.replace("\r\n", "\n").replace("\r", "\n")
     tree = _parsed(tests)
     return _runnable(tests, tree, _unittest_calls(tree, _test_cases(tree)), entry_point)
@@ -94,7 +94,7 @@ def _functions(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.FunctionDef 
 
 
 def _test_functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    """What pytest collects: functions test_*, and such methods of classes Test*, as Class.method."""
+    """Yield what pytest collects: functions test_*, and such methods of classes Test*, as Class.method."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
             yield node.name, node
@@ -103,7 +103,7 @@ def _test_functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | a
 
 
 def _test_cases(tree: ast.Module) -> dict[str, list[str]]:
-    """The classes below TestCase with their test methods, those of their bases in the file, too."""
+    """Return the subclasses of TestCase with their test methods, also inherited ones from the same file."""
     found = dict[str, list[str]]()
     for node in tree.body:
         if not isinstance(node, ast.ClassDef):
@@ -117,7 +117,7 @@ def _test_cases(tree: ast.Module) -> dict[str, list[str]]:
 
 
 def _decorated(node: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> list[ast.expr]:
-    """The decorators of this last name: pytest.fixture, pytest.mark.parametrize(...)."""
+    """Return the decorators whose last name is `name`: pytest.fixture, pytest.mark.parametrize(...)."""
     plain = [decorator.func if isinstance(decorator, ast.Call) else decorator for decorator in node.decorator_list]
     return [
         whole for whole, called in zip(node.decorator_list, plain, strict=True) if ast.unparse(called).split(".")[-1] == name
@@ -140,7 +140,7 @@ def _call(name: str, node: ast.FunctionDef | ast.AsyncFunctionDef, fixtures: Map
 
 
 def _fixture(name: str, test: str, fixtures: Mapping[str, ast.AST], above: tuple[str, ...]) -> str:
-    """A fixture as the call that makes it."""
+    """Return a fixture as the call that makes it."""
     node = fixtures.get(name)
     if node is None and name in small_pytest.FIXTURES:
         return f"_given['given']({name!r}, {test!r})"
@@ -153,7 +153,7 @@ def _fixture(name: str, test: str, fixtures: Mapping[str, ast.AST], above: tuple
 
 
 def _parameters(decorator: ast.expr, test: str) -> list[str]:
-    """The names of pytest.mark.parametrize(names, values)."""
+    """Return the names of pytest.mark.parametrize(names, values)."""
     if isinstance(decorator, ast.Call) and decorator.args and not any(word.arg == "indirect" for word in decorator.keywords):
         try:
             names = ast.literal_eval(decorator.args[0])
@@ -179,14 +179,14 @@ def _unittest_calls(tree: ast.Module, cases: Mapping[str, list[str]]) -> list[st
 
 
 def _refuse(tree: ast.Module) -> None:
-    """CannotRun for what the small pytest does not have."""
+    """Raise CannotRun for what the small pytest does not have."""
     for node in ast.walk(tree):
         if used := _beyond(node):
             raise CannotRun(f"the tests use {used}, which is not supported here")
 
 
 def _refuse_stderr(tree: ast.Module) -> None:
-    """CannotRun where tests look at what was printed on stderr: it does not come over from the program's process."""
+    """Raise CannotRun if tests read stderr: it is not transferred from the program's process."""
     read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     for node in ast.walk(tree):
         match node:
@@ -227,7 +227,7 @@ def _imports_of_program(tree: ast.Module) -> list[ast.ImportFrom]:
 
 
 def _edited(tests: str, tree: ast.Module) -> str:
-    """The tests without imports of the program and calls of a test runner, with the small pytest where it is imported."""
+    """Return the tests without imports of the program and calls of a test runner, with the small pytest if it is imported."""
     edits = list[tuple[ast.stmt, str]]()
     for taken in _imports_of_program(tree):
         again = [f"{alias.asname} = {alias.name}" for alias in taken.names if alias.asname not in (None, alias.name)]

@@ -33,7 +33,7 @@ VERSION = 2  # a change that can change a verdict makes a new one
 TIMEOUT_S = 5.0
 MEMORY_MB = 1024
 GOLD_STEPS = 5
-"""A prompt's own limit is timeout_s doubled up to so many times: one sandbox serves all prompts of a step."""
+"""How many times timeout_s may be doubled for a prompt's own limit: one sandbox serves all prompts of a step."""
 _DEFAULTS = {
     "float_tolerance": 1e-6,
     "gold_time": None,
@@ -42,17 +42,17 @@ _DEFAULTS = {
     "static": "fail",
     "timeout_s": TIMEOUT_S,
 }
-"""What can change a verdict, and is no part of the verifier's name."""
+"""The defaults of the options that can change a verdict; at its default an option is not part of the verifier's name."""
 _FUTURE = re.compile(r"^from __future__ import [^(\n]*\n", re.MULTILINE)
-_REMEMBERED = 10_000  # verdicts on equal programs and tests: samples often agree
+_REMEMBERED = 10_000  # cached verdicts on equal programs and tests: samples often agree
 
 
 class CodeVerifier:
-    """Programs that are run against the tests of their prompt, in a sandbox (datakit/sandbox)."""
+    """A verifier that runs programs against the tests of their prompt, in a sandbox (datakit/sandbox)."""
 
     wrong: frozenset[Outcome] = frozenset({"failed", "timeout"})
     faults: Mapping[str, Outcome] = {"timeout": "unverifiable", "crash": "unverifiable"}
-    """The sandbox holds its own limits: what the engine has to end is the harness's trouble, never a wrong answer."""
+    """The sandbox enforces its own limits: a row that the engine has to end is the harness's fault, never a wrong answer."""
     retries_timeouts = True
     forks = False  # the sandbox has processes of its own
 
@@ -61,7 +61,7 @@ class CodeVerifier:
         self.limits = Limits(
             options.timeout_s or TIMEOUT_S, options.memory_mb or MEMORY_MB, float_tolerance=options.float_tolerance
         )
-        # Far behind the sandbox's own: each of many inputs has a timeout.
+        # Far longer than the sandbox's own limit: each of many inputs has a timeout.
         self.deadline_s = 60 + 100 * self.limits.timeout_s * (1 if options.gold_time is None else 2**GOLD_STEPS)
         told = {
             "float_tolerance": options.float_tolerance,
@@ -80,7 +80,7 @@ class CodeVerifier:
         self._remembered: dict[tuple[str, Runnable, int], Execution] = {}
 
     def preflight(self) -> None:
-        """Try the sandbox and ruff, so that what is missing stops the build before the first request is paid for."""
+        """Try the sandbox and ruff, so that a missing one stops the build before the first request is paid for."""
         with Sandbox(self.options.libraries, self.limits, unsafe=self.options.allow_unsafe):
             pass
         if analyse(["name"]) == [None]:
@@ -91,7 +91,8 @@ class CodeVerifier:
         self._sandbox(0)
 
     def verify(self, rows: Rows) -> Iterator[Verdict]:
-        """One verdict a row of text, messages, reference, test_style, entry_point, complete, for gold_time solution."""
+        """Yield one verdict per row of text, messages, reference, test_style, entry_point, complete, and for gold_time
+        solution."""
         found = [self._program(row) for row in rows]
         findings = iter(analyse([self._analysed(one[0].text) for one in found if not isinstance(one, Verdict)]))
         for row, one in zip(rows, found, strict=True):
@@ -109,7 +110,7 @@ class CodeVerifier:
             yield Verdict(done.outcome, program.text, f"{done.detail} [{', '.join([*notes, self._tier])}]")
 
     def _program(self, row: Row) -> tuple[Program, Runnable] | Verdict:
-        """The program of a response and its tests, or the verdict that there is nothing to run."""
+        """Return the program of a response and its tests, or the verdict that there is nothing to run."""
         if row["reference"] is None:
             return Verdict("unverifiable", detail="no tests")
         tests = runnable(row["reference"], row["test_style"], row["entry_point"])
@@ -122,7 +123,7 @@ class CodeVerifier:
         if not row.get("complete", True) and not program.sure:
             return Verdict("unparseable", program.text, "cut off before the code ended")
         if tests.style == "solution_method":
-            future = "".join(_FUTURE.findall(program.text))  # Python wants these first
+            future = "".join(_FUTURE.findall(program.text))  # Python requires these first
             program = program._replace(text=f"{future}{self._preamble}{_FUTURE.sub('', program.text)}")
         return program, tests
 
@@ -131,7 +132,7 @@ class CodeVerifier:
         return named(self._preamble)
 
     def _analysed(self, program: str) -> str:
-        """The program as static analysis sees it."""
+        """Return the program in the form for static analysis."""
         return program.replace(self._preamble, self._preamble_named, 1)
 
     def _run(self, program: str, tests: Runnable, step: int) -> Execution:
@@ -146,7 +147,8 @@ class CodeVerifier:
         return self._remembered[key]
 
     def _step(self, row: Row, tests: Runnable) -> int:
-        """How often timeout_s is doubled for a prompt: until there is room for gold_time times what its own solution takes."""
+        """Return how many times timeout_s is doubled for a prompt: until it holds gold_time times the time of its own
+        solution."""
         if self.options.gold_time is None or not row.get("solution"):
             return 0
         key = hash((row["solution"], tests))
@@ -164,7 +166,7 @@ class CodeVerifier:
         return time.monotonic() - began_at if done.outcome == "passed" else 0.0
 
     def _sandbox(self, step: int) -> Sandbox:
-        """The sandbox whose limit is timeout_s doubled so often; started where it is new."""
+        """Return the sandbox whose limit is timeout_s doubled `step` times; start it if it is new."""
         if step not in self._sandboxes:
             limits = replace(self.limits, timeout_s=self.limits.timeout_s * 2**step)
             sandbox = Sandbox(self.options.libraries, limits, unsafe=self.options.allow_unsafe)
@@ -179,7 +181,7 @@ class CodeVerifier:
 
 
 def _each(tests: Runnable) -> Iterator[Runnable]:
-    """Tests that share one limit: all of a function's together, every input of a script by itself."""
+    """Yield the tests that share one limit: all of a function's together, every input of a script on its own."""
     cases = read_cases(tests.tests) if tests.style == "stdin" else []
     if not cases or isinstance(cases, str):
         yield tests

@@ -1,1 +1,1 @@
-"""Dialogue over a knowledge base: prompts carry what was retrieved, and an answer is right when its values are."""
+"""Dialogue over a knowledge base: prompts contain what was retrieved, and an answer is right if its values are."""

@@ -23,7 +23,7 @@ Turns = Sequence[tuple[str, str]]
 
 
 class Dialogue:
-    """Task-oriented dialogue over a knowledge base."""
+    """The domain of task-oriented dialogue over a knowledge base."""
 
     name = "dialogue"
 
@@ -32,9 +32,9 @@ class Dialogue:
         self.options = options
 
     def read(self, rows: Iterable[Row], source: str) -> Iterator[Prompt]:
-        """A prompt of each row of messages that end with the user's; of a whole dialogue one of each of its answers.
+        """Yield one prompt per row of messages that end with the user's; for a whole dialogue one per answer in it.
 
-        Dropped where the gold answer has no value of the knowledge base: nothing could be right or wrong there.
+        A prompt is dropped if the gold answer has no value of the knowledge base: nothing could be right or wrong then.
         """
         kb = load(self.options)
         for number, row in enumerate(rows, start=1):
@@ -55,7 +55,7 @@ class Dialogue:
                     yield self._prompt({**row, **own_id}, turns[:at], turns[at][1], known, source, number)
 
     def gold(self, prompt: Prompt) -> str | None:
-        """The gold answer as it is."""
+        """Return the gold answer unchanged."""
         found: str | None = reference_of(prompt.reference).get("response")
         return found
 
@@ -64,7 +64,7 @@ class Dialogue:
         return kb_of_row(entities, tuple(self.options.columns), tuple(sorted(self.options.spellings.items())))
 
     def _prompt(self, row: Row, turns: Turns | None, answer: Any, kb: KnowledgeBase, source: str, number: int) -> Prompt:
-        """One prompt; what is no conversation at all read_prompt refuses."""
+        """Return one prompt; read_prompt refuses what is not a conversation."""
         if turns is None or not turns[-1][1].strip():
             prompt = read_prompt(self.name, row, source, number)
             if prompt.dropped is None:
@@ -87,7 +87,7 @@ class Dialogue:
 
 
 def _about(kb: KnowledgeBase, values: Sequence[str], turns: Turns) -> list[str]:
-    """The names of the entities that a gold answer is about: those that it names, else the one that was named last."""
+    """Return the names of the entities that a gold answer is about: those that it names, else the one that was named last."""
     names = set(kb.names)
     named = [value for value in values if value in names]
     before = [value for _, text in turns for value in kb.find(text) if value in names]
@@ -95,9 +95,11 @@ def _about(kb: KnowledgeBase, values: Sequence[str], turns: Turns) -> list[str]:
 
 
 def _turns(row: Row) -> tuple[Turns | None, bool]:
-    """The conversation of a row, its messages in any published form or its prompt; and whether it is a whole dialogue.
+    """Return the conversation of a row, from its messages in any published form or its prompt; and whether it is a whole
+    dialogue.
 
-    {role, content} is one where it ends with the assistant's; the other forms are dialogues always. It begins with the user's.
+    {role, content} is a whole dialogue if it ends with the assistant's turn; the other forms always are. It begins with the
+    user's.
     """
     value = row.get("messages", row.get("prompt"))
     if isinstance(value, str):
@@ -117,7 +119,7 @@ def _turns(row: Row) -> tuple[Turns | None, bool]:
 
 
 def _entities(value: Any, where: str) -> list[dict[str, Any]]:
-    """A row's own knowledge: a list of objects, or JSON text of one; nothing is an empty one."""
+    """Return a row's own knowledge: a list of objects, also as JSON text; a missing one is an empty list."""
     given = value
     if isinstance(value, str):
         try:

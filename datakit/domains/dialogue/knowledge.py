@@ -1,7 +1,7 @@
-"""A knowledge base: its entities, their values, and where a text has them.
+"""A knowledge base: its entities, their values, and finding them in a text.
 
 `train retriever` reads knowledge bases the same way (train/retriever/knowledge.py): neither package imports the other, and a
-test holds both to the same findings.
+test checks that both find the same.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DIGITS = re.compile(r"(?<=\d) (?=\d)")
 
 
 def words(text: str, spellings: Mapping[str, str]) -> str:
-    """The words of a text in small letters, without punctuation, each in the one spelling that is said for it.
+    """Return the words of a text in lower case, without punctuation, each in the spelling that `spellings` gives for it.
 
     >>> words("The Golden Wok, in the center!", {"center": "centre"})
     'the golden wok in the centre'
@@ -34,7 +34,7 @@ def words(text: str, spellings: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class KnowledgeBase:
-    """Entities with their attributes as texts; an entity is named by the first of the columns that it has."""
+    """Entities with their attributes as texts; an entity's name is its value in the first of the columns that it has."""
 
     columns: tuple[str, ...]
     entities: tuple[Mapping[str, str], ...]
@@ -42,24 +42,24 @@ class KnowledgeBase:
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], spellings: Mapping[str, str]) -> KnowledgeBase:
-        """Of rows of any file; where no columns are named, all that there are."""
+        """Make a knowledge base from rows of any file; without named columns, from all columns."""
         named = tuple(columns) or tuple(dict.fromkeys(column for row in rows for column in row))
         entities = tuple({name: str(row[name]) for name in named if row.get(name) not in (None, "")} for row in rows)
         return cls(named, entities, spellings)
 
     @cached_property
     def values(self) -> list[frozenset[str]]:
-        """Of each entity the words of its values."""
+        """The words of each entity's values."""
         return [frozenset(words(value, self.spellings) for value in entity.values()) - {""} for entity in self.entities]
 
     @cached_property
     def names(self) -> list[str]:
-        """Of each entity the words of its name."""
+        """The words of each entity's name."""
         return [words(next(iter(entity.values()), ""), self.spellings) for entity in self.entities]
 
     @cached_property
     def _by_digits(self) -> dict[str, str]:
-        """The values by what they are without blanks between digits."""
+        """The values by their form without blanks between digits."""
         return {_DIGITS.sub("", value): value for value in sorted({value for values in self.values for value in values})}
 
     @cached_property
@@ -69,29 +69,29 @@ class KnowledgeBase:
         return re.compile(rf"(?<!\w)(?:{either or '(?!)'})(?!\w)")
 
     def find(self, text: str) -> list[str]:
-        """The values that a text has, in its order, each once. Where one stands inside another, the longer one counts; a blank
-        between digits makes no difference."""
+        """Return the values in a text, in order, each once. If one is part of another, the longer one counts; blanks between
+        digits are ignored."""
         found = self._any_value.findall(words(text, self.spellings))
         return list(dict.fromkeys(self._by_digits[_DIGITS.sub("", value)] for value in found))
 
     def describe(self, at: int) -> str:
-        """An entity as text."""
+        """Return an entity as text."""
         entity = self.entities[at]
         return "; ".join(f"{column}: {entity[column]}" for column in self.columns if column in entity)
 
     def count_shared(self, found: set[str]) -> list[int]:
-        """How many of these values each entity has."""
+        """Return how many of these values each entity has."""
         return [len(values & found) for values in self.values]
 
     def values_of(self, names: Iterable[str]) -> set[str]:
-        """All values of the entities that are called so."""
+        """Return all values of the entities with these names."""
         wanted = set(names)
         return {value for name, values in zip(self.names, self.values, strict=True) if name in wanted for value in values}
 
 
 @lru_cache(maxsize=256)
 def kb_of_row(rows: str, columns: tuple[str, ...], spellings: tuple[tuple[str, str], ...]) -> KnowledgeBase:
-    """The knowledge base that a row brings, of its canonical JSON."""
+    """Return a row's own knowledge base, from its canonical JSON."""
     return KnowledgeBase.of(json.loads(rows), columns, dict(spellings))
 
 
@@ -108,7 +108,8 @@ def _loaded(path: Path, changed_ns: int, columns: tuple[str, ...], spellings: tu
 
 
 def load(options: VerifyDialogue) -> KnowledgeBase | None:
-    """The recipe's knowledge base, read once a process; None where every row brings its own. BadInput for no such file."""
+    """Return the recipe's knowledge base, read once per process; None if every row has its own. Raises BadInput if the file is
+    missing."""
     path = options.kb_path
     if path is None:
         return None
@@ -145,7 +146,7 @@ def _parquet(path: Path) -> list[dict[str, Any]]:
 
 
 def turns_of(value: Sequence[Any]) -> list[tuple[str, str]] | None:
-    """Who said what, `user` or `assistant`, of the forms in which dialogues are published; None for anything else.
+    """Return (`user` or `assistant`, text) per turn, from the forms in which dialogues are published; None for anything else.
 
     {role, content}; {user, system}, two at a time; {speaker, utterance} (ConvLab); {turn, data: {utterance}} (KVRET).
     """
@@ -169,4 +170,4 @@ def turns_of(value: Sequence[Any]) -> list[tuple[str, str]] | None:
 
 
 _ROLES = {"user": "user", "assistant": "assistant", "system": "assistant", "driver": "user"}
-"""In dialogues the system is who answers."""
+"""Our role for each published name: in dialogue data `system` is the one that answers."""

@@ -1,7 +1,7 @@
-"""Which entities a conversation is about: by the values that it shares with each, or by encoders that `train retriever` made.
+"""Retrieve the entities for a conversation: by the values that it shares with each, or by encoders from `train retriever`.
 
-The meta knowledge of what was retrieved is MK-TOD's (arXiv 2310.08877): its order, how sure the retriever is, and whether the
-conversation has named it already.
+The meta knowledge about what was retrieved is MK-TOD's (arXiv 2310.08877): its rank, the retriever's confidence, and whether
+the conversation has named it already.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from datakit.errors import BadInput, needs_extra
 
 SURE = ("low", "middle", "high")
 FILE = "retriever.json"
-AT_A_TIME = 64  # entities that are encoded together
+AT_A_TIME = 64  # entities that are encoded at a time
 
 
 class Retrieved(NamedTuple):
-    """`at`: its place in the knowledge base; `share`: how sure, from 0 to 1."""
+    """An entity: `at` is its index in the knowledge base, `share` the confidence, from 0 to 1."""
 
     at: int
     share: float
@@ -29,15 +29,15 @@ class Retrieved(NamedTuple):
 
 
 class Retriever(Protocol):
-    """Finds entities for a conversation."""
+    """A retriever, which finds entities for a conversation."""
 
     def find(self, kb: KnowledgeBase, turns: Sequence[tuple[str, str]], top: int) -> list[Retrieved]:
-        """The best `top`, the best one first; of equals the one that stands first in the knowledge base."""
+        """Return the best `top` entities, best first; ties in the order of the knowledge base."""
         ...
 
 
 class Count:
-    """By the number of values that conversation and entity share; sure is what has all values of the conversation."""
+    """A retriever by the number of values that conversation and entity share; an entity with all values has confidence 1."""
 
     def find(self, kb: KnowledgeBase, turns: Sequence[tuple[str, str]], top: int) -> list[Retrieved]:
         """See Retriever.find."""
@@ -48,7 +48,8 @@ class Count:
 
 
 class Trained:
-    """By the dot product of two BERT encoders; sure is the softmax over what is retrieved. A folder of `train retriever`."""
+    """A retriever by the dot product of two BERT encoders, from a folder of `train retriever`; the confidence is the softmax
+    over what is retrieved."""
 
     def __init__(self, folder: Path) -> None:
         described = _described(folder)
@@ -88,7 +89,8 @@ class Trained:
         return self.torch.cat(parts)
 
     def _embed(self, name: str, texts: list[str]) -> Any:
-        """[N, D]: means of states, scaled; of a conversation the last tokens count (train/retriever/modules.py, batches.py)."""
+        """Return embeddings [N, D]: scaled means of states; long conversations keep their last tokens
+        (train/retriever/modules.py, batches.py)."""
         tokenizer = self.tokenizers[name]
         rows = [tokenizer(text, truncation=False)["input_ids"] for text in texts]
         rows = [row[-self.longest :] if name == "context_encoder" else row[: self.longest] for row in rows]
@@ -113,12 +115,12 @@ def _described(folder: Path) -> dict[str, Any]:
 
 @lru_cache(maxsize=2)
 def retriever_at(folder: Path | None) -> Retriever:
-    """The retriever of a folder; of None the one that counts."""
+    """Return the retriever of a folder; for None the one that counts shared values."""
     return Count() if folder is None else Trained(folder)
 
 
 def bin_of(share: float, edges: Sequence[float]) -> str:
-    """low below the first edge, high from the second on.
+    """Return low below the first edge, high from the second on, else middle.
 
     >>> [bin_of(share, (0.25, 0.75)) for share in (0.1, 0.25, 0.75)]
     ['low', 'middle', 'high']
@@ -127,7 +129,7 @@ def bin_of(share: float, edges: Sequence[float]) -> str:
 
 
 def as_text(kb: KnowledgeBase, found: Sequence[Retrieved], edges: Sequence[float] | None) -> str:
-    """What was retrieved, an entity a line. Without edges there is no meta knowledge: not the order, either."""
+    """Return what was retrieved as text, one entity per line. Without edges there is no meta knowledge, not even the order."""
     if not found:
         return "The knowledge base has nothing on this."
     if edges is None:

@@ -1,4 +1,4 @@
-"""A response is right when it has every value of the gold answer and no value of another entity.
+"""Dialogue: a response is right when it has every value of the gold answer and no value of another entity.
 
 Outcomes: passed, failed, unparseable (cut off before its values were there), unverifiable (the reference is not one of this
 domain). `extracted` is the list of the values found, by which Entity F1 is counted. The engine adds error and timeout.
@@ -23,7 +23,7 @@ MEMORY_MB = 1024
 
 
 class DialogueVerifier:
-    """The values of a response against those of the gold answer."""
+    """A verifier that compares the values of a response with those of the gold answer."""
 
     wrong: frozenset[Outcome] = frozenset({"failed"})
     faults: Mapping[str, Outcome] = {"timeout": "timeout", "crash": "error"}
@@ -40,7 +40,7 @@ class DialogueVerifier:
         self.name = f"dialogue@{VERSION}{''.join(suffixes)}"
 
     def preflight(self) -> None:
-        """The knowledge base can be read."""
+        """Raise BadInput if the knowledge base cannot be read."""
         load(self.options)
 
     def warm(self) -> None:
@@ -51,7 +51,7 @@ class DialogueVerifier:
         limit_memory(self.memory_mb)
 
     def verify(self, rows: Rows) -> Iterator[Verdict]:
-        """One verdict a row of text, reference and complete."""
+        """Yield one verdict per row of text, reference and complete."""
         kb = load(self.options)
         for row in rows:
             yield verify_answer(row["text"], row["reference"], kb, self.options, truncated=not row.get("complete", True))
@@ -60,7 +60,7 @@ class DialogueVerifier:
 def verify_answer(
     text: str, reference: str | None, kb: KnowledgeBase | None, options: VerifyDialogue, truncated: bool = False
 ) -> Verdict:
-    """The verdict on one response. `kb`: the recipe's, where the reference has none of its own."""
+    """Return the verdict on one response. `kb`: the recipe's knowledge base, used if the reference has none of its own."""
     held = reference_of(reference)
     known = kb
     if held.get("kb") is not None:
@@ -82,7 +82,8 @@ def verify_answer(
 
 @lru_cache(maxsize=1_000)
 def reference_of(reference: str | None) -> dict[str, Any]:
-    """What a reference of this domain holds: values, entities, response, and kb where a row has its own; empty for another."""
+    """Return the content of a reference of this domain: values, entities, response, and kb if the row has its own; empty for
+    any other reference."""
     try:
         held = json.loads(reference or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Where the final answer of a mathematical response stands: text in, the answer's text out. Nothing is evaluated here.
+"""Find the final answer of a mathematical response: text in, the answer's text out. Nothing is evaluated here.
 
 Every pattern is linear in the text, or bounded: responses of 100 kB take milliseconds.
 """
@@ -14,7 +14,7 @@ from datakit.domains.boxes import closing_brace, last_boxes
 from datakit.domains.math.mentions import CHAIN, NUMBER, formulas, last_mention, spans
 
 _HASHES = re.compile(r"####(?!#)[ \t]*([^\n]*)")
-_BARE = re.compile(  # what GSM8K's hashes hold where text follows: a number or a formula; "1." begins a section
+_BARE = re.compile(  # what follows GSM8K's hashes if text comes after it: a number or a formula; "1." begins a section
     r"[\s*]*(?:\$[^$\n]{1,200}\$|\\boxed\{.*|-?\\?\$?-?[\d.,/]{0,40}\d(?:\s?\\?%)?|\([^()\n]{1,100}\))[\s*]*"
 )
 _BARE_BOX = re.compile(r"\\(?:boxed|fbox)\s{0,20}(-?\d[\d.,/]{0,100})")
@@ -37,12 +37,12 @@ _NO_WORDS = ("and", "or", "sin", "cos", "tan", "log", "ln", "sqrt", "pi")
 _SIGN = re.compile(r"[$\\=<>≤≥≠([{^*/∞+-]")
 _BARE_LINE = re.compile(r"[^=\n]{1,200}\d[^=\n]{0,200}")
 _PRAISE = re.compile(r"(?:is\s+)?(?:correct|reasonable|consistent|valid|right|verified|plausible|indeed)\b", re.IGNORECASE)
-_MOST_PHRASES = 20  # that are looked at, from the end
+_MOST_PHRASES = 20  # phrases that are examined, from the end
 _MOST_STATED = 1_000  # characters
 
 
 class Answer(NamedTuple):
-    """An answer's text, and how it was found. `sure` is False for the last resort, and where the text ends in it."""
+    """An answer's text, and how it was found. `sure` is False for the last resort, and if the text ends in the answer."""
 
     text: str
     way: str
@@ -50,9 +50,9 @@ class Answer(NamedTuple):
 
 
 def extract(text: str) -> Answer | None:
-    """The final answer: the last of the explicit ones (box, `#### N`, JSON or tagged answer, or "the answer is" with a value
-    behind it), else the last phrase that has a value somewhere, else the last expression or number anywhere. None where there
-    is nothing; a blank has no text.
+    """Return the final answer: the last of the explicit ones (box, `#### N`, JSON or tagged answer, or "the answer is" followed
+    by a value), else the last phrase with a value somewhere, else the last expression or number anywhere. None if there is
+    nothing; a blank answer has empty text.
     """
     text = statements.answer_part(text).replace("\u2212", "-")
     explicit = max(_explicit(text), key=lambda one: one[0], default=None)
@@ -71,7 +71,7 @@ def extract(text: str) -> Answer | None:
 
 
 def _explicit(text: str) -> Iterator[tuple[int, Answer]]:
-    """The last answer of each explicit kind, and where it ends: a box in a JSON field is the field's."""
+    """Yield the last answer of each explicit kind, and where it ends; a box in a JSON field belongs to the field."""
     boxed = last_boxes(text)
     if boxed:
         yield boxed[1], Answer(boxed[2], "box", True)
@@ -94,23 +94,23 @@ def _explicit(text: str) -> Iterator[tuple[int, Answer]]:
 
 
 def _fields(text: str) -> Iterator[tuple[int, Answer]]:
-    """Answers in fields of their own, which no phrase beside them changes."""
+    """Yield answers in fields of their own, which phrases around them cannot change."""
     for field in statements.fields(text):
         found = _inner(field.text, field.way, field.closed) if field.quoted else Answer(*field[1:4])
         yield field.end, found
 
 
 def _inner(value: str, way: str, sure: bool) -> Answer:
-    """A field's or tag's value, or what it says in turn: a box or a sentence in it."""
+    """Return a field's or tag's value, or the answer of a box or a sentence inside it."""
     boxed = last_boxes(value)
     return Answer(boxed[2] if boxed else _stated(value), way, sure)
 
 
 def _phrase(text: str, pattern: re.Pattern[str], firmly: bool = False, start: int = 0) -> tuple[int, Answer] | None:
-    """The last phrase that says something, and where that ends. `firmly`: only one that a value follows, or "the area is" and a
-    value, so that it can stand against a box; neither "the answer is correct", nor a check of the answer.
+    """Return the last phrase that states an answer, and where it ends. `firmly`: only one that is followed by a value, or "the
+    area is" and a value, so that it can compete with a box; not "the answer is correct", nor a check of the answer.
     """
-    if pattern is _PHRASE:  # most texts have one only at their end, and finding a plain text is many times as fast
+    if pattern is _PHRASE:  # most texts have one only at their end, and finding plain text is many times faster
         start = min((at for part in _IN_PHRASES if (at := text.find(part, start)) >= 0), default=len(text)) - 1
     for match in reversed(list(pattern.finditer(text, max(start, 0)))[-_MOST_PHRASES:]):
         rest = text[match.end() : match.end() + _MOST_STATED]
@@ -138,11 +138,11 @@ def _firmly_stated(sentence: str) -> str:
         for verb in _VERB.finditer(sentence)
         if _VALUE.match(sentence, verb.end())
     ]
-    return _stated(sentence[min(values)[1] :]) if values else ""  # behind "is" rather than behind "="
+    return _stated(sentence[min(values)[1] :]) if values else ""  # after "is" rather than after "="
 
 
 def _stated(sentence: str) -> str:
-    """The answer in what follows "the answer is": its first formula or number where there are words around it."""
+    """Return the answer in the text after "the answer is": its first formula or number if there are words around it."""
     sentence = sentence.strip().strip("*").strip()
     sentence = _CHINESE_OR.sub(", ", sentence)
     if twice := _TWO_UNITS.search(sentence):
@@ -157,7 +157,7 @@ def _stated(sentence: str) -> str:
     if number is None:
         return sentence
     end = number.start()
-    while chain := CHAIN.match(sentence, end):  # what arithmetic comes to: 12 in "3 * 4 = 12 apples"
+    while chain := CHAIN.match(sentence, end):  # the result of arithmetic: 12 in "3 * 4 = 12 apples"
         end = chain.end()
     result = NUMBER.match(sentence, end)
     return (result[0] if result and result[0] else number[0]).strip()

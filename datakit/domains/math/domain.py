@@ -16,7 +16,7 @@ from datakit.tables import Prompt, Row
 
 
 class Math:
-    """Problems with a final answer."""
+    """The domain of problems with a final answer."""
 
     name = "math"
 
@@ -24,7 +24,7 @@ class Math:
         self.verifier: Verifier | None = MathVerifier(options)
 
     def read(self, rows: Iterable[Row], source: str) -> Iterator[Prompt]:
-        """Prompts with their reference, a list of acceptable answers as JSON text; dropped where there is none."""
+        """Yield prompts with their reference (a list of acceptable answers as JSON text); those without one are dropped."""
         texts = (
             row | {"reference": _as_text(row["reference"])} if isinstance(row.get("reference"), list) else row for row in rows
         )
@@ -33,14 +33,15 @@ class Math:
             yield replace(prompt, dropped="no reference answer") if unanswered else prompt
 
     def gold(self, prompt: Prompt) -> str | None:
-        """The solution where there is one, else the reference put as an answer."""
+        """Return the solution if there is one, else the reference in the form of an answer."""
         if prompt.solution is not None or prompt.reference is None:
             return prompt.solution
         return f"The answer is \\boxed{{{golds_of(prompt.reference)[0]}}}."
 
 
 def _as_text(listed: list[Any]) -> Any:
-    """Texts and numbers of which any is right, one alone as it is; a list of other things is left for its reader to refuse."""
+    """Return a list of acceptable texts and numbers as JSON, a single one as it is; other lists unchanged: the reader refuses
+    them."""
     given = [one for one in map(number_as_text, listed) if one is not None]
     if not all(isinstance(one, str) for one in given):
         return listed

@@ -1,9 +1,9 @@
 """Whether an answer is equal to the reference, mathematically.
 
-In steps, the cheap and exact ones first: a remembered pair; equal text after the spelling is cleaned; what looks like
-arithmetic and is none; equal exact values; letters and words; inequalities as intervals; the same parts of lists, intervals,
-unions and matrices; percent, bases, units, assignments; math-verify for what is left. Model text goes into math-verify's LaTeX
-grammar only (see parsing). A reference that cannot be read gives no verdict. docs/verification.md has the steps for readers.
+In steps, the cheap and exact ones first: a remembered pair; equal text after cleaning the spelling; what only looks like
+arithmetic; equal exact values; letters and words; inequalities as intervals; the same parts of lists, intervals,
+unions and matrices; percent, bases, units, assignments; math-verify for the rest. Model text goes into math-verify's LaTeX
+grammar only (see parsing). A reference that cannot be read gives no verdict. docs/verification.md describes the steps.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from datakit.domains.math.spelling import cleaned, currency, unwrapped, without_
 from datakit.domains.math.units import conversion, measured, with_base, without_percent
 from datakit.domains.math.values import Value, same_number, scaled, value_of
 
-MAX_LENGTH = 1000  # characters of an answer or a reference that are worth comparing
-_MAX_PROSE = 3  # words of a reference that is text: a sentence can be said in many ways
+MAX_LENGTH = 1000  # maximum characters of an answer or a reference that is compared
+_MAX_PROSE = 3  # maximum words of a reference that is text: a sentence can be written in many ways
 
 _NAME = r"(?:[a-zA-Z]|\\(?:theta|alpha|beta|gamma|lambda|mu|phi|varphi)(?![a-zA-Z])\s?)(?:_\{?\w+\}?)?'*(?:\s?\(\w+\))?"
 _ASSIGNED = re.compile(
@@ -43,7 +43,7 @@ _RELATION = re.compile(r"[=<>]|\\(?:le|ge|leq|geq|ne|neq|in|approx|equiv)(?![a-z
 _CHOICE = re.compile(r"\(?([A-J])\)?[.:)]?")
 _CHOSEN = re.compile(r"(?:(?:option|choice|answer)\s*)?(?:\(([A-J])\)|([A-J])(?:[.:)]|$))(?:\s.*)?", re.IGNORECASE | re.DOTALL)
 _NOT = r"\ne"
-_PROSE = re.compile(  # words, which are no number: "there is none", "Error: ...", "infinite", f(12)
+_PROSE = re.compile(  # words that are not a number: "there is none", "Error: ...", "infinite", f(12)
     r"(?:[a-zA-Z]+[,.]?|[a-zA-Z]{3,}:|N/A) [a-zA-Z ,.'-]+|(?:[a-zA-Z/]+:? )?\(?[a-zA-Z][a-z]+(?: [a-z]{2,}){3}[a-zA-Z ,.'-]*\)?"
     r"|[a-zA-Z]{5,}|[a-df-hj-zA-Z]\(\d{1,9}\)"
 )
@@ -52,7 +52,7 @@ _WORDS = re.compile(r"[a-zA-Z]{2,}(?:[ '-]+[a-zA-Z]+)*")
 
 
 class Rules(NamedTuple):
-    """The strictness of each point: what `verify` in a recipe says of it."""
+    """The strictness of each comparison, as set in the recipe's `verify`."""
 
     percent: bool = False
     units: bool = False
@@ -64,7 +64,7 @@ LENIENT = Rules()
 
 
 def equal(reference: str, answer: str, rules: Rules = LENIENT) -> bool:
-    """Whether the answer's text says the same as the reference's. Raises UnreadableReference and CannotCompare."""
+    """Return whether the answer's text says the same as the reference's. Raises UnreadableReference and CannotCompare."""
     unreadable = None
     for gold in golds_of(reference):
         try:
@@ -102,9 +102,9 @@ def _equal(reference: str, answer: str, rules: Rules) -> bool:
 
 @lru_cache(maxsize=1_000)
 def golds_of(reference: str) -> list[str]:
-    """The answers in a reference, of which any is right: a JSON list of texts has several; [1, 2] is an interval.
+    """Return the acceptable answers in a reference: a JSON list of texts has several; [1, 2] is an interval.
 
-    Of each what stands after `####`, or in the boxes of a worked solution (its parts), else the whole.
+    Each is the text after `####`, or the boxes of a worked solution, else the whole text.
     """
     listed = None
     if reference.startswith("[") and '"' in reference:
@@ -116,19 +116,19 @@ def golds_of(reference: str) -> list[str]:
 
 
 def is_worded(reference: str) -> bool:
-    """Whether every gold in it is words and nothing to work out: "see above", N/A, \\text{east}; abc may be a product."""
+    """Return whether every gold in it is only words: "see above", N/A, \\text{east}; abc may be a product."""
     golds = [unwrapped(cleaned(gold)) for gold in golds_of(reference)]
     return all(_WORDED.fullmatch(gold) for gold in golds)
 
 
 def letters_of(golds: Sequence[str]) -> set[str]:
-    """The letters of multiple choice that references are (B, (B), \\text{(B)}); none where one of them is something else."""
+    """Return the letters of multiple choice if all references are letters (B, (B), \\text{(B)}), else an empty set."""
     found = [len(gold) < 30 and _CHOICE.fullmatch(unwrapped(gold)) for gold in golds]
     return {letter[1] for letter in found if letter} if all(found) else set()
 
 
 def _same(gold: str, said: str, rules: Rules) -> bool:
-    """Equality of cleaned texts, by the first step that decides."""
+    """Return whether cleaned texts are equal, by the first step that decides."""
     if gold == said:
         return True
     written = decided_by_notation(gold, said)
@@ -158,14 +158,14 @@ def _same_value(gold: Value, said: Value, text: str, rules: Rules) -> bool:
 
 
 def _by_choice(gold: str, said: str, rules: Rules) -> bool | None:
-    """A letter of multiple choice, in whatever brackets, with or without the text of the choice behind it."""
+    """Compare letters of multiple choice, in any brackets, with or without the text of the choice after them."""
     letter = _CHOICE.fullmatch(unwrapped(gold))
     chosen = _CHOSEN.fullmatch(unwrapped(said)) if letter else None
     return (chosen[1] or chosen[2]).upper() == letter[1] if letter and chosen else None
 
 
 def _by_words(gold: str, said: str, rules: Rules) -> bool | None:
-    """Text is compared as text, whatever its case. A sentence that is not met word by word gives no verdict."""
+    """Compare text as text, ignoring case. A sentence that is not matched word by word gives no verdict."""
     left, right = unwrapped(gold), unwrapped(said)
     if left == right:
         return True
@@ -182,7 +182,7 @@ def _by_words(gold: str, said: str, rules: Rules) -> bool | None:
 
 
 def _by_percent(gold: str, said: str, rules: Rules) -> bool | None:
-    """A percent sign on both sides, or on one: there it may be the question's unit (12% is 12), or mean a hundredth."""
+    """Compare percentages. A percent sign on one side only may be the question's unit (12% is 12), or mean a hundredth."""
     (left, left_has), (right, right_has) = without_percent(gold), without_percent(said)
     if not left_has and not right_has:
         return None
@@ -203,7 +203,7 @@ def _hundredth(value: Value, is_percent: bool) -> Value:
 
 
 def _by_base(gold: str, said: str, rules: Rules) -> bool | None:
-    """Digits and base must both agree; a base that only one side writes is the question's."""
+    """Compare numbers with bases: digits and base must agree; a base on one side only is the question's."""
     left, right = with_base(unwrapped(gold)), with_base(unwrapped(said))
     if left is None and right is None:
         return None
@@ -216,7 +216,7 @@ def _by_base(gold: str, said: str, rules: Rules) -> bool | None:
 
 
 def _by_unit(gold: str, said: str, rules: Rules) -> bool | None:
-    """5 cm is not 5 m; a unit that only one side writes is the question's."""
+    """Compare values with units: 5 cm is not 5 m; a unit on one side only is the question's."""
     left, right = measured(gold), measured(said, beside_number=value_of(gold) is not None)
     if (left.value, right.value) == (gold, said):
         return None
@@ -232,7 +232,7 @@ def _by_unit(gold: str, said: str, rules: Rules) -> bool | None:
 
 
 def _by_assignment(gold: str, said: str, rules: Rules) -> bool | None:
-    """x = 5 says what 5 says, and x \\in [0, 1] what [0, 1] does; y = 5 is another matter, and so is 2x + y = 5."""
+    """Compare assignments: x = 5 equals 5, and x \\in [0, 1] equals [0, 1]; but y = 5 and 2x + y = 5 are different answers."""
     left, right = _ASSIGNED.match(gold), _ASSIGNED.match(said)
     if left is None and right is None:
         return _by_chain(gold, said, rules)
@@ -244,7 +244,7 @@ def _by_assignment(gold: str, said: str, rules: Rules) -> bool | None:
 
 
 def _by_chain(gold: str, said: str, rules: Rules) -> bool | None:
-    """x = 2 + 3 = 5 and 2 + 3 = 5 say what they end in."""
+    """Compare chains by their ends: x = 2 + 3 = 5 and 2 + 3 = 5 mean 5."""
     first, equals, _ = said.partition("=")
     if not equals or _RELATION.search(gold):
         return None
@@ -255,7 +255,7 @@ def _by_chain(gold: str, said: str, rules: Rules) -> bool | None:
 
 
 def _by_approximation(gold: str, said: str, rules: Rules) -> bool | None:
-    r"""x \approx 3.14 is an assignment, and 36\pi \approx 113.1 is one value in two forms."""
+    r"""Compare approximations: x \approx 3.14 is an assignment, and 36\pi \approx 113.1 is one value in two forms."""
     left, right = _APPROXIMATELY.split(gold), _APPROXIMATELY.split(said)
     if len(left) + len(right) == 2:
         return None
@@ -266,7 +266,7 @@ def _by_approximation(gold: str, said: str, rules: Rules) -> bool | None:
 
 
 def _by_relation(gold: str, said: str, rules: Rules) -> bool | None:
-    r"""An inequality is the interval that it describes, a \ne b is not a = b, and a set is what is said of its elements."""
+    r"""Compare relations: an inequality is the interval that it describes, a \ne b is not a = b, and a set is its condition."""
     bare, other = without_builder(gold), without_builder(said)
     if not has_inequality(bare) and not has_inequality(other):
         return None
@@ -282,7 +282,7 @@ def _by_relation(gold: str, said: str, rules: Rules) -> bool | None:
         return None if (bare, other) == (gold, said) else _same(bare, other, rules)
     intervals, text = (left.intervals, other) if left else (right.intervals if right else "", bare)
     shape = shape_of(text)
-    if value_of(text) or (shape and not shape.kind):  # a number, a list or a set of numbers is no interval
+    if value_of(text) or (shape and not shape.kind):  # a number, a list or a set of numbers is not an interval
         return False
     if has_inequality(text):
         return None if (bare, other) == (gold, said) else _same(bare, other, rules)
@@ -290,7 +290,7 @@ def _by_relation(gold: str, said: str, rules: Rules) -> bool | None:
 
 
 def _by_parts(gold: str, said: str, rules: Rules) -> bool | None:
-    """Lists, sets, tuples, intervals, unions and matrices, part by part; None where the shapes do not compare."""
+    """Compare lists, sets, tuples, intervals, unions and matrices part by part; None if the shapes cannot be compared."""
     left, right = shape_of(gold), shape_of(said)
     if left is None and right is None:
         return None
@@ -304,7 +304,7 @@ def _by_parts(gold: str, said: str, rules: Rules) -> bool | None:
             return ours == theirs
         if left.kind != right.kind or len(left.parts) != len(right.parts):
             return None
-        # Where only the brackets differ it is wrong; math-verify decides on a union that is cut in other ways.
+        # Different brackets alone are wrong; math-verify decides on a union that is split differently.
         if _as_sets(left.parts, right.parts, rules):
             return True
         ends = [
@@ -326,7 +326,7 @@ def _in_order(gold: Shape, said: Shape, rules: Rules) -> bool:
 
 
 def _as_sets(gold: list[str], said: list[str], rules: Rules) -> bool:
-    """Whether every part has an equal one on the other side."""
+    """Return whether every part has an equal one on the other side."""
     matched: set[int] = set()
     for left in dict.fromkeys(gold):
         partners = {at for at, right in enumerate(said) if left == right}

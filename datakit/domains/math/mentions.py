@@ -1,6 +1,6 @@
-"""Formulas and numbers in running text: "so the area is 120 cm^2", "thus $x <= 2$", "hence x = 3 or x = 5".
+"""Find formulas and numbers in running text: "so the area is 120 cm^2", "thus $x <= 2$", "hence x = 3 or x = 5".
 
-What stands last counts, but for what is only said beside it: a check, a reason, a remark in brackets, an approximation.
+The last one counts, except for asides: a check, a reason, a remark in brackets, an approximation.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _AND_THEN = re.compile(r"=|\b(?:so|thus|hence|therefore|leaving|total|makes|give
 
 
 class Mention(NamedTuple):
-    """Where a formula or number stands, and what it says."""
+    """The position of a formula or number, and its text."""
 
     start: int
     end: int
@@ -81,7 +81,7 @@ class Mention(NamedTuple):
 
 
 def spans(text: str) -> list[Mention]:
-    """The formulas that are set as such, and what they hold, with the unit that stands behind one."""
+    """Return the formulas in math delimiters and their content, with the unit that follows one."""
     found = []
     for match in SPAN.finditer(text):
         inside = next(group for group in match.groups() if group).strip()
@@ -93,7 +93,7 @@ def spans(text: str) -> list[Mention]:
 
 
 def formulas(text: str) -> list[Mention]:
-    """Those, and formulas, tuples, sets and intervals that are written plainly: x = 3, (1, -4), [0, 2)."""
+    """Return the formulas of `spans`, and formulas, tuples, sets and intervals in plain text: x = 3, (1, -4), [0, 2)."""
     found = spans(text)
     taken = [(one.start, one.end) for one in found]
     plain = [match for match in _PLAIN.finditer(text) if _VARIABLE.search(match[0])] + [*_GROUPS.finditer(text)]
@@ -106,8 +106,8 @@ def formulas(text: str) -> list[Mention]:
 
 
 def last_mention(text: str) -> str:
-    """The formula or number that ends last, or the list that it ends; of an equation its right side, but for one in x and y,
-    which is a curve.
+    """Return the formula or number that ends last, or the list that it ends; for an equation its right side, unless it is in x
+    and y, which is a curve.
     """
     text = _without_asides(text.translate(_FULL_WIDTH))
     line = text.rstrip().rpartition("\n")
@@ -121,7 +121,7 @@ def last_mention(text: str) -> str:
 
 
 def _in_a_row(text: str) -> list[Mention]:
-    """What is mentioned, the last first; of two that overlap the one that ends later, or else the longer."""
+    """Return the mentions, the last first; of two that overlap the one that ends later, else the longer one."""
     found = [one for one in formulas(text) if one.text]
     found += [Mention(match.start(), match.end(), match[0]) for match in NUMBER.finditer(text) if match[0]]
     row: list[Mention] = []
@@ -138,7 +138,7 @@ def _right_side(formula: str) -> str:
 
 
 def _listed(text: str, found: list[Mention]) -> str:
-    """The last mention with those that it is listed with: x = 3 or x = 5; x = 3, y = 5; "the roots are 3 and 5"."""
+    """Return the last mention with those listed with it: x = 3 or x = 5; x = 3, y = 5; "the roots are 3 and 5"."""
     first = 0
     while first + 1 < len(found) and _AND.fullmatch(text, found[first + 1].end, found[first].start):
         first += 1
@@ -160,7 +160,7 @@ def _listed(text: str, found: list[Mention]) -> str:
 
 
 def _without_asides(text: str) -> str:
-    """A text without the check at its end, and what is only a reason or a remark in brackets there."""
+    """Return a text without a check, a reason or a remark in brackets at its end."""
     check = _CHECK.search(text)
     if check and NUMBER.search(text, 0, check.start() + 1) and not _GOES_ON.search(text, check.end()):
         text = text[: check.start()]

@@ -1,6 +1,6 @@
-r"""What looks like arithmetic and is none: dates, telephone numbers, versions, scores, page ranges, clocks; and ratios.
+r"""Notations that only look like arithmetic: dates, telephone numbers, versions, scores, page ranges, clocks; and ratios.
 
-They are compared as they are written: the score 3-2 is neither 1 nor 2-1. A ratio in other terms is the same ratio.
+They are compared as they are written: the score 3-2 is neither 1 nor 2-1. A reduced or expanded ratio is the same ratio.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MANY_DIVISIONS = re.compile(r"\d+/\d+/\d+")
 
 
 class Notation(NamedTuple):
-    """A kind and what is compared. `tight`: no blanks around the sign of a range, as in a score."""
+    """The kind of notation and the parts that are compared. `tight`: no blanks around the sign of a range, as in a score."""
 
     kind: Literal["chain", "range", "clock", "ratio"]
     parts: tuple[Fraction, ...]
@@ -29,7 +29,7 @@ class Notation(NamedTuple):
 
 
 def notation_of(text: str) -> Notation | None:
-    """What a cleaned text is, where it is written with nothing but numbers and the signs between them."""
+    """Return the notation of a cleaned text that consists only of numbers and the signs between them, else None."""
     text = unwrapped(text)
     if not text[:1].isdigit() and not text.startswith(("+", "\\", "(")):
         return None
@@ -47,7 +47,7 @@ def notation_of(text: str) -> Notation | None:
 
 
 def decided_by_notation(gold: str, said: str) -> bool | None:
-    """Whether texts of which at least one is no arithmetic say the same; None where arithmetic may decide."""
+    """Return whether two texts, at least one of which is not arithmetic, say the same; None if arithmetic may decide."""
     left, right = notation_of(gold), notation_of(said)
     kinds = {one.kind for one in (left, right) if one}
     if not kinds:
@@ -56,7 +56,7 @@ def decided_by_notation(gold: str, said: str) -> bool | None:
         return left is not None and right is not None and left.parts == right.parts
     if left and right and left.kind == right.kind:
         return _proportional(left, right) if left.kind == "ratio" else left.parts == right.parts
-    if left is None:  # a difference, or a ratio, as an answer has its value
+    if left is None:  # only the answer has a notation: a difference or a ratio may mean its value
         return None if right and right.kind == "range" else _is_worth(right, gold)
     if left.kind == "range":
         return False if left.tight else None
@@ -81,7 +81,7 @@ def _proportional(left: Notation, right: Notation) -> bool:
 
 
 def _is_worth(ratio: Notation | None, text: str) -> bool | None:
-    """2:3 is two thirds where that is written as a fraction."""
+    """Return whether a ratio equals a fraction: 2:3 is two thirds if that is written as a fraction."""
     value = value_of(text)
     if ratio is None or value is None:
         return None

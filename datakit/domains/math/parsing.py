@@ -1,10 +1,10 @@
-r"""math-verify behind a narrow door: what of it we use, and what of it we do not.
+r"""math-verify behind a narrow interface: which parts of it are used, and which are not.
 
 Its own timeouts are switched off: the engine's deadline stops what does not end. Text goes into its LaTeX grammar only,
-never into its plain-expression reader, which hands text to sympy's `parse_expr` (that evaluates Python). The grammar does
-the same with the digits of every number, so its two readers of numbers are replaced by ours. Nothing parsed is ever
-printed: `str` of a sympy object can hang. Numbers are compared here, by their relative difference, because math-verify
-compares them by an absolute one; expressions with variables must also agree where numbers are put in.
+never into its plain-expression reader, which passes text to sympy's `parse_expr` (that evaluates Python). The grammar does
+the same with the digits of every number, so its two number readers are replaced here. Parsed objects are never printed:
+`str` of a sympy object can hang. Numbers are compared here, by their relative difference, because math-verify compares them
+by an absolute one; expressions with variables must also agree when numbers are put in.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from typing import Any
 from datakit.domains.boxes import balanced
 from datakit.domains.math.values import CLOSE, Value, is_short, same_number, value_of
 
-_DIGITS = 30  # that two numbers are worked out to
+_DIGITS = 30  # precision to which numbers are evaluated
 _SAME = Fraction(1, 10**15)
 FAILS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)  # sympy's ways to give up
 _POINTS = ((7, 11), (-5, 13))  # variables take values from 7/11 on, or from -5/13
-_TAIL = 2_000  # characters: an answer stands at the end
+_TAIL = 2_000  # characters at the end in which an answer is looked for
 _ENVIRONMENT = re.compile(
     r"\\begin\{((?:align|equation|gather|eqnarray|displaymath)\*?)\}(.{1,1000}?)(?:\\\\)?\s*\\end\{\1\}", re.DOTALL
 )
 
 
 class UnreadableReference(Exception):
-    """The reference cannot be read, so nothing can be said about an answer."""
+    """Raised if the reference cannot be read, so that answers cannot be judged."""
 
 
 class CannotCompare(Exception):
-    """math-verify broke on two readable expressions: that is its trouble, not the answer's."""
+    """Raised if math-verify fails on two readable expressions: its fault, not the answer's."""
 
 
 def load() -> None:
@@ -46,7 +46,7 @@ def load() -> None:
 
 
 def equal(gold: str, said: str, rounding_allowed: bool) -> bool:
-    """Whether cleaned texts mean the same, by math-verify. Raises UnreadableReference and CannotCompare."""
+    """Return whether cleaned texts mean the same, by math-verify. Raises UnreadableReference and CannotCompare."""
     from math_verify import verify
     from sympy import Eq, Symbol, nan, zoo
 
@@ -57,7 +57,7 @@ def equal(gold: str, said: str, rounding_allowed: bool) -> bool:
     if not other:
         return False
     left, right = read[0], other[0]
-    if isinstance(left, Eq) != isinstance(right, Eq):  # of x = 5 the right side, where the other is no equation
+    if isinstance(left, Eq) != isinstance(right, Eq):  # take the right side of x = 5 if the other is not an equation
         left = left.rhs if isinstance(left, Eq) and isinstance(left.lhs, Symbol) else left
         right = right.rhs if isinstance(right, Eq) and isinstance(right.lhs, Symbol) else right
         if isinstance(left, Eq) != isinstance(right, Eq):  # x + y = 4 is not 4
@@ -77,7 +77,7 @@ def equal(gold: str, said: str, rounding_allowed: bool) -> bool:
 
 
 def answer_in(text: str) -> str | None:
-    """What math-verify takes for the answer of a whole text: the last formula in it that it can read, as text."""
+    """Return what math-verify takes for the answer of a whole text: the last formula that it can read, as text."""
     from math_verify import LatexExtractionConfig
 
     tail = text[-_TAIL:]
@@ -91,7 +91,7 @@ def answer_in(text: str) -> str | None:
 
 @lru_cache(maxsize=1)
 def _parser() -> Callable[..., list[Any]]:
-    """math-verify's `parse`, after its readers of numbers are replaced: sympy.Number(text) evaluates the text as Python."""
+    """Return math-verify's `parse` with its number readers replaced: sympy.Number(text) evaluates the text as Python."""
     from latex2sympy2_extended import latex2sympy2
     from math_verify import parse
 
@@ -101,7 +101,7 @@ def _parser() -> Callable[..., list[Any]]:
 
 
 def _as_number(text: str) -> Any:
-    """An Integer for digits, a Float for a decimal or 1e5; ValueError for what is neither."""
+    """Return an Integer for digits, a Float for a decimal or 1e5. Raises ValueError for anything else."""
     from sympy import Float, Integer
 
     text = text.replace(",", "").replace(" ", "")
@@ -120,7 +120,8 @@ def _expressions(text: str) -> list[Any]:
 
 
 def _same_symbols(gold: Any, said: Any) -> tuple[Any, Any]:
-    """One symbol a name on both sides, whatever each was taken to be (real, complex), and i for the imaginary unit."""
+    """Return both expressions with one symbol per name, whatever its assumptions (real, complex), and i as the imaginary
+    unit."""
     from sympy import Basic, I
 
     if not isinstance(gold, Basic) or not isinstance(said, Basic):
@@ -137,7 +138,7 @@ def _same_symbols(gold: Any, said: Any) -> tuple[Any, Any]:
 
 
 def _by_numbers(gold: Any, said: Any, gold_text: str, said_text: str, rounding_allowed: bool) -> bool | None:
-    """Compare numbers by their values, and expressions at a few points, where they may only be found to differ."""
+    """Compare numbers by their values, and expressions at a few points, which can only show that they differ."""
     from sympy import Expr
 
     if not isinstance(gold, Expr) or not isinstance(said, Expr):
@@ -159,7 +160,8 @@ def _by_numbers(gold: Any, said: Any, gold_text: str, said_text: str, rounding_a
 
 
 def _differ_somewhere(gold: Any, said: Any, symbols: list[Any]) -> bool | None:
-    """False is no proof of equality, so it is not said: True, or None. Sums and their kin mean little at a point."""
+    """Return True if the expressions differ at a point, else None: agreement proves nothing. Sums and the like are not
+    tried."""
     from sympy import Integral, Limit, Product, Rational, Sum
 
     if gold.has(Sum, Product, Integral, Limit) or said.has(Sum, Product, Integral, Limit):
@@ -173,7 +175,7 @@ def _differ_somewhere(gold: Any, said: Any, symbols: list[Any]) -> bool | None:
 
 
 def _number(expression: Any, values: dict[Any, Any] | None = None) -> Fraction | complex | None:
-    """A constant's value to 30 digits; None where it has none, or one that is not precise."""
+    """Return a constant's value to 30 digits; None if it has none or is not precise."""
     try:
         number = expression.subs(values or {}).doit().evalf(_DIGITS)
         if number.is_Rational:
@@ -182,7 +184,7 @@ def _number(expression: Any, values: dict[Any, Any] | None = None) -> Fraction |
             if not number.is_finite:
                 return None
             sign, mantissa, exponent, _ = number._mpf_
-            noise = number._prec == 1  # around zero
+            noise = number._prec == 1  # numerical noise around zero
             return Fraction(0) if noise else (-1 if sign else 1) * Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
         if number.is_number and number.is_finite:
             real, imaginary = number.as_real_imag()

@@ -1,4 +1,4 @@
-r"""Inequalities as the intervals that they describe: `4 < m \le 8 or m > 10` is `(4,8]\cup(10,\infty)`. Text in, text out."""
+r"""Turn inequalities into the intervals that they describe: `4 < m \le 8 or m > 10` is `(4,8]\cup(10,\infty)`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Described(NamedTuple):
 
 
 def without_builder(text: str) -> str:
-    r"""`\{x \mid x > 2\}` says what `x > 2` says."""
+    r"""Remove set-builder notation: `\{x \mid x > 2\}` becomes `x > 2`."""
     found = _BUILDER.fullmatch(text) if text.startswith("\\{") else None
     return found[2].strip() if found and _SIGN.search(found[2]) else text
 
@@ -39,7 +39,7 @@ def has_inequality(text: str) -> bool:
 
 
 def described(text: str) -> Described | None:
-    """The intervals of one variable that an inequality means; None for what is no inequality, or none that is this simple."""
+    """Return the intervals of one variable that an inequality describes; None for anything else or more complicated."""
     if not _SIGN.search(text) or _OTHER_SIGN.search(text):
         return None
     pieces = _OR.split(text)
@@ -57,9 +57,9 @@ def described(text: str) -> Described | None:
 
 
 def merged(parts: list[str]) -> list[tuple[End, End]] | None:
-    """Intervals whose ends are numbers, in order and grown together where they meet; None where an end is no number.
+    """Return intervals in order, merged where they meet; None if an end is not a number.
 
-    An end is its number and on which side of it the interval begins or ends: -1 below it, 1 above it.
+    An end is a number and the side of it on which the interval begins or ends: -1 below it, 1 above it.
     """
     found = [_interval(part) for part in parts]
     intervals = sorted(one for one in found if one and one[0] < one[1])
@@ -121,7 +121,7 @@ def _piece(text: str) -> Described | None:
 
 
 def _apart(pieces: list[Described]) -> bool:
-    """Whether a list is of two rays that do not meet: x < -1, x > 3."""
+    """Return whether the list consists of two rays that do not meet: x < -1, x > 3."""
     rays = sorted((one.intervals for one in pieces), key=lambda interval: not interval.startswith(r"(-\infty,"))
     if (
         len(rays) != 2

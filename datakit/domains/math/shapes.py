@@ -22,7 +22,7 @@ class Shape(NamedTuple):
 
 
 def shape_of(text: str) -> Shape | None:
-    """The shape of a cleaned text; None for what is one expression."""
+    """Return the shape of a cleaned text; None for a single expression."""
     text = _JOINING_TEXT.sub(r" \1 ", text)
     if matrix := _MATRIX.fullmatch(text):
         rows = [row.strip() for row in matrix[2].split("\\\\")]
@@ -48,7 +48,7 @@ def shape_of(text: str) -> Shape | None:
 
 
 def _split(text: str, marks: set[str]) -> list[str]:
-    """The parts between marks that stand in no brackets; the text alone where there are none, or where brackets do not fit."""
+    """Split a text at marks outside brackets; return the text alone if there are none, or if brackets do not match."""
     parts, depth, start = [], 0, 0
     for match in _PIECE.finditer(text):
         sign = match[0]
@@ -63,7 +63,7 @@ def _split(text: str, marks: set[str]) -> list[str]:
 
 
 def _outer_brackets(text: str) -> tuple[str, str] | None:
-    """The brackets around the whole text, and what they hold; redundant ones are taken off."""
+    """Return the brackets around the whole text and their content; redundant ones are removed."""
     found = None
     while (opening := re.match(r"\(|\[|\\\{|\\lbrace(?![a-zA-Z])", text)) and (
         closing := re.search(r"(?:\)|\]|\\\}|\\rbrace)$", text)
@@ -88,7 +88,7 @@ def _belong_together(text: str) -> bool:
 
 
 def _expanded(parts: list[str]) -> list[str]:
-    """\\pm is two values: the plus and the minus."""
+    """Replace \\pm by two values, the plus and the minus."""
     values: list[str] = []
     for part in parts:
         values += [part.replace("\\pm", sign) for sign in ("+", "-")] if part.count("\\pm") == 1 else [part]

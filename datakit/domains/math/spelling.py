@@ -1,4 +1,4 @@
-r"""One spelling for what is only layout in an answer: text in, text out. Nothing is evaluated here.
+r"""Unify the spelling of an answer where it is only layout: text in, text out. Nothing is evaluated here.
 
 What is unified: spaces, dollar signs, `\left`, colours and underlines, thousands' marks, Unicode signs, the names of \frac and
 \text, program notation (`2 pi`, `sqrt(3)`, `x**2`, `3e8`), ordinals, millions, repeating decimals, "no solution", a full stop.
@@ -29,7 +29,7 @@ _ROOT_OF = re.compile(r"(?<![\\a-zA-Z])sqrt\s*(?:\(([^()]*)\)|(?=\{))")
 _NAME = re.compile(r"(?<![\\a-zA-Z])(pi|infty|infinity|theta|alpha|beta)(?![a-zA-Z])")
 _GROUP = r"\{((?:[^{}]|\{[^{}]*\})*)\}"
 _FONT = r"\\(?:text|textnormal|textbf|textit|textrm|textsf|texttt|textup|emph|mbox|mathrm|mathbf|mathit|mathsf|operatorname\*?)"
-_SPELLINGS = (  # what must stand in a text so that the pattern is looked for, the pattern, and its spelling
+_SPELLINGS = (  # a substring that the text must contain for the pattern to be tried, the pattern, and its replacement
     ("\\", re.compile(r"\\(?:t|d|c)frac(?![a-zA-Z])"), r"\\frac"),
     ("\\", re.compile(r"\\(?:t|d)binom(?![a-zA-Z])"), r"\\binom"),
     ("\\", re.compile(r"\\(frac|binom)\s*(\d)\s*(\d)(?!\d)"), r"\\\1{\2}{\3}"),
@@ -100,7 +100,7 @@ _FOREIGN = re.compile(r"(?:(?:US|CA|AU)\s*(?=\\?\$))|(?<![a-zA-Z])Rs\.?\s*(?=\d)
 
 
 def cleaned(text: str) -> str:
-    """The text in one spelling; it is still LaTeX, and its commas are as they were."""
+    """Return the text in one spelling; it is still LaTeX, and its commas are unchanged."""
     text = text.translate(_SIGNS)
     if text.isascii() and text.isdigit():
         return text
@@ -122,7 +122,7 @@ def _in_ascii(text: str) -> str:
 
 
 def _in_one_word(text: str) -> str:
-    """What a whole answer may be beside a formula: a value in words, an ordinal, a round number, nothing at all."""
+    """Unify an answer that is not a formula: a value in words, an ordinal, a round number, or nothing at all."""
     if about := _ABOUT.match(text):
         text = text[about.end() :]
     if text.startswith("{") and text.endswith("}") and not _BRACES.search(text, 1, len(text) - 1):
@@ -142,13 +142,13 @@ _BRACES = re.compile(r"[{}]")
 
 
 def _in_digits(match: re.Match[str]) -> str:
-    """1.5 million is 1.5 times a power of ten; in a text of more words (\\text{million dollars}) the rest stays text."""
+    """Replace "million" by a power of ten; other words of the text (\\text{million dollars}) stay text."""
     power = f"{match[1].replace(',', '')} \\times 10^{{{_ZEROS[match[3]]}}}"
     return power + r"\text{ " if match[2] and not match[4] else power + ("" if match[2] else " ")
 
 
 def _repeating(text: str) -> str:
-    r"""Every way to write a period as \overline: 0.1(6), 0.1\dot{6}, 0.1666\ldots; dots behind other digits go."""
+    r"""Write every repeating decimal with \overline: 0.1(6), 0.1\dot{6}, 0.1666\ldots; dots after other digits are removed."""
     if "." not in text:
         return text
     if found := _PERIOD.fullmatch(text):
@@ -165,7 +165,7 @@ def _repeating(text: str) -> str:
 
 
 def currency(text: str) -> str | None:
-    """What a price as it was written is in; None where it does not say. A single dollar sign is one, two are LaTeX's."""
+    """Return the currency of a price as written; None if it has none. A single dollar sign is a currency, two are LaTeX's."""
     if text.isascii() and text.isdigit():
         return None
     text = text.translate(_SIGNS).strip()
@@ -179,12 +179,12 @@ def currency(text: str) -> str | None:
 
 
 def without_thousands(text: str) -> str:
-    """Thousands' commas taken out, except in brackets, where (1,200) is a pair."""
+    """Remove thousands' commas, except in brackets, where (1,200) is a pair."""
     if "," not in text or _BRACKETED.search(text):
         return text
     return _THOUSANDS.sub(lambda match: match[1] + _NOT_DIGITS.sub("", match[2]), text)
 
 
 def unwrapped(text: str) -> str:
-    r"""What \text{...} and its kin hold stands for itself: for comparing words, letters and units."""
+    r"""Replace \text{...} and the like by their content, for comparing words, letters and units."""
     return " ".join(_TEXT.sub(r" \1 ", text).split()) if "\\" in text else text

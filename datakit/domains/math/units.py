@@ -1,4 +1,4 @@
-r"""What may stand beside a value: a percent sign, a unit of measure, a base. Text in, the value's text and its mark out."""
+r"""Separate a value from its mark: a percent sign, a unit of measure, a base. Text in, the value's text and its mark out."""
 
 from __future__ import annotations
 
@@ -60,23 +60,23 @@ _NUMERALS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "
 
 
 class Measured(NamedTuple):
-    """A value's text, and its unit in one spelling: None where it has none, or one that is no known measure (5 apples)."""
+    """A value's text, and its unit in one spelling: None if it has none, or not a known measure (5 apples)."""
 
     value: str
     unit: str | None
 
 
 def without_percent(text: str) -> tuple[str, bool]:
-    """The text before a percent sign at its end, and whether there was one."""
+    """Return the text before a percent sign at its end, and whether there was one."""
     if not text.endswith("%"):
         return text, False
     return _PERCENT.sub("", text).strip(), True
 
 
 def measured(text: str, beside_number: bool = False) -> Measured:
-    """Take the unit off the end of a cleaned text; counted things too (5 apples), and words that are part of a value not.
+    """Remove the unit from the end of a cleaned text, also counted things (5 apples), but not words that are part of the value.
 
-    5m may be five metres or a product; it is metres where the other side is a number (`beside_number`).
+    5m may be five metres or a product; it counts as metres if the other side is a number (`beside_number`).
     """
     if "^" in text and (degrees := _DEGREES.fullmatch(text)):
         return Measured(degrees[1], f"degree {degrees[2]}".strip())
@@ -89,7 +89,7 @@ def measured(text: str, beside_number: bool = False) -> Measured:
     value, words, gap = match["value"].strip(), match["words"], bool(match["gap"])
     unit = _unit(words, match["power"])
     is_number = _LETTERS.search(match["value"]) is None or value_of(value) is not None
-    # In no \text words may be a unit or counted things, or variables: 5 m, 5cm, 5 apples, not 5m.
+    # Outside \text words may be a unit, counted things or variables: 5 m, 5cm, 5 apples, not 5m.
     plainly = is_number + (len(words) > 1) + gap >= 2
     counted = is_number and (not words.isascii() or (len(words.split()[0]) > 2 and gap)) and not match["power"]
     is_unit = counted or (unit is not None and (plainly or beside_number))
@@ -97,13 +97,13 @@ def measured(text: str, beside_number: bool = False) -> Measured:
 
 
 def conversion(unit: str, into: str) -> Fraction | None:
-    """How many of the one unit the other is: 1000 for km into m; None where they measure different things."""
+    """Return the factor from one unit to another: 1000 for km into m; None if they measure different things."""
     (above, size), (below, other) = _size(unit), _size(into)
     return size / other if above and above == below else None
 
 
 def _size(unit: str) -> tuple[list[tuple[str, int]], Fraction]:
-    """What a unit measures (length squared, length per time) and its size; nothing where that is not known."""
+    """Return what a unit measures (length squared, length per time) and its size; an empty list if that is unknown."""
     measures, size = [], Fraction(1)
     for at, part in enumerate(unit.split(" per ")):
         for word in part.split():
@@ -117,7 +117,7 @@ def _size(unit: str) -> tuple[list[tuple[str, int]], Fraction]:
 
 
 def with_base(text: str) -> tuple[str, int] | None:
-    """The digits and the base of a number that names one: 1011_2, 1011_{two}, 1011 base 2."""
+    """Return the digits and the base of a number with a base: 1011_2, 1011_{two}, 1011 base 2; None without one."""
     match = _BASE.fullmatch(text) or _BASE_IN_WORDS.fullmatch(text)
     if match is None:
         return None
@@ -128,7 +128,8 @@ def with_base(text: str) -> tuple[str, int] | None:
 
 
 def _unit(words: str, power: str | None) -> str | None:
-    """One spelling of a unit in words: square centimeters and cm^2, miles per hour and mph; None: not a known measure."""
+    """Return one spelling for a unit: square centimeters and cm^2, miles per hour and mph; None if it is not a known
+    measure."""
     if words.lower() == "mph":
         words = "miles per hour"
     found = []

@@ -1,7 +1,7 @@
 r"""Exact values of arithmetic: `1/2^{99}`, `1\frac{1}{2}`, `1.5 \times 10^3`, `10!` as fractions of whole numbers.
 
-A grammar of our own, bounded in depth and in size, reads them; what it cannot read has no value here and is left to
-math-verify. Floating-point numbers are never used, so tiny numbers differ as much as large ones.
+A grammar bounded in depth and size reads them; what it cannot read has no value here and is left to math-verify.
+Floating-point numbers are never used, so tiny numbers are told apart as well as large ones.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from functools import lru_cache
 from math import factorial, isqrt
 from typing import NamedTuple
 
-_MAX_BITS = 200_000  # of a number: some milliseconds for its greatest common divisors
+_MAX_BITS = 200_000  # maximum size of a number: a few milliseconds for its greatest common divisors
 _MAX_DEPTH = 60
 _MAX_FACTORIAL = 1_000
-CLOSE = Fraction(1, 10**6)  # a decimal answer for an exact gold that cannot be written as a short decimal: 0.333333 for 1/3
-_SHORT = 10**6  # what divides it is written in six decimal places: 1/8 is 0.125 and nothing near it
-_NOISE = Fraction(1, 10**14)  # of floating-point numbers, which have 15 to 17 digits
+CLOSE = Fraction(1, 10**6)  # relative tolerance of a decimal answer if the gold is no short decimal: 0.333333 for 1/3
+_SHORT = 10**6  # fractions whose denominator divides it have six decimal places: 1/8 is 0.125 and nothing near it
+_NOISE = Fraction(1, 10**14)  # relative noise of floating-point numbers, which have 15 to 17 digits
 
 _DECIMAL = re.compile(r"([+-]?)(\d+\.\d+|\.\d+)(?: ?(?:\\times|\\cdot|\*) ?10\^\{?([+-]?\d{1,4})\}?)?")
 _REPEATING = re.compile(r"([+-]?)(\d*)\.(\d*)\\overline\s*\{(\d+)\}")
-_MIXED = re.compile(r"\\frac \{ (\d+) \} \{ (\d+) \}")  # behind a whole number, and below one: 1\frac{1}{2} is 3/2
+_MIXED = re.compile(r"\\frac \{ (\d+) \} \{ (\d+) \}")  # after a whole number, and less than one: 1\frac{1}{2} is 3/2
 _TOKEN = re.compile(r"\s*(?:(\d+\.\d+|\.\d+|\d+\.?)|(\\[a-zA-Z]+|[-+*/^!(){}]))")
 
 
 class Value(NamedTuple):
-    """A number, and where it is written as a decimal the worth of its last digit (0.01 in 3.14)."""
+    """A number, and if it is written as a decimal the value of its last digit (0.01 in 3.14)."""
 
     number: Fraction
     last_digit: Fraction | None
 
 
 class _Unreadable(Exception):
-    """This is not plain arithmetic, or it is too large to be worked out here."""
+    """Raised for text that is not plain arithmetic, or too large to evaluate here."""
 
 
 @lru_cache(maxsize=10_000)
 def value_of(text: str) -> Value | None:
-    """The value of cleaned text; None where it is not arithmetic of whole numbers and decimals, or too large."""
+    """Return the value of cleaned text; None if it is not arithmetic of whole numbers and decimals, or too large."""
     if text.isascii() and text.isdigit():
         return Value(Fraction(int(text)), None)
     if repeating := _REPEATING.fullmatch(text):  # 0.1\\overline{6} is 1/6
@@ -56,11 +56,11 @@ def value_of(text: str) -> Value | None:
 
 
 def same_number(gold: Value, said: Value, decimal: bool, exactly: bool = False) -> bool:
-    """Whether an answer's value is the gold's. `decimal`: the answer is written with a decimal point; `exactly`: no rounding.
+    """Return whether an answer's value equals the gold's. `decimal`: the answer has a decimal point; `exactly`: no rounding.
 
-    A gold that is a decimal is met by whatever rounds to it at its own digits (half away from zero), so 3.14 by 3.14159 and
-    22/7, and 3.14159 not by 3.14. Any other gold is exact: where it is no short decimal, an answer that is one must be within
-    a millionth of it; where it is, only the noise of floating-point numbers is forgiven: 0.30000000000000004 is 3/10.
+    A decimal gold equals anything that rounds to it at its own digits (half away from zero): 3.14 equals 3.14159 and 22/7, but
+    3.14159 does not equal 3.14. Any other gold is exact: if it is not a short decimal, a decimal answer must be within a
+    millionth of it; if it is, only floating-point noise is tolerated: 0.30000000000000004 is 3/10.
     """
     if gold.number == said.number:
         return True
@@ -78,17 +78,17 @@ def same_number(gold: Value, said: Value, decimal: bool, exactly: bool = False) 
 
 
 def is_short(number: Fraction) -> bool:
-    """Whether six decimal places write it exactly."""
+    """Return whether six decimal places represent it exactly."""
     return _SHORT % number.denominator == 0
 
 
 def scaled(value: Value, factor: Fraction) -> Value:
-    """The value in another unit."""
+    """Return the value in another unit."""
     return Value(value.number * factor, value.last_digit * factor if value.last_digit is not None else None)
 
 
 class _Reader:
-    """Recursive descent over the tokens of one text; every rule gives a fraction or raises _Unreadable."""
+    """A recursive-descent parser of one text's tokens; every rule returns a fraction or raises _Unreadable."""
 
     def __init__(self, text: str) -> None:
         self.tokens = _tokens(text)
@@ -210,7 +210,7 @@ def _ratio(above: Fraction, below: Fraction) -> Fraction:
 
 
 def _root(number: Fraction) -> Fraction:
-    """The root of a square; other roots have no value here."""
+    """Return the root of a square; raise _Unreadable for other numbers."""
     if number < 0:
         raise _Unreadable
     above, below = isqrt(number.numerator), isqrt(number.denominator)

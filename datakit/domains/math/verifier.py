@@ -23,11 +23,11 @@ MEMORY_MB = 2048
 
 
 class MathVerifier:
-    """Final answers compared with a reference, by exact values first and by math-verify where these do not decide."""
+    """A verifier that compares final answers with a reference, by exact values first, then by math-verify."""
 
     wrong: frozenset[Outcome] = frozenset({"failed"})
     faults: Mapping[str, Outcome] = {"timeout": "timeout", "crash": "error"}
-    """What a fault of the engine means as an outcome: the checker was too slow, or it broke; neither makes an answer wrong."""
+    """The outcomes for the engine's faults: the checker was too slow, or it broke; neither makes an answer wrong."""
     retries_timeouts = False
     forks = True
 
@@ -45,21 +45,21 @@ class MathVerifier:
         self.name = f"math@{VERSION}{''.join(suffixes)}"
 
     def preflight(self) -> None:
-        """math-verify is always there."""
+        """Do nothing: math-verify is always installed."""
 
     def warm(self) -> None:
-        """Load math-verify, in a worker process whose memory is bounded from here on."""
+        """Bound this worker's memory and load math-verify."""
         parsing.load()
         limit_memory(self.memory_mb)
 
     def verify(self, rows: Rows) -> Iterator[Verdict]:
-        """One verdict a row of text, reference and complete; `detail` says how the answer was found, or why not."""
+        """Yield one verdict per row of text, reference and complete; `detail` says how the answer was found, or why not."""
         for row in rows:
             yield verify_answer(row["text"], row["reference"], not row.get("complete", True), self.rules)
 
 
 def verify_answer(text: str, reference: str | None, truncated: bool = False, rules: Rules = LENIENT) -> Verdict:
-    """The verdict on one response. Of a response that was cut off only an answer that it had already given counts."""
+    """Return the verdict on one response. In a response that was cut off only an answer that it had already given counts."""
     if reference is None or not reference.strip():
         return Verdict("unverifiable", detail="no reference answer")
     golds = equality.golds_of(reference)
@@ -88,7 +88,8 @@ def verify_answer(text: str, reference: str | None, truncated: bool = False, rul
 
 
 def _verify_letter(text: str, letters: set[str], truncated: bool) -> Verdict:
-    """The same where the reference is a letter of multiple choice: domains/stated.py finds the one that a response states."""
+    """Return the verdict if the reference is a letter of multiple choice, by the letter that the response states
+    (stated.py)."""
     found = stated_choice(text)
     if found.letter is None or (truncated and not found.sure):
         return Verdict("unparseable", found.letter, found.way if found.letter is None else "cut off before an answer")
@@ -96,5 +97,5 @@ def _verify_letter(text: str, letters: set[str], truncated: bool) -> Verdict:
 
 
 def _shown(answer: str) -> str:
-    """An answer as a table can hold it: half of a surrogate pair is no text."""
+    """Return an answer that a table can hold: without half surrogate pairs, which are not valid text."""
     return answer[:MAX_LENGTH].encode("utf-8", "replace").decode("utf-8")

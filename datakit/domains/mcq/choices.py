@@ -1,7 +1,8 @@
 """The choices of a question and which of them is right, in the forms in which data sets publish them.
 
-Choices: a list, JSON text of one, several columns, ARC's {text, label}, or {A: ..., B: ...}. The right one: a letter, an index
-from 0, its text, or columns together: MMLU-Pro's answer and answer_index, MMLU-redux's answer, error_type and correct_answer.
+Choices: a list, a list as JSON text, several columns, ARC's {text, label}, or {A: ..., B: ...}. The right one: a letter, an
+index from 0, its text, or several columns: MMLU-Pro's answer and answer_index, MMLU-redux's answer, error_type and
+correct_answer.
 """
 
 from __future__ import annotations
@@ -34,18 +35,18 @@ _LETTERS = re.compile(
 
 
 class Unusable(Exception):
-    """The row is left out for this reason, which its data set gives or which is plain to see."""
+    """Raised for a row that is left out, with the reason that its data set gives or that is obvious."""
 
 
 class Listed(NamedTuple):
-    """Choices, and how the data set calls them where it has names of its own: 1, 2, 3 or A, B, C."""
+    """Choices, and the data set's own labels for them if it has any: 1, 2, 3 or A, B, C."""
 
     texts: tuple[str, ...]
     labels: tuple[str, ...] = ()
 
 
 def read_choices(value: Any, where: str) -> Listed:
-    """The choices of a row. Raises Unusable where there are none, BadRow for what is no list of them."""
+    """Return the choices of a row. Raises Unusable if there are none, BadRow if they are not a list."""
     given = value
     if isinstance(value, str):
         given = None
@@ -72,7 +73,7 @@ def read_choices(value: Any, where: str) -> Listed:
 
 
 def right_choice(reference: Any, listed: Listed, kind: RightChoice, where: str) -> int:
-    """The index of the right choice. Raises Unusable where there is none, BadRow where it is not clear which one is meant."""
+    """Return the index of the right choice. Raises Unusable if there is none, BadRow if it is ambiguous."""
     if isinstance(reference, dict):
         return _of_columns(reference, listed, where)
     if reference is None or (isinstance(reference, str) and not reference.strip()):
@@ -90,7 +91,7 @@ def right_choice(reference: Any, listed: Listed, kind: RightChoice, where: str) 
     if len(set(found.values())) == 1:
         return next(iter(found.values()))
     if not found:
-        what = "reference is none of the choices" if kind == "auto" else f"reference is no {kind} of a choice"
+        what = "reference is none of the choices" if kind == "auto" else f"reference is not the {kind} of a choice"
         hint = f"; indices count from 0, verify.reference: number counts from 1 ({len(listed.texts)} choices)"
         raise BadRow(where, what, f" (got {reference!r:.80}){hint if is_index else ''}")
     said = ", ".join(f"{one} {ascii_uppercase[at]}" for one, at in found.items())
@@ -100,9 +101,10 @@ def right_choice(reference: Any, listed: Listed, kind: RightChoice, where: str) 
 
 
 def shown_order(texts: Sequence[str], question: str) -> list[int]:
-    """The indices of the choices in the order in which they are shown: by a hash of question and text, whatever the file's is.
+    """Return the indices of the choices in the order in which they are shown: by a hash of question and text, not as in the
+    file.
 
-    "All of the above" stays at the end; where a choice names letters ("Both A and B") nothing moves.
+    "All of the above" stays at the end; if a choice names letters ("Both A and B") nothing moves.
     """
     if any(_LETTERS.fullmatch(text.strip()) for text in texts):
         return [*range(len(texts))]
@@ -123,7 +125,7 @@ def _as_text(choice: Any) -> str | None:
 
 
 def _readings(reference: str, listed: Listed) -> dict[str, int]:
-    """What a reference may mean: the index of the choice, by the kind."""
+    """Return what a reference may mean: the index of the choice, by kind of reference."""
     texts, said = listed.texts, reference.strip()
     found = {}
     letter = _LETTER.fullmatch(said)
@@ -141,13 +143,13 @@ def _readings(reference: str, listed: Listed) -> dict[str, int]:
 
 
 def _of_columns(reference: dict[str, Any], listed: Listed, where: str) -> int:
-    """The right choice that several columns say together, called as MMLU-Pro and MMLU-redux call them."""
+    """Return the right choice from several columns, named as in MMLU-Pro and MMLU-redux."""
     if unknown := sorted(set(reference) - {"answer", "answer_index", "error_type", "correct_answer"}):
         raise BadRow(
             where, f"reference: column '{unknown[0]}' is not known", "; known: answer, answer_index, error_type, correct_answer"
         )
     verdict, repaired = reference.get("error_type", "ok"), reference.get("correct_answer")
-    if verdict == "wrong_groundtruth":  # ZeroEval uses those that an annotator has given a letter
+    if verdict == "wrong_groundtruth":  # ZeroEval uses those for which an annotator gave a letter
         at = _readings(repaired, listed).get("letter") if isinstance(repaired, str) else repaired
         if isinstance(at, int) and 0 <= at < len(listed.texts):
             return at

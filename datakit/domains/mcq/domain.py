@@ -20,7 +20,7 @@ _SHUFFLED = "shuffled_choices"
 
 
 class Mcq:
-    """Questions with choices, one of them right."""
+    """The domain of questions with choices, one of which is right."""
 
     name = "mcq"
 
@@ -29,18 +29,19 @@ class Mcq:
         self.reference = options.reference
 
     def read(self, rows: Iterable[Row], source: str) -> Iterator[Prompt]:
-        """Prompts with the right letter and the choices as their reference; dropped where either is missing."""
+        """Yield prompts with the right letter and the choices as their reference; those without either are dropped."""
         for number, row in enumerate(rows, start=1):
             shown, dropped = self._shown(row, f"{source}: row {number}")
             prompt = read_prompt(self.name, shown, source, number)
             yield prompt if dropped is None else replace(prompt, dropped=dropped)
 
     def gold(self, prompt: Prompt) -> str | None:
-        """The right letter put as an answer."""
+        """Return the right letter in the form of an answer."""
         return f"The answer is ({reference_of(prompt.reference)[0]})." if prompt.reference else None
 
     def _shown(self, row: Row, where: str) -> tuple[Row, str | None]:
-        """The row with its choices in the order in which the template shows them, and our reference; why it is left out."""
+        """Return the row with its choices in the order shown and the reference of this domain; and why it is left out, or
+        None."""
         template = row.get("template", TEMPLATE if row.get("messages") is None else None)
         named = {} if template is None else {name: row.get(f"{{{name}}}", row.get(name)) for name, _ in placeholders(template)}
         if named.keys() >= set(CHOICES):
@@ -54,7 +55,7 @@ class Mcq:
         if _SHUFFLED in named:
             order = shown_order(listed.texts, canonical_json({name: named[name] for name in named if name != _SHUFFLED}))
         texts = [listed.texts[at] for at in order]
-        asked = {**shown, **dict.fromkeys(CHOICES, texts)}  # the same with an answer and without
+        asked = {**shown, **dict.fromkeys(CHOICES, texts)}  # equal with and without an answer
         try:
             right = right_choice(row.get("reference"), listed, self.reference, where)
         except Unusable as reason:

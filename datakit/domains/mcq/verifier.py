@@ -1,6 +1,6 @@
 """Multiple choice: a response is right when the choice that it states last is the right one.
 
-Outcomes: passed, failed, unparseable (no choice is stated, several are, or one that there is not; never a guess), unverifiable
+Outcomes: passed, failed, unparseable (it states no choice, several, or one that does not exist; never a guess), unverifiable
 (the reference is not one of this domain). The engine adds error (the checker broke) and timeout (it was too slow).
 """
 
@@ -22,7 +22,7 @@ MEMORY_MB = 1024
 
 
 class McqVerifier:
-    """The letter or the text of a choice, found in a response and compared with the right one."""
+    """A verifier that compares the choice that a response states, by letter or text, with the right one."""
 
     wrong: frozenset[Outcome] = frozenset({"failed"})
     faults: Mapping[str, Outcome] = {"timeout": "timeout", "crash": "error"}
@@ -38,20 +38,21 @@ class McqVerifier:
         self.name = f"mcq@{VERSION}{''.join(suffixes)}"
 
     def preflight(self) -> None:
-        """Nothing can be missing."""
+        """Do nothing: the verifier needs nothing."""
 
     def warm(self) -> None:
         """Bound this worker's memory."""
         limit_memory(self.memory_mb)
 
     def verify(self, rows: Rows) -> Iterator[Verdict]:
-        """One verdict a row of text, reference and complete; `detail` says how the choice was found, or why none was."""
+        """Yield one verdict per row of text, reference and complete; `detail` says how the choice was found, or why none
+        was."""
         for row in rows:
             yield verify_answer(row["text"], row["reference"], truncated=not row.get("complete", True))
 
 
 def verify_answer(text: str, reference: str | None, truncated: bool = False) -> Verdict:
-    """The verdict on one response. Of a response that was cut off only a choice that it had already stated counts."""
+    """Return the verdict on one response. In a response that was cut off only a choice that it had already stated counts."""
     right, choices = reference_of(reference)
     if not choices:
         return Verdict("unverifiable", detail="no choices with a right one among them")
@@ -66,7 +67,7 @@ def verify_answer(text: str, reference: str | None, truncated: bool = False) -> 
 
 @lru_cache(maxsize=1_000)
 def reference_of(reference: str | None) -> tuple[str, tuple[str, ...]]:
-    """The right letter and the choices that a reference of this domain holds; no choices where it is none."""
+    """Return the right letter and the choices in a reference of this domain; no choices if it is not one."""
     try:
         held = json.loads(reference or "")
         letter, choices = held["answer"], tuple(held["choices"])

@@ -1,4 +1,4 @@
-"""Reward models on this machine; torch is imported only here, inside functions."""
+"""Reward models on this machine. In `rewards` torch is imported only here, inside functions."""
 
 from datakit.rewards.local import armorm_checkpoint, classifier
 from datakit.rewards.local.protocol import LocalKind

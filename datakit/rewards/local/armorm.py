@@ -5,7 +5,7 @@ Wang, Xiong, Xie, Zhao, Zhang: "Interpretable Preferences via Multi-Objective Re
 
     rewards = W h[last token]                                                  19 objectives
     gating  = softmax(gate(h[first token of the last assistant header]) / temperature) * logit_scale
-    score   = sum over objectives of gating * (rewards T)                      T: published, takes verbosity out
+    score   = sum over objectives of gating * (rewards T)                      T: published, removes verbosity
 
 Here the backbone is transformers' own Llama and the heads are plain tensors, always float32: no remote code.
 """
@@ -49,7 +49,7 @@ class Heads:
     temperature: float
 
     def __call__(self, last: Tensor, header: Tensor) -> Outputs:
-        """From the hidden states [B, hidden], float32, of the last token and of the header's first token."""
+        """Compute the outputs from the hidden states [B, hidden], float32, of the last token and the header's first token."""
         from torch.nn.functional import linear, relu
 
         hidden = header
@@ -73,17 +73,17 @@ class ArmoRM:
     padding: Padding = "right"
 
     def score(self, conversations: Sequence[Messages]) -> Iterator[Score]:
-        """One Score a conversation, in order: with a float32 backbone the same within 1e-6 in any company.
+        """Yield one Score per conversation, in order: with a float32 backbone the same within 1e-6 in any batch.
 
-        No score but an error where the conversation does not end in an answer (`no_answer`), its template refuses it
-        (`template`), it is no valid Unicode (`not_unicode`), it has no assistant header (`no_header`) or more tokens
+        A Score has an error instead if the conversation does not end in an answer (`no_answer`), the template refuses it
+        (`template`), it is not valid Unicode (`not_unicode`), it has no assistant header (`no_header`) or more tokens
         than the limit (`too_long`; see Limit), it does not fit into memory (`out_of_memory`), the model fails on it
         alone (`model_error`), or a result is NaN or infinite (`not_finite`).
         """
         return score_all(self, conversations, self.budget)
 
     def encode(self, conversations: Sequence[Messages]) -> list[Tokens | Score]:
-        """The conversations through chat template and tokenizer; a Score with an error where that cannot be done.
+        """Render and tokenize the conversations; a Score with an error for each one that cannot be encoded.
 
         As in the published model, a special token's name in a text is that token, and a header written out in the
         answer counts as the last one.
@@ -109,7 +109,7 @@ class ArmoRM:
         return scores
 
     def forward(self, batch: Sequence[Tokens]) -> Outputs:
-        """One padded batch through backbone and heads: read at the last token, and at the first of the last header."""
+        """Run one padded batch through backbone and heads, read at the last token and at the first of the last header."""
         import torch
 
         wanted = [(len(row.ids) - 1, row.header) for row in batch]
@@ -119,7 +119,7 @@ class ArmoRM:
 
 
 def last_match(ids: list[int], pattern: list[int]) -> int | None:
-    """Where the last occurrence of the pattern starts.
+    """Return the index where the last occurrence of the pattern starts, None if there is none.
 
     >>> last_match([1, 2, 3, 1, 2], [1, 2])
     3

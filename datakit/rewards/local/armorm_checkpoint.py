@@ -1,4 +1,4 @@
-"""ArmoRM folders as published (RLHFlow/ArmoRM-Llama3-8B-v0.1): what they must hold, seen without torch, and loading."""
+"""ArmoRM folders as published (RLHFlow/ArmoRM-Llama3-8B-v0.1): check their contents without torch, and load them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FIELDS = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attentio
 
 
 def expected_shapes(config: Mapping[str, Any]) -> dict[str, Shape]:
-    """The name and shape of every tensor in a checkpoint with this config.json, as published."""
+    """Return the name and shape of every tensor in a published checkpoint with this config.json."""
     hidden, inner, objectives = config["hidden_size"], config["intermediate_size"], config["num_objectives"]
     heads = config["num_attention_heads"]
     head_dim = config.get("head_dim") or hidden // heads
@@ -60,7 +60,7 @@ def expected_shapes(config: Mapping[str, Any]) -> dict[str, Shape]:
 
 
 def check(folder: Path, weights: bool = True) -> dict[str, Any]:
-    """Refuse a folder that is no ArmoRM checkpoint, without torch; returns its config.json.
+    """Refuse a folder that is not an ArmoRM checkpoint, without torch; return its config.json.
 
     Raises BadInput that names the file and the field, tensor or token.
     """
@@ -80,7 +80,7 @@ def check(folder: Path, weights: bool = True) -> dict[str, Any]:
 
 
 def load(reward: recipe.ArmoRM, device: torch.device) -> ArmoRM:
-    """Load the model onto a device. Raises BadInput where the checkpoint or its tokenizer cannot be used."""
+    """Load the model onto a device. Raises BadInput if the checkpoint or its tokenizer cannot be used."""
     from transformers import LlamaModel
 
     not_its_own = [r"^regression_layer\.", r"^reward_transform_matrix$", r"^gating\."]
@@ -116,7 +116,8 @@ def _load_heads(folder: Path, config: Mapping[str, Any], device: torch.device) -
 
 
 def _header_ids(folder: Path, tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> list[int]:
-    """The assistant header as this tokenizer writes it, refused where its own chat template does not lead to it."""
+    """Return the token ids of the assistant header. Raises BadInput if the tokenizer's own chat template does not produce
+    them."""
     header: list[int] = tokenizer(HEADER, add_special_tokens=False)["input_ids"]
     text = render(tokenizer, [{"role": "user", "content": "question"}, {"role": "assistant", "content": "answer"}])
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]

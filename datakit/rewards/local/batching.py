@@ -1,4 +1,4 @@
-"""Many conversations through a model on this machine: batches cut by tokens, the next ones made ready meanwhile."""
+"""Score many conversations with a model on this machine: batches cut by tokens; the next are tokenized meanwhile."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ Padding = Literal["right", "left"]
 
 
 class TokenModel(Protocol):
-    """The two halves of scoring: on the CPU, and where the model is."""
+    """A model with the two halves of scoring: tokens on the CPU, and a pass on the model's device."""
 
     def encode(self, conversations: Sequence[Messages]) -> list[Tokens | Score]:
-        """Each conversation as tokens, or a Score with an error. Runs in a thread of its own."""
+        """Return each conversation as tokens, or a Score with an error. Runs in a thread of its own."""
         ...
 
     def score_batch(self, batch: Sequence[Tokens]) -> list[Score]:
-        """One Score each, from one pass of the model."""
+        """Return one Score each, from one pass of the model."""
         ...
 
 
 @dataclass
 class Budget:
-    """How many tokens a batch may have, padding included. It only shrinks, where memory does not suffice."""
+    """How many tokens a batch may have, padding included. It only shrinks, when memory runs out."""
 
     tokens: int
     exact: bool = False
-    """One conversation a batch."""
+    """True for one conversation per batch."""
     padding: int | None = None
-    """How many of its tokens may be padding; best what one more pass of the model would cost. None: any number."""
+    """How many of its tokens may be padding: at best as many as one more pass of the model costs. None: no limit."""
 
     def cut(self, batch: Sequence[Tokens]) -> Iterator[Sequence[Tokens]]:
-        """Batches within the budget, of conversations that come longest first; one that alone passes it is alone."""
+        """Cut conversations, longest first, into batches within the budget; one that exceeds it is a batch of its own."""
         while batch:
             n = self._fitting(batch)
             yield batch[:n]
@@ -56,12 +56,12 @@ class Budget:
         return most if self.padding is None else sum(1 for _ in takewhile(self.padding.__ge__, padding))
 
     def halve(self, batch: Sequence[Tokens]) -> None:
-        """This batch was too much."""
+        """Shrink the budget to half the tokens of this batch, which did not fit into memory."""
         self.tokens = max(1, min(self.tokens, len(batch) * len(batch[0].ids)) // 2)
 
 
 def score_all(model: TokenModel, conversations: Sequence[Messages], budget: Budget) -> Iterator[Score]:
-    """One Score a conversation, in order. While one window of them is scored the next is tokenized."""
+    """Yield one Score per conversation, in order. While one window of them is scored the next is tokenized."""
     windows = [conversations[at : at + WINDOW] for at in range(0, len(conversations), WINDOW)]
     with ThreadPoolExecutor(max_workers=1) as thread:
         ahead = thread.submit(model.encode, windows[0]) if windows else None
@@ -82,7 +82,7 @@ def _score_window(model: TokenModel, window: Sequence[Tokens | Score], budget: B
 
 
 def _score_batch(model: TokenModel, batch: Sequence[Tokens], budget: Budget) -> Iterator[Score]:
-    """The batch, in parts where it fails: smaller ones where memory does not suffice, else single rows to find the one."""
+    """Score the batch. If it fails, score smaller parts when memory ran out, else single rows to find the faulty one."""
     import torch
 
     try:
@@ -105,7 +105,7 @@ def _score_batch(model: TokenModel, batch: Sequence[Tokens], budget: Budget) -> 
 def _is_out_of_memory(error: RuntimeError) -> bool:
     import torch
 
-    words = ("out of memory", "ALLOC_FAILED", "DefaultCPUAllocator")  # of CUDA and MPS; of cuBLAS; of the CPU
+    words = ("out of memory", "ALLOC_FAILED", "DefaultCPUAllocator")  # CUDA and MPS; cuBLAS; CPU
     return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
@@ -116,10 +116,10 @@ def hidden_states(
     device: torch.device,
     padding: Padding,
 ) -> Tensor:
-    """The final hidden states [B, wanted, hidden], float32, of the wanted places of each conversation.
+    """Return the final hidden states [B, wanted, hidden], float32, at the wanted positions of each conversation.
 
-    What stands in the padding never reaches a real token. Padded right, causal attention alone sees to that and positions
-    count from 0. Padded left, it takes a mask and positions that start at each row's first real token.
+    Padding never influences a real token. Padded right, causal attention ensures that, and positions count from 0. Padded left,
+    it takes a mask, and positions start at each row's first real token.
     """
     import torch
 

@@ -1,6 +1,6 @@
-"""Published model folders, read without torch: config.json, the tensors in safetensors files, tokenizer, template.
+"""Read published model folders without torch: config.json, the tensors in safetensors files, tokenizer, template.
 
-Everything here raises BadInput that names folder, file, field or tensor, and what to do about it.
+Every function here raises BadInput that names folder, file, field or tensor, and what to do about it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def check_pinned(model: str, revision: str | None) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """One JSON object."""
+    """Return the JSON object in a file."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -53,7 +53,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def positive_fields(folder: Path, config: Mapping[str, Any], fields: Iterable[str]) -> dict[str, int]:
-    """Those fields of config.json, which must be there and be positive whole numbers."""
+    """Return these fields of config.json, which must be present and be positive whole numbers."""
     values = {}
     for field in fields:
         value = config.get(field)
@@ -65,7 +65,7 @@ def positive_fields(folder: Path, config: Mapping[str, Any], fields: Iterable[st
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The checkpoint's safetensors files: the one file where there is one (as transformers has it), else the shards."""
+    """Return the checkpoint's safetensors files: the single file if it exists (as transformers prefers), else the shards."""
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if not (folder / INDEX).is_file():
@@ -81,12 +81,12 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def tensor_shapes(folder: Path) -> dict[str, Shape]:
-    """The shape of every tensor of the checkpoint, by name; reads the files' headers only."""
+    """Return the shape of every tensor of the checkpoint, by name; reads the files' headers only."""
     return {name: shape for path in weight_files(folder) for name, shape in _header_shapes(path).items()}
 
 
 def _header_shapes(path: Path) -> dict[str, Shape]:
-    """A safetensors file is 8 bytes of header length, a JSON header, and the tensors at the offsets it gives."""
+    """Read the header of a safetensors file: 8 bytes of header length, a JSON header, and the tensors at its offsets."""
     with path.open("rb") as file:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
@@ -103,7 +103,7 @@ def _header_shapes(path: Path) -> dict[str, Shape]:
 
 
 def check_tensors(folder: Path, wanted: Mapping[str, Shape]) -> None:
-    """Refuse a checkpoint that lacks a wanted tensor or has it in another shape. Further tensors do not matter."""
+    """Refuse a checkpoint that lacks a wanted tensor or has it in another shape. Other tensors are ignored."""
     found = tensor_shapes(folder)
     for name, shape in wanted.items():
         if name not in found:
@@ -130,14 +130,14 @@ def check_tokenizer(folder: Path, special_tokens: Iterable[str]) -> None:
 
 
 def chat_template(folder: Path) -> str:
-    """The text of all that may be the folder's chat template, as it stands in its files."""
+    """Return the text of everything that may be the folder's chat template, joined; empty if there is none."""
     texts = [str(read_json(folder / "tokenizer_config.json").get("chat_template") or "")]
     texts += [path.read_text(encoding="utf-8") for name in _TEMPLATES if (path := folder / name).is_file()]
     return "\n".join(filter(None, texts))
 
 
 def download(model: str, revision: str | None, files: Iterable[str] = (*SMALL_FILES, "*.safetensors")) -> Path:
-    """The folder of a hub model's files (configuration, tokenizer and weights, or those named), fetched unless cached."""
+    """Fetch a hub model's files (configuration, tokenizer and weights, or those named) unless cached; return their folder."""
     check_pinned(model, revision)
     with needs_extra("local", f"fetching {model}"):
         from huggingface_hub import snapshot_download
@@ -150,7 +150,7 @@ def download(model: str, revision: str | None, files: Iterable[str] = (*SMALL_FI
 
 
 def limit_of(reward: LocalReward, positions: int) -> Limit:
-    """How long a conversation may be: as the recipe says, within the model's positions."""
+    """Return how long a conversation may be: `max_tokens` of the recipe, or all of the model's positions."""
     if reward.max_tokens is not None and reward.max_tokens > positions:
         raise BadInput(f"score.max_tokens: {reward.max_tokens} is more than the {positions} positions of {reward.model}")
     return Limit(reward.max_tokens or positions, reward.truncate)
@@ -162,22 +162,22 @@ class Checkpoint(NamedTuple):
     folder: Path
     config: dict[str, Any]
     tokenizer: PreTrainedTokenizerBase
-    model: Any  # of the class of transformers that was asked for
+    model: Any  # an instance of the transformers class that was asked for
 
 
 def load_checkpoint(
     reward: LocalReward, check: Callable[[Path], dict[str, Any]], kind: Any, device: torch.device
 ) -> Checkpoint:
-    """The section's folder, or its model from the hub, loaded (load_folder). BadInput where `check` refuses it, too."""
+    """Load the section's folder, or its model from the hub (see load_folder). Also raises BadInput if `check` refuses it."""
     folder = reward.location or download(reward.model, reward.revision)
     config = check(folder)
     return Checkpoint(folder, config, *load_folder(folder, kind, reward.dtype, device))
 
 
 def load_folder(folder: Path, kind: Any, dtype: str, device: torch.device) -> tuple[PreTrainedTokenizerBase, Any]:
-    """The tokenizer of a model folder, and its model as `kind` of transformers loads it, on a device.
+    """Return the tokenizer of a model folder, and its model as the transformers class `kind` loads it, on a device.
 
-    BadInput where transformers does not know it, or would make up tensors that are not there.
+    Raises BadInput if transformers does not know it, or would initialise tensors that are missing.
     """
     import torch
     from transformers import PreTrainedTokenizerFast
@@ -185,7 +185,7 @@ def load_folder(folder: Path, kind: Any, dtype: str, device: torch.device) -> tu
 
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)  # tokenizer.json as it is, whatever class is named
     draws = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # drawing is the command line's
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # only the command line draws
     try:
         as_type = dtype if dtype == "auto" else getattr(torch, dtype)
         model, report = kind.from_pretrained(folder, dtype=as_type, use_safetensors=True, output_loading_info=True)

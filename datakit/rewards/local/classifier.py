@@ -1,7 +1,7 @@
-"""Sequence classifiers of transformers with one label: Skywork-Reward-V2 and kin, on Llama, Qwen, Gemma, Mistral, ...
+"""Sequence classifiers of transformers with one label: Skywork-Reward-V2 and the like, on Llama, Qwen, Gemma, Mistral, ...
 
 Their score is the raw logit of a linear head over the final hidden state of the last token: no sigmoid, no bounds. Here the
-model's own backbone gives the hidden state and the head is float32; in bfloat16 a logit near 20 moves in steps of 0.125.
+model's own backbone computes the hidden state and the head is float32; in bfloat16 a logit near 20 changes in steps of 0.125.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ class Classifier:
     head: Tensor  # [1, hidden], float32
     tokenizer: PreTrainedTokenizerBase
     adds_special_tokens: bool
-    """Whether the tokenizer is to write the token of the text's beginning, because the chat template does not."""
+    """True if the tokenizer has to add the beginning-of-text token, because the chat template does not."""
     limit: Limit
     budget: Budget
     padding: Padding = "right"
 
     def score(self, conversations: Sequence[Messages]) -> Iterator[Score]:
-        """One Score a conversation, in order: in float32 the same within rounding in any company.
+        """Yield one Score per conversation, in order: in float32 the same within rounding in any batch.
 
-        Errors are those of ArmoRM, but for `no_header`.
+        Errors are those of ArmoRM, except `no_header`.
         """
         return score_all(self, conversations, self.budget)
 
     def encode(self, conversations: Sequence[Messages]) -> list[Tokens | Score]:
-        """The conversations through chat template and tokenizer, with one token of the beginning where there is any."""
+        """Render and tokenize the conversations, with exactly one beginning-of-text token if the tokenizer has one."""
         texts = render_all(self.tokenizer, conversations)
         ids = iter(tokenize(self.tokenizer, [text for text in texts if isinstance(text, str)], self.adds_special_tokens))
         encoded: list[Tokens | Score] = []
@@ -72,7 +72,7 @@ class Classifier:
         return encoded
 
     def _header(self, messages: Messages, text: str) -> int:
-        """The first token of the last turn, its header included; 0 (nothing may be cut) where that cannot be told."""
+        """Return the index of the first token of the last turn, header included; 0 (nothing may be cut) if it is unknown."""
         before = render(self.tokenizer, messages[:-1]) if len(messages) > 1 else ""
         if not text.startswith(before):
             return 0
@@ -97,7 +97,7 @@ class Classifier:
 
 
 def check(folder: Path, weights: bool = True) -> dict[str, Any]:
-    """Refuse a folder that is no sequence classifier with one label, without torch; returns its config.json."""
+    """Refuse a folder that is not a sequence classifier with one label, without torch; return its config.json."""
     config, path = read_json(folder / "config.json"), folder / "config.json"
     architectures = config.get("architectures") or ["none"]
     if "num_objectives" in config:
@@ -115,7 +115,7 @@ def check(folder: Path, weights: bool = True) -> dict[str, Any]:
 
 
 def load(reward: recipe.Classifier, device: torch.device) -> Classifier:
-    """Load the model onto a device. Raises BadInput where the checkpoint, its tokenizer or its kind of head cannot be used."""
+    """Load the model onto a device. Raises BadInput if the checkpoint, its tokenizer or its kind of head cannot be used."""
     from torch.nn import Linear
     from transformers import AutoModelForSequenceClassification
 
@@ -136,7 +136,7 @@ def load(reward: recipe.Classifier, device: torch.device) -> Classifier:
 
 
 def _check_like(loaded: Classifier, model: Any, folder: Path) -> None:
-    """Refuse a family whose own forward pass reads anything else than the last token's hidden state."""
+    """Refuse a model family whose own forward pass reads anything other than the last token's hidden state."""
     import torch
 
     [tokens] = loaded.encode([EXAMPLE])

@@ -1,4 +1,4 @@
-"""From a conversation to a model's tokens: chat template, tokenizer, and what to do with one that is too long."""
+"""Turn a conversation into a model's tokens: chat template, tokenizer, and the limit on its length."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tokens:
-    """A conversation as tokens. `header` is where its last assistant header begins (of what ends a turn: the token before).
+    """A conversation as tokens. `header` is the index at which its last assistant header begins (or, if that starts with the
+    token that ends the turn before, that token's index).
 
-    `n_cut` tokens are left out already.
+    `n_cut` tokens have been left out.
     """
 
     ids: list[int]
@@ -27,14 +28,17 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Limit:
-    """How long a conversation may be, in tokens, and what becomes of a longer one."""
+    """How long a conversation may be, in tokens, and how a longer one is treated."""
 
     max_tokens: int
     truncate: Literal["never", "left"] = "never"
 
     def fit(self, tokens: Tokens, bos: int | None) -> Tokens | Score:
-        """The conversation where it fits. Where the recipe says so, its oldest tokens are cut: never the token of the text's
-        beginning, nor anything from the last assistant header on."""
+        """Return the conversation if it fits, else a Score with the error `too_long`.
+
+        With truncate: left, its oldest tokens are cut: never the beginning-of-text token, nor anything from the last assistant
+        header on.
+        """
         excess = len(tokens.ids) - self.max_tokens
         if excess <= 0:
             return tokens
@@ -51,9 +55,9 @@ class Limit:
 
 
 def render_all(tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Messages]) -> list[str | Score]:
-    """Each conversation as the model's chat template writes it, a Score with an error where that cannot be done.
+    """Return each conversation as the model's chat template writes it, or a Score with an error.
 
-    `no_answer`: it does not end with an assistant's turn; `template`: the template refuses it; `not_unicode`.
+    Errors: `no_answer`: it does not end with an assistant's turn; `template`: the template refuses it; `not_unicode`.
     """
     return [_rendered(tokenizer, messages) for messages in conversations]
 
@@ -74,13 +78,13 @@ def _rendered(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> str | S
 
 
 def render(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> str:
-    """The conversation as its model's chat template writes it."""
+    """Return the conversation as its model's chat template writes it."""
     turns = [{"role": turn["role"], "content": turn["content"]} for turn in messages]
     return str(tokenizer.apply_chat_template(turns, tokenize=False))
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], add_special_tokens: bool = False) -> list[list[int]]:
-    """The tokens of each text, whole."""
+    """Return the token ids of each text, never truncated."""
     if not texts:
         return []
     ids: list[list[int]] = tokenizer(

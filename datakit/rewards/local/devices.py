@@ -1,4 +1,4 @@
-"""Which devices score, and which of them a worker process takes."""
+"""Choose the devices that score, and the one that a worker process takes."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-SMALL = 200 * 2**20  # bytes of weights up to which every core has the model for itself
+SMALL = 200 * 2**20  # bytes of weights up to which every core gets its own copy of the model
 
 
 class Costs(NamedTuple):
-    """What bounds the batches of a kind of device."""
+    """The figures of a kind of device that bound its batches."""
 
     tokens: int
-    """In a batch, padding included: more in one pass gain nothing."""
+    """Maximum tokens in a batch, padding included: more in one pass gain nothing."""
     activations: float
-    """Tokens times hidden size of one pass, beyond which it is slower: what its caches hold."""
+    """Tokens times hidden size of one pass above which it gets slower: what the caches hold."""
     reading: int
-    """Reading the weights takes every pass as long as computing so many tokens,"""
+    """Cost of reading the weights once, in tokens."""
     launching: float
-    """and starting the kernels of a layer as long as applying so many parameters to a token."""
+    """Cost of launching a layer's kernels, in parameters applied to one token."""
 
 
 CPU = Costs(tokens=2_048, activations=2**18, reading=24, launching=6e6)  # measured: benchmarks/README.md
-GPU = Costs(tokens=16_384, activations=math.inf, reading=150, launching=1.5e10)  # reckoned from an H100's figures, not measured
+GPU = Costs(tokens=16_384, activations=math.inf, reading=150, launching=1.5e10)  # computed from an H100's figures, not measured
 
 
 def all_devices(named: list[str]) -> list[str]:
-    """Those that the recipe names, else every GPU, else the CPU."""
+    """Return the devices that the recipe names, else every GPU, else the CPU."""
     if named:
         return named
     with needs_extra("local", "scoring"):
@@ -49,8 +49,8 @@ def all_devices(named: list[str]) -> list[str]:
 
 
 def devices_for(folder: Path, named: list[str]) -> list[str]:
-    """One a worker of a causal model in this folder: those that the recipe names, else every GPU, else the CPU, as often as the
-    model is worth."""
+    """Return one device per worker for a causal model in this folder: those that the recipe names, else every GPU, else the
+    CPU: once per core for a small model, once for a larger one."""
     if named or has_gpu():
         return all_devices(named)
     size = sum(path.stat().st_size for path in weight_files(folder))
@@ -58,9 +58,9 @@ def devices_for(folder: Path, named: list[str]) -> list[str]:
 
 
 def take_device(names: list[str], field: str = "score.devices") -> torch.device:
-    """The device of this worker process. Workers on the CPU share its cores. BadInput where it cannot be used.
+    """Return the device of this worker process. Workers on the CPU share its cores. Raises BadInput if it cannot be used.
 
-    `field`: where the recipe names them.
+    `field`: the recipe field that names the devices, for the message.
     """
     import torch
 
@@ -78,9 +78,9 @@ def take_device(names: list[str], field: str = "score.devices") -> torch.device:
 
 
 def budget_of(reward: LocalReward, backbone: PreTrainedModel) -> Budget:
-    """How large the batches of a loaded model may be, as the recipe says or as is good on its device.
+    """Return how large the batches of a loaded model may be: as the recipe says, or as suits its device.
 
-    Of padding, as many tokens as one more pass would cost: many where the model is small, few where it is large.
+    Padding may take as many tokens as one more pass would cost: many for a small model, few for a large one.
     """
     costs = CPU if backbone.device.type == "cpu" else GPU
     tokens = int(min(costs.tokens, costs.activations / backbone.config.hidden_size))

@@ -1,4 +1,4 @@
-"""What a reward model on this machine promises, and what the file of one type of them has."""
+"""The protocols of reward models on this machine, and of the modules that load them."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ if TYPE_CHECKING:
 
 
 class LocalModel(RewardModel, Protocol):
-    """What the models on this machine have in common: how they batch can be changed."""
+    """A reward model on this machine, whose batching can be changed."""
 
     @property
     def budget(self) -> Budget:
-        """Tokens of a batch."""
+        """The tokens of a batch."""
         ...
 
     @property
     def padding(self) -> Padding:
-        """The side that shorter rows of a batch are filled up on."""
+        """The side on which shorter rows of a batch are padded."""
         ...
 
 
 class LocalKind(Protocol):
-    """Reward models of one `type`: a module with these two functions."""
+    """The module of one `type` of reward models, with these two functions."""
 
     def check(self, folder: Path, weights: bool, /) -> dict[str, Any]:
-        """Refuse a folder that is none, without torch; returns its config.json, with max_position_embeddings.
+        """Refuse a folder that is no such model, without torch; return its config.json, with max_position_embeddings.
 
-        `weights`: whether they are there to be looked at.
+        `weights`: also check the weights, which must be in the folder then.
         """
         ...
 
     def load(self, reward: Any, device: torch.device, /) -> LocalModel:
-        """The model of the recipe's section, which is this type's own. BadInput where it cannot be used."""
+        """Load the model of a recipe section of this type. Raises BadInput if it cannot be used."""
         ...

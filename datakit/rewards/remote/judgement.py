@@ -1,4 +1,4 @@
-"""What judges that are chat models have said: the text of a judgement, or why there is none that counts."""
+"""Read the replies of judges that are chat models: the text of a judgement, or why it does not count."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any, NamedTuple
 from datakit.client import is_withheld, read_content
 from datakit.tables.answers import CUT_OFF, is_complete, join
 
-UNREADABLE = 20  # so many judgements at the start and none that can be read: the model or its settings are wrong
+UNREADABLE = 20  # unreadable judgements before the first readable one that stop the judge: it or its settings are wrong
 
 
 class Unread(NamedTuple):
-    """Why a judgement says nothing: a word, and a sentence."""
+    """Why a judgement cannot be read: one word, and a sentence."""
 
     error: str
     message: str
 
 
 def check_layout(answer: Any) -> None:
-    """ValueError where the body is no chat completion with a choice."""
+    """Raise ValueError if the body is not a chat completion with a choice."""
     choices = answer.get("choices") if isinstance(answer, dict) else None
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise ValueError("not a chat completion")
 
 
 def read_text(choice: dict[str, Any]) -> str | Unread:
-    """The text of a whole judgement. What the judge thought first does not count: it holds drafts of a verdict."""
+    """Return the text of a complete judgement. The judge's thought is left out: it may hold drafts of a verdict."""
     if is_withheld(choice):
         return Unread("content_filter", "the server withheld the judgement (content filter or refusal)")
     reason, content = choice.get("finish_reason"), read_content(choice)

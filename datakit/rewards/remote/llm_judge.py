@@ -1,7 +1,7 @@
 """LLM judges: a chat model that grades one answer by a rubric and ends with `Score: N` on a line of its own.
 
-Strict: a judgement that does not end with exactly that line, has two of them, or a number outside of the scale, gives no score
-and is a row of `failures`. Nothing is guessed from the text.
+Reading is strict: a judgement that does not end with exactly that line, has two of them, or a number outside the scale, gives
+no score and becomes a row of `failures`. Nothing is guessed from the text.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ EXAMPLE: Messages = [
 
 
 class Judge:
-    """Asks one judge, over all its URLs, and counts what that takes."""
+    """One judge, asked over all its URLs, and the tokens that it takes."""
 
     def __init__(self, reward: LLMJudge, client: Client) -> None:
-        """The client's `answered` says whether this judge has given scores before."""
+        """`client.answered` is true if this judge has given scores before."""
         self.reward = reward
         self.client = client
         self.prompt_tokens = self.completion_tokens = 0
@@ -74,12 +74,12 @@ class Judge:
 
     @staticmethod
     def server_urls(base_urls: Sequence[str]) -> Sequence[str]:
-        """As they are."""
+        """Return the URLs unchanged."""
         return base_urls
 
     @staticmethod
     def name_parts(reward: LLMJudge) -> list[str]:
-        """What tells one judge's scores from another's: the whole prompt but for what is graded, and the sampling."""
+        """Return what distinguishes one judge's scores from another's: the prompt without what is graded, and the sampling."""
         prompt = digest(write_prompt(reward, EXAMPLE))[:HASH_CHARS]
         sampling = reward.without_omitted(reward.sampling.model_dump(exclude_none=True))
         settings = {"sampling": sampling, "extra_body": reward.without_omitted(reward.extra_body)}
@@ -90,12 +90,12 @@ class Judge:
         return parts
 
     async def check(self) -> None:
-        """Nothing can be asked beforehand: every judgement is parsed, and `score` stops where none can be."""
+        """Do nothing: every judgement is parsed, and `score` stops if none can be read."""
 
     async def score(self, messages: Messages) -> Score:
         """See protocol.RemoteModel. Errors are `unparseable_judgement`, `cut_off` and `content_filter`.
 
-        A judge that decodes greedily is asked once, for it would say the same again; another one a second time.
+        A judge that decodes greedily is asked once, because it would say the same again; others get a second try.
         """
         for attempt in range(1 if self.reward.sampling.temperature == 0 else 2):
             answer, _ = await self.client.post(PATH, request(self.reward, messages, attempt), check_layout)
@@ -115,7 +115,7 @@ class Judge:
 
 
 def request(reward: LLMJudge, messages: Messages, attempt: int = 0) -> dict[str, Any]:
-    """The body of one request. A judge that samples gets a seed, so that the same build asks the same."""
+    """Return the body of one request. A judge that samples gets a seed, so that a repeated build asks the same."""
     body: dict[str, Any] = {
         "model": reward.model,
         "messages": [{"role": "user", "content": write_prompt(reward, messages)}],
@@ -126,7 +126,7 @@ def request(reward: LLMJudge, messages: Messages, attempt: int = 0) -> dict[str,
 
 
 def write_prompt(reward: LLMJudge, messages: Messages) -> str:
-    """What the judge is asked of a conversation that ends with the answer."""
+    """Return the judge's prompt for a conversation that ends with the answer."""
     before = "\n\n".join(f"[{turn['role']}]\n{turn['content']}" for turn in messages[:-1])
     low, high = reward.scale
     rubric = (reward.rubric or RUBRIC).strip()
@@ -134,13 +134,13 @@ def write_prompt(reward: LLMJudge, messages: Messages) -> str:
 
 
 def read_score(choice: dict[str, Any], scale: list[float]) -> Score:
-    """The score of one choice of a chat completion."""
+    """Return the score in one choice of a chat completion."""
     said = read_text(choice)
     return no_score(*said) if isinstance(said, Unread) else parse(said, scale)
 
 
 def parse(text: str, scale: list[float]) -> Score:
-    """The score of a judgement: its last line, and the only one that begins with `Score:`.
+    """Return the score of a judgement: its last line, which must be the only one that begins with `Score:`.
 
     >>> parse("Clear and right.\\nScore: 8", [1, 10]).score
     8.0

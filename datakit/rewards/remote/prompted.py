@@ -1,4 +1,4 @@
-"""Judges with a prompt of their own: two answers and which is better, or one answer and its grade.
+"""Judges with a configurable prompt: they say which of two answers is better, or grade one answer.
 
 Only answers are judged; thoughts are not shown. A verdict that cannot be read becomes a row of `failures`.
 """
@@ -52,25 +52,25 @@ labels, and nothing after it:
 [[A=B]] where neither is,
 [[B>A]] where answer B is better, [[B>>A]] where it is much better."""
 )
-"""Ours, with {rubric} still in it."""
+"""The default prompt, with {rubric} still in it."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """What a judge is asked about."""
+    """A question to a judge."""
 
     messages: Messages
     answers: tuple[str, ...]
-    """One, or two in the order in which they are shown."""
+    """One answer, or two in the order in which they are shown."""
     reference: str | None = None
     category: str | None = None
     key: str = ""
-    """Makes the seed of a judge that samples."""
+    """The source of the seed for a judge that samples."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a judge said. Of two answers `value` is the preference for the first, 0..1; of one it is the grade."""
+    """What a judge said. For two answers `value` is the preference for the first, 0..1; for one it is the grade."""
 
     value: float | None
     verdict: str | None = None
@@ -82,10 +82,10 @@ class Judgement:
 
 
 class PromptedJudge:
-    """Asks one judge, over all its URLs, and counts what that takes."""
+    """One judge, asked over all its URLs, and the tokens that it takes."""
 
     def __init__(self, reward: ChatJudge, client: Client) -> None:
-        """The client's `answered` says whether this judge has given verdicts before."""
+        """`client.answered` is true if this judge has given verdicts before."""
         self.reward = reward
         self.client = client
         self.prompt_tokens = self.completion_tokens = 0
@@ -93,8 +93,10 @@ class PromptedJudge:
         self._unreadable = 0
 
     async def judge(self, question: Question) -> Judgement:
-        """Raises RequestFailed, SourceStopped, Drained. A judge that decodes greedily is asked once, for it would say the same
-        again; another one a second time."""
+        """Ask the judge and return its judgement, or one with an error. Raises RequestFailed, SourceStopped, Drained.
+
+        A judge that decodes greedily is asked once, because it would say the same again; others get a second try.
+        """
         found, counts = Unread("", ""), tuple[int | None, int | None]((None, None))
         once = self.reward.sampling.temperature == 0 or is_token(self.reward)
         for attempt in (0,) if once else (0, 1):
@@ -124,7 +126,7 @@ class PromptedJudge:
 
 
 def name_parts(reward: ChatJudge) -> list[str]:
-    """What tells one judge's verdicts from another's: its prompts and how it is read, and the sampling."""
+    """Return what distinguishes one judge's verdicts from another's: its prompts, how it is read, and the sampling."""
     read_as: dict[str, Any] = reward.model_dump(include={"verdict", "total", *(["labels"] if is_token(reward) else [])})
     if isinstance(reward, Grade):
         read_as["scale"] = [f"{end:g}" for end in reward.scale]  # 1 and 1.0 are one end
@@ -141,12 +143,12 @@ def name_parts(reward: ChatJudge) -> list[str]:
 
 
 def prompts_of(reward: ChatJudge) -> list[JudgePrompt]:
-    """All that the judge may be asked."""
+    """Return all prompts that the judge may get."""
     return [one for one in (prompt_of(reward), reward.with_reference) if one is not None]
 
 
 def prompt_of(reward: ChatJudge) -> JudgePrompt:
-    """The judge's own prompt, or ours with its rubric."""
+    """Return the prompt of the recipe, or the default one with the recipe's rubric."""
     if reward.prompt is not None:
         return reward.prompt
     rubric = (reward.rubric if isinstance(reward, Pairwise) and reward.rubric else RUBRIC).strip()
@@ -154,7 +156,7 @@ def prompt_of(reward: ChatJudge) -> JudgePrompt:
 
 
 def is_token(reward: ChatJudge) -> bool:
-    """Whether the verdict is one token."""
+    """Return whether the verdict is one token."""
     return isinstance(reward, Pairwise) and reward.verdict == "token"
 
 
@@ -162,7 +164,7 @@ def is_token(reward: ChatJudge) -> bool:
 
 
 def request(reward: ChatJudge, question: Question, attempt: int = 0) -> dict[str, Any]:
-    """The body of one request. KeyError for a reference that the prompt has not."""
+    """Return the body of one request. Raises KeyError if the template names a reference that the prompt does not have."""
     with_reference = reward.with_reference if question.reference is not None else None
     prompt, values = with_reference or prompt_of(reward), values_of(question)
     messages = [{"role": "system", "content": prompt.system}] if prompt.system is not None else []
@@ -177,7 +179,7 @@ def request(reward: ChatJudge, question: Question, attempt: int = 0) -> dict[str
 
 
 def values_of(question: Question) -> dict[str, str]:
-    """What the names in a template stand for, without those that there is nothing for."""
+    """Return the values of the names in a template; names without a value are left out."""
     asked = [turn["content"] for turn in question.messages if turn["role"] == "user"]
     answered = [turn["content"] for turn in question.messages if turn["role"] == "assistant"]
     values = dict.fromkeys(("prompt", "question", "instruction"), asked[-1])
@@ -195,7 +197,7 @@ def values_of(question: Question) -> dict[str, str]:
 
 
 def references_in(reference: str | None) -> list[str]:
-    """The reference of each turn: of a second turn as `as_references` writes them."""
+    """Return the reference of each turn; several are stored as `as_references` writes them."""
     if reference is None:
         return []
     try:
@@ -206,5 +208,5 @@ def references_in(reference: str | None) -> list[str]:
 
 
 def as_references(references: list[str]) -> str:
-    """The references of several turns as one prompt has them."""
+    """Return the references of several turns as one prompt stores them."""
     return canonical_json({"references": references})

@@ -1,8 +1,8 @@
 """Sequence classifiers with one label that vLLM serves: /classify or /pooling, with the activation off.
 
-A request has the conversation as `messages`: the server writes it with its own chat template, and adds no second token of the
-beginning. Without `use_activation: false` vLLM gives the sigmoid of the score, which squeezes the margins of good answers to
-nothing (vllm/entrypoints/pooling: ClassificationChatRequest, PoolingChatRequest; layouts of 0.32).
+A request has the conversation as `messages`: the server renders it with its own chat template, and adds no second
+beginning-of-text token. Without `use_activation: false` vLLM gives the sigmoid of the score, which squeezes the margins of good
+answers to nothing (vllm/entrypoints/pooling: ClassificationChatRequest, PoolingChatRequest; layouts of 0.32).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SWITCH_ON = "Start vLLM with a model that has one label (--runner pooling, --con
 
 
 class ServedClassifier:
-    """Asks one served classifier, over all its URLs."""
+    """One served classifier, asked over all its URLs."""
 
     def __init__(self, reward: Served, client: Client) -> None:
         """The client's URLs are the servers' own, without /v1."""
@@ -34,16 +34,16 @@ class ServedClassifier:
 
     @staticmethod
     def server_urls(base_urls: Sequence[str]) -> list[str]:
-        """The servers' own URLs: their /classify and /pooling stand beside /v1, not below it."""
+        """Return the servers' own URLs: /classify and /pooling are next to /v1, not below it."""
         return [server_url(url) for url in base_urls]
 
     @staticmethod
     def name_parts(reward: Served) -> list[str]:
-        """Nothing more."""
+        """Return an empty list: the name has no further parts."""
         return []
 
     async def check(self) -> None:
-        """SourceStopped where the server gives something else than one raw score, as far as a few questions show it."""
+        """Ask a few questions; raise SourceStopped if the server gives anything other than one raw score."""
         switched = [(messages, on) for messages in PROBES for on in (False, True)]
         try:
             scores = await asyncio.gather(*(self._ask(messages, on) for messages, on in switched))
@@ -79,7 +79,7 @@ class ServedClassifier:
 
 
 def request(reward: Served, messages: Messages, activation: bool = False) -> dict[str, Any]:
-    """The body of one request."""
+    """Return the body of one request."""
     body = {
         "model": reward.model,
         "messages": messages,
@@ -90,7 +90,7 @@ def request(reward: Served, messages: Messages, activation: bool = False) -> dic
 
 
 def check_layout(api: str, answer: Any) -> None:
-    """ValueError where the body is not what /classify or /pooling answers with."""
+    """Raise ValueError if the body is not an answer of /classify or /pooling."""
     try:
         values = numbers(api, answer)
         valid = isinstance(values, list) and values != [] and all(isinstance(value, int | float | list) for value in values)
@@ -101,6 +101,6 @@ def check_layout(api: str, answer: Any) -> None:
 
 
 def numbers(api: str, answer: Any) -> Sequence[Any]:
-    """All numbers of the one conversation; lists where it is scored token by token."""
+    """Return all numbers for the single conversation; lists if it is scored token by token."""
     values: Sequence[Any] = answer["data"][0]["probs" if api == "classify" else "data"]
     return values

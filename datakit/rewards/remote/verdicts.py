@@ -1,6 +1,6 @@
-"""Verdicts of judges with a prompt of their own, read from what they said.
+"""Read the verdicts of judges with a configurable prompt from their replies.
 
-A verdict that cannot be read is none: not a tie, not a low grade.
+A verdict that cannot be read counts as none: neither as a tie nor as a low grade.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datakit.recipe import ChatJudge, Grade, Pairwise
 from datakit.rewards.remote.judgement import Unread, read_text
 
 GRADES = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B>A": 0.0, "B>>A": 0.0}
-"""How far each prefers the first answer."""
+"""The preference for the first answer, per label."""
 SHOWN = 120
 _GRADE = re.compile(r"\[\[([AB<>=]+)\]\]")
 _RATING = re.compile(r"\[\[(\d+(?:\.\d+)?)\]\]")
@@ -21,17 +21,17 @@ _DICTIONARY = re.compile(r"\{[^{}]*\}")
 
 
 class Verdict(NamedTuple):
-    """What a judgement comes to: of two answers the preference for the first, 0..1, of one its grade."""
+    """The result of a judgement: for two answers the preference for the first, 0..1; for one its grade."""
 
     value: float
     verdict: str
-    """As it was given."""
+    """The verdict as it was given."""
     text: str | None = None
-    """The whole judgement, where it is more than the verdict."""
+    """The whole judgement, if it is more than the verdict."""
 
 
 def read_verdict(reward: ChatJudge, choice: dict[str, Any]) -> Verdict | Unread:
-    """The verdict of one choice of a chat completion, in the form that the judge is asked for."""
+    """Return the verdict in one choice of a chat completion, in the form that the judge is asked for."""
     if isinstance(reward, Pairwise) and reward.verdict == "token":
         return label_probability(choice, reward.labels)
     said = read_text(choice)
@@ -50,7 +50,7 @@ def read_verdict(reward: ChatJudge, choice: dict[str, Any]) -> Verdict | Unread:
 
 
 def five_grades(text: str) -> str | Unread:
-    """The label of a judgement, as arena-hard-auto reads it: it may stand there several times, and no other beside it.
+    """Return the label of a judgement, as arena-hard-auto reads it: it may occur several times, but no other label may occur.
 
     >>> five_grades("Both are right, A is shorter: [[A>B]]")
     'A>B'
@@ -63,7 +63,7 @@ def five_grades(text: str) -> str | Unread:
 
 
 def rating(text: str) -> float | Unread:
-    """The first [[N]], as FastChat reads it.
+    """Return the first [[N]], as FastChat reads it.
 
     >>> rating("Rating: [[7.5]]")
     7.5
@@ -73,7 +73,7 @@ def rating(text: str) -> float | Unread:
 
 
 def in_dictionary(text: str, total: str) -> float | Unread:
-    """The grade in the last {...} of a judgement, as AlignBench reads it.
+    """Return the grade in the last {...} of a judgement, as AlignBench reads it.
 
     >>> in_dictionary("{'事实正确性': 9, '综合得分': 7}", "综合得分")
     7.0
@@ -85,8 +85,8 @@ def in_dictionary(text: str, total: str) -> float | Unread:
 
 
 def label_probability(choice: dict[str, Any], labels: list[str]) -> Verdict | Unread:
-    """The probability of the first label over that of both, of the first token's likeliest (alpaca_eval's logprob_parser): a
-    label that is not among them counts as impossible."""
+    """Return the probability of the first label divided by that of both, from the first token's top log-probabilities
+    (alpaca_eval's logprob_parser). A label that is not among them has probability 0."""
     try:
         listed = choice["logprobs"]["content"][0]["top_logprobs"]
         likely = {str(one["token"]): float(one["logprob"]) for one in listed}

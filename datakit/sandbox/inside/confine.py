@@ -1,7 +1,7 @@
-"""What a fork gives up before it reads a line of untrusted code: privileges, files, system calls, resources.
+"""Take from a fork, before it reads a line of untrusted code: privileges, files, system calls, resources.
 
 Landlock (man 7 landlock) leaves it its working folder and the libraries that it may read, no TCP, no signals to others.
-seccomp (man 2 seccomp) takes what Landlock does not cover: new processes and programs, sockets, other processes' memory,
+seccomp (man 2 seccomp) blocks what Landlock does not cover: new processes and programs, sockets, other processes' memory,
 modes, owners and times of files, kernel objects that outlive a process. Both hold for root too, and cannot be undone.
 """
 
@@ -22,7 +22,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _SIGKILL = 9
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 _CAPABILITY_VERSION = 0x20080522
-_READ_ANY_FILE = 1 << 2  # CAP_DAC_READ_SEARCH: an interpreter below root's home; Landlock says which files
+_READ_ANY_FILE = 1 << 2  # CAP_DAC_READ_SEARCH: for an interpreter below root's home; Landlock limits the files
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -50,16 +50,16 @@ _ALIKE = {
     "RTPRIO": 0,
     "SIGPENDING": 256,
 }
-"""What the zygote does with as well: forks inherit it."""
+"""Limits that the zygote can live with, too: forks inherit them."""
 
 
 def rlimits_of_all() -> list[tuple[int, int]]:
-    """Limits that all forks have, as numbers and values for `set_rlimits`."""
+    """Return the limits that all forks have, as numbers and values for `set_rlimits`."""
     return _numbered(_ALIKE)
 
 
 def rlimits(memory_mb: int, cpu_s: int, n_tasks: int = 0) -> list[tuple[int, int]]:
-    """Limits of one fork; `n_tasks` is how many tasks the user of the process has already."""
+    """Return the limits of one fork; `n_tasks` is how many tasks the user of the process has already."""
     return _numbered({"AS": memory_mb * _MB, "CPU": cpu_s, "NPROC": n_tasks + _N_THREADS})
 
 
@@ -69,7 +69,7 @@ def _numbered(wanted: dict[str, int]) -> list[tuple[int, int]]:
 
 
 def set_rlimits(limits: list[tuple[int, int]]) -> None:
-    """Soft and hard limits of this process. macOS refuses some."""
+    """Set soft and hard limits of this process. macOS refuses some."""
     for number, value in limits:
         try:  # noqa: SIM105 - in every fork: the fewer objects it touches, the fewer pages are copied
             resource.setrlimit(number, (value, value))
@@ -81,7 +81,7 @@ def set_rlimits(limits: list[tuple[int, int]]) -> None:
 
 
 def drop_privileges(user: int | None, reads_any_file: bool) -> None:
-    """As root: become a user of no rights (`user`; where there is none to become, keep root's id without its powers)."""
+    """As root, become a user without rights (`user`; if that is impossible, keep root's id without its powers)."""
     if os.geteuid() != 0 or sys.platform != "linux":
         return
     _LIBC.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
@@ -97,18 +97,18 @@ def drop_privileges(user: int | None, reads_any_file: bool) -> None:
 
 
 def die_with_parent() -> None:
-    """Be killed when the parent ends; a change of user forgets it, so call it after that."""
+    """Ask to be killed when the parent ends. A change of user resets this, so call it afterwards."""
     if sys.platform == "linux":
         _LIBC.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of what the forks leave behind."""
+    """Become the parent of processes that the forks leave behind."""
     _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def hide() -> None:
-    """Not dumpable: other processes of the user cannot read this one's memory or descriptors under /proc."""
+    """Become not dumpable: other processes of the user cannot read this one's memory or descriptors under /proc."""
     if sys.platform == "linux":
         _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
@@ -126,7 +126,7 @@ _TCP, _SCOPES = 0b11, 0b11  # bind and connect; abstract sockets and signals
 
 
 def landlock_abi() -> int:
-    """The kernel's version of Landlock; 0 where there is none."""
+    """Return the kernel's Landlock version; 0 without Landlock."""
     if sys.platform != "linux":
         return 0
     return max(0, int(_LIBC.syscall(_CREATE_RULESET, None, 0, 1)))
@@ -134,7 +134,8 @@ def landlock_abi() -> int:
 
 @dataclass(frozen=True)
 class Folders:
-    """What a program may see of the files: `read` paths with all below them, `lists` folders only, `work` to write."""
+    """The files that a program may see: `read` paths with everything below them, `lists` folders to list only, `work` to
+    write."""
 
     read: tuple[str, ...]
     lists: tuple[str, ...]
@@ -142,7 +143,7 @@ class Folders:
 
 
 def make_ruleset(folders: Folders) -> int:
-    """A Landlock ruleset's descriptor, made once and given to every fork. Raises OSError where there is no Landlock."""
+    """Return a Landlock ruleset's descriptor, made once and used by every fork. Raises OSError without Landlock."""
     abi = landlock_abi()
     files = _FILES_BY_ABI.get(abi, (1 << 16) - 1)
     attributes = (ctypes.c_uint64 * 3)(files, _TCP if abi >= 4 else 0, _SCOPES if abi >= 6 else 0)
@@ -172,19 +173,19 @@ def _allow(ruleset: int, path: str, access: int) -> None:
 
 
 def restrict(ruleset: int) -> None:
-    """Put this process under the ruleset, for good."""
+    """Put this process under the ruleset, irrevocably."""
     _checked(_LIBC.syscall(_RESTRICT_SELF, ruleset, 0), "landlock_restrict_self")
 
 
 def no_new_privileges() -> None:
-    """What an unprivileged process must promise before Landlock and seccomp."""
+    """Set the flag that an unprivileged process needs before Landlock and seccomp."""
     _checked(_LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
 
 
 # --------------------------------------------------------------------------------------------------------------- seccomp
 
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_LAST_KNOWN = 466  # later system calls are refused until somebody has looked at them
+_LAST_KNOWN = 466  # later system calls are refused until they have been reviewed
 _X32 = 0x40000000
 _CLONE_THREAD = 0x00010000
 _KILL, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
@@ -192,7 +193,7 @@ _EPERM, _ENOSYS = 1, 38
 _LOAD, _AND, _EQUAL, _ATLEAST, _ANYBIT, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 
-# Number on x86_64, on aarch64 (-1: not there). What is missing in both tables is allowed.
+# Number on x86_64, on aarch64 (-1: does not exist). Calls in neither table are allowed.
 DENIED: dict[str, tuple[int, int]] = {
     # other programs, other processes
     "execve": (59, 221), "execveat": (322, 281), "unshare": (272, 97), "setns": (308, 268), "ptrace": (101, 117),
@@ -203,14 +204,14 @@ DENIED: dict[str, tuple[int, int]] = {
     # the network
     "socket": (41, 198), "bind": (49, 200), "connect": (42, 203), "listen": (50, 201), "accept": (43, 202),
     "accept4": (288, 242),
-    # what Landlock does not cover of files
+    # file operations that Landlock does not cover
     "chown": (92, -1), "fchown": (93, 55), "lchown": (94, -1), "fchownat": (260, 54), "utime": (132, -1),
     "utimes": (235, -1), "futimesat": (261, -1), "utimensat": (280, 88), "truncate": (76, 45), "setxattr": (188, 5),
     "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14), "lremovexattr": (198, 15),
     "fremovexattr": (199, 16), "setxattrat": (463, 463), "removexattrat": (466, 466), "mknod": (133, -1),
     "mknodat": (259, 33), "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265), "sync": (162, 81),
     "syncfs": (306, 267), "inotify_init": (253, -1), "inotify_init1": (294, 26), "inotify_add_watch": (254, 27),
-    # what outlives a process, or is memory that no limit counts
+    # objects that outlive a process, and memory that no limit counts
     "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "semget": (64, 190), "msgget": (68, 186),
     "mq_open": (240, 180), "mq_unlink": (241, 181), "memfd_create": (319, 279), "memfd_secret": (447, 447),
     "add_key": (248, 217), "request_key": (249, 218), "keyctl": (250, 219),
@@ -227,20 +228,20 @@ DENIED: dict[str, tuple[int, int]] = {
     "move_mount": (429, 429), "fsopen": (430, 430), "fsconfig": (431, 431), "fsmount": (432, 432), "fspick": (433, 433),
     "mount_setattr": (442, 442), "quotactl_fd": (443, 443), "lookup_dcookie": (212, 18), "nfsservctl": (180, 42),
 }  # fmt: skip
-# What the zygote needs and its forks must not have: new processes, signals to others, modes of files.
+# Calls that the zygote needs and its forks must not have: new processes, signals to others, modes of files.
 DENIED_TO_FORKS: dict[str, tuple[int, int]] = {
     "fork": (57, -1), "vfork": (58, -1), "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131),
     "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240), "pidfd_send_signal": (424, 424), "chmod": (90, -1),
     "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
 }  # fmt: skip
-_CLONE3 = 435  # the C library goes back to clone, whose flags a filter can read
+_CLONE3 = 435  # the C library falls back to clone, whose flags a filter can read
 _STREAM = 1
-_OWNERS_OF_SIGNALS = (8, 10, 15)  # fcntl F_SETOWN, F_SETSIG, F_SETOWN_EX: signals by way of a descriptor
+_OWNERS_OF_SIGNALS = (8, 10, 15)  # fcntl F_SETOWN, F_SETSIG, F_SETOWN_EX: signals through a descriptor
 _IOCTLS = (0x8901, 0x8902, 0x5412)  # FIOSETOWN, SIOCSPGRP: the same; TIOCSTI: typing into a terminal
 _PRCTLS = (_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, 0x59616D61)  # the last one: who may trace
 
 Instruction = tuple[int, int, int, int]
-"""BPF: code, how far to jump when true, when false, value."""
+"""A BPF instruction: code, jump offset if true, jump offset if false, value."""
 
 
 class Filter:
@@ -257,12 +258,12 @@ class Filter:
         self._header = ctypes.create_string_buffer(length + ctypes.addressof(self._code).to_bytes(8, "little"))
 
     def install(self) -> None:
-        """For good, in this process and in all that it starts. Filters add up."""
+        """Install the filter irrevocably, in this process and in everything that it starts. Filters add up."""
         _checked(_LIBC.prctl(_PR_SET_SECCOMP, 2, self._header, 0, 0), "seccomp")
 
 
 def zygote_filter() -> Filter:
-    """For the zygote, which its forks inherit: everything that it does not need itself."""
+    """Return the filter of the zygote, which its forks inherit: it blocks everything that the zygote does not need."""
     unknown = [(_ATLEAST, 0, 1, _LAST_KNOWN + 1), (_RETURN, 0, 0, _ERRNO | _ENOSYS)]
     x32 = [(_ATLEAST, 0, 1, _X32), (_RETURN, 0, 0, _ERRNO | _ENOSYS)]
     checks = [_refused(numbers) for numbers in DENIED.values()]
@@ -270,7 +271,7 @@ def zygote_filter() -> Filter:
 
 
 def fork_filter() -> Filter:
-    """For the forks, on top of the zygote's."""
+    """Return the filter of the forks, in addition to the zygote's."""
     checks = [_refused(numbers) for numbers in DENIED_TO_FORKS.values()]
     by_argument = {
         (56, 220): _only(_ANYBIT, _CLONE_THREAD, 0),  # clone: threads only
@@ -298,7 +299,7 @@ def _refused(numbers: tuple[int, int]) -> list[Instruction]:
 
 
 def _on(numbers: tuple[int, int], block: list[Instruction]) -> list[Instruction]:
-    """The block where the call is this one; it must return."""
+    """Return instructions that run the block for this call; the block must return."""
     number = numbers[_COLUMN]
     return [(_EQUAL, 0, len(block), number), *block] if number >= 0 else []
 
@@ -308,12 +309,12 @@ def _argument(number: int) -> Instruction:
 
 
 def _unless(values: Iterable[int], argument: int) -> list[Instruction]:
-    """Refuse the call where an argument is one of the values."""
+    """Refuse the call if an argument is one of the values."""
     refused = [step for value in values for step in ((_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ERRNO | _EPERM))]
     return [_argument(argument), *refused, (_RETURN, 0, 0, _ALLOW)]
 
 
 def _only(test: int, value: int, argument: int, mask: int | None = None) -> list[Instruction]:
-    """Allow the call only where the test holds for an argument."""
+    """Allow the call only if the test holds for an argument."""
     masked = [] if mask is None else [(_AND, 0, 0, mask)]
     return [_argument(argument), *masked, (test, 0, 1, value), (_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _ERRNO | _EPERM)]

@@ -1,4 +1,4 @@
-"""The working folder of programs that may fill it with anything: how much lies in it, and how it is emptied."""
+"""Measure and empty the working folder, which programs may fill with anything."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def usage(folder: str, enough: int) -> tuple[int, int]:
-    """How many files and bytes are below a folder, counted until there are enough."""
+    """Return the numbers of files and bytes below a folder; counting stops at `enough`."""
     n_files = n_bytes = 0
     folders = [folder]
     while folders and n_files <= enough:
@@ -18,15 +18,15 @@ def usage(folder: str, enough: int) -> tuple[int, int]:
                         folders.append(entry.path)
                     else:
                         n_bytes += entry.stat(follow_symlinks=False).st_blocks * 512
-        except FileNotFoundError:  # gone meanwhile
+        except FileNotFoundError:  # removed meanwhile
             continue
-        except OSError:  # too deep to look at, or closed to its owner: nothing that a program needs
+        except OSError:  # too deep, or unreadable for its owner: no program needs that
             return enough + 1, n_bytes
     return n_files, n_bytes
 
 
 def empty(folder: str) -> None:
-    """Remove all that is in a folder. What is deep is moved up first: no path gets too long, nothing recurses."""
+    """Remove everything in a folder. Deep folders are moved up first, so that no path gets too long and nothing recurses."""
     moved = 0
     while entries := [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in os.scandir(folder)]:
         for name, is_folder in entries:

@@ -1,7 +1,7 @@
-"""Arrays and tables between solver and tester: numpy's and pandas' values by what they hold, column by column.
+"""Transfer arrays and tables between solver and tester: numpy's and pandas' values by their content, column by column.
 
 Only exact types cross, as dtypes, bytes and plain values, and the other end makes them with the libraries' own constructors:
-no pickle, and no object of the program in an array, whose methods would run in the tester. What has another form (a subclass,
+no pickle, and no object of the program in an array, whose methods would run in the tester. Anything else (a subclass,
 an array with such an object in it) stays where it is.
 """
 
@@ -16,11 +16,11 @@ _PLAIN_KINDS = "biufcSUmM"
 _DTYPE = re.compile(r"[<>|=]?[biufcSUmM]\d{0,9}(\[\w{1,20}\])?")
 _MAX_NBYTES = 64 << 20
 Code = Callable[[Any], Any]
-"""Encodes or decodes one plain value that an array holds."""
+"""A function that encodes or decodes one plain value of an array."""
 
 
 def encode(value: Any, code: Code) -> dict[str, Any] | None:
-    """An array, a scalar or a table as data; None for what is no such thing. `code` raises for what is not plain."""
+    """Return an array, a scalar or a table as data; None for anything else. `code` raises for values that are not plain."""
     kind = type(value)
     library = kind.__module__.partition(".")[0]
     if library == "numpy" and "numpy" in sys.modules:
@@ -66,7 +66,7 @@ def _encode_pandas(value: Any, kind: type, code: Code) -> dict[str, Any] | None:
 
 
 def _column(array: Any, code: Code) -> list[Any]:
-    """One column: how it is stored, its dtype, its values."""
+    """Return one column: how it is stored, its dtype, its values."""
     import pandas as pd
 
     arrays = pd.arrays
@@ -109,9 +109,9 @@ def _index(index: Any, code: Code) -> list[Any]:
 def read_array(kind: str, shape: list[int], data: str, scalar: bool) -> Any:
     import numpy as np
 
-    # `frombuffer` refuses dtypes that hold objects: bytes of the other end never become pointers. No np.load, no pickle.
+    # `frombuffer` refuses dtypes with objects: bytes from the other end never become pointers. No np.load, no pickle.
     array = np.frombuffer(bytes.fromhex(data), dtype=read_dtype(kind)).reshape(shape)
-    return array[()] if scalar else array.copy()  # the tests may change a copy; a buffer's array is read-only
+    return array[()] if scalar else array.copy()  # a buffer's array is read-only, but tests may change theirs
 
 
 def read_dtype(kind: str) -> Any:
@@ -123,7 +123,7 @@ def read_dtype(kind: str) -> Any:
 
 
 def read_objects(shape: list[int], items: list[Any]) -> Any:
-    """An array of plain objects."""
+    """Return an array of plain objects."""
     import numpy as np
 
     array = np.empty(len(items), dtype=object)
@@ -139,7 +139,7 @@ def read_missing(name: str) -> Any:
 
 
 def read_pandas(content: list[Any], decode: Code) -> Any:
-    """What `_encode_pandas` wrote."""
+    """Decode what `_encode_pandas` wrote."""
     import pandas as pd
 
     pd.api.extensions.ExtensionArray.__bool__ = _truth
@@ -165,8 +165,8 @@ def read_pandas(content: list[Any], decode: Code) -> Any:
 
 
 def _truth(array: Any) -> bool:
-    """As numpy has it: pandas calls an array true that is not empty, whatever it holds, so that `assert f(2) == 4` would pass
-    any answer that is an array of pandas.
+    """Return the truth value as numpy defines it: for pandas every array that is not empty is true, so `assert f(2) == 4` would
+    pass for any answer that is a pandas array.
     """
     if array.dtype.kind != "b":
         return len(array) > 0
@@ -230,7 +230,7 @@ def _array(data: Any, decode: Code) -> Any:
 
 
 def take_over(old: Any, new: Any) -> bool:
-    """Give an array or a table the content of another of its type, in place; whether it could be done."""
+    """Give an array or a table the content of another of its type, in place; return whether that was possible."""
     library = type(old).__module__.partition(".")[0]
     if type(old) is not type(new) or library not in ("numpy", "pandas") or library not in sys.modules:
         return False

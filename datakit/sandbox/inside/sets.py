@@ -1,9 +1,9 @@
-"""Sets that give their items in the same order on the other side.
+"""Transfer sets so that they iterate in the same order on the other side.
 
-That order is the order of places in a table: an item's hash says where it wants to stand, the table's size how much of the hash
-counts, and where two want one place the first has it. So the other end makes a table of the same size and puts the items in one
-after the other, in an order that leads to these places. It is worked out here as CPython places them (Objects/setobject.c),
-and what came out is looked at: where it is another order after all, the set crosses as its items alone.
+That order is the order of slots in a hash table: an item's hash gives its preferred slot, the table's size how much of the hash
+counts, and if two want the same slot the first gets it. So the other end makes a table of the same size and inserts the items
+one after the other, in an order that leads to these slots. The order is computed here by CPython's rules (Objects/setobject.c)
+and then verified: if the result differs, the set crosses as its items alone.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Any
 _SMALLEST = 8
 _ENTRY = 16  # bytes
 _AT_ONCE = 9  # LINEAR_PROBES
-_PROBES = 40  # places that an item is looked for
-_STEPS, _LAYOUTS = 2_000, 8  # how long it is worked out
-_MOST = 1_000  # items
-_PER_ITEM = 16  # a table with more places an item than a set's own growth makes
+_PROBES = 40  # slots that are probed for an item
+_STEPS, _LAYOUTS = 2_000, 8  # limits of the search for an order
+_MOST = 1_000  # maximum number of items
+_PER_ITEM = 16  # slots per item above which a set's own growth cannot have made the table
 
 
 def recipe(value: set[Any] | frozenset[Any], items: list[Any]) -> tuple[int, list[Any]] | None:
-    """The size of the table and the order of insertion; None where adding the items as they stand does."""
+    """Return the size of the table and the order of insertion; None if adding the items in their order is enough."""
     if len(items) < 2 or all(map(is_, type(value)(items), items)):
         return None
     size = _size(value)
@@ -38,7 +38,8 @@ def recipe(value: set[Any] | frozenset[Any], items: list[Any]) -> tuple[int, lis
 
 
 def frozen(size: int, order: list[Any]) -> frozenset[Any]:
-    """A frozenset whose table was made for all items at once (a dict says how many), or has grown: its size says which."""
+    """Return a frozenset whose table was made for all items at once (from a dict, which has a length), or has grown, by its
+    size."""
     at_once = frozenset(dict.fromkeys(order))
     return at_once if _size(at_once) == size else frozenset(order)
 
@@ -48,7 +49,7 @@ def make(found: set[Any], size: int, order: list[Any]) -> set[Any]:
     if not _fits(size, len(order)):
         raise ValueError("a table of an odd size")
     if size > _SMALLEST:
-        # A dict says how many are coming: the table gets room for twice as many at once. Fillers go where room is left.
+        # A dict has a length, so the table gets room for twice as many at once. Fillers use up spare room.
         coming = dict.fromkeys(order[: size // 2 - 1])
         fillers = [_Filler() for _ in range(size // 2 - 1 - len(coming))]
         found.update(coming | dict.fromkeys(fillers))
@@ -66,16 +67,16 @@ def _fits(size: int, n_items: int) -> bool:
 
 
 class _Filler:
-    """Not equal to anything else."""
+    """An object that is not equal to anything else."""
 
 
 def _order(items: list[Any], size: int) -> list[Any] | None:
-    """An order of insertion that leads to this order of places."""
+    """Return an order of insertion that leads to this order of slots, or None."""
     probes = [list(_probed(hash(item), size)) for item in items]
     for places in itertools.islice(_places(probes), _LAYOUTS):
         who = {place: at for at, place in enumerate(places)}
         done: dict[int, None] = {}
-        for at in range(len(items)):  # an item comes after those whom it found on places that it wanted
+        for at in range(len(items)):  # an item comes after those that occupy slots that it probed
             waiting = [at] if at not in done else []
             while waiting and len(waiting) <= len(items):
                 before = [who[place] for place in probes[waiting[-1]][: probes[waiting[-1]].index(places[waiting[-1]])]]
@@ -84,7 +85,7 @@ def _order(items: list[Any], size: int) -> list[Any] | None:
                     done.setdefault(waiting.pop())
                 else:
                     waiting.append(missing)
-            if waiting:  # each waits for another
+            if waiting:  # a cycle: each waits for another
                 break
         else:
             return [items[at] for at in done]
@@ -92,7 +93,7 @@ def _order(items: list[Any], size: int) -> list[Any] | None:
 
 
 def _places(probes: list[list[int]]) -> Iterator[list[int]]:
-    """Places in rising order, each one that its item looks at, after places that are all taken in the end."""
+    """Yield ascending slots, each probed by its item after slots that are all taken in the end."""
     chosen: list[int] = []
     choices = [iter(_after(chosen, probes[0]))]
     for _ in range(_STEPS):
@@ -119,7 +120,7 @@ def _after(chosen: list[int], wanted: list[int]) -> list[int]:
 
 
 def _probed(number: int, size: int) -> Iterator[int]:
-    """The places that an item with this hash looks at, one after the other."""
+    """Yield the slots that are probed for an item with this hash."""
     mask = size - 1
     rest = number & ((1 << sys.hash_info.width) - 1)
     place = rest & mask

@@ -1,4 +1,4 @@
-"""Runs the program, and answers the tester's requests to call it. Nothing that the tests expect is ever here.
+"""Run the program, and answer the tester's requests to call it. What the tests expect is never in this process.
 
 Requests and answers are JSON lists. A request of the tester:
 
@@ -47,7 +47,7 @@ _CONSTANTS = (bool, int, float, str, bytes, type(None), list, dict, tuple, set, 
 
 
 def solve(descriptor: int, program: str) -> None:
-    """The main function of a solver process: define what the program defines, then answer until the tester is gone."""
+    """Run a solver process: run the program's top level, then answer until the tester is gone."""
     channel = Channel(descriptor)
     printed = io.StringIO()
     sys.stdout = printed
@@ -60,9 +60,9 @@ def solve(descriptor: int, program: str) -> None:
 
 
 def define(program: str, namespace: dict[str, Any]) -> str | None:
-    """Compile and run the program's top level; what went wrong, or None."""
+    """Compile and run the program's top level; return what went wrong, or None."""
     try:
-        code = compile(program, "<program>", "exec", dont_inherit=True)  # the __future__ of this file is not the program's
+        code = compile(program, "<program>", "exec", dont_inherit=True)  # without this file's __future__ imports
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
         return f"does not compile: {describe(error)}"
     try:
@@ -73,7 +73,7 @@ def define(program: str, namespace: dict[str, Any]) -> str | None:
 
 
 def describe(error: BaseException) -> str:
-    """Type, message and the line of the program; without trusting the exception's own methods."""
+    """Return type, message and the line in the program, without trusting the exception's own methods."""
     try:
         text = str(error)[:200]
     except BaseException:  # noqa: BLE001 - a program's exception may do anything
@@ -98,7 +98,7 @@ class _Solver:
         self.printed = printed
         self.objects: list[Any] = []
         self.ids: dict[int, int] = {}
-        self.originals: dict[tuple[str, str], Any] = {}  # what stood where the tests patched something
+        self.originals: dict[tuple[str, str], Any] = {}  # the originals of what the tests patched
         self.lock = threading.RLock()  # threads of the program may call back; one conversation at a time
 
     def serve(self) -> None:
@@ -149,7 +149,7 @@ class _Solver:
             return ["raised", self.raised(error), self.taken()]
 
     def call(self, target: list[Any], arguments: list[Any], keywords: dict[str, Any]) -> tuple[Any, Any]:
-        """What a call gives, and its arguments where it changed them."""
+        """Return a call's value, and its arguments if it changed them."""
         function = self.target(target)
         given, named = self.decode(arguments), {name: self.decode(value) for name, value in keywords.items()}
         value = function(*given, **named)
@@ -160,7 +160,7 @@ class _Solver:
         return self.result(value, made=isinstance(function, type)), changed
 
     def do(self, target: list[Any], operation: str, arguments: list[Any]) -> Any:
-        """What an operation on an object of the program gives: where a type has a method for it, that method's answer."""
+        """Return the result of an operation on an object of the program, by its type's method if there is one."""
         found, given = self.target(target), self.decode(arguments)
         match operation:
             case "iter":
@@ -185,7 +185,7 @@ class _Solver:
     # --------------------------------------------------------------------------------------------------------- values
 
     def described(self, name: str) -> list[Any]:
-        """What a name is: ["module", its name], ["exception", builtin base, id], ["value", value] or ["object", id]."""
+        """Describe a name: ["module", its name], ["exception", builtin base, id], ["value", value] or ["object", id]."""
         value = self.namespace[name]
         if isinstance(value, types.ModuleType):
             return ["module", value.__name__]
@@ -199,14 +199,14 @@ class _Solver:
         return ["object", self.id_of(value), isinstance(value, type)]
 
     def exception_class(self, kind: type[BaseException]) -> dict[str, Any]:
-        """A program's own exception class: its name, id and the builtin class below it; a builtin one by its name."""
+        """Describe an exception class: a builtin one by its name, the program's own by name, id and builtin base."""
         if getattr(builtins, kind.__name__, None) is kind:
             return {"type": kind.__name__}
         base = next(base.__name__ for base in kind.__mro__ if getattr(builtins, base.__name__, None) is base)
         return {"type": base, "name": str(kind.__name__), "id": self.id_of(kind)}
 
     def raised(self, error: BaseException) -> dict[str, Any]:
-        """An exception as data: its class, its arguments where they are plain, and where it was raised."""
+        """Return an exception as data: its class, its arguments if they are plain, and where it was raised."""
         try:
             # BaseException's own `args`: the program's class may have another.
             arguments = Encoder(_nothing).encode(list(BaseException.args.__get__(error)))  # type: ignore[attr-defined]
@@ -218,7 +218,7 @@ class _Solver:
         return self.namespace[target[1]] if target[0] == "n" else self.objects[target[1]]
 
     def id_of(self, value: Any) -> int:
-        """The same id for the same object: it is kept, so that no other takes its place."""
+        """Return the object's id, always the same one: the object is kept, so that its id is not reused."""
         known = self.ids.get(id(value))
         if known is None:
             known = self.ids[id(value)] = len(self.objects)
@@ -226,7 +226,7 @@ class _Solver:
         return known
 
     def result(self, value: Any, made: bool = False) -> Any:
-        """A call's value; an instance that a class of the program made stays here, whatever it inherits from."""
+        """Encode a call's value; an instance of a class of the program stays here, whatever it inherits from."""
         if made and type(value).__module__ == MODULE:
             return self.reference(value)
         return self.encode(value)
@@ -260,7 +260,7 @@ class _Solver:
         return getattr(__import__(module, fromlist=[name]), name)
 
     def taken(self) -> str:
-        """What the program printed since the last answer."""
+        """Return what the program printed since the last answer."""
         text = self.printed.getvalue()
         if text:
             self.printed.seek(0)
@@ -268,7 +268,7 @@ class _Solver:
         return text
 
     def call_back(self, number: int, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        """Have the tester call a function of the tests, and answer what it asks meanwhile."""
+        """Have the tester call a function of the tests, and answer its requests meanwhile."""
         encoded = {name: self.encode(value) for name, value in keywords.items()}
         with self.lock:
             self.channel.send(["back", number, self.encode(list(arguments)), encoded])
@@ -286,7 +286,7 @@ def _may_change(value: Any) -> bool:
 
 
 class _Callback:
-    """A function that the tests handed to the program."""
+    """A function that the tests passed to the program."""
 
     def __init__(self, solver: _Solver, number: int) -> None:
         self._solver = solver
@@ -302,11 +302,11 @@ def _nothing(value: Any) -> Any:
 
 
 def run_script(program: str, report: int) -> None:
-    """Run a program as `python program.py` would, stdin and stdout being what they are; how it failed goes to `report`."""
+    """Run a program as `python program.py` would, on the current stdin and stdout; write how it failed to `report`."""
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     sys.argv = ["program.py"]
-    # New streams: the zygote's were opened on other files, and have buffers of their own.
+    # New streams: the zygote's belong to other files, and have their own buffers.
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, "rb", closefd=False)), encoding="utf-8")
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(io.FileIO(1, "wb", closefd=False)), encoding="utf-8", errors="surrogatepass"
@@ -327,11 +327,11 @@ def run_script(program: str, report: int) -> None:
         status, failure = 1, describe(error)
     if status:
         os.write(report, failure.encode("utf-8", "replace")[:1000])
-    os._exit(status & 0xFF)  # not sys.exit, which would unwind into the zygote's own code
+    os._exit(status & 0xFF)  # sys.exit would unwind into the zygote's code
 
 
 def _finish() -> None:
-    """What an interpreter does at its end: wait for threads, run exit handlers, flush."""
+    """Do what an interpreter does at its end: wait for threads, run exit handlers, flush."""
     import atexit
 
     threading._shutdown()  # type: ignore[attr-defined]
@@ -339,4 +339,4 @@ def _finish() -> None:
     for stream in (sys.stdout, sys.__stdout__):
         if stream is not None and not getattr(stream, "closed", False):
             stream.flush()
-    gc.disable()  # no finalizer of a collection speaks after the flush
+    gc.disable()  # no finalizer prints after the flush

@@ -1,7 +1,7 @@
 """The program as its tests see it: stubs for its functions, and proxies for the objects that stay with the solver.
 
-What a stub gives back is plain data, of exact builtin types; what is none stays with the solver and is a Proxy here, whose
-operations are the solver's but whose equality with plain values is not.
+A stub returns plain data, of exact builtin types; anything else stays with the solver and is a Proxy here, whose operations
+run in the solver, except equality with plain values.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ _NAMES_TOLD = (
     " version author self func notes cause context enter exit len iter next contains getitem call str repr eq hash"
 )
 _TOLD = frozenset(f"__{name}__" for name in _NAMES_TOLD.split())
-"""What tests ask an object of the program for by names with underscores."""
+"""The names with underscores that tests may ask an object of the program for."""
 _ENDS_LOOPS = (StopIteration, StopAsyncIteration, GeneratorExit)
 
 
 class Lost(BaseException):
-    """The solver is gone, or sent what is no message: the program failed. Tests may catch it; `trouble` remembers."""
+    """Raised if the solver is gone or sent an invalid message: the program failed. Tests may catch it; `trouble` keeps it."""
 
 
 class Unjudgeable(BaseException):
-    """The tests themselves cannot be run here."""
+    """Raised if the tests themselves cannot be run here."""
 
 
 class Remote:
-    """The way to the solver."""
+    """The connection to the solver."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -55,19 +55,19 @@ class Remote:
         self.exceptions: dict[int, type[BaseException]] = {}
         self.callbacks: list[Callable[..., Any]] = []
         self.before_call: Callable[[], None] | None = None
-        """Where the tests may change what the program meets (`surroundings`)."""
+        """Called before each call if the tests may change the program's environment (`surroundings`)."""
 
     def lost(self, why: str) -> Lost:
         self.trouble = self.trouble or Lost(why)
         return Lost(why)
 
     def ask(self, *request: Any) -> Any:
-        """The solver's answer to a request. Raises what the program raised, or Lost."""
+        """Send a request and return the solver's answer. Raises what the program raised, or Lost."""
         return self.answer(list(request))[0]
 
     def answer(self, request: list[Any]) -> tuple[Any, Any]:
-        """The value, as data, and the arguments where the call changed them."""
-        if self.trouble is not None:  # tests that caught it get no further
+        """Return the value, as data, and the arguments if the call changed them."""
+        if self.trouble is not None:  # tests that caught Lost cannot go on
             raise self.trouble
         self.calls += 1
         if self.before_call is not None:
@@ -78,12 +78,12 @@ class Remote:
             return content, rest[0] if rest else None
         if kind == "raised":
             raise self.exception(content)
-        if kind == "unsendable" and content in _TOO_MUCH:  # word for word: no other reason is the program's to give
+        if kind == "unsendable" and content in _TOO_MUCH:  # exact match: the program may give no other reason
             raise self.unjudgeable(f"the program's answer {content}")
         raise self.lost(f"the program's answer {content!s:.200}")
 
     def exchange(self, request: Any) -> list[Any]:
-        """Send, and answer callbacks until the answer is here."""
+        """Send a request, and answer callbacks until the answer arrives."""
         try:
             self.channel.send(request)
             while True:
@@ -105,7 +105,7 @@ class Remote:
         return Unjudgeable(why)
 
     def show(self, printed: Any) -> None:
-        """What the program printed, where the tests look for it."""
+        """Print what the program printed, so that the tests can read it."""
         if isinstance(printed, str) and printed:
             sys.stdout.write(printed)
 
@@ -143,7 +143,7 @@ class Remote:
             raise self.lost(f"sent what is no value ({error})") from None
 
     def reference(self, value: Any) -> Any:
-        """What is no plain value, to the solver: its own objects, functions of the tests, what both sides have."""
+        """Encode a value that is not plain: the solver's own objects, functions of the tests, what both sides have."""
         if isinstance(value, Proxy):
             return {"h": value._proxy_id}
         module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", "")
@@ -160,14 +160,14 @@ class Remote:
     def resolve(self, tag: str, content: Any, own: bool = False) -> Any:
         match tag:
             case "h":
-                return self.proxies.setdefault(int(content), Proxy(self, int(content), own))  # always the same one: `is` holds
+                return self.proxies.setdefault(int(content), Proxy(self, int(content), own))  # always the same one, for `is`
             case "cb":
                 return self.callbacks[int(content)]
             case "co":
                 return self.awaited(Proxy(self, int(content), own))
             case "fn" if content[0] == "builtins":
                 value = getattr(builtins, str(content[1]), None)
-                if isinstance(value, type):  # a function, like eval, is nothing that a test should get from a program
+                if isinstance(value, type):  # a test must not get a function, like eval, from a program
                     return value
             case "fn" if content[0] == "numpy" and "numpy" in sys.modules:
                 value = getattr(sys.modules["numpy"], str(content[1]), None)
@@ -180,7 +180,7 @@ class Remote:
         raise ValueError(f"tag {tag!r:.20}")
 
     def exception_class(self, told: dict[str, Any]) -> type[BaseException]:
-        base = getattr(builtins, str(told["type"]), None)  # looked up by name, never called: any name may be told here
+        base = getattr(builtins, str(told["type"]), None)  # looked up by name, never called: the name may be anything
         if not (isinstance(base, type) and issubclass(base, BaseException)):
             raise ValueError("no exception class")
         if "id" not in told:
@@ -191,22 +191,22 @@ class Remote:
         return self.exceptions[number]
 
     def exception(self, told: Any) -> BaseException:
-        """The exception that the program raised, as one of this side."""
+        """Return the exception that the program raised, as one of this process."""
         try:
             kind, arguments = self.exception_class(told), decode(told["args"], self.resolve)
         except (Unreadable, TypeError, ValueError, KeyError) as error:
             return self.lost(f"sent what is no exception ({error})")
-        if issubclass(kind, _ENDS_LOOPS):  # one of these would end a loop of the tests as if it had been passed
+        if issubclass(kind, _ENDS_LOOPS):  # these would end a loop of the tests as if it had passed
             kind, arguments = RuntimeError, [f"the program raised {kind.__name__}"]
         try:
             raised = kind(*arguments)
-        except (TypeError, ValueError):  # UnicodeDecodeError and its like take no others
+        except (TypeError, ValueError):  # UnicodeDecodeError and the like need other arguments
             raised = kind.__new__(kind)
         raised.__dict__["_at"] = str(told.get("at", ""))[:300]
         return raised
 
     async def awaited(self, coroutine: Proxy) -> Any:
-        """What the solver's event loop makes of the program's coroutine."""
+        """Return the result of the program's coroutine, from the solver's event loop."""
         return coroutine._proxy_do("await")
 
     def called_back(self, number: Any, arguments: Any, keywords: Any) -> list[Any]:
@@ -216,20 +216,20 @@ class Remote:
         given, named = self.decode(arguments), {str(name): self.decode(value) for name, value in keywords.items()}
         try:
             return ["returned", self.encode(self.callbacks[number](*given, **named))]
-        except Exception as error:  # noqa: BLE001 - it is the program's to catch
-            return ["raised", type(error).__name__, []]  # without its text: that may say what the tests expect
+        except Exception as error:  # noqa: BLE001 - the program may catch it
+            return ["raised", type(error).__name__, []]  # without its text, which may say what the tests expect
 
 
 class Proxy:
-    """An object that stays with the solver: calls, attributes and operators are asked for there.
+    """An object that stays with the solver: calls, attributes and operators are sent there.
 
-    What stands on the other side of an operator may be what a test expects, so it goes to the solver only for objects that
-    the tests made themselves by naming one of the program's classes (`own`: Vector(1, 2) * 3). With any other object a plain
-    value is unequal and has no operators: f(2) - 4 could else be whatever the program's object says.
+    The other operand of an operator may be what a test expects, so it is sent to the solver only for objects that
+    the tests made themselves by naming one of the program's classes (`own`: Vector(1, 2) * 3). Any other object is unequal to a
+    plain value and has no operators: f(2) - 4 could be anything that the program's object says.
     """
 
     def __init__(self, remote: Remote, number: int, own: bool) -> None:
-        # Past our own __setattr__, which would ask the solver. Long names: what else is asked for is the program's attribute.
+        # Bypasses __setattr__ below, which would ask the solver. Long names: any other name is the program's attribute.
         object.__setattr__(self, "_proxy_remote", remote)
         object.__setattr__(self, "_proxy_id", number)
         object.__setattr__(self, "_proxy_own", own)
@@ -238,8 +238,8 @@ class Proxy:
         return self._proxy_remote.call(["h", self._proxy_id], arguments, keywords, self._proxy_own)
 
     def __getattr__(self, name: str) -> Any:
-        # Libraries ask any object for protocols by such names. numpy's __array_interface__ is an address that it reads
-        # from: one of the program's choosing, in the process that holds what the tests expect.
+        # Libraries ask any object for protocols by such names. numpy reads from the address in __array_interface__, which
+        # the program could choose, in the process that holds what the tests expect.
         if name.startswith("__") and name.endswith("__") and name not in _TOLD:
             raise AttributeError(name)
         return self._proxy_remote.decode(self._proxy_remote.ask("get", ["h", self._proxy_id], name), self._proxy_own)
@@ -252,18 +252,19 @@ class Proxy:
         return self._proxy_remote.decode(self._proxy_remote.ask("do", ["h", self._proxy_id], operation, given), self._proxy_own)
 
     def _proxy_with(self, operation: str, other: Any) -> Any:
-        """An operator with another operand."""
+        """Apply an operator to another operand."""
         if not self._proxy_own and not isinstance(other, Proxy):
             raise TypeError(f"unsupported operand of {operation}: an object of the program and a {type(other).__name__}")
         self._proxy_remote.own_operators = True
         return self._proxy_do(operation, other)
 
     def __eq__(self, other: object) -> bool:
-        """As equal as the program says, of its own objects; with a plain value only what an object inherits from one counts."""
+        """Compare as the program says, for its own objects; with a plain value only a value inherited from a builtin type
+        counts."""
         if isinstance(other, Proxy) and self._proxy_id == other._proxy_id:
             return True
         if self._proxy_own or isinstance(other, Proxy):
-            return self._proxy_with("eq", other) is True  # exactly: an object that the program calls true is none
+            return self._proxy_with("eq", other) is True  # exactly True: a truthy object of the program does not count
         base = self._proxy_remote.decode(self._proxy_remote.ask("value", ["h", self._proxy_id]))
         return isinstance(base, list) and bool(base) and bool(base[0] == other)
 
@@ -278,7 +279,7 @@ class Proxy:
         try:
             return self._proxy_do("next")
         except RuntimeError as error:
-            if str(error) == "the program raised StopIteration":  # what Remote.exception makes of it, everywhere but here
+            if str(error) == "the program raised StopIteration":  # Remote.exception converts it everywhere except here
                 raise StopIteration from None
             raise
 
@@ -286,7 +287,7 @@ class Proxy:
         return bool(self._proxy_do("bool"))
 
     def __len__(self) -> int:
-        return len(range(self._proxy_do("len")))  # TypeError or OverflowError for what is no length
+        return len(range(self._proxy_do("len")))  # TypeError or OverflowError for an invalid length
 
     def __str__(self) -> str:
         return _text(self._proxy_do("str"))
@@ -318,7 +319,7 @@ def _text(value: Any) -> str:
 
 
 def _operator(name: str, do: Callable[..., Any]) -> Callable[..., Any]:
-    """A function, for a lambda in the loop below would see the last name only."""
+    """Make an operator. This is a function because a lambda in the loop below would only see the last name."""
     return lambda self, *arguments: do(self, name, *arguments)
 
 

@@ -1,8 +1,8 @@
-"""What tests change around the program before they call it: patched functions, seeds, standard input, the environment.
+"""Transfer what tests change before they call the program: patched functions, seeds, standard input, the environment.
 
-In one process the program would meet these; here they go over to the solver before the next call. A function that the tests
-put in the place of another becomes a function of the tests that the program calls. What goes over is the tests' own doing and
-nothing comes back, so that no program chooses what the tests draw.
+In a single process the program would see these changes; here they are sent to the solver before the next call. A function that
+replaces another becomes a function of the tests that the program calls. Only the tests' own changes are sent, and nothing comes
+back, so that no program can choose the tests' random numbers.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _MISSING = object()
 
 
 class Surroundings:
-    """As the program has them, and as the tests left them."""
+    """The surroundings of the program, and those that the tests left."""
 
     def __init__(self, remote: Remote, text: str) -> None:
         self.remote = remote
         self.words = set(re.findall(r"\w+", text))
         self.before: dict[str, dict[str, Any]] = {}
         self.there: dict[tuple[str, str], Any] = {}
-        """What stands at patched places on the other side."""
+        """The current values of patched names on the other side."""
         self.environment = dict(os.environ)
         self.stdin: Any = sys.stdin
         self.states = self.seeds()
@@ -40,14 +40,14 @@ class Surroundings:
             _watch_seeds()
 
     def look_around(self) -> None:
-        """Take note of modules as they are, of which the tests speak: before each of their steps, for it may import more."""
+        """Record the state of the modules that the tests name. Called before each step, because a step may import more."""
         for name, module in list(sys.modules.items()):
             known = name in self.before or name in _NOT_WATCHED or not isinstance(module, types.ModuleType)
             if not known and (name == "builtins" or name.rpartition(".")[2] in self.words) and _is_shared(name):
                 self.before[name] = dict(vars(module))
 
     def hand_over(self) -> None:
-        """Before a call: tell the solver what has changed since the last one."""
+        """Tell the solver, before a call, what has changed since the last one."""
         changes = [*self.patches(), *self.drawn(), *self.streams()]
         if changes:
             kind, *rest = self.remote.exchange(["around", changes])
@@ -68,7 +68,7 @@ class Surroundings:
         return found
 
     def stand_in(self, name: str, original: Any, value: Any) -> list[Any]:
-        """What the solver puts in the place of a patched name."""
+        """Return what the solver puts in place of a patched name."""
         if isinstance(original, _FUNCTIONS) and callable(value) and not isinstance(value, type):
             self.remote.callbacks.append(_without_mocks(value) if name != "open" else value)
             return [{"cb": len(self.remote.callbacks) - 1}]
@@ -88,7 +88,7 @@ class Surroundings:
     def drawn(self) -> list[Any]:
         states, old = self.seeds(), self.states
         self.states = states
-        # The same seed again leaves our state as it was, but not the program's.
+        # The same seed again leaves the state here unchanged, but not the program's.
         moved = [name for name, state in states.items() if state != old.get(name) or name in _SEEDED]
         _SEEDED.clear()
         return [[name, "", self.remote.encode(states[name])] for name in moved]
@@ -105,7 +105,7 @@ class Surroundings:
 
 
 _SEEDED: set[str] = set()
-"""Libraries that were seeded since the last call."""
+"""The libraries that were seeded since the last call."""
 
 
 def _watch_seeds() -> None:
@@ -126,18 +126,18 @@ def _noting(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def speaks_of_surroundings(text: str) -> bool:
-    """Whether tests may change what a program meets: most do not, and are not watched."""
+    """Return whether tests may change the program's surroundings: most do not, and are not watched."""
     return _HINTS.search(text) is not None
 
 
 def _is_shared(name: str) -> bool:
-    """A module that the program has, too: the standard library's, and those of listed libraries."""
+    """Return whether the program has this module, too: those of the standard library and of listed libraries."""
     top = name.partition(".")[0]
     return top in sys.stdlib_module_names or top in ("numpy", "pandas")
 
 
 def _without_mocks(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A mock gives another mock where nobody said what it should give: nothing, for the program."""
+    """Wrap a function so that a mock without a return value, which returns another mock, returns None to the program."""
 
     def call(*arguments: Any, **keywords: Any) -> Any:
         given = function(*arguments, **keywords)
@@ -147,7 +147,7 @@ def _without_mocks(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def put(change: list[Any], decode: Callable[[Any], Any], originals: dict[tuple[str, str], Any]) -> None:
-    """In the solver: make one change. `originals` keeps what stood there before."""
+    """Make one change, in the solver. `originals` keeps what was there before."""
     module, name, content = change
     if module == "stdin":
         import io

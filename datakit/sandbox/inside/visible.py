@@ -1,4 +1,4 @@
-"""What programs may import and read: the standard library, the libraries that are listed and all that these require."""
+"""Limit what programs may import and read: the standard library, the listed libraries and everything that these require."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from datakit.sandbox.inside.settings import Settings
 
 _OURS = __file__.removesuffix("/datakit/sandbox/inside/visible.py")  # site-packages itself, without a virtual environment
 STANDARD = [path for path in sys.path if path.startswith((sys.base_prefix, sys.base_exec_prefix)) and path != _OURS]
-"""Where the standard library is imported from."""
+"""The folders from which the standard library is imported."""
 
 
 class Gate:
-    """Keeps the imports of forks to the libraries that are listed and what they require: others are not there.
+    """An import hook that hides from forks all libraries except the listed ones and what they require.
 
-    Files are refused by the tier; this makes of a refusal what a program expects where a library is missing.
+    The tier refuses the files themselves; this turns the refusal into the error of a missing library.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -38,23 +38,24 @@ def _listed(folder: str) -> list[str]:
 
 
 def folders(settings: Settings) -> Folders:
-    """The standard library without site-packages, the libraries, the system's shared objects."""
-    library = os.path.dirname(os.__file__)  # noqa: PTH120 - a zygote does without pathlib
+    """Return the folders that are visible: the standard library without site-packages, the libraries, the system's shared
+    objects."""
+    library = os.path.dirname(os.__file__)  # noqa: PTH120 - the zygote does not load pathlib
     standard = [entry.path for entry in os.scandir(library) if entry.name not in ("site-packages", "dist-packages")]
     objects = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache")
     system = (*objects, "/usr/share/zoneinfo", "/etc/localtime", "/dev/urandom")
     packages = set(settings.packages)
-    for module in list(sys.modules.values()):  # what no distribution says it owns, and was imported all the same
+    for module in list(sys.modules.values()):  # modules that were imported but that no distribution lists
         path = getattr(module, "__file__", None) or ""
         folder = next((folder for folder in sys.path if folder not in STANDARD and path.startswith(folder + os.sep)), None)
         if folder is not None and not path.startswith(f"{_OURS}/datakit/"):
             name = path[len(folder) + 1 :].partition(os.sep)[0]
-            packages |= {f"{folder}/{name}", f"{folder}/{name}.libs"}  # wheels put their shared objects beside them
+            packages |= {f"{folder}/{name}", f"{folder}/{name}.libs"}  # wheels put their shared objects next to them
     return Folders((*standard, *system, *sorted(packages)), (library, *sys.path), settings.work)
 
 
 def is_open_to_all(path: str) -> bool:
-    """Whether any user may read a file: every folder above it can be passed by all."""
+    """Return whether any user may read a file, through all folders above it."""
     while path != os.sep:
         if not os.stat(path).st_mode & 0o004:  # noqa: PTH116
             return False

@@ -1,8 +1,8 @@
 """The data between solver and tester: values as tagged JSON, framed by their length.
 
 Plain values cross by value and arrive as exact builtin types (and the standard library's Counter, deque, Decimal, ...): an
-instance of a subclass arrives as its base value, whatever methods it overrides. What is no plain value crosses as a
-reference, which the two ends make and resolve themselves. There is no pickle here, and nothing received is ever executed.
+instance of a subclass arrives as its base value, whatever methods it overrides. Any other value crosses as a
+reference, which the two ends make and resolve themselves. Pickle is not used, and nothing received is ever executed.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from typing import Any
 
 from datakit.sandbox.inside import frames, sets
 
-MAX_BYTES = 256 << 20  # of a message
-MAX_VALUES = 20_000_000  # in a message, containers' items counted
+MAX_BYTES = 256 << 20  # per message
+MAX_VALUES = 20_000_000  # per message, including containers' items
 TOO_MANY = f"holds over {MAX_VALUES:,} values"
 TOO_LARGE = f"takes over {MAX_BYTES >> 20} MB"
 MAX_DEPTH = 200
-_MAX_FIELDS = 100  # of a named tuple: the other end makes a class of them
-_SMALL = 1 << 63  # larger whole numbers cross in hexadecimal: Python refuses to read over 4,300 decimal digits
+_MAX_FIELDS = 100  # per named tuple: the other end makes a class from them
+_SMALL = 1 << 63  # larger integers cross in hexadecimal: Python refuses to parse more than 4,300 decimal digits
 _PLAIN = frozenset({bool, type(None), str, float})
 _FLAT = _PLAIN | {int}
 
 Reference = Callable[[Any], Any]
-"""What is no plain value -> its tag. Raises Unsendable where there is none."""
+"""A function from a value that is not plain to its tag. Raises Unsendable if there is none."""
 Resolve = Callable[[str, Any], Any]
-"""A reference's tag and content -> what this end makes of it."""
+"""A function from a reference's tag and content to this end's object."""
 
 
 class Unsendable(Exception):
-    """A value cannot cross. `of_the_tests`: it is the tests' own, so that the program is not to blame."""
+    """Raised if a value cannot cross. `of_the_tests`: it belongs to the tests, so the program is not to blame."""
 
     def __init__(self, why: str, of_the_tests: bool = False) -> None:
         super().__init__(why)
@@ -47,21 +47,21 @@ class Unsendable(Exception):
 
 
 class Unreadable(Exception):
-    """The other end sent what is no message."""
+    """Raised if the other end sent something that is not a message."""
 
 
 class Encoder:
-    """Values to JSON. One encoder a message: it counts what the message holds."""
+    """An encoder of values to JSON, one per message: it counts the message's values."""
 
     def __init__(self, reference: Reference) -> None:
         self.reference = reference
         self.left = MAX_VALUES
-        self.seen: dict[int, int] = {}  # id of a container: its number, as _Decoder counts
+        self.seen: dict[int, int] = {}  # id of a container -> its number, as _Decoder counts
         self.made: list[Any] = []
 
     def encode(self, value: Any, depth: int = 0) -> Any:
-        """A value as JSON-able data. Raises Unsendable where it is too large or too deep, or has no form."""
-        kind = type(value)  # never isinstance: a subclass may say anything of itself, and `__class__` may lie
+        """Return a value as JSON-serialisable data. Raises Unsendable if it is too large, too deep, or has no encoding."""
+        kind = type(value)  # never isinstance: a subclass may claim anything, and `__class__` may lie
         if kind in _PLAIN:
             return value
         if kind is int:
@@ -79,15 +79,15 @@ class Encoder:
         if self.left < 0:
             raise Unsendable(TOO_MANY)
         kinds = set(map(type, values))
-        if kinds <= _PLAIN:  # most containers hold plain values alone
+        if kinds <= _PLAIN:  # most containers hold only plain values
             return list(values)
         if kinds == {int} and min(values) > -_SMALL and max(values) < _SMALL:
             return list(values)
         return [self.encode(value, depth + 1) for value in values]
 
     def _container(self, tag: str, value: Any, depth: int) -> Any:
-        """A value of exactly one of _KINDS, so that its methods are the builtin ones."""
-        if tag in _SHARABLE:  # a list that stands in two places stays one list
+        """Encode a value of exactly one of _KINDS, so that its methods are the builtin ones."""
+        if tag in _SHARABLE:  # a list that occurs twice stays one list
             known = self.seen.get(id(value))
             if known is not None:
                 return {"=": known}
@@ -109,7 +109,7 @@ class Encoder:
                 return {tag: _TO_SPELLED[tag](value)}
 
     def _set(self, tag: str, value: set[Any] | frozenset[Any], depth: int) -> Any:
-        """Its items; where that is not enough for the same order on the other side, with what makes it (`sets`)."""
+        """Encode a set by its items, and with how to build it if these alone would change its order (`sets`)."""
         items = list(value)
         found = sets.recipe(value, items)
         if found is None:
@@ -117,13 +117,14 @@ class Encoder:
         return {tag + "+": [found[0], self._items(found[1], depth)]}
 
     def _odd(self, value: Any, kind: type, depth: int) -> Any:
-        """Instances of subclasses of builtins by their base value; arrays; else a reference."""
+        """Encode an instance of a subclass of a builtin by its base value, an array by its content, anything else as a
+        reference."""
         if value is Ellipsis or value is NotImplemented:
             return {"k": repr(value)}
         paths = sys.modules.get("pathlib") if kind.__module__.startswith("pathlib") else None  # pathlib._local in Python 3.13
         if paths is not None and kind is type(paths.Path()):
             return {"P": str(value)}
-        # Before base_of, for numpy's float64 is a float too. An array with an object of the program in it stays there whole.
+        # Before base_of, because numpy's float64 is a float, too. An array with an object of the program stays there whole.
         with suppress(Unsendable, TypeError, ValueError, AttributeError):
             if (found := frames.encode(value, _plain_data)) is not None:
                 return found
@@ -136,17 +137,17 @@ class Encoder:
         if base is tuple and type(fields) is tuple and len(fields) == tuple.__len__(value) <= _MAX_FIELDS:
             return {"n": [[str(field) for field in fields], self._items(tuple.__iter__(value), depth)]}
         plain = _base_value(base, value)
-        self.made.append(plain)  # kept, so that no other object gets its id
+        self.made.append(plain)  # kept, so that its id is not reused
         return self.encode(plain, depth)
 
 
 def base_of(kind: type) -> type | None:
-    """The builtin type that a type inherits its value from."""
+    """Return the builtin type from which a type inherits its value, or None."""
     return next((base for base in kind.__mro__ if base in _BASES), None)
 
 
 def _base_value(base: type, value: Any) -> Any:
-    """The value as the builtin type itself sees it, past whatever the subclass overrides."""
+    """Return the value as the builtin type itself sees it, bypassing the subclass's overrides."""
     if base in (int, float):
         return base.__pos__(value)
     if base is str:
@@ -157,7 +158,7 @@ def _base_value(base: type, value: Any) -> Any:
 
 
 def library_type(kind: type) -> list[str] | None:
-    """Where both ends find a type of numpy's or pandas': module and name."""
+    """Return module and name of a type of numpy or pandas, by which both ends find it, or None."""
     library = sys.modules.get(kind.__module__) if kind.__module__ in ("numpy", "pandas") else None
     name = kind.__name__
     return [kind.__module__, name] if library is not None and getattr(library, name, None) is kind else None
@@ -184,7 +185,7 @@ _KINDS: dict[type, str] = {
     **{deque: "q", bytes: "b", bytearray: "B", complex: "c", range: "r", slice: "sl", Decimal: "x", Fraction: "f"},
     **{datetime.datetime: "Y", datetime.date: "M", datetime.time: "H", datetime.timedelta: "T"},
 }
-_SHARABLE = frozenset("lsdCODqB")  # what can change: _Decoder counts just these, in `fill`
+_SHARABLE = frozenset("lsdCODqB")  # mutable containers: _Decoder counts just these, in `fill`
 _TO_SPELLED: dict[str, Callable[[Any], Any]] = {
     "b": bytes.hex,
     "B": bytearray.hex,
@@ -200,23 +201,23 @@ _BASES = frozenset({int, float, str, bytes, bytearray, list, tuple, set, frozens
 
 
 def decode(data: Any, resolve: Resolve) -> Any:
-    """The value of JSON-able data. Raises Unreadable for what no encoder writes."""
+    """Return the value of JSON data. Raises Unreadable for data that no encoder writes."""
     try:
         return _Decoder(resolve).decode(data)
     except _MISREAD as error:
         raise Unreadable(f"{type(error).__name__} in a value") from error
 
 
-# All that what follows raises at data which no encoder wrote: the other end may be a program that writes to its socket itself.
-# RecursionError too, for nothing else bounds the depth here.
+# All exceptions that the code below raises for data that no encoder wrote: the other end may be a program that writes to its
+# socket directly. Includes RecursionError, because nothing else bounds the depth here.
 _MISREAD = (
     *(TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError, ImportError),
-    *(AssertionError, NotImplementedError, Unreadable),  # what pandas raises, and an array's own plain values
+    *(AssertionError, NotImplementedError, Unreadable),  # raised by pandas, and for an array's own plain values
 )
 
 
 class _Decoder:
-    """JSON to values: mutable containers are numbered as the encoder numbered them, before what they hold."""
+    """A decoder of JSON to values: mutable containers are numbered as the encoder numbered them, before their items."""
 
     def __init__(self, resolve: Resolve) -> None:
         self.resolve = resolve
@@ -272,11 +273,11 @@ class _Decoder:
     def named(self, fields: list[str], items: list[Any]) -> Any:
         if len(fields) > _MAX_FIELDS:
             raise ValueError("too many fields")
-        # `namedtuple` makes code of the names and evaluates it: `rename` is what lets only identifiers through.
+        # `namedtuple` evaluates code made from the names: `rename` ensures that only identifiers get through.
         return namedtuple("Row", fields, rename=True)(*[self.decode(item) for item in items])
 
 
-# A defaultdict comes without its factory: that is code.
+# A defaultdict arrives without its factory, which is code.
 _FILLED: dict[str, Callable[[], Any]] = {"s": set, "d": dict, "B": bytearray, "C": Counter, "O": OrderedDict, "D": defaultdict}
 _LEAVES: dict[str, Callable[[Any], Any]] = {
     "i": lambda text: int(text, 16),
@@ -289,18 +290,18 @@ _LEAVES: dict[str, Callable[[Any], Any]] = {
     "H": datetime.time.fromisoformat,
     "T": lambda parts: datetime.timedelta(*parts),
     "k": {"Ellipsis": Ellipsis, "NotImplemented": NotImplemented}.__getitem__,
-    "P": lambda text: importlib.import_module("pathlib").Path(text),  # few programs need it: nothing that a zygote has
+    "P": lambda text: importlib.import_module("pathlib").Path(text),  # few programs need it, so the zygote does not load it
     "a": lambda content: frames.read_array(*content),
     "ao": lambda content: frames.read_objects(content[0], _plain_value(content[1])),
     "dt": lambda content: frames.read_dtype(content),
     "p": lambda content: frames.read_pandas(content, _plain_value),
     "pk": lambda content: frames.read_missing(content),
 }
-"""What holds nothing that could be shared: plain values as text, and arrays and tables, whose own values are decoded apart."""
+"""Decoders of values without shared parts: plain values as text, and arrays and tables, whose own values are decoded apart."""
 
 
 def update(old: Any, new: Any, done: set[int] | None = None) -> None:
-    """Make a container equal to its new value in place, and the containers in it, as a call that changed them would."""
+    """Make a container, and those inside it, equal to its new value in place, as the call that changed them would."""
     if frames.take_over(old, new):
         return
     done = set() if done is None else done
@@ -326,7 +327,7 @@ def update(old: Any, new: Any, done: set[int] | None = None) -> None:
 
 
 def _kept(old: Any, new: Any) -> bool:
-    """Whether the old object can take the new one's content."""
+    """Return whether the old object can take the new one's content."""
     return type(old) is type(new) and isinstance(old, list | dict | set | bytearray | deque | tuple)
 
 
@@ -337,7 +338,7 @@ class Channel:
         self.descriptor = descriptor
 
     def send(self, message: Any) -> None:
-        """Raises Unsendable where it is too large, OSError where the other end is gone."""
+        """Send a message. Raises Unsendable if it is too large, OSError if the other end is gone."""
         data = _as_json(message).encode()
         if len(data) > MAX_BYTES:
             raise Unsendable(TOO_LARGE)
@@ -347,9 +348,9 @@ class Channel:
             sent += os.write(self.descriptor, memoryview(data)[sent : sent + (1 << 20)])
 
     def receive(self) -> Any:
-        """The next message. Raises EOFError where the other end is gone, Unreadable for what is no message."""
+        """Return the next message. Raises EOFError if the other end is gone, Unreadable if it is not a message."""
         (length,) = struct.unpack("!I", self._exactly(4))
-        if length > MAX_BYTES:  # before anything is read, for the length is the other end's word
+        if length > MAX_BYTES:  # before anything is read: the length is only the other end's claim
             raise Unreadable(f"a message of {length:,} bytes")
         try:
             return json.loads(self._exactly(length))
@@ -364,11 +365,11 @@ class Channel:
         while left:
             if not parts[-1]:
                 raise EOFError
-            # os.read makes room for all that it is asked for: at most 1 MB, however few bytes come at a time.
+            # os.read allocates as much as it is asked for: at most 1 MB, however few bytes come at a time.
             parts.append(os.read(self.descriptor, min(left, 1 << 20)))
             left -= len(parts[-1])
         return b"".join(parts)
 
 
-# Made once, for `dumps` with separators makes one each time. It writes ASCII, so that half a surrogate pair can cross, and NaN.
+# Made once, because `dumps` with separators makes one each time. It writes ASCII, so half surrogate pairs can cross, and NaN.
 _as_json = json.JSONEncoder(separators=(",", ":")).encode

@@ -1,16 +1,16 @@
 """The warm process: it has imported what programs import, and forks a confined solver and tester for each execution.
 
-It reads one byte and some descriptors a request, never a program, a test or an answer; those go from the runner to the forks
-through descriptors of their own. It ends what it forked, empties the working folder, and removes it when the runner is
-gone, however that ended.
+It reads one byte and some descriptors per request, never a program, a test or an answer; those go from the runner to the forks
+through separate descriptors. It ends its forks, empties the working folder, and removes it when the runner is gone, however
+the runner ended.
 
     T  fork a tester that stays for plain suites: descriptor of its socket to the runner      K  end it
     P  fork a solver for it: descriptors of program, solver's channel
     F  fork solver and tester: descriptors of program, solver's channel, suite, tester's channel, verdict
     S  fork a script: descriptors of program, stdin, stdout, report
-    C  answers a line of JSON: processor time of what runs
-    E  end what runs; answers a line of JSON: how each ended, and a limit that it passed
-    W  the same, but first wait a moment for what is ending by itself
+    C  answer a line of JSON: processor time of what runs
+    E  end what runs; answer a line of JSON: how each fork ended, and a limit that it exceeded
+    W  the same, but first wait a moment for forks that are ending by themselves
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ _A_USER_OF_NO_RIGHTS = 1_900_000_000
 
 
 def main(settings: Settings) -> None:
-    """Serve the runner until it is gone; the working folder goes with it, also where the runner went before the start."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the runner's: it ends by closing the socket
-    # To 3, below _HIGH: of a caller with many open files it has a number that `_arrange` would leave open in a fork.
+    """Serve the runner until it is gone; remove the working folder then, even if the runner ended before the start."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner handles Ctrl-C, and ends this process by closing the socket
+    # Moved to 3, below _HIGH: with many open files in the caller `_arrange` would leave its number open in a fork.
     os.dup2(settings.control, 3)
     os.closerange(4, settings.control + 1)
     os.chdir(settings.work)
-    # By a descriptor: below a folder that is closed to others (root's own temporary one) its path leads nowhere any more.
+    # By a descriptor: below a folder that is closed to others (root's own temporary one) the path no longer works.
     above = os.open("..", os.O_DIRECTORY)
     try:
         _serve(settings, socket.socket(fileno=3))
@@ -61,26 +61,26 @@ def main(settings: Settings) -> None:
             empty(".")
             os.rmdir(os.path.basename(settings.work), dir_fd=above)  # noqa: PTH119
         if "/datakit-workers-" in (path := os.path.dirname(settings.work)):  # noqa: PTH120
-            with suppress(OSError):  # the engine's, which may have been killed as well
+            with suppress(OSError):  # the engine's folder; the engine may have been killed, too
                 os.rmdir(path)  # noqa: PTH106
 
 
 def _serve(settings: Settings, control: socket.socket) -> None:
     sys.dont_write_bytecode = True
-    sys.path[:] = [path for path in sys.path if path in visible.STANDARD] + settings.paths  # not datakit's own folder any more
-    builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]  # as the site module has them
+    sys.path[:] = [path for path in sys.path if path in visible.STANDARD] + settings.paths  # without datakit's own folder
+    builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]  # as the site module does
     for name in (*PRELOADED, *settings.libraries):
         importlib.import_module(name)
     sys.meta_path.insert(0, visible.Gate(settings))
-    os.environ.clear()  # after the imports: libraries read there how many threads they may start
+    os.environ.clear()  # after the imports: libraries read their number of threads from there
     rehearse(settings.work)
-    random.seed(0)  # two runs of one program draw the same; nothing here draws after that
+    random.seed(0)  # two runs of a program draw the same numbers; nothing here draws afterwards
     zygote = _Zygote(settings, control)
     gc.collect()
-    gc.freeze()  # a collector that looks at an object writes to its page, and a fork copies each page that it writes to
+    gc.freeze()  # the collector writes to the pages of objects that it visits, and a fork copies each page that it writes to
     gc.disable()  # solvers turn it on again (`_run`)
     null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 2)  # what it had to say about its start is said
+    os.dup2(null, 2)  # after the start there is nothing more to report
     control.sendall(b"ready\n")
     try:
         zygote.serve()
@@ -90,9 +90,9 @@ def _serve(settings: Settings, control: socket.socket) -> None:
 
 
 def rehearse(work: str) -> None:
-    """Let solver and tester play a few small programs of ours in this process.
+    """Run a few small programs of datakit's own through solver and tester in this process.
 
-    The interpreter rewrites functions as they warm up, and fills caches: what has happened here happens in no fork, where
+    The interpreter rewrites functions as they warm up, and fills caches: what has happened here does not happen in forks, where
     every page that is written to is copied first.
     """
     stdout, depth, null = sys.stdout, sys.getrecursionlimit(), os.open(os.devnull, os.O_WRONLY)
@@ -110,11 +110,11 @@ def rehearse(work: str) -> None:
     empty(work)
     os.close(null)
     sys.stdout = stdout
-    sys.setrecursionlimit(depth)  # the tester's is not for programs
-    del sys.modules[solver.MODULE]  # ours: in a script, or a tester, `import solution` would find it
+    sys.setrecursionlimit(depth)  # programs must not get the tester's limit
+    del sys.modules[solver.MODULE]  # or `import solution` in a script or a tester would find it
 
 
-_REHEARSALS = 20  # more than the interpreter takes to call a function warm
+_REHEARSALS = 20  # more calls than the interpreter needs to warm up a function
 _PROGRAM = "import math\n\ndef f(x, *rest):\n    if x is None:\n        raise ValueError(x)\n    return x\n"
 _VALUES = ("1", "2.5", "'text'", "[1, 2]", "(1, 'a')", "{1}", "{'a': 1}", "True", "[]", "[[1], [2]]")
 _TESTS = [*(f"assert f({value}) == {value}" for value in _VALUES), "try:\n    f(None)\nexcept ValueError:\n    pass"]
@@ -122,7 +122,7 @@ _SUITE = json.dumps({"tests": "\n".join(_TESTS), "style": "asserts", "entry_poin
 
 
 class _Zygote:
-    """What every fork gets, and the forks that live."""
+    """The state of the warm process: what every fork gets, and the running forks."""
 
     def __init__(self, settings: Settings, control: socket.socket) -> None:
         self.settings = settings
@@ -130,9 +130,9 @@ class _Zygote:
         self.children: dict[int, str] = {}
         self.standing: int | None = None
         self.passed_limit: str | None = None
-        # A limit on tasks counts all of the user: root becomes a user that has no others; another's may grow by some meanwhile.
+        # A limit on tasks counts all of the user's: root becomes a user without others; another user's may grow meanwhile.
         n_tasks = 0 if os.geteuid() == 0 else _tasks_of(os.geteuid()) + 256
-        twice = 2 * settings.memory_mb  # a tester holds an answer as text and as values
+        twice = 2 * settings.memory_mb  # a tester holds an answer both as text and as values
         self.rlimits = {
             "tester": confine.rlimits(twice, settings.cpu_s, n_tasks),
             "standing": confine.rlimits(twice, 24 * 3600, n_tasks),
@@ -145,18 +145,19 @@ class _Zygote:
             self.ruleset = confine.make_ruleset(visible.folders(settings))
         self.filter = None
         if settings.tier != "none":
-            self.filter = confine.fork_filter()  # assembled once; only forks install it, for it forbids to fork
+            self.filter = confine.fork_filter()  # assembled once; only forks install it, because it forbids forking
             self.give_up_powers()
         if sys.platform == "linux":
             confine.adopt_orphans()
 
     def give_up_powers(self) -> None:
-        """What the zygote needs no more and its forks inherit: it is done here once, for it takes time.
+        """Give up what the zygote no longer needs; forks inherit that. It is done once here because it takes time.
 
-        In this order: only root gives the folder away, a change of user resets what `hide` does, a filter asks for the promise.
+        The order matters: only root can give the folder away, a change of user resets what `hide` does, and a filter needs
+        no_new_privileges.
         """
         if os.geteuid() == 0:
-            user = _A_USER_OF_NO_RIGHTS + os.getpid() % 100_000  # one of its own: a user's threads are counted together
+            user = _A_USER_OF_NO_RIGHTS + os.getpid() % 100_000  # a separate one: a user's threads are counted together
             with suppress(OSError):
                 os.chown(self.settings.work, user, user)
             open_to_all = all(map(visible.is_open_to_all, (os.__file__, *self.settings.packages)))
@@ -173,7 +174,7 @@ class _Zygote:
         while True:
             while self.children and not asked.poll(50):
                 self.watch_files()
-            request, descriptors, _, _ = socket.recv_fds(self.control, 1, 8)  # one byte: nothing of the next one comes along
+            request, descriptors, _, _ = socket.recv_fds(self.control, 1, 8)  # one byte: reads nothing of the next request
             match request:
                 case b"":
                     return
@@ -201,9 +202,9 @@ class _Zygote:
                 os.close(descriptor)
 
     def fork(self, role: str, kept: list[int], stdin: int | None = None, stdout: int | None = None) -> int:
-        gc.freeze()  # what the last execution left is no work for the forks' collector
-        # The C library's fork: Python's own also sets up again what only a process with threads needs, half of the time.
-        # This one has a single thread, and has seeded `random` for its forks.
+        gc.freeze()  # so that the forks' collector ignores what the last execution left
+        # The C library's fork: Python's own takes twice as long, to set up what only a process with threads needs.
+        # This process has a single thread, and has seeded `random` for its forks.
         pid: int = _FORK()
         if pid < 0:
             raise OSError("fork failed")
@@ -212,15 +213,15 @@ class _Zygote:
         try:
             self.become(role, kept, stdin, stdout)
         finally:
-            os._exit(_HARNESS_TROUBLE)  # whatever happens, a fork never gets back into the zygote's loop
+            os._exit(_HARNESS_TROUBLE)  # whatever happens, a fork never returns to the zygote's loop
 
     def become(self, role: str, kept: list[int], stdin: int | None, stdout: int | None) -> NoReturn:
-        """In the fork: give everything up, then run the program or the tests.
+        """Give everything up, in the fork, then run the program or the tests.
 
-        The filter comes last, for it refuses some of the calls before it. Nothing of the program has been read by then.
+        The filter comes last, because it refuses some of the calls before it. Nothing of the program has been read by then.
         """
         if self.filter is None:
-            os.setsid()  # so that what it may fork can be found
+            os.setsid()  # so that processes that it may fork can be found
         confine.die_with_parent()
         confine.set_rlimits(self.rlimits[role])
         if self.ruleset is not None:
@@ -231,7 +232,7 @@ class _Zygote:
         os._exit(0)
 
     def spent(self) -> Spent:
-        """Processor time of the program and of its tests."""
+        """Return the processor time of the program and of its tests."""
         if sys.platform != "linux":
             return {}
         spent = {role: _processor_s(pid) for pid, role in self.children.items()}
@@ -239,7 +240,7 @@ class _Zygote:
         return {"program": spent.get("solver", spent.get("script", 0.0)), "tests": tests}
 
     def watch_files(self) -> None:
-        """End an execution that fills the disk."""
+        """End an execution that exceeds the limit on files."""
         n_files, n_bytes = usage(".", self.settings.n_files)
         if n_files > self.settings.n_files:
             self.passed_limit = f"over {self.settings.n_files:,} files"
@@ -247,13 +248,14 @@ class _Zygote:
             self.passed_limit = f"over {self.settings.files_mb} MB of files"
         if self.passed_limit is not None:
             for pid, role in self.children.items():
-                if role != "tester":  # its verdict may be on the way, and the files are not its
+                if role != "tester":  # its verdict may be on the way, and it did not write the files
                     os.kill(pid, signal.SIGKILL)
 
     def end(self, patience_s: float = 0.0) -> str:
-        """Kill what lives and empty the working folder; gives an Over as a line of JSON.
+        """Kill what is running and empty the working folder; return an Over as a line of JSON.
 
-        A tester is done when it has told its verdict: no patience for it. By hand, for json's encoder touches forty pages.
+        A tester is done when it has given its verdict: there is no wait for it. The JSON is written by hand because json's
+        encoder touches forty pages.
         """
         forks = [f'"{role}": {self.reap(pid, 0.0 if role == "tester" else patience_s)}' for pid, role in self.children.items()]
         self.children.clear()
@@ -271,7 +273,7 @@ class _Zygote:
             self.standing = None
 
     def reap(self, pid: int, patience_s: float) -> list[int]:
-        """How a fork ended (`Ended`)."""
+        """Return how a fork ended (`Ended`)."""
         patient_until = time.monotonic() + patience_s
         done, status = os.waitpid(pid, os.WNOHANG)
         while not done and time.monotonic() < patient_until:
@@ -281,13 +283,13 @@ class _Zygote:
         if not own:
             if self.filter is None:
                 with suppress(ProcessLookupError):
-                    os.killpg(pid, signal.SIGKILL)  # its own session where it got as far as that
+                    os.killpg(pid, signal.SIGKILL)  # its own session, if it got that far
             os.kill(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)
         return [int(own), os.waitstatus_to_exitcode(status)]
 
 
-_FORK = ctypes.PyDLL(None).fork  # looked up once: each look-up is a new class, which a frozen collector keeps
+_FORK = ctypes.PyDLL(None).fork  # looked up once: each look-up makes a new class, which a frozen collector keeps
 
 
 def _run(role: str, kept: list[int]) -> None:
@@ -308,11 +310,11 @@ def _run(role: str, kept: list[int]) -> None:
 
 
 def _arrange(kept: list[int], stdin: int | None, stdout: int | None) -> list[int]:
-    """Descriptors 0, 1, 2 as a program expects them, then those to keep, and no others; returns the new numbers."""
+    """Arrange descriptors 0, 1, 2 as a program expects them, then those to keep; close all others. Return the new numbers."""
     for number, descriptor in enumerate((stdin, stdout)):
         if descriptor is not None:
-            os.dup2(descriptor, number)  # the rest of 0, 1, 2 is the zygote's own: nothing
-    for number, descriptor in enumerate(kept, start=_HIGH):  # first up, then down: none lands on one still to be moved
+            os.dup2(descriptor, number)  # the rest of 0, 1, 2 are the zygote's own, which lead nowhere
+    for number, descriptor in enumerate(kept, start=_HIGH):  # first up, then down: none overwrites one still to be moved
         os.dup2(descriptor, number)
     for number in range(len(kept)):
         os.dup2(_HIGH + number, 3 + number)
@@ -324,7 +326,7 @@ def _arrange(kept: list[int], stdin: int | None, stdout: int | None) -> list[int
 
 
 def _processor_s(pid: int | None) -> float:
-    """Processor time of a process, all its threads together; nothing of one that is gone."""
+    """Return the processor time of a process, all threads together; 0 if it is gone."""
     try:
         return time.clock_gettime(~pid << 3 | 2) if pid is not None else 0.0  # man 3 clock_getcpuclockid
     except OSError:
@@ -332,7 +334,7 @@ def _processor_s(pid: int | None) -> float:
 
 
 def _tasks_of(user: int) -> int:
-    """Processes and threads of a user: a limit on them counts all that there are."""
+    """Return the number of processes and threads of a user, all of which count for a limit on them."""
     count = 0
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():  # noqa: PTH112, PTH208
         with suppress(OSError):
@@ -342,7 +344,7 @@ def _tasks_of(user: int) -> int:
 
 
 def _end_orphans() -> None:
-    """Without a filter a program may have forked: end what was left to this process (Linux)."""
+    """End orphans that became children of this process (Linux): without a filter a program may have forked."""
     for _ in range(1000):
         try:
             with open(f"/proc/self/task/{os.getpid()}/children") as file:  # noqa: PTH123

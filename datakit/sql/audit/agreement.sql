@@ -1,13 +1,13 @@
--- How far two judges agree.
+-- How far each two judges agree.
 -- Reads judged (judged.sql).
 --   $judges  the judges, in order
--- Gives one row for each two judges, over the answers that both scored (repeated texts once):
+-- Returns one row for each two judges, over the answers that both scored (repeated texts once):
 --   answers       how many
---   spearman      correlation of their ranks over all answers, ties sharing the mean rank
---   answer_pairs  two answers of one prompt, of any source
---   alike, unlike, tied   pairs that both order alike, that they order the other way round, that one of them or both tie
+--   spearman      correlation of their ranks over all answers; ties share the mean rank
+--   answer_pairs  pairs of answers to one prompt, from any source
+--   alike, unlike, tied   pairs that both judges order the same way, in opposite ways, or that at least one of them ties
 --   agreement     alike / (alike + unlike)
---   kendall       tau-b over these pairs: (alike - unlike) / sqrt(pairs not tied by the one x pairs not tied by the other)
+--   kendall       tau-b over these pairs: (alike - unlike) / sqrt(pairs not tied by one judge x pairs not tied by the other)
 WITH both_scored AS (
     SELECT a.judge_no, b.judge_no AS other_no, a.prompt_no, a.id, a.score, b.score AS other_score
     FROM judged AS a

@@ -1,8 +1,8 @@
--- What the responses can be used for, and why not where they cannot.
+-- What the responses can be used for, or why they cannot be used.
 -- Reads answers.
---   $verified  answers were verified (otherwise every scored answer may be chosen or rejected: 'usable')
+--   $verified  answers were verified (if not, every scored answer may be chosen or rejected: 'usable')
 --   $wrong     outcomes that count as wrong
--- Gives use, responses: each response once, under the first reason that holds.
+-- Returns use, responses: each response counts once, under the first reason that holds.
 SELECT
     CASE
         WHEN repeated THEN 'repeated text'

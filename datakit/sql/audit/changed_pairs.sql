@@ -1,7 +1,7 @@
--- A few changed pairs to be shown as text: one of each kind, and more of those that come first by a hash of the prompt.
+-- A few changed pairs to show as text: one of each kind of change, then more, in the order of a hash of the prompt id.
 -- Reads pair_changes.
---   $most  so many
--- Gives the columns of pair_changes, those of the first places first.
+--   $most  maximum number of rows
+-- Returns the columns of pair_changes; the first pair of each kind comes first.
 WITH firsts AS (
     SELECT unnest(min({'place': md5(p.prompt_id), 'prompt_id': p.prompt_id, 'model': p.model, 'changed': p}, $most)) AS one
     FROM pair_changes AS p

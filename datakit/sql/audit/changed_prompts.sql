@@ -1,7 +1,7 @@
 -- The messages of a few prompts.
 -- Reads prompts.
 --   $ids  their prompt_ids
--- Gives prompt_id, messages.
+-- Returns prompt_id, messages.
 SELECT prompt_id, messages
 FROM prompts
 WHERE prompt_id IN (SELECT unnest($ids::VARCHAR []))

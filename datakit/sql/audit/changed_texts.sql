@@ -1,8 +1,9 @@
 -- The texts of a few answers.
 -- Reads responses.
 --   $ids      their response_ids
---   $prompts  prompts that they were asked for; NULL: any, and so the ids of all rows are read, which takes ten times as long
--- Gives response_id, text. A join with the ids, and no list of them: only so are the other rows' texts not read.
+--   $prompts  the prompts that they answer; NULL if unknown: the ids of all rows are read then, which takes ten times as long
+-- Returns response_id, text. This is a join with the ids rather than a list of them: only a join leaves the other rows' texts
+-- unread.
 SELECT response_id, any_value(text) AS text
 FROM responses
 WHERE

@@ -1,6 +1,6 @@
--- What became of every prompt that has candidates. Kept as the temporary table `audit_closest`.
+-- The result of every prompt that has candidates. Kept as the temporary table `audit_closest`.
 -- Reads pair_candidates (select_pairs.sql). No parameters.
--- Gives prompt_no, paired, and for a prompt without a pair `lost`: the reason of the candidate that came closest to one.
+-- Returns prompt_no, paired, and for a prompt without a pair `lost`: the reason of the candidate that came closest to a pair.
 SELECT
     prompt_no,
     bool_or(lost IS NULL) AS paired,

@@ -1,7 +1,7 @@
--- The pairs before and after in a row of numbers each.
+-- Statistics of the pairs before and after, in one row each.
 -- Reads before_pairs, after_pairs. No parameters.
--- Gives two rows, that of before first: pairs, longer (whose chosen answer has more characters), log_ratio (the mean of
--- log_length_ratio), margins (the least, the quartiles and the most; NULL where no pair has one).
+-- Returns two rows, the one before first: pairs, longer (pairs whose chosen answer has more characters), log_ratio (the mean of
+-- log_length_ratio), margins (minimum, quartiles and maximum; NULL if no pair has a margin).
 SELECT
     count(*) AS pairs,
     count(*) FILTER (WHERE log_length_ratio > 0) AS longer,

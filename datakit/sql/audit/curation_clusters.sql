@@ -1,6 +1,7 @@
--- Groups of prompts of which one stays and the others repeat it.
+-- Groups of prompts that repeat one prompt, which is kept.
 -- Reads overlaps. No parameters.
--- Gives met (the prompt that stays), prompts (that repeat it), near (how many of them only nearly); the largest five.
+-- Returns met (the prompt that is kept), prompts (that repeat it), near (how many of them are near copies only); the largest
+-- five.
 SELECT met, count(*) AS prompts, count(*) FILTER (WHERE reason = 'near duplicate') AS near
 FROM overlaps
 WHERE reason IN ('duplicate', 'near duplicate')

@@ -1,7 +1,7 @@
--- How near the kept prompts come to a benchmark: a histogram over the share of the nearest item.
+-- How close the kept prompts come to a benchmark: a histogram over the share of the nearest item.
 -- Reads prompts, overlaps.
---   $n_bins  of equal width from 0 to 1; the first holds the prompts that met nothing
--- Gives edges (n_bins + 1 numbers), counts (n_bins numbers).
+--   $n_bins  number of bins of equal width from 0 to 1; the first also holds the prompts that met nothing
+-- Returns edges (n_bins + 1 numbers), counts (n_bins numbers).
 WITH nearest AS (
     SELECT
         p.prompt_id,

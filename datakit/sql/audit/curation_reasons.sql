@@ -1,7 +1,7 @@
--- What curation met, by reason.
+-- What curation found, by reason.
 -- Reads prompts, overlaps. No parameters.
--- Gives reason, prompts, drops: of a reason that drops how many prompts it dropped, of another (near, template) how many kept ones
--- it was met by.
+-- Returns reason, prompts, drops. For a reason that drops, `prompts` is how many prompts it dropped; for the others (near,
+-- template), how many of the kept prompts it applies to.
 SELECT o.reason, count(DISTINCT p.prompt_id) AS prompts, p.dropped IS NOT NULL AS drops
 FROM overlaps AS o
 INNER JOIN prompts AS p ON o.prompt_id = p.prompt_id

@@ -1,8 +1,8 @@
--- A few prompts of each reason with what they met, to look at.
+-- A few prompts per reason with what they met, to look at.
 -- Reads prompts, overlaps.
---   $most  of each reason
--- Gives reason, prompt_id, prompt, met, met_prompt (where that is a prompt, too), share, text (in common); of kept prompts the
--- nearest, of dropped ones any, by a stable hash.
+--   $most  maximum number per reason
+-- Returns reason, prompt_id, prompt, met, met_prompt (if what it met is a prompt, too), share, text (in common). Of kept
+-- prompts these are the nearest; of dropped ones an arbitrary sample, by a stable hash.
 WITH texts AS (
     SELECT
         prompt_id,

@@ -1,8 +1,8 @@
--- Texts and prompts that stand there more than once.
+-- Texts and prompts that occur more than once.
 -- Reads answers, prompts. No parameters.
--- Gives one row: repeated_responses (beyond the first of one text, prompt and model), shared_responses (texts that several
--- models gave to one prompt), repeated_prompts (ids beyond the first of the same messages), differing_references (messages that
--- stand under several ids with different reference answers). Dropped prompts do not count.
+-- Returns one row: repeated_responses (beyond the first of the same text, prompt and model), shared_responses (texts that
+-- several models gave to one prompt), repeated_prompts (ids beyond the first with the same messages), differing_references
+-- (messages that occur under several ids with different reference answers). Dropped prompts do not count.
 WITH asked AS (
     SELECT count(*) AS n_ids, count(DISTINCT reference_digest) AS n_references
     FROM prompts

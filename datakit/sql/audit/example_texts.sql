@@ -1,6 +1,6 @@
 -- The example pairs of a run with their texts.
--- Reads examples (examples.sql), prompts, responses. No parameters. Gives one row an example, smallest margin first.
--- The few texts are found by joins that leave the other rows' texts unread.
+-- Reads examples (examples.sql), prompts, responses. No parameters. Returns one row per example, smallest margin first.
+-- The few texts are found by joins, which leave the texts of other rows unread.
 WITH shown AS (
     SELECT response_id, any_value(text) AS text
     FROM responses

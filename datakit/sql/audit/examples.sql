@@ -1,7 +1,7 @@
 -- A few pairs to look at, from the smallest to the largest margin in equal steps. Kept as the temporary table `examples`.
 -- Reads examined (audit_pairs, or some of them).
 --   $most  how many
--- Gives picked (why this one; NULL without margins) columns of audit_pairs, place.
+-- Returns picked (why this pair; NULL without margins), the columns of audit_pairs, place.
 SELECT
     CASE
         WHEN margin IS NULL OR n_pairs = 1 THEN NULL

@@ -1,5 +1,5 @@
 -- The example pairs of an export with their texts.
--- Reads examples (examples.sql), exported. No parameters. Gives the columns of example_texts.sql.
+-- Reads examples (examples.sql), exported. No parameters. Returns the columns of example_texts.sql.
 SELECT
     e.* EXCLUDE (place),
     x.prompt,

@@ -1,6 +1,7 @@
 -- The failures that still stand, by cause.
 -- Reads current_failures. No parameters.
--- Gives stage, source (the model or the judge), error, permanent (not tried again by itself), count, example: the last message.
+-- Returns stage, source (the model or the judge), error, permanent (not retried automatically), count, example (the last
+-- message).
 SELECT
     stage,
     source,

@@ -1,6 +1,6 @@
--- What people say of prompts, responses and pairs (flags), counted by target.
+-- Flags that people put on prompts, responses and pairs, counted by target.
 -- Reads current_flags. No parameters.
--- Gives prompts, responses, pairs: excluded ones; kept: targets of which the last word is keep; notes: flags that say something.
+-- Returns prompts, responses, pairs (excluded ones); kept (targets whose last decision is keep); notes (flags with a note).
 SELECT
     count(*) FILTER (WHERE decides AND flag = 'exclude' AND target = 'prompt') AS prompts,
     count(*) FILTER (WHERE decides AND flag = 'exclude' AND target = 'response') AS responses,

@@ -1,8 +1,9 @@
--- How answers were found in the texts of each source: the way that the verifier took, as a verdict's detail names it.
+-- How answers were found in the texts of each source: the way that the verifier took, as the verdict's detail names it.
 -- Reads answers, numbered_prompts, numbered_sources, verdicts.
 --   $verifier  whose verdicts count
 --   $wrong     outcomes that count as wrong
--- Gives model, way, passed, failed. The way is the first word in the brackets at the end (code), or all there is (math, mcq).
+-- Returns model, way, passed, failed. The way is the first word in the brackets at the end of the detail (code), or the whole
+-- detail (math, mcq).
 SELECT
     m.model,
     coalesce(nullif(regexp_extract(v.detail, '\[([^\[\],]+)[^\[\]]*\]$', 1), ''), v.detail) AS way,

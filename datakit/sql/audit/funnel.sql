@@ -1,9 +1,10 @@
--- The way from prompts to pairs: how many prompts reach each step, and why the others do not.
+-- The funnel from prompts to pairs: how many prompts reach each step, and why the others do not.
 -- Reads prompts, numbered_prompts, answers, audit_missing, audit_closest, excluded (select/find_excluded.sql).
 --   $verified, $wrong  as in answers.sql
--- Gives six rows in order: step, prompts that reach it, and `lost`, a list of {reason, prompts} of those that reached the step
--- before and not this one.
---   read, kept (neither dropped nor flagged), answered, judged (a right and a wrong answer), candidates (that may stand in one pair), paired
+-- Returns six rows in order: step, prompts that reach it, and `lost`, a list of {reason, prompts} for the prompts that reached
+-- the step before but not this one. The steps:
+--   read, kept (neither dropped nor flagged), answered, judged (a right and a wrong answer), candidates (both may be in one
+--   pair), paired
 WITH answered AS (
     SELECT prompt_no, bool_or(is_right) AS has_right, bool_or(is_wrong) AS has_wrong, bool_or(complete) AS has_complete,
         bool_or(complete AND NOT dropped) AS has_usable,

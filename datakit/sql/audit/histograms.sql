@@ -1,9 +1,9 @@
 -- Histograms of `amounts` (pair_amounts.sql, source_amounts.sql, judge_amounts.sql).
 -- Reads amounts.
 --   $n_bins  number of bins
--- Gives what, model_no, edges (n_bins + 1 numbers), counts (n_bins numbers), and for each `what` a row with model_no NULL: all models
--- together. All models of one `what` share their edges: equal steps between the 1st and the 99th percentile, the outer bins reach to
--- the ends; of log_length_ratio symmetric around 0.
+-- Returns what, model_no, edges (n_bins + 1 numbers), counts (n_bins numbers); for each `what` also a row with model_no NULL:
+-- all models together. All models of one `what` share their edges: equal steps between the 1st and the 99th percentile; the
+-- outer bins extend to the minimum and the maximum. The range of log_length_ratio is symmetric around 0.
 WITH bounds AS (
     SELECT
         what,

@@ -1,11 +1,11 @@
--- How often each judge scores a right answer above a wrong one, by how far the two scores lie apart.
+-- How often each judge scores a right answer above a wrong one, by how far apart the two scores are.
 -- Reads judged (judged.sql).
 --   $wrong       outcomes that count as wrong
 --   $any_source  a pair may join two source models
---   $n_bins      bins of about as many comparisons each; fewer where scores repeat
--- Gives judge_no (judged.sql), low, high (the least and the greatest difference in the bin), comparisons, prompts, won (a tie counts half), and
--- spread: the sum over prompts of the square of (won - comparisons * the bin's share), by which an interval can know that comparisons
--- of one prompt lean on each other.
+--   $n_bins      number of bins, of about equally many comparisons; fewer if scores repeat
+-- Returns judge_no (judged.sql), low, high (the smallest and the largest difference in the bin), comparisons, prompts, won (a
+-- tie counts half), and spread: the sum over prompts of (won - comparisons * the bin's share) squared, with which an interval
+-- can account for comparisons of one prompt being correlated.
 WITH compared AS (
     SELECT
         r.judge_no,

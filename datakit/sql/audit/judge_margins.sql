@@ -1,10 +1,10 @@
--- The margins that one judge gives, and how many of them a window keeps.
+-- The margins that one judge produces, and how many of them a window keeps.
 -- Reads matched (match_answers.sql with this judge).
 --   $low, $high  the margin window, ends included; NULL: none
--- Gives one row: candidates (the best right and the worst wrong answer, one a prompt and source, one a prompt with any_source,
--- before any rule about margins or lengths), below, inside, above (the window), prompts with a candidate, prompts_below (all their
--- candidates lie below), prompts_inside (one at least lies inside), prompts_above (the others), low, high, and deciles: eleven margins
--- from the smallest to the largest, NULL where there are none.
+-- Returns one row: candidates (the best right and the worst wrong answer; one per prompt and source, or one per prompt with
+-- any_source; before any rule about margins or lengths), below, inside, above (the window), prompts with a candidate,
+-- prompts_below (all their candidates are below), prompts_inside (at least one is inside), prompts_above (the others), low,
+-- high, and deciles: eleven margins from the smallest to the largest, NULL if there are none.
 WITH placed AS (
     SELECT prompt_no, margin, coalesce(margin < $low, FALSE) AS is_below, coalesce(margin > $high, FALSE) AS is_above
     FROM matched

@@ -1,10 +1,10 @@
 -- Every judge on every answer. Kept as the temporary table `judged`.
 -- Reads answers, scores.
 --   $judges  the judges that the recipe wants
--- (response_id, judge) is the key of scores: nothing is grouped.
--- Gives one row a response with an answer and judge, scored or not: judge_no (its place in $judges), prompt_no, model_no, id, n_chars,
--- outcome, repeated (a text that the same model gave to the same prompt before), score (NULL where there is none), finite, cut (tokens
--- were left out).
+-- (response_id, judge) is the key of scores, so nothing is grouped.
+-- Returns one row per judge and response with an answer, scored or not: judge_no (its place in $judges), prompt_no, model_no,
+-- id, n_chars, outcome, repeated (a text that the same model has given to the same prompt already), score (NULL if there is
+-- none), finite, cut (tokens were left out).
 WITH given AS (
     SELECT id_number(response_id) AS id, list_position($judges::VARCHAR [], judge) AS judge_no, score, n_tokens_cut > 0 AS cut
     FROM scores

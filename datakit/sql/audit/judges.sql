@@ -1,16 +1,18 @@
--- What each judge's scores are like and what they are worth, by source model and over all of them.
+-- Statistics of each judge's scores and how well they rank, per source model and over all of them.
 -- Reads judged (judged.sql), numbered_sources.
 --   $judges      the judges, in order
 --   $wrong       outcomes that count as wrong
 --   $any_source  a pair may join two source models
--- Gives one row a judge and model, and one a judge with model NULL: all sources together.
---   scored, unscored, non_finite, cut (tokens were left out)  responses; lowest, median, highest, mean, deviation  of the finite scores
---   length_correlation            Pearson, score and characters; NULL where either does not vary
---   ranking_accuracy, comparisons how often a right answer outscores a wrong one that it could be paired with: of the same prompt
---                                 and source, with any_source of the same prompt (a tie counts half)
---   answer_pairs, tied_pairs      two answers of one prompt (of one prompt and source in a model's row), and those of equal score
---   groups, flat, best_shared     prompts (prompts and sources) with two answers or more; those where the best answer scores no
---                                 better than the worst, and those where several answers share the best score
+-- Returns one row per judge and model, and one per judge with model NULL: all sources together.
+--   scored, unscored, non_finite, cut (tokens were left out)  responses
+--   lowest, median, highest, mean, deviation                  of the finite scores
+--   length_correlation             Pearson, score and characters; NULL if either does not vary
+--   ranking_accuracy, comparisons  how often a right answer outscores a wrong one that it could be paired with: of the same
+--                                  prompt and source, or with any_source of the same prompt (a tie counts half)
+--   answer_pairs, tied_pairs       pairs of answers to one prompt (in a model's row: of one prompt and source), and those of
+--                                  equal score
+--   groups, flat, best_shared      prompts (prompts and sources) with two answers or more; those whose best answer scores no
+--                                  better than the worst; and those in which several answers share the best score
 -- Repeated texts count as responses, but not in pairs and groups.
 WITH described AS (
     SELECT

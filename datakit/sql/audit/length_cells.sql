@@ -1,7 +1,7 @@
--- How many answers have about this length and this score: a histogram in two directions.
+-- How many answers have about a given length and score: a two-dimensional histogram.
 -- Reads judged (judged.sql), length_ranges.
---   $n_lengths, $n_scores  bins; what lies outside of the range counts in the outermost one
--- Gives judge_no (judged.sql), chars_low, chars_high, score_low, score_high, answers.
+--   $n_lengths, $n_scores  number of bins; values outside the range count in the outermost one
+-- Returns judge_no (judged.sql), chars_low, chars_high, score_low, score_high, answers.
 WITH placed AS (
     SELECT
         r.*,

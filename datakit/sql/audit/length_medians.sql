@@ -1,8 +1,8 @@
--- The median score by length: of a judge's answers of one source, and with model_no NULL of all sources together.
+-- The median score by length, per judge and source; rows with model_no NULL are over all sources together.
 -- Reads judged (judged.sql), length_ranges.
---   $n_lengths  bins; what lies outside of the range counts in the outermost one
---   $fewest     answers of a bin that is told
--- Gives judge_no (judged.sql), model_no, chars_low, chars_high, answers, median.
+--   $n_lengths  number of bins; values outside the range count in the outermost one
+--   $fewest     minimum number of answers in a bin that is returned
+-- Returns judge_no (judged.sql), model_no, chars_low, chars_high, answers, median.
 WITH placed AS (
     SELECT
         r.*,

@@ -1,6 +1,7 @@
--- What scores are drawn against lengths within. Kept as the temporary table `length_ranges`.
+-- The ranges within which scores are drawn against lengths. Kept as the temporary table `length_ranges`.
 -- Reads judged (judged.sql). No parameters.
--- Gives judge_no (judged.sql), first and last (ln of characters), least and greatest (score): the 1st and the 99th percentile of each, of finite scores.
+-- Returns judge_no (judged.sql), first and last (ln of characters), least and greatest (score): the 1st and the 99th percentile
+-- of each, over finite scores.
 WITH ends AS (
     SELECT
         judge_no,

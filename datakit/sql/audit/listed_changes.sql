@@ -1,8 +1,8 @@
--- What came, went and changed, pairs before demos.
+-- Pairs and demos that came, went or changed; pairs first.
 -- Reads pair_changes, demo_changes.
---   $most  at most so many; NULL: all
--- Gives phase (dpo, sft), prompt_id, model, change, chosen_id, rejected_id, margin, and these three of after (`_new`); a demo has the id
--- of its answer as chosen_id.
+--   $most  maximum number of rows; NULL: all
+-- Returns phase (dpo, sft), prompt_id, model, change, chosen_id, rejected_id, margin, and these three after the change
+-- (`_new`); for a demo, chosen_id is the id of its answer.
 SELECT 'dpo' AS phase, *
 FROM pair_changes
 UNION ALL BY NAME

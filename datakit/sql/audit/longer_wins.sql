@@ -1,11 +1,11 @@
--- How often the longer of two answers of one prompt and source (of one prompt) scores higher: among right ones, and among wrong ones, so
--- that it is no matter of being right. Ties in length or score do not count.
+-- How often the longer of two answers to one prompt (and from one source, with $by_source) scores higher. Right and wrong
+-- answers are compared among themselves, so that correctness does not affect the result. Ties in length or score do not count.
 -- Reads answers.
---   $by_source  both answers are one source model's
---   $verified   else all answers are together
---   $most       at most about so many prompts, evenly taken
--- Gives among (right, wrong, all), comparisons, wins, prompts, and spread: the sum over prompts of the square of (wins - comparisons * the
--- whole share), by which an interval can know that comparisons of one prompt lean on each other.
+--   $by_source  both answers come from one source model
+--   $verified   answers were verified; FALSE: all answers are compared together
+--   $most       approximate maximum number of prompts, sampled evenly
+-- Returns among (right, wrong, all), comparisons, wins, prompts, and spread: the sum over prompts of (wins - comparisons * the
+-- overall share) squared, with which an interval can account for comparisons of one prompt being correlated.
 WITH taken AS (
     SELECT
         prompt_no,

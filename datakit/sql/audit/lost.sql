@@ -1,8 +1,9 @@
 -- Why candidates did not become pairs.
--- Reads pair_candidates (select_pairs.sql), audit_closest, feasible (prompt_no of the prompts of which a pair would obey all rules).
+-- Reads pair_candidates (select_pairs.sql), audit_closest, feasible (prompt_no of the prompts that have a pair that obeys all
+-- rules).
 -- No parameters.
--- Gives reason, candidates (one a prompt and source), prompts: those without any pair whose closest candidate has this reason, and
--- feasible: of those the ones of which another pair would obey.
+-- Returns reason, candidates (one per prompt and source), prompts (those without any pair whose closest candidate has this
+-- reason), and feasible (how many of those prompts have another pair that would obey).
 WITH prompts AS (
     SELECT c.lost, count(*) AS n, count(f.prompt_no) AS n_feasible
     FROM audit_closest AS c

@@ -1,6 +1,6 @@
--- The pairs in one row of numbers.
+-- Statistics of the pairs, in one row.
 -- Reads audit_pairs. No parameters.
--- Gives count, margin_min, margin_median, margin_max, chosen_longer and its share of all pairs (strictly more characters),
+-- Returns count, margin_min, margin_median, margin_max, chosen_longer and its share of all pairs (strictly more characters),
 -- length_ratio_geomean (chosen / rejected characters).
 SELECT
     count(*) AS count,

@@ -1,7 +1,7 @@
--- The responses that the current recipe wants and that are not there, and why. Kept as the temporary table `audit_missing`.
+-- The responses that the current recipe wants and that are missing, and why. Kept as the temporary table `audit_missing`.
 -- Reads numbered_prompts, numbered_sources, answers, current_failures. No parameters.
--- Gives one row a response and prompt: prompt_no, model_no, response_id, and `state`, one of failed, pending (a build that was stopped),
--- absent (a hole in imported responses, which nobody will fill). Ids are made only for what is missing.
+-- Returns one row per response and prompt: prompt_no, model_no, response_id, and `state`: failed, pending (the build was
+-- stopped), or absent (a hole in imported responses, which nothing will fill). Ids are computed only for what is missing.
 WITH wanted AS (
     SELECT p.prompt_no, s.source_no, i.sample_index
     FROM numbered_prompts AS p

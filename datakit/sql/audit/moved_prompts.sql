@@ -1,6 +1,6 @@
--- Prompts that serve another phase than before.
+-- Prompts that changed phase.
 -- Reads before_pairs, before_demos, after_pairs, after_demos. No parameters.
--- Gives before, after (dpo, sft, or neither), and prompts: how many, the most frequent first.
+-- Returns before, after (dpo, sft, or neither), and prompts (their number), the most frequent change first.
 WITH placed AS (
     SELECT prompt_id, 'dpo' AS before, NULL AS after FROM before_pairs
     UNION ALL

@@ -1,5 +1,5 @@
--- What is drawn as a histogram of the pairs. Kept as the temporary table `amounts`.
--- Reads audit_pairs. No parameters. Gives what, model_no (NULL: all together), amount.
+-- The values of pairs that are drawn as histograms. Kept as the temporary table `amounts`.
+-- Reads audit_pairs. No parameters. Returns what, model_no (NULL: all together), amount.
 SELECT 'margin' AS what, NULL::USMALLINT AS model_no, margin AS amount
 FROM audit_pairs
 WHERE isfinite(margin)

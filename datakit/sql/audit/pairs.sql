@@ -1,6 +1,7 @@
 -- The stored pairs with their lengths and scores. Kept as the temporary table `audit_pairs`.
 -- Reads pairs, responses, answers, numbered_prompts. No parameters.
--- Gives the columns of pairs, chosen_chars, rejected_chars, chosen_tokens, rejected_tokens. A pair that is out of date may have answers that are none of today's: their lengths are those of the responses.
+-- Returns the columns of pairs, chosen_chars, rejected_chars, chosen_tokens, rejected_tokens. A pair that is out of date may
+-- have answers that are no longer current: their lengths come from the responses.
 WITH held AS (
     SELECT prompt_id, unnest([chosen_id, rejected_id]) AS response_id FROM pairs
 ),

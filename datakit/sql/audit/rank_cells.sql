@@ -1,7 +1,9 @@
--- How many answers two judges place where: a histogram in two directions, of the share of a judge's scores that lie below.
+-- How many answers two judges rank at about the same places: a two-dimensional histogram over the share of a judge's scores
+-- that are lower.
 -- Reads judged (judged.sql).
---   $n_bins  bins of each direction
--- Gives judge_no, other_no (judged.sql), low and other_low (where each bin begins, as a share of the answers), answers. Repeated texts count once.
+--   $n_bins  number of bins in each direction
+-- Returns judge_no, other_no (judged.sql), low and other_low (lower ends of the bin, as shares of the answers), answers.
+-- Repeated texts count once.
 WITH placed AS (
     SELECT
         judge_no,

@@ -1,8 +1,10 @@
--- How often the scores that select put a right answer above a wrong one that it could be paired with, as select/rank_right.sql says it.
+-- How often the scores that select put a right answer above a wrong one that it could be paired with, as in
+-- select/rank_right.sql.
 -- Reads answers.
---   $by_source  both answers of a pair are one source model's
--- Gives one row: comparisons, prompts (that have some), won (a tie counts half), and spread: the sum over prompts of the square of
--- (won - comparisons * the whole share), by which an interval can know that comparisons of one prompt lean on each other.
+--   $by_source  both answers of a pair come from one source model
+-- Returns one row: comparisons, prompts (that have some), won (a tie counts half), and spread: the sum over prompts of
+-- (won - comparisons * the overall share) squared, with which an interval can account for comparisons of one prompt being
+-- correlated.
 WITH sided AS (
     SELECT prompt_no, if($by_source, model_no, 0) AS side, passed, failed, score
     FROM answers

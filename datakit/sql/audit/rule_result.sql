@@ -1,7 +1,8 @@
--- What a rule gives, in one row.
+-- What a rule selects, in one row.
 -- Reads pair_candidates (select_pairs.sql), tried_demos (its demos), current_pairs, answers, numbered_prompts. No parameters.
--- Gives pairs, prompts, longer (pairs whose chosen answer has more characters), length_ratio_geomean (chosen / rejected), margin_mean,
--- margin_median, same_pairs (those of current_pairs), demos, and the mean of their characters and tokens.
+-- Returns pairs, prompts, longer (pairs whose chosen answer has more characters), length_ratio_geomean (chosen / rejected),
+-- margin_mean, margin_median, same_pairs (pairs that are also in current_pairs), demos, and the mean of the demos' characters
+-- and tokens.
 WITH kept AS (
     SELECT * FROM pair_candidates WHERE lost IS NULL
 ),

@@ -1,7 +1,7 @@
--- What the judge's scores are like.
+-- Statistics of the judge's scores.
 -- Reads answers.
 --   $judge  name of the judge that selects, or NULL for none
--- Gives one row: scored, unscored, non_finite, length_correlation (Pearson, score and characters).
+-- Returns one row: scored, unscored, non_finite, length_correlation (Pearson, score and characters).
 WITH described AS (
     SELECT
         count(*) FILTER (WHERE isfinite(score)) AS scored,

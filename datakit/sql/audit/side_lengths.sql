@@ -1,6 +1,7 @@
--- The lengths of both sides, of the candidates before any rule about margins or lengths and of the pairs.
+-- The lengths of both sides, for the candidates before any rule about margins or lengths and for the pairs.
 -- Reads matched, audit_pairs. No parameters.
--- Gives step (candidates, pairs), side (chosen, rejected), n, and chars: the 10th, 25th, 50th, 75th and 90th percentile of characters.
+-- Returns step (candidates, pairs), side (chosen, rejected), n, and chars: the 10th, 25th, 50th, 75th and 90th percentile of
+-- characters.
 WITH lengths AS (
     SELECT 1 AS place, 'candidates' AS step, 'chosen' AS side, chosen.n_chars AS n_chars FROM matched WHERE lost IS NULL
     UNION ALL

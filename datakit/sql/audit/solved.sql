@@ -1,7 +1,7 @@
--- How many prompts each source solves how often.
+-- How many prompts each source solves, by how many of its answers are right.
 -- Reads answers, numbered_sources.
 --   $wrong  outcomes that count as wrong
--- Gives model, answers (of a prompt, right or wrong), passed (of these), prompts. What cannot be judged does not count.
+-- Returns model, answers (to a prompt, right or wrong), passed (of these), prompts. What cannot be judged does not count.
 WITH judged AS (
     SELECT
         model_no,

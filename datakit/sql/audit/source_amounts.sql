@@ -1,5 +1,6 @@
--- What is drawn as a histogram of each source. Kept as the temporary table `amounts`.
--- Reads answers. No parameters. Gives what, model_no, amount; lengths as their logarithm, because they spread that way.
+-- The values of each source that are drawn as histograms. Kept as the temporary table `amounts`.
+-- Reads answers. No parameters. Returns what, model_no, amount; lengths as their logarithm, because they are spread on that
+-- scale.
 SELECT 'score' AS what, model_no, score AS amount
 FROM answers
 WHERE isfinite(score)

@@ -1,7 +1,8 @@
--- By source: mean lengths of the answers that a rule takes, and how the scores that select grow with length within prompts.
--- Reads pair_candidates (select_pairs.sql), tried_demos (the rule's demos), valued, answers, numbered_prompts, numbered_sources.
+-- Per source: mean lengths of the answers that a rule selects, and how the scores that select grow with length within prompts.
+-- Reads pair_candidates (select_pairs.sql), tried_demos (the rule's demos), valued, answers, numbered_prompts,
+-- numbered_sources.
 -- No parameters.
--- Gives the columns of audit.report.SourceLengths. Slope and correlation are of answers that may stand in a pair.
+-- Returns the columns of audit.report.SourceLengths. Slope and correlation are over answers that may be in a pair.
 WITH models AS (
     SELECT DISTINCT model_no, model FROM numbered_sources
 ),

@@ -1,8 +1,8 @@
--- How much of what each step keeps is a source's.
+-- How much each source contributes to what each step keeps.
 -- Reads answers, matched (the candidates before any rule about margins or lengths), numbered_sources, pairs, demos, responses.
 -- No parameters.
--- Gives step (responses, right, candidates, pairs, demos, in this order), model (of a pair and a candidate the chosen answer's), count.
--- `right` may be chosen; where nothing is verified that is every scored answer that may be used.
+-- Returns step (responses, right, candidates, pairs, demos, in this order), model (for pairs and candidates that of the chosen
+-- answer), count. `right` may be chosen; if nothing is verified these are all scored answers that may be used.
 WITH models AS (
     SELECT DISTINCT model_no, model FROM numbered_sources
 ),

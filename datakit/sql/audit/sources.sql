@@ -1,17 +1,18 @@
--- What each source model gave.
+-- Statistics of each source model.
 -- Reads sources, numbered_sources, answers, audit_missing, pairs, demos.
 --   $wrong  outcomes that count as wrong
--- Gives one row a model, also where it gave nothing. A model with several samplings is one row: pairs are made by model.
--- pass_rate = passed / (passed + wrong); most_distinct = the most different texts that one prompt got; wanted, failures and
--- pending count responses that were asked for (of imported ones only those that are there).
--- residue: what answers should not have in them (tables.residue), and how many pairs hold such an answer.
--- truncated = not complete, and `endings` are the reasons of these; thought_tokens_counted: by the server, not by characters.
+-- Returns one row per model, even if it gave nothing. A model with several samplings is one row: pairs are made by model.
+-- pass_rate = passed / (passed + wrong); most_distinct = the largest number of different texts for one prompt; wanted, failures
+-- and pending count responses that were asked for (of imported ones only those that exist).
+-- residue: what answers should not contain (tables.residue), and how many pairs have such an answer.
+-- truncated = not complete, and `endings` are the finish reasons of these; thought_tokens_counted: by the server, not by
+-- characters.
 WITH models AS (
     SELECT
         model,
         string_agg(DISTINCT revision, ', ' ORDER BY revision) AS revision,
         string_agg(DISTINCT type, ', ' ORDER BY type) AS type,
-        sum(n) FILTER (WHERE asks.others IS DISTINCT FROM FALSE)::BIGINT AS n  -- the usual way of one that asks some prompts otherwise
+        sum(n) FILTER (WHERE asks.others IS DISTINCT FROM FALSE)::BIGINT AS n  -- without its settings for some prompts
     FROM sources
     GROUP BY model
 ),

@@ -1,7 +1,7 @@
 -- How many rows each table has.
 -- Reads all tables, answers, current_failures, current_flags. No parameters.
--- Gives name, n_rows (stored), n_current (of those what the current recipe, verifier and judge read), n_repeated: rows
--- beyond one a key (0 unless the files were tampered with; failures keep every attempt).
+-- Returns name, n_rows (stored), n_current (those that the current recipe, verifier and judge read), n_repeated: rows
+-- beyond one per key (0 unless the files were tampered with; failures keep every attempt).
 SELECT
     'prompts' AS name,
     count(*) AS n_rows,

@@ -1,8 +1,8 @@
--- What became of the answers of each source when they were verified.
+-- How the answers of each source were verified.
 -- Reads answers, numbered_prompts, numbered_sources, verdicts.
 --   $verifier  whose verdicts count
 --   $wrong     outcomes that count as wrong
--- Gives model, kind, responses. Of wrong answers in code the kind is what went wrong, as the verdict's detail names it.
+-- Returns model, kind, responses. For wrong answers in code the kind is what went wrong, as the verdict's detail names it.
 SELECT
     m.model,
     CASE

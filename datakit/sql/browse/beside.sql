@@ -1,7 +1,7 @@
--- What stands beside a few candidates: how many answers they were taken from, and what judges and the verifier say of both.
+-- Context of a few candidates: how many answers they were taken from, and what the judges and the verifier say of both answers.
 -- Reads picked (picked.sql), browsed_answers (index_answers.sql).
 --   $any_source  a pair may join two source models
--- Gives place, n_answers, n_right, n_wrong (that may be used), and of each side by_judge and where its verdict lies.
+-- Returns place, n_answers, n_right, n_wrong (that may be used), and for each side by_judge and where its verdict is stored.
 SELECT
     b.place,
     count(a.id) AS n_answers,

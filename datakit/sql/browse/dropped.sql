@@ -1,9 +1,9 @@
--- Dropped prompts with what they met, by keyset.
+-- Dropped prompts with what they met, one page at a time.
 -- Reads prompts, overlaps.
 --   $reason  one reason, or NULL for all
---   $after   the last prompt_id of the page before, or ''
---   $most    rows of the page
--- Gives prompt_id, messages, reason, met (a list of {reason, met, share, text, messages}, the largest share first), total.
+--   $after   the last prompt_id of the previous page, or ''
+--   $most    rows per page
+-- Returns prompt_id, messages, reason, met (a list of {reason, met, share, text, messages}, the largest share first), total.
 WITH named AS (
     SELECT prompt_id, messages, dropped AS reason
     FROM prompts

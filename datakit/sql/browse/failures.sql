@@ -1,9 +1,9 @@
--- The failures that still stand, by keyset, and the prompts that they are of.
+-- The failures that still stand with their prompts, one page at a time.
 -- Reads current_failures, wanted_responses.
 --   $cause  "stage, source: error", or NULL for all
---   $after  the last key of the page before, or ''
---   $most   rows of the page
--- Gives the columns of failures, cause, prompt_id, total.
+--   $after  the last key of the previous page, or ''
+--   $most   rows per page
+-- Returns the columns of failures, cause, prompt_id, total.
 WITH named AS (
     SELECT *, concat(stage, ', ', source, ': ', error) AS cause FROM current_failures
 ),

@@ -1,7 +1,7 @@
--- The candidates of which somebody says something.
+-- The candidates that have a flag, on their prompt, a response or the pair.
 -- Reads browsed (index_pairs.sql), browsed_prompts, standing (views/current_flags.sql).
 --   $flag  exclude, keep or note; 'any' for all
--- Gives n. An id that is none of a response is of no candidate.
+-- Returns n. A flag on an unknown response id matches no candidate.
 WITH said AS (
     SELECT
         target,

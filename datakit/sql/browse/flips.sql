@@ -1,10 +1,10 @@
--- Prompts that one contestant got right and another did not, by keyset.
+-- Prompts that one contestant got right and another did not, one page at a time.
 -- Reads browsed_answers (index_answers.sql), browsed_prompts.
 --   $better, $worse  the numbers of the two contestants
---   $after           the last prompt_no of the page before, or 0
---   $most            rows of the page
--- Gives prompt_no, prompt_id, where it lies, total, and of the first such answer of each `right` and `wrong`: rows of browsed_answers
--- with response_id.
+--   $after           the last prompt_no of the previous page, or 0
+--   $most            rows per page
+-- Returns prompt_no, prompt_id, where the prompt is stored, total, and the first such answer of each, `right` and `wrong`: rows
+-- of browsed_answers with response_id.
 WITH sides AS (
     SELECT
         prompt_no,

@@ -1,9 +1,12 @@
--- Every answer as pages of answers need it, in no order: that would cost as much as all the rest. Kept as the temporary table `browsed_answers`.
--- Reads answers (select/mark_answers.sql, whole), numbered_prompts, browsed_contestants, scores, judges, response_places, verdict_places (store/places.py).
+-- Every answer as pages of answers need it, unordered: sorting would cost as much as all the rest. Kept as the temporary table
+-- `browsed_answers`.
+-- Reads answers (select/mark_answers.sql, whole), numbered_prompts, browsed_contestants, scores, judges, response_places and
+-- verdict_places (store/places.py).
 --   $verifier  whose verdicts count, or NULL
---   $few       answers are those of one prompt: other scores are not grouped
--- Gives one row a prompt and response: what `answers` says of it, `answered` (there is more than a thought), `by_judge` (where there
--- are several, the scores of the recipe's judges in the order of their names; NULL: none), and where its text and its verdict lie.
+--   $few       `answers` holds those of one prompt only: the other answers' scores are not grouped
+-- Returns one row per prompt and response: the columns of `answers`, `answered` (there is more than a thought), `by_judge`
+-- (with several judges their scores, in the order of the judges' names; else NULL), and where its text and its verdict are
+-- stored.
 WITH named AS (
     SELECT judge, row_number() OVER (ORDER BY judge) AS place, count(*) OVER () AS n_judges FROM judges
 ),

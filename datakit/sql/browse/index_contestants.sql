@@ -1,7 +1,7 @@
--- Who is held against whom: models, and where one name was served in several revisions (models under test are) each of them.
+-- The contestants that are compared: models, or each revision of a name that was served in several (as models under test are).
 -- Kept as the temporary table `browsed_contestants`.
 -- Reads numbered_sources. No parameters.
--- Gives source_no, contestant_no, contestant (its name).
+-- Returns source_no, contestant_no, contestant (its name).
 WITH named AS (
     SELECT
         source_no,

@@ -1,8 +1,9 @@
--- Every candidate with its number in the order of pages, which is that of the chosen answers on disk: neighbours are read together.
+-- Every candidate, numbered in the order of the pages, which is the order of the chosen answers on disk: neighbours are read
+-- together.
 -- Kept as the temporary table `browsed`.
 -- Reads pair_candidates (select/select_pairs.sql), browsed_answers. No parameters.
--- Gives n, the candidate with `lost` (NULL: it is a pair), both outcomes, scores and lengths, `against` (how many judges score the
--- rejected answer above the chosen one), and where the texts lie. Prompts, models and ids are numbers.
+-- Returns n, the candidate with `lost` (NULL: it is a pair), both outcomes, scores and lengths, `against` (how many judges
+-- score the rejected answer above the chosen one), and where the texts are stored. Prompts, models and ids are numbers.
 WITH candidates AS (
     SELECT
         prompt_no,

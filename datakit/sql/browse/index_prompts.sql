@@ -1,4 +1,4 @@
--- The prompts that answers are of, by number, and where they lie. Kept as the temporary table `browsed_prompts`.
+-- The prompts that have answers, by number, and where they are stored. Kept as the temporary table `browsed_prompts`.
 -- Reads numbered_prompts, prompt_places (store/places.py). No parameters.
 SELECT n.prompt_no, n.prompt_id, p.part, p.row
 FROM numbered_prompts AS n

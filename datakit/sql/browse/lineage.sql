@@ -1,9 +1,10 @@
--- What became of every answer to a prompt: the best first.
+-- The fate of every answer to a prompt, best answer first.
 -- Reads browsed_answers (index_answers.sql), browsed (index_pairs.sql), browsed_prompts, browsed_models, demos.
 --   $prompt_id  the prompt
 --   $verified   answers were verified
 --   $wrong      outcomes that count as wrong
--- Gives the columns of browsed_answers, with names for numbers, and `fate`: chosen, rejected, demo, or the rule that it was lost to.
+-- Returns the columns of browsed_answers, with names for numbers, and `fate`: chosen, rejected, demo, or the rule that excluded
+-- it.
 WITH asked AS (
     SELECT prompt_no FROM browsed_prompts WHERE prompt_id = $prompt_id
 ),

@@ -1,6 +1,7 @@
--- A few candidates with names in the place of numbers.
+-- A few candidates with names instead of numbers.
 -- Reads picked (picked.sql), browsed_prompts, browsed_models. No parameters.
--- Gives the columns of picked, in the order of `place`, and prompt_id, model, rejected_model, chosen_id, rejected_id, prompt_part, prompt_row.
+-- Returns the columns of picked, in the order of `place`, and prompt_id, model, rejected_model, chosen_id, rejected_id,
+-- prompt_part, prompt_row.
 SELECT
     b.* EXCLUDE (prompt_no, model_no, rejected_model_no, chosen_no, rejected_no),
     p.prompt_id,

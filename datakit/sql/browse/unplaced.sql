@@ -1,7 +1,7 @@
--- Candidates that a search by place cannot find, for their texts stand in journals or in parts of older versions.
+-- Candidates that a search by place cannot find, because their texts are in journals or in parts written by older versions.
 -- Reads browsed (index_pairs.sql), browsed_prompts, responses, prompts.
---   $words  a text; letters' case aside
--- Gives n of those whose prompt or answers hold it.
+--   $words  a text; case is ignored
+-- Returns n of the candidates whose prompt or answers contain it.
 WITH answers AS (
     SELECT id_number(response_id) AS id FROM responses WHERE contains(lower(text), lower($words))
 ),

@@ -2,8 +2,8 @@
 -- Reads verdicts, prompts.
 --   $verifier  whose verdicts count
 --   $ids       response_ids
---   $prompts   the prompts that these answers are of
--- Gives response_id, extracted, detail.
+--   $prompts   the prompts of these answers
+-- Returns response_id, extracted, detail.
 SELECT v.response_id, v.extracted, v.detail
 FROM verdicts AS v
 INNER JOIN prompts AS p ON v.reference_digest = p.reference_digest

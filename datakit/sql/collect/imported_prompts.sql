@@ -1,6 +1,6 @@
--- The prompts whose imported responses are there, and whether the ids of these carry the prompt's.
--- Reads prompts, responses. No parameters. Gives prompt_id, messages_digest, shares_messages.
--- It goes by the ids that there are, so that those of a run stay what they are in whatever order its prompts come next time.
+-- The prompts that have imported responses, and whether the ids of these responses include the prompt's id.
+-- Reads prompts, responses. No parameters. Returns prompt_id, messages_digest, shares_messages.
+-- This is read from existing ids, so that a run's ids stay the same in whatever order its prompts come next time.
 SELECT
     p.prompt_id,
     p.messages_digest,

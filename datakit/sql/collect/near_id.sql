@@ -1,8 +1,8 @@
--- The id of a run that may be meant with one that it does not have: written in part or wrongly, or of the other kind.
+-- The id of the run that may be meant by one that the run does not have: a partial or misspelt id, or an id of the other kind.
 -- Reads prompts, responses.
---   $field  where it stands: prompt_id, else it is a response's
---   $id     what stands there
--- Gives field (prompt_id, response_id) and id, at most one row.
+--   $field  the field of the unknown id: prompt_id; any other field holds a response's id
+--   $id     the unknown id
+-- Returns field (prompt_id, response_id) and id, at most one row.
 WITH ids AS (
     SELECT 'prompt_id' AS field, prompt_id AS id FROM prompts
     UNION ALL

@@ -1,8 +1,8 @@
 -- How much prompts have in common with benchmark texts that share a rare 5-gram with them.
--- Reads batch_fives, batch_grams (number of the prompt, gram), rare_grams, weighed_grams (of the texts), texts (number, n_tokens,
--- weight). No parameters.
--- Gives number, text_number, n_shared (3-grams that both have), item_share (their weight in that of all of the text's), prompt_share
--- (their number in that of all of the prompt's).
+-- Reads batch_fives, batch_grams (number of the prompt, gram), rare_grams, weighed_grams (of the texts), texts (number,
+-- n_tokens, weight). No parameters.
+-- Returns number, text_number, n_shared (3-grams that both have), item_share (their weight as a share of the text's total
+-- weight), prompt_share (their number as a share of the prompt's 3-grams).
 WITH candidates AS (
     SELECT DISTINCT b.number, r.number AS text_number
     FROM batch_fives AS b

@@ -1,8 +1,10 @@
--- Pairs of prompts that may be near: they share one of their rarest grams, are of like size, and from that gram on have enough.
+-- Pairs of prompts that may be near: they share one of their rarest grams, are of similar size, and have enough grams from that
+-- one on.
 -- Reads rarest_grams (number, gram, n_grams, rest, place).
---   $near   the least Jaccard similarity
---   $most   of a gram that more prompts than this have, each is held against the first so many of them only
--- Gives met (the earlier one), number. A statement of its own: in one with the count of near_pairs.sql the order of joins is worse.
+--   $near   minimum Jaccard similarity
+--   $most   if more prompts than this have a gram, each is compared with the first $most of them only
+-- Returns met (the earlier one), number. This is a statement of its own because joined with near_pairs.sql the join order is
+-- worse.
 SELECT DISTINCT a.number AS met, b.number
 FROM rarest_grams AS a
 INNER JOIN rarest_grams AS b ON a.gram = b.gram AND a.number < b.number

@@ -1,7 +1,7 @@
--- The candidates that are near, each verified by all of its grams.
+-- The candidates that are near, each verified over all of its grams.
 -- Reads near_candidates (met, number), shared_grams (number, gram), sizes (number, n_grams).
---   $near   the least Jaccard similarity
--- Gives met (the earlier one), number, similarity.
+--   $near   minimum Jaccard similarity
+-- Returns met (the earlier one), number, similarity.
 WITH counted AS (
     SELECT c.met, c.number, count(*) AS n_both
     FROM near_candidates AS c

@@ -1,7 +1,7 @@
 -- The longer grams of benchmark texts that make a prompt a candidate: those that few items have.
 -- Reads text_fives (number of the text, gram), texts (number, item).
---   $most_items  a gram of more items than that is everybody's
--- Gives gram, number.
+--   $most_items  grams of more items than this are too common
+-- Returns gram, number.
 WITH counted AS (
     SELECT f.gram, count(DISTINCT t.item) AS n_items
     FROM text_fives AS f

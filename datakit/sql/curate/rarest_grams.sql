@@ -1,9 +1,9 @@
--- Of each prompt the rarest grams, as many as one of them must be in any prompt that is near to it (the prefix filter of
--- Bayardo, Ma and Srikant, 2007): two sets of grams that overlap enough cannot miss each other in all of them.
+-- The rarest grams of each prompt, as many as are needed for any near prompt to share one of them (the prefix filter of
+-- Bayardo, Ma and Srikant, 2007): two sets of grams that overlap enough share at least one of these.
 -- Reads shared_grams (number, gram, n_prompts), sizes (number, n_grams).
---   $near  the least Jaccard similarity
--- Gives number, gram, n_grams, rest (its grams from this one on, itself included), place (of the prompt among those with this
--- gram). A prompt that shares fewer grams than the similarity needs has no row.
+--   $near  minimum Jaccard similarity
+-- Returns number, gram, n_grams, rest (how many of its grams come from this one on, itself included), place (of the prompt
+-- among those with this gram). A prompt that shares fewer grams than the similarity needs has no row.
 WITH possible AS (
     SELECT s.number, z.n_grams, count(*) AS n_shared, ceil($near::DOUBLE * z.n_grams - 1e-9) AS n_needed
     FROM shared_grams AS s

@@ -1,7 +1,7 @@
--- The 3-grams of benchmark texts, weighed by how rare they are among the items.
+-- The 3-grams of benchmark texts, weighted by how rare they are among the items.
 -- Reads text_grams (number of the text, gram), texts (number, item). No parameters.
--- Gives number, gram, weight: ln(1 + items / items with this gram). Over items alone, so that a prompt's verdict does not depend
--- on the other prompts.
+-- Returns number, gram, weight: ln(1 + items / items with this gram). Only items are counted, so that the verdict on a prompt
+-- does not depend on the other prompts.
 WITH counted AS (
     SELECT g.gram, count(DISTINCT t.item) AS n_items
     FROM text_grams AS g

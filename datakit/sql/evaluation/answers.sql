@@ -1,10 +1,10 @@
--- How every answer ended that the models under test owe: one row a prompt, model and sample.
+-- How every answer wanted from the models under test ended: one row per prompt, model and sample.
 -- Reads wanted_responses, current_responses, current_failures, prompts, verdicts.
 --   $verifier  the verifier's name, with its version and options
 --   $wrong     outcomes that count as wrong
--- Gives prompt_id, model, revision, sample_index, response_id and `ending`: right; wrong; timeout (a program too slow); no_answer; cut_off
--- (there was no room for more); cannot_judge; failed (there is no answer, and a failure says why); missing (not asked, or not
--- verified, yet). Of imported answers those that are there: files have holes.
+-- Returns prompt_id, model, revision, sample_index, response_id and `ending`: right; wrong; timeout (the program was too slow);
+-- no_answer; cut_off (the token limit was reached); cannot_judge; failed (there is no answer, and a failure says why); missing
+-- (not asked or not verified yet). Only those imported answers that exist are listed: files have holes.
 SELECT
     w.prompt_id,
     w.model,

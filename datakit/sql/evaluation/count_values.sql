@@ -1,6 +1,6 @@
--- What answers have of the values of a knowledge base.
+-- How many values of a knowledge base the answers contain.
 -- Reads value_counts.
 --   $verifier  the verifier's name, with its version and options
--- Gives response_id, n_right, n_wrong, n_left_out.
+-- Returns response_id, n_right, n_wrong, n_left_out.
 SELECT response_id, n_right, n_wrong, n_left_out FROM value_counts
 WHERE verifier = $verifier

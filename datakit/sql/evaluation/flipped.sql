@@ -1,8 +1,8 @@
--- What two models answered to prompts that one of them got right and the other wrong, and how that was judged.
+-- What two models answered to prompts that only one of them got right, with the verdicts.
 -- Reads prompts, responses, verdicts.
 --   $verifier  the verifier's name, with its version and options
 --   $ids       the response ids
--- Gives one row a response.
+-- Returns one row per response.
 SELECT
     r.response_id,
     p.prompt_id,

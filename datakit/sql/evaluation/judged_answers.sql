@@ -1,7 +1,9 @@
--- How every answer ended that the models under test owe, where a judge says how good answers are: one row a prompt, model and sample.
+-- How every answer wanted from the models under test ended, for benchmarks that a judge grades: one row per prompt, model and
+-- sample.
 -- Reads wanted_responses, current_responses, current_failures, prompts. No parameters.
--- Gives prompt_id, model, revision, sample_index, response_id, category, n_chars and `ending`: judged (there is an answer to judge);
--- cut_off (also, but it broke off); no_answer (a thought without one); failed; missing. Of imported answers those that are there.
+-- Returns prompt_id, model, revision, sample_index, response_id, category, n_chars and `ending`: judged (there is an answer to
+-- judge); cut_off (there is an answer, but it broke off); no_answer (a thought without an answer); failed; missing. Only those
+-- imported answers that exist are listed.
 SELECT
     w.prompt_id,
     w.model,

@@ -1,8 +1,8 @@
--- What became of every judgement that one judge owes.
+-- The state of every judgement wanted from one judge.
 -- Reads wanted_judgements, judgements, failures.
 --   $judge       the judge's name
---   $unreadable  the errors that mean that there was a judgement, and no verdict in it
--- Gives first_id, second_id, value, verdict and `state`: judged, no_verdict, failed or missing.
+--   $unreadable  the errors that mean that the judge answered without a verdict
+-- Returns first_id, second_id, value, verdict and `state`: judged, no_verdict, failed or missing.
 WITH failed AS (
     SELECT f.key, arg_max(f.error, f.at) AS error
     FROM failures AS f

@@ -1,11 +1,11 @@
--- Whose distributions stand beside each text of fusion/. Kept as the temporary table `chosen_teachers`.
+-- The model whose distributions are exported with each text of fusion/. Kept as the temporary table `chosen_teachers`.
 -- Reads probed_texts (probe/texts.sql), distributions, readings, failures.
---   $teacher  min_ce: of all that read the text the one with the least negative log-likelihood a byte, the pivot among them;
---             author: the model that gave the answer; pairwise: for each source the better of source and pivot
--- Gives `source` (of pairwise, else null), text_id, and model, revision, reading, teacher_nll_per_byte of the teacher,
--- pivot_nll_per_byte (null where no pivot read), and `unread`: null, or why the text is left out ('missing': by who is to read it and has
--- not; 'failed': nobody whose distributions could stand here could read it).
--- Models with tokens of their own are compared by the bytes of the text, which all share.
+--   $teacher  min_ce: of all models that read the text, pivot included, the one with the lowest negative log-likelihood per
+--             byte; author: the model that gave the answer; pairwise: for each source the better of source and pivot
+-- Returns `source` (for pairwise, else null), text_id, and model, revision, reading, teacher_nll_per_byte of the teacher,
+-- pivot_nll_per_byte (null if no pivot read the text), and `unread`: null, or why the text is left out ('missing': a model that
+-- should read it has not done so yet; 'failed': no model that could be the teacher was able to read it).
+-- Models with different tokenizers are compared per byte of the text, a unit that all share.
 WITH wanted AS (
     SELECT t.text_id, t.author, r.model, r.revision, r.reading, r.is_pivot
     FROM probed_texts AS t

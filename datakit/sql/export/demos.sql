@@ -1,12 +1,12 @@
--- The rows of an exported sft/ folder: what TRL reads (prompt, completion), and where each came from.
+-- The rows of an exported sft/ folder: what TRL reads (prompt, completion), and where each row came from.
 -- Reads selected_demos (the demos of the run), prompts, responses, sources.
---   $keep_reasoning  what the model thought stands in front of its answer, as it came; characters are those of the answer alone
---   (where the source says so, residue is stripped: views/written_answer.sql)
---   $keep_system     the system prompt of the source is the first message
--- Gives the columns of the folder, and some that are not written: messages_digest (of the prompt, whatever its id), row_digest (of
--- prompt and texts: the same row from another run has the same), and where the prompt stands between 0 and 1, in an order of its own
--- each, when rows are left out of a mix (mix_place) and when they are held out for tests (test_place), characters of the
--- prompt, and whether it is what LLaMA-Factory reads (takes_turns).
+--   $keep_reasoning  the model's thought precedes its answer, as it came; characters are those of the answer alone
+--   (residue is stripped if the source asks for that: views/written_answer.sql)
+--   $keep_system     the source's system prompt is the first message
+-- Returns the columns of the folder, and some that are not written: messages_digest (of the prompt, whatever its id),
+-- row_digest (of prompt and texts: equal for the same row from another run), mix_place and test_place (the prompt's position
+-- between 0 and 1, in two independent orders: for leaving rows out of a mix, and for holding rows out for tests), the
+-- characters of the prompt, and whether LLaMA-Factory can read it (takes_turns).
 SELECT
     asked_messages(p.messages, r.sampling, $keep_system) AS prompt,
     [{

@@ -1,10 +1,11 @@
--- The rows of an exported fusion/ folder: what `train fuse` reads, and where each came from.
--- Reads chosen_teachers (export/choose_teachers.sql), probed_texts (probe/texts.sql), distributions, prompts, responses, sources.
---   $source                        of teacher pairwise whose folder it is, else null
+-- The rows of an exported fusion/ folder: what `train fuse` reads, and where each row came from.
+-- Reads chosen_teachers (export/choose_teachers.sql), probed_texts (probe/texts.sql), distributions, prompts, responses,
+-- sources.
+--   $source                        with teacher pairwise, the source whose folder this is, else null
 --   $keep_reasoning, $keep_system  as in export/demos.sql
--- Gives prompt and completion as messages (the text without white space at its ends, as it was read), beside them the distribution, and
--- the text's place, by which the rows are ordered outside: sorted here, all of them would be held.
--- Lists of top_* have the places of the text one after the other, as many numbers each.
+-- Returns prompt and completion as messages (the text without white space at its ends, as the model read it), the distribution,
+-- and the text's place, by which the caller orders the rows: sorting them here would hold all of them in memory.
+-- Lists of top_* hold the positions of the text one after the other, equally many numbers for each.
 SELECT
     asked_messages(p.messages, r.sampling, $keep_system) AS prompt,
     [{

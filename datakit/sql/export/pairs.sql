@@ -1,10 +1,11 @@
--- The rows of an exported dpo/ folder: what TRL reads (prompt, chosen, rejected), and where each came from.
--- Reads selected_pairs (the pairs of the run, with all columns of today), prompts, responses, sources.
---   $keep_reasoning  what the model thought stands in front of its answer, as it came; characters are those of the answer alone
---   (where the source says so, residue is stripped: views/written_answer.sql)
---   $keep_system     the system prompt of the source (where a pair joins two: of the chosen answer's) is the first message
--- Gives the columns of the folder, and those of demos.sql that are not written.
--- The answers are found first, by one look through all responses: joined to these, a pair would have the texts of all of them held.
+-- The rows of an exported dpo/ folder: what TRL reads (prompt, chosen, rejected), and where each row came from.
+-- Reads selected_pairs (the pairs of the run, with all columns of this version), prompts, responses, sources.
+--   $keep_reasoning  the model's thought precedes its answer, as it came; characters are those of the answer alone
+--   (residue is stripped if the source asks for that: views/written_answer.sql)
+--   $keep_system     the source's system prompt (if a pair joins two sources, that of the chosen answer) is the first message
+-- Returns the columns of the folder, and the columns of demos.sql that are not written.
+-- The answers are found first, by one scan of all responses: a direct join of pairs would hold the texts of all responses in
+-- memory.
 WITH answers AS (
     SELECT r.response_id, r.text, r.reasoning, r.reasoning_form, r.sampling, r.n_chars, r.n_tokens, r.text_hash, s.residue = 'strip' AS strips
     FROM responses AS r

@@ -1,8 +1,8 @@
--- Of the rows of an exported wrpo/ folder, what they have beside those of dpo/: the best answer of the source models.
--- Reads selected_pairs (the pairs of the run, with all columns of today), responses, sources.
---   $keep_reasoning  what the model thought stands in front of its answer, as it came
--- Gives prompt_id and model (of the pair), source_chosen, source_model, source_chosen_id, source_chosen_score, source_chosen_chars,
--- source_chosen_tokens.
+-- The columns that a wrpo/ folder has in addition to those of dpo/: the best answer of the source models.
+-- Reads selected_pairs (the pairs of the run, with all columns of this version), responses, sources.
+--   $keep_reasoning  the model's thought precedes its answer, as it came
+-- Returns prompt_id and model (of the pair), source_chosen, source_model, source_chosen_id, source_chosen_score,
+-- source_chosen_chars, source_chosen_tokens.
 SELECT
     x.prompt_id,
     x.model,

@@ -1,7 +1,7 @@
--- How many judgements of one judge are wanted and not there (n), and how many are there (n_there).
+-- How many judgements of one judge are wanted and missing (n), and how many exist (n_there).
 -- Reads wanted_judgements, judgements, failures.
 --   $judge           the judge's name
---   $retry_failures  count also what failed for good
+--   $retry_failures  also count what failed permanently
 SELECT
     count(*) FILTER (j.judgement_id IS NULL AND f.key IS NULL) AS n,
     count(j.judgement_id) AS n_there

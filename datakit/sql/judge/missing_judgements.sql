@@ -1,9 +1,9 @@
--- The judgements of one judge that are wanted and not there, with all that it is shown.
+-- The judgements of one judge that are wanted and missing, with everything that the judge is shown.
 -- Reads wanted_judgements, judgements, failures, prompts, responses.
 --   $judge           the judge's name
---   $retry_failures  ask again also for what failed for good
--- Gives judgement_id, first_id, second_id, reference_digest, the prompt's messages, reference and category, and the texts `first` and
--- `second`. Texts are read, never sorted or kept: the result can be streamed.
+--   $retry_failures  also ask again for what failed permanently
+-- Returns judgement_id, first_id, second_id, reference_digest, the prompt's messages, reference and category, and the texts
+-- `first` and `second`. Texts are read, never sorted or kept: the result can be streamed.
 WITH missing AS (
     SELECT w.*
     FROM wanted_judgements AS w

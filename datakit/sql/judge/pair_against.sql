@@ -1,10 +1,10 @@
--- What a judge of two answers is to be asked, where one model's answers are what those of all others are held against.
+-- The questions for a pairwise judge that compares all other models with one baseline model.
 -- Kept as the temporary table `wanted_judgements`.
 -- Reads judged_answers.
 --   $judge            the judge's name
---   $model, $revision the model that the others meet; its first answer counts
---   $both             whether they are shown in both orders, else in one of them, by hash
--- Gives judgement_id, prompt_id, first_id, second_id, reference_digest.
+--   $model, $revision the baseline model; its first answer counts
+--   $both             each pair is shown in both orders; FALSE: in one of them, chosen by hash
+-- Returns judgement_id, prompt_id, first_id, second_id, reference_digest.
 WITH opponents AS (
     SELECT prompt_id, arg_min(response_id, sample_index) AS response_id
     FROM judged_answers

@@ -1,9 +1,10 @@
--- What a judge of two answers is to be asked, where the answers of one source and prompt meet each other; equal texts do not.
+-- The questions for a pairwise judge that compares the answers of one source to one prompt with each other; equal texts are not
+-- compared.
 -- Kept as the temporary table `wanted_judgements`.
 -- Reads judged_answers.
 --   $judge  the judge's name
---   $both   whether they are shown in both orders, else in one of them, by hash
--- Gives judgement_id, prompt_id, first_id, second_id, reference_digest.
+--   $both   each pair is shown in both orders; FALSE: in one of them, chosen by hash
+-- Returns judgement_id, prompt_id, first_id, second_id, reference_digest.
 WITH meetings AS (
     SELECT
         a.prompt_id,

@@ -1,6 +1,6 @@
--- The answers that judges will see once all is sampled, for a plan. Kept as the temporary table `judged_answers`.
+-- The answers that judges will see once everything is sampled, for a plan. Kept as the temporary table `judged_answers`.
 -- Reads wanted_responses, prompts, responses. No parameters.
--- Gives the columns of find_answers.sql, without text_hash.
+-- Returns the columns of find_answers.sql; text_hash is NULL.
 SELECT
     w.prompt_id,
     w.response_id,

@@ -1,7 +1,8 @@
--- How many samples the recipe wants of each of its endpoints and servers, and how many of them are there or to be asked for.
+-- How many samples the recipe wants from each of its endpoints and servers, how many of them exist, and how many are still to
+-- be asked for.
 -- Reads asked_prompts, sources, responses, failures.
---   $retry_failures  ask again also for what failed for good
--- Gives one row a source: model, revision, sampling, n_wanted, n_there, n_missing.
+--   $retry_failures  also ask again for what failed permanently
+-- Returns one row per source: model, revision, sampling, n_wanted, n_there, n_missing.
 WITH wanted AS (
     SELECT
         s.model,

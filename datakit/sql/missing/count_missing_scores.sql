@@ -1,10 +1,10 @@
--- How many wanted responses of a share of the prompts the judge has not scored (n: all that missing_scores.sql gives the ids of),
--- and how many it has (n_there).
+-- How many wanted responses in one share of the prompts the judge has not scored (n: as many ids as missing_scores.sql
+-- returns), and how many it has (n_there).
 -- Reads wanted_responses, responses, scores, failures.
 --   $judge           the judge's name, with its revision
---   $retry_failures  count also what failed for good
---   $share           which share, from 0
---   $n_shares        of how many
+--   $retry_failures  also count what failed permanently
+--   $share           number of the share, from 0
+--   $n_shares        number of shares
 WITH wanted AS (
     SELECT DISTINCT response_id
     FROM wanted_responses

@@ -1,4 +1,4 @@
--- How many verdicts missing_verdicts.sql is about (n), and how many of the others are there (n_there).
+-- How many verdicts are missing (n: as many as missing_verdicts.sql returns rows), and how many exist (n_there).
 -- Reads current_responses, prompts, verdicts.
 --   $verifier  the verifier's name, with its version and options
 WITH wanted AS (

@@ -1,8 +1,9 @@
--- The samples of one source that are not there, for some of the prompts.
+-- The samples of one source that are missing, for some of the prompts.
 -- Reads some_prompts (rows of asked_prompts), responses, failures.
 --   $model, $revision, $sampling, $n   the source
---   $retry_failures                    ask again also for what failed for good
--- Gives one row a prompt that misses something: prompt_id, messages, messages_digest, and lists of sample_index and response_id, by index.
+--   $retry_failures                    also ask again for what failed permanently
+-- Returns one row per prompt with missing samples: prompt_id, messages, messages_digest, and lists of sample_index and
+-- response_id, by index.
 WITH wanted AS (
     SELECT
         p.prompt_id,

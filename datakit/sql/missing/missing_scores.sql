@@ -1,11 +1,12 @@
--- Conversations of wanted responses that the judge has not scored, each once: responses with one text to the same messages
--- have one score; a thought without an answer has none. Of all prompts only a share, so that what is held in memory does not grow with the run.
+-- Conversations of wanted responses that the judge has not scored, each once: responses with the same text to the same messages
+-- share one score; a thought without an answer has none. Covers one share of the prompts, so that memory does not grow with the
+-- run.
 -- Reads wanted_responses, prompts, responses, scores, failures.
 --   $judge           the judge's name, with its revision
---   $retry_failures  score again also what failed for good
---   $share           which share, from 0
---   $n_shares        of how many
--- Gives all response ids of the conversation, the messages, and the text that answers them. Texts are read, never sorted or
+--   $retry_failures  also score again what failed permanently
+--   $share           number of the share, from 0
+--   $n_shares        number of shares
+-- Returns all response ids of the conversation, the messages, and the text that answers them. Texts are read, never sorted or
 -- kept: the result can be streamed.
 WITH wanted AS (
     SELECT response_id, min(prompt_id) AS prompt_id, any_value(messages_digest) AS messages_digest

@@ -1,8 +1,8 @@
--- Current responses that the verifier has not verified against the prompt's present reference.
+-- Current responses that have not been verified against the prompt's current reference.
 -- Reads current_responses, prompts, responses, verdicts.
 --   $verifier  the verifier's name, with its version and options
--- Gives what a domain's verify() reads of a row, once a response and reference. Texts are read, never sorted or kept: the
--- result can be streamed.
+-- Returns the columns that a domain's verify() reads, one row per response and reference. Texts are read, never sorted or kept:
+-- the result can be streamed.
 WITH missing AS (
     SELECT r.response_id, p.reference_digest, min(p.prompt_id) AS prompt_id, bool_and(r.complete) AS complete
     FROM current_responses AS r

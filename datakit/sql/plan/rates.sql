@@ -1,7 +1,7 @@
--- What the run's own samples took, from which a plan tells what more of them will take.
--- Reads responses, rough_tokens. No parameters. Counts that a server did not give are left out.
--- Gives one row a sampled (model, revision, sampling): prompt_tokens of its requests beside what rough_tokens says of the same
--- prompts (null where there is none to compare), and mean_completion, the tokens of one response.
+-- What the run's own samples took, from which a plan predicts what more of them will take.
+-- Reads responses, rough_tokens. No parameters. Counts that a server did not report are left out.
+-- Returns one row per sampled (model, revision, sampling): prompt_tokens of its requests, `rough`, the estimate of rough_tokens
+-- for the same prompts (null if there is none to compare), and mean_completion, the tokens per response.
 WITH requests AS (
     SELECT
         model,

@@ -1,8 +1,9 @@
 -- What a build would ask each of its endpoints and servers for.
 -- Reads asked_prompts, sources, responses, failures, rough_tokens.
---   $retry_failures  ask again also for what failed for good
--- Gives one row a sampled source: n_wanted, n_there, n_refused (failed for good, not asked again) and n_missing samples,
--- n_prompts that miss some, and rough prompt tokens: `together` with one request a prompt, `singly` with one a sample.
+--   $retry_failures  also ask again for what failed permanently
+-- Returns one row per sampled source: n_wanted, n_there, n_refused (failed permanently, not asked again) and n_missing samples,
+-- n_prompts with missing samples, and rough prompt tokens: `together` with one request per prompt, `singly` with one per
+-- sample.
 WITH wanted AS (
     SELECT
         p.prompt_id,

@@ -1,6 +1,7 @@
--- What there is to say of the prompts' own solutions and of prompts, before texts are selected.
+-- Numbers of the prompts and of their own solutions, before texts are selected.
 -- Reads prompts, rough_tokens. No parameters.
--- Gives n_prompts that are kept, n_solutions among them, and rough tokens of one prompt and of one solution (means; 4 characters a token).
+-- Returns n_prompts that are kept, n_solutions among them, and rough tokens per prompt and per solution (means; 4 characters
+-- per token).
 SELECT
     count(*) AS n_prompts,
     count(*) FILTER (trim(p.solution) <> '') AS n_solutions,

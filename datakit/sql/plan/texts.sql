@@ -1,7 +1,8 @@
--- Roughly how many tokens a prompt and a source's system prompt, template and prefill have. Kept as the temporary table `rough_tokens`.
--- Reads prompts, sources, responses. No parameters. Gives one row a prompt (`sampling` null) and one a sampling.
--- 4 characters a token, 1.5 of Chinese, Japanese and Korean: they have three bytes a character in UTF-8. What has two (Cyrillic,
--- Greek, Arabic) falls in between, as it does in most tokenizers.
+-- Approximate tokens of prompts and of each source's system prompt, template and prefill. Kept as the temporary table
+-- `rough_tokens`.
+-- Reads prompts, sources, responses. No parameters. Returns one row per prompt (`sampling` null) and one per sampling.
+-- 4 characters per token, 1.5 in Chinese, Japanese and Korean, which have three bytes per character in UTF-8. Scripts with two
+-- bytes (Cyrillic, Greek, Arabic) fall in between, as they do in most tokenizers.
 WITH texts AS (
     SELECT p.prompt_id, NULL AS sampling, m.content AS text
     FROM prompts AS p, unnest(p.messages) AS _ (m)

@@ -1,4 +1,4 @@
--- How many texts a model has still to read (n: all that missing_texts.sql gives), and how many it has read (n_there).
+-- How many texts a model still has to read (n: as many as missing_texts.sql returns), and how many it has read (n_there).
 -- Reads probed_texts (probe/texts.sql), distributions, failures.
 --   $model, $revision, $reading, $by_author, $retry_failures  as in missing_texts.sql
 SELECT

@@ -1,10 +1,10 @@
 -- The texts that a model has not read yet. Texts are read, never sorted or kept: the result can be streamed.
 -- Reads probed_texts (probe/texts.sql), prompts, responses, sources, distributions, failures.
---   $model, $revision, $reading  who reads, and how
+--   $model, $revision, $reading  the model and how it reads
 --   $by_author                   only the answers of this model itself
 --   $keep_reasoning              as in probe/texts.sql
---   $retry_failures              read again also what failed for good
--- Gives text_id, messages (of the prompt) and text.
+--   $retry_failures              also read again what failed permanently
+-- Returns text_id, messages (of the prompt) and text.
 WITH missing AS (
     SELECT t.*
     FROM probed_texts AS t

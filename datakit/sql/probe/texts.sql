@@ -1,10 +1,10 @@
 -- The texts whose distributions the recipe wants, each once, without the texts. Kept as the temporary table `probed_texts`.
 -- Reads demos, prompts, responses, sources.
 --   $texts           demos, solutions or all
---   $keep_reasoning  what the model thought stands in front of its answer, as exports have it
--- Gives text_id, prompt_id, response_id and author (its model; both null for a solution), and place, from 0, by prompt and response.
--- The id is that of the response where the text is its answer as it was stored, but for white space at both ends; else a hash of the
--- response and what is written, or of the prompt's messages and the solution.
+--   $keep_reasoning  the model's thought precedes its answer, as in exports
+-- Returns text_id, prompt_id, response_id and author (its model; both null for a solution), and place, from 0, by prompt and
+-- response. The id is that of the response if the text is its answer as stored, except for white space at both ends; else a
+-- hash of the response and the written text, or of the prompt's messages and the solution.
 WITH answers AS (
     SELECT
         d.prompt_id,

@@ -1,7 +1,8 @@
--- Sources that give copies for samples, for at least half of the prompts, though a temperature above 0 was asked for: all
--- samples of a prompt are one text (a server that decodes greedily), or all choices of each request are (one that copies).
--- Reads current_responses. No parameters. Gives model, n_prompts (with two samples or more), n_copies.
--- A thought counts: two of them may well come to one short answer. Texts are one where the least of their hashes is the greatest: no set of them is kept.
+-- Sources that return copies instead of samples for at least half of the prompts, although a temperature above 0 was asked for:
+-- all samples of a prompt are one text (a server that decodes greedily), or all choices of each request are (one that copies).
+-- Reads current_responses. No parameters. Returns model, n_prompts (with two samples or more), n_copies.
+-- Thoughts are compared, too: two of them may well lead to one short answer. Texts are equal if their smallest and largest hash
+-- are equal, so no set of them is kept.
 WITH per_request AS (
     SELECT model, prompt_id, count(*) AS n, min(hash(reasoning, text)) AS least_hash, max(hash(reasoning, text)) AS most_hash
     FROM current_responses

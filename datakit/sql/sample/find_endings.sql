@@ -1,5 +1,5 @@
--- Why responses are not complete, where they have an answer: finish reasons that do not mean that the model had ended.
--- Reads current_responses. No parameters. Gives model, finish_reason, n.
+-- Why responses with an answer are not complete: finish reasons that do not mean that the model had finished.
+-- Reads current_responses. No parameters. Returns model, finish_reason, n.
 SELECT model, finish_reason, count(DISTINCT response_id) AS n
 FROM current_responses
 WHERE NOT complete AND finish_reason IS NOT NULL AND text IS NOT NULL

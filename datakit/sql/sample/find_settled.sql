@@ -1,7 +1,7 @@
--- Samples that failed at this time or later, or are there: lines whose results were stored before a build was killed.
+-- Samples that exist, or that failed at this time or later: lines whose results were stored before a build was killed.
 -- Reads responses, failures, some_samples (response_id).
 --   $since  a time with its zone
--- Gives response_id.
+-- Returns response_id.
 SELECT response_id
 FROM some_samples
 SEMI JOIN responses USING (response_id)

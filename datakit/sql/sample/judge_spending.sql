@@ -1,6 +1,6 @@
--- What judgements took, by judge.
+-- The tokens that judgements took, by judge.
 -- Reads judgements. No parameters.
--- Gives judge, prompt_tokens, completion_tokens.
+-- Returns judge, prompt_tokens, completion_tokens.
 SELECT
     judge,
     coalesce(sum(n_prompt_tokens), 0)::BIGINT AS prompt_tokens,

@@ -1,9 +1,9 @@
--- What the stored samples of each source took, those that the recipe no longer wants included.
+-- The tokens that the stored samples of each source took, including samples that the recipe no longer wants.
 -- Reads sources, prompts, responses. No parameters. Imported responses cost nothing and are left out.
--- Gives one row a sampled (model, revision, sampling): n_wanted (null where the recipe does not ask for it), n_responses, n_there (those
--- of prompts that are in the dataset, as many of each as are wanted), n_requests, n_uncounted (responses without a token count of the server), prompt_tokens, completion_tokens.
--- Each response of a request (views/request_of) carries the whole request's n_prompt_tokens.
--- Both are grouped by hashes of 64 bits: of strings, millions of groups would take gigabytes.
+-- Returns one row per sampled (model, revision, sampling): n_wanted (null if the recipe does not ask for it), n_responses,
+-- n_there (those of prompts that are in the dataset, at most as many of each as are wanted), n_requests, n_uncounted (responses
+-- without a token count from the server), prompt_tokens, completion_tokens. Each response of a request (views/request_of) has the
+-- whole request's n_prompt_tokens. Both are grouped by hashes of 64 bits: with strings, millions of groups would take gigabytes.
 WITH requests AS (
     SELECT
         hash(r.model, r.revision, r.sampling) AS source_key,

@@ -1,6 +1,6 @@
--- The samples that the recipe wants of its endpoints and servers, each once.
+-- The samples that the recipe wants from its endpoints and servers, each once.
 -- Reads wanted_responses, responses. No parameters.
--- Gives response_id, prompt_id (of several prompts with the same messages the first), messages_digest, model, revision,
+-- Returns response_id, prompt_id (if several prompts have the same messages, the first), messages_digest, model, revision,
 -- sampling, sample_index, is_there.
 SELECT
     w.response_id,

@@ -1,5 +1,5 @@
--- Answers that may stand in a pair and have no count of tokens.
--- Reads answers (mark_answers.sql), numbered_sources. No parameters. Gives model, n; no row where all have one.
+-- Answers that may be in a pair and have no token count.
+-- Reads answers (mark_answers.sql), numbered_sources. No parameters. Returns model, n; no row if all have one.
 SELECT m.model, count(*) AS n
 FROM answers AS a
 INNER JOIN (SELECT DISTINCT model_no, model FROM numbered_sources) AS m ON a.model_no = m.model_no

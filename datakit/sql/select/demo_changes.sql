@@ -1,6 +1,7 @@
--- Which demos came, went or changed. Kept as the temporary table `demo_changes`.
+-- Demos that came, went or changed. Kept as the temporary table `demo_changes`.
 -- Reads before_demos, after_demos (prompt_id, response_id).
--- Gives prompt_id, change (came, went, changed), response_id before and after (`_new`). Where a prompt has several, none changes.
+-- Returns prompt_id, change (came, went, changed), response_id before and after (`_new`). If a prompt has several demos, none
+-- counts as changed.
 WITH counted AS (
     SELECT
         (SELECT count(*) = count(DISTINCT prompt_id) FROM before_demos)

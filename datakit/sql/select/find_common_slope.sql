@@ -1,8 +1,9 @@
--- What is needed for the slope of scores on the logarithm of the answers' characters with the means of prompts and of source models
--- taken out (two-way fixed effects), whatever answers are missing.
--- Reads answers (mark_answers.sql): those that may stand in a pair. No parameters.
--- Gives one row for each two models: model_no, other_no, weight (the element of the models' normal matrix once the prompts' means are
--- out), and x, y (sums of lengths and of scores about the prompts' means), sxx, sxy (over all answers), the same in the rows of a model.
+-- The sums from which the slope of scores on the logarithm of the answers' characters is computed, with the means of prompts
+-- and of source models removed (two-way fixed effects), whatever answers are missing.
+-- Reads answers (mark_answers.sql): those that may be in a pair. No parameters.
+-- Returns one row for each two models: model_no, other_no, weight (the element of the models' normal matrix after the prompts'
+-- means are removed), and x, y (sums of lengths and of scores about the prompts' means), sxx, sxy (over all answers); x, y, sxx
+-- and sxy are equal in all rows of a model.
 WITH cells AS (
     SELECT
         prompt_no,

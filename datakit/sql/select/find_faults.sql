@@ -1,13 +1,15 @@
--- Answers that a rule of curation leaves out of pairs and demos, and by which.
+-- Answers that a rule of curation leaves out of pairs and demos, and the rule.
 -- Reads current_responses, prompts.
 --   $traditional  characters that simplified texts do not have
---   $language    answers in another script than their prompt: a third of its letters Han on one side, next to none on the other; or
---                kana in answer to Chinese. Not where the prompt speaks of languages or translation, or either holds code
---   $simplified  answers with traditional characters, more than one in fifty Han ones, where the prompt has none
---   $damaged     answers with U+FFFD, what is left of a character that could not be read
---   $repetition  answers of which more than this share of the windows of ten characters stood there before, or which end in a loop; NULL: any
+--   $language    answers in another script than their prompt: at least a third of the letters are Han on one side and almost
+--                none on the other, or kana answers Chinese. Not if the prompt speaks of languages or translation, or either
+--                contains code
+--   $simplified  answers with traditional characters, more than one in fifty Han ones, if the prompt has none
+--   $damaged     answers with U+FFFD, which replaces characters that could not be decoded
+--   $repetition  answers that end in a loop, or more than this share of whose windows of ten characters occurred earlier in
+--                them; NULL: any
 --   $shortest, $longest  characters of an answer, both included; NULL: any
--- Gives prompt_id, response_id, fault. count_of and repetition are functions of Database.
+-- Returns prompt_id, response_id, fault. count_of and repetition are functions of Database.
 WITH asked AS (
     SELECT
         prompt_id,

@@ -1,7 +1,9 @@
--- How scores grow with the logarithm of the answers' characters, within prompt and source model.
--- Reads answers (mark_answers.sql): those that may stand in a pair.
+-- The sums from which the slope of scores on the logarithm of the answers' characters is computed, within prompt and source
+-- model.
+-- Reads answers (mark_answers.sql): those that may be in a pair.
 -- No parameters.
--- Gives one row a model: model_no, sxx, sxy, syy (sums of squares and products about the mean of each prompt), n (answers), groups.
+-- Returns one row per model: model_no, sxx, sxy, syy (sums of squares and products about the mean of each prompt), n (answers),
+-- groups.
 WITH grouped AS (
     SELECT
         model_no,

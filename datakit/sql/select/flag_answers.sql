@@ -1,7 +1,7 @@
--- The answers that are left out, with those that people have excluded: of an excluded prompt all, of an excluded response itself and
--- its repetitions (the same text, of the same model to the same prompt). Kept as the temporary table `faults`.
+-- The answers that are left out, with those that people have excluded: all answers to an excluded prompt, an excluded response
+-- itself and its repetitions (the same text, from the same model to the same prompt). Kept as the temporary table `faults`.
 -- Reads faults (find_faults.sql), excluded (find_excluded.sql), current_responses. No parameters.
--- Gives prompt_id, response_id, fault.
+-- Returns prompt_id, response_id, fault.
 WITH named AS (
     SELECT prompt_id, model, text_hash
     FROM current_responses

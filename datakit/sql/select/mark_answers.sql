@@ -1,18 +1,20 @@
--- Every current response with its verdict and its score, and what it may be in a pair. Kept as the temporary table `answers`: selection
--- takes the first columns (rule.NUMBERS and what stands beside it), the audit all; each takes a hundredth of a selection's time.
+-- Every current response with its verdict and its score, and what it may be in a pair. Kept as the temporary table `answers`:
+-- selection takes the first columns (rule.NUMBERS and the constants next to it), the audit all; each column takes a hundredth
+-- of a selection's time.
 -- Reads current_responses, responses, sources, verdicts, scores, faults (find_faults.sql, flag_answers.sql).
---   $verifier  name of the verifier, or NULL where the domain has none: then every answer counts as right and as wrong
+--   $verifier  name of the verifier, or NULL if the domain has none: every answer counts as both right and wrong then
 --   $wrong     outcomes that count as wrong
---   $judges    the judges whose scores count: one, none, or several (then `score` is left to rank_answers.sql)
+--   $judges    the judges whose scores count: one, none, or several (`score` is left to rank_answers.sql then)
 --   $chosen, $rejected  the source models whose answers may be chosen, and rejected; NULL: all
--- Gives one row a response, by numbers (numbered_prompts, numbered_sources, id_number). "Cannot judge" is neither right nor wrong: no
--- verdict, an outcome in between, a judge without a finite score (`scored` is FALSE). What is not complete is neither: an answer that
--- was cut off, or a thought without one (its text_hash and n_chars are NULL). What has a `fault` is neither. `repeated` is left to
--- mark_copies.sql, which of identical texts leaves the one whose `claim` is the lowest number: a scored one before others, then one
--- that is right or wrong, complete, not dropped. `dropped`: its source drops answers with residue, and it has some. Where its source strips residue, a text_hash is
--- that of the text without it: what exports cannot tell apart makes no pair. n_thought_tokens: the server's count, or the thought's
--- share of the characters of n_tokens (`thought_counted` is FALSE); NULL where there is no thought.
--- (response_id, judge) is the key of scores: where one judge counts, nothing is grouped. Few answers are in none of them.
+-- Returns one row per response, by numbers (numbered_prompts, numbered_sources, id_number). "Cannot judge" is neither right nor
+-- wrong: no verdict, an outcome in between, a judge without a finite score (`scored` is FALSE). What is not complete is
+-- neither: an answer that was cut off, or a thought without an answer (its text_hash and n_chars are NULL). What has a `fault`
+-- is neither. `repeated` is left to mark_copies.sql, which keeps of identical texts the one with the lowest `claim`: scored
+-- answers come first, then those that are right or wrong, complete, not dropped. `dropped`: its source drops answers with
+-- residue, and it has some. If its source strips residue, text_hash is that of the stripped text: texts that are equal in
+-- exports make no pair. n_thought_tokens: the server's count, or the thought's share of n_tokens by characters
+-- (`thought_counted` is FALSE); NULL if there is no thought. (response_id, judge) is the key of scores, so nothing is grouped
+-- if one judge counts. Few answers are in none of them.
 WITH judgements AS (
     SELECT response_id, score, isfinite(score)::INTEGER AS n_judges
     FROM scores

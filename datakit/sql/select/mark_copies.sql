@@ -1,7 +1,9 @@
--- Of identical texts of one model to one prompt one may be used: that with the lowest claim, the first by id. The others are `repeated`.
+-- Of identical texts from one model to one prompt only one may be used: that with the lowest claim, then the lowest id. The
+-- others are `repeated`.
 -- Changes answers (mark_answers.sql). No parameters.
--- Next to nothing is put in order: of the sides on which two hashes have one of 64 places, the rows whose hash is not the only one of its
--- kind. Different texts with one place, or one hash, cost time, and change nothing.
+-- Almost nothing is sorted: only the answers of a prompt and model in which two hashes fall into the same one of 64 slots, and
+-- of these only rows whose hash occurs twice. Different texts with the same slot, or the same hash, cost time and change
+-- nothing.
 UPDATE answers
 SET repeated = TRUE, is_right = FALSE, is_wrong = FALSE, may_be_chosen = FALSE, may_be_rejected = FALSE, may_be_demo = FALSE
 FROM (

@@ -1,6 +1,6 @@
--- A right answer among many wrong ones of its source may be luck, its steps wrong: it counts as neither right nor wrong.
+-- A right answer among many wrong ones of its source may be luck, with wrong steps: it counts as neither right nor wrong.
 -- Changes answers (mark_answers.sql).
---   $pass_rate_min  the least share of right answers, of those of the source to the prompt that were found right or wrong
+--   $pass_rate_min  minimum share of right answers among the source's right and wrong answers to the prompt
 UPDATE answers
 SET is_right = FALSE, may_be_chosen = FALSE, may_be_demo = FALSE
 FROM (

@@ -1,14 +1,15 @@
--- The best right and the worst wrong answer of every prompt and source model (or of every prompt): what may become a pair.
+-- The best right and the worst wrong answer per prompt and source model (or per prompt): what may become a pair.
 -- Kept as the temporary table `matched`.
 -- Reads valued (value_answers.sql).
---   $by_source  both answers of a pair are one source model's
---   $verified   answers were verified: without verdicts a pair needs a margin above 0
---   $ranked     scores are mean ranks: margins are rounded to 12 digits, for equal differences of fractions must be equal
--- Gives one row a prompt and source, `side` its number (0: any source): both answers as a struct (id, model_no, n_chars, n_tokens,
--- text_hash, score, and `value`, the score that selects; all NULL where there is none), margin (chosen minus rejected value), largest (the same here: no pair of the
--- side has a larger one) and `lost`: why it can be no pair whatever the rules about margins and lengths, else NULL. Ties are broken by
--- id (ids are hashes), never by position: the answer whose score and id are the smallest as a struct, without a window over all
--- answers. Only its row is carried along: two joins cost less than an aggregate that holds structs.
+--   $by_source  both answers of a pair come from one source model
+--   $verified   answers were verified; without verdicts a pair needs a margin above 0
+--   $ranked     scores are mean ranks: margins are rounded to 12 digits, so that equal differences of fractions are equal
+-- Returns one row per prompt and source, `side` its number (0: any source): both answers as a struct (id, model_no, n_chars,
+-- n_tokens, text_hash, score, and `value`, the score that selects; all NULL if there is none), margin (chosen minus rejected
+-- value), largest (equal to margin here: no pair of the side has a larger one) and `lost`: why this can be no pair whatever the
+-- rules about margins and lengths, else NULL. Ties are broken by id (ids are hashes), never by position: the best answer is the
+-- smallest struct of score and id, without a window over all answers. Only its row number is carried along: two joins cost less
+-- than an aggregate that holds structs.
 WITH extremes AS (
     SELECT
         prompt_no,

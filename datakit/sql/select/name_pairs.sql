@@ -1,7 +1,7 @@
--- The pairs among the candidates, as the table `pairs` has them.
+-- The pairs among the candidates, with the columns of the table `pairs`.
 -- Reads pair_candidates (select_pairs.sql), numbered_prompts, numbered_sources, length_slopes.
 --   $judge  whose scores selected, NULL for none
--- Gives the columns of pairs, in their order.
+-- Returns the columns of pairs, in their order.
 WITH models AS (
     SELECT DISTINCT model_no, model FROM numbered_sources
 )

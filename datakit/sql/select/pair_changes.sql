@@ -1,8 +1,9 @@
--- Which pairs came, went or changed. Kept as the temporary table `pair_changes`.
--- Reads before_pairs, after_pairs (of the columns of pairs: prompt_id, model, chosen_id, rejected_id, source_chosen_id, margin).
--- Gives prompt_id, model, change (came, went, changed), both answers' ids and the margin before and after (`_new`). A pair is the one of
--- its prompt and source; where each prompt has one, before and after, a prompt whose pair comes from another source now has changed:
--- `model` is that source.
+-- Pairs that came, went or changed. Kept as the temporary table `pair_changes`.
+-- Reads before_pairs, after_pairs (of the columns of pairs: prompt_id, model, chosen_id, rejected_id, source_chosen_id,
+-- margin).
+-- Returns prompt_id, model, change (came, went, changed), both answers' ids and the margin before and after (`_new`). A pair is
+-- identified by its prompt and source. If each prompt has one pair before and after, a prompt whose pair now comes from another
+-- source has changed: `model` is that source.
 WITH counted AS (
     SELECT
         (SELECT count(*) = count(DISTINCT prompt_id) FROM before_pairs)

@@ -1,10 +1,11 @@
 -- The mean ranks of the answers (select.judge: mean_rank), as their scores.
 -- Changes answers (mark_answers.sql with all judges). Reads scores.
 --   $judges  the judges, one or more
--- The score becomes the mean over the judges of the share of the prompt's other answers, of all its sources, that the answer
--- outscores, a tie counting half: its rank, from 0 (the worst by all judges) to 1 (the best by all), 0.5 where nothing else was
--- answered. So a margin is a difference of mean ranks. Only answers that all judges scored have a rank, and repeated texts, and what
--- people have excluded, neither have one nor count. Sums are of whole numbers: the order of rows cannot change a last digit.
+-- The score becomes the mean over the judges of the share of the prompt's other answers, from all its sources, that the answer
+-- outscores; a tie counts half. This rank goes from 0 (the worst for all judges) to 1 (the best for all), and is 0.5 if there
+-- are no other answers. So a margin is a difference of mean ranks. Only answers that all judges scored have a rank; repeated
+-- texts, and what people have excluded, neither have one nor count. Sums are of whole numbers: the order of rows cannot change
+-- a last digit.
 UPDATE answers
 SET score = ranked.mean_rank
 FROM (

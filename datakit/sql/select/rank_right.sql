@@ -1,10 +1,10 @@
--- What scores are worth where answers are verified.
+-- How well scores rank answers that are verified.
 -- Reads valued (value_answers.sql).
---   $by_source  both answers of a pair are one source model's
---   $raw        the judge's scores, also where the rule takes out what length adds to them
--- Gives one row: ranking_accuracy, how often a right answer outscores a wrong one that it could be paired with (of the same prompt and
--- source, or of the same prompt; a tie counts half), and comparisons: of how many. Answers count as they were verified, whether or not
--- they may stand in a pair.
+--   $by_source  both answers of a pair come from one source model
+--   $raw        use the judge's scores, even if the rule removes what length adds to them
+-- Returns one row: ranking_accuracy, how often a right answer outscores a wrong one that it could be paired with (of the same
+-- prompt and source, or of the same prompt; a tie counts half), and comparisons: out of how many. Answers count as they were
+-- verified, whether or not they may be in a pair.
 WITH sided AS (
     SELECT prompt_no, if($by_source, model_no, 0) AS side, passed, failed, if($raw, score, value) AS score
     FROM valued

@@ -1,12 +1,15 @@
--- Of the sides whose first pair breaks a rule, the pair with the largest margin that obeys. Kept as the temporary table `found`.
--- Reads searched_sides (a view of matched, match_answers.sql, or of some of it), valued (value_answers.sql), flagged_pairs (find_flagged_pairs.sql).
---   $rules      obey the window and the rules about lengths, too (select.search: feasible); FALSE: only what every pair must be, which
---               the first pair of a side may fail where length was taken out of the scores
+-- For each side whose first pair breaks a rule, the pair with the largest margin that obeys. Kept as the temporary table
+-- `found`.
+-- Reads searched_sides (a view of matched, match_answers.sql, or of some of it), valued (value_answers.sql), flagged_pairs
+-- (find_flagged_pairs.sql).
+--   $rules      also obey the window and the rules about lengths (select.search: feasible); FALSE: only what every pair must
+--               obey, which the first pair of a side may fail if length was removed from the scores
 --   $margin_low, $margin_high, $length_ratio_max, $chars_max, $tokens_max  as in select_pairs.sql
 --   $by_source, $verified, $ranked  as in match_answers.sql
--- Gives one row a side of which a pair was looked for among such as lie in the window: prompt_no, side, and `pair`, a struct of chosen,
--- rejected, margin; NULL where none of them obeys the rules about lengths, `lost` says which. Ties go by margin, chosen id, rejected id.
--- A side whose largest margin is below the window has no pair in it, and one whose first pair obeys needs none: neither is joined.
+-- Returns one row per side that has pairs inside the window: prompt_no, side, and `pair`, a struct of chosen, rejected, margin;
+-- NULL if none of them obeys the rules about lengths, `lost` says which rule. Ties are broken by margin, chosen id, rejected
+-- id. A side whose largest margin is below the window has no pair inside it, and one whose first pair obeys needs none: neither
+-- is joined.
 WITH open AS (
     SELECT prompt_no, side
     FROM searched_sides

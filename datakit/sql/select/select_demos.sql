@@ -1,11 +1,12 @@
--- SFT demos: the right answers with the highest scores, over all source models. Scores are those that select pairs: without
--- what length adds to them, where the rule takes it out; `score` is the judge's.
+-- SFT demos: the right answers with the highest scores, over all source models. These are the scores that select pairs, without
+-- what length adds to them if the rule removes it; the column `score` is the judge's.
 -- Reads valued (value_answers.sql), pair_candidates (select_pairs.sql), placed (place_prompts.sql), numbered_prompts.
---   $split       hash: the prompts of `placed`; share: those that select_pairs gave to SFT; pairs_first: every prompt without a pair
---   $per_prompt  at most so many different texts a prompt, of whichever source; NULL: all
---   $allowed     answers may be demos; FALSE where nothing has looked at them
--- Gives prompt_id, response_id, score, a prompt's best first. A prompt serves one phase; ties are broken by id.
--- Prompts are asked first, as there are fewer of them than of answers.
+--   $split       hash: the prompts of `placed`; share: those that select_pairs gave to SFT; pairs_first: every prompt without a
+--                pair
+--   $per_prompt  maximum number of different texts per prompt, from any source; NULL: all
+--   $allowed     answers may be demos; FALSE if nothing has judged them
+-- Returns prompt_id, response_id, score, the best of each prompt first. A prompt serves one phase; ties are broken by id.
+-- Prompts are filtered first, as there are fewer of them than of answers.
 WITH shown AS (
     SELECT prompt_no, prompt_id
     FROM numbered_prompts
@@ -23,7 +24,7 @@ different AS (
     FROM valued
     SEMI JOIN shown USING (prompt_no)
     WHERE may_be_demo
-    GROUP BY prompt_no, if($per_prompt = 1, 0, text_hash)  -- of one a prompt the best is different from no other
+    GROUP BY prompt_no, if($per_prompt = 1, 0, text_hash)  -- with one per prompt no texts are compared
 )
 
 SELECT p.prompt_id, id_text(d.answer.id) AS response_id, d.answer.score AS score

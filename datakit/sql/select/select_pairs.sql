@@ -1,18 +1,17 @@
--- FuseChat-3.0's pair rule: the best right answer against the worst wrong answer, of one source model (or of any).
+-- FuseChat-3.0's pair rule: the best right answer against the worst wrong answer, from one source model (or from any).
 -- Kept as the temporary table `pair_candidates`.
--- Reads settled (matched, or the same with what search_pairs.sql found), placed (place_prompts.sql: prompts that serve SFT whatever the rules say of their pairs),
--- numbered_prompts,
--- source_answers (find_source_answers.sql).
---   $triples           a pair needs an answer of another source beside it (select.target)
+-- Reads settled (matched, or the same with what search_pairs.sql found), placed (place_prompts.sql: prompts that serve SFT
+-- whatever the rules say of their pairs), numbered_prompts, source_answers (find_source_answers.sql).
+--   $triples           a pair needs an answer from another source with it (select.target)
 --   $margin_low, $margin_high   window of chosen minus rejected score, ends included; NULL: none
 --   $length_ratio_max  longer text at most this many times the characters of the shorter; NULL: none
---   $chars_max, $tokens_max     the longer text has at most so many characters, or tokens, more than the shorter; NULL: any
+--   $chars_max, $tokens_max     the longer text has at most this many more characters, or tokens, than the shorter; NULL: any
 --   $one_per_source    keep every source's pair of a prompt, not only the one with the largest margin
 --   $sft_share         share of the prompts with a valid pair that serve SFT instead; NULL: none (pairs_first)
 --   $length_bins       width of the bins of |log length ratio| that are balanced; NULL: none
--- Gives the columns of matched, one row a prompt and source, source_answer (NULL but for triples), log_length_ratio (ln of chosen / rejected characters), and `lost`: why it
--- is no pair, NULL for a pair. The rules are asked in the order of the parameters.
--- Ties are broken by id (ids are hashes), never by position. Bins come last: they balance what DPO will see.
+-- Returns the columns of matched, one row per prompt and source, source_answer (NULL except for triples), log_length_ratio (ln
+-- of chosen / rejected characters), and `lost`: why this is no pair, NULL for a pair. The rules apply in the order of the
+-- parameters. Ties are broken by id (ids are hashes), never by position. Bins come last: they balance what DPO will see.
 WITH windowed AS (
     SELECT
         s.* EXCLUDE (lost),

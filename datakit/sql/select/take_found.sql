@@ -1,6 +1,6 @@
--- The candidates with the pairs that were found in the place of those that break a rule. Kept as the temporary table `matched`, or
+-- The candidates, in which the pairs that were found replace those that break a rule. Kept as the temporary table `matched`, or
 -- `searched`.
--- Reads matched (match_answers.sql), found (search_pairs.sql). No parameters. Gives the columns of matched.
+-- Reads matched (match_answers.sql), found (search_pairs.sql). No parameters. Returns the columns of matched.
 SELECT
     m.prompt_no,
     m.side,

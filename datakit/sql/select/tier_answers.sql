@@ -1,9 +1,10 @@
--- The shortest of the nearly best answers against the longest of the nearly worst (select.length_tier), in the place of the extremes.
+-- The shortest of the nearly best answers against the longest of the nearly worst (select.length_tier), instead of the
+-- extremes.
 -- Kept as the temporary table `matched`.
 -- Reads matched (match_answers.sql), valued (value_answers.sql).
---   $tier       a right answer is nearly best, a wrong one nearly worst, where it is at most this share of the largest margin away
+--   $tier       a right answer is nearly best, a wrong one nearly worst, if it is at most this share of the largest margin away
 --   $by_source, $verified, $ranked  as in match_answers.sql
--- Gives the columns of matched; `largest` stays that of the extremes. Equal lengths go by score, then by id.
+-- Returns the columns of matched; `largest` stays that of the extremes. Ties in length are broken by score, then by id.
 WITH near AS (
     SELECT
         m.prompt_no,

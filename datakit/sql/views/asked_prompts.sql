@@ -1,5 +1,5 @@
--- The prompts that models are asked: those that are not dropped, and of several with the same messages the first by id.
--- Reads prompts. No parameters. Gives prompt_id, messages, messages_digest, category, source, in the order of the table.
+-- The prompts that models are asked: those that are not dropped; of several with the same messages the first by id.
+-- Reads prompts. No parameters. Returns prompt_id, messages, messages_digest, category, source, in the order of the table.
 WITH repeated AS (
     SELECT messages_digest, min(prompt_id) AS first_id
     FROM prompts

@@ -1,7 +1,8 @@
--- Responses that were written without messages_digest, n_chars, text_hash and residue, or when texts were compared in another way: these
--- columns, computed as the rows are read.
+-- Responses that were written without messages_digest, n_chars, text_hash and residue, or when texts were compared differently.
+-- These columns are computed as the rows are read.
 -- Reads older_responses, wanted_responses, find_residue (tables.residue). No parameters.
--- Gives the columns of responses. What no prompt of now wants keeps a messages_digest of NULL: its messages are not known.
+-- Returns the columns of responses. messages_digest stays NULL for responses that no current prompt wants: their messages are
+-- not known.
 SELECT
     r.* REPLACE (
         coalesce(r.messages_digest, w.messages_digest) AS messages_digest,

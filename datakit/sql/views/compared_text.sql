@@ -1,4 +1,4 @@
--- tables.compared_text, spelled in SQL: a macro for parts that were written without n_chars (length of this) and text_hash
+-- tables.compared_text as a SQL macro, for parts that were written without n_chars (length of this) and text_hash
 -- (md5_number_lower of this).
 CREATE MACRO compared_text(text) AS
     regexp_replace(

@@ -1,8 +1,8 @@
--- The failures that still stand: the last one of each missing row that the current recipe wants, of its judges and of the models
--- that read texts only. Judgements that failed are known by their judge.
+-- The failures that still stand: the last one of each missing row that the current recipe wants, from current judges and
+-- reading models only. Failed judgements are attributed to their judge.
 -- Reads failures, wanted_responses, responses, scores, judgements, judges, readings, distributions. No parameters.
--- Gives the columns of failures.
--- Of what is wanted and there only the rows with failures are kept: these are few, the others may be more than memory holds.
+-- Returns the columns of failures.
+-- Of the wanted and existing rows only those with failures are kept: these are few; all of them may be more than memory holds.
 WITH failed AS (
     SELECT DISTINCT key FROM failures
 ),

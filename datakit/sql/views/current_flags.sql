@@ -1,7 +1,7 @@
--- What people say now: of each target and person the last flag, if that is not `clear`.
+-- The flags that count now: the last flag per target and person, unless that is `clear`.
 -- Reads flags. No parameters.
--- Gives the columns of flags, and `decides`: of all that people say of a target, the last exclude or keep. Of two of one moment
--- exclude goes first: what is left out by mistake is seen in the funnel.
+-- Returns the columns of flags, and `decides`: true for the last exclude or keep of each target, by any person. Of two flags
+-- with the same time exclude wins: what is left out by mistake is seen in the funnel.
 WITH latest AS (
     SELECT *
     FROM flags

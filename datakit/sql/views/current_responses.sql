@@ -1,10 +1,11 @@
--- The responses that the current recipe wants and that are there; stages, selection and audit read this, never `responses`.
+-- The responses that the current recipe wants and that exist; stages, selection and audit read this, never `responses`.
 -- Reads responses, numbered_prompts, numbered_sources, the variable complete_reasons (tables.answers.COMPLETE).
--- Gives the columns of responses, prompt_no, source_no, model_no, reference_digest (of the prompt), `residue_choice` (keep, strip or drop: what its source says of residue) and
--- `complete`, one row a prompt and response: there is an answer, and it ended for a reason that means so (also as its source has it;
--- none at all where a dataset says none).
--- These are the rows of wanted_responses, found by what their ids are made of: no id is computed, but where several prompts have the
--- same messages. A sampled response belongs to messages: it follows a prompt that was renamed, and serves two prompts that ask the same.
+-- Returns one row per prompt and response: the columns of responses, prompt_no, source_no, model_no, reference_digest (of the
+-- prompt), `residue_choice` (keep, strip or drop: the setting of its source) and `complete`: there is an answer, and its finish
+-- reason counts as complete (by default or for its source; a response without a reason is complete).
+-- These are the rows of wanted_responses, found by what their ids are made of: an id is computed only if several prompts have
+-- the same messages. A sampled response belongs to messages: it follows a prompt that was renamed, and serves two prompts that
+-- ask the same.
 SELECT
     r.* REPLACE (p.prompt_id AS prompt_id),
     p.prompt_no,

@@ -1,2 +1,2 @@
--- The response_id that a number of id_number stands for: a macro.
+-- The response_id for a number of id_number. A macro.
 CREATE MACRO id_text(id) AS lpad(lower(to_hex(id)), 24, '0')

@@ -1,10 +1,10 @@
--- What judgements come to as scores of single responses: the share of its comparisons that a response wins (a tie is half a win), or the
+-- Judgements as scores of single responses: the share of its comparisons that a response wins (a tie is half a win), or the
 -- mean of its grades. Part of the view `scores`, in runs that have judgements.
--- Where all answers meet equally often, the order by this share is the order by Bradley-Terry's strengths (Ford 1957), without strengths
--- that know no bound where an answer always wins.
--- Reads judgements, current_responses, prompts. No parameters. Only comparisons of responses that are both current count, and only
--- judgements beside a reference of now.
--- Gives response_id, judge, score.
+-- If all answers meet equally often, the order by this share is the order by Bradley-Terry strengths (Ford 1957), but the share
+-- stays finite if an answer always wins.
+-- Reads judgements, current_responses, prompts. No parameters. Only comparisons of two current responses count, and only
+-- judgements made with the current reference.
+-- Returns response_id, judge, score.
 WITH present AS (
     SELECT DISTINCT response_id FROM current_responses
 ),

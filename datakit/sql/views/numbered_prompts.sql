@@ -1,7 +1,7 @@
--- The prompts that are not dropped, each with a number in the order of the ids.
+-- The prompts that are not dropped, numbered in the order of their ids.
 -- Reads prompts. No parameters.
--- Gives prompt_no, prompt_id, messages_digest, reference_digest, category, source, shares_messages, and `contested`: other prompts
--- have these messages, too, dropped ones among them, so that only its id says to which of them an imported response belongs.
+-- Returns prompt_no, prompt_id, messages_digest, reference_digest, category, source, shares_messages, and `contested`: other
+-- prompts (even dropped ones) have these messages, too, so that only its id says to which of them an imported response belongs.
 WITH numbered AS (
     SELECT *, dense_rank() OVER (ORDER BY prompt_id) AS prompt_no
     FROM prompts

@@ -1,6 +1,7 @@
--- The pairs with what was asked and answered: one row a pair, to read and to filter by.
+-- The pairs with their prompts and answers, one row per pair, to read and to filter by.
 -- Reads pairs, prompts, responses. No parameters.
--- Gives the columns of pairs, and prompt (its messages), source, category, reference; of both answers the text, characters, tokens.
+-- Returns the columns of pairs, and prompt (its messages), source, category, reference; for both answers the text, characters,
+-- tokens.
 SELECT
     x.*,
     p.messages AS prompt,

@@ -1,7 +1,7 @@
--- Responses of a run that was made when a thought was not yet told from its answer: their parts, found as they are read.
--- Reads whole_responses (the parts of the table that have no column for it), split_answer (tables.answers.split), the variable
--- may_think (the pattern without which there is nothing to split).
--- Gives the columns of responses.
+-- Responses of a run that was made before thoughts were separated from answers. They are split as they are read.
+-- Reads whole_responses (the parts of the table without a column for the thought), split_answer (tables.answers.split), the
+-- variable may_think (a pattern; a text without it needs no splitting).
+-- Returns the columns of responses.
 SELECT * EXCLUDE (parts) REPLACE (parts.text AS text), parts.reasoning AS reasoning, parts.form AS reasoning_form
 FROM (
     SELECT

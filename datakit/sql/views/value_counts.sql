@@ -1,7 +1,8 @@
--- What current responses of domain dialogue have of the values of a knowledge base, by the verifiers that found them. Values count
--- once an answer; of prompts that share messages the first one counts.
+-- How many values of a knowledge base the current responses of the domain dialogue contain, by the verifiers that found them. A
+-- value counts once per answer; of prompts with the same messages the first counts.
 -- Reads current_responses, prompts, verdicts. No parameters.
--- Gives response_id, verifier, n_right (values of the gold answer that were found), n_wrong (others that were) and n_left_out.
+-- Returns response_id, verifier, n_right (values of the gold answer that were found), n_wrong (other values found) and
+-- n_left_out.
 WITH answered AS (
     SELECT response_id, min(prompt_id) AS prompt_id
     FROM current_responses

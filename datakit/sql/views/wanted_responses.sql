@@ -1,9 +1,9 @@
 -- The ids of the responses that the current recipe wants: every prompt that is not dropped, every source
 -- that asks it in this way, sample_index below n.
--- Reads prompts, sources. No parameters. Gives one row a wanted response; the id is tables.make_response_id.
--- A sampled response belongs to messages, and is wanted by every prompt that has them. One that was imported belongs to its prompt:
--- where an earlier prompt has the same messages (`shares_messages`), the later one's id is part of the response's.
--- For an imported source (type 'responses') it is what may be there, not what must: files have holes.
+-- Reads prompts, sources. No parameters. Returns one row per wanted response; the id is tables.make_response_id.
+-- A sampled response belongs to messages, and is wanted by every prompt that has them. An imported one belongs to its prompt:
+-- if an earlier prompt has the same messages (`shares_messages`), the later prompt's id is part of the response's id.
+-- For an imported source (type 'responses') these are the responses that may exist, not those that must: files have holes.
 SELECT
     make_response_id(
         p.messages_digest,

@@ -1,4 +1,4 @@
--- tables.answers.whole, spelled in SQL: thought and answer in one text, as it came; a macro that exports use.
+-- tables.answers.whole as a SQL macro that exports use: thought and answer in one text, as it came.
 CREATE MACRO whole_answer(answer, reasoning, form) AS CASE
     WHEN form IS NULL THEN coalesce(answer, '')
     WHEN split_part(form, '…', 1) IN ('reasoning_content', 'reasoning', 'parts')

@@ -1,6 +1,6 @@
--- Why two answers (structs of match_answers.sql) can be no pair whatever the rules about margins and lengths, else NULL; a macro.
--- Where nothing is verified the scores are all that tells chosen from rejected: also as the judge gave them, the chosen one is higher.
--- `single`: there is one answer that may be used, which then stands on both sides.
+-- Why two answers (structs of match_answers.sql) can be no pair whatever the rules about margins and lengths, else NULL. A
+-- macro. If nothing is verified, only scores tell chosen from rejected: the chosen answer must also have the higher score as
+-- the judge gave it. `single`: only one answer may be used, and it is on both sides.
 CREATE MACRO why_no_pair(chosen, rejected, margin, verified, single) AS CASE
     WHEN chosen.id IS NULL AND rejected.id IS NULL THEN 'nothing to judge by'
     WHEN chosen.id IS NULL THEN 'no right answer'
