@@ -98,7 +98,7 @@ def read_given(run: Run, recipe: Recipe, rule: Rule, name: str = "", selected: S
         frame = run.query(f"SELECT * EXCLUDE ({', '.join(TEXTS[kind])}) FROM ({statement(kind)})", params)
         if (
             stored != frame.height
-        ):  # the join drops pairs whose texts are missing, and repeats pairs whose texts are stored twice
+        ):  # the join drops pairs without texts, and repeats pairs whose texts are stored twice
             met = f"{run.folder}: {counted(stored, EXPORTED[phase])}"
             if stored > frame.height:
                 again = command("select", run.folder)

@@ -1,6 +1,6 @@
 -- Entity F1 of current responses, for the judges that count what a verifier found. Part of the view `scores`, in runs with such a judge.
 -- Reads value_counts, judges. No parameters.
--- Gives response_id, judge, score (2 right / (2 right + wrong + left out)) and objectives ([right, wrong, left out], by which F1 over many
+-- Returns response_id, judge, score (2 right / (2 right + wrong + left out)) and objectives ([right, wrong, left out], by which F1 over many
 -- answers is counted). Without a verdict that found values there is no row.
 SELECT
     c.response_id,
