@@ -96,9 +96,7 @@ def read_given(run: Run, recipe: Recipe, rule: Rule, name: str = "", selected: S
     for phase, stored in stored_rows.items():
         kind = kind_of(phase, has_target)
         frame = run.query(f"SELECT * EXCLUDE ({', '.join(TEXTS[kind])}) FROM ({statement(kind)})", params)
-        if (
-            stored != frame.height
-        ):  # the join drops pairs without texts, and repeats pairs whose texts are stored twice
+        if stored != frame.height:  # the join drops pairs without texts, and repeats pairs whose texts are stored twice
             met = f"{run.folder}: {counted(stored, EXPORTED[phase])}"
             if stored > frame.height:
                 again = command("select", run.folder)
