@@ -177,7 +177,7 @@ def test_what_there_is_no_recipe_for():
     known = "chinese, code, dialogue, instruct, math, mcq"
     assert done.returncode == 2 and f"there is no embedded recipe for it, only for {known}" in done.stderr
     done = datakit("recipe", "--endpoints")
-    assert done.returncode == 2 and f"for which domain? {known}" in done.stderr and done.stdout == ""
+    assert done.returncode == 2 and f"name a domain: {known}" in done.stderr and done.stdout == ""
 
 
 def test_the_version_is_that_of_the_distribution():
