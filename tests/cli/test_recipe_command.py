@@ -129,7 +129,7 @@ def test_how_a_model_is_asked_stands_where_it_is_looked_for(domain, tmp_path):
     assert isinstance(source, EndpointSource)
     assert source.system and "{prompt}" in source.template and "chat_template_kwargs" in source.extra_body
     assert "{question}" in prompts.template
-    hint = "# how a model is asked stands here: system, template, extra_body"
+    hint = "# fields for how a model is asked: system, template, extra_body"
     assert (hint in datakit("recipe", domain).stdout) == bool(load(bundled_recipe(domain)).sampled)
 
 
