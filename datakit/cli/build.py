@@ -60,17 +60,13 @@ def build(
     grace: Annotated[
         float, typer.Option(min=0, help="On Ctrl-C or SIGTERM: seconds to wait for answers in flight and store them.")
     ] = 20.0,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be requested; request and write nothing.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be requested; write nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="With --dry-run: print the plan as one JSON object.")] = False,
     recipe_select: Annotated[
         bool,
         typer.Option("--recipe-select", help="Use the recipe's select section again after select --set has changed the run's."),
     ] = False,
-    selfcheck: Annotated[
-        bool, typer.Option("--selfcheck", help="First check the reward models, as check --rewards does.")
-    ] = False,
+    selfcheck: Annotated[bool, typer.Option("--selfcheck", help="First check the reward models (check --rewards).")] = False,
     cluster: ClusterOption = None,
     mirror: MirrorOption = None,
     report: ReportOption = True,

@@ -46,11 +46,9 @@ def evaluate(
     suite: SuiteOption,
     model: ModelOption,
     out: Annotated[
-        Path | None, typer.Option(help="The folder for one run per benchmark.", show_default="runs/eval/<suite>")
+        Path | None, typer.Option(help="The folder of the benchmarks' runs.", show_default="runs/eval/<suite>")
     ] = None,
-    base: Annotated[
-        str | None, typer.Option(help="The model that the others are compared with.", show_default="the first")
-    ] = None,
+    base: Annotated[str | None, typer.Option(help="The model to compare the others with.", show_default="the first")] = None,
     columns: ColumnsOption = None,
     api_key_env: Annotated[str | None, typer.Option(help="The environment variable that holds the key of the URLs.")] = None,
     judge: JudgeOption = None,
@@ -64,12 +62,8 @@ def evaluate(
     ] = None,
     data: DataOption = None,
     flips: FlipsOption = False,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first N prompts of each benchmark.", show_default=False)
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be requested; request and write nothing.")
-    ] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts of each.", show_default=False)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be requested; write nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the table, or with --dry-run the plans, as JSON.")] = False,
     keep_going: Annotated[bool, typer.Option(help="Finish even if a model cannot be used; exit status 3.")] = False,
     retry_failures: Annotated[bool, typer.Option(help="Also retry what failed permanently.")] = False,
