@@ -25,9 +25,9 @@ class Range(Section):
     """A range from `min` to `max`, both included; one of them may be left out."""
 
     min: Count | None = None
-    """Leave out what is below this value."""
+    """The smallest number that is kept."""
     max: Count | None = None
-    """Leave out what is above this value."""
+    """The largest number that is kept."""
 
     @model_validator(mode="after")
     def _some(self) -> Range:
@@ -40,7 +40,7 @@ class Range(Section):
 
 class ColumnFilter(Section):
     column: Name
-    """A column of the prompts' file or dataset; a dot leads into a column of objects. Prompts without a value are kept."""
+    """A column of the prompts' file or dataset; a dot leads into a column of objects. Prompts without the column are kept."""
     drop: list[str | int | float | bool] = []
     """Leave out prompts with one of these values, or with a list that contains one."""
     keep: list[str | int | float | bool] | None = None
