@@ -123,7 +123,7 @@ def test_what_failed_for_good_is_asked_only_on_request(fake, problems, tmp_path)
     [source] = plan_of(tmp_path, recipe)["sources"]
     assert (source["there"], source["refused"], source["missing"], source["requests"]) == (35, 5, 0, 0)
     said = run_command(tmp_path, recipe, "--dry-run")
-    assert "one: 5 failed for good before; --retry-failures asks again" in said.stdout
+    assert "one: 5 failed permanently before; --retry-failures retries them" in said.stdout
     [source] = plan_of(tmp_path, recipe, retry_failures=True)["sources"]
     assert (source["refused"], source["missing"], source["requests"]) == (0, 5, 1)
 
@@ -198,7 +198,7 @@ def test_judges_behind_urls_are_foretold_beside_the_sums(fake, problems, tmp_pat
         run.append("scores", [{"response_id": one, "judge": name, "score": 5.0} for one in ids])
     assert plan_of(tmp_path, recipe)["judged"] == {name: PROMPTS * n - 3}
     shown = run_command(tmp_path, recipe, "--dry-run").stdout
-    assert f"{name} is asked about {PROMPTS * n - 3} answers at most; no sum or budget has that" in " ".join(shown.split())
+    assert f"{name} is asked about {PROMPTS * n - 3} answers at most; not part of any sum or budget" in " ".join(shown.split())
 
 
 def test_the_table_for_people(problems, tmp_path):
@@ -215,7 +215,7 @@ def test_the_table_for_people(problems, tmp_path):
 
 def test_json_is_for_a_dry_run_only(problems, tmp_path):
     done = run_command(tmp_path, recipe_over(closed_url(), problems), "--json")
-    assert done.returncode == 2 and "--json is for --dry-run" in done.stderr and not (tmp_path / "run").exists()
+    assert done.returncode == 2 and "--json needs --dry-run" in done.stderr and not (tmp_path / "run").exists()
 
 
 def test_the_demo_recipe_asks_its_own_servers_singly(tmp_path):

@@ -1,4 +1,4 @@
-"""The `datakit` command. Heavy imports stand inside the commands, so that `datakit --help` answers at once."""
+"""The `datakit` command. Heavy imports are inside the commands, so that `datakit --help` answers at once."""
 
 from datakit.cli.app import main
 

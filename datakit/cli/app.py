@@ -1,6 +1,6 @@
 """The `datakit` command: the only place that prints or exits.
 
-Heavy imports stand inside the commands, so that `datakit --help` answers at once.
+Heavy imports are inside the commands, so that `datakit --help` answers at once.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ app = typer.Typer(
 A first try, on a laptop with nothing else:  [bold]datakit build --domain math[/]  and then  [bold]datakit inspect runs/math[/].
 With your own endpoints: save what [bold]datakit recipe math --endpoints[/] prints, change it, and give it as --recipe.
 
-Exit status: 0 done, 1 a limit of inspect broken, 2 bad input, 3 a source stopped the build, 4 its mirror is behind,
-130 and 143 interrupted.""",
+Exit status: 0 done, 1 a limit of inspect is broken, 2 bad input, 3 a source stopped the build, 4 its mirror is
+behind, 130 and 143 interrupted.""",
 )
 
 
@@ -38,13 +38,15 @@ def _print_version(asked: bool) -> None:
         try:
             typer.echo(f"datakit {version(DISTRIBUTION)}")
         except PackageNotFoundError as error:
-            raise BadInput(f"--version: {DISTRIBUTION} is not installed here, so it has none") from error
+            raise BadInput(f"--version: {DISTRIBUTION} is not installed here, so it has no version") from error
         raise typer.Exit
 
 
 @app.callback()
 def with_version(
-    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_print_version, help="The version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -75,9 +77,9 @@ _command = cache(partial(typer.main.get_command, app))
 
 
 def main(argv: list[str] | None = None) -> None:
-    """One command, which ends with SystemExit: errors become one message and an exit status, without a traceback.
+    """Run one command and raise SystemExit; errors become one message and an exit status, without a traceback.
 
-    Only the console script, which leaves `argv` out, takes Ctrl-C and SIGTERM over.
+    Ctrl-C and SIGTERM are handled only for the console script, which passes no `argv`.
     """
     if argv is None:
         build.signals.listen()
@@ -92,7 +94,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(build.signals.exit_status or end.code)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(build.signals.exit_status or 130)
-    except RuntimeError:  # DuckDB's words for a signal
+    except RuntimeError:  # DuckDB raises this for a signal
         if build.signals.exit_status is None:
             raise
         sys.exit(build.signals.exit_status)

@@ -20,25 +20,28 @@ if TYPE_CHECKING:
     from datakit.options import Options
     from datakit.recipe import Recipe
 
-DomainOption = Annotated[str | None, typer.Option(help="Without --recipe: its embedded default. `datakit recipe` lists them.")]
-UntilOption = Annotated[str, typer.Option(help="The last stage: collect, sample, verify, score, select, probe, export.")]
-RecipeOption = Annotated[Path | None, typer.Option(help="A recipe in YAML.", show_default=False)]
+DomainOption = Annotated[
+    str | None, typer.Option(help="Without --recipe: use the embedded recipe of this domain. `datakit recipe` lists them.")
+]
+UntilOption = Annotated[str, typer.Option(help="The last stage to run: collect, sample, verify, score, select, probe, export.")]
+RecipeOption = Annotated[Path | None, typer.Option(help="A recipe file (YAML).", show_default=False)]
 ShardOption = Annotated[
     Shard | None,
     typer.Option(parser=Shard.parse, metavar="I/N", help="With --until sample: only part I of N, from 0; see datakit merge."),
 ]
 ClusterOption = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="Verify and score on a Ray cluster: auto, or HOST:PORT.")
+    str | None, typer.Option(metavar="ADDRESS", help="Verify and score on this Ray cluster: auto, or HOST:PORT.")
 ]
 MirrorOption = Annotated[
-    str | None, typer.Option(metavar="URL", help="Copy the run there while it is built: s3://..., file:///...")
+    str | None, typer.Option(metavar="URL", help="Copy the run to this URL while it is built: s3://..., file:///...")
 ]
 ReportOption = Annotated[
-    bool, typer.Option("--report/--no-report", envvar="DATAKIT_REPORT", help="End with report.html (needs the extra view).")
+    bool,
+    typer.Option("--report/--no-report", envvar="DATAKIT_REPORT", help="Write report.html at the end (needs the extra view)."),
 ]
 
 signals = Signals()
-"""Those that asked this process to end; the console script listens for them."""
+"""The signals that asked this process to end; the console script listens for them."""
 
 
 def build(
@@ -48,34 +51,35 @@ def build(
     until: UntilOption = "export",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N kept prompts.", show_default=False)] = None,
     shard: ShardOption = None,
-    resample: Annotated[bool, typer.Option(help="Go on in a run made with other settings; old rows stay.")] = False,
-    retry_failures: Annotated[bool, typer.Option(help="Ask again also for what failed for good.")] = False,
+    resample: Annotated[bool, typer.Option(help="Continue a run made with other settings; old rows stay.")] = False,
+    retry_failures: Annotated[bool, typer.Option(help="Also retry what failed permanently.")] = False,
     keep_going: Annotated[
         bool,
-        typer.Option(help="Finish with what there is where a source cannot be used or the budget is spent; exit status 3."),
+        typer.Option(help="Finish with what there is if a source cannot be used or the budget is spent; exit status 3."),
     ] = False,
     grace: Annotated[
-        float, typer.Option(min=0, help="On Ctrl-C or SIGTERM: seconds in which answers on their way are still stored.")
+        float, typer.Option(min=0, help="On Ctrl-C or SIGTERM: seconds to wait for answers in flight and store them.")
     ] = 20.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked for; ask and write nothing.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="With --dry-run: the plan as one JSON object on stdout.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be requested; write nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="With --dry-run: print the plan as one JSON object.")] = False,
     recipe_select: Annotated[
-        bool, typer.Option("--recipe-select", help="Select by the recipe, where select --set has changed the run's rule.")
+        bool,
+        typer.Option("--recipe-select", help="Use the recipe's select section again after select --set has changed the run's."),
     ] = False,
-    selfcheck: Annotated[bool, typer.Option("--selfcheck", help="First check the reward models, as check --rewards.")] = False,
+    selfcheck: Annotated[bool, typer.Option("--selfcheck", help="First check the reward models (check --rewards).")] = False,
     cluster: ClusterOption = None,
     mirror: MirrorOption = None,
     report: ReportOption = True,
 ) -> None:
-    """Build a dataset, or go on with one: a second call does only what is missing.
+    """Build a dataset, or continue one: a second call does only what is missing.
 
-    Ctrl-C is safe at any time: what is on its way is stored first. A second Ctrl-C leaves at once.
+    Ctrl-C is safe at any time: answers in flight are stored first. A second Ctrl-C stops at once.
     """
     from datakit.options import STAGES, Options
 
     stage = next((stage for stage in STAGES if stage == until), None)
     if stage is None:
-        raise BadInput(f"--until {until}: there is no such stage of {', '.join(STAGES)}{did_you_mean(until, STAGES)}")
+        raise BadInput(f"--until {until}: unknown stage; choose one of {', '.join(STAGES)}{did_you_mean(until, STAGES)}")
     loaded = load_recipe(domain, recipe)
     folder = out or Path("runs") / loaded.domain
     options = Options(until=stage, limit=limit, shard=shard, resample=resample, retry_failures=retry_failures)
@@ -88,7 +92,7 @@ def build(
 
 
 def _build(recipe: Recipe, folder: Path, options: Options) -> None:
-    """All stages, what came of them, and at the end the error of a source that ended early (exit status 3)."""
+    """Run all stages and print the summary; at the end raise the error of a source that stopped early (exit status 3)."""
     from datakit import stages
     from datakit.cli.report import EXTRA, can_draw, write_report
     from datakit.screen.watch import Watch
@@ -115,7 +119,7 @@ def _dry_run(recipe: Recipe, folder: Path, options: Options, asked: bool, json: 
     from datakit.screen.watch import Watch
 
     if not asked:
-        raise BadInput("--json is for --dry-run; of a finished build: datakit inspect RUN --json")
+        raise BadInput("--json needs --dry-run; for a finished build use: datakit inspect RUN --json")
     with Watch() as watch:
         plan = dry_run.plan(recipe, folder, options, watch)
         if url := options.mirror_url(recipe.mirror.url if recipe.mirror is not None else None):
@@ -127,14 +131,14 @@ def check(
     domain: DomainOption = None,
     recipe: RecipeOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.", show_default=False)] = None,
-    mutants: Annotated[bool, typer.Option("--mutants", help="Code: name prompts whose tests let wrong programs pass.")] = False,
+    mutants: Annotated[bool, typer.Option("--mutants", help="Code: list prompts whose tests let wrong programs pass.")] = False,
     rewards: Annotated[
-        bool, typer.Option("--rewards", help="Reward models: one score in any batch, and known scores.")
+        bool, typer.Option("--rewards", help="Check that reward models give the same score in any batch, and known scores.")
     ] = False,
 ) -> None:
-    """Check a recipe: it parses, extras are there, endpoints answer, every gold answer passes its own verifier.
+    """Check a recipe: it parses, extras are installed, endpoints answer, every gold answer passes its own verifier.
 
-    Exit status 2 where there is a problem.
+    Exit status 2 if there is a problem.
     """
     from datakit.check.problems import check as check_recipe
     from datakit.screen.watch import Watch
@@ -152,11 +156,13 @@ def check(
 def serve(
     domain: DomainOption = None,
     recipe: RecipeOption = None,
-    source: Annotated[list[int] | None, typer.Option(min=0, help="Only this source, by its number in the recipe.")] = None,
+    source: Annotated[
+        list[int] | None, typer.Option(min=0, help="Start only this source, by its number in the recipe.")
+    ] = None,
 ) -> None:
     """Run the servers of a recipe's `serve` sources in the foreground, until Ctrl-C.
 
-    Those with `together: true`, or the sources that --source names.
+    Starts the sources with `together: true`, or those that --source names.
     """
     from datakit import serving
     from datakit.check.preflight import check_keys_and_folders
@@ -175,7 +181,7 @@ def serve(
         check_keys_and_folders(loaded, domain_of(loaded))
     turn = [served[at] for at in source] if source else serving.in_turns(list(served.values()))[0]
     if left := [str(at) for at, other in served.items() if not source and other not in turn]:
-        say(f"not started, for they run alone (together: false): sources {', '.join(left)}; see --source", warning=True)
+        say(f"not started, because they run alone (together: false): sources {', '.join(left)}; see --source", warning=True)
     logs = Path("runs") / "logs"
     serving.end_orphans(logs, say)
     with serving.serve(loaded, turn, logs, say) as servers:
@@ -187,12 +193,14 @@ def serve(
 
 
 def show_recipe(
-    domain: Annotated[str | None, typer.Argument(help="Without one: their names.", show_default=False)] = None,
-    endpoints: Annotated[bool, typer.Option("--endpoints", help="One that asks models of yours behind URLs instead.")] = False,
-    schema: Annotated[bool, typer.Option("--schema", help="The JSON Schema of recipes, for editors.")] = False,
-    reference: Annotated[bool, typer.Option("--reference", help="Every field with its meaning, as Markdown.")] = False,
+    domain: Annotated[str | None, typer.Argument(help="Without it: list the domains.", show_default=False)] = None,
+    endpoints: Annotated[
+        bool, typer.Option("--endpoints", help="Print a recipe that asks your own models behind URLs.")
+    ] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of recipes, for editors.")] = False,
+    reference: Annotated[bool, typer.Option("--reference", help="Print every field with its meaning, as Markdown.")] = False,
 ) -> None:
-    """Print the embedded recipe of a domain, to start your own from: datakit recipe math > my.yaml"""
+    """Print the embedded recipe of a domain, as a start for your own: datakit recipe math > my.yaml"""
     from datakit.recipe import files
 
     if schema or reference:
@@ -203,7 +211,7 @@ def show_recipe(
         return
     if domain is None:
         if endpoints:
-            raise BadInput(f"--endpoints: for which domain? {', '.join(files.bundled_domains())}")
+            raise BadInput(f"--endpoints: name a domain: {', '.join(files.bundled_domains())}")
         typer.echo("\n".join(files.bundled_domains()))
     else:
         typer.echo(files.recipe_for_endpoints(domain) if endpoints else files.recipe_to_save(domain), nl=False)
@@ -222,5 +230,5 @@ def load_recipe(domain: str | None, path: Path | None) -> Recipe:
 
 
 def say(text: str, warning: bool = False) -> None:
-    """A sentence on stderr."""
+    """Print a sentence on stderr."""
     typer.secho(f"{'!' if warning else ' '} {text}", fg="yellow" if warning else None, err=True)

@@ -1,4 +1,4 @@
-"""Commands about the data of a run: which prompts are kept (curate), samples by hand (batch write, batch read)."""
+"""Commands about the data of a run: curate, batch write, batch read, merge, pull, mirror."""
 
 from __future__ import annotations
 
@@ -14,23 +14,27 @@ from datakit.wording import counted
 
 batch = typer.Typer(
     no_args_is_help=True,
-    help="Samples as files in OpenAI's batch format, for `vllm run-batch` on a machine without network.",
+    help="Exchange samples as files in OpenAI's batch format, for `vllm run-batch` on a machine without network.",
 )
 
 
 @batch.command("write")
 def write_batch(
-    places: Annotated[list[Path], typer.Argument(metavar="[RUN] FILE", help="The file is new.", show_default=False)],
+    places: Annotated[
+        list[Path], typer.Argument(metavar="[RUN] FILE", help="The file to write; it must not exist.", show_default=False)
+    ],
     domain: DomainOption = None,
     recipe: RecipeOption = None,
     out: Annotated[Path | None, typer.Option(help="With --recipe: the run folder.", show_default="runs/<domain>")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Of a recipe only N prompts.", show_default=False)] = None,
-    max_lines: Annotated[int | None, typer.Option(min=1, help="Lines a file at most.", show_default=False)] = None,
-    retry_failures: Annotated[bool, typer.Option(help="Also what failed for good.")] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="With --recipe: only the first N prompts.", show_default=False)
+    ] = None,
+    max_lines: Annotated[int | None, typer.Option(min=1, help="Lines per file at most.", show_default=False)] = None,
+    retry_failures: Annotated[bool, typer.Option(help="Also write what failed permanently.")] = False,
 ) -> None:
-    """Write a line for every sample that a run misses; a file a source, where several miss some.
+    """Write one line for every sample that a run lacks; one file per source if several sources lack samples.
 
-    With --recipe (or --domain) the run is begun first: its prompts are read, and nothing is asked.
+    With --recipe (or --domain) the run is started first: its prompts are read, and no model is asked.
     """
     from datakit import stages
     from datakit.options import Options
@@ -53,12 +57,12 @@ def read_batch(
     run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
     file: Annotated[Path, typer.Argument(help="A file of results.", show_default=False)],
 ) -> None:
-    """Store the answers of a file of results, each under the id of its line. Lines that are not of this run are named."""
+    """Store the answers of a file of results, each under the id of its line. Lines of other runs are reported."""
     from datakit.sample.by_hand import said_of, store_results
     from datakit.screen.watch import Watch
     from datakit.store import Run, mirrored
 
-    Run.open(run).close()  # a misspelt folder is not made
+    Run.open(run).close()  # do not create a misspelt folder
     with Watch() as watch, Run.create(run) as opened, mirrored(opened, None, watch.say):
         read = store_results(opened, opened.recipe(), file)
         stored, failed = counted(read.stored, "answers"), counted(read.failed, "lines")
@@ -69,12 +73,12 @@ def read_batch(
 
 
 def merge(
-    run: Annotated[Path, typer.Argument(help="The run that they become; new, or an earlier merge.", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="The merged run: a new folder, or an earlier merge.", show_default=False)],
     shards: Annotated[list[Path], typer.Argument(metavar="SHARD...", help="Their run folders.", show_default=False)],
 ) -> None:
-    """Make one run of those that were built with --shard: a union of their rows, and no model is asked.
+    """Merge runs that were built with --shard into one: the union of their rows. No model is asked.
 
-    The rows that are there already stay, so more shards, and what they were answered since, can be merged later.
+    Rows that are there already stay, so more shards, and new answers of the same shards, can be merged later.
     """
     from datakit import stages
     from datakit.screen.watch import Watch
@@ -90,14 +94,14 @@ def curate(
     domain: DomainOption = None,
     recipe: RecipeOption = None,
     out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/<domain>")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be dropped; no run is written.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be dropped; write no run.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N kept prompts.", show_default=False)] = None,
-    resample: Annotated[bool, typer.Option(help="Go on in a run made with other settings; old rows stay.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="The findings as one JSON object on stdout.")] = False,
+    resample: Annotated[bool, typer.Option(help="Continue a run made with other settings; old rows stay.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as one JSON object.")] = False,
 ) -> None:
-    """Decide which prompts are kept, by the recipe's curate section, and show why others go, with ten samples a reason.
+    """Decide which prompts are kept, by the recipe's curate section, and show why others are dropped, ten samples per reason.
 
-    In a run that is there it decides anew: nothing is deleted, no model is asked, and what was dropped may come back.
+    In an existing run it decides again: nothing is deleted, no model is asked, and dropped prompts may come back.
     """
     from dataclasses import asdict
 
@@ -124,12 +128,12 @@ def curate(
 
 
 def pull(
-    url: Annotated[str, typer.Argument(help="Where a build mirrored a run.", show_default=False)],
-    run: Annotated[Path, typer.Argument(help="A new folder, or an older state of that run.", show_default=False)],
+    url: Annotated[str, typer.Argument(help="The mirror's URL.", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="A new folder, or an older copy of that run.", show_default=False)],
 ) -> None:
-    """Bring a run from its mirror. What is there and equal stays; what was changed on both sides stops it, and is named.
+    """Copy a run from its mirror. Equal files stay; files that changed on both sides are named and stop the command.
 
-    The next build in that folder asks only for what is missing, and keeps the mirror up.
+    The next build in that folder asks only for what is missing, and updates the mirror.
     """
     from datakit.check.preflight import check_run_folder
     from datakit.screen.watch import Watch
@@ -146,7 +150,7 @@ def pull(
         watch.close_stage()
         watch.say(f"{run}: {counted(pulled.copied, 'files')} copied, {pulled.there:,} there already")
         if pulled.replaced:
-            watch.say(f"replaced, as the mirror had newer ones: {', '.join(pulled.replaced)}")
+            watch.say(f"replaced by newer ones from the mirror: {', '.join(pulled.replaced)}")
         if pulled.only_here:
             watch.say(f"{counted(pulled.only_here, 'parts')} of {run} are not in the mirror: they stay", warning=True)
         watch.say(f"next: {command('build', '--recipe', 'my.yaml', '--out', run)} asks only for what is missing")
@@ -154,15 +158,15 @@ def pull(
 
 def mirror(
     run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
-    url: Annotated[str | None, typer.Argument(help="Where to.", show_default="where it was mirrored before")] = None,
+    url: Annotated[str | None, typer.Argument(help="The mirror's URL.", show_default="the one used before")] = None,
 ) -> None:
-    """Copy a run to its mirror now: what the mirror lacks. Exit status 4 where some of it could not be copied."""
+    """Copy to its mirror what the mirror of a run lacks. Exit status 4 if some of it could not be copied."""
     from datakit.screen.watch import Watch
     from datakit.store import Note, Run, mirrored
 
-    Run.open(run).close()  # a misspelt folder is not made
+    Run.open(run).close()  # do not create a misspelt folder
     if url is None and Note.read(run) is None:
-        raise BadInput(f"{run}: has no mirror; name one: {command('mirror', run, 'URL')}")
+        raise BadInput(f"{run}: has no mirror yet; name one: {command('mirror', run, 'URL')}")
     with Watch() as watch, Run.create(run) as opened, mirrored(opened, url, watch.say) as behind:
         pass
     if behind:

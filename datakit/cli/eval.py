@@ -1,4 +1,4 @@
-"""`datakit eval`: models under test on benchmarks, each an ordinary run, and the table of what they can do."""
+"""`datakit eval`: models under test on benchmarks, each an ordinary run, and the table of results."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from datakit.options import Options
     from datakit.stages import Asked
 
-SuiteOption = Annotated[str, typer.Option(help="A suite or a benchmark, by name or file: fusechat3, gsm8k, mine.yaml.")]
+SuiteOption = Annotated[str, typer.Option(help="The name or file of a suite or benchmark: fusechat3, gsm8k, mine.yaml.")]
 ModelOption = Annotated[
-    list[str], typer.Option(help="NAME=URL or URL#MODEL, NAME=FOLDER, NAME=FILE or FILE#MODEL with answers, NAME=SOURCE.yaml.")
+    list[str],
+    typer.Option(help="NAME=URL or URL#MODEL, NAME=FOLDER, NAME=FILE or FILE#MODEL (a file of answers), NAME=SOURCE.yaml."),
 ]
-ColumnsOption = Annotated[str | None, typer.Option(help="Of files with answers: '{text: response, model: source_model}'.")]
+ColumnsOption = Annotated[
+    str | None, typer.Option(help="Columns of files of answers: '{text: response, model: source_model}'.")
+]
 DataOption = Annotated[
-    list[Path] | None, typer.Option(help="A run or an export: how many of its prompts are in the benchmarks.")
+    list[Path] | None, typer.Option(help="A run or an export: count its prompts that are in the benchmarks.")
 ]
 JudgeOption = Annotated[
     str | None, typer.Option(help="For benchmarks that need one: URL, URL#MODEL or JUDGE.yaml.", show_default=False)
@@ -30,38 +33,42 @@ JudgeOption = Annotated[
 BaselineOption = Annotated[
     str | None,
     typer.Option(
-        help="Whose answers a judge of two compares others with: a --model's NAME, or NAME=URL|FOLDER|FILE.",
+        help="The model whose answers a pairwise judge compares others with: NAME of a --model, or NAME=URL|FOLDER|FILE.",
         show_default="the benchmark's",
     ),
 ]
-FlipsOption = Annotated[bool, typer.Option("--flips", help="Show what the base got right and a model wrong, and back.")]
+FlipsOption = Annotated[
+    bool, typer.Option("--flips", help="List the prompts that the base got right and a model got wrong, and vice versa.")
+]
 
 
 def evaluate(
     suite: SuiteOption,
     model: ModelOption,
-    out: Annotated[Path | None, typer.Option(help="Gets a run folder a benchmark.", show_default="runs/eval/<suite>")] = None,
-    base: Annotated[str | None, typer.Option(help="Whom the others are compared with.", show_default="the first")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder of the benchmarks' runs.", show_default="runs/eval/<suite>")
+    ] = None,
+    base: Annotated[str | None, typer.Option(help="The model to compare the others with.", show_default="the first")] = None,
     columns: ColumnsOption = None,
-    api_key_env: Annotated[str | None, typer.Option(help="The environment variable with the key of the URLs.")] = None,
+    api_key_env: Annotated[str | None, typer.Option(help="The environment variable that holds the key of the URLs.")] = None,
     judge: JudgeOption = None,
-    judge_key_env: Annotated[str | None, typer.Option(help="The environment variable with the judge's key.")] = None,
+    judge_key_env: Annotated[str | None, typer.Option(help="The environment variable that holds the judge's key.")] = None,
     baseline: BaselineOption = None,
     budget_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Stop where it has taken so many tokens, judges' too.")
+        int | None, typer.Option(min=1, help="Stop after this many tokens, those of judges included.")
     ] = None,
     budget_cost: Annotated[
-        float | None, typer.Option(help="Stop where it has cost so much, at the prices of the YAML files.")
+        float | None, typer.Option(help="Stop when it has cost this much, at the prices of the YAML files.")
     ] = None,
     data: DataOption = None,
     flips: FlipsOption = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts of each.", show_default=False)] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked for; ask and write nothing.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="The table, or with --dry-run the plans, as JSON on stdout.")] = False,
-    keep_going: Annotated[bool, typer.Option(help="Finish also where a model cannot be used; exit status 3.")] = False,
-    retry_failures: Annotated[bool, typer.Option(help="Ask again also for what failed for good.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be requested; write nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the table, or with --dry-run the plans, as JSON.")] = False,
+    keep_going: Annotated[bool, typer.Option(help="Finish even if a model cannot be used; exit status 3.")] = False,
+    retry_failures: Annotated[bool, typer.Option(help="Also retry what failed permanently.")] = False,
 ) -> None:
-    """Evaluate models on benchmarks: scores with intervals, paired differences, what flipped.
+    """Evaluate models on benchmarks: scores with intervals, paired differences, flipped answers.
 
     A second call asks only for what is missing. Ctrl-C is safe at any time.
     """

@@ -1,4 +1,4 @@
-"""Commands about a run that is there: inspect, select, export, push, sql."""
+"""Commands about an existing run: inspect, select, export, push, sql."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.fiel
 
 def inspect(
     folder: Annotated[Path, typer.Argument(help="A run folder or an export.", show_default=False)],
-    json: Annotated[bool, typer.Option("--json", help="The report as one JSON object on stdout.")] = False,
-    examples: Annotated[int, typer.Option(min=0, help="So many pairs as text, from the smallest margin to the largest.")] = 3,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    examples: Annotated[
+        int, typer.Option(min=0, help="Show this many pairs as text, from the smallest margin to the largest.")
+    ] = 3,
     where: Annotated[
         str | None,
-        typer.Option(help="Only pairs of which this SQL is true: \"chosen LIKE '%def %'\"; columns of pairs_with_texts."),
+        typer.Option(help="Only pairs for which this SQL is true: \"chosen LIKE '%def %'\"; columns of pairs_with_texts."),
     ] = None,
 ) -> None:
-    """Audit a run or an export: the funnel, the sources, the pairs, the limits. Exit status 1 where a limit is broken."""
+    """Audit a run or an export: the funnel, the sources, the pairs, the limits. Exit status 1 if a limit is broken."""
     from datakit.audit.inspect import inspect
     from datakit.audit.queries import Shown
 
@@ -46,14 +48,16 @@ def inspect(
 def select(
     run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
     settings: SetOption = None,
-    diff: Annotated[bool, typer.Option("--diff", help="Show before and after, and what would change; write nothing.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what would change, before and after; write nothing.")] = False,
     sweep: Annotated[
         list[str] | None,
-        typer.Option(metavar="FIELD=V,V", help="A table of what select.FIELD gives at these values; several: all of them."),
+        typer.Option(
+            metavar="FIELD=V,V", help="Show what select.FIELD gives at each of these values; several fields: all combinations."
+        ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="With --diff or --sweep: a JSON list on stdout.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="With --diff or --sweep: print a JSON list.")] = False,
 ) -> None:
-    """Select anew in a finished run: replaces demos, pairs, sft/ and dpo/. Needs no model; --set is kept in recipe.json."""
+    """Repeat the selection in a finished run: replaces demos, pairs, sft/ and dpo/. Needs no model; recipe.json keeps --set."""
     if diff:
         _show_diff(run, settings or [], json)
         return
@@ -69,7 +73,7 @@ def select(
         for warning in summary.warnings:
             watch.say(warning, warning=True)
         if (run / "report.html").is_file():
-            watch.say(f"{run / 'report.html'} shows the selection before: {command('report', run)}")
+            watch.say(f"{run / 'report.html'} still shows the old selection: {command('report', run)}")
         watch.say(f"next: {command('inspect', run)}")
 
 
@@ -103,33 +107,39 @@ def _show_sweep(run: Path, settings: list[str], knobs: list[str], json: bool) ->
 
 def export(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="RUN... OUT", help="Run folders, and last a new folder.", show_default=False)
+        list[Path], typer.Argument(metavar="RUN... OUT", help="Run folders, then a new folder.", show_default=False)
     ],
     format: Annotated[str, typer.Option(help="parquet, jsonl, sharegpt or alpaca (LLaMA-Factory), kto (TRL).")] = "parquet",
-    test_share: Annotated[float, typer.Option(help="Share of the prompts that go to a test split, by a hash of them.")] = 0.0,
+    test_share: Annotated[
+        float, typer.Option(help="Share of the prompts that go to a test split, chosen by their hash.")
+    ] = 0.0,
     max_rows: Annotated[
-        list[str] | None, typer.Option(metavar="RUN=N", help="At most N demos and N pairs of a run; RUN is its folder's name.")
+        list[str] | None,
+        typer.Option(metavar="RUN=N", help="At most N demos and N pairs of this run; RUN is its folder's name."),
     ] = None,
     weight: Annotated[
         list[str] | None,
-        typer.Option(metavar="RUN=W", help="Rows of the runs in this proportion (1 where a run has none), none taken twice."),
+        typer.Option(
+            metavar="RUN=W",
+            help="Mix rows of the runs in this proportion (1 for runs without a weight); no row is taken twice.",
+        ),
     ] = None,
     tokenizer: Annotated[
-        str | None, typer.Option(help="The target's folder: say how many rows pass 1k, 2k and 4k of its tokens.")
+        str | None, typer.Option(help="The target model's folder: count the rows above 1k, 2k and 4k of its tokens.")
     ] = None,
 ) -> None:
-    """Write the demos and pairs of runs as a folder that TRL and `load_dataset` take, also of a run that is not finished.
+    """Write the demos and pairs of runs as a folder for TRL and `load_dataset`; the runs need not be finished.
 
-    Several runs are mixed: a prompt serves one phase, no row stands there twice, and the column `run` says where each is from.
+    Several runs are mixed: a prompt serves one phase, no row appears twice, and the column `run` says where each comes from.
     """
     from datakit.export import FORMATS, Mix, Wish, export_runs
 
     if len(folders) < 2:
-        raise BadInput(f"export {folders[0]}: name the run, or several, and last a new folder: datakit export {folders[0]} OUT")
+        raise BadInput(f"export {folders[0]}: name one or more runs, then a new folder: datakit export {folders[0]} OUT")
     if (chosen := next((name for name in FORMATS if name == format), None)) is None:
         raise BadInput(f"--format {format}: write {', '.join(FORMATS[:-1])} or {FORMATS[-1]}{did_you_mean(format, FORMATS)}")
     if not 0 <= test_share < 1:
-        raise BadInput(f"--test-share {test_share:g}: must be at least 0 and below 1")
+        raise BadInput(f"--test-share {test_share:g}: must be at least 0 and less than 1")
     most = {name: int(n) for name, n in _by_run("--max-rows", max_rows, whole=True).items()}
     wish = Wish(chosen, test_share, Mix(most, _by_run("--weight", weight)), tokenizer)
     *runs, out = folders
@@ -142,19 +152,19 @@ def export(
 
 
 def push(
-    folder: Annotated[Path, typer.Argument(help="What datakit export wrote.", show_default=False)],
-    repo: Annotated[str, typer.Argument(help="owner/name of the dataset.", show_default=False)],
-    private: Annotated[bool, typer.Option("--private", help="Make it a private one, where it is new.")] = False,
+    folder: Annotated[Path, typer.Argument(help="A folder that datakit export wrote.", show_default=False)],
+    repo: Annotated[str, typer.Argument(help="The dataset's owner/name.", show_default=False)],
+    private: Annotated[bool, typer.Option("--private", help="If the dataset is new, make it private.")] = False,
     message: Annotated[str | None, typer.Option(help="The commit's message.", show_default=False)] = None,
 ) -> None:
-    """Put an export on the Hugging Face hub as a dataset, in one commit. The token is huggingface_hub's own (HF_TOKEN)."""
+    """Upload an export to the Hugging Face hub as a dataset, in one commit. Uses huggingface_hub's token (HF_TOKEN)."""
     from datakit.export.hub import push as push_export
 
     typer.echo(push_export(folder, repo, private, message), err=True)
 
 
 def _by_run(option: str, given: list[str] | None, whole: bool = False) -> dict[str, float]:
-    """The values of a repeated option RUN=NUMBER."""
+    """Return the values of a repeated option RUN=NUMBER, by run. BadInput for one that is not written so."""
     values: dict[str, float] = {}
     for text in given or []:
         name, _, number = text.rpartition("=")
@@ -165,7 +175,7 @@ def _by_run(option: str, given: list[str] | None, whole: bool = False) -> dict[s
         if not name or value is None:
             raise BadInput(f"{option} {text}: write it as RUN={'N, a whole number' if whole else 'NUMBER'}")
         if name in values:
-            raise BadInput(f"{option} {text}: {name} has one already")
+            raise BadInput(f"{option} {text}: {name} already has a value")
         values[name] = value
     return values
 
@@ -174,13 +184,15 @@ def sql(
     run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
     query: Annotated[
         str | None,
-        typer.Argument(help='"select model, count(*) from responses group by 1"', show_default="what there is to ask"),
+        typer.Argument(help='"select model, count(*) from responses group by 1"', show_default="list the tables"),
     ] = None,
     format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
-    lines: Annotated[bool, typer.Option("--lines", help="A line a value, texts whole: for what is wide.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="A .parquet, .csv or .jsonl.", show_default=False)] = None,
+    lines: Annotated[bool, typer.Option("--lines", help="One line per value, with whole texts: for wide results.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write to this .parquet, .csv or .jsonl file.", show_default=False)
+    ] = None,
 ) -> None:
-    """Ask a run a question in SQL (DuckDB). Without a question: its tables and views, with their columns."""
+    """Query a run with SQL (DuckDB). Without a query: list its tables and views with their columns."""
     from datakit.store import Run
 
     if format not in ("table", "csv", "json"):

@@ -1,4 +1,4 @@
-"""JSON, alone on stdout."""
+"""Printing of JSON, which is then alone on stdout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people look at beside the terminal: report, and diff."""
+"""The commands report and diff."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def report(
     folders: Annotated[
         list[Path], typer.Argument(metavar="RUN...", help="Runs and exports, or evaluations.", show_default=False)
     ],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file.", show_default="RUN/report.html")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file to write.", show_default="RUN/report.html")] = None,
 ) -> None:
-    """Write what inspect says as one HTML file with plots, to be mailed or printed. Several runs stand side by side."""
+    """Write what inspect prints as one HTML file with plots, to mail or print. Several runs are shown side by side."""
     with needs_extra("view", "datakit report"):
-        import altair  # noqa: F401 - before a long count
+        import altair  # noqa: F401 - fail before a long count
         import jinja2  # noqa: F401
         import vl_convert  # noqa: F401
 
     if out is None and len(folders) > 1:
-        raise BadInput(f"report of {len(folders)} runs: where to? -o FILE.html says so")
+        raise BadInput(f"report of {len(folders)} runs: name the file with -o FILE.html")
     target = out or folders[0] / "report.html"
     evaluated = [(folder / "eval.json").is_file() for folder in folders]
     if any(evaluated) and not all(evaluated):
-        raise BadInput("a report is of runs and exports, or of evaluations: give each kind a report of its own")
+        raise BadInput("a report covers either runs and exports, or evaluations: write one report for each kind")
     if target.is_dir():
         raise BadInput(f"-o {target}: is a folder; name a file in it")
     if folders[0].is_dir() and not target.parent.is_dir():
@@ -61,10 +61,10 @@ def _write_evaluations(folders: list[Path], target: Path) -> Path:
 
 def diff(
     first: Annotated[Path, typer.Argument(metavar="RUN_A", help="A run folder.", show_default=False)],
-    second: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another one.", show_default=False)],
-    json: Annotated[bool, typer.Option("--json", help="As one JSON object on stdout.")] = False,
+    second: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another run folder.", show_default=False)],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Compare the pairs and demos of two runs, also of different recipes: before and after, what moved, three pairs as text."""
+    """Compare the pairs and demos of two runs, also of different recipes: counts of both, what moved, three pairs as text."""
     from datakit.audit.diff import diff_runs
     from datakit.cli.printing import print_json
     from datakit.screen.console import open_console
@@ -75,12 +75,12 @@ def diff(
 
 
 def can_draw() -> bool:
-    """Whether the extra `view` is installed."""
+    """Return True if the extra `view` is installed."""
     return all(importlib.util.find_spec(package) for package in ("altair", "vl_convert", "jinja2"))
 
 
 def write_report(reports: Sequence[Report], target: Path) -> Path:
-    """The page of these reports in a file, whole or not at all."""
+    """Write the page of these reports to `target`, whole or not at all, and return it. BadInput if it cannot be written."""
     from datakit.page.report import render_report
 
     return _write(render_report(reports), target)

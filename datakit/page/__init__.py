@@ -1,1 +1,1 @@
-"""What is drawn for a browser: the report in one file, and pages that a server gives. Needs the extra `view`."""
+"""HTML: the report in one file, and the pages of the local server. Needs the extra `view`."""

@@ -1,4 +1,4 @@
-"""Pairs to read in a browser: a server on this machine whose every state is an address. Works without JavaScript."""
+"""The pages for reading pairs in a browser: a local server with an address for every state. Works without JavaScript."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from datakit.page.guard import Guard
 from datakit.page.jinja import environment
 from datakit.tables import FLAGGED, FLAGS, Row, Rows
 
-MOST_CHARS = 6_000  # of a text beside others; the prompt's page has it whole
+MOST_CHARS = 6_000  # of a text beside others; the prompt's page shows all of it
 NUMBERS = ("margin_low", "margin_high", "ratio_low", "ratio_high")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the address of a page of pairs says."""
+    """The filters and options in the address of a page of pairs."""
 
     filter: Filter
     anchor: int | None
     forward: bool
     always: bool
-    """Mark differences also where the texts have little in common."""
+    """True to mark differences even if the texts have little in common."""
 
 
 def make_app(browsing: Browsing, token: str, who: str) -> Starlette:
-    """The pages over a run. `token`: who has it may ask; `who`: in whose name flags are given."""
+    """The pages of a run. `token` is needed for every request; `who` is the name that flags are stored under."""
     pages = _Pages(browsing, who)
     routes = [
         Route("/", pages.pairs),
@@ -61,12 +61,12 @@ def make_app(browsing: Browsing, token: str, who: str) -> Starlette:
 
 
 def new_token() -> str:
-    """One that nobody guesses."""
+    """Return a random token that cannot be guessed."""
     return secrets.token_urlsafe(24)
 
 
 def read_filter(query: Mapping[str, str]) -> Asked:
-    """Of an address; what is empty does not filter. BadInput for what is no number, or not an order."""
+    """Read the filters of an address; empty ones do not filter. BadInput for a value that is not a number or not allowed."""
     given = {name: value.strip() for name, value in query.items() if value.strip()}
     known = {one.name for one in fields(Filter)}
     values: dict[str, Any] = {name: value for name, value in given.items() if name in known}
@@ -87,7 +87,7 @@ def read_filter(query: Mapping[str, str]) -> Asked:
 
 
 def address(wanted: Filter, **more: object) -> str:
-    """Of a page of pairs."""
+    """Return the address of a page of pairs."""
     plain = asdict(Filter())
     values = {name: value for name, value in asdict(wanted).items() if value != plain[name]} | more
     query = {name: (1 if value is True else value) for name, value in values.items() if value not in (None, False)}
@@ -95,7 +95,7 @@ def address(wanted: Filter, **more: object) -> str:
 
 
 class _Pages:
-    """The handlers; each gives a whole page."""
+    """The handlers; each returns a whole page."""
 
     def __init__(self, browsing: Browsing, who: str) -> None:
         self._browsing = browsing
@@ -103,10 +103,10 @@ class _Pages:
 
     def pairs(self, request: Request) -> Response:
         asked = read_filter(request.query_params)
-        if "" in request.query_params.values():  # what a form leaves empty: the address is to be a short one
+        if "" in request.query_params.values():  # drop the empty fields of the form, for a short address
             return RedirectResponse(address(asked.filter), 303)
         page = self._browsing.page(asked.filter, asked.anchor, asked.forward)
-        if not page.rows and asked.anchor is not None:  # nothing beyond: a filter of more rows was left
+        if not page.rows and asked.anchor is not None:  # past the end, after a filter with more rows
             page = self._browsing.page(asked.filter)
         pairs = [_beside(row, row["chosen"], row["rejected"], asked.always) for row in page.rows]
         links = {
@@ -172,12 +172,12 @@ class _Pages:
 
 
 def prompt_address(prompt_id: str, response_id: str | None = None) -> str:
-    """Of the page of a prompt, and on it of a response."""
+    """Return the address of a prompt's page, or of a response on it."""
     return f"/prompt?id={quote(prompt_id, safe='')}" + (f"#{response_id}" if response_id else "")
 
 
 def _beside(row: Row, left: Row | None, right: Row | None, always: bool) -> Row:
-    """A row with both texts as they are shown: at most MOST_CHARS of each, and where they differ."""
+    """Return a row with both texts as shown: at most MOST_CHARS of each, with the differences marked."""
     texts = [(one or {}).get("text") or "" for one in (left, right)]
     cut = [text[:MOST_CHARS] for text in texts]
     marked = differences(cut[0], cut[1], always) if all(cut) else None

@@ -1,4 +1,4 @@
-"""Where two texts differ, word by word."""
+"""Marks where two texts differ, word by word."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from markupsafe import Markup
 from datakit.page.jinja import inert
 
 RELATED = 0.3
-"""Below this share of common words a comparison is confetti, and nothing is marked."""
+"""Below this share of common words marks do not help, and nothing is marked."""
 MOST_WORDS = 3_000  # of either text; longer ones are compared line by line
-_WORDS = re.compile(r"\w+\s*|[^\w\s]\s*|\s+")  # a space with what is before it: alone it would match everywhere
+_WORDS = re.compile(r"\w+\s*|[^\w\s]\s*|\s+")  # a space belongs to the word before it; alone it would match everywhere
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 def differences(chosen: str, rejected: str, always: bool = False) -> tuple[Markup, Markup] | None:
-    """Both texts, escaped; what the other has not in `ins` and `del`. None where they have next to nothing in common.
+    """Return both texts escaped, with what only one of them has in `ins` and `del`; None if they have too little in common.
 
     >>> differences("it is 12.", "it is 13.")[1]
     Markup('it is <del>13</del>.')

@@ -1,4 +1,4 @@
-"""What a plot of the report is: one sentence, a picture, and the table of its numbers."""
+"""Plots of the report: one sentence, a picture, and a table of the numbers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from datakit.page.svg import Chart, Grid, Row, as_svg
 from datakit.tables.intervals import wilson
 
 Found = TypeVar("Found")
-MOST_ROWS = 200  # of a table; the plots have fewer marks
+MOST_ROWS = 200  # rows of a table; the plots have fewer marks
 
 
 @dataclass(frozen=True)
 class Subject(Generic[Found]):
-    """One run, export or evaluation with the name that the page calls it by."""
+    """One run, export or evaluation, with its name on the page."""
 
     name: str
     found: Found
     short: Mapping[str, str]
-    """The models' names as the page has them."""
+    """The models' short names on the page."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,17 @@ class Figure(Generic[Found]):
 
     title: str
     good: str
-    """What it looks like where all is well."""
+    """What it looks like if all is well; `bad` if not."""
     bad: str
     rows: Callable[[Subject[Found]], list[Row]]
-    """What is drawn of one of them; the keys are the heads of the table, those that begin with _ are not in it."""
+    """Returns the rows of one subject; the keys are the table's headings, except those that begin with _."""
     draw: Callable[[list[Row], Grid], Chart]
-    """A chart of the rows of all, each with its `run`."""
+    """Returns a chart of the rows of all subjects, each with its `run`."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A plot as the template has it."""
+    """A plot, ready for the template."""
 
     title: str
     good: str
@@ -55,16 +55,14 @@ class Drawn:
 
 
 def draw_figures(figures: Sequence[Figure[Found]], subjects: Sequence[Subject[Found]], first: int = 0) -> list[Drawn]:
-    """Those that have something to show."""
+    """Return the figures that are not empty."""
     drawn = list[Drawn]()
     for figure in figures:
         rows = [{"run": subject.name, **row} for subject in subjects for row in figure.rows(subject)]
         if not rows:
             continue
         runs = [subject.name for subject in subjects if any(row["run"] == subject.name for row in rows)]
-        svg = as_svg(
-            figure.draw(rows, Grid(runs)), f"{figure.title}. The numbers stand in the table below.", first + len(drawn)
-        )
+        svg = as_svg(figure.draw(rows, Grid(runs)), f"{figure.title}. The numbers are in the table below.", first + len(drawn))
         heads = [head for head in rows[0] if not head.startswith("_") and (head != "run" or len(subjects) > 1)]
         cells = [[written(row.get(head)) for head in heads] for row in rows[:MOST_ROWS]]
         numeric = [all(isinstance(row.get(head), int | float | None) for row in rows) for head in heads]
@@ -73,7 +71,7 @@ def draw_figures(figures: Sequence[Figure[Found]], subjects: Sequence[Subject[Fo
 
 
 class Percent(float):
-    """A share, written as percent in tables."""
+    """A share that tables show as percent."""
 
 
 def share_of(value: float | None) -> Percent | None:
@@ -81,13 +79,13 @@ def share_of(value: float | None) -> Percent | None:
 
 
 def interval_of(share: float, n: int) -> Row:
-    """The columns of its interval. n: prompts, for answers of one prompt lean on each other; so it is rather too wide."""
+    """Return the interval's columns. n counts prompts, because answers to one prompt are correlated; so it is rather wide."""
     low, high = wilson(share, n)
     return {"95% from": Percent(low), "95% to": Percent(high)}
 
 
 def written(value: object) -> str:
-    """A value as tables have it.
+    """Return a value as tables show it.
 
     >>> [written(value) for value in (None, 12345, 0.25, Percent(0.25), "x")]
     ['-', '12,345', '0.250', '25.0%', 'x']

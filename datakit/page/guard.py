@@ -1,4 +1,4 @@
-"""Who may ask the server of pages: somebody on this machine who has the printed address, from a page of ours."""
+"""Access control of the local server: requests need the token of the printed address and must come from our own pages."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""Nothing but our own style and script; no text of a model can load, send or run anything."""
+"""Only our own style and script are allowed; no text of a model can load, send or run anything."""
 
 
 class Guard:
-    """Refuses what comes without the token, by another name (DNS rebinding), or from another page."""
+    """Refuses requests without the token, by another host name (DNS rebinding), or from another page."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
@@ -46,7 +46,7 @@ class Guard:
         await (answer or self._app)(scope, receive, with_headers)
 
     def _refused(self, request: Request) -> Response | None:
-        """None where it may pass."""
+        """Return the reason for a refusal; None if the request may pass."""
         if request.url.hostname not in HOSTS:
             return PlainTextResponse("this server answers on 127.0.0.1 and localhost only", 421)
         query = dict(request.query_params)
@@ -56,9 +56,9 @@ class Guard:
             answer.set_cookie(COOKIE, self._token, httponly=True, samesite="lax")
             return answer
         if not self._knows(request.cookies.get(COOKIE, "")):
-            return PlainTextResponse("open the address that datakit browse has printed: it has the token", 403)
+            return PlainTextResponse("open the address that datakit browse has printed; it contains the token", 403)
         if request.method not in ("GET", "HEAD") and not _is_ours(request):
-            return PlainTextResponse("only a page of this server may say that", 403)
+            return PlainTextResponse("only a page of this server may send that", 403)
         return None
 
     def _knows(self, token: str) -> bool:
@@ -66,7 +66,7 @@ class Guard:
 
 
 def _is_ours(request: Request) -> bool:
-    """By what the browser says of the page that asks; pages of ours send no referrer, so Origin may be null."""
+    """Return True if the browser's headers name one of our pages; ours send no referrer, so Origin may be null."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"

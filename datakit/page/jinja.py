@@ -1,4 +1,4 @@
-"""The templates of pages. Every value in them is text that somebody else may have written, and none of it is markup."""
+"""The templates of pages. Every value may be text that somebody else has written, so no value is markup."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datakit import wording
 
 @cache
 def environment() -> Environment:
-    """Templates of page/templates, with autoescape; a name that is not given is an error.
+    """Return the environment of page/templates, with autoescape; an undefined name is an error.
 
     Filters: `inert` for text of others, and how `wording` writes numbers.
     """
@@ -26,7 +26,7 @@ def environment() -> Environment:
 
 
 def inert(text: object) -> Markup:
-    """A text that others wrote, escaped; characters that are not seen, or that would move others about, stand as their numbers.
+    """Return foreign text escaped; characters that are invisible or that reorder others are shown as their code points.
 
     >>> str(inert("<b>\\u202e"))
     '&lt;b&gt;<span class="unseen">U+202E</span>'

@@ -1,4 +1,4 @@
-"""Plots of what sources gave: how answers ended, what the verifier found, what they took."""
+"""Plots of the sources' answers: how they ended, what the verifier found, what they cost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_WAYS = 8
 
 
 def _solved(run: Run) -> list[Row]:
-    """How many prompts a source solves never, sometimes, and always."""
+    """Return rows: how many prompts a source solves never, sometimes, and always."""
     counted = {source: Counter[str]() for source in dict.fromkeys(named(run, one.model) for one in _solves(run))}
     for one in _solves(run):
         how = (
@@ -55,9 +55,10 @@ def _solves(run: Run) -> list[Solved]:
 
 
 def _pass_at_k(run: Run) -> list[Row]:
-    """Unbiased, over the prompts with as many answers as the most have; the interval is the mean's, over prompts.
+    """Return rows of pass@k: the unbiased estimate over the prompts with the most answers; the interval is of the mean over
+    prompts.
 
-    Nothing where nobody gave several answers: the share of right ones says it.
+    Empty if no prompt has several answers: then it equals the share of right ones.
     """
     if all(one.answers == 1 for one in _solves(run)):
         return []
@@ -88,7 +89,7 @@ def _draw_pass_at_k(rows: list[Row], grid: Grid) -> Chart:
 
 
 def _prompts(run: Run) -> Counter[str]:
-    """That each source has answered; those of the other sources are taken together."""
+    """Return the number of prompts that each source has answered; the other sources are counted together."""
     prompts = Counter[str]()
     for one in run.found.sources:
         prompts[named(run, one.model)] += one.prompts or 0
@@ -151,7 +152,7 @@ def _draw_ways(rows: list[Row], grid: Grid) -> Chart:
 
 
 def _endings(run: Run) -> list[Row]:
-    """Also of requests that gave no answer. Where every answer is complete there is nothing to tell."""
+    """Return rows of endings, those of failed requests included; empty if every answer is complete."""
     counted, prompts = dict[str, Counter[str]](), _prompts(run)
     for one in run.found.sources:
         ends = {ending.reason: ending.responses for ending in one.endings or []}
@@ -235,28 +236,28 @@ def _draw_costs(rows: list[Row], grid: Grid) -> Chart:
 ANSWERS: tuple[Figure[Report], ...] = (
     Figure(
         "How often prompts are solved",
-        "most prompts in the middle: solved by some answers, so that they give pairs.",
-        "most at one end: too easy or too hard for the source, and no pair comes from them.",
+        "most prompts in the middle: some answers solve them, so they give pairs.",
+        "most at one end: too easy or too hard for the source, so they give no pairs.",
         _solved,
         _draw_solved,
     ),
     Figure(
         "pass@k by source",
-        "a line that rises: more answers a prompt find right ones.",
-        "a flat line: more answers are the same ones, so raise the temperature and not n.",
+        "a line that rises: more answers per prompt find right ones.",
+        "a flat line: more answers repeat the same ones, so raise the temperature, not n.",
         _pass_at_k,
         _draw_pass_at_k,
     ),
     Figure(
         "What the verifier found",
-        "right, and wrong in the way of the task.",
-        "much that has no answer, was cut off or cannot be judged: that is lost.",
+        "answers that are right, or wrong as the task makes them.",
+        "many without an answer, cut off or impossible to judge: these are lost.",
         _kinds,
         _draw_kinds,
     ),
     Figure(
         "How answers were found in the texts",
-        "nearly all by one sure way.",
+        "nearly all in one reliable way.",
         "guesses such as the last number, with far fewer right ones (see the table).",
         _ways,
         _draw_ways,
@@ -264,28 +265,28 @@ ANSWERS: tuple[Figure[Report], ...] = (
     Figure(
         "How answers ended",
         "nearly all complete.",
-        "many cut off (raise max_tokens), filtered or failed: these prompts are lost, and not at random.",
+        "many cut off (raise max_tokens), filtered or failed: these prompts are lost, and the loss is not random.",
         _endings,
         _draw_endings,
     ),
     Figure(
         "Seconds that an answer took",
         "a short line for every source.",
-        "a long one: few slow answers hold up the whole stage, or the server was asked for too much at once.",
+        "a long one: a few slow answers delay the whole stage, or the server got too many requests at once.",
         _latency,
         _draw_latency,
     ),
     Figure(
         "Tokens by source",
-        "the tokens of a pair are alike for all sources.",
-        "a source that costs many times as much a pair as the others.",
+        "similar tokens per pair for all sources.",
+        "a source that costs many times as much per pair as the others.",
         _spending,
         _draw_spending,
     ),
     Figure(
         "Cost by source",
-        "what is paid for a source goes with the pairs that it gives.",
-        "a dear source with few pairs: look at its cost a pair.",
+        "the cost of a source is in proportion to its pairs.",
+        "an expensive source with few pairs: see its cost per pair.",
         _costs,
         _draw_costs,
     ),

@@ -1,4 +1,4 @@
-"""Plots of an evaluation: what models can do, and how they differ."""
+"""Plots of an evaluation: the models' scores and how they differ."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _draw_differences(rows: list[Row], grid: Grid) -> Chart:
 
 
 def _ranges(rows: list[Row], grid: Grid, middle: str, low: str, high: str, scale: alt.Scale, *behind: alt.Chart) -> Chart:
-    """A dot and its interval for each model, by benchmark."""
+    """Draw a dot with its interval for each model, by benchmark."""
     models = list(dict.fromkeys(row["model"] for row in rows))
     up = alt.Y("model:N", sort=models, title=None)
     across = alt.X(f"{middle}:Q", scale=scale, axis=alt.Axis(format=".0%"), title=None)
@@ -89,22 +89,22 @@ def _draw_endings(rows: list[Row], grid: Grid) -> Chart:
 EVALUATION: tuple[Figure[Evaluation], ...] = (
     Figure(
         "Scores",
-        "intervals that do not overlap, so that the order of the models stands.",
+        "intervals that do not overlap, so the order of the models is certain.",
         "intervals as wide as the differences: more prompts are needed to tell the models apart.",
         _scores,
         _draw_scores,
     ),
     Figure(
-        "Differences to the base, prompt by prompt",
+        "Differences from the base, prompt by prompt",
         "an interval right of the dashed line: the model is better than the base.",
-        "one that reaches over the line: no difference is shown.",
+        "one that crosses the line: no difference is shown.",
         _differences,
         _draw_differences,
     ),
     Figure(
         "How answers ended",
-        "right or wrong, and nothing else.",
-        "much without an answer or cut off: the score then says more of the way of asking than of the model.",
+        "right or wrong answers only.",
+        "many without an answer or cut off: the score then says more about the protocol than about the model.",
         _endings,
         _draw_endings,
     ),

@@ -1,4 +1,4 @@
-"""Plots of lengths: what the judge pays for them, and what the rule makes of it."""
+"""Plots of lengths: how far the judge prefers long answers, and what the rule makes of that."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _draw_rules(rows: list[Row], grid: Grid) -> Chart:
 
 
 def _shares(rows: list[Row], grid: Grid, names: str, share: str) -> Chart:
-    """A dot with its interval for each row, from 0 to 1, and a line in the middle."""
+    """Draw a dot with its interval for each row, from 0 to 1, and a line in the middle."""
     order = list(dict.fromkeys(row[names] for row in rows))
     up, scale = alt.Y(f"{names}:N", sort=order, title=None), alt.Scale(domain=[0, 1])
     even = alt.Chart().mark_rule(color=INK, strokeDash=[4, 4]).encode(x=alt.datum(0.5))
@@ -199,49 +199,49 @@ def _draw_ratios(rows: list[Row], grid: Grid) -> Chart:
 LENGTHS: tuple[Figure[Report], ...] = (
     Figure(
         "Score against length",
-        "a cloud that does not lean.",
-        "one that rises to the right: the judge pays for length, and so will the pairs.",
+        "a cloud without a slope.",
+        "one that rises to the right: the judge rewards length, and so will the pairs.",
         _cells,
         _draw_cells,
     ),
     Figure(
         "Median score by length and source",
         "flat lines.",
-        "lines that rise with length, or one source far above all (dashed) at every length: a favourite.",
+        "lines that rise with length, or one source far above all sources (dashed) at every length: a favourite.",
         _medians,
         _draw_medians,
     ),
     Figure(
         "Does the longer answer score higher?",
-        "about half the time, where both answers are right or both are wrong.",
-        "far on the right: between answers that are equally right the judge pays for length.",
+        "about half the time, if both answers are right or both are wrong.",
+        "far on the right: among answers that are equally right the judge rewards length.",
         _longer_wins,
         _draw_longer_wins,
     ),
     Figure(
         "What twice the length is worth, by source",
         "bars near the dashed line.",
-        "bars far to the right, next to a usual margin: within a prompt length alone decides the pair.",
+        "bars as long as a usual margin: within a prompt, length alone decides the pair.",
         _slopes,
         _draw_slopes,
     ),
     Figure(
         "How often the chosen answer is the longer one",
-        "this rule nearer to the middle than the same rule without its control of lengths.",
+        "this rule is nearer to the middle than the same rule without control of lengths.",
         "both far on the right: the rule does not control length (length_adjust, length_ratio_max, length_bins).",
         _rules,
         _draw_rules,
     ),
     Figure(
         "Lengths of chosen and rejected answers, before and after the rule",
-        "both sides of the pairs alike, and like the candidates.",
+        "similar lengths on both sides, and similar to the candidates.",
         "chosen answers far right of the rejected ones: the rule did not control length (length_adjust, length_ratio_max).",
         _lengths,
         _draw_lengths,
     ),
     Figure(
         "Length of the chosen answer by that of the rejected one",
-        "as much on the left of the dashed line as on the right.",
+        "as many on the left of the dashed line as on the right.",
         "nearly all on the right: DPO will learn to write long.",
         _ratios,
         _draw_ratios,

@@ -12,13 +12,13 @@ from datakit.audit.words import SERVES, name_steps
 from datakit.page.figure import Figure, Percent, Subject
 from datakit.page.svg import ACCENT, GOOD, Chart, Grid, Row, cells
 
-MOST_SOURCES = 12  # by name; the others stand together
+MOST_SOURCES = 12  # by name; the others are shown together
 OTHERS = "other sources"
 Run = Subject[Report]
 
 
 def named(run: Run, model: str | None) -> str:
-    """A source as the page calls it; those beyond the largest MOST_SOURCES are one."""
+    """Return a source's name on the page; those beyond the largest MOST_SOURCES share one."""
     if model is None:
         return "all sources"
     largest = sorted(run.found.sources, key=lambda source: -(source.responses or source.pairs or 0))[:MOST_SOURCES]
@@ -27,7 +27,7 @@ def named(run: Run, model: str | None) -> str:
 
 
 def sources_of(rows: list[Row]) -> list[str]:
-    """In the order of the rows, the others last."""
+    """Return the sources in the order of the rows, the others last."""
     names = dict.fromkeys(row["source"] for row in rows)
     return [name for name in names if name != OTHERS] + [name for name in names if name == OTHERS]
 
@@ -58,7 +58,7 @@ def _funnel(run: Run) -> list[Row]:
 
 def _draw_funnel(rows: list[Row], grid: Grid) -> Chart:
     steps = list(dict.fromkeys(row["step"] for row in sorted(rows, key=lambda row: row["_place"])))
-    room = alt.Scale(domain=[0, 2 * max(1, *(row["prompts"] for row in rows))])  # the right half is for words
+    room = alt.Scale(domain=[0, 2 * max(1, *(row["prompts"] for row in rows))])  # the right half is for text
     drawn = alt.Chart().encode(
         y=alt.Y("step:N", sort=steps, title=None, axis=alt.Axis(domain=False, ticks=False)),
         x=alt.X("prompts:Q", scale=room, axis=None),
@@ -97,7 +97,7 @@ def _matrix(run: Run) -> list[Row]:
         counted[named(run, one.model), named(run, one.rejected_model)] += one.pairs
     whole = counted.total()
     if all(chosen == rejected for chosen, rejected in counted):
-        return []  # pairs of one source: the shares above say it
+        return []  # pairs of one source: the shares above show it
     return [
         {"source": chosen, "rejected source": rejected, "pairs": count, "share": Percent(count / whole)}
         for (chosen, rejected), count in counted.items()
@@ -147,21 +147,21 @@ def _draw_curated(rows: list[Row], grid: Grid) -> Chart:
 PROMPTS: tuple[Figure[Report], ...] = (
     Figure(
         "From prompts to pairs",
-        "a gentle stair whose last bar is most of the first.",
-        "one step that loses half; its reasons stand in the table.",
+        "small steps: the last bar is most of the first.",
+        "one step that loses half; the table has its reasons.",
         _funnel,
         _draw_funnel,
     ),
     Figure(
         "What curation met",
-        "few prompts met a benchmark.",
-        "a reason that drops a large share, which then decides what the data is.",
+        "few prompts match a benchmark.",
+        "a reason that drops a large share, which then shapes the data.",
         _curated,
         _draw_curated,
     ),
     Figure(
-        "How near the kept prompts come to a benchmark",
-        "all in the first bar, which met nothing.",
+        "How near the kept prompts are to a benchmark",
+        "all in the first bar, without a match.",
         "bars on the right, close to where prompts are dropped: read some of them.",
         _nearest,
         _draw_nearest,
@@ -169,14 +169,14 @@ PROMPTS: tuple[Figure[Report], ...] = (
     Figure(
         "Whose answers each step keeps",
         "a row changes little from left to right.",
-        "one source fills pairs or demos, so that the target learns its style.",
+        "one source fills pairs or demos, so the target learns its style.",
         _shares,
         _draw_shares,
     ),
     Figure(
         "Chosen by rejected source",
         "pairs spread over many cells: good and bad answers of all sources.",
-        "one strong source chosen against one weak one: DPO then learns to tell these two apart.",
+        "one strong source chosen over one weak one: DPO then learns to tell these two apart.",
         _matrix,
         _draw_matrix,
     ),

@@ -1,4 +1,4 @@
-"""Plots of what the judges' scores are worth, and of the margins that come from them."""
+"""Plots of the quality of the judges' scores, and of the resulting margins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_AGREEMENTS = 6  # of two judges each
 
 
 def _bins(histogram: Histogram) -> list[Row]:
-    """Ends as they are, and as they are drawn: the outer bins reach far, and would hide the others."""
+    """The ends of a bin, and the ends as drawn: the outer bins are wide and would hide the others."""
     edges, step = histogram.edges, histogram.edges[2] - histogram.edges[1]
     drawn = [max(edges[0], edges[1] - step), *edges[1:-1], min(edges[-1], edges[-2] + step)]
     return [
@@ -67,7 +67,7 @@ def _draw_margins(rows: list[Row], grid: Grid, by: str) -> Chart:
 
 
 def _closed(rows: list[Row]) -> list[Row]:
-    """An end of a window that is open lies at the end of the plot."""
+    """Return an end of the window as drawn: an open one is at the end of the plot."""
     left, right = min(row["_from"] for row in rows), max(row["_to"] for row in rows)
 
     def closed(low: float | None, high: float | None) -> Row:
@@ -79,7 +79,7 @@ def _closed(rows: list[Row]) -> list[Row]:
 
 
 def _window(rows: list[Row]) -> list[alt.Chart]:
-    """The window as a band behind the bars; none where it is open on both sides."""
+    """Draw the window as a band behind the bars; none if it is open on both sides."""
     if all(row["_low"] is None and row["_high"] is None for row in rows):
         return []
     return [alt.Chart().mark_rect(color=GOOD, opacity=WINDOW).encode(x="min(_low):Q", x2="max(_high):Q")]
@@ -128,7 +128,7 @@ def _draw_accuracy(rows: list[Row], grid: Grid) -> Chart:
 
 
 def _agreement(run: Run) -> list[Row]:
-    """The pairs of judges with the one that selects first."""
+    """Return the pairs of judges, those with the selecting judge first."""
     selects = run.found.run.judge
     both = sorted(run.found.agreement, key=lambda one: selects not in (one.judge, one.other))[:MOST_AGREEMENTS]
     told = {(one.judge, one.other): f"{one.judge}, {one.other}: Spearman {decimal(one.spearman)}" for one in both}
@@ -164,22 +164,22 @@ def _draw_agreement(rows: list[Row], grid: Grid) -> Chart:
 SCORES: tuple[Figure[Report], ...] = (
     Figure(
         "Is the judge right, and from which margin on?",
-        "well above the dashed line of a coin, rising to the right.",
-        "near or below it: begin the window (shaded) where the interval leaves the coin behind.",
+        "well above the dashed line (a coin toss), rising to the right.",
+        "near or below it: begin the window (shaded) where the interval is above the line.",
         _accuracy,
         _draw_accuracy,
     ),
     Figure(
         "Margins by judge",
-        "most candidates inside of the window (shaded).",
-        "most outside, or heaps at its ends: choose another window.",
+        "most candidates inside the window (shaded).",
+        "most outside, or many at its ends: choose another window.",
         _judge_margins,
         lambda rows, grid: _draw_margins(rows, grid, "judge"),
     ),
     Figure(
         "Margins by source",
         "the same shape for all.",
-        "a source far to one side: it gives no pairs, or the judge tells it apart by something else than the answer.",
+        "a source far to one side: it gives no pairs, or the judge scores something other than the answer.",
         _source_margins,
         lambda rows, grid: _draw_margins(rows, grid, "source"),
     ),

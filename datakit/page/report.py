@@ -1,4 +1,4 @@
-"""The report in one file: what `datakit inspect` found, as a page that can be mailed, printed and archived."""
+"""The report in one file: the content of `datakit inspect` as a page to mail, print and archive."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ PARTS = {"Prompts": PROMPTS, "Answers": ANSWERS, "Scores and margins": SCORES, "
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the table that stands first: a number of every run."""
+    """One row of the first table: a number for every run."""
 
     name: str
     values: list[str]
 
 
 def render_report(reports: Sequence[Report]) -> str:
-    """The page. Several reports stand side by side in every table and plot."""
+    """Return the page. Several reports are shown side by side in every table and plot."""
     names = name_folders([report.run.folder for report in reports])
     models = [source.model for report in reports for source in report.sources]
     short = {model: UNSEEN.sub("?", name) for model, name in short_names(dict.fromkeys(models), NAME_CHARS).items()}
@@ -62,7 +62,7 @@ def render_report(reports: Sequence[Report]) -> str:
 
 
 def render_evaluation(evaluations: Mapping[str, Evaluation]) -> str:
-    """The page of evaluations, by what each is called."""
+    """Return the page of evaluations, given by name."""
     models = [model for one in evaluations.values() for model in one.models]
     short = {model: UNSEEN.sub("?", name) for model, name in short_names(dict.fromkeys(models), NAME_CHARS).items()}
     subjects = [Subject(UNSEEN.sub("?", name), one, short) for name, one in evaluations.items()]
@@ -86,14 +86,14 @@ def _mean(mean: Mean, short: Mapping[str, str]) -> Line:
 
 
 def name_folders(folders: Sequence[str]) -> list[str]:
-    """What each is called: its folder's name, the whole path where two have the same one."""
+    """Return a name for each folder: its last part, or the whole path if two are equal."""
     last = [Path(folder).name or folder for folder in folders]
     chosen = last if len(set(last)) == len(last) else list(folders)
     return [UNSEEN.sub("?", name) for name in chosen]
 
 
 def _lines(reports: Sequence[Report]) -> list[Line]:
-    """What one would want to know first; without the lines that nobody has a number for."""
+    """Return the most important numbers, without the lines that are empty for all runs."""
     columns = [_numbers(report) for report in reports]
     lines = [Line(name, [column[name] for column in columns]) for name in columns[0]]
     return [line for line in lines if any(value != written(None) for value in line.values)]
@@ -122,13 +122,13 @@ def _numbers(report: Report) -> dict[str, str]:
 
 
 def _rate(share: float | None, low: float | None, high: float | None) -> str | None:
-    """With its interval."""
+    """Return a share with its interval."""
     if share is None or low is None or high is None:
         return None
     return f"{share:.1%} ({low:.1%}..{high:.1%})"
 
 
 def _pass_rate(source: Source) -> str:
-    """Its interval counts prompts: answers of one prompt lean on each other."""
+    """Return a share whose interval counts prompts, because answers to one prompt are correlated."""
     rate = source.pass_rate
     return written(_rate(rate, *wilson(rate, source.prompts or 0)) if rate is not None else None)

@@ -13,7 +13,7 @@ from datakit.page.browse import make_app, new_token
 
 
 def serve(browsing: Browsing, who: str, port: int, say: Callable[[str], None]) -> None:
-    """On 127.0.0.1, at a port of its own where `port` is 0; `say` is told the address. BadInput where the port is taken."""
+    """Serve on 127.0.0.1, at a free port if `port` is 0; `say` gets the address. BadInput if the port is taken."""
     token = new_token()
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -25,7 +25,7 @@ def serve(browsing: Browsing, who: str, port: int, say: Callable[[str], None]) -
         raise BadInput(f"--port {port}: cannot be used ({error.strerror}); leave it out for a free one") from error
     number = listening.getsockname()[1]
     say(f"http://127.0.0.1:{number}/?token={token}")
-    say(f"from another machine: ssh -L {number}:127.0.0.1:{number} THIS_MACHINE, then the same address there. Ctrl-C ends it.")
+    say(f"from another machine: ssh -L {number}:127.0.0.1:{number} THIS_MACHINE, then open this address there. Ctrl-C ends it.")
     config = uvicorn.Config(make_app(browsing, token, who), log_level="warning", access_log=False, lifespan="off", ws="none")
     try:
         uvicorn.Server(config).run(sockets=[listening])

@@ -1,6 +1,6 @@
-"""A chart as SVG that stands in a page: no script, no style attribute, no request, readable in light and dark.
+"""Charts as SVG inside a page: no script, no style attribute, no request, readable in light and dark.
 
-Colours of marks are var() with the light scheme's value behind it, which counts where a policy refuses the page's style sheet.
+Colours of marks are var() with the light scheme's value as fallback, for pages whose policy refuses the style sheet.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ BAD = "var(--bad, #b2182b)"
 DIM = "var(--dim, #595d66)"
 LINE = "var(--line, #d5d8de)"
 INK = "currentColor"
-FACETS_APART = 36  # the last label of one beside the first of the next
-WIDTH = 1000  # of all facets together, in pixels of the page
+FACETS_APART = 36  # keeps the last label of one apart from the first of the next
+WIDTH = 1000  # width of all facets together, in pixels of the page
 TAG = re.compile(r"<[^>]+>")
-IDLE = re.compile(  # what marks need not say: the root says it, it is so by itself, or nobody reads it
+IDLE = re.compile(  # attributes that marks do not need: set at the root, the default, or unused
     r' (?:aria-[a-z]+|role|class|pointer-events|font-family|xmlns:xlink)="[^"]*"'
     r'| font-size="12px"| (?:opacity|stroke-width)="1"'
 )
@@ -37,7 +37,7 @@ VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
 @dataclass(frozen=True)
 class Grid:
-    """How a chart is repeated: by run where there are several, and by a column of its rows."""
+    """How a chart is repeated: by run if there are several, and by a column of its rows."""
 
     runs: list[str]
 
@@ -46,7 +46,8 @@ class Grid:
         return len(self.runs) > 1
 
     def draw(self, rows: list[Row], *layers: alt.Chart, height: int, by: str | None = None, width: int = 620) -> Chart:
-        """One chart of the rows for each value of `by` and each run, with one scale if the figure does not say otherwise."""
+        """Return one chart of the rows for each value of `by` and each run, with a common scale unless the figure sets
+        another."""
         if by is None and not self.several:
             return alt.layer(*layers, data=alt.InlineData(values=rows)).properties(width=width, height=height)
         names = ["run"] * self.several + [by or ""] * (by is not None)
@@ -60,7 +61,7 @@ class Grid:
 
 
 def as_svg(chart: alt.TopLevelMixin, label: str, number: int) -> Markup:
-    """The chart as one <svg>, read aloud as `label`; `number` keeps its ids apart from those of the page's other charts."""
+    """Return the chart as one <svg> with the accessible name `label`; `number` makes its ids unique on the page."""
     words = {"labelColor": INK, "titleColor": INK, "labelLimit": 260, "labelFontSize": SIZE, "titleFontSize": SIZE}
     lines = {"domainColor": LINE, "tickColor": LINE, "gridColor": LINE, "gridOpacity": 0.6}
     spec = (
@@ -80,15 +81,15 @@ def as_svg(chart: alt.TopLevelMixin, label: str, number: int) -> Markup:
 
 
 def _lean(tag: str, number: int) -> str:
-    """A tag with ids of its chart, hundredths of a pixel at most, and no words for marks: the table has them."""
+    """Return a tag with its chart's ids, at most hundredths of a pixel, and no labels of marks: the table has them."""
     tag = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>plot{number}-", IDLE.sub("", tag))
     return re.sub(r"(\d\.\d\d)\d+", r"\1", tag)
 
 
 def cells(rows: list[Row], grid: Grid, x: str, y: str, across: list[str], down: list[str]) -> Chart:
-    """A table of `share` by the columns x and y, whose values stand in this order; each cell the darker the larger.
+    """Draw a table of `share` by the columns x and y, with values in this order; a larger share is darker.
 
-    Below a share stands its interval, where the rows have one (`95% from`, `95% to`).
+    Below a share is its interval if the rows have one (`95% from`, `95% to`).
     """
     column = min(110, max(42, 900 // len(across)))
     long = max(map(len, across)) * 6.5 > column
@@ -111,7 +112,7 @@ def cells(rows: list[Row], grid: Grid, x: str, y: str, across: list[str], down: 
 
 
 def boxes(rows: list[Row], grid: Grid, names: str, title: str, colour: alt.Color | None = None) -> Chart:
-    """Of `10% below` to `90% below`: a line over four fifths, a bar over the half in the middle, a tick at the median."""
+    """Draw `10% below` to `90% below`: a line over the middle 80 %, a bar over the middle half, a tick at the median."""
     up = alt.Y(f"{names}:N", sort=(order := list(dict.fromkeys(row[names] for row in rows))), title=None)
     logarithm = alt.Scale(type="log", nice=False)
     drawn = alt.Chart().encode(y=up, color=colour if colour is not None else alt.value(ACCENT))

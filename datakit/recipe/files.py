@@ -1,4 +1,4 @@
-"""What a recipe leaves to the files that it names: revisions, rubrics, and where the embedded recipes are."""
+"""What is read from the files that a recipe names (revisions, rubrics), and the embedded recipes."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from datakit.wording import did_you_mean
 
 Model = TypeVar("Model", ServeSource, LocalSource, LocalReward)
 FOR_EDITORS = "# yaml-language-server: $schema=recipe.schema.json\n"
-"""The first line of a recipe that is printed: by it an editor finds what `datakit recipe --schema` has written beside it."""
+"""The first line of a printed recipe, with which editors find the output of `datakit recipe --schema` beside it."""
 FIRST_JUDGES = {
-    VerifyDialogue: "score: {type: entity_f1}                      # the answer's values of the knowledge base; no model",
+    VerifyDialogue: "score: {type: entity_f1}                      # the knowledge-base values of an answer; needs no model",
     Unverified: """\
-# Nothing is right or wrong by itself here, so a judge chooses; any chat model grades by a rubric. Better one that is no source.
+# No verifier here, so a judge decides; any chat model can grade by a rubric. Prefer one that is not a source.
 score: {type: llm_judge, model: Qwen/Qwen2.5-72B-Instruct, base_urls: [http://node3:8000/v1], api_key_env: VLLM_KEY}""",
 }
-"""What a recipe for endpoints has instead of no judge, where verdicts alone make no pairs; needs nothing but the core."""
+"""The judge of a recipe for endpoints in domains where verdicts alone make no pairs; needs only the core package."""
 
 
 def recipes_folder() -> Path:
-    """In a wheel inside the package, in a checkout at its root."""
+    """Return the folder of the embedded recipes: inside the package in a wheel, at the root of a checkout."""
     inside = Path(__file__).parents[1] / "_bundled" / "recipes"
     return inside if inside.is_dir() else Path(__file__).parents[2] / "recipes"
 
 
 def bundled_domains() -> list[str]:
-    """The domains that have an embedded recipe."""
+    """Return the domains that have an embedded recipe."""
     return sorted(recipe.stem for recipe in recipes_folder().glob("*.yaml"))
 
 
 def bundled_recipe(domain: str) -> Path:
-    """The embedded default of a domain. RecipeError where it has none."""
+    """Return the path of a domain's embedded recipe. RecipeError if it has none."""
     if domain not in (known := bundled_domains()):
         raise RecipeError(
             f"domain {domain}: there is no embedded recipe for it, only for {', '.join(known)}{did_you_mean(domain, known)}"
@@ -54,7 +54,7 @@ def bundled_recipe(domain: str) -> Path:
 
 
 def recipe_to_save(domain: str) -> str:
-    """The text of a domain's embedded recipe, comments and all, that means the same wherever it is saved."""
+    """Return the text of a domain's embedded recipe with its comments; paths are absolute, so it can be saved anywhere."""
     path = bundled_recipe(domain)
     text = path.read_text(encoding="utf-8")
     for token in reversed(list(yaml.scan(text))):
@@ -65,7 +65,7 @@ def recipe_to_save(domain: str) -> str:
 
 
 def recipe_for_endpoints(domain: str) -> str:
-    """The text of a recipe with sources behind URLs, for prompts with the columns that the embedded recipe reads."""
+    """Return the text of a recipe with sources behind URLs, for prompts with the columns that the embedded recipe reads."""
     embedded = load(bundled_recipe(domain))
     (prompts,) = embedded.prompts
     columns = yaml.safe_dump(prompts.columns, default_flow_style=True, sort_keys=False).strip()
@@ -73,7 +73,9 @@ def recipe_for_endpoints(domain: str) -> str:
     if isinstance(embedded.verify, VerifyDialogue):
         read = {"kb": "kb.jsonl", "columns": embedded.verify.columns}
         of_kb = yaml.safe_dump(read, default_flow_style=True, sort_keys=False, width=1000).strip()
-        text = text.replace("\nsources:\n", f"\nverify: {of_kb}    # your knowledge base, and what of it is read\n\nsources:\n")
+        text = text.replace(
+            "\nsources:\n", f"\nverify: {of_kb}    # your knowledge base, and the columns to read\n\nsources:\n"
+        )
     if (judge := FIRST_JUDGES.get(type(embedded.verify))) is not None:
         text = re.sub(r"^score: null .*", judge, text, flags=re.MULTILINE)
     return FOR_EDITORS + text.replace("domain: math", f"domain: {domain}").replace(
@@ -82,10 +84,10 @@ def recipe_for_endpoints(domain: str) -> str:
 
 
 def resolve(recipe: Recipe) -> Recipe:
-    """The recipe with all that its files decide: the revision of every model folder, of every file with scores that are
-    imported and of the knowledge base, and the text of every rubric.
+    """Return the recipe with what its files determine: the revision of every model folder, of every file with imported
+    scores and of the knowledge base, and the text of every rubric.
 
-    RecipeError for a model folder, a rubric, a knowledge base or a revision that is not there.
+    RecipeError if a model folder, a rubric, a knowledge base or a revision is missing.
     """
 
     def source(section: Source, where: str) -> Source:
@@ -117,7 +119,7 @@ def resolve(recipe: Recipe) -> Recipe:
 
 
 def _with_kb(verify: Verify) -> Verify:
-    """A knowledge base gets the digest of its file, and of what of it is read."""
+    """Return the section with a revision of the knowledge base: the digest of its file and of the options for reading it."""
     if not isinstance(verify, VerifyDialogue) or (path := verify.kb_path) is None:
         return verify
     try:
@@ -129,7 +131,7 @@ def _with_kb(verify: Verify) -> Verify:
 
 
 def _pinned(section: Model, folder: Path, where: str) -> Model:
-    """A model folder gets the digest of its files as its revision. A name that looks like a path must exist."""
+    """Return the section with the digest of a model folder's files as revision. A name that looks like a path must exist."""
     if section.location is None and (section.folder is not None or section.model.startswith((".", "/", "~"))):
         raise RecipeError(f"{where}: model folder not found: {section.place} (looked at {in_folder(folder, section.place)})")
     if section.location is None or section.revision is not None:
@@ -152,9 +154,9 @@ def _with_rubric(reward: LLMJudge, folder: Path) -> LLMJudge:
 
 
 def _scores_revision(source: ResponsesSource, where: str) -> str | None:
-    """The version of a source's imported scores: a digest of its file or folder, of a dataset on the hub its revision.
+    """Return the version of a source's imported scores: a digest of its file or folder, or the revision of a hub dataset.
 
-    None for a file that is not there: reading it says so. RecipeError for a dataset without a revision.
+    None for a missing file, which is reported when it is read. RecipeError for a dataset without a revision.
     """
     if source.location is None:
         if source.revision is None:

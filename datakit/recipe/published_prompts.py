@@ -1,8 +1,8 @@
-"""Prompts of judges as their authors publish them, read from the user's own copies below $DATAKIT_DATA.
+"""Published prompts of judges, read from the user's own copies below $DATAKIT_DATA.
 
-Three forms are known: text, where <|im_start|>system ... <|im_end|> marks roles and all is the user's where nothing does
-(alpaca_eval); JSON Lines with `name`, `system_prompt` and `prompt_template`, of which #NAME names the row (FastChat); YAML with
-`system_prompt` and `prompt_template`, a text or a list of one (arena-hard-auto).
+Three forms are supported: text in which <|im_start|>system ... <|im_end|> marks roles, or that is one user message if it has no
+such marks (alpaca_eval); JSON Lines with `name`, `system_prompt` and `prompt_template`, where #NAME selects the row (FastChat);
+YAML with `system_prompt` and `prompt_template`, a text or a list of one (arena-hard-auto).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _TURN = re.compile(r"<\|im_start\|>(system|user)\n(.*?)\n?<\|im_end\|>", re.DOTA
 
 
 def with_published(prompt: JudgePrompt) -> JudgePrompt:
-    """The prompt with the text of its published form, where there is a copy of that; else without `published`.
+    """Return the prompt with its published text if a copy exists, else without `published`.
 
-    RecipeError for a copy that cannot be read.
+    RecipeError if the copy cannot be read.
     """
     if prompt.published is None:
         return prompt
@@ -49,7 +49,7 @@ def _read(path: Path, name: str) -> tuple[str | None, str]:
         return found.get("system_prompt"), template if isinstance(template, str) else template[0]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise RecipeError(
-            f"{path}: not a judge's prompt in a form that is known ({error!r:.120}); take the copy away"
+            f"{path}: not a judge's prompt in a known form ({error!r:.120}); repair or remove this copy"
         ) from error
 
 

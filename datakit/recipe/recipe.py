@@ -1,7 +1,7 @@
 """One YAML file -> one frozen Recipe. Sections are named after the stages; the doc of a field is the string under it.
 
 A recipe has no inheritance, interpolation or imports; relative paths are relative to its file; secrets are only named
-(`api_key_env`). `load` gives errors that say file, field, value and the nearest valid name.
+(`api_key_env`). Errors of `load` say file, field, value and the nearest valid name.
 """
 
 from __future__ import annotations
@@ -48,45 +48,46 @@ from datakit.wording import did_you_mean
 
 
 def _as_list(value: Any) -> Any:
-    """One reward model may be written without the list around it; null is no judge."""
+    """Return a list: one reward model may be written without the list around it; null means no judge."""
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
 
 
 class Limits(Section):
-    """What the data must keep to: `inspect` exits 1 where a limit is broken. Null switches one off."""
+    """Limits that the data must keep: `inspect` exits with 1 if one is broken. null switches a limit off."""
 
     min_pairs: Annotated[int, Field(strict=True, ge=0)] | None = 1
-    """Fewest pairs for DPO."""
+    """The minimum number of pairs for DPO."""
     min_demos: Annotated[int, Field(strict=True, ge=0)] | None = None
-    """Fewest demos for SFT."""
+    """The minimum number of demos for SFT."""
     max_chosen_longer_share: Share | None = 0.8
-    """Share of pairs whose chosen answer is the longer one."""
+    """The maximum share of pairs whose chosen answer is the longer one."""
     max_truncated_share: Share | None = None
-    """Share of responses that are not complete: cut off, withheld, a thought without an answer."""
+    """The maximum share of incomplete responses: cut off, withheld, or a thought without an answer."""
     max_failure_share: Share | None = None
-    """Share of wanted responses that are missing and have a failure row."""
+    """The maximum share of wanted responses that are missing and have a failure row."""
     min_judge_accuracy: Share | None = None
-    """How often the judge that selects scores a right answer above a wrong one, by the verifier."""
+    """The minimum share of comparisons in which the selecting judge scores a right answer above a wrong one (by the
+    verifier)."""
 
 
 class Budget(Section):
-    """What a run may spend on samples and judgements, its earlier builds included; a build that comes to it stops with exit
-    status 3."""
+    """What a run may spend on samples and judgements, earlier builds included; a build that reaches it stops with exit status
+    3."""
 
     tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
-    """Prompt and completion tokens together, as the servers count them. May be passed by what is in flight then."""
+    """Prompt and completion tokens together, as the servers count them. Requests in flight may exceed it."""
     cost: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None
-    """In the currency of the sources' prices."""
+    """An amount in the currency of the sources' prices."""
 
 
 class Cluster(Section):
-    """A cluster that verifies and scores in the place of this machine. A run does not remember it."""
+    """A cluster that verifies and scores instead of this machine. It is not stored in the run."""
 
     type: Literal["ray"] = "ray"
     address: str = "auto"
-    """`auto`: what RAY_ADDRESS says, or the cluster that runs on this machine; else host:port."""
+    """`auto`: the value of RAY_ADDRESS, or the cluster that runs on this machine; else host:port."""
 
 
 def _as_mirror(value: Any) -> Any:
@@ -94,40 +95,40 @@ def _as_mirror(value: Any) -> Any:
 
 
 class Mirror(Section):
-    """A copy of the run behind a URL. Keys and addresses of a store are read from the environment, never from here."""
+    """A copy of the run behind a URL. The store's keys and addresses are read from the environment, never from here."""
 
     url: Name
-    """`s3://bucket/folder`, `file:///folder`, or what else fsspec knows; with `--shard I/N` its `/shards/I`."""
+    """`s3://bucket/folder`, `file:///folder`, or any other URL of fsspec; with `--shard I/N` the subfolder `/shards/I`."""
     every_s: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = 300.0
-    """Rows are sealed, and so copied, at least this often."""
+    """Rows are sealed, and therefore copied, at least this often, in seconds."""
 
 
 class Recipe(Section):
-    """A whole build."""
+    """The whole build."""
 
     domain: Name
-    """What the prompts are of, and so how their answers are verified: math, code, mcq, dialogue; instruct and chinese verify
+    """The domain of the prompts, which decides how answers are verified: math, code, mcq, dialogue; instruct and chinese verify
     nothing."""
     prompts: list[PromptSource] = []
-    """May be left out where a responses source brings its own."""
+    """Where the prompts are. May be left out if a responses source brings its own."""
     curate: Curate = Curate()
-    """Which prompts and answers are left out, before anything is sampled."""
+    """Prompts and answers to leave out, before anything is sampled."""
     sources: Annotated[list[Source], Field(min_length=1)]
-    """The models that answer: asked on servers (endpoint, serve), sampled in this process (local), or read (responses)."""
+    """The models that answer: on servers (endpoint, serve), in this process (local), or read from files (responses)."""
     budget: Budget = Budget()
-    """What samples may cost."""
+    """What samples and judgements may cost."""
     verify: Verify
     """How answers are checked: the options of the domain's verifier."""
     score: Annotated[
         list[RewardSection], BeforeValidator(_as_list, json_schema_input_type=RewardSection | list[RewardSection] | None)
     ] = []
-    """A reward model, a list of them, or null: no judge."""
+    """A reward model, a list of them, or null for no judge."""
     select: Select = Select()
     """Which answers become demos and pairs."""
     probe: Probe | None = None
-    """Whose distributions over which texts are read, for `train fuse`; null: nobody's."""
+    """Which models' distributions over which texts are read, for `train fuse`; null: none."""
     export: Export = Export()
-    """How they are written for training."""
+    """How demos and pairs are written for training."""
     limits: Limits = Limits()
     """What `datakit inspect` expects of the run."""
     cluster: Annotated[Cluster | None, Field(exclude=True)] = None
@@ -135,7 +136,7 @@ class Recipe(Section):
     mirror: Annotated[
         Mirror | None, BeforeValidator(_as_mirror, json_schema_input_type=str | Mirror | None), Field(exclude=True)
     ] = None
-    """Where the run is copied to while it is built: a URL, or `{url, every_s}`."""
+    """Where the run is copied while it is built: a URL, or `{url, every_s}`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -151,12 +152,12 @@ class Recipe(Section):
 
     @property
     def folder(self) -> Path:
-        """The folder that relative paths of this recipe start from."""
+        """The folder that the recipe's paths are relative to."""
         return self._folder
 
     @contextmanager
     def named(self) -> Iterator[None]:
-        """What the block finds wrong with a field is said as `load` says it, with the file in front."""
+        """Put the recipe's file in front of the errors about fields that the block raises, as `load` does."""
         try:
             yield
         except DatakitError as error:
@@ -167,7 +168,7 @@ class Recipe(Section):
 
     @property
     def notes(self) -> list[str]:
-        """What whoever wrote this recipe should know of it: a build says it as it begins."""
+        """Notes for the author of the recipe; a build prints them when it starts."""
         return self._notes
 
     @property
@@ -177,31 +178,32 @@ class Recipe(Section):
 
     @property
     def ways(self) -> list[Way]:
-        """The ways in which they are asked, in the order of the sources."""
+        """The ways in which the sources are asked, in the order of the sources."""
         return [way for source in self.sampled for way in source.ways]
 
     @property
     def key_names(self) -> set[str]:
-        """The environment variables that hold keys; no server that is started here gets them."""
+        """The environment variables that hold keys; servers that are started here do not get them."""
         asked = [section for section in (*self.sources, *self.score) if isinstance(section, Endpoint)]
         return {name for section in asked for name in section.variables}
 
     @property
     def is_priced(self) -> bool:
-        """Whether it says what tokens cost, of any source or judge whose tokens are counted."""
+        """True if any source or judge whose tokens are counted has a price."""
         prices = [one.price for one in (*self.sampled, *self.score) if isinstance(one, Sampled | ChatJudge)]
         return any(price.input or price.output for price in prices)
 
     @property
     def imported(self) -> list[ResponsesSource]:
-        """The sources that exist already."""
+        """The sources whose responses exist already."""
         return [s for s in self.sources if isinstance(s, ResponsesSource)]
 
     @property
     def imported_judges(self) -> dict[str, str]:
-        """The judges whose scores came with responses, as the recipe calls them: the names that their scores have.
+        """The judges whose scores came with responses: the recipe's name -> the name in table scores.
 
-        The version is that of the file or dataset (`NAME@<revision>`), of several sources of one judge a digest of theirs.
+        That is `NAME@<revision>` with the version of the file or dataset; a digest of the versions if a judge has several
+        sources.
         """
         revisions: dict[str, list[str]] = {}
         for source in self.imported:
@@ -236,7 +238,9 @@ class Recipe(Section):
         if not self.score and not self.imported_judges and self.select.scored_rules:
             raise ValueError(f"select.{self.select.scored_rules[0]} must be null without a judge (score: null)")
         if twice := sorted({reward.type for reward in self.score} & set(self.imported_judges)):
-            raise ValueError(f"judge: '{twice[0]}' is the name of a reward model in score; call the imported judge otherwise")
+            raise ValueError(
+                f"judge: '{twice[0]}' is the name of a reward model in score; give the imported judge another name"
+            )
         self._check_teacher()
         return self
 
@@ -249,16 +253,16 @@ class Recipe(Section):
         if teacher == "pairwise" and probe.pivot is None:
             raise ValueError("export.teacher: pairwise compares each source with the pivot: set probe.pivot")
         if teacher == "author" and probe.texts == "solutions":
-            raise ValueError("export.teacher: author takes the model that gave an answer, and solutions have none")
+            raise ValueError("export.teacher: author needs texts that a model has written, and solutions have no model")
 
 
 def load(path: Path) -> Recipe:
-    """Read a recipe. Raises RecipeError with one line a problem."""
+    """Read a recipe. Raises RecipeError with one line per problem."""
     return parse(read_yaml(path, "a recipe"), name=str(path), folder=path.parent.absolute())
 
 
 def parse(values: Any, name: str, folder: Path) -> Recipe:
-    """Build a recipe from parsed YAML or JSON; `name` is how messages call its file, empty where it has none."""
+    """Build a recipe from parsed YAML or JSON; `name` is its file's name in messages, empty if there is none."""
     if not isinstance(values, dict):
         raise RecipeError(f"{name or 'recipe'}: a recipe is a mapping with domain, prompts, sources, ...; got {values!r:.60}")
     try:
@@ -281,12 +285,12 @@ def parse(values: Any, name: str, folder: Path) -> Recipe:
 
 
 def digest(recipe: Recipe) -> str:
-    """A stable short id of everything in the recipe (SHA-256 of its canonical JSON, 16 hex digits)."""
+    """Return a stable short id of everything in the recipe (SHA-256 of its canonical JSON, 16 hex digits)."""
     return hashlib.sha256(canonical_json(recipe.model_dump(mode="json")).encode()).hexdigest()[:16]
 
 
 def assign(recipe: Recipe, settings: list[str]) -> Recipe:
-    """The recipe with `section.field=VALUE` applied, as --set has it; VALUE is YAML."""
+    """Return the recipe with settings `section.field=VALUE` (as of --set) applied; VALUE is YAML."""
     values = recipe.model_dump(mode="json")
     for setting in settings:
         field, equals, text = setting.partition("=")

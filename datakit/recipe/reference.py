@@ -1,4 +1,4 @@
-"""What may stand in a recipe, for readers and for editors: docs/recipe.md and a JSON Schema, made of the sections."""
+"""The reference of recipes for readers and for editors: docs/recipe.md and a JSON Schema, generated from the sections."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from datakit.tables import Row
 
 _FIRST = """# Every field of a recipe
 
-A recipe is one YAML file, with a section for each stage; relative paths start from its folder. `datakit recipe DOMAIN` prints a
-whole one to start from. This page is what `datakit recipe --reference` prints.
+A recipe is one YAML file with a section for each stage; paths are relative to its folder. `datakit recipe DOMAIN` prints a
+complete one to start from. This page is the output of `datakit recipe --reference`.
 
-Editors complete and check a recipe by its schema: `datakit recipe --schema > recipe.schema.json` beside it, and as its first
-line `# yaml-language-server: $schema=recipe.schema.json`.
+Editors can complete and check a recipe: write its schema beside it with `datakit recipe --schema > recipe.schema.json`, and
+begin the recipe with the line `# yaml-language-server: $schema=recipe.schema.json`.
 """
 _SCALARS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "null": "null"}
 _BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 
 
 def json_schema() -> Row:
-    """A JSON Schema (draft 2020-12) of recipes as they are written; the doc of a field is its description."""
+    """Return a JSON Schema (draft 2020-12) of recipes as they are written; the doc of a field is its description."""
     schema: Row = Recipe.model_json_schema()
     named = {_defined_as(section, schema): section for section, _ in sections() if section is not Recipe}
     for name, part in [*schema["$defs"].items(), ("", schema)]:
@@ -41,13 +41,13 @@ def json_schema() -> Row:
             if field in part["properties"]:
                 part["properties"][field]["description"] = said
     places = schema["properties"]
-    places["verify"] = {"anyOf": places["verify"]["oneOf"]}  # which of them is the domain's to say
+    places["verify"] = {"anyOf": places["verify"]["oneOf"]}  # the domain decides which of them
     schema["required"] = ["domain", "sources"]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A recipe of datakit", **schema}
 
 
 def to_markdown() -> str:
-    """docs/recipe.md: a heading a section, and a line a field."""
+    """Return docs/recipe.md: one heading per section, and one line per field."""
     schema = json_schema()
     headings: dict[type[Section], str] = {}
     for section, path in sections():
@@ -57,7 +57,7 @@ def to_markdown() -> str:
     chapters, known = [_FIRST], dict[tuple[str, str], str]()
     for section, heading in headings.items():
         part = schema if section is Recipe else schema["$defs"][_defined_as(section, schema)]
-        lines, docs = ["| field | what may stand there | by default | meaning |", "|---|---|---|---|"], docs_of(section)
+        lines, docs = ["| field | value | default | meaning |", "|---|---|---|---|"], docs_of(section)
         for name, field in section.model_fields.items():
             if not field.exclude:
                 words = _words(part["properties"][name], links)
@@ -68,7 +68,7 @@ def to_markdown() -> str:
 
 
 def sections() -> Iterator[tuple[type[Section], str]]:
-    """Every section once, with the path where it first stands: (Select, "select")."""
+    """Yield every section once, with the path of its first occurrence: (Select, "select")."""
     seen: set[type[Section]] = set()
     waiting: list[tuple[type[Section], str]] = [(Recipe, "")]
     while waiting:
@@ -87,7 +87,7 @@ def sections() -> Iterator[tuple[type[Section], str]]:
 
 @cache
 def docs_of(section: type[BaseModel]) -> dict[str, str]:
-    """The string under each field, in the class that has it."""
+    """Return the string under each field, by field; inherited fields included."""
     found: dict[str, str] = {}
     for cls in reversed(section.__mro__):
         if not issubclass(cls, Section):
@@ -109,7 +109,7 @@ def _sections_in(*annotations: Any) -> Iterator[type[Section]]:
 
 
 def _defined_as(section: type[Section], schema: Row) -> str:
-    """The name in $defs; of two classes with one name each has its module's, too."""
+    """Return the section's name in $defs; it includes the module if two classes have the same name."""
     long = f"{section.__module__}.{section.__name__}".replace(".", "__")
     return long if long in schema["$defs"] else section.__name__
 
@@ -128,7 +128,7 @@ def _heading(section: type[Section], path: str) -> str:
 
 
 def _anchor(heading: str) -> str:
-    """What links on GitHub call a heading."""
+    """Return the anchor of a heading as GitHub makes it."""
     return re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-")
 
 
@@ -146,7 +146,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _words(said: Row, links: dict[str, str]) -> str:
-    """What a part of the schema allows, in words; a section is a link to its heading."""
+    """Return what a part of the schema allows, in words; a section is a link to its heading."""
     if "$ref" in said:
         return links[said["$ref"].rpartition("/")[2]]
     if options := said.get("anyOf") or said.get("oneOf"):

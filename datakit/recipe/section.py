@@ -1,4 +1,4 @@
-"""What the sections of a recipe share: the kinds of their fields, and what is sent to a server."""
+"""What the sections of a recipe share: types of fields, and request settings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _as_columns(columns: Any) -> Any:
 
 
 JOINED = ("prompt", "reference", "choices")
-"""Columns of ours that may be made of several."""
+"""Our columns that may be made of several columns of a file."""
 Columns = Annotated[dict[str, str | list[str]], BeforeValidator(_as_columns)]
 
 
@@ -42,13 +42,14 @@ RESERVED = {"model", "messages", "n", "seed", "stream"}
 
 
 def check_free(extra_body: dict[str, Any]) -> None:
-    """ValueError where it has fields that every request sets itself."""
+    """Raise ValueError if it has fields that datakit sets in every request."""
     if taken := sorted(RESERVED & set(extra_body)):
         raise ValueError(f"extra_body must not have {', '.join(taken)}: datakit sets these in every request")
 
 
 def _as_json(value: Any) -> Any:
-    """As a request and recipe.json will have it: keys are texts. ValueError for what JSON cannot write."""
+    """Return the value as a request and recipe.json will contain it: keys are texts. ValueError for what JSON cannot
+    express."""
     try:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
@@ -76,13 +77,13 @@ def _as_headers(headers: dict[str, str]) -> dict[str, str]:
                 f"{name} looks like a secret, and recipes are stored: write {name}: ${{NAME}}, and export NAME=..."
             )
     if len({name.lower() for name in headers}) < len(headers):
-        raise ValueError("a header stands there twice, for capital letters make no difference")
+        raise ValueError("a header appears twice (upper and lower case make no difference)")
     return headers
 
 
 def _as_omitted(fields: list[str]) -> list[str]:
     if needed := sorted({"model", "messages"} & set(fields)):
-        raise ValueError(f"{needed[0]}: no request does without it")
+        raise ValueError(f"{needed[0]}: every request needs it")
     return fields
 
 
@@ -107,12 +108,12 @@ Scalar = Annotated[bool | int | float | str, BeforeValidator(_dates_as_text)]
 
 
 class Range(Section):
-    """Numbers by their size, dates and other texts by their spelling."""
+    """A range of values: numbers by size, dates and other texts in alphabetical order."""
 
     since: Scalar | None = None
-    """The first value."""
+    """The first value that is included."""
     before: Scalar | None = None
-    """Ends before this value."""
+    """The first value that is not included."""
 
 
 Where = dict[str, Range | Scalar | list[Scalar]]
@@ -122,46 +123,48 @@ class Located(Section):
     """A section that names a file, a folder, or something on the hub."""
 
     named_by: ClassVar[str] = "model"
-    """The field that names it."""
+    """The field with that name."""
 
     _location: Path | None = PrivateAttr(None)
 
     @property
     def name(self) -> str:
-        """How the recipe writes it; messages, and the `source` column of prompts, call it so."""
+        """The name in the recipe, also used in messages and in the `source` column of prompts."""
         return str(getattr(self, self.named_by))
 
     @property
     def place(self) -> str:
-        """What is looked for on this machine."""
+        """The path that is looked for on this machine."""
         return self.name
 
     @property
     def location(self) -> Path | None:
-        """Where it lies on this machine; None where it is on the hub."""
+        """Its path on this machine; None if it is on the hub."""
         return self._location
 
     @property
     def files(self) -> list[Path]:
-        """The file that it names, or those that its pattern (`data/*.jsonl`) matches, in the order of their names."""
+        """The file that it names, or the files that its pattern (`data/*.jsonl`) matches, sorted by name."""
         path = self._location
         if path is None or path.is_file():
             return [] if path is None else [path]
-        there = next(folder for folder in path.parents if folder.is_dir())  # what is there is no pattern, whatever it is called
+        there = next(
+            folder for folder in path.parents if folder.is_dir()
+        )  # a folder that exists is not a pattern, whatever its name
         return sorted(found for found in there.glob(str(path.relative_to(there))) if found.is_file())
 
     def locate(self, folder: Path) -> None:
-        """Look for the name from the recipe's folder on; called once, when the recipe is parsed."""
+        """Look for the name, relative to the recipe's folder; called once, when the recipe is parsed."""
         path = in_folder(folder, self.place)
         self._location = path if path.is_dir() else None
 
 
 class Weights(Located):
-    """A section whose model may lie on this machine."""
+    """A section whose model may be on this machine."""
 
     folder: Name | None = None
-    """Where the model's files lie. Without it `model` says that, and rows then have the path for a name: with it a run says
-    org/name, and is the same wherever the folder is."""
+    """The folder of the model's files. Without it `model` is the folder, and rows have the path as the model's name. With it
+    rows have `model` (org/name), so the run is the same wherever the folder is."""
 
     @property
     def place(self) -> str:
@@ -169,7 +172,7 @@ class Weights(Located):
 
 
 def in_folder(folder: Path, path: str) -> Path:
-    """A path that a recipe writes, made absolute from the recipe's folder."""
+    """Return a path of a recipe as an absolute one; it is relative to the recipe's folder."""
     return (folder / Path(path).expanduser()).resolve()
 
 
@@ -178,10 +181,10 @@ def _as_texts(value: Any) -> Any:
 
 
 class Sampling(Section):
-    """The request's own sampling fields; everything that is set is sent, nothing else is."""
+    """The sampling fields of a request; only those that are set are sent."""
 
     temperature: Annotated[float, Field(strict=True, ge=0)] | None = None
-    """Of the request, as OpenAI's API has it; so are the fields below."""
+    """As in OpenAI's API; the same is true of the fields below."""
     top_p: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
     presence_penalty: Annotated[float, Field(strict=True)] | None = None
@@ -189,7 +192,7 @@ class Sampling(Section):
     stop: (
         Annotated[list[Name], BeforeValidator(_as_texts, json_schema_input_type=Name | list[Name]), Field(min_length=1)] | None
     ) = None
-    """Where an answer ends; one text or several. Servers leave the text out, unless they are asked to keep it."""
+    """The text or texts at which an answer ends. Servers leave the text out unless they are asked to keep it."""
 
 
 class Requests(Section):
@@ -198,41 +201,42 @@ class Requests(Section):
     max_in_flight: Annotated[int, Field(strict=True, ge=1, le=4096)] = 64
     """Requests in flight at each base URL."""
     timeout_s: Annotated[float, Field(strict=True, gt=0)] = 600.0
-    """How long one request may take."""
+    """Seconds that one request may take."""
     patience_s: Annotated[float, Field(strict=True, gt=0)] = 900.0
-    """How long a server that has answered before, and then cannot be reached, is waited for."""
+    """Seconds to wait for a server that has answered before and cannot be reached now."""
     omit: Omitted = []
-    """Request fields that the server does not take, left out of every request: [seed], [n], [temperature, top_p], ..."""
+    """Request fields that the server does not accept; they are left out of every request: [seed], [n], [temperature, top_p],
+    ..."""
 
     _origin: Origin = PrivateAttr(SOME_RECIPE)
 
     @property
     def origin(self) -> Origin:
-        """Where it was written."""
+        """Where the section was written."""
         return self._origin
 
     def written_at(self, origin: Origin) -> None:
-        """Called once, when it is known."""
+        """Set the origin; called once, when it is known."""
         self._origin = origin
 
     def without_omitted(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Of the settings, those that are sent."""
+        """Return the settings that are sent."""
         return {name: value for name, value in settings.items() if name not in self.omit}
 
 
 class Endpoint(Requests):
-    """A server that somebody else runs."""
+    """A server that is already running."""
 
     base_urls: Annotated[list[Url], Field(min_length=1)]
     """OpenAI-compatible URLs (ending in /v1); several are replicas of one model. A query (?api-version=...) stays last."""
     api_key_env: str | None = None
     """The environment variable that holds the key. The key itself is never written anywhere."""
     headers: Headers = {}
-    """More headers of every request: {api-key: '${AZURE_KEY}'}, where ${NAME} is an environment variable. Its value is never
+    """More headers for every request: {api-key: '${AZURE_KEY}'}, where ${NAME} is an environment variable. Its value is never
     written anywhere."""
 
     @property
     def variables(self) -> set[str]:
-        """The environment variables that it reads keys and headers from."""
+        """The environment variables from which it reads keys and headers."""
         named = {name for value in self.headers.values() for name in VARIABLE.findall(value)}
         return named | ({self.api_key_env} if self.api_key_env is not None else set())

@@ -22,9 +22,9 @@ MEAN_RANK = "mean_rank"
 
 class Quantiles(Section):
     quantiles: Annotated[list[Share], Field(min_length=2, max_length=2)]
-    """[0.1, 0.9]: from the margin that a tenth of the candidates do not pass to the one that nine tenths do not, ends included.
-    Candidates are the best right against the worst wrong answer, one a prompt and source (one a prompt with any_source), before
-    any rule about margins or lengths; they are taken from the run itself."""
+    """[0.1, 0.9]: from the 10% to the 90% quantile of the candidates' margins, both ends included. A candidate is the best
+    right against the worst wrong answer, one per prompt and source (one per prompt with any_source), before any rule about
+    margins or lengths. The quantiles are computed from the run itself."""
 
 
 def _read_end(value: Any) -> Any:
@@ -32,7 +32,7 @@ def _read_end(value: Any) -> Any:
 
 
 def spell_end(value: float) -> float | str:
-    """An end of a window as JSON can have it."""
+    """Return an end of a window as JSON can express it: infinities as text."""
     return value if math.isfinite(value) else str(value)
 
 
@@ -69,21 +69,21 @@ Demos = Annotated[Literal["one", "all"] | int, PlainValidator(_as_demos, json_sc
 
 
 class Sides(Section):
-    """Which source models' answers may be chosen, and which rejected: strong against weak models (Olmo 3)."""
+    """The source models whose answers may be chosen, and those whose answers may be rejected: strong against weak (Olmo 3)."""
 
     chosen: Annotated[list[str], Field(min_length=1)]
-    """Models whose answers may be chosen; their right answers alone become demos."""
+    """Models whose answers may be chosen; only their right answers become demos."""
     rejected: Annotated[list[str], Field(min_length=1)]
-    """Models whose answers may be rejected; one may stand in both lists."""
+    """Models whose answers may be rejected; a model may be in both lists."""
 
 
 class LengthDifference(Section):
-    """At most so much longer, in one of two units."""
+    """The largest difference in length, in one of two units."""
 
     chars: Annotated[int, Field(strict=True, ge=0)] | None = None
-    """Characters."""
+    """A number of characters."""
     tokens: Annotated[int, Field(strict=True, ge=0)] | None = None
-    """Tokens as each source counts them: every response must have them."""
+    """A number of tokens as each source counts them; every response must have a count."""
 
 
 def _kind_of_pairing(value: Any) -> str:
@@ -98,84 +98,85 @@ Pairing = Annotated[
 
 class Select(Section):
     allow_unjudged: Annotated[bool, Field(strict=True)] = False
-    """Let answers that neither a verifier nor a judge has looked at become demos; which one is decided by a hash."""
+    """Let answers that neither a verifier nor a judge has looked at become demos; a hash decides which one."""
     judge: str | None = None
-    """Which judge, where there are several: its name with or without the revision; mean_rank: all of them, by the mean over
+    """The judge to use if there are several: its name with or without the revision. mean_rank: all of them, by the mean over
     judges of the share of a prompt's other answers that an answer outscores (a tie counts half), from 0 to 1."""
     split: Literal["pairs_first", "share", "hash"] = "pairs_first"
-    """pairs_first: prompts with a valid pair -> DPO, other prompts with a right answer -> SFT. share: of the prompts with a
-    valid pair floor(sft_share x N) -> SFT in a stable hash order, the rest -> DPO. hash: every prompt whose own hash (of its
-    messages, 0 to 1) is below sft_share -> SFT, the others -> DPO, before any rule, which therefore moves none."""
+    """pairs_first: prompts with a valid pair -> DPO, other prompts with a right answer -> SFT. share: of the N prompts with a
+    valid pair, floor(sft_share x N) -> SFT in a stable hash order, the rest -> DPO. hash: every prompt whose hash (of its
+    messages, 0 to 1) is below sft_share -> SFT, the others -> DPO; this precedes all rules, so no rule moves a prompt."""
     sft_share: Share = 0.4
-    """Of the prompts, with split: share or hash; pairs_first does not read it."""
+    """The share of the prompts for SFT, with split: share or hash; pairs_first ignores it."""
     demos_per_prompt: Demos = "one"
-    """How many different right answers of a prompt become demos: the one with the highest score, so many of them, or all."""
+    """The number of different right answers per prompt that become demos: the one with the highest score, this many, or all."""
     pass_rate_min: Share | None = None
-    """Right answers count only where at least this share of the source's verified answers to the prompt is right: a right one
-    among many wrong ones may be luck, its steps wrong. Needs a verifier."""
+    """Right answers count only if at least this share of the source's verified answers to the prompt is right: a right one
+    among many wrong ones may be luck, with wrong steps. Needs a verifier."""
     pairing: Pairing = "same_source"
-    """same_source: both answers of a pair come from one source model (FuseChat-3.0). any_source: of any two; {chosen: [A, B],
-    rejected: [C]}: the chosen one of A or B, the rejected one of C, and one pair a prompt."""
+    """same_source: both answers of a pair come from one source model (FuseChat-3.0). any_source: from any two. {chosen: [A, B],
+    rejected: [C]}: the chosen one from A or B, the rejected one from C, and one pair per prompt."""
     target: str | None = None
-    """The source model that is trained on these data. Its own answers make the pairs (where pairing names sources: those), it
-    gives no demos, and each pair has the best right answer of the other sources beside it: triples for WRPO."""
+    """The source model that will be trained on these data. Pairs are made of its own answers (or of the sources that pairing
+    names), it gives no demos, and each pair gets the best right answer of the other sources: triples for WRPO."""
     search: Literal["extremes", "feasible"] = "extremes"
-    """extremes: the best right against the worst wrong answer, and no pair where these break a rule (FuseChat-3.0). feasible:
-    where they do, the right and the wrong answer with the largest margin that obeys the window and the rules about lengths."""
+    """extremes: the best right against the worst wrong answer, and no pair if these break a rule (FuseChat-3.0). feasible: if
+    they do, the right and the wrong answer with the largest margin that obeys the window and the rules about lengths."""
     per_prompt: Literal["one", "one_per_source"] = "one"
-    """one: the pair with the largest margin; one_per_source: each source's pair."""
+    """one: the pair with the largest margin; one_per_source: one pair of each source."""
     margin: Margin = None
-    """The window of chosen minus rejected score, both ends included: [low, high], or quantiles of the run's own margins
-    ({quantiles: [0.1, 0.9]}) for a judge whose scores have no scale of their own; null for no window."""
+    """The allowed chosen minus rejected score, both ends included: [low, high], or quantiles of the run's own margins
+    ({quantiles: [0.1, 0.9]}) for a judge whose scores have no fixed scale; null for no window."""
     length_adjust: Annotated[float, Field(strict=True, ge=0, le=1)] | None = None
-    """Take this share of the slope of scores on the logarithm of the answers' characters out of the scores that select, before
-    anything else; margins, and the window, are of what is left."""
+    """Subtract this share of the slope of scores on the logarithm of the answers' characters from the scores before selecting;
+    margins and the window use the adjusted scores."""
     length_tier: Annotated[float, Field(strict=True, gt=0, le=0.5)] | None = None
-    """The shortest of the nearly best answers against the longest of the nearly worst: those at most this share of the largest
-    margin away from the best and the worst."""
+    """Pair the shortest of the nearly best answers with the longest of the nearly worst: those whose scores are at most this
+    share of the largest margin away from the best and the worst."""
     length_ratio_max: Annotated[float, Field(strict=True, ge=1)] | None = None
-    """Keep pairs whose longer text has at most this many times the characters of the shorter."""
+    """Keep pairs whose longer text has at most this many times as many characters as the shorter."""
     length_difference_max: LengthDifference | None = None
-    """{chars: 400} or {tokens: 100}: the longer text has at most so much more than the shorter."""
+    """Keep pairs whose longer text exceeds the shorter by at most this much: {chars: 400} or {tokens: 100}."""
     length_bins: Annotated[float, Field(strict=True, gt=0)] | None = None
-    """Bin width of |ln(chosen/rejected characters)|: in each bin as many pairs with longer chosen as with longer rejected."""
+    """The bin width of |ln(chosen/rejected characters)|: each bin keeps as many pairs with a longer chosen as with a longer
+    rejected answer."""
     flags: Literal["obey", "ignore"] = "obey"
-    """obey: what people have excluded (datakit flag, datakit browse) is left out, before anything is ranked."""
+    """obey: what people have excluded (datakit flag, datakit browse) is left out before answers are ranked."""
 
     @property
     def sides(self) -> Sides | None:
-        """The source models whose answers may be chosen, and rejected; None where all may be both."""
+        """The source models whose answers may be chosen, and rejected; None if all may be both."""
         if isinstance(self.pairing, Sides):
             return self.pairing
         return Sides(chosen=[self.target], rejected=[self.target]) if self.target is not None else None
 
     @property
     def named_sources(self) -> dict[str, list[str]]:
-        """The source models that the rule speaks of, by the field that does."""
+        """The source models that the rule names, by field."""
         sides = self.pairing if isinstance(self.pairing, Sides) else None
         named = {"pairing.chosen": sides.chosen, "pairing.rejected": sides.rejected} if sides else {}
         return named | ({"target": [self.target]} if self.target is not None else {})
 
     @property
     def sft_below(self) -> float | None:
-        """Of split: hash, below which place a prompt serves SFT; None of the other splits."""
+        """With split: hash, the hash below which a prompt goes to SFT; None for the other splits."""
         return self.sft_share if self.split == "hash" else None
 
     @property
     def most_demos(self) -> int | None:
-        """The most demos a prompt may have; None for any number."""
+        """The largest number of demos per prompt; None for any number."""
         wanted = self.demos_per_prompt
         return {"one": 1, "all": None}[wanted] if isinstance(wanted, str) else wanted
 
     @property
     def scored_rules(self) -> list[str]:
-        """The fields that are set and mean nothing without a judge's scores."""
+        """The fields that are set and need a judge's scores."""
         names = ("margin", "length_adjust", "length_tier")
         return [name for name in names if getattr(self, name) is not None]
 
     @property
     def without_lengths(self) -> Select:
-        """The same rule without any control of lengths."""
+        """The same rule without control of lengths."""
         fields = ("length_adjust", "length_tier", "length_ratio_max", "length_difference_max", "length_bins")
         return self.model_copy(update=dict.fromkeys(fields))
 

@@ -1,4 +1,4 @@
-"""Sections of a recipe that say where prompts and answers come from. The doc of a field is the string under it."""
+"""The sections of a recipe that say where prompts and answers come from. The doc of a field is the string under it."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ class FilePrompts(Located):
 
     type: Literal["file"]
     path: Name
-    """JSON Lines, a JSON array, CSV, TSV (each also as .gz) or Parquet; several files by a pattern: data/*.jsonl."""
+    """A file of JSON Lines, a JSON array, CSV, TSV (each also as .gz) or Parquet; or a pattern: data/*.jsonl."""
     columns: Columns = {}
-    """Our name: the file's name. Ours are prompt or messages, prompt_id, reference, solution, test_style, entry_point,
-    category, choices for domain mcq, knowledge for domain dialogue (the entities of a row, where no file has them all).
-    A dot leads into a column of objects or a list: meta.question, tests.0. Of a list of names a prompt gets the texts one below
-    the other, a reference an object with all of them, choices a list."""
+    """Our name: the file's name. Our names are prompt or messages, prompt_id, reference, solution, test_style, entry_point,
+    category, choices for domain mcq, knowledge for domain dialogue (the entities of a row, if there is no file of all). A dot
+    leads into a column of objects or a list: meta.question, tests.0. With a list of names, prompt gets their texts one below
+    the other, reference an object of them, choices a list."""
     template: RowTemplate | None = None
-    """The user's message, with {column} for what a column of the file holds; by default the prompt as it is. {choices} and
-    {shuffled_choices} are the choices, one a line with its letter; {choices:(A) } writes the letters so."""
+    """The user's message, with {column} for a column of the file; by default the prompt alone. {choices} and {shuffled_choices}
+    are the choices, one per line with its letter; {choices:(A) } sets how the letters are written."""
     where: Where = {}
-    """Which rows are read, by columns of the file: {level: Level 5, subject: [algebra, geometry], date: {since: 2024-07-01,
+    """The rows that are read, by columns of the file: {level: Level 5, subject: [algebra, geometry], date: {since: 2024-07-01,
     before: 2024-11-01}}."""
     on_bad_row: OnBadRow = None
-    """A row that cannot be used is dropped and counted, or stops the build. By default what has nothing where something must be
-    is dropped, and what is wrong stops the build."""
+    """Whether a row that cannot be used is dropped and counted, or stops the build. By default a row that lacks a needed value
+    is dropped, and a row with a wrong value stops the build."""
 
     def locate(self, folder: Path) -> None:
         self._location = in_folder(folder, self.path)
@@ -60,9 +60,10 @@ class HubPrompts(Located):
 
     type: Literal["hub"]
     dataset: Name
-    """A dataset's name on the hub, or a local folder, for `datasets.load_dataset`. A copy in $DATAKIT_DATA is read first."""
+    """The name of a dataset on the hub, or a local folder, for `datasets.load_dataset`. A copy in $DATAKIT_DATA is
+    preferred."""
     config: Configs = None
-    """The dataset's configuration, or several, one after the other."""
+    """The dataset's configuration, or several, which are read in order."""
     split: Name = "train"
     """The dataset's split."""
     revision: str | None = None
@@ -79,16 +80,16 @@ PromptSource = Annotated[FilePrompts | HubPrompts, Field(discriminator="type")]
 FinishReasons = list[Name]
 Residue = Literal["keep", "strip", "drop"]
 RESIDUE: tuple[Residue, ...] = get_args(Residue)
-"""What is done with answers that have residue (tables/residue.py). strip: exports leave template tokens and role headers at
-both ends of answers out, and empty thoughts; drop: answers with residue of any kind are neither chosen nor rejected."""
+"""What is done with answers that have residue (tables/residue.py). strip: exports remove template tokens and role headers at
+both ends of answers, and empty thoughts; drop: answers with residue of any kind are neither chosen nor rejected."""
 ForceReasoning = Annotated[bool, Field(strict=True)]
 
 
 class Price(Section):
     input: Annotated[float, Field(strict=True, ge=0)] = 0.0
-    """Per million tokens of prompts."""
+    """The price per million prompt tokens."""
     output: Annotated[float, Field(strict=True, ge=0)] = 0.0
-    """Per million tokens of answers; both in whatever currency."""
+    """The price per million tokens of answers; both in any one currency."""
 
 
 PromptColumn = Literal["category", "source"]
@@ -97,34 +98,34 @@ SamplingBy = Annotated[Mapping[PromptColumn, Annotated[Mapping[Name, Sampling], 
 
 
 class Sampled(Section):
-    """What every source shares that answers prompts."""
+    """The fields that all sources that answer prompts share."""
 
     model: Name
-    """The name that requests ask for; for `serve` a hub id or a model folder, for `local` a model folder (see `folder`)."""
+    """The model's name in requests; for `serve` a hub id or a model folder, for `local` a model folder (see `folder`)."""
     revision: Name | None = None
-    """The model's commit, tag or branch; of a model folder by default a digest of its files. Part of a response's id."""
+    """The model's commit, tag or branch; for a model folder by default a digest of its files. It is part of a response's id."""
     n: Annotated[int, Field(strict=True, ge=0)] = 1
-    """Independent samples a prompt. With a probe section 0: it gives no answers, and only reads texts."""
+    """Independent samples per prompt. 0 (with a probe section): the source only reads texts and gives no answers."""
     system: str | None = None
-    """A system prompt put in front of every prompt of this source."""
+    """A system prompt that is put in front of every prompt of this source."""
     template: PromptTemplate | None = None
-    """What this source is asked in the place of what the user asks last, which {prompt} stands for."""
+    """The text that replaces the user's last message for this source; {prompt} is that message."""
     prefill: Name | None = None
-    """How every answer of this source begins: the server goes on behind it, and the stored text is both together."""
+    """The beginning of every answer of this source: the server continues it, and both together are stored."""
     sampling: Sampling = Sampling()
-    """What requests say of sampling."""
+    """The sampling fields of requests."""
     sampling_by: SamplingBy = {}
-    """What is otherwise for some prompts: {category: {writing: {temperature: 0.7}}}, or {source: {FILE: {...}}} by where a
-    prompt comes from. What it leaves out is as in sampling."""
+    """Different sampling for some prompts: {category: {writing: {temperature: 0.7}}}, or {source: {FILE: {...}}} by the origin
+    of a prompt. Fields that it leaves out are as in sampling."""
     price: Price = Price()
-    """What the model's tokens cost, for budgets and --dry-run."""
+    """The price of the model's tokens, for budgets and --dry-run."""
     complete: FinishReasons = []
-    """Finish reasons of this server that mean that the model had ended, beside those that are documented to: [done]."""
+    """Finish reasons by which this server says that an answer is complete, beside the documented ones: [done]."""
     residue: Residue = "keep"
-    """strip: exports leave template tokens at the ends of answers out; drop: answers with residue are not used."""
+    """strip: exports remove template tokens at the ends of answers; drop: answers with residue are not used."""
     force_reasoning: ForceReasoning = False
-    """true: the chat template opens a thought, and the server leaves it in the text: then a text without the tag that ends it
-    is a thought that never ended. Not for models that think only sometimes."""
+    """true: the chat template opens a thought, and the server leaves the thought in the text, so a text without the closing tag
+    is a thought that never ended. Do not use it for models that think only sometimes."""
 
     @property
     def requested_model(self) -> str:
@@ -133,17 +134,17 @@ class Sampled(Section):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a request says beside model, messages, n and seed."""
+        """The fields of a request beside model, messages, n and seed."""
         return self.sampling.model_dump(exclude_none=True)
 
     @property
     def sent(self) -> dict[str, Any]:
-        """Of the settings, those that reach the model, as the `sampling` column has them."""
+        """The settings that reach the model, as in the `sampling` column."""
         return self.settings
 
     @property
     def sampling_text(self) -> str:
-        """The `sampling` column: the canonical JSON of everything but the messages, the model and n that shapes an answer."""
+        """The `sampling` column: canonical JSON of everything that shapes an answer except the messages, the model and n."""
         settings = dict(self.sent)
         if self.system is not None:
             settings["system"] = self.system
@@ -154,7 +155,8 @@ class Sampled(Section):
         return canonical_json(settings)
 
     def asked(self, messages: Messages) -> Messages:
-        """What this source is asked for a prompt: its system prompt in front, its template around what the user asks last."""
+        """Return the messages that this source gets for a prompt: with its system prompt, and its template around the last
+        one."""
         if self.template is not None:
             *before, last = messages
             messages = [*before, {"role": last["role"], "content": fill(self.template, {"prompt": last["content"]})}]
@@ -162,7 +164,7 @@ class Sampled(Section):
 
     @property
     def ways(self) -> list[Way]:
-        """The ways in which this source is asked, the usual one first; one for all prompts where there is no sampling_by."""
+        """The ways in which this source is asked, the usual one first; only that one without sampling_by."""
         if not self.sampling_by:
             return [Way(self)]
         ((column, by_value),) = self.sampling_by.items()
@@ -178,46 +180,46 @@ class Sampled(Section):
 
 
 class Way(NamedTuple):
-    """One of the ways in which a source is asked, and the prompts that are asked so."""
+    """One of the ways in which a source is asked, and the prompts that it is for."""
 
     source: Sampled
-    """With this way's sampling alone."""
+    """The source with this way's sampling only."""
     column: PromptColumn | None = None
     values: list[str] = []
     others: bool = False
 
     @property
     def asks(self) -> dict[str, Any] | None:
-        """As the table of sources has it."""
+        """The way as in the table of sources."""
         return None if self.column is None else {"column": self.column, "values": self.values, "others": self.others}
 
 
 class BatchOptions(Section):
-    """With `request: batch`: what the vendor's batch interface takes. The defaults are OpenAI's."""
+    """The limits of the vendor's batch interface, with `request: batch`. The defaults are OpenAI's."""
 
     max_lines: Annotated[int, Field(strict=True, ge=1)] = 50_000
-    """Lines of one file, and so requests of one batch."""
+    """The maximum number of lines per file, which is the number of requests per batch."""
     max_mb: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = 200.0
-    """Megabytes (10^6 bytes) of one file."""
+    """The maximum size of a file in megabytes (10^6 bytes)."""
     window: Name = "24h"
-    """The batch's completion_window. Lines that are not answered by then expire; the next build asks for them again."""
+    """The batch's completion_window. Lines without an answer by then expire; the next build requests them again."""
     url: Annotated[str, Field(pattern="^/")] = "/v1/chat/completions"
-    """The path of a line's request, which is the batch's `endpoint`, too."""
+    """The path of each line's request, and the batch's `endpoint`."""
     poll_s: Annotated[float, Field(strict=True, gt=0)] = 60.0
-    """Seconds between two looks at batches that run."""
+    """Seconds between two checks of running batches."""
 
 
 class Requested(Sampled, Requests):
-    """What the two kinds of source that answer requests share."""
+    """The fields that both kinds of source behind a server share."""
 
     request: Literal["n", "single", "auto", "batch"] = "auto"
-    """n: one request asks for all samples; single: one request a sample; auto: n until a server is seen to ignore it.
-    batch (endpoint only): one line a sample, in files that go through the vendor's batch interface."""
+    """n: one request for all samples of a prompt; single: one request per sample; auto: n, until a server turns out to ignore
+    it. batch (endpoint only): one line per sample, in files for the vendor's batch interface."""
     tokenizer: Name | None = None
-    """Where its tokenizer.json is, for `probe`: a folder, or a repository of the hub (owner/name@revision). By default the
-    model's own."""
+    """Where the model's tokenizer.json is, for `probe`: a folder, or a repository on the hub (owner/name@revision). By default
+    that of the model."""
     extra_body: ExtraBody = {}
-    """Further request fields: repetition_penalty, top_k, chat_template_kwargs, ..."""
+    """More request fields: repetition_penalty, top_k, chat_template_kwargs, ..."""
 
     @model_validator(mode="after")
     def _own_fields(self) -> Requested:
@@ -237,7 +239,7 @@ class Requested(Sampled, Requests):
 class EndpointSource(Requested, Endpoint):
     type: Literal["endpoint"]
     batch: BatchOptions = BatchOptions()
-    """With request: batch."""
+    """Settings for request: batch."""
 
     @model_validator(mode="after")
     def _one_vendor(self) -> EndpointSource:
@@ -251,28 +253,29 @@ class ServeSource(Requested, Weights):
     engine: Literal["transformers", "vllm"]
     """transformers: `transformers serve` of the `local` extra; vllm: a vLLM installation."""
     python: str | None = None
-    """Another environment's Python interpreter, where the engine is installed there."""
+    """The Python interpreter of another environment, if the engine is installed there."""
     dtype: Name | None = None
     """The server's --dtype: bfloat16, float32, auto, ...; by default its own choice."""
     tensor_parallel_size: Annotated[int, Field(strict=True, ge=1)] | None = None
-    """vLLM: over how many GPUs one copy of the model is spread."""
+    """vLLM: the number of GPUs for one copy of the model."""
     args: list[str] = []
     """More command-line arguments for the server."""
     env: dict[str, str] = {}
-    """Environment variables of the server: {CUDA_VISIBLE_DEVICES: '0,1'}. They are in recipe.json: no secrets here."""
+    """Environment variables of the server: {CUDA_VISIBLE_DEVICES: '0,1'}. They are stored in recipe.json: no secrets here."""
     pass_env: list[Name] = []
-    """Names of variables of yours that the server gets although they look like secrets: [HF_TOKEN]. Others it does not get."""
+    """Names of your environment variables that look like secrets and that the server gets anyway: [HF_TOKEN]."""
     together: Annotated[bool, Field(strict=True)] = True
-    """true: runs beside the other servers. false: runs alone, after them: start, sample, stop, then the next such source."""
+    """true: runs together with the other servers. false: runs alone, after them: start, sample, stop, then the next such
+    source."""
     restarts: Annotated[int, Field(strict=True, ge=0)] = 2
-    """How often a server that dies while it is sampled from is started again."""
+    """How often a server that dies during sampling is started again."""
     start_timeout_s: Annotated[float, Field(strict=True, gt=0)] = 600.0
-    """How long the server may take until it answers."""
+    """Seconds that the server may take until it answers."""
 
     @model_validator(mode="after")
     def _can_prefill(self) -> ServeSource:
         if self.prefill is not None and self.engine == "transformers":
-            raise ValueError("prefill: `transformers serve` cannot go on with an answer that was begun; use engine: vllm")
+            raise ValueError("prefill: `transformers serve` cannot continue a given answer; use engine: vllm")
         return self
 
     _interpreter: Path | None = PrivateAttr(None)
@@ -301,10 +304,10 @@ class ServeSource(Requested, Weights):
 
 
 class LocalSampling(Sampling):
-    """What is left out has no effect: without a temperature it is 1, whatever the model's generation_config.json says."""
+    """Sampling in this process. The model's generation_config.json is ignored: without a temperature it is 1."""
 
     top_k: Annotated[int, Field(strict=True, ge=1)] | None = None
-    """Only so many of the likeliest tokens; of them top_p takes its share."""
+    """Sample from this many of the likeliest tokens; top_p applies to these."""
 
 
 class LocalSource(Sampled, Weights):
@@ -312,12 +315,12 @@ class LocalSource(Sampled, Weights):
     sampling: LocalSampling = LocalSampling()
     sampling_by: Annotated[Mapping[PromptColumn, Annotated[Mapping[Name, LocalSampling], OneOrMore]], Field(max_length=1)] = {}
     dtype: Literal["float16", "bfloat16", "float32", "float64"] | None = None
-    """What is computed in; by default the checkpoint's own on a GPU, float32 on a CPU."""
+    """The dtype of the computation; by default the checkpoint's own on a GPU, float32 on a CPU."""
     devices: list[Name] = []
-    """[cuda:0, cuda:1], [cpu, cpu], ...: a worker each. By default one on every GPU; where there is none, one on the CPU for
-    each core if the model is small, else one with all cores."""
+    """One worker per entry: [cuda:0, cuda:1], [cpu, cpu], ... By default one per GPU; without a GPU, one per CPU core for a
+    small model, else one with all cores."""
     batch_size: Annotated[int, Field(strict=True, ge=1)] = 256
-    """Samples that are generated together by a worker; halved where its memory does not suffice."""
+    """Samples that a worker generates together; halved if its memory runs out."""
 
 
 class ResponsesSource(Located):
@@ -328,20 +331,21 @@ class ResponsesSource(Located):
     split: Name = "train"
     revision: str | None = None
     columns: Columns = {}
-    """Our name: the file's name. Ours are text, model, sample_index, prompt_id, prompt or messages, reference, score, ..."""
+    """Our name: the file's name. Our names are text, model, sample_index, prompt_id, prompt or messages, reference, score,
+    ..."""
     template: RowTemplate | None = None
-    """As of a file of prompts, for the prompts that the rows bring."""
+    """As for a file of prompts; it applies to the prompts of the rows."""
     where: Where = {}
     on_bad_row: OnBadRow = None
     model: Name | None = None
-    """The source model, where all rows come from one and no column says it."""
+    """The source model, if all rows come from one and no column names it."""
     complete: FinishReasons = []
-    """Values of `finish_reason` that mean that the answer is complete, beside those that are documented to: [done]."""
+    """Values of `finish_reason` that mean that an answer is complete, beside the documented ones: [done]."""
     residue: Residue = "keep"
     force_reasoning: ForceReasoning = False
-    """true: every text begins within a thought, and one without the tag that ends it is a thought that never ended."""
+    """true: every text begins inside a thought, and a text without the closing tag is a thought that never ended."""
     judge: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]*$")] | None = None
-    """Who gave the column `score`; these scores are imported under this name, with the file's digest as its version."""
+    """The judge of the column `score`; the scores are imported under this name, with the file's digest as its version."""
 
     @property
     def name(self) -> str:
@@ -357,7 +361,7 @@ class ResponsesSource(Located):
         if (self.path is None) == (self.dataset is None):
             raise ValueError("a responses source has either path or dataset")
         if self.judge is None and "score" in self.columns:
-            raise ValueError("columns.score needs a name for who gave the scores: judge: NAME")
+            raise ValueError("columns.score needs the name of the judge that gave the scores: judge: NAME")
         if self.judge == "mean_rank":
             raise ValueError("judge: 'mean_rank' means all judges in select.judge; give another name")
         return self

@@ -1,8 +1,8 @@
 """Templates: how a row's columns, or a prompt, become the message that models are asked.
 
-`{question}` stands for a column. `{choices}` stands for the choices of a question of multiple choice, one a line with its
-letter, `{shuffled_choices}` for the same in an order that a hash decides; `{choices:(A) }` says how the letter is written.
-`{{name}}` is the text `{name}`; all other braces are text, so `\\boxed{}` needs no care.
+`{question}` is replaced by a column. `{choices}` is replaced by the choices of a multiple-choice question, one per line with
+its letter, `{shuffled_choices}` by the same in an order that a hash decides; `{choices:(A) }` says how the letter is written.
+`{{name}}` is the text `{name}`; all other braces are ordinary text, so `\\boxed{}` needs no escape.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class Placeholder(NamedTuple):
 
 
 def placeholders(template: str) -> Iterator[Placeholder]:
-    """Those of a template, in its order."""
+    """Yield the placeholders of a template in order."""
     for found in _PLACEHOLDER.finditer(template):
         if found[2] is not None:
             yield Placeholder(found[2], found[3])
 
 
 def fill(template: str, values: Mapping[str, str | Sequence[str]]) -> str:
-    """The template's text with the values in it; the choices among them are lists. KeyError for a name without a value."""
+    """Return the template filled with the values; values of choices are lists. KeyError for a name without a value."""
 
     def filled(found: re.Match[str]) -> str:
         if found[1] is not None:
@@ -46,19 +46,19 @@ def fill(template: str, values: Mapping[str, str | Sequence[str]]) -> str:
 
 
 def lettered(choices: Sequence[str], form: str = _FORM) -> str:
-    """The choices, one a line; `form` is what stands before the first, and its A the letter."""
+    """Return the choices, one per line. `form` is the text before the first choice, and its A the letter."""
     letters = ascii_uppercase[: len(choices)]
     return "\n".join(f"{form.replace('A', letter)}{choice}" for letter, choice in zip(letters, choices, strict=True))
 
 
 def _as_row_template(template: str) -> str:
     if not any(placeholders(template)):
-        raise ValueError("a template needs a {column} of the file in it")
+        raise ValueError("a template must contain a {column} of the file")
     for name, form in placeholders(template):
         if form is not None and name not in CHOICES:
-            raise ValueError(f"{{{name}:{form}}}: only {' and '.join(CHOICES)} are written in a form; write {{{name}}}")
+            raise ValueError(f"{{{name}:{form}}}: only {' and '.join(CHOICES)} can have a form; write {{{name}}}")
         if form is not None and form.count("A") != 1:
-            raise ValueError(f"{{{name}:{form}}}: the form is what stands before the first choice, with one A: (A) or A.")
+            raise ValueError(f"{{{name}:{form}}}: the form is the text before the first choice and contains one A: (A) or A.")
     return template
 
 
@@ -66,15 +66,15 @@ def _as_prompt_template(template: str) -> str:
     found = [*placeholders(template)]
     if unknown := [name for name, form in found if name != "prompt" or form is not None]:
         raise ValueError(
-            f"a source's template has {{prompt}} only, which stands for what the user asks; {{{{{unknown[0]}}}}} is the text "
+            f"a source's template knows only {{prompt}}, the user's message; write {{{{{unknown[0]}}}}} for the text "
             f"{{{unknown[0]}}}"
         )
     if not found:
-        raise ValueError("a source's template needs {prompt} in it, which stands for what the user asks")
+        raise ValueError("a source's template must contain {prompt}, the user's message")
     return template
 
 
 RowTemplate = Annotated[str, AfterValidator(_as_row_template)]
-"""A row's columns -> the user's message."""
+"""A template that makes the user's message from a row's columns."""
 PromptTemplate = Annotated[str, AfterValidator(_as_prompt_template)]
-"""What the user asks last -> the same as one source is asked it."""
+"""A template that makes the message to one source from the user's last message."""

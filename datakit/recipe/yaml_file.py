@@ -1,4 +1,4 @@
-"""YAML files that a user writes: recipes, benchmarks, judges, sources."""
+"""Reading of YAML files that a user writes: recipes, benchmarks, judges, sources."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datakit.errors import RecipeError
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that a mapping has twice: YAML's libraries take the last one without a word."""
+    """A loader that refuses a key that occurs twice in a mapping; PyYAML silently takes the last one."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -19,25 +19,25 @@ class _Loader(yaml.SafeLoader):
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if (key.tag, key.value) in lines:
                 first = lines[key.tag, key.value]
-                said = f"'{key.value}' stands here a second time (the first is in line {first}); leave one out"
+                said = f"'{key.value}' appears here a second time (the first is in line {first}); leave one out"
                 raise yaml.composer.ComposerError(problem=said, problem_mark=key.start_mark)
             lines[key.tag, key.value] = key.start_mark.line + 1
         return node
 
 
 def read_yaml(path: Path, what: str) -> Any:
-    """What stands in a file. RecipeError where it cannot be read as `what` (a recipe), with line and column."""
+    """Return the content of a YAML file. RecipeError, with line and column, if it cannot be read as `what` ("a recipe")."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else error
         raise RecipeError(f"{path}: cannot be read as {what}: {said or error}") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that there is not
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: an impossible date
         raise RecipeError(f"{path}: {_said(error)}") from error
 
 
 def _said(error: Exception) -> str:
-    """Line and column, what is wrong, and below it the line with a mark under the column."""
+    """Return line and column, what is wrong, and below it the line with a mark under the column."""
     mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
     if not isinstance(error, yaml.MarkedYAMLError) or mark is None:
         return f"not valid YAML: {' '.join(str(error).split())}"

@@ -1,1 +1,1 @@
-"""What a person sees in a terminal. Files here get data, and ask no run anything."""
+"""Drawing for the terminal. The files here are given data and never query a run."""

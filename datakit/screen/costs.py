@@ -1,4 +1,4 @@
-"""Draws what the samples of a run took, and what a build would ask for."""
+"""Draws what the samples of a run cost, and what a build would request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEAST_NAME = 14
 
 @dataclass(frozen=True)
 class Line:
-    """A source, or a sum, in a table."""
+    """A source, or the sum, as a row of the table."""
 
     name: str
     cells: list[str]
@@ -31,7 +31,8 @@ class Line:
 
 
 def draw_spending(spending: Sequence[SourceSpent], this_build: Progress, console: Console) -> None:
-    """A line a source over all builds of the run, their sum, and this build's where that is less. Nothing for no samples."""
+    """Draw one line per source over all builds of the run, the sum, and this build's if that is less; nothing without
+    samples."""
     if not any(source.n_responses for source in spending):
         return
     priced, written = any(source.cost is not None for source in spending), _written(console)
@@ -77,7 +78,7 @@ def draw_spending(spending: Sequence[SourceSpent], this_build: Progress, console
 
 
 def draw_plan(plan: Plan, console: Console) -> None:
-    """What a build would ask for; what is only roughly known is marked, and said how it is known."""
+    """Draw what a build would request; estimates are marked, and a line says where they come from."""
     title = f"dry run of {counted(plan.prompts, 'prompts')}; nothing was asked or written"
     priced = any(source.cost is not None for source in plan.sources)
     names = short_names([source.source for source in plan.sources])
@@ -91,7 +92,7 @@ def draw_plan(plan: Plan, console: Console) -> None:
 
 
 def _amounts(sources: Sequence[SourcePlan], priced: bool, console: Console) -> list[str]:
-    """What the sources together are to give; with what is known of it: about, at least, at most."""
+    """Return the totals of all sources as text, each marked as about, at least or at most if it is not exact."""
     written = _written(console)
     about, least, most = ("~", ">=", "<=") if console.options.ascii_only else ("~", "≥", "≤")
     asked = [source for source in sources if source.missing]
@@ -106,17 +107,20 @@ def _amounts(sources: Sequence[SourcePlan], priced: bool, console: Console) -> l
 
 
 def _remarks(plan: Plan, names: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """How the numbers are known, and whether budgets hold; with their styles."""
+    """Yield lines, with their styles, that say where the numbers come from and whether budgets suffice."""
     asked = [source for source in plan.sources if source.missing]
     in_batches = [one for one in asked if one.in_batches]
     by_run = [one for one in asked if one.prompt_tokens_by == "run"]
     rough = [one for one in asked if one.prompt_tokens_by == "characters"]
     known = {way: [one for one in asked if one.completion_tokens_by == way] for way in ("run", "max_tokens", "unknown")}
     for what, sources in (
-        ("requests: at least; a server that ignores n is asked once a sample", [one for one in asked if one.requests_at_least]),
-        ("batches: at the source's own price; write there what the vendor takes for batches", in_batches),
+        (
+            "requests: at least; a server that ignores n is asked once per sample",
+            [one for one in asked if one.requests_at_least],
+        ),
+        ("batches: at the source's own price; set that to the vendor's price for batches", in_batches),
         ("tokens in: as this run's requests to the model took", by_run),
-        ("tokens in: rough, 4 characters a token (1.5 of Chinese, Japanese and Korean)", rough),
+        ("tokens in: rough, 4 characters per token (1.5 of Chinese, Japanese and Korean)", rough),
         ("tokens out: the mean of this run's answers", known["run"]),
         ("tokens out: at most, max_tokens for each answer", known["max_tokens"]),
         ("tokens out: cannot be told without max_tokens", known["unknown"]),
@@ -126,7 +130,10 @@ def _remarks(plan: Plan, names: dict[str, str]) -> Iterator[tuple[str, str]]:
             yield what + who, "dim"
     for source in plan.sources:
         if source.refused:
-            yield f"{names[source.source]}: {source.refused:,} failed for good before; --retry-failures asks again", "yellow"
+            yield (
+                f"{names[source.source]}: {source.refused:,} failed permanently before; --retry-failures retries them",
+                "yellow",
+            )
     for one in plan.judging:
         out = "?" if one.completion_tokens is None else f"at most {number(one.completion_tokens)}"
         cost = "" if one.cost is None else f", at most {money(one.cost)}"
@@ -135,7 +142,7 @@ def _remarks(plan: Plan, names: dict[str, str]) -> Iterator[tuple[str, str]]:
     for judge, n_answers in plan.judged.items():
         if not n_answers:
             continue
-        yield f"{judge} is asked about {counted(n_answers, 'answers')} at most; no sum or budget has that", "dim"
+        yield f"{judge} is asked about {counted(n_answers, 'answers')} at most; not part of any sum or budget", "dim"
     for reading in plan.readings:
         if reading.missing:
             yield _reading(reading), "dim"
@@ -151,14 +158,14 @@ def _reading(plan: ReadingPlan) -> str:
     where = "here" if plan.way == "local" else "on its server"
     texts, tokens = counted(plan.missing, "texts"), counted(plan.prompt_tokens, "tokens")
     who = shorten_name(plan.model, NAME_CHARS)
-    return f"probe: {who} reads {texts}{most} {where}, roughly {tokens}{cost}; no sum or budget has that"
+    return f"probe: {who} reads {texts}{most} {where}, roughly {tokens}{cost}; not part of any sum or budget"
 
 
 # ------------------------------------------------------------------------------------------------------------------- pieces
 
 
 def _draw(title: str, titles: Sequence[str], lines: Sequence[Line], console: Console) -> None:
-    """Names on the left, shortened to what numbers leave of the terminal."""
+    """Return a table with names on the left, shortened to the width that the numbers leave."""
     console.print(Text(title, style="bold"))
     if not lines:
         return
@@ -175,5 +182,5 @@ def _draw(title: str, titles: Sequence[str], lines: Sequence[Line], console: Con
 
 
 def _written(console: Console) -> Callable[[int], str]:
-    """How tokens are written: in short where there is little room."""
+    """Return the function that writes numbers of tokens: abbreviated if there is little room."""
     return number if console.width >= NARROW else compact

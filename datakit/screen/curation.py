@@ -1,4 +1,4 @@
-"""What curation did, for a terminal: before and after, reasons, how near the rest comes to benchmarks, samples."""
+"""Draws what curation did: prompts before and after, reasons, how near the rest is to benchmarks, samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHOWN_CHARS = 200  # of a prompt
 
 
 def draw_curation(curation: Curation | None, ink: Ink, n_samples: int) -> Iterator[RenderableType]:
-    """Its parts, with so many samples a reason."""
+    """Yield the parts of the drawing, with at most this many samples per reason."""
     if curation is None:
         return
     gone = percent(curation.before - curation.after, curation.before)
@@ -38,7 +38,7 @@ def draw_curation(curation: Curation | None, ink: Ink, n_samples: int) -> Iterat
 
 
 def print_curation(curation: Curation | None, console: Console) -> None:
-    """On stdout, with all samples."""
+    """Print the drawing on stdout, with all samples."""
     if curation is None:
         console.print("the recipe's curate section names nothing that drops a prompt: filters, duplicates, decontaminate")
     for part in draw_curation(curation, Ink(console.options.ascii_only), n_samples=10):

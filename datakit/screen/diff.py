@@ -1,4 +1,4 @@
-"""Two selections side by side, on a terminal."""
+"""Draws two selections side by side."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LISTED = 20  # changes
 
 
 def draw_diff(diff: Diff, console: Console) -> None:
-    """Before and after, what moved, a few changed pairs as text, and the first changes."""
+    """Print both selections, what moved, a few changed pairs as text, and the first changes."""
     ink = Ink(console.options.ascii_only)
     for part in (*_numbers(diff, ink), *_moved(diff), *_sources(diff, ink)):
         console.print(part)
@@ -63,7 +63,7 @@ def _values(side: Selection) -> list[str]:
 
 
 def _excluded(side: Selection) -> str:
-    """A dash where nobody has said anything."""
+    """Return the number of flags as text; a dash if there are none."""
     return ", ".join(counted(n, what) for what, n in (side.excluded or {}).items() if n) or "-"
 
 

@@ -1,4 +1,4 @@
-"""Draws what an evaluation found: a table a benchmark, and flips side by side."""
+"""Draws an evaluation: one table per benchmark, and flips side by side."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHOWN_CHARS = 600  # of a text in a flip
 
 
 def draw(evaluation: Evaluation, console: Console) -> None:
-    """Print it."""
+    """Print an evaluation."""
     ink = Ink(console.options.ascii_only)
     for results in evaluation.benchmarks:
         console.print(ink.text(f"\n{results.benchmark}", "bold").append(ink.text(_facts(results), "dim")))
@@ -96,7 +96,7 @@ def _figures(published: Sequence[Figure]) -> str:
 
 
 def _unknown(score: Score, full: float) -> str:
-    """What is not known of a model's answers, and what it would be at worst and at best."""
+    """Yield a line for each model with answers that are not judged: why, and the worst and best possible score."""
     causes = {
         "no_verdict": "without a verdict",
         "failed": "failed",
@@ -165,7 +165,7 @@ def _said_of(side: Side) -> str:
 
 
 def points(value: float | None) -> str:
-    """A share as percent.
+    """Return a share as percent.
 
     >>> points(0.8537)
     '85.4'

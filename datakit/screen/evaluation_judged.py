@@ -1,4 +1,4 @@
-"""Draws what a judge says of the models under test, and how far to trust the judge."""
+"""Draws a judge's verdicts on the models under test, and how far to trust the judge."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = {"win_rate": "win rate", "lc_win_rate": "LC win rate", "grade": "grade"}
 
 
 def scores_of(results: Results, ink: Ink) -> RenderableType:
-    """A line a model, with the published form of error where that is another."""
+    """Draw one line per model, with the error in its published form if that differs."""
     compares, controls = results.metric != "grade", results.metric == "lc_win_rate"
     shown = [name for name in ENDINGS if name in ALWAYS or any(score.endings.get(name) for score in results.scores)]
     published = any(score.published for score in results.scores)
@@ -56,27 +56,28 @@ def scores_of(results: Results, ink: Ink) -> RenderableType:
 
 
 def remarks_of(judging: Judging, metric: str, ink: Ink) -> Iterator[Text]:
-    """Who judged, whether figures compare, and what the judge prefers that is no merit."""
+    """Print who judged, whether the figures are comparable, and the judge's biases."""
     against = "" if judging.baseline is None else f", against {judging.baseline}"
     prompt = "the published prompt" if judging.prompt_is_published else "our own prompt"
     yield ink.text(f"judge {judging.judge}, {prompt}{against}: {counted(judging.judgements, 'judgements')}", "dim")
     if not judging.is_published:
-        yield ink.text("published figures are of another judge, prompt or baseline, and do not compare", "dim")
+        yield ink.text("published figures have another judge, prompt or baseline, and are not comparable", "dim")
     if judging.unreadable or judging.failed:
         yield ink.text(
-            f"{judging.unreadable:,} judgements without a verdict, {judging.failed:,} failed: left out, and no ties", "yellow"
+            f"{judging.unreadable:,} judgements without a verdict, {judging.failed:,} failed: left out, not counted as ties",
+            "yellow",
         )
     if judging.first is not None:
         yield _preference("position: the judge prefers the answer that is shown first", judging.first, ink)
     if judging.longer is not None:
         yield _preference("length: the judge prefers the longer answer", judging.longer, ink)
     if metric == "lc_win_rate":
-        how = "with AlpacaEval's gamed baselines and difficulties" if judging.length_control == "published" else "lengths alone"
-        yield ink.text(f"LC: were the answers as long as the baseline's ({how})", "dim")
+        how = "with AlpacaEval's gamed baselines and difficulties" if judging.length_control == "published" else "lengths only"
+        yield ink.text(f"LC: as if the answers were as long as the baseline's ({how})", "dim")
 
 
 def _preference(what: str, share: Share, ink: Ink) -> Text:
-    """In yellow where chance alone does not make it."""
+    """Return a bias as a line with its style: yellow if it is unlikely to be chance."""
     clear = share.low is not None and share.high is not None and not share.low <= 0.5 <= share.high
     value, interval = _share(share, 100.0)
     return ink.text(
@@ -117,7 +118,7 @@ def _chars(value: float | None) -> str:
 
 
 def written(value: float | None, full: float) -> str:
-    """A score as people write it: percent to a tenth, grades to a hundredth.
+    """Return a score as people write it: percent to a tenth, grades to a hundredth.
 
     >>> written(0.8537, 100.0), written(0.8537, 10.0)
     ('85.4', '8.54')

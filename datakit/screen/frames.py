@@ -21,13 +21,13 @@ MOST_ROWS = 200
 
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Lists and structs as JSON text, for formats that have neither."""
+    """Return the frame with lists and structs as JSON text, for formats that have neither."""
     nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
     return frame.with_columns(pl.struct(name).struct.json_encode().alias(name) for name in nested)
 
 
 def draw_table(frame: pl.DataFrame) -> None:
-    """Print a frame as a table; long texts fold, and at most MOST_ROWS rows are shown."""
+    """Print a frame as a table; long texts are folded, at most MOST_ROWS rows are shown."""
     table = Table(show_edge=False, header_style="bold")
     for name, dtype in frame.schema.items():
         table.add_column(name, justify="right" if dtype.is_numeric() else "left", overflow="fold")
@@ -41,7 +41,7 @@ def draw_table(frame: pl.DataFrame) -> None:
 
 
 def draw_upright(frame: pl.DataFrame) -> None:
-    """Each row on lines of its own: a name and its value, whole, and texts of several lines below their name."""
+    """Print each row on several lines: a name and its whole value; texts of several lines are below their name."""
     console, ink = Console(highlight=False, soft_wrap=True), Ink(Console().options.ascii_only)
     widest = max((len(name) for name in frame.columns), default=0)
     for number, row in enumerate(flat(frame).iter_rows(named=True), start=1):
@@ -55,7 +55,7 @@ def draw_upright(frame: pl.DataFrame) -> None:
 
 
 def draw_contents(contents: list[Readable]) -> None:
-    """Tables and views with their columns."""
+    """Print tables and views with their columns."""
     console = open_console(None)
     for one in contents:
         console.print(
@@ -68,7 +68,7 @@ def draw_contents(contents: list[Readable]) -> None:
 
 
 def write_frame(frame: pl.DataFrame, path: Path) -> None:
-    """As Parquet, CSV (lists and structs as JSON) or JSON Lines, by the file's name. BadInput where it cannot be written."""
+    """Write a frame as Parquet, CSV (lists and structs as JSON) or JSON Lines, by the file's suffix. BadInput if it cannot."""
     writers: dict[str, Callable[[Path], object]] = {
         ".parquet": frame.write_parquet,
         ".csv": flat(frame).write_csv,

@@ -1,4 +1,4 @@
-"""Draws what became of a prompt: its answers in one table, each with the rule that it was lost to."""
+"""Draws what became of a prompt: its answers in one table, each with the rule that left it out."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from datakit.screen.ink import Ink, room, table
 from datakit.tables import Row
 from datakit.wording import counted, decimal, number, share, short_names, shorten
 
-SHOWN_CHARS = 1_200  # of the prompt, and of its reference
+SHOWN_CHARS = 1_200  # of the prompt and of its reference
 STYLES = {"chosen": "green", "rejected": "red", "demo": "green"}
 
 
 def draw_lineage(lineage: Lineage, console: Console, texts: bool) -> None:
-    """Print it. `texts`: also every answer, whole."""
+    """Print a lineage. `texts`: also print every answer in full."""
     ink = Ink(console.options.ascii_only)
     prompt = lineage.prompt
     console.print(ink.text(prompt["prompt_id"], "bold"))
@@ -50,7 +50,7 @@ def draw_lineage(lineage: Lineage, console: Console, texts: bool) -> None:
 
 
 def _answers(lineage: Lineage, names: dict[str, str], ink: Ink) -> Table:
-    """One row an answer; a column that has nothing in any row is left out."""
+    """Return a table with one row per answer; empty columns are left out."""
     judges = sorted({judge for answer in lineage.answers for judge in answer["by_judge"]})
     columns: dict[str, list[Text]] = {"source": [], "what became of it": []}
     for answer in lineage.answers:
@@ -87,7 +87,7 @@ def _texts(lineage: Lineage, ink: Ink) -> Iterator[RenderableType]:
 
 def _candidate(row: Row) -> str:
     models = " against ".join(dict.fromkeys(filter(None, (row["model"], row["rejected_model"]))))
-    return f"{models or 'nobody'}: {'A pair. ' if row['lost'] is None else ''}{row['why']}"
+    return f"{models or 'no model'}: {'A pair. ' if row['lost'] is None else ''}{row['why']}"
 
 
 def _met(row: Row) -> str:
@@ -96,7 +96,7 @@ def _met(row: Row) -> str:
 
 
 def _failure(row: Row) -> str:
-    tried = f"{counted(row['attempts'], 'attempts')}{', for good' if row['permanent'] else ''}"
+    tried = f"{counted(row['attempts'], 'attempts')}{', permanent' if row['permanent'] else ''}"
     return f"{row['stage']}, {row['source']}: {row['error']} ({tried}) {row['message'] or ''}"
 
 

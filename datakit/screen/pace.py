@@ -1,4 +1,4 @@
-"""How fast the parts of a stage go: what their polls say, kept for a while, and rates over it."""
+"""The pace of the parts of a stage: their polls, kept for a while, and rates over them."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from dataclasses import dataclass
 
 from datakit.progress import Poll, Progress
 
-RECENT_S = 30.0  # the rates shown are those of this last while
-STEADY_S = 300.0  # the time that is left is told from a longer one: long answers end in bursts
+RECENT_S = 30.0  # window of the rates that are shown
+STEADY_S = 300.0  # longer window for the remaining time, because long answers end in bursts
 KEPT_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
 class Pace:
-    """A part (or all of them) at one moment; rates are per second."""
+    """A part (or all parts) at one moment; rates are per second."""
 
     total: int
-    """Rows that the run is to have in the end, those of earlier builds included."""
+    """Rows that the run will have in the end, those of earlier builds included."""
     now: Progress
-    """What this build has done."""
+    """Rows that this build has made."""
     rows: float
     requests: float
     tokens: float
     began_at: float
     seen_at: float
-    """When its last row came, or when it was last looked at; of the same clock as `began_at`."""
+    """The time of its last row or of the last look, on the clock of `began_at`."""
     left_s: float | None
-    """None where nothing comes, and where nothing is left."""
+    """Remaining seconds; None if no rows come, or none are left."""
     note: str = ""
     there: int = 0
-    """Rows that the run had when the stage began."""
+    """Rows that the run had when the stage started."""
 
     @property
     def done(self) -> int:
-        """Rows that the run has now."""
+        """The rows that the run has now."""
         return self.there + self.now.done
 
     @property
@@ -55,7 +55,7 @@ class Pace:
 class Part:
     """One part of a stage (a source model, a verifier, a judge).
 
-    One with a poll begins with the first sign of it, for servers take turns; one without begins with the stage.
+    A part with a poll starts with the poll's first activity, because servers take turns; one without starts with the stage.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class Part:
         self._kept: deque[tuple[float, Progress]] = deque([(self._at, self._now)])
 
     def advance(self, done: int, failed: int) -> None:
-        """Count rows of a part that has no poll of its own."""
+        """Count rows of a part without a poll."""
         self._done, self._failed = self._done + done, self._failed + failed
 
     def look(self) -> None:
-        """Ask the poll. The clock of a part that is done stands still."""
+        """Read the poll. The clock of a finished part stands still."""
         if self._takes_turns and self._now == Progress():
             self._began_at = self._at
             self._kept = deque([(self._at, self._now)])
@@ -92,7 +92,8 @@ class Part:
             self._kept.popleft()
 
     def pace(self, ended: bool = False) -> Pace:
-        """As it was at the last look. Rates are recent ones; means since the start where the stage, or the part, has ended."""
+        """Return the pace at the last look. Rates are recent ones, or means since the start if the stage or the part has
+        ended."""
         now = self._now
         over_s = self._at - self._began_at if ended or _finished(now) >= self.missing else RECENT_S
         steady, left = self._rate(_finished, STEADY_S), self.missing - _finished(now)
@@ -110,7 +111,7 @@ class Part:
         )
 
     def _rate(self, count: Callable[[Progress], int], over_s: float) -> float:
-        """How many a second in the last `over_s` seconds, or since the start where that is later."""
+        """Return the rate per second over the last `over_s` seconds, or since the start if that is shorter."""
         began = (self._began_at, Progress())
         first = began if over_s >= self._at - self._began_at else self._kept[0]
         since, before = next((kept for kept in reversed(self._kept) if kept[0] <= self._at - over_s), first)
@@ -118,7 +119,7 @@ class Part:
 
 
 def together(paces: Sequence[Pace], ended: bool = False) -> Pace:
-    """All parts of a stage as one. They run beside each other, so the slowest says when it ends."""
+    """Return the pace of all parts together. They run in parallel, so the slowest one decides the remaining time."""
     nows = [pace.now for pace in paces]
     now = Progress(
         done=sum(now.done for now in nows),
@@ -148,5 +149,5 @@ def together(paces: Sequence[Pace], ended: bool = False) -> Pace:
 
 
 def _finished(progress: Progress) -> int:
-    """Rows made, and rows that became failures."""
+    """Return rows made plus rows that became failures."""
     return progress.done + progress.failed

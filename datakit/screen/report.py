@@ -1,4 +1,4 @@
-"""Draws a report for a terminal of 80 columns or more; without colour, and piped, it says the same."""
+"""Draws a report for a terminal of 80 columns or more; without colour, or piped, its content is the same."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def draw(report: Report, console: Console) -> None:
 
 
 def _names(report: Report, console: Console, ink: Ink) -> dict[str, str]:
-    """The sources as short as the tables of numbers by source need them."""
+    """Return the names of the sources, shortened as the tables of numbers by source need."""
     models = [source.model for source in report.sources]
     without = dict.fromkeys(models, "")
     tables = [*_sources(report, without, ink), *(draw_by_source(judge, without, ink) for judge in report.judges)]
@@ -115,7 +115,7 @@ def _funnel(report: Report, ink: Ink) -> Iterator[RenderableType]:
 
 
 def _flagged(flags: Flagged) -> str:
-    """Empty where nobody has said anything."""
+    """Return a line about flags; empty if there are none."""
     counts = [(flags.prompts, "prompts"), (flags.responses, "responses"), (flags.pairs, "pairs")]
     excluded = ", ".join(counted(n, what) for n, what in counts if n)
     parts = [f"excluded {excluded}{'' if flags.obeyed else ' (select.flags: ignore)'}"] if excluded else []
@@ -156,14 +156,14 @@ def _sources(report: Report, names: dict[str, str], ink: Ink) -> Iterator[Render
 
 
 def _tokens(row: Source) -> str:
-    """How long its answers are, and in front of that its thoughts where it has any."""
+    """Return the mean length of the source's answers in tokens, preceded by that of its thoughts if it has any."""
     if not row.mean_thought_tokens:
         return mean(row.mean_tokens)
     return f"{mean(row.mean_thought_tokens)} + {mean(row.mean_answer_tokens)}"
 
 
 def _distributions(report: Report, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
-    """By source: outcomes, only those that there are, and lengths; scores stand with their judges."""
+    """Draw outcomes (those that occur) and lengths by source; scores are shown with their judges."""
     sources = report.sources
     met = [outcome for outcome in (*OUTCOMES, "no_verdict") if any(getattr(row, outcome) for row in sources)]
     if met and met != ["no_verdict"]:
@@ -231,7 +231,7 @@ def _failures(report: Report, names: dict[str, str], ink: Ink) -> Iterator[Rende
     elif report.run.kind == "run":
         yield Text("none", style="dim")
     if pending:
-        yield Text(f"{counted(pending, 'wanted responses')} neither there nor failed: not asked for yet", style="yellow")
+        yield Text(f"{counted(pending, 'wanted responses')} neither stored nor failed: not requested yet", style="yellow")
 
 
 def _examples(report: Report, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
@@ -279,7 +279,7 @@ def _listing(title: str, counts: list[tuple[str, int]], ink: Ink) -> Text:
 
 
 def _histogram(title: str, histogram: Histogram, edge: Callable[[float], str], ink: Ink) -> Table:
-    """Bins as rows: from, to, a bar and the count."""
+    """Draw bins as rows: from, to, a bar and the count."""
     drawn = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
     drawn.add_column(title, justify="left", no_wrap=True)
     drawn.add_column("", width=BAR // 2)

@@ -12,11 +12,11 @@ from datakit.audit.report import Judge, Report
 from datakit.screen.ink import BLANK, Ink, table
 from datakit.wording import counted, decimal, percent, share, span
 
-SHOWN_DECILES = (0, 1, 3, 5, 7, 9, 10)  # of the eleven that --json has
+SHOWN_DECILES = (0, 1, 3, 5, 7, 9, 10)  # of the eleven in --json
 
 
 def draw_judges(report: Report, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
-    """Every judge with its scores by source, the margins that each would give, and how far each two agree."""
+    """Draw every judge with its scores by source, the margins that each would give, and how far any two agree."""
     for at, judge in enumerate(report.judges):
         if at:
             yield BLANK
@@ -71,9 +71,9 @@ def _judge(judge: Judge, any_source: bool, names: dict[str, str], ink: Ink) -> I
 
 
 def draw_by_source(judge: Judge, names: dict[str, str], ink: Ink) -> Table:
-    """A row a source and one for all: what the scores are like, and what they go with."""
+    """Draw one row per source and one for all: the distribution of the scores, and their correlations."""
     drawn = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    drawn.add_column("scores", overflow="fold")  # the only one that gives way on a narrow terminal
+    drawn.add_column("scores", overflow="fold")  # the only column that shrinks on a narrow terminal
     drawable = (row.score_histogram.edges for row in judge.sources if row.score_histogram)
     edges: Sequence[float | None] = next(drawable, [None])
     drawn.add_column(f"{decimal(edges[0])}..{decimal(edges[-1])}", no_wrap=True)
@@ -98,7 +98,7 @@ def draw_by_source(judge: Judge, names: dict[str, str], ink: Ink) -> Table:
 
 
 def _margins(report: Report, ink: Ink) -> Iterator[RenderableType]:
-    """The margins of the candidates by each judge, and how many of them the window keeps, so that one can be chosen."""
+    """Draw the margins of the candidates by judge, and how many of them the window keeps, as a help to choose a window."""
     rows = [(row, row.deciles) for row in report.margins if row.candidates and row.deciles]
     shown = _short_judges(row.judge for row, _ in rows)
     each = "a prompt" if report.run.any_source else "a prompt and source"
@@ -107,7 +107,7 @@ def _margins(report: Report, ink: Ink) -> Iterator[RenderableType]:
     margins = table("margins", "n", "least", "10%", "30%", "50%", "70%", "90%", "most", no_wrap=False)
     windows = table("window", "from..to", "of", "below", "inside", "above", no_wrap=False)
     for row, deciles in rows:
-        # a digit more where all margins are small
+        # one more digit if all margins are small
         written = "{:.4f}".format if max(abs(deciles[0]), abs(deciles[-1])) < 0.1 else decimal
         name = ink.text(shown[row.judge])
         margins.add_row(name, f"{row.candidates:,}", *(written(deciles[at]) for at in SHOWN_DECILES))
@@ -122,7 +122,7 @@ def _margins(report: Report, ink: Ink) -> Iterator[RenderableType]:
 
 
 def _short_judges(judges: Iterable[str]) -> dict[str, str]:
-    """Names without their versions, where these are not needed to tell them apart."""
+    """Return the names without their versions if they are unique without them."""
     short = {judge: judge.partition("@")[0] for judge in judges}
     return short if len(set(short.values())) == len(short) else {judge: judge for judge in short}
 

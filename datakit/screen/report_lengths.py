@@ -1,4 +1,4 @@
-"""The part of the report that is about lengths: what the judge pays for them, and what the rule makes of it."""
+"""The part of the report that is about lengths: how far the judge prefers long answers, and what the rule makes of that."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from datakit.wording import counted, decimal, mean, number, share
 
 
 def draw_lengths(report: Report, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:
-    """How often the longer of two answers wins, the rule with and without its control of lengths, and the sources."""
+    """Draw how often the longer of two answers wins, the rule with and without control of lengths, and the sources."""
     for one in report.longer_wins:
         yield Text(_longer_wins(one))
     lengths = report.lengths
@@ -30,7 +30,7 @@ def draw_lengths(report: Report, names: dict[str, str], ink: Ink) -> Iterator[Re
 
 
 def draw_source_lengths(lengths: Lengths, names: dict[str, str], ink: Ink) -> Table:
-    """A row a source: mean characters of its answers in pairs and demos, and how the score grows with twice the length."""
+    """Draw one row per source: mean characters of its answers in pairs and demos, and the score gained by twice the length."""
     known = any(one.slope is not None for one in lengths.sources_after)
     drawn = table("mean characters", "chosen", "rejected", "of demos", *(("2x length", "r") if known else ()))
     for one in lengths.sources_after:

@@ -1,4 +1,4 @@
-"""What is shown of a stage while it goes on: a table that fits the terminal, or a line a part for a log file."""
+"""The display of a running stage: a table that fits the terminal, or one line per part for a log file."""
 
 from __future__ import annotations
 
@@ -16,48 +16,48 @@ from datakit.wording import NAME_CHARS, compact, duration, number, short_names, 
 
 INDENT = "  "
 ECHO = 3  # columns kept free on the right: a terminal echoes ^C there, and a wrapped line would shift the display
-WIDTH = 120  # the most that is used of a terminal
+WIDTH = 120  # the largest width that is used
 ROOMY = 110
 BAR = 24
 LEAST_BAR, LEAST_NAME = 6, 14
-REPLICAS = 4  # of more, those that are up are only counted
+REPLICAS = 4  # if there are more, those that are up are only counted
 STATES = {"up": "dim", "resting": "yellow", "down": "bold red"}
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of numbers, a cell a line of the table."""
+    """A column of numbers, with one cell per line of the table."""
 
     title: str
     cells: list[str]
     rank: int = 0
-    """Where the terminal is narrow, the highest goes first; 0 stays."""
+    """In a narrow terminal the column with the highest value is dropped first; 0 is never dropped."""
     style: str = ""
 
     def drawn(self, at: int | None, widths: Mapping[str, int]) -> Text:
-        """A cell, or with None the title, on the right of its column."""
+        """Return a cell, or the title for None, aligned to the right."""
         cell = self.title if at is None else self.cells[at]
         return Text(cell.rjust(widths[self.title]), style="dim" if at is None or cell == "0" else self.style)
 
 
 @dataclass
 class StageView:
-    """A table of the parts, drawn anew at every refresh."""
+    """The table of the parts, redrawn at every refresh."""
 
     parts: Mapping[str, Part]
     ended: bool = False
-    """The stage is over: rates are means since its start, and the time is what it took."""
+    """True if the stage is over: rates are means since its start, and the time is its duration."""
     _widest: dict[str, int] = field(default_factory=dict)
-    """A column never gets narrower again, so that changing numbers do not shift what stands beside them."""
+    """The widest that each column has been: columns never get narrower, so changing numbers do not shift their neighbours."""
 
     def look(self) -> None:
-        """Ask every part's poll."""
+        """Read every part's poll."""
         for part in self.parts.values():
             part.look()
 
     @property
     def whole(self) -> Pace:
-        """All parts as one."""
+        """Return the pace of all parts together."""
         return together([part.pace(self.ended) for part in self.parts.values()], self.ended)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
@@ -65,7 +65,7 @@ class StageView:
         yield from self.draw(min(options.max_width - ECHO, WIDTH), Ink(options.ascii_only))
 
     def draw(self, width: int, ink: Ink) -> Iterator[Text]:
-        """The lines, none longer than `width`."""
+        """Return the lines, none longer than `width`."""
         paces = [part.pace(self.ended) for part in self.parts.values()]
         names = list(short_names(self.parts).values())
         if len(paces) > 1:
@@ -90,12 +90,12 @@ class StageView:
                 yield from _replica_lines(pace.now.replicas, width, ink)
 
     def lines(self) -> Iterator[str]:
-        """A line a part, for a log file."""
+        """Yield one line per part, for a log file."""
         self.look()
         return (f"{name}: {_sentence(part.pace(self.ended), self.ended)}" for name, part in self.parts.items())
 
     def _fit(self, columns: list[Column], least: int, width: int, gap: str) -> int:
-        """Leave out columns until names have `least`; returns what the others leave for names and bars."""
+        """Leave out columns until names have `least` characters; return the width that is left for names and bars."""
         for column in columns:
             self._widest[column.title] = max(self._widest.get(column.title, 0), *map(len, (column.title, *column.cells)))
 
@@ -108,7 +108,7 @@ class StageView:
 
 
 def _columns(paces: Sequence[Pace], ended: bool, roomy: bool) -> list[Column]:
-    """Those that have something to say: a verifier has no requests, and most builds no failures."""
+    """Return the columns that are not empty: a verifier has no requests, and most builds have no failures."""
 
     def numbers(title: str, values: Iterable[float], rank: int, style: str = "") -> Column:
         return Column(title, [compact(value) for value in values], rank, style)
@@ -152,7 +152,7 @@ def _line(parts: Iterable[Text], gap: str, width: int) -> Text:
 
 
 def _replica_lines(replicas: tuple[ReplicaProgress, ...], width: int, ink: Ink) -> Iterator[Text]:
-    """The URLs of a source, where it has several or its only one is not up; of many only those that are not."""
+    """Yield the URLs of a source if it has several or its only one is not up; of many, only those that are not up."""
     troubled = [replica for replica in replicas if replica.state != "up"]
     if len(replicas) < 2 and not troubled:
         return
@@ -170,7 +170,7 @@ def _replica_lines(replicas: tuple[ReplicaProgress, ...], width: int, ink: Ink) 
 
 
 def _replica(replica: ReplicaProgress) -> str:
-    """Host, port and path, without a name and password that a URL may have, and how it fares."""
+    """Return host, port and path of a URL, without user name and password, and its state."""
     url = urlsplit(replica.url)
     address = url.netloc.rpartition("@")[2] + url.path.rstrip("/").removesuffix("/v1")
     facts = [shorten_name(address, 2 * NAME_CHARS)]

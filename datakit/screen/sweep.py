@@ -1,4 +1,4 @@
-"""Draws what a sweep of selection rules found, a row a rule."""
+"""Draws a sweep of selection rules, one row per rule."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from datakit.screen.console import open_console
 
 COLUMNS = ("pairs", "prompts", "longer chosen", "95 %", "ratio", "margin", "accuracy", "same", "demos", "chars")
 NARROW = ("pairs", "longer chosen", "ratio", "margin", "same")
-"""Where all of them do not fit; values of the sweep are never cut."""
+"""The columns if not all of them fit; the values of the sweep are never cut."""
 
 LEGEND = (
     "longer chosen: share of the pairs whose chosen answer has more characters, with its 95 % interval; ratio: chosen/rejected "
-    "characters, geometric mean; margin: mean; accuracy: how often the scores put right above wrong; same: pairs that the "
-    "rule as it is has, too; chars: of a demo, mean"
+    "characters, geometric mean; margin: mean; accuracy: how often the scores put right above wrong; same: pairs that "
+    "the current rule has too; chars: of a demo, mean"
 )
 
 
@@ -29,7 +29,9 @@ def draw_sweep(found: Sequence[RuleResult], console: Console | None = None) -> N
     table = _table(found, COLUMNS)
     if Measurement.get(console, console.options.update(max_width=1_000), table).maximum > console.width:
         table = _table(found, NARROW)
-        console.print(Text(f"{', '.join(name for name in COLUMNS if name not in NARROW)}: in a wider terminal", style="dim"))
+        console.print(
+            Text(f"{', '.join(name for name in COLUMNS if name not in NARROW)}: shown in a wider terminal", style="dim")
+        )
     console.print(table)
     console.print(Text(LEGEND, style="dim"))
 

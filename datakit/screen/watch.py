@@ -1,4 +1,4 @@
-"""What a person sees while a command works: progress on stderr, live in a terminal, a line every thirty seconds without."""
+"""Progress on stderr while a command works: live in a terminal, else a line every thirty seconds."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from datakit.screen.pace import Pace, Part, together
 from datakit.screen.stage_table import WIDTH, StageView
 
 LINE_EVERY_S = 30.0
-LOOK_EVERY_S = 1.0  # a part took until somebody saw that it was done
+LOOK_EVERY_S = 1.0  # how long a part may be done before it is noticed
 
 
 class Watch:
-    """A Monitor (stages.py) for people. Use as a context manager; an interruption says how to go on."""
+    """A Monitor (stages.py) for people. Use it as a context manager; after an interruption it prints how to continue."""
 
     def __init__(
         self, go_on: str | None = None, interrupted: Callable[[], bool] = lambda: False, console: Console | None = None
@@ -55,7 +55,7 @@ class Watch:
         polls: Mapping[str, Poll] | None = None,
         there: Mapping[str, int] | None = None,
     ) -> None:
-        """See progress.Monitor. A stage without anything to do passes unseen."""
+        """See progress.Monitor. A stage with nothing to do is not shown."""
         self.close_stage()
         self._stage = name
         polls, there = polls or {}, there or {}
@@ -82,18 +82,18 @@ class Watch:
         self.console.print(Text("! " if warning else "  ", style="yellow") + Text(text, style="yellow" if warning else ""))
 
     def summary(self, summary: Summary) -> None:
-        """What a build ended with: failures by cause, so that one that ended well does not hide them, and what it took."""
+        """Print the summary of a build: failures by cause, so that a successful build does not hide them, and what it cost."""
         self.close_stage()
         for cause in summary.failures:
             what = f"{cause.count:,} failed at {cause.stage}, {cause.source}: {cause.error} ({cause.example})"
             self.say(what, warning=True)
         for warning in summary.warnings:
-            if warning not in self._said:  # what was met while prompts were read is in the report, too
+            if warning not in self._said:  # warnings about prompts are also in the report
                 self.say(warning, warning=True)
         draw_spending(summary.spending, together(self._sampled).now, self.console)
 
     def close_stage(self) -> None:
-        """Leave the last state of the stage on the screen."""
+        """Stop the live display and leave the last state of the stage on the screen."""
         if self._showing is not None:
             self._view.ended = True
             self._showing.stop()
@@ -103,7 +103,7 @@ class Watch:
 
 
 class Lines:
-    """Looks every second and prints a line a part now and then, from a thread of its own, and once more at the end."""
+    """A thread that looks every second, prints a line per part now and then, and once more at the end."""
 
     def __init__(self, view: StageView, console: Console) -> None:
         self._view = view

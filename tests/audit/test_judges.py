@@ -251,7 +251,10 @@ def test_a_file_without_scores(tmp_path):
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ({"path": "x", "columns": {"score": "s"}}, "columns.score needs a name for who gave the scores: judge: NAME"),
+        (
+            {"path": "x", "columns": {"score": "s"}},
+            "columns.score needs the name of the judge that gave the scores: judge: NAME",
+        ),
         ({"path": "x", "judge": "mean_rank"}, "'mean_rank' means all judges in select.judge"),
         ({"path": "x", "judge": "a@1"}, "judge"),
         ({"path": "x", "judge": "armorm"}, "'armorm' is the name of a reward model in score"),

@@ -166,7 +166,9 @@ def test_a_missing_extra_says_the_pip_command(problems, tmp_path):
 
 
 def test_an_unknown_stage_and_a_bad_flag(problems, tmp_path):
-    assert "--until verfy: there is no such stage" in refused(tmp_path, recipe_over(URL, problems), "--until", "verfy")
+    assert "--until verfy: unknown stage; choose one of collect" in refused(
+        tmp_path, recipe_over(URL, problems), "--until", "verfy"
+    )
     assert datakit("build", "--recipie", "x").returncode == 2
 
 

@@ -129,7 +129,7 @@ def test_how_a_model_is_asked_stands_where_it_is_looked_for(domain, tmp_path):
     assert isinstance(source, EndpointSource)
     assert source.system and "{prompt}" in source.template and "chat_template_kwargs" in source.extra_body
     assert "{question}" in prompts.template
-    hint = "# how a model is asked stands here: system, template, extra_body"
+    hint = "# fields for how a model is asked: system, template, extra_body"
     assert (hint in datakit("recipe", domain).stdout) == bool(load(bundled_recipe(domain)).sampled)
 
 
@@ -177,7 +177,7 @@ def test_what_there_is_no_recipe_for():
     known = "chinese, code, dialogue, instruct, math, mcq"
     assert done.returncode == 2 and f"there is no embedded recipe for it, only for {known}" in done.stderr
     done = datakit("recipe", "--endpoints")
-    assert done.returncode == 2 and f"for which domain? {known}" in done.stderr and done.stdout == ""
+    assert done.returncode == 2 and f"name a domain: {known}" in done.stderr and done.stdout == ""
 
 
 def test_the_version_is_that_of_the_distribution():

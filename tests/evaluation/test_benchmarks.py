@@ -200,4 +200,4 @@ def test_the_judged_ones_through_the_command(copies, tmp_path):
     assert scores["alignbench@gpt-4"] == pytest.approx(0.6) and 0.2 < scores["alpacaeval2@gpt-4-1106-preview"] < 0.8
     assert found["mt_bench@gpt-4-0125-preview"]["scores"][0]["answers"] == 40
     assert {body["model"] for body in judge.requests} == {"gpt-4-1106-preview", "gpt-4-0125-preview", "gpt-4"}
-    assert done.stdout.count("published figures are of another judge, prompt or baseline") == 4
+    assert done.stdout.count("published figures have another judge, prompt or baseline") == 4

@@ -416,7 +416,7 @@ BROKEN = [
     ({"metric": "f1"}, "metric: string should match pattern"),
     ({"smapling": {}}, "smapling: extra field not permitted (got {}); did you mean 'sampling'?"),
     ({"prompts": {"type": "file"}}, "prompts.path: field required"),
-    ({"metric": "pass@2"}, "metric: pass@2 needs as many answers a prompt; n is 1"),
+    ({"metric": "pass@2"}, "metric: pass@2 needs as many answers per prompt; n is 1"),
     ({"cluster": "topic"}, "benchmark sums: cluster: 'topic' is not a known column; choose one of prompt_id, prompt,"),
     ({"verify": {"libraries": ["numpy"]}}, "verify.libraries is for domain code, this recipe's is mcq"),
 ]

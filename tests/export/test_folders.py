@@ -189,13 +189,13 @@ def test_a_test_split_is_of_whole_prompts_and_always_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["{run}"], "name the run, or several, and last a new folder"),
+        (["{run}"], "name one or more runs, then a new folder"),
         (["{run}", "o", "--format", "csv"], "--format csv: write parquet, jsonl, sharegpt, alpaca or kto"),
-        (["{run}", "o", "--test-share", "1"], "--test-share 1: must be at least 0 and below 1"),
+        (["{run}", "o", "--test-share", "1"], "--test-share 1: must be at least 0 and less than 1"),
         (["{run}", "o", "--max-rows", "talk=x"], "--max-rows talk=x: write it as RUN=N, a whole number"),
         (["{run}", "o", "--max-rows", "walk=3"], "--max-rows walk=3: no run has this name"),
         (["{run}", "o", "--weight", "talk=0"], "--weight talk=0: give a number above 0"),
-        (["{run}", "o", "--weight", "talk=1", "--weight", "talk=2"], "talk has one already"),
+        (["{run}", "o", "--weight", "talk=1", "--weight", "talk=2"], "talk already has a value"),
         (["{run}", "{run}", "o"], "the same run is given twice"),
         (["{run}", "."], "is the folder that you are in"),
         (["{run}", "{out}"], "exists already; give a new folder"),

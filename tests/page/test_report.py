@@ -270,7 +270,7 @@ def big(report: Report) -> Report:
 def test_a_page_does_not_grow_with_the_run(report: Report) -> None:
     page = render_report([big(report)])
     assert len(page.encode()) < MOST_BYTES
-    assert "other sources" in page and "How near the kept prompts come to a benchmark" in page
+    assert "other sources" in page and "How near the kept prompts are to a benchmark" in page
 
 
 # --------------------------------------------------------------------------------------------------------- evaluations
@@ -292,7 +292,7 @@ def evaluation() -> Evaluation:
 
 def test_an_evaluation_is_drawn(tmp_path: Path) -> None:
     page = render_evaluation({"mine": evaluation()})
-    head, *rows = table(page, "Differences to the base, prompt by prompt")
+    head, *rows = table(page, "Differences from the base, prompt by prompt")
     assert head[2] == "minus base"
     assert rows[0][2:8] == ["10.0%", "2.0%", "18.0%", "20", "10", "0.090"]
     assert [row[2] for row in table(page, "Scores")[1:]] == 2 * ["60.0%", "70.0%"]
@@ -312,7 +312,7 @@ def test_the_command_reads_what_eval_wrote(tmp_path: Path) -> None:
     done = datakit("report", folder)
     assert done.returncode == 2 and "not what datakit eval wrote" in done.stderr
     done = datakit("report", folder, tmp_path, "-o", tmp_path / "x.html")
-    assert done.returncode == 2 and "a report of its own" in done.stderr
+    assert done.returncode == 2 and "write one report for each kind" in done.stderr
 
 
 # --------------------------------------------------------------------------------------------------------- the command
@@ -324,7 +324,7 @@ def test_the_command_writes_where_it_is_told(evil_run: Path, tmp_path: Path) -> 
     assert (tmp_path / "mine.html").read_text().startswith("<!DOCTYPE html>")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.html"]
     for args, said in (
-        ((evil_run, evil_run), "-o FILE.html says so"),
+        ((evil_run, evil_run), "name the file with -o FILE.html"),
         ((evil_run, "-o", tmp_path / "no" / "x.html"), "there is no folder"),
         ((tmp_path / "nothing",), "there is no such folder"),
         ((evil_run, "-o", tmp_path), "is a folder"),

@@ -202,8 +202,8 @@ def test_a_server_that_cannot_do_it_stops_the_stage(fresh):
     ({"probe": None}, "export.teacher: min_ce needs distributions: add a probe section"),
     ({"export": {"teacher": "pairwise"}}, "pairwise compares each source with the pivot: set probe.pivot"),
     ({"probe": {"pivot": "nobody"}}, "probe.pivot: nobody: neither one of the recipe's sources nor a model folder"),
-    ({"probe": {"by": "author", "texts": "all"}}, "by: author reads answers only"),
-    ({"probe": {"texts": "solutions"}, "export": {"teacher": "author"}}, "solutions have none"),
+    ({"probe": {"by": "author", "texts": "all"}}, "by: author reads only answers"),
+    ({"probe": {"texts": "solutions"}, "export": {"teacher": "author"}}, "solutions have no model"),
 ])  # fmt: skip
 def test_recipes_that_mean_nothing(tmp_path, sections, said):
     fake = Fake()

@@ -57,7 +57,7 @@ def test_a_suite_is_a_name_or_a_file_and_a_benchmark_is_one_of_itself(tmp_path):
 @pytest.mark.parametrize(
     ("suite", "said"),
     [
-        ("{name: two, benchmarks: [b.yaml, b.yaml]}", "benchmarks: two are called 'mine'"),
+        ("{name: two, benchmarks: [b.yaml, b.yaml]}", "benchmarks: two have the name 'mine'"),
         ("{name: two, benchmarks: [c.yaml]}", "c.yaml: cannot be read as a benchmark"),
         ("{name: two, benchmarks: []}", "benchmarks: list should have at least 1 item"),
         ("{name: [", "s.yaml: line 1, column 9: not valid YAML"),

@@ -100,7 +100,7 @@ MISSPELT = {
     ),
     "a device that torch does not know": (
         SMALL + "score: {type: armorm, model: j, devices: [cpu, gpu]}\n",
-        "r.yaml: score.devices: no device is called 'gpu'; give cpu, cuda:0, cuda:1, mps, ... (got ['cpu', 'gpu'])",
+        "r.yaml: score.devices: unknown device 'gpu'; give cpu, cuda:0, cuda:1, mps, ... (got ['cpu', 'gpu'])",
     ),
     "score in a list": (
         SMALL + "score: [{type: armorm, model: j}, {type: armorm, model: k, revison: x}]\n",
@@ -134,7 +134,7 @@ MISSPELT = {
 WRONG = {
     "a field that no request does without": (
         endpoint("omit: [seed, model]"),
-        "r.yaml: sources.0.omit: model: no request does without it (got ['seed', 'model'])",
+        "r.yaml: sources.0.omit: model: every request needs it (got ['seed', 'model'])",
     ),
     "a secret in the file": (
         endpoint("headers: {api-key: sk-0123}"),
@@ -151,7 +151,7 @@ WRONG = {
     ),
     "a header in two spellings": (
         endpoint("headers: {x-a: b, X-A: c}"),
-        "r.yaml: sources.0.headers: a header stands there twice, for capital letters make no difference",
+        "r.yaml: sources.0.headers: a header appears twice (upper and lower case make no difference)",
     ),
     # values of a wrong type or out of range; YAML's own surprises (yes, on, ~, dates) among them
     "no samples": (
@@ -307,7 +307,7 @@ NOT_RECIPES = {
     ),
     "a section twice": (
         SMALL + "score: null\nscore: {type: armorm, model: m}\n",
-        f"r.yaml: line {SMALL.count(chr(10)) + 2}, column 1: 'score' stands here a second time (the first is in line "
+        f"r.yaml: line {SMALL.count(chr(10)) + 2}, column 1: 'score' appears here a second time (the first is in line "
         f"{SMALL.count(chr(10)) + 1}); leave one out\n  score: {{type: armorm, model: m}}\n  ^",
     ),
     "a list": ("- a\n", "r.yaml: a recipe is a mapping with domain, prompts, sources, ...; got ['a']"),
@@ -375,7 +375,7 @@ def test_what_is_no_text(tmp_path):
 def test_a_key_that_stands_twice_is_named(tmp_path, twice):
     """Controls: the field in two sections, and one that takes the place of a merged one, also of an anchor that merges."""
     said = message(tmp_path, endpoint(twice))
-    assert "stands here a second time (the first is in line" in said and "not valid YAML" not in said
+    assert "appears here a second time (the first is in line" in said and "not valid YAML" not in said
     anchored = (
         "{type: endpoint, model: a, base_urls: [http://x/v1], sampling: &s {<<: &t {top_p: 1.0}, top_p: 0.9}, n: 1},"
         "{type: endpoint, model: b, base_urls: [http://x/v1], sampling: {<<: *s, top_p: 0.8}, n: 1}"

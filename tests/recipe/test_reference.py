@@ -106,4 +106,4 @@ def test_links_lead_to_headings():
 
 
 def test_a_field_has_the_string_under_it():
-    assert docs_of(Sampling)["stop"].startswith("Where an answer ends")
+    assert docs_of(Sampling)["stop"].startswith("The text or texts at which an answer ends")

@@ -37,10 +37,10 @@ def test_what_is_filled_in(template, text):
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("no column", "prompts.0.template: a template needs a {column} of the file in it"),
-        ("{{q}}", "prompts.0.template: a template needs a {column} of the file in it"),
-        ("{q:A. }", "prompts.0.template: {q:A. }: only choices and shuffled_choices are written in a form; write {q}"),
-        ("{choices:- }", "prompts.0.template: {choices:- }: the form is what stands before the first choice, with one A"),
+        ("no column", "prompts.0.template: a template must contain a {column} of the file"),
+        ("{{q}}", "prompts.0.template: a template must contain a {column} of the file"),
+        ("{q:A. }", "prompts.0.template: {q:A. }: only choices and shuffled_choices can have a form; write {q}"),
+        ("{choices:- }", "prompts.0.template: {choices:- }: the form is the text before the first choice and contains one A"),
     ],
 )
 def test_a_template_that_a_recipe_refuses(tmp_path, template, message):
@@ -54,9 +54,9 @@ def test_a_template_that_a_recipe_refuses(tmp_path, template, message):
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("Think.", "sources.0.template: a source's template needs {prompt} in it"),
-        ("{question}", "sources.0.template: a source's template has {prompt} only"),
-        ("{prompt} {question}", "{{question}} is the text {question}"),
+        ("Think.", "sources.0.template: a source's template must contain {prompt}"),
+        ("{question}", "sources.0.template: a source's template knows only {prompt}"),
+        ("{prompt} {question}", "write {{question}} for the text {question}"),
     ],
 )
 def test_a_sources_template_that_a_recipe_refuses(tmp_path, template, message):

@@ -95,12 +95,12 @@ def test_what_changes_a_verdict_changes_the_judges_name():
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (PAIR | {"prompt": {"template": "{answer_a}"}}, "it needs {answer_b} in it"),
+        (PAIR | {"prompt": {"template": "{answer_a}"}}, "it must contain {answer_b}"),
         (PAIR | {"prompt": {"template": "{answer_a} {answer_b} {gold}"}}, "there is no {gold}"),
         (PAIR | {"verdict": "token"}, "verdict: token needs a prompt"),
         (PAIR | {"labels": ["m", "m"]}, "labels must be two different tokens"),
-        (PAIR | {"rubric": "r", "prompt": {"template": "{answer_a} {answer_b}"}}, "a rubric goes into the prompt of ours"),
-        (GRADE | {"prompt": {"template": "{question}"}}, "it needs {answer} in it"),
+        (PAIR | {"rubric": "r", "prompt": {"template": "{answer_a} {answer_b}"}}, "rubric is for the built-in prompt"),
+        (GRADE | {"prompt": {"template": "{question}"}}, "it must contain {answer}"),
         (GRADE | {"scale": [10, 1]}, "scale must be [worst, best]"),
     ],
 )

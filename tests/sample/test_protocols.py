@@ -140,7 +140,7 @@ def test_nothing_behind_a_beginning_is_no_answer(begun):
 
 def test_transformers_serve_cannot_begin_an_answer(tmp_path):
     assert refused(tmp_path, **SERVED, engine="transformers", prefill="So: ") == (
-        "sources.0: prefill: `transformers serve` cannot go on with an answer that was begun; use engine: vllm"
+        "sources.0: prefill: `transformers serve` cannot continue a given answer; use engine: vllm"
     )
     given = {"domain": "instruct", "prompts": [{"type": "file", "path": "p.jsonl"}]}
     source = {**SERVED, "engine": "vllm", "prefill": "So: "}

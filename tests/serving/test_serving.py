@@ -323,7 +323,7 @@ def test_serve_starts_those_that_run_together_or_the_one_that_is_named(model):
         assert f"serve-{at}-model.log" in line
         process.send_signal(signal.SIGINT)
         said = ends(process, 130)
-        assert ("not started, for they run alone (together: false): sources 0" in said) == (at == 1)
+        assert ("not started, because they run alone (together: false): sources 0" in said) == (at == 1)
 
 
 # --------------------------------------------------------------------------------------- `transformers serve`, a tiny model

@@ -82,7 +82,7 @@ def test_a_run_goes_on_elsewhere_and_back(fake: Fake, recipe: Path, tmp_path: Pa
     changed = datakit("select", here, "--set", "limits.min_pairs=null")
     assert changed.returncode == 0, changed.stderr
     old = datakit("pull", url, there)
-    assert old.returncode == 0 and "replaced, as the mirror had newer ones: recipe.json" in old.stderr, old.stderr
+    assert old.returncode == 0 and "replaced by newer ones from the mirror: recipe.json" in old.stderr, old.stderr
     (there / "recipe.json").write_text((there / "recipe.json").read_text() + " ")
     assert datakit("mirror", there).returncode == 0
     (here / "recipe.json").write_text((here / "recipe.json").read_text() + "\n")
