@@ -239,7 +239,6 @@ def evaluate(
     asked: Asked, options: Options, monitor: Monitor, ended: Callable[[Summary], object]
 ) -> tuple[Evaluation, list[DatakitError]]:
     """Build each benchmark; return the evaluation, which is also written to eval.json, and the errors that stopped some builds.
-
     `ended` is called with the summary of each build. Faulty files are reported before the first request."""
     models, names = asked.models, [model.name for model in asked.models]
     base = asked.base or names[0]

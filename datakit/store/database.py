@@ -79,11 +79,11 @@ def _needed(sql: str, own: str = "") -> tuple[str, ...]:
     `own`: the name of the view or macro that the statement makes, if it is one of datakit's. Those have no names in quotes,
     unlike a user's query, which may say FROM 'pairs'.
     """
-    if _CATALOG.search(sql):
+    code = _COMMENT.sub("", sql)
+    if _CATALOG.search(code):
         return (*FUNCTIONS, *MACROS, *VIEWS)
     needed: dict[str, None] = {}
-    code = _COMMENT.sub("", _LITERAL.sub("", sql) if own else sql)
-    for name in map(str.lower, _NAMES.findall(code)):
+    for name in map(str.lower, _NAMES.findall(_LITERAL.sub("", code) if own else code)):
         if name != own:
             made_by_sql = name not in TABLES and name not in FUNCTIONS
             needed |= dict.fromkeys(_needed(load_sql(f"views/{name}"), name) if made_by_sql else ())

@@ -49,7 +49,7 @@ def test_sql_alone_lists_tables_columns_and_views_with_what_they_are(run):
     listed = {one["name"]: one for one in json.loads(said("sql", run, "--format", "json"))}
     assert list(listed["pairs"]["columns"]) == list(TABLES["pairs"].schema)
     assert listed["pairs"]["columns"]["margin"] == "DOUBLE"
-    assert listed["current_flags"]["doc"].startswith("What people say now")
+    assert listed["current_flags"]["doc"].startswith("The flags that count now")
 
 
 def test_wide_texts_stand_upright_and_whole(run):

@@ -76,7 +76,7 @@ CASES: list[tuple[list[str], dict[str, Any], str]] = [
         {"verifier": "v", "target": "a"},
         "A pair is a right answer against a wrong answer of `a`, each taken by the hash.",
     ),
-    (["wrpo"], {"verifier": "v", "target": "a"}, "stands one answer, taken by the hash, of the other source models"),
+    (["wrpo"], {"verifier": "v", "target": "a"}, "comes with one answer, taken by the hash, of the other source models"),
     (["dpo"], {"verifier": "v"}, "what is measured (lengths, verdicts) is of the answer alone."),
     (["dpo"], {}, "Imported answers that do not say how they ended count as complete."),
 ]

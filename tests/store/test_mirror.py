@@ -95,8 +95,8 @@ def test_what_is_no_mirror_or_has_another_run_is_one_sentence(recipe: Path, tmp_
     assert "no mirror of a run" in datakit("pull", url, tmp_path / "new").stderr
     assert not (tmp_path / "new").exists()
     assert "Protocol not known" in datakit("pull", "nonsense://a/b", tmp_path / "new").stderr
-    assert "no URL" in datakit("pull", "ftp://me:secret@host/b", tmp_path / "new").stderr
-    assert "no URL" in datakit("pull", str(tmp_path), tmp_path / "new").stderr
+    assert "must be the URL of a folder" in datakit("pull", "ftp://me:secret@host/b", tmp_path / "new").stderr
+    assert "must be the URL of a folder" in datakit("pull", str(tmp_path), tmp_path / "new").stderr
 
     assert build(recipe, tmp_path / "run", "--until", "collect", "--mirror", url).returncode == 0
     other = build(recipe, tmp_path / "other", "--until", "collect", "--mirror", url)
