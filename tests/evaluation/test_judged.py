@@ -327,7 +327,7 @@ WRONG = {
     "no answer in it": (
         {"prompt": {"template": "{prompt} {answer_a}"}},
         ("--judge", "http://127.0.0.1:1/v1", "--baseline", "a"),
-        "benchmark duel: score: template: it needs {answer_b} in it",
+        "benchmark duel: score: template: it must contain {answer_b}, an answer to judge",
     ),
 }
 

@@ -56,6 +56,17 @@ def test_answers_of_one_source_meet_each_other_and_equal_texts_do_not(run):
     assert len(pairs(run, "pair_among", both=False)) == 3
 
 
+def test_only_grades_with_the_references_of_now_count(run):
+    """Two prompts have exchanged their references: each old one is still that of a prompt."""
+    now = "(VALUES ('x', 'of y'), ('y', 'of x')) AS t (response_id, reference_digest)"
+    run.make_table("current_responses", f"SELECT * FROM {now}")
+    grades = "('x', 'of x', 1.0), ('y', 'of y', 0.8), ('x', 'of y', 0.2), ('y', 'of x', 0.4)"
+    named = f"(VALUES {grades}) AS t (first_id, reference_digest, value)"
+    run.make_table("judgements", f"SELECT *, NULL::VARCHAR AS second_id, 'j' AS judge FROM {named}")
+    found = run.query(load_sql("views/judged_scores")).sort("response_id")
+    assert found.rows() == [("x", "j", 0.2), ("y", "j", 0.4)]
+
+
 def longer(body: Body) -> str:
     """A judge of length: it says so in five grades."""
     text = body["messages"][-1]["content"]
