@@ -75,7 +75,7 @@ def _pairing_warnings(report: Report) -> Iterator[str]:
         return
     if all(source.responses == source.prompts for source in answered):
         yield (
-            "no pair is possible: each source gave one response a prompt; same_source needs at least two different answers "
+            "no pair is possible: each source gave one response per prompt; same_source needs at least two different answers "
             "of one source: raise n or use pairing: any_source"
         )
     elif all((source.most_distinct or 0) < 2 for source in answered):

@@ -213,7 +213,7 @@ def _duplicates(report: Report) -> Iterator[RenderableType]:
         return
     yield Text(f"{counted(counts.repeated_responses, 'responses')} with a text that its source gave before (used once)")
     yield Text(f"{counted(counts.shared_responses, 'texts')} came from several sources for one prompt")
-    yield Text(f"{counted(counts.repeated_prompts, 'prompts')} with another one's messages")
+    yield Text(f"{counted(counts.repeated_prompts, 'prompts')} with the messages of another")
 
 
 def _failures(report: Report, names: dict[str, str], ink: Ink) -> Iterator[RenderableType]:

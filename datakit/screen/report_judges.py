@@ -101,7 +101,7 @@ def _margins(report: Report, ink: Ink) -> Iterator[RenderableType]:
     """Draw the margins of the candidates by judge, and how many of them the window keeps, as a help to choose a window."""
     rows = [(row, row.deciles) for row in report.margins if row.candidates and row.deciles]
     shown = _short_judges(row.judge for row, _ in rows)
-    each = "a prompt" if report.run.any_source else "a prompt and source"
+    each = "per prompt" if report.run.any_source else "per prompt and source"
     what = "the best right against the worst wrong answer" if report.run.verifier else "the best against the worst answer"
     yield Text(f"if each judge selected: the margins of its candidates ({what}, one {each})", style="dim")
     margins = table("margins", "n", "least", "10%", "30%", "50%", "70%", "90%", "most", no_wrap=False)

@@ -363,7 +363,7 @@ def test_one_sample_a_source_gives_no_pair_and_says_why(tmp_path):
     build.prompt("p0")
     build.answer("p0", "llama", 0, "7", "passed", 0.2)
     build.answer("p0", "qwen", 0, "8", "failed", 0.1)
-    why = "each source gave one response a prompt; same_source needs at least two different answers of one source: raise n"
+    why = "each source gave one response per prompt; same_source needs at least two different answers of one source: raise n"
     assert any(why in warning and "or use pairing: any_source" in warning for warning in build.warnings())
 
 
