@@ -201,7 +201,7 @@ def test_a_number_for_every_token_is_no_score(tmp_path):
     by_token = '{"data": [{"index": 0, "object": "pooling", "data": [[1.0], [2.0], [3.0]]}]}'
     with running(Fake(fault=lambda number, body: body_text(by_token))) as fake, pytest.raises(SourceStopped) as stopped:
         build(tmp_path, served_by(fake.url, api="pooling"))
-    assert "gives 3 lists of numbers, one per token" in str(stopped.value)
+    assert "gives 3 lists, one per token" in str(stopped.value)
 
 
 def test_what_is_no_number_is_a_failure(fake, tmp_path):

@@ -69,7 +69,7 @@ class ServedClassifier:
         self.prompt_tokens += count_of(answer, "prompt_tokens") or 0
         values = numbers(self.reward.api, answer)
         if len(values) != 1 or isinstance(values[0], list):
-            given = f"{len(values)} lists of numbers, one per token" if isinstance(values[0], list) else f"{len(values)} numbers"
+            given = f"{len(values)} lists, one per token" if isinstance(values[0], list) else f"{len(values)} numbers"
             raise SourceStopped(f"{self._name}: gives {given}, and a score is one number. {SWITCH_ON}")
         return float(values[0])
 
